@@ -1,0 +1,183 @@
+use super::*;
+use crate::messages::SEED_GROUP;
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+fn user(uuid: &str, display_name: &str, handle: &str) -> Result<User, uuid::Error> {
+    Ok(User { uuid: uuid.parse()?, display_name: display_name.to_owned(), handle: handle.to_owned() })
+}
+
+fn one() -> Result<User, uuid::Error> {
+    let uuid = "9c1f4a52-6d0e-4b7b-8a3f-1f6a0c2d7e01";
+    user(uuid, "Andrew Brown", "andrewbrown")
+}
+
+fn two() -> Result<User, uuid::Error> {
+    let uuid = "9c1f4a52-6d0e-4b7b-8a3f-1f6a0c2d7e02";
+    user(uuid, "Andrew Bayko", "bayko")
+}
+
+fn error(text: &str) -> Result<Conversation, String> {
+    Conversation::parse("notes.txt", text).map_err(|e| e.to_string())
+}
+
+#[track_caller]
+fn assert_error(text: &str, expected: &str) {
+    assert_eq!(error(text), Err(expected.to_owned()));
+}
+
+#[test]
+fn reads_lines() -> TestResult {
+    let conversation = Conversation::parse("notes.txt", "Person 2: Hi: \"you\"\nPerson 1:  é\n")?;
+    let line = |person, message: &str| Line { person, message: message.to_owned() };
+    assert_eq!(conversation.lines(), [line(Person::Two, "Hi: \"you\""), line(Person::One, " é")]);
+    assert_eq!(conversation.len(), 2);
+    assert!(!conversation.is_empty());
+    Ok(())
+}
+
+#[test]
+fn tolerates_what_editors_leave() {
+    let plain = error("Person 1: a\nPerson 2: b");
+    assert!(plain.is_ok());
+    assert_eq!(error("Person 1: a\nPerson 2: b\n\n \n"), plain);
+    assert_eq!(error("Person 1: a\r\nPerson 2: b\r\n\r\n"), plain);
+    assert_eq!(error("\u{feff}Person 1: a \nPerson 2: b\t\n"), plain);
+}
+
+#[test]
+fn names_the_first_bad_line() {
+    assert_error(
+        "Person 1: a\nPerson 3: b\n",
+        "notes.txt:2: expected \"Person 1: \" or \"Person 2: \" and a message, \
+         found \"Person 3: b\"",
+    );
+    assert_error(
+        "Person 1: a\n\nPerson 2: \nperson 1: c\nPerson 2: d",
+        "notes.txt:2: expected \"Person 1: \" or \"Person 2: \" and a message, \
+         found \"\" (3 such lines in all)",
+    );
+}
+
+#[test]
+fn refuses_other_forms() {
+    for line in
+        ["Person 1: ", "Person 1:   \t", "Person 1:a", "Person 1 : a", " Person 1: a", "Person 12: a", "a"]
+    {
+        let text = format!("{line}\nPerson 2: b");
+        let expected =
+            format!("notes.txt:1: expected \"Person 1: \" or \"Person 2: \" and a message, found {:?}", line);
+        assert_eq!(error(&text), Err(expected));
+    }
+}
+
+#[test]
+fn shortens_what_it_found() {
+    let shown = "語".repeat(60);
+    assert_error(
+        &format!("{shown}語"),
+        &format!(
+            "notes.txt:1: expected \"Person 1: \" or \"Person 2: \" and a message, \
+             found \"{shown}…\""
+        ),
+    );
+}
+
+#[test]
+fn refuses_an_empty_text() {
+    for text in ["", "\n\r\n", "\u{feff}", "  "] {
+        assert_error(text, "notes.txt: expected lines such as \"Person 1: Hello\", found none");
+    }
+}
+
+#[test]
+fn builtin_conversation_is_worth_scrolling_through() -> TestResult {
+    let conversation = Conversation::builtin()?;
+    assert!(conversation.len() >= 100, "{}", conversation.len());
+    let widths = conversation.lines().iter().map(|l| l.message.chars().count());
+    let widths = widths.collect::<Vec<_>>();
+    assert!(widths.contains(&40), "none at the edge of being cut");
+    assert!(widths.iter().any(|w| *w < 40));
+    assert!(widths.iter().any(|w| *w > 100));
+    for person in [Person::One, Person::Two] {
+        let theirs = conversation.lines().iter().filter(|l| l.person == person);
+        assert!(theirs.count() >= 40, "{person:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn messages_lead_up_to_now() -> TestResult {
+    let conversation = Conversation::parse("", "Person 1: a\nPerson 2: b\nPerson 1: c")?;
+    let (one, two) = (one()?, two()?);
+    let now = time::parse("2024-01-01T00:00:30.123456789Z")?;
+    let messages = conversation.messages(SEED_GROUP, [&one, &two], now);
+    let messages = messages.map(|m| (time::format(m.created_at), m.message, m.user_handle));
+    let expected = [
+        ("2023-12-31T23:58:30.123456+00:00", "a", "andrewbrown"),
+        ("2023-12-31T23:59:30.123456+00:00", "b", "bayko"),
+        ("2024-01-01T00:00:30.123456+00:00", "c", "andrewbrown"),
+    ];
+    let expected = expected.map(|(t, m, h)| (t.to_owned(), m.to_owned(), h.to_owned()));
+    assert_eq!(messages.collect::<Vec<_>>(), expected);
+    Ok(())
+}
+
+/// The uuids as Python's `uuid.uuid5(UUID("5ae290ed-…"), "1")` and `"2"` have them.
+#[test]
+fn message_uuids_come_from_the_group_and_the_position() -> TestResult {
+    let conversation = Conversation::parse("", "Person 1: a\nPerson 2: b")?;
+    let (one, two) = (one()?, two()?);
+    let now = time::parse("2024-01-01T00:00:00Z")?;
+    let uuids = |group| {
+        let messages = conversation.messages(group, [&one, &two], now);
+        messages.map(|m| m.message_uuid.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        uuids(SEED_GROUP),
+        ["aa3a07ea-325a-5625-8f46-f386b4827947", "175cbb5a-c30b-53a2-a045-18fa60cd15b0"]
+    );
+    assert_ne!(uuids(one.uuid), uuids(SEED_GROUP));
+    Ok(())
+}
+
+#[test]
+fn both_groups_carry_the_last_message_and_name_the_other() -> TestResult {
+    let conversation = Conversation::parse("", "Person 1: a\nPerson 2: b")?;
+    let (one, two) = (one()?, two()?);
+    let now = time::parse("2024-01-01T00:00:00.0000009Z")?;
+    let groups = conversation.groups(SEED_GROUP, [&one, &two], now);
+    assert_eq!(groups[0].member_uuid, one.uuid);
+    assert_eq!(groups[0].user_uuid, two.uuid);
+    assert_eq!(groups[0].user_display_name, "Andrew Bayko");
+    assert_eq!(groups[0].user_handle, "bayko");
+    assert_eq!(groups[1].member_uuid, two.uuid);
+    assert_eq!(groups[1].user_uuid, one.uuid);
+    assert_eq!(groups[1].user_display_name, "Andrew Brown");
+    assert_eq!(groups[1].user_handle, "andrewbrown");
+    let last = conversation.messages(SEED_GROUP, [&one, &two], now).last();
+    for group in groups {
+        assert_eq!(group.message_group_uuid, SEED_GROUP);
+        assert_eq!(group.message, "b");
+        assert_eq!(Some(group.last_message_at), last.as_ref().map(|m| m.created_at));
+    }
+    Ok(())
+}
+
+#[test]
+fn items_are_the_groups_then_the_messages() -> TestResult {
+    let conversation = Conversation::builtin()?;
+    let (one, two) = (one()?, two()?);
+    let now = time::parse("2024-01-01T00:00:00Z")?;
+    let items = || conversation.items(SEED_GROUP, [&one, &two], now);
+    let items_once = items().collect::<Vec<_>>();
+    assert_eq!(items_once, items().collect::<Vec<_>>());
+    assert_eq!(items_once.len(), conversation.len() + 2);
+    for item in &items_once[..2] {
+        MessageGroup::from_item(item)?;
+    }
+    for item in &items_once[2..] {
+        Message::from_item(item)?;
+    }
+    Ok(())
+}

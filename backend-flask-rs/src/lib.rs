@@ -1,0 +1,16 @@
+//! Cruddur's data layer: what the data *is*, wherever it is used from.
+//!
+//! Users and their activities live in Postgres ([`sql`], [`users`]), messages in one DynamoDB table
+//! ([`messages`]). [`conversation`] reads the text that the table is seeded with, and [`time`] knows
+//! the one form in which points in time are written.
+//!
+//! Nothing here opens a connection or sends a request by itself: callers pass a Postgres client in and
+//! send the DynamoDB requests that they are given, so that a task and a server can each do it their
+//! own way.
+
+pub mod conversation;
+mod excerpt;
+pub mod messages;
+pub mod sql;
+pub mod time;
+pub mod users;

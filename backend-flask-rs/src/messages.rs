@@ -1,0 +1,229 @@
+//! The DynamoDB table of message groups and messages: its definition and its access patterns.
+//!
+//! | item | partition key `pk` | sort key `sk` |
+//! |---|---|---|
+//! | [`MessageGroup`], one for each member | `GRP#<member's user uuid>` | the last message's time |
+//! | [`Message`] | `MSG#<message group's uuid>` | when it was sent |
+//!
+//! The functions build requests and send nothing: the caller owns paging, retries and the runtime.
+
+mod item;
+mod range;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
+use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput,
+    ReturnConsumedCapacity, ScalarAttributeType,
+};
+use uuid::Uuid;
+
+pub use item::{Item, ItemError, Message, MessageGroup, Problem};
+pub use range::TimeRange;
+
+/// The table's name where [`TABLE_VARIABLE`] does not give another.
+pub const DEFAULT_TABLE: &str = "cruddur-messages";
+
+/// The environment variable that overrides the table's name.
+pub const TABLE_VARIABLE: &str = "DDB_MESSAGE_TABLE";
+
+/// The uuid of the message group that the seed conversation belongs to.
+pub const SEED_GROUP: Uuid = uuid::uuid!("5ae290ed-55d1-47a0-bc6d-fe2bc2700399");
+
+/// The attribute that is the partition (HASH) key.
+pub const PARTITION_KEY: &str = "pk";
+
+/// The attribute that is the sort (RANGE) key.
+pub const SORT_KEY: &str = "sk";
+
+/// What the table is provisioned with, of each of read and write capacity units.
+const CAPACITY_UNITS: i64 = 5;
+
+const GROUP_PREFIX: &str = "GRP#";
+const MESSAGE_PREFIX: &str = "MSG#";
+
+/// The condition that chooses the partition.
+const KEY_CONDITION: &str = "pk = :pk";
+
+/// The partition key of the message groups that `user` is a member of.
+pub fn group_key(user: Uuid) -> String {
+    format!("{GROUP_PREFIX}{user}")
+}
+
+/// The partition key of the messages in `group`.
+pub fn message_key(group: Uuid) -> String {
+    format!("{MESSAGE_PREFIX}{group}")
+}
+
+/// The request that creates the table: both keys strings, no index, provisioned throughput.
+///
+/// Creating is asynchronous: the table takes items once DescribeTable says `ACTIVE`.
+pub fn create_table(client: &Client, table: &str) -> CreateTableFluentBuilder {
+    client
+        .create_table()
+        .table_name(table)
+        .attribute_definitions(string_attribute(PARTITION_KEY))
+        .attribute_definitions(string_attribute(SORT_KEY))
+        .key_schema(key(PARTITION_KEY, KeyType::Hash))
+        .key_schema(key(SORT_KEY, KeyType::Range))
+        .billing_mode(BillingMode::Provisioned)
+        .provisioned_throughput(throughput())
+}
+
+#[expect(clippy::expect_used, reason = "build checks only that both are set")]
+fn string_attribute(name: &str) -> AttributeDefinition {
+    AttributeDefinition::builder()
+        .attribute_name(name)
+        .attribute_type(ScalarAttributeType::S)
+        .build()
+        .expect("a name and a type")
+}
+
+#[expect(clippy::expect_used, reason = "build checks only that both are set")]
+fn key(name: &str, key_type: KeyType) -> KeySchemaElement {
+    KeySchemaElement::builder().attribute_name(name).key_type(key_type).build().expect("a name and a type")
+}
+
+#[expect(clippy::expect_used, reason = "build checks only that both are set")]
+fn throughput() -> ProvisionedThroughput {
+    ProvisionedThroughput::builder()
+        .read_capacity_units(CAPACITY_UNITS)
+        .write_capacity_units(CAPACITY_UNITS)
+        .build()
+        .expect("read and write units")
+}
+
+/// The query for the messages of `group` that were sent in `range`, newest first, with the capacity it
+/// consumes. One response is one page, of `limit` items if the caller sets it and at most 1 MB.
+///
+/// DynamoDB refuses a range that [is empty](TimeRange::is_empty).
+pub fn conversation(client: &Client, table: &str, group: Uuid, range: &TimeRange) -> QueryFluentBuilder {
+    let query = newest_first(client, table, message_key(group));
+    let (condition, bounds) = range.sort_key_condition();
+    let condition = match condition {
+        Some(condition) => format!("{KEY_CONDITION} and {condition}"),
+        None => KEY_CONDITION.to_owned(),
+    };
+    bounds
+        .into_iter()
+        .fold(query, |query, (name, value)| query.expression_attribute_values(name, AttributeValue::S(value)))
+        .key_condition_expression(condition)
+}
+
+/// The query for the message groups that `user` is a member of, the one with the newest message first,
+/// with the capacity it consumes. One response is one page, of at most 1 MB.
+pub fn conversations_of(client: &Client, table: &str, user: Uuid) -> QueryFluentBuilder {
+    newest_first(client, table, group_key(user)).key_condition_expression(KEY_CONDITION)
+}
+
+fn newest_first(client: &Client, table: &str, partition_key: String) -> QueryFluentBuilder {
+    client
+        .query()
+        .table_name(table)
+        .expression_attribute_values(":pk", AttributeValue::S(partition_key))
+        .scan_index_forward(false)
+        .return_consumed_capacity(ReturnConsumedCapacity::Total)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use aws_sdk_dynamodb::config::{BehaviorVersion, Config};
+
+    use super::*;
+    use crate::time;
+
+    const USER: Uuid = uuid::uuid!("9C1F4A52-6D0E-4B7B-8A3F-1F6A0C2D7E01");
+    const USER_KEY: &str = "GRP#9c1f4a52-6d0e-4b7b-8a3f-1f6a0c2d7e01";
+    const SEED_KEY: &str = "MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399";
+
+    type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+    /// One that sends nothing.
+    fn client() -> Client {
+        let config = Config::builder().behavior_version(BehaviorVersion::latest());
+        Client::from_conf(config.build())
+    }
+
+    /// The query's key condition and the strings in it.
+    fn condition(query: &QueryFluentBuilder) -> (Option<&str>, HashMap<&str, &str>) {
+        let values = query.get_expression_attribute_values().iter().flatten();
+        let values = values.filter_map(|(name, value)| Some((&**name, &**value.as_s().ok()?)));
+        let condition = query.get_key_condition_expression().as_deref();
+        (condition, values.collect())
+    }
+
+    #[track_caller]
+    fn assert_newest_first_with_capacity(query: &QueryFluentBuilder) {
+        assert_eq!(query.get_table_name().as_deref(), Some("t"));
+        assert_eq!(*query.get_scan_index_forward(), Some(false));
+        let capacity = query.get_return_consumed_capacity();
+        assert_eq!(capacity, &Some(ReturnConsumedCapacity::Total));
+        assert_eq!(*query.get_limit(), None);
+    }
+
+    #[test]
+    fn keys_are_lower_case() {
+        assert_eq!(group_key(USER), USER_KEY);
+        assert_eq!(message_key(SEED_GROUP), SEED_KEY);
+    }
+
+    #[test]
+    fn conversations_of_a_user() {
+        let query = conversations_of(&client(), "t", USER);
+        assert_newest_first_with_capacity(&query);
+        let values = HashMap::from([(":pk", USER_KEY)]);
+        assert_eq!(condition(&query), (Some("pk = :pk"), values));
+    }
+
+    #[test]
+    fn conversation_of_all_times() {
+        let query = conversation(&client(), "t", SEED_GROUP, &TimeRange::default());
+        assert_newest_first_with_capacity(&query);
+        let values = HashMap::from([(":pk", SEED_KEY)]);
+        assert_eq!(condition(&query), (Some("pk = :pk"), values));
+    }
+
+    #[test]
+    fn conversation_in_a_range() -> TestResult {
+        let from = Some(time::parse("2023-03-20T14:05:09+01:00")?);
+        let to = Some(time::parse("2024-03-20T14:05:09.25Z")?);
+        let (pk, from_value, to_value) = (
+            (":pk", SEED_KEY),
+            (":from", "2023-03-20T13:05:09.000000+00:00"),
+            (":to", "2024-03-20T14:05:09.250000+00:00"),
+        );
+        for (from, to, expected, values) in [
+            (from, to, "pk = :pk and sk between :from and :to", vec![pk, from_value, to_value]),
+            (from, None, "pk = :pk and sk >= :from", vec![pk, from_value]),
+            (None, to, "pk = :pk and sk <= :to", vec![pk, to_value]),
+        ] {
+            let query = conversation(&client(), "t", SEED_GROUP, &TimeRange { from, to });
+            assert_newest_first_with_capacity(&query);
+            let values = values.into_iter().collect();
+            assert_eq!(condition(&query), (Some(expected), values));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn table_definition() -> TestResult {
+        let table = create_table(&client(), "t").as_input().clone().build()?;
+        assert_eq!(table.table_name(), Some("t"));
+        let attributes = table.attribute_definitions().iter();
+        let attributes = attributes.map(|a| (a.attribute_name(), a.attribute_type().as_str()));
+        assert_eq!(attributes.collect::<Vec<_>>(), [("pk", "S"), ("sk", "S")]);
+        let keys = table.key_schema().iter();
+        let keys = keys.map(|k| (k.attribute_name(), k.key_type().as_str()));
+        assert_eq!(keys.collect::<Vec<_>>(), [("pk", "HASH"), ("sk", "RANGE")]);
+        assert_eq!(table.billing_mode(), Some(&BillingMode::Provisioned));
+        let units = table.provisioned_throughput();
+        let units = units.map(|u| (u.read_capacity_units(), u.write_capacity_units()));
+        assert_eq!(units, Some((5, 5)));
+        assert!(table.global_secondary_indexes().is_empty());
+        assert!(table.local_secondary_indexes().is_empty());
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! The SQL: scripts to run whole, and queries to prepare.
+//!
+//! Every text is a file under `db/`, compiled in, so that an editor, a linter and `psql` can read it too.
+
+mod error;
+mod lexer;
+
+use postgres::Client;
+
+pub use error::SqlError;
+
+/// The tables. Running it replaces them, and loses their rows.
+pub const SCHEMA: Script =
+    Script { path: "backend-flask-rs/db/schema.sql", text: include_str!("../db/schema.sql") };
+
+/// Users and activities to develop with, under fixed uuids. Running it again changes no other rows.
+pub const SEED: Script =
+    Script { path: "backend-flask-rs/db/seed.sql", text: include_str!("../db/seed.sql") };
+
+/// The user with the handle `$1` (text): columns `uuid` uuid, `display_name` text, `handle` text.
+pub const USER_BY_HANDLE: &str = include_str!("../db/sql/users/by_handle.sql");
+
+/// One row with the number of rows in each table: columns `users` and `activities`, both bigint (`i64`).
+pub const COUNTS: &str = include_str!("../db/sql/admin/counts.sql");
+
+/// Every client's session on the server but the one that asks, ordered by database, user and pid.
+///
+/// Columns: `pid` int4; `usename`, `datname`, `client_addr` (an IP address; null on a Unix socket),
+/// `application_name` and `state` text; `query_seconds` and `session_seconds` float8, the time since the
+/// session's latest query and the session itself began. All but `pid` can be null: a role without
+/// `pg_read_all_stats` sees little of other roles' sessions.
+pub const SESSIONS: &str = include_str!("../db/sql/admin/sessions.sql");
+
+/// Ends every client's session in the database `$1` (text) but the one that asks: column `pid` int4,
+/// one row for each session that was ended.
+pub const KILL_SESSIONS: &str = include_str!("../db/sql/admin/kill_sessions.sql");
+
+const CREATE_DATABASE: &str = include_str!("../db/sql/admin/create_database.sql");
+const DROP_DATABASE: &str = include_str!("../db/sql/admin/drop_database.sql");
+
+/// Where a template takes its database's name, quoted: psql's own notation for it, so that
+/// `psql -v name=cruddur -f FILE` runs the same file.
+const NAME: &str = r#":"name""#;
+
+/// The statement that creates the database `name`; it fails (SQLSTATE 42P04) if there is one. It cannot
+/// run in a transaction.
+pub fn create_database(name: &str) -> String {
+    CREATE_DATABASE.replace(NAME, &quote_identifier(name))
+}
+
+/// The statement that drops the database `name` if there is one, ending the sessions in it (Postgres 13
+/// and later). It cannot run in a transaction, nor from a session in that same database.
+pub fn drop_database(name: &str) -> String {
+    DROP_DATABASE.replace(NAME, &quote_identifier(name))
+}
+
+/// Quotes as the manual's "Identifiers and Key Words" says: in double quotes, those inside doubled.
+fn quote_identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A file of SQL statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// The file's path from the workspace's root.
+    pub path: &'static str,
+    /// What it held when this was compiled.
+    pub text: &'static str,
+}
+
+/// One statement of a [`Script`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Statement<'a> {
+    /// The script's line, from 1, where the first token stands.
+    pub line: usize,
+    /// From the first token to the last, without the `;`.
+    pub text: &'a str,
+}
+
+impl Script {
+    /// Splits the script at each `;` that ends a statement, as psql does: not in strings (`'…'`,
+    /// `E'…'`, `$tag$…$tag$`), quoted identifiers, comments (nested ones too) or parentheses.
+    ///
+    /// What psql knows beyond that is not supported: a function's body is a string, not `begin atomic`.
+    pub fn statements(&self) -> Vec<Statement<'_>> {
+        lexer::statements(self.text)
+    }
+
+    /// Executes every statement in one transaction and returns how many there were: either all of them
+    /// take effect, or none.
+    ///
+    /// The scripts must not contain transaction commands, nor statements that Postgres refuses in a
+    /// transaction.
+    ///
+    /// # Errors
+    ///
+    /// [`SqlError`] for the first statement that fails.
+    pub fn run(&self, client: &mut Client) -> Result<usize, SqlError> {
+        let statements = self.statements();
+        let outside = |e| SqlError::outside(self, e);
+        let mut transaction = client.transaction().map_err(outside)?;
+        for statement in &statements {
+            transaction
+                .batch_execute(statement.text)
+                .map_err(|e| SqlError::in_statement(self, statement, e))?;
+        }
+        transaction.commit().map_err(outside)?;
+        Ok(statements.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A statement without its comments and line ends.
+    fn bare(statement: &str) -> String {
+        let lines = statement.lines().filter(|line| !line.starts_with("--"));
+        lines.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn database_names_are_quoted() {
+        assert_eq!(
+            bare(&create_database("cruddur")),
+            r#"create database "cruddur" encoding 'UTF8' template template0"#
+        );
+        assert_eq!(
+            bare(&drop_database(r#"Odd "name"; --"#)),
+            r#"drop database if exists "Odd ""name""; --" with (force)"#
+        );
+    }
+
+    #[test]
+    fn a_database_may_be_named_like_the_placeholder() {
+        assert_eq!(bare(&drop_database(NAME)), r#"drop database if exists ":""name""" with (force)"#);
+    }
+
+    #[test]
+    fn scripts_leave_the_transaction_alone() {
+        for script in [SCHEMA, SEED] {
+            assert!(!script.statements().is_empty());
+            for statement in script.statements() {
+                let first = statement.text.split_whitespace().next();
+                let allowed = ["drop", "create", "insert"];
+                assert!(first.is_some_and(|w| allowed.contains(&w)), "{statement:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn statements_of_the_schema_are_where_they_stand() {
+        let lines = SCHEMA.text.lines().collect::<Vec<_>>();
+        for statement in SCHEMA.statements() {
+            let first_line = statement.text.lines().next();
+            let there = lines[statement.line - 1].trim_end_matches(';');
+            assert_eq!(Some(there), first_line);
+        }
+    }
+
+    #[test]
+    fn queries_are_single_statements() {
+        for text in [USER_BY_HANDLE, COUNTS, SESSIONS, KILL_SESSIONS] {
+            let script = Script { path: "", text };
+            assert_eq!(script.statements().len(), 1, "{text}");
+            assert!(!text.trim_end().ends_with(';'), "{text}");
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The written form of points in time.
+//!
+//! Times are strings in DynamoDB, where a sort key is ordered bytewise: only a single form, always in
+//! UTC and always of the same width, sorts as time does.
+
+use std::error::Error;
+use std::fmt;
+
+use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
+
+/// Digits after the decimal point: microseconds.
+const FRACTIONAL_DIGITS: u16 = 6;
+
+/// The years that four digits can write.
+pub(crate) const YEARS: std::ops::RangeInclusive<i32> = 0..=9999;
+
+/// Writes `t` as RFC 3339 in UTC with six fractional digits, such as
+/// `2023-03-20T14:05:09.000000+00:00`. What is finer than a microsecond is cut off, not rounded.
+///
+/// The result has the fixed width for the years 0 to 9999, the only ones that [`parse`] accepts and
+/// that RFC 3339 can write.
+pub fn format(t: DateTime<Utc>) -> String {
+    t.to_rfc3339_opts(SecondsFormat::Micros, false)
+}
+
+/// Reads any RFC 3339 form: any offset, `Z`, any number of fractional digits or none.
+///
+/// # Errors
+///
+/// [`ParseTimeError`] if `s` is in another form, names no real moment, or lies in UTC outside the years
+/// 0 to 9999, so that [`format()`] could not write it.
+pub fn parse(s: &str) -> Result<DateTime<Utc>, ParseTimeError> {
+    let failed = |source| ParseTimeError { text: s.to_owned(), source };
+    let t = DateTime::parse_from_rfc3339(s).map_err(|e| failed(Some(e)))?.to_utc();
+    if !YEARS.contains(&t.year()) {
+        return Err(failed(None));
+    }
+    Ok(t)
+}
+
+/// Cuts off what [`format()`] does not write.
+pub(crate) fn truncate(t: DateTime<Utc>) -> DateTime<Utc> {
+    t.trunc_subsecs(FRACTIONAL_DIGITS)
+}
+
+/// A text that is no RFC 3339 time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseTimeError {
+    text: String,
+    /// None for a real moment in a year that RFC 3339 cannot write in UTC.
+    source: Option<chrono::ParseError>,
+}
+
+impl fmt::Display for ParseTimeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, source } = self;
+        match source {
+            Some(_) => write!(f, "{text:?} is no RFC 3339 time such as 2023-03-20T14:05:09Z"),
+            None => write!(f, "{text:?} is outside the years 0000 to 9999 in UTC"),
+        }
+    }
+}
+
+impl Error for ParseTimeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_ref().map(|e| e as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone;
+
+    use super::*;
+
+    type TestResult = Result<(), Box<dyn Error>>;
+
+    #[test]
+    fn writes_utc_with_six_fractional_digits() -> TestResult {
+        let whole = Utc.with_ymd_and_hms(2023, 3, 20, 14, 5, 9).single();
+        let whole = whole.ok_or("no such time")?;
+        assert_eq!(format(whole), "2023-03-20T14:05:09.000000+00:00");
+
+        let finer = whole + std::time::Duration::from_nanos(123_456_999);
+        assert_eq!(format(finer), "2023-03-20T14:05:09.123456+00:00");
+        assert_eq!(format(truncate(finer)), format(finer));
+        assert_eq!(parse(&format(finer))?, truncate(finer));
+        Ok(())
+    }
+
+    #[test]
+    fn reads_every_rfc_3339_form() -> TestResult {
+        let forms = [
+            "2023-03-20T14:05:09Z",
+            "2023-03-20t14:05:09z",
+            "2023-03-20 14:05:09+00:00",
+            "2023-03-20T14:05:09.0-00:00",
+            "2023-03-20T14:05:09.000000000+00:00",
+            "2023-03-20T09:05:09-05:00",
+            "2023-03-20T23:50:09.00+09:45",
+        ];
+        for form in forms {
+            let read = parse(form)?;
+            assert_eq!(format(read), "2023-03-20T14:05:09.000000+00:00", "{form}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_first_and_last_writable_moments_keep_the_width() -> TestResult {
+        for text in [
+            "0000-01-01T00:00:00.000000+00:00",
+            "9999-12-31T23:59:59.999999+00:00",
+            "2016-12-31T23:59:60.500000+00:00",
+        ] {
+            assert_eq!(format(parse(text)?), text);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn refuses_other_forms() {
+        for text in [
+            "",
+            "now",
+            "2023-03-20",
+            "2023-03-20T14:05:09",
+            "2023-03-20T14:05Z",
+            "2023-02-29T00:00:00Z",
+            "2023-03-20T25:00:00Z",
+            "10000-01-01T00:00:00Z",
+            " 2023-03-20T14:05:09Z",
+        ] {
+            let message = parse(text).map_err(|e| e.to_string());
+            let expected = format!("{text:?} is no RFC 3339 time such as 2023-03-20T14:05:09Z");
+            assert_eq!(message, Err(expected));
+        }
+    }
+
+    #[test]
+    fn refuses_what_utc_puts_outside_the_writable_years() {
+        for text in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00"] {
+            let message = parse(text).map_err(|e| e.to_string());
+            let expected = format!("{text:?} is outside the years 0000 to 9999 in UTC");
+            assert_eq!(message, Err(expected));
+        }
+    }
+
+    #[test]
+    fn an_error_keeps_its_cause() {
+        let cause = parse("2023-13-20T14:05:09Z").map_err(|e| e.source().map(|e| e.to_string()));
+        assert_eq!(cause, Err(Some("input is out of range".to_owned())));
+    }
+}

@@ -1,0 +1,49 @@
+//! Users, as the rest of Cruddur sees them.
+
+use postgres::{GenericClient, Row};
+use uuid::Uuid;
+
+use crate::sql;
+
+/// A row of `public.users`, without what only the sign-in needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The primary key; DynamoDB's items name a user by it.
+    pub uuid: Uuid,
+    /// The name to show, such as `Andrew Brown`.
+    pub display_name: String,
+    /// The unique name without `@`, such as `andrewbrown`.
+    pub handle: String,
+}
+
+impl User {
+    /// Looks the user with exactly this handle up; `None` if there is none.
+    ///
+    /// An async server runs [`sql::USER_BY_HANDLE`] itself and turns the row into a `User` with
+    /// `User::try_from(&row)`: `tokio_postgres::Row` is the same type.
+    ///
+    /// # Errors
+    ///
+    /// The query's, such as a lost connection or a schema that was never loaded.
+    pub fn find_by_handle(
+        client: &mut impl GenericClient,
+        handle: &str,
+    ) -> Result<Option<Self>, postgres::Error> {
+        let row = client.query_opt(sql::USER_BY_HANDLE, &[&handle])?;
+        row.as_ref().map(Self::try_from).transpose()
+    }
+}
+
+/// Reads the columns `uuid`, `display_name` and `handle`; an error says which is absent or of
+/// another type.
+impl TryFrom<&Row> for User {
+    type Error = postgres::Error;
+
+    fn try_from(row: &Row) -> Result<Self, postgres::Error> {
+        Ok(Self {
+            uuid: row.try_get("uuid")?,
+            display_name: row.try_get("display_name")?,
+            handle: row.try_get("handle")?,
+        })
+    }
+}
