@@ -1,0 +1,62 @@
+//! Serves DynamoDB on 127.0.0.1 from a folder: `xtask-dynamodb --folder PATH --port NUMBER`.
+//!
+//! `cargo xtask` starts it for the embedded engine, finds it by this command line, and ends it by SIGTERM.
+
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use dynoxide::Database;
+use dynoxide::server::serve_with_shutdown;
+use tokio::net::TcpListener;
+
+fn main() -> ExitCode {
+    match serve(std::env::args_os().skip(1).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error is a log file: nobody is left to tell when it is gone.
+            _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("error: {error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: Vec<OsString>) -> Result<()> {
+    let [folder_flag, folder, port_flag, port] = &arguments[..] else {
+        bail!("expected --folder PATH --port NUMBER")
+    };
+    if folder_flag != "--folder" || port_flag != "--port" {
+        bail!("expected --folder PATH --port NUMBER");
+    }
+    let port = port.to_str().and_then(|port| port.parse().ok()).context("the port is not a number")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve_folder(PathBuf::from(folder).as_path(), port))
+}
+
+async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
+    // The port first: whoever is second to start fails here, before it opens the data.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        .await
+        .with_context(|| format!("cannot listen on 127.0.0.1:{port}"))?;
+    let file = folder.join("dynamodb.sqlite");
+    let file = file.to_str().context("the folder's name is not UTF-8")?;
+    let database = Database::new(file).map_err(|error| anyhow!("cannot open {file}: {error}"))?;
+    serve_with_shutdown(listener, database, stop_asked()).await.map_err(|error| anyhow!(error))
+}
+
+/// Ends with the first SIGTERM or SIGINT.
+async fn stop_asked() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Without a handler the signal ends the process at once, which the data survives as well.
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
+        terminate.recv().await;
+    }
+    #[cfg(not(unix))]
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,105 @@
+//! The commands: each one's arguments are a struct that owns its `run`.
+
+mod db;
+mod ddb;
+mod down;
+mod env;
+mod logs;
+mod setup;
+mod status;
+mod up;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::context::Context;
+use crate::engine::EngineChoice;
+use crate::output::Format;
+
+/// Cruddur's development tasks: its two local databases, from nothing to seeded, and a look into them
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
+pub(crate) struct Arguments {
+    /// Where the databases run; CRUDDUR_ENGINE sets it too [default: auto]
+    #[arg(long, global = true, value_enum)]
+    pub(crate) engine: Option<EngineChoice>,
+
+    /// How data is printed
+    #[arg(short, long, global = true, value_enum, default_value = "table")]
+    pub(crate) output: Format,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    DdbSetup(setup::Setup),
+    Up(up::Up),
+    Down(down::Down),
+    Status(status::Status),
+    Logs(logs::Logs),
+    Env(env::Env),
+    #[command(subcommand)]
+    Db(db::Db),
+    #[command(subcommand)]
+    Ddb(ddb::Ddb),
+}
+
+impl Arguments {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Whatever stopped it.
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        match self.command {
+            Command::DdbSetup(command) => command.run(context).await,
+            Command::Up(command) => command.run(context).await,
+            Command::Down(command) => command.run(context).await,
+            Command::Status(command) => command.run(context).await,
+            Command::Logs(command) => command.run(context).await,
+            Command::Env(command) => command.run(context),
+            Command::Db(command) => command.run(context).await,
+            Command::Ddb(command) => command.run(context).await,
+        }
+    }
+}
+
+/// The scripts took the word `prod` as their last argument; for `db` and `ddb` it still means `--prod`.
+pub(crate) fn with_prod_word(mut arguments: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
+    let group = arguments.iter().skip(1).find(|argument| *argument == "db" || *argument == "ddb");
+    if group.is_some()
+        && let Some(last) = arguments.last_mut().filter(|last| *last == "prod")
+    {
+        *last = "--prod".into();
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn prod_as_the_last_word_is_the_switch() {
+        let parsed = |line: &str| {
+            let words = line.split(' ').map(Into::into).collect();
+            with_prod_word(words)
+                .into_iter()
+                .map(|word: std::ffi::OsString| word.into_string().unwrap())
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        assert_eq!(parsed("xtask ddb drop t prod"), "xtask ddb drop t --prod");
+        assert_eq!(parsed("xtask db connect prod"), "xtask db connect --prod");
+        assert_eq!(parsed("xtask ddb drop prod t"), "xtask ddb drop prod t");
+        assert_eq!(parsed("xtask logs prod"), "xtask logs prod");
+    }
+}

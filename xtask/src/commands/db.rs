@@ -1,0 +1,255 @@
+//! `cargo xtask db`: the Postgres commands.
+
+use anyhow::{Context as _, Result};
+use backend_flask::sql::{self, Script};
+use clap::Subcommand;
+use postgres::error::SqlState;
+use serde_json::{Value, json};
+use xshell::{Shell, cmd};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::guard::Guard;
+use crate::output;
+use crate::target::PostgresTarget;
+use crate::target::postgres::{Connection, readable};
+use crate::ui::Ui;
+
+/// Postgres: create, load, seed and look at the database `cruddur`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Db {
+    /// Create the database
+    Create(Target),
+    /// Drop the database, and end the sessions in it
+    Drop(Guarded),
+    /// Load backend-flask-rs/db/schema.sql: all of it or nothing
+    SchemaLoad(Guarded),
+    /// Load backend-flask-rs/db/seed.sql: all of it or nothing
+    Seed(Guarded),
+    /// Drop the database if it exists, create it, load the schema, seed it
+    Setup(Guarded),
+    /// Open psql on the database
+    Connect(Target),
+    /// List the sessions of other clients
+    Sessions(Target),
+    /// End the sessions of other clients in the database
+    KillAll(Guarded),
+    /// Connect and ask how many rows there are
+    Test(Target),
+}
+
+/// Which Postgres.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Target {
+    /// Production's: PROD_CONNECTION_URL says where
+    #[arg(long)]
+    prod: bool,
+}
+
+/// Which Postgres, for a command that destroys or overwrites.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Guarded {
+    #[command(flatten)]
+    target: Target,
+    /// With --prod: the database's name, instead of typing it
+    #[arg(long, value_name = "NAME", requires = "prod")]
+    confirm: Option<String>,
+}
+
+impl Target {
+    fn resolve(&self, context: &Context) -> Result<PostgresTarget> {
+        context.postgres(self.prod)
+    }
+}
+
+impl Guarded {
+    /// The target, once it is certain that the user means it.
+    fn resolve(&self, context: &Context, what: &str) -> Result<PostgresTarget> {
+        let target = self.target.resolve(context)?;
+        if self.target.prod {
+            Guard { what, target: &target.to_string(), name: target.database() }
+                .pass(&context.ui, self.confirm.as_deref())?;
+        }
+        Ok(target)
+    }
+}
+
+impl Db {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let ui = &context.ui;
+        match self {
+            Self::Create(target) => {
+                let target = target.resolve(context)?;
+                create(ui, &mut target.maintenance().connect().await?, target.database()).await
+            }
+            Self::Drop(guarded) => {
+                let target = guarded.resolve(context, "drop the database")?;
+                drop(ui, &mut target.maintenance().connect().await?, target.database()).await
+            }
+            Self::SchemaLoad(guarded) => {
+                let target = guarded.resolve(context, "replace the tables and lose their rows")?;
+                load(ui, &mut target.connect().await?, sql::SCHEMA).await
+            }
+            Self::Seed(guarded) => {
+                let target = guarded.resolve(context, "overwrite the seed's rows")?;
+                load(ui, &mut target.connect().await?, sql::SEED).await
+            }
+            Self::Setup(guarded) => {
+                let target = guarded.resolve(context, "drop and recreate the database")?;
+                setup(ui, target.maintenance().connect().await?, &target).await.map(|_| ())
+            }
+            Self::Connect(target) => connect(context, &target.resolve(context)?),
+            Self::Sessions(target) => sessions(context, &target.resolve(context)?).await,
+            Self::KillAll(guarded) => kill_all(ui, &guarded.resolve(context, "end all sessions")?).await,
+            Self::Test(target) => test(context, &target.resolve(context)?).await,
+        }
+    }
+}
+
+/// All of Postgres's steps, in order. `maintenance` is a connection to the server's maintenance
+/// database; returned is one to the new database.
+///
+/// # Errors
+/// The first step that failed.
+pub(crate) async fn setup(
+    ui: &Ui,
+    mut maintenance: Connection,
+    target: &PostgresTarget,
+) -> Result<Connection> {
+    drop(ui, &mut maintenance, target.database()).await?;
+    create(ui, &mut maintenance, target.database()).await?;
+    let mut connection = target.connect().await?;
+    load(ui, &mut connection, sql::SCHEMA).await?;
+    load(ui, &mut connection, sql::SEED).await?;
+    Ok(connection)
+}
+
+async fn create(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
+    let label = format!("Postgres: create database {database}");
+    let statement = sql::create_database(database);
+    let database = database.to_owned();
+    let work = maintenance.with(move |client| {
+        client.batch_execute(&statement).map_err(|error| match error.code() {
+            Some(&SqlState::DUPLICATE_DATABASE) => {
+                let remedy =
+                    "drop it first with `cargo xtask db drop`, or do both with `cargo xtask db setup`";
+                Failure::new(format!("database {database} exists already"), remedy).into()
+            }
+            _ => readable(error),
+        })
+    });
+    ui.run(label, work).await
+}
+
+async fn drop(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
+    let statement = sql::drop_database(database);
+    let work = maintenance.with(move |client| client.batch_execute(&statement).map_err(readable));
+    ui.run(format!("Postgres: drop database {database} if it exists"), work).await
+}
+
+async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
+    let label = format!("Postgres: load {} into {}", script.path, connection.target.database());
+    let work = connection.with(move |client| Ok(script.run(client)?));
+    ui.run(label, work).await.map(|_| ())
+}
+
+/// psql takes its settings from the environment: the password is in no process list.
+fn connect(context: &Context, target: &PostgresTarget) -> Result<()> {
+    let shell = Shell::new()?;
+    let psql = cmd!(shell, "psql").envs(target.libpq_environment());
+    context.ui.line(format_args!("$ psql ({target})"));
+    let mut command = std::process::Command::from(psql);
+    let failed = |error: std::io::Error| {
+        let remedy = "install PostgreSQL's client (Debian: `apt install postgresql-client`; macOS: `brew install libpq`)";
+        Failure::new("cannot run psql", remedy).caused_by(error)
+    };
+    #[cfg(unix)]
+    {
+        // psql takes this process's place: Ctrl-C, job control and its exit status are its own.
+        use std::os::unix::process::CommandExt as _;
+        Err(failed(command.exec()).into())
+    }
+    #[cfg(not(unix))]
+    {
+        let status = command.status().map_err(failed)?;
+        if status.success() { Ok(()) } else { Err(anyhow::anyhow!("psql ended with {status}")) }
+    }
+}
+
+async fn sessions(context: &Context, target: &PostgresTarget) -> Result<()> {
+    let rows = target
+        .connect()
+        .await?
+        .with(|client| {
+            let rows = client.query(sql::SESSIONS, &[]).map_err(readable)?;
+            rows.iter().map(session).collect::<Result<Vec<_>, _>>().context("cannot read pg_stat_activity")
+        })
+        .await?;
+    output::print_rows(
+        context.format,
+        &["pid", "user", "database", "client", "application", "state", "query_s", "session_s"],
+        rows,
+    )
+}
+
+fn session(row: &postgres::Row) -> Result<Vec<Value>, postgres::Error> {
+    let text = |column: &str| row.try_get::<_, Option<String>>(column).map(|text| json!(text));
+    let seconds = |column: &str| {
+        let seconds = row.try_get::<_, Option<f64>>(column)?;
+        Ok::<_, postgres::Error>(json!(seconds.map(|seconds| (seconds * 10.0).round() / 10.0)))
+    };
+    Ok(vec![
+        json!(row.try_get::<_, i32>("pid")?),
+        text("usename")?,
+        text("datname")?,
+        text("client_addr")?,
+        text("application_name")?,
+        text("state")?,
+        seconds("query_seconds")?,
+        seconds("session_seconds")?,
+    ])
+}
+
+async fn kill_all(ui: &Ui, target: &PostgresTarget) -> Result<()> {
+    let mut maintenance = target.maintenance().connect().await?;
+    let database = target.database().to_owned();
+    let step = ui.step(format!("Postgres: end the other sessions in {target}"));
+    let ended = maintenance.with(move |client| {
+        let rows = client.query(sql::KILL_SESSIONS, &[&database]).map_err(readable)?;
+        rows.iter().map(|row| Ok(row.try_get::<_, i32>("pid")?)).collect::<Result<Vec<_>>>()
+    });
+    match ended.await {
+        Ok(pids) if pids.is_empty() => step.done("there were none"),
+        Ok(pids) => {
+            let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
+            step.done(&format!("ended {} (pid {})", pids.len(), pids.join(", ")));
+        }
+        Err(error) => return Err(error.context(step.failed())),
+    }
+    Ok(())
+}
+
+/// How many users and activities there are.
+///
+/// # Errors
+/// The tables are not there, or cannot be read.
+pub(crate) async fn counts(connection: &mut Connection) -> Result<[i64; 2]> {
+    let count = |client: &mut postgres::Client| {
+        let row = client.query_one(sql::COUNTS, &[]).map_err(|error| match error.code() {
+            Some(&SqlState::UNDEFINED_TABLE) => {
+                let remedy = "load the schema with `cargo xtask db schema-load`";
+                Failure::new("the tables are not there", remedy).caused_by(readable(error)).into()
+            }
+            _ => readable(error),
+        })?;
+        Ok([row.try_get("users")?, row.try_get("activities")?])
+    };
+    connection.with(count).await
+}
+
+async fn test(context: &Context, target: &PostgresTarget) -> Result<()> {
+    let [users, activities] =
+        counts(&mut target.connect().await?).await.with_context(|| format!("in {target}"))?;
+    let row = vec![json!(target.to_string()), json!(users), json!(activities)];
+    output::print_rows(context.format, &["database", "users", "activities"], vec![row])
+}

@@ -1,0 +1,195 @@
+//! The app's access patterns, as the app asks them.
+
+use std::io::Write as _;
+
+use anyhow::Result;
+use backend_flask::messages::{self, Item, Message, MessageGroup, SEED_GROUP, TimeRange};
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+use uuid::Uuid;
+
+use super::{Target, seed};
+use crate::context::Context;
+use crate::failure::Usage;
+use crate::output::{Format, ItemWriter, Response};
+use crate::read;
+use crate::target::dynamodb::shortened;
+
+/// How many characters of a message a line shows.
+const MESSAGE_WIDTH: usize = 40;
+
+/// Ask for messages and conversations as the app does
+#[derive(Debug, Subcommand)]
+pub(crate) enum Patterns {
+    GetConversation(GetConversation),
+    ListConversations(ListConversations),
+}
+
+impl Patterns {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        match self {
+            Self::GetConversation(command) => command.run(context).await,
+            Self::ListConversations(command) => command.run(context).await,
+        }
+    }
+}
+
+/// Print the newest messages of a conversation, oldest first
+#[derive(Debug, clap::Args)]
+pub(crate) struct GetConversation {
+    /// The conversation [default: the seeded one]
+    #[arg(long, value_name = "UUID", default_value_t = SEED_GROUP, hide_default_value = true)]
+    message_group: Uuid,
+    /// How many messages
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    limit: u32,
+    /// All messages
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
+    /// Only those sent in this year (UTC)
+    #[arg(long, value_name = "Y", conflicts_with_all = ["from", "to"])]
+    year: Option<i32>,
+    /// Only those sent at this time or later, in RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = backend_flask::time::parse)]
+    from: Option<DateTime<Utc>>,
+    /// Only those sent at this time or earlier, in RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = backend_flask::time::parse)]
+    to: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl GetConversation {
+    async fn run(self, context: &Context) -> Result<()> {
+        let range = self.range()?;
+        let target = self.target.resolve(context)?;
+        let client = target.client().await;
+        let request = messages::conversation(&client, &target.table, self.message_group, &range);
+        let mut printer = Printer::new(context.format, message_line);
+        let response = if self.all {
+            // All can be read in the order in which people want them; JSON is the response as it is.
+            let oldest_first = context.format != Format::Json;
+            read::query(&target, request.scan_index_forward(oldest_first), None, |items| printer.page(&items))
+                .await?
+        } else {
+            let mut newest = Vec::new();
+            let response = read::query(&target, request, Some(self.limit), |mut items| {
+                newest.append(&mut items);
+                Ok(())
+            })
+            .await?;
+            if context.format != Format::Json {
+                newest.reverse();
+            }
+            printer.page(&newest)?;
+            response
+        };
+        printer.finish(context, response, "these are the newest; --all or --limit N shows more")
+    }
+
+    fn range(&self) -> Result<TimeRange> {
+        let range = match self.year {
+            Some(year) => {
+                TimeRange::year(year).ok_or_else(|| Usage(format!("--year {year} is not in 0 to 9999")))?
+            }
+            None => TimeRange { from: self.from, to: self.to },
+        };
+        if range.is_empty() {
+            return Err(Usage("--from is later than --to".to_owned()).into());
+        }
+        Ok(range)
+    }
+}
+
+/// Print a user's conversations, the one with the newest message first
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListConversations {
+    /// Whose conversations
+    #[arg(long, default_value = "andrewbrown")]
+    handle: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl ListConversations {
+    async fn run(self, context: &Context) -> Result<()> {
+        let target = self.target.resolve(context)?;
+        let mut postgres = context.postgres(self.target.prod)?.connect().await?;
+        let user = seed::find_user(&mut postgres, &self.handle).await?;
+        let client = target.client().await;
+        let request = messages::conversations_of(&client, &target.table, user.uuid);
+        let mut printer = Printer::new(context.format, group_line);
+        let response = read::query(&target, request, None, |items| printer.page(&items)).await?;
+        printer.finish(context, response, "there are more")
+    }
+}
+
+/// Prints items as lines for people, or as the chosen format has them.
+struct Printer {
+    writer: Option<ItemWriter>,
+    line: fn(&Item) -> Result<String>,
+}
+
+impl Printer {
+    fn new(format: Format, line: fn(&Item) -> Result<String>) -> Self {
+        Self { writer: (format != Format::Table).then(|| ItemWriter::new(format)), line }
+    }
+
+    fn page(&mut self, items: &[Item]) -> Result<()> {
+        match &mut self.writer {
+            Some(writer) => writer.page(items),
+            None => {
+                let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+                for item in items {
+                    writeln!(out, "{}", (self.line)(item)?)?;
+                }
+                Ok(out.flush()?)
+            }
+        }
+    }
+
+    fn finish(self, context: &Context, response: Response, more: &str) -> Result<()> {
+        if let Some(writer) = self.writer {
+            writer.finish(&response)?;
+        }
+        if response.last_evaluated_key.is_some() {
+            context.ui.line(more);
+        }
+        context.ui.line(response);
+        Ok(())
+    }
+}
+
+fn message_line(item: &Item) -> Result<String> {
+    let message = Message::from_item(item)?;
+    Ok(line(&message.user_handle, message.created_at, &message.message))
+}
+
+fn group_line(item: &Item) -> Result<String> {
+    let group = MessageGroup::from_item(item)?;
+    let line = line(&group.user_handle, group.last_message_at, &group.message);
+    Ok(format!("{}  {line}", group.message_group_uuid))
+}
+
+/// The handle 16 wide, the time in UTC 22 wide, and the first 40 characters of the message.
+fn line(handle: &str, at: DateTime<Utc>, message: &str) -> String {
+    let message = shortened(&message.replace(['\n', '\r', '\t'], " "), MESSAGE_WIDTH);
+    format!("{handle:<16}{:<22}{message}", at.format("%Y-%m-%d %I:%M %p").to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_fixed_columns_and_cuts_by_characters() {
+        let at = backend_flask::time::parse("2023-03-20T14:05:09Z").unwrap();
+        assert_eq!(line("bayko", at, "hi"), "bayko           2023-03-20 02:05 PM   hi");
+        let forty = "é".repeat(40);
+        assert_eq!(line("a", at, &forty), format!("a               2023-03-20 02:05 PM   {forty}"));
+        assert_eq!(
+            line("a", at, &format!("{forty}!")),
+            format!("a               2023-03-20 02:05 PM   {forty}...")
+        );
+    }
+}

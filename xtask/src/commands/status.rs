@@ -1,0 +1,77 @@
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::compose::{Compose, Service};
+use crate::context::Context;
+use crate::docker::{Docker, State};
+use crate::engine::Engine;
+use crate::engine::embedded::Running;
+use crate::output;
+use crate::poll::Look;
+
+/// Show both databases: what runs them, where they listen, and whether they answer
+#[derive(Debug, clap::Args)]
+pub(crate) struct Status {}
+
+impl Status {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let engine = context.engine()?;
+        let targets = engine.targets(&context.environment)?;
+        let runs_in = match &engine {
+            Engine::External => [json!("elsewhere"), json!("elsewhere")],
+            Engine::Embedded(_) => processes(context),
+            Engine::Docker(compose) => containers(context, compose).await?,
+        };
+        let client = targets.dynamodb.client().await;
+        let looks = tokio::join!(targets.postgres.look(), targets.dynamodb.look(&client));
+        let answers = [answer(looks.0), answer(looks.1)];
+        let addresses =
+            [targets.postgres.to_string(), targets.dynamodb.endpoint().unwrap_or_default().to_owned()];
+        let rows = ["postgres", "dynamodb"].into_iter().zip(runs_in).zip(addresses).zip(answers);
+        let rows = rows.map(|(((service, runs_in), address), answer)| {
+            vec![json!(service), json!(engine.name().to_string()), runs_in, json!(address), json!(answer)]
+        });
+        output::print_rows(
+            context.format,
+            &["service", "engine", "runs_in", "address", "answer"],
+            rows.collect(),
+        )
+    }
+}
+
+/// A word for a database's answer, or why there is none.
+fn answer<T>(look: Look<T>) -> String {
+    match look {
+        Look::Ready(_) => "ready".to_owned(),
+        Look::NotYet(reason) => format!("none: {reason}"),
+        Look::Failed(error) => format!("refused: {error:#}"),
+    }
+}
+
+/// Each service's process.
+fn processes(context: &Context) -> [Value; 2] {
+    let Ok(folder) = context.state.canonical() else { return [json!("none"), json!("none")] };
+    let Running { postgres, dynamodb } = Running::find(&folder);
+    [postgres, dynamodb]
+        .map(|process| json!(process.map_or("none".to_owned(), |process| process.to_string())))
+}
+
+/// Each service's container and its state.
+async fn containers(context: &Context, compose: &Compose) -> Result<[Value; 2]> {
+    let docker = Docker::find(&context.environment).await?;
+    let [postgres, dynamodb] = compose.services().map(|service| container(&docker, compose, service));
+    let (postgres, dynamodb) = tokio::try_join!(postgres, dynamodb)?;
+    Ok([postgres, dynamodb])
+}
+
+async fn container(docker: &Docker, compose: &Compose, service: &Service) -> Result<Value> {
+    let Some(container) = docker.container(compose, service).await? else { return Ok(json!("none")) };
+    let state = match container.state {
+        State::Running => "running",
+        State::Paused => "paused",
+        State::Stopped => "stopped",
+        State::Unusable => "unusable",
+    };
+    let outdated = container.outdated.map(|what| format!(", {what} changed")).unwrap_or_default();
+    Ok(json!(format!("{} ({state}{outdated})", container.name)))
+}

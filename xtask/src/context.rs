@@ -1,0 +1,82 @@
+//! What every command is given: settings, the screen, and the choice of engine.
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+use crate::compose::Compose;
+use crate::engine::{Engine, EngineChoice};
+use crate::environment::Environment;
+use crate::output::Format;
+use crate::state::StateFolder;
+use crate::target::{self, DynamoDbTarget, PostgresTarget};
+use crate::ui::Ui;
+
+/// One run of the program.
+pub(crate) struct Context {
+    /// The workspace's top folder.
+    pub(crate) root: PathBuf,
+    pub(crate) environment: Environment,
+    pub(crate) ui: Ui,
+    pub(crate) format: Format,
+    pub(crate) engine: EngineChoice,
+    /// What this checkout's commands remember.
+    pub(crate) state: StateFolder,
+}
+
+impl Context {
+    /// The engine that a command means which starts nothing.
+    ///
+    /// # Errors
+    /// Settings or docker-compose.yml cannot be used.
+    pub(crate) fn engine(&self) -> Result<Engine> {
+        let state = self.state.read(&self.ui)?;
+        let name = self.engine.for_reading(&self.environment, &state);
+        Engine::new(name, &state, || self.compose())
+    }
+
+    /// docker-compose.yml.
+    ///
+    /// # Errors
+    /// It cannot be read or uses what is not supported.
+    pub(crate) fn compose(&self) -> Result<Compose> {
+        Compose::read(&self.root, &self.environment)
+    }
+
+    /// The Postgres that a `db` command means.
+    ///
+    /// # Errors
+    /// See [`Context::engine`]; for production, its settings are missing.
+    pub(crate) fn postgres(&self, production: bool) -> Result<PostgresTarget> {
+        if production {
+            return target::production_postgres(&self.environment);
+        }
+        Ok(self.engine()?.targets(&self.environment)?.postgres)
+    }
+
+    /// The DynamoDB that a `ddb` command means.
+    ///
+    /// # Errors
+    /// See [`Context::engine`].
+    pub(crate) fn dynamodb(&self, production: bool) -> Result<DynamoDbTarget> {
+        if production {
+            return Ok(target::production_dynamodb(&self.environment));
+        }
+        Ok(self.engine()?.targets(&self.environment)?.dynamodb)
+    }
+}
+
+/// The workspace's top folder: where the launcher says, or above the current folder.
+///
+/// # Errors
+/// The current folder is in no workspace of ours.
+pub(crate) fn workspace_root() -> Result<PathBuf> {
+    if let Some(root) = std::env::var_os("CRUDDUR_WORKSPACE") {
+        return Ok(PathBuf::from(root));
+    }
+    let current = std::env::current_dir().context("cannot tell the current folder")?;
+    let root = current.ancestors().find(|folder| folder.join(crate::compose::FILE).is_file());
+    Ok(root
+        .context("no docker-compose.yml here or in a folder above: run `cargo xtask` in the workspace")?
+        .to_owned())
+}

@@ -1,0 +1,348 @@
+//! The Docker Engine API: the only module that speaks it. Every error says which operation failed.
+
+mod container;
+mod find;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use bollard::errors::Error as ApiError;
+use bollard::models::{ContainerInspectResponse, ContainerSummary, VolumeCreateRequest};
+use bollard::query_parameters as query;
+use futures_util::StreamExt as _;
+
+use crate::compose::{Compose, Service, Source};
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::ui::Step;
+
+pub(crate) use container::{container_name, volume_name};
+
+/// How long a registry may take to begin an answer. The daemon says so itself when a name cannot be
+/// resolved; a network that swallows packets says nothing.
+const PULL_ANSWER_BOUND: Duration = Duration::from_secs(12);
+
+/// How long a pull that has begun may go without a sign of life.
+const PULL_STALL_BOUND: Duration = Duration::from_secs(60);
+
+/// A connection to a daemon that has answered.
+pub(crate) struct Docker {
+    api: bollard::Docker,
+}
+
+/// A container of a service, as the daemon describes it.
+pub(crate) struct Container {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) state: State,
+    /// Set where it is not what docker-compose.yml describes now: what differs.
+    pub(crate) outdated: Option<String>,
+    /// The folder of the compose file it was created from.
+    folder: Option<String>,
+}
+
+/// A volume, as the daemon describes it.
+pub(crate) struct Volume {
+    /// The folder of the checkout that made it, where it was one of ours.
+    pub(crate) folder: Option<PathBuf>,
+}
+
+impl Container {
+    /// Whether it only has to run to be what docker-compose.yml describes.
+    pub(crate) fn is_as_described(&self) -> bool {
+        self.outdated.is_none() && self.state != State::Unusable
+    }
+
+    /// Whether it belongs to this checkout: a folder of the same name elsewhere has the same project name.
+    ///
+    /// # Errors
+    /// It belongs to another checkout.
+    pub(crate) fn check_owner(&self, compose: &Compose) -> Result<()> {
+        match &self.folder {
+            Some(folder) if Path::new(folder) != compose.folder => Err(Failure::new(
+                format!("container {} belongs to another checkout, in {folder}", self.name),
+                "set COMPOSE_PROJECT_NAME to a name of this checkout's own (in .env, to keep it)",
+            )
+            .into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A container's state, as far as starting it is concerned.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum State {
+    Running,
+    Paused,
+    /// Created or exited.
+    Stopped,
+    /// Restarting, dead or being removed: it cannot be started.
+    Unusable,
+}
+
+impl Docker {
+    /// Finds the daemon and agrees on a version of the API.
+    ///
+    /// # Errors
+    /// No daemon answered; the error lists the places tried.
+    pub(crate) async fn find(environment: &Environment) -> Result<Self> {
+        Ok(Self { api: find::connect(environment).await? })
+    }
+
+    /// The service's container, running or not, whoever created it: ours or `docker compose`'s.
+    ///
+    /// # Errors
+    /// The daemon failed to answer.
+    pub(crate) async fn container(&self, compose: &Compose, service: &Service) -> Result<Option<Container>> {
+        let labels = container::identifying_labels(&compose.project, service);
+        let found = self.list(&labels, "label").await?;
+        let Some(id) = found.into_iter().find_map(|summary| summary.id) else { return Ok(None) };
+        let Some(details) = self.inspect(&id).await? else { return Ok(None) };
+        let image_id = self.image_id(&service.image).await?;
+        Ok(Some(Container {
+            name: details.name.as_deref().unwrap_or(&id).trim_start_matches('/').to_owned(),
+            state: container::state(&details),
+            folder: container::folder(&details),
+            outdated: container::difference(compose, service, image_id.as_deref(), &details),
+            id,
+        }))
+    }
+
+    /// A volume, if there is one of that name.
+    ///
+    /// # Errors
+    /// The daemon failed to answer.
+    pub(crate) async fn volume(&self, name: &str) -> Result<Option<Volume>> {
+        let inspected = found(self.api.inspect_volume(name).await);
+        let volume = inspected.with_context(|| format!("cannot inspect volume {name}"))?;
+        Ok(volume.map(|volume| Volume { folder: container::volume_folder(&volume.labels) }))
+    }
+
+    /// The image and owner of a container that has `name` but is none of this project's.
+    ///
+    /// # Errors
+    /// The daemon failed to answer.
+    pub(crate) async fn holder_of_name(&self, name: &str) -> Result<Option<String>> {
+        let details = self.inspect(name).await?;
+        Ok(details.and_then(|details| details.config).and_then(|config| config.image))
+    }
+
+    /// The name of the running container that publishes `port`, if one does.
+    ///
+    /// # Errors
+    /// The daemon failed to answer.
+    pub(crate) async fn publisher_of(&self, port: u16) -> Result<Option<String>> {
+        let found = self.list(&[port.to_string()], "publish").await?;
+        let names = found.into_iter().find_map(|summary| summary.names).unwrap_or_default();
+        Ok(names.first().map(|name| name.trim_start_matches('/').to_owned()))
+    }
+
+    async fn list(&self, values: &[String], filter: &str) -> Result<Vec<ContainerSummary>> {
+        let filters = HashMap::from([(filter.to_owned(), values.to_vec())]);
+        let options =
+            query::ListContainersOptionsBuilder::new().all(filter == "label").filters(&filters).build();
+        self.api.list_containers(Some(options)).await.context("cannot list containers")
+    }
+
+    async fn inspect(&self, container: &str) -> Result<Option<ContainerInspectResponse>> {
+        let inspected = self.api.inspect_container(container, None).await;
+        found(inspected).with_context(|| format!("cannot inspect container {container}"))
+    }
+
+    /// The id of a local image, if there is one of that name.
+    ///
+    /// # Errors
+    /// The daemon failed to answer.
+    pub(crate) async fn image_id(&self, image: &str) -> Result<Option<String>> {
+        let inspected = found(self.api.inspect_image(image).await);
+        Ok(inspected.with_context(|| format!("cannot inspect image {image}"))?.and_then(|image| image.id))
+    }
+
+    /// Pulls an image, telling `step` how far it is.
+    ///
+    /// # Errors
+    /// The registry refused, could not be reached, or stopped answering.
+    pub(crate) async fn pull(&self, image: &str, step: &Step) -> Result<()> {
+        // Without a tag the API would pull every tag there is.
+        let last = image.rsplit('/').next().unwrap_or(image);
+        let full = if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") };
+        let options = query::CreateImageOptionsBuilder::new().from_image(&full).build();
+        let mut events = self.api.create_image(Some(options), None, None);
+        let mut layers = Layers::default();
+        let mut bound = PULL_ANSWER_BOUND;
+        loop {
+            let event = tokio::time::timeout(bound, events.next())
+                .await
+                .map_err(|_| anyhow!("the registry did not answer within {} s", bound.as_secs()))?;
+            let Some(event) = event else { return Ok(()) };
+            // A failed pull arrives inside a stream that began well.
+            let event = event?;
+            if let Some(message) = event.error_detail.and_then(|detail| detail.message) {
+                bail!("{message}");
+            }
+            let (now, total) = event.progress_detail.map_or((None, None), |p| (p.current, p.total));
+            layers.update(event.id.as_deref().unwrap_or_default(), now, total);
+            step.progress(&layers);
+            bound = PULL_STALL_BOUND;
+        }
+    }
+
+    /// Creates the service's container and the volumes it needs; it is not started yet.
+    ///
+    /// # Errors
+    /// The daemon refused.
+    pub(crate) async fn create(&self, compose: &Compose, service: &Service) -> Result<String> {
+        for mount in &service.volumes {
+            if let Source::Volume(key) = &mount.source {
+                let name = volume_name(&compose.project, key);
+                let labels = Some(container::volume_labels(compose, key));
+                let request = VolumeCreateRequest { name: Some(name.clone()), labels, ..Default::default() };
+                self.api
+                    .create_volume(request)
+                    .await
+                    .with_context(|| format!("cannot create volume {name}"))?;
+            }
+        }
+        let name = container_name(&compose.project, service);
+        let options = query::CreateContainerOptionsBuilder::new().name(&name).build();
+        let created =
+            self.api.create_container(Some(options), container::create_body(compose, service)).await;
+        Ok(created.with_context(|| format!("cannot create container {name}"))?.id)
+    }
+
+    /// Starts a container; one that runs already is left running.
+    ///
+    /// # Errors
+    /// The daemon refused, above all because the port is taken.
+    pub(crate) async fn start(&self, id: &str) -> Result<()> {
+        self.api.start_container(id, None).await.map_err(|error| match error {
+            // Two wordings: another container holds the port, or another process does.
+            ApiError::DockerResponseServerError { message, .. }
+                if message.contains("port is already allocated")
+                    || message.contains("address already in use") =>
+            {
+                let remedy = "run the command again: it finds another port";
+                Failure::new("the port was taken a moment ago", remedy).caused_by(message).into()
+            }
+            error => anyhow!(error).context("cannot start the container"),
+        })
+    }
+
+    /// Lets a paused container go on.
+    ///
+    /// # Errors
+    /// The daemon refused.
+    pub(crate) async fn unpause(&self, id: &str) -> Result<()> {
+        self.api.unpause_container(id).await.context("cannot unpause the container")
+    }
+
+    /// Removes a container, running or not, and its anonymous volumes.
+    ///
+    /// # Errors
+    /// The daemon refused. A container that is already gone is fine.
+    pub(crate) async fn remove(&self, id: &str) -> Result<()> {
+        // Stopped first: a database that is killed has to recover at its next start.
+        found(self.api.stop_container(id, None).await).context("cannot stop the container")?;
+        let options = query::RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        found(self.api.remove_container(id, Some(options)).await).context("cannot remove the container")?;
+        Ok(())
+    }
+
+    /// Removes a volume and the data in it. Returns whether there was one.
+    ///
+    /// # Errors
+    /// The daemon refused, above all because a container still uses it.
+    pub(crate) async fn remove_volume(&self, name: &str) -> Result<bool> {
+        let removed = found(self.api.remove_volume(name, None::<query::RemoveVolumeOptions>).await);
+        Ok(removed.with_context(|| format!("cannot remove volume {name}"))?.is_some())
+    }
+
+    /// Removes the network that `docker compose` makes for a project, unless something still uses it.
+    ///
+    /// # Errors
+    /// The daemon failed to answer.
+    pub(crate) async fn remove_network(&self, project: &str) -> Result<()> {
+        let name = format!("{project}_default");
+        match self.api.remove_network(&name).await {
+            Err(ApiError::DockerResponseServerError { status_code: 403 | 404, .. }) => Ok(()),
+            removed => removed.with_context(|| format!("cannot remove network {name}")),
+        }
+    }
+
+    /// Whether the container is running at this moment.
+    ///
+    /// # Errors
+    /// The daemon failed to answer.
+    pub(crate) async fn is_running(&self, id: &str) -> Result<bool> {
+        let details = self.inspect(id).await?;
+        Ok(details.is_some_and(|details| container::state(&details) == State::Running))
+    }
+
+    /// The last `tail` lines that the container printed.
+    ///
+    /// # Errors
+    /// The daemon failed to answer.
+    pub(crate) async fn last_lines(&self, id: &str, tail: usize) -> Result<String> {
+        let mut text = String::new();
+        self.logs(id, Some(tail), false, |chunk| {
+            text.push_str(&String::from_utf8_lossy(chunk));
+            Ok(())
+        })
+        .await?;
+        Ok(text)
+    }
+
+    /// Hands what the container printed to `take`, chunk by chunk; with `follow` until it stops.
+    ///
+    /// # Errors
+    /// The daemon failed to answer, or `take` failed.
+    pub(crate) async fn logs(
+        &self,
+        id: &str,
+        tail: Option<usize>,
+        follow: bool,
+        mut take: impl FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let tail = tail.map_or("all".to_owned(), |lines| lines.to_string());
+        let options =
+            query::LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail).follow(follow).build();
+        let mut chunks = self.api.logs(id, Some(options));
+        while let Some(chunk) = chunks.next().await {
+            take(chunk.context("cannot read the container's log")?.as_ref())?;
+        }
+        Ok(())
+    }
+}
+
+/// What the API found, or nothing where it answered 404.
+fn found<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
+    match answer {
+        Ok(value) => Ok(Some(value)),
+        Err(ApiError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// How far a pull is: bytes over all layers that have told their size.
+#[derive(Default)]
+struct Layers(HashMap<String, (i64, i64)>);
+
+impl Layers {
+    fn update(&mut self, id: &str, now: Option<i64>, total: Option<i64>) {
+        if let (Some(now), Some(total)) = (now, total) {
+            self.0.insert(id.to_owned(), (now, total));
+        }
+    }
+}
+
+impl std::fmt::Display for Layers {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (now, total) = self.0.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
+        if total == 0 {
+            return formatter.write_str("waiting for the registry");
+        }
+        write!(formatter, "{} of {}", indicatif::HumanBytes(now as u64), indicatif::HumanBytes(total as u64))
+    }
+}

@@ -1,0 +1,260 @@
+//! What a service's container looks like: labels, the request that creates it, and how one that is
+//! already there differs from what docker-compose.yml describes.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use bollard::models::{
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HostConfig, PortBinding,
+};
+
+use super::State;
+use crate::compose::{Compose, FILE, Mount, Service, Source};
+
+/// The labels by which `docker compose` knows its containers and volumes.
+/// <https://github.com/docker/compose/blob/main/pkg/api/labels.go>
+mod label {
+    pub(super) const PROJECT: &str = "com.docker.compose.project";
+    pub(super) const SERVICE: &str = "com.docker.compose.service";
+    pub(super) const ONE_OFF: &str = "com.docker.compose.oneoff";
+    pub(super) const NUMBER: &str = "com.docker.compose.container-number";
+    pub(super) const CONFIG_HASH: &str = "com.docker.compose.config-hash";
+    pub(super) const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
+    pub(super) const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
+    pub(super) const VERSION: &str = "com.docker.compose.version";
+    pub(super) const VOLUME: &str = "com.docker.compose.volume";
+    /// Ours: compose does not record which folder a volume was made for.
+    pub(super) const CHECKOUT: &str = "cruddur.checkout";
+}
+
+/// The version of compose's conventions that we follow.
+const COMPOSE_VERSION: &str = "2.0.0";
+
+/// The name compose v2 gives a service's container.
+pub(crate) fn container_name(project: &str, service: &Service) -> String {
+    format!("{project}-{}-1", service.name)
+}
+
+/// The name compose gives a project's volume.
+pub(crate) fn volume_name(project: &str, key: &str) -> String {
+    format!("{project}_{key}")
+}
+
+/// `NAME=value` for each label that a service's container has, whoever created it.
+pub(super) fn identifying_labels(project: &str, service: &Service) -> Vec<String> {
+    let labels = [(label::PROJECT, project), (label::SERVICE, service.name), (label::ONE_OFF, "False")];
+    labels.map(|(name, value)| format!("{name}={value}")).into()
+}
+
+fn container_labels(compose: &Compose, service: &Service) -> HashMap<String, String> {
+    let folder = compose.folder.display().to_string();
+    let file = compose.folder.join(FILE).display().to_string();
+    let labels = [
+        (label::PROJECT, compose.project.as_str()),
+        (label::SERVICE, service.name),
+        (label::ONE_OFF, "False"),
+        (label::NUMBER, "1"),
+        // Compose's own hash of a service is private to each of its versions. Another value makes its
+        // next `up` recreate the container; the data is in the volume.
+        (label::CONFIG_HASH, "cargo-xtask"),
+        (label::WORKING_DIR, &folder),
+        (label::CONFIG_FILES, &file),
+        (label::VERSION, COMPOSE_VERSION),
+    ];
+    labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}
+
+pub(super) fn volume_labels(compose: &Compose, key: &str) -> HashMap<String, String> {
+    let folder = compose.folder.display().to_string();
+    let labels = [
+        (label::PROJECT, compose.project.as_str()),
+        (label::VOLUME, key),
+        (label::VERSION, COMPOSE_VERSION),
+        (label::CHECKOUT, &folder),
+    ];
+    labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+}
+
+/// The folder of the checkout that a volume of ours was made for.
+pub(super) fn volume_folder(labels: &HashMap<String, String>) -> Option<PathBuf> {
+    labels.get(label::CHECKOUT).map(PathBuf::from)
+}
+
+pub(super) fn create_body(compose: &Compose, service: &Service) -> ContainerCreateBody {
+    let port = container_port(service);
+    let host_config = HostConfig {
+        binds: Some(service.volumes.iter().map(|mount| bind(&compose.project, mount)).collect()),
+        port_bindings: Some(HashMap::from([(port.clone(), Some(vec![loopback(service.port.host)]))])),
+        ..Default::default()
+    };
+    ContainerCreateBody {
+        image: Some(service.image.clone()),
+        env: Some(variables(service).collect()),
+        cmd: service.command.clone(),
+        user: service.user.clone(),
+        working_dir: service.working_dir.clone(),
+        exposed_ports: Some(vec![port]),
+        labels: Some(container_labels(compose, service)),
+        host_config: Some(host_config),
+        ..Default::default()
+    }
+}
+
+fn container_port(service: &Service) -> String {
+    format!("{}/tcp", service.port.container)
+}
+
+fn loopback(port: u16) -> PortBinding {
+    PortBinding { host_ip: Some("127.0.0.1".to_owned()), host_port: Some(port.to_string()) }
+}
+
+fn variables(service: &Service) -> impl Iterator<Item = String> {
+    service.environment.iter().map(|(name, value)| format!("{name}={value}"))
+}
+
+fn bind(project: &str, mount: &Mount) -> String {
+    let mode = if mount.read_only { "ro" } else { "rw" };
+    format!("{}:{}:{mode}", mount_source(project, mount), mount.target)
+}
+
+fn mount_source(project: &str, mount: &Mount) -> String {
+    match &mount.source {
+        Source::Volume(key) => volume_name(project, key),
+        Source::Path(path) => path.display().to_string(),
+    }
+}
+
+pub(super) fn state(details: &ContainerInspectResponse) -> State {
+    match details.state.as_ref().and_then(|state| state.status) {
+        Some(ContainerStateStatusEnum::RUNNING) => State::Running,
+        Some(ContainerStateStatusEnum::PAUSED) => State::Paused,
+        Some(ContainerStateStatusEnum::CREATED | ContainerStateStatusEnum::EXITED) => State::Stopped,
+        _ => State::Unusable,
+    }
+}
+
+/// The folder of the compose file that a container was created from.
+pub(super) fn folder(details: &ContainerInspectResponse) -> Option<String> {
+    details.config.as_ref()?.labels.as_ref()?.get(label::WORKING_DIR).cloned()
+}
+
+/// What differs between the container and what docker-compose.yml describes, if anything.
+/// `image_id` is the local image that the service's image name means now, if there is one.
+pub(super) fn difference(
+    compose: &Compose,
+    service: &Service,
+    image_id: Option<&str>,
+    details: &ContainerInspectResponse,
+) -> Option<String> {
+    let config = details.config.clone().unwrap_or_default();
+    let host_config = details.host_config.clone().unwrap_or_default();
+    let has_variable = |variable: &String| config.env.iter().flatten().any(|present| present == variable);
+    let published = host_config.port_bindings.unwrap_or_default().remove(&container_port(service)).flatten();
+    let is_mounted = |mount: &&Mount| {
+        let source = mount_source(&compose.project, mount);
+        details.mounts.iter().flatten().any(|present| {
+            let from = [&present.name, &present.source];
+            from.iter().any(|from| from.as_deref() == Some(source.as_str()))
+                && present.destination.as_deref() == Some(mount.target.as_str())
+                && present.rw.unwrap_or(true) != mount.read_only
+        })
+    };
+    let differences = [
+        (config.image.as_deref() != Some(service.image.as_str()), "image"),
+        (
+            image_id.is_some() && details.image.as_deref() != image_id,
+            "image (there is a newer one of its name)",
+        ),
+        (!variables(service).all(|variable| has_variable(&variable)), "environment"),
+        (service.command.is_some() && config.cmd != service.command, "command"),
+        (service.user.is_some() && config.user != service.user, "user"),
+        (service.working_dir.is_some() && config.working_dir != service.working_dir, "working_dir"),
+        (published != Some(vec![loopback(service.port.host)]), "ports"),
+        (!service.volumes.iter().all(|mount| is_mounted(&mount)), "volumes"),
+    ];
+    differences.into_iter().find_map(|(differs, what)| differs.then(|| what.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
+    use bollard::models::{ContainerConfig, MountPoint};
+
+    use super::*;
+    use crate::compose::Port;
+
+    fn compose() -> Compose {
+        let service = |name| Service {
+            name,
+            image: "image:1".to_owned(),
+            port: Port { host: 5433, container: 5432, fixed: false },
+            environment: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
+            command: Some(vec!["-c".to_owned()]),
+            volumes: vec![Mount {
+                source: Source::Volume("data".to_owned()),
+                target: "/data".to_owned(),
+                read_only: false,
+            }],
+            user: Some("root".to_owned()),
+            working_dir: None,
+        };
+        Compose {
+            project: "p".to_owned(),
+            project_is_fixed: false,
+            folder: PathBuf::from("/w"),
+            postgres: service("db"),
+            dynamodb: service("dynamodb-local"),
+        }
+    }
+
+    /// What the daemon would say of a container made by [`create_body`].
+    fn details(body: ContainerCreateBody) -> ContainerInspectResponse {
+        ContainerInspectResponse {
+            image: Some("sha256:1".to_owned()),
+            config: Some(ContainerConfig {
+                image: body.image,
+                env: body.env.map(|env| [env, vec!["PATH=/bin".to_owned()]].concat()),
+                cmd: body.cmd,
+                user: body.user,
+                working_dir: Some("/".to_owned()),
+                ..Default::default()
+            }),
+            host_config: body.host_config,
+            mounts: Some(vec![MountPoint {
+                name: Some("p_data".to_owned()),
+                destination: Some("/data".to_owned()),
+                rw: Some(true),
+                ..Default::default()
+            }]),
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_container_of_ours_does_not_differ_and_each_change_is_named() {
+        let same = compose();
+        let details = details(create_body(&same, &same.postgres));
+        let difference_of = |change: fn(&mut Service)| {
+            let mut changed = compose();
+            change(&mut changed.postgres);
+            difference(&changed, &changed.postgres, Some("sha256:1"), &details)
+        };
+        assert_eq!(difference_of(|_| ()), None);
+        let named = |what: &str| Some(what.to_owned());
+        assert_eq!(difference_of(|service| service.image = "image:2".to_owned()), named("image"));
+        assert_eq!(difference_of(|service| service.port.host = 5432), named("ports"));
+        assert_eq!(difference_of(|service| service.command = Some(Vec::new())), named("command"));
+        assert_eq!(difference_of(|service| service.user = Some("me".to_owned())), named("user"));
+        assert_eq!(difference_of(|service| service.volumes[0].target = "/x".to_owned()), named("volumes"));
+        assert_eq!(
+            difference_of(|service| service.working_dir = Some("/x".to_owned())),
+            named("working_dir")
+        );
+        let change = |service: &mut Service| _ = service.environment.insert("A".to_owned(), "2".to_owned());
+        assert_eq!(difference_of(change), named("environment"));
+        let newer = difference(&same, &same.postgres, Some("sha256:2"), &details);
+        assert_eq!(newer, named("image (there is a newer one of its name)"));
+    }
+}

@@ -1,0 +1,369 @@
+//! The Docker engine: containers as docker-compose.yml describes them.
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+use uuid::Uuid;
+
+use crate::compose::{Compose, Service, Source, port_variable};
+use crate::docker::{self, Container, Docker, State as ContainerState, volume_name};
+use crate::failure::Failure;
+use crate::port;
+use crate::ui::Ui;
+
+/// How much of a dead container's log is shown.
+const LAST_LINES: usize = 15;
+
+/// The two services' containers.
+pub(crate) struct Containers {
+    docker: Docker,
+    compose: Compose,
+    postgres: String,
+    dynamodb: String,
+}
+
+/// What is about to be done. Nothing has been changed yet.
+pub(crate) struct Plan {
+    docker: Docker,
+    pub(crate) compose: Compose,
+    postgres: ServicePlan,
+    dynamodb: ServicePlan,
+    /// Postgres's volume is not there yet.
+    pub(crate) begins_postgres: bool,
+}
+
+impl Plan {
+    /// Looks at both services for whatever could stop either of them from starting. A port that is taken
+    /// moves, unless the user has set it; so does a project name that another checkout uses.
+    ///
+    /// # Errors
+    /// A taken port or name; the daemon failed to answer.
+    pub(crate) async fn make(docker: Docker, mut compose: Compose, ui: &Ui) -> Result<Self> {
+        avoid_other_checkouts(&docker, &mut compose, ui).await?;
+        loop {
+            let (postgres, dynamodb) = tokio::try_join!(
+                ServicePlan::make(&docker, &compose, &compose.postgres),
+                ServicePlan::make(&docker, &compose, &compose.dynamodb)
+            )?;
+            if let Some(holder) = &postgres.port_holder {
+                compose.postgres.port.host = moved_port(&compose, &compose.postgres, holder, ui)?;
+            } else if let Some(holder) = &dynamodb.port_holder {
+                compose.dynamodb.port.host = moved_port(&compose, &compose.dynamodb, holder, ui)?;
+            } else {
+                let begins_postgres = !has_volumes(&docker, &compose, &compose.postgres).await?;
+                return Ok(Self { docker, compose, postgres, dynamodb, begins_postgres });
+            }
+        }
+    }
+
+    /// Brings both services' containers into the state described, both at once.
+    ///
+    /// # Errors
+    /// An image that cannot be pulled; or the daemon refused.
+    pub(crate) async fn carry_out(self, ui: &Ui) -> Result<Containers> {
+        let Self { docker, compose, postgres, dynamodb, .. } = self;
+        pull_missing(&docker, &compose, ui).await?;
+        let (postgres, dynamodb) = tokio::try_join!(
+            postgres.carry_out(&docker, &compose, ui),
+            dynamodb.carry_out(&docker, &compose, ui)
+        )?;
+        Ok(Containers { docker, compose, postgres, dynamodb })
+    }
+}
+
+impl Containers {
+    /// Why Postgres's container is not running, if it is not.
+    pub(crate) async fn postgres_death(&self) -> Option<anyhow::Error> {
+        death(&self.docker, &self.postgres).await
+    }
+
+    /// Why DynamoDB's container is not running, if it is not.
+    pub(crate) async fn dynamodb_death(&self) -> Option<anyhow::Error> {
+        death(&self.docker, &self.dynamodb).await
+    }
+
+    /// Begins Postgres again, its volume too: for a first start that was interrupted half-way.
+    ///
+    /// # Errors
+    /// The daemon refused.
+    pub(crate) async fn begin_postgres_again(&self) -> Result<()> {
+        let service = &self.compose.postgres;
+        if let Some(container) = self.docker.container(&self.compose, service).await? {
+            self.docker.remove(&container.id).await?;
+        }
+        remove_volumes(&self.docker, &self.compose, service).await?;
+        create_and_start(&self.docker, &self.compose, service).await.map(|_| ())
+    }
+}
+
+/// Whether both services' containers are running.
+///
+/// # Errors
+/// The daemon failed to answer.
+pub(crate) async fn is_running(docker: &Docker, compose: &Compose) -> Result<bool> {
+    let [postgres, dynamodb] = compose.services().map(|service| docker.container(compose, service));
+    let (postgres, dynamodb) = tokio::try_join!(postgres, dynamodb)?;
+    let runs = |container: Option<Container>| container.is_some_and(|c| c.state == ContainerState::Running);
+    Ok(runs(postgres) && runs(dynamodb))
+}
+
+/// Pulls the images that are not here and that no container has been made of.
+///
+/// # Errors
+/// An image that cannot be pulled.
+pub(crate) async fn pull_missing(docker: &Docker, compose: &Compose, ui: &Ui) -> Result<()> {
+    let [postgres, dynamodb] =
+        compose.services().map(|service| pull_if_missing(docker, compose, service, ui));
+    tokio::try_join!(postgres, dynamodb).map(|_| ())
+}
+
+async fn pull_if_missing(docker: &Docker, compose: &Compose, service: &Service, ui: &Ui) -> Result<()> {
+    let Service { name, image, .. } = service;
+    if docker.image_id(image).await?.is_some() {
+        return Ok(());
+    }
+    if docker.container(compose, service).await?.is_some_and(|container| container.is_as_described()) {
+        return Ok(());
+    }
+    let step = ui.step(format!("Docker: pull {image}"));
+    match docker.pull(image, &step).await {
+        Ok(()) => {
+            step.done("");
+            Ok(())
+        }
+        Err(error) => {
+            let variable = if *name == "db" { "POSTGRES_IMAGE" } else { "DYNAMODB_IMAGE" };
+            let remedy = format!(
+                "check the network and the registry (`docker pull {image}`),\n\
+                 name an image that is here (`docker images`) in {variable},\n\
+                 or do without Docker: `--engine embedded`"
+            );
+            let problem = format!("image {image} of service {name} is not here and cannot be pulled");
+            let error: anyhow::Error = Failure::new(problem, remedy).caused_by(error).into();
+            Err(error.context(step.failed()))
+        }
+    }
+}
+
+/// Stops and removes both containers. Returns whether there was any.
+///
+/// # Errors
+/// The daemon refused, or a container belongs to another checkout.
+pub(crate) async fn remove(docker: &Docker, compose: &Compose, ui: &Ui) -> Result<bool> {
+    let [postgres, dynamodb] =
+        compose.services().map(|service| remove_container(docker, compose, service, ui));
+    let (postgres, dynamodb) = tokio::try_join!(postgres, dynamodb)?;
+    docker.remove_network(&compose.project).await?;
+    Ok(postgres || dynamodb)
+}
+
+async fn remove_container(docker: &Docker, compose: &Compose, service: &Service, ui: &Ui) -> Result<bool> {
+    let Some(container) = docker.container(compose, service).await? else { return Ok(false) };
+    container.check_owner(compose)?;
+    ui.run(format!("Docker: remove {}", container.name), docker.remove(&container.id)).await?;
+    Ok(true)
+}
+
+/// Removes the service's volumes and the data in them. Returns the names of those that were there.
+///
+/// # Errors
+/// The daemon refused.
+pub(crate) async fn remove_volumes(
+    docker: &Docker,
+    compose: &Compose,
+    service: &Service,
+) -> Result<Vec<String>> {
+    let mut removed = Vec::new();
+    for name in volumes(compose, service) {
+        if docker.remove_volume(&name).await? {
+            removed.push(name);
+        }
+    }
+    Ok(removed)
+}
+
+/// The names of the service's volumes.
+fn volumes(compose: &Compose, service: &Service) -> impl Iterator<Item = String> {
+    service.volumes.iter().filter_map(|mount| match &mount.source {
+        Source::Volume(key) => Some(volume_name(&compose.project, key)),
+        Source::Path(_) => None,
+    })
+}
+
+async fn has_volumes(docker: &Docker, compose: &Compose, service: &Service) -> Result<bool> {
+    for name in volumes(compose, service) {
+        if docker.volume(&name).await?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Why the container is not running, if it is not.
+async fn death(docker: &Docker, id: &str) -> Option<anyhow::Error> {
+    match docker.is_running(id).await {
+        Ok(true) => None,
+        Ok(false) => {
+            let lines = docker
+                .last_lines(id, LAST_LINES)
+                .await
+                .unwrap_or_else(|error| format!("(no log: {error:#})"));
+            Some(anyhow!("its container stopped; the last lines of its log:\n{}", lines.trim_end()))
+        }
+        Err(error) => Some(error),
+    }
+}
+
+/// Compose names a project after its folder, so that checkouts in folders of one name would share their
+/// containers and data. The second one takes a name of its own.
+async fn avoid_other_checkouts(docker: &Docker, compose: &mut Compose, ui: &Ui) -> Result<()> {
+    if compose.project_is_fixed || !is_of_another_checkout(docker, compose).await? {
+        return Ok(());
+    }
+    let name = format!("{}-{}", compose.project, folder_hash(&compose.folder));
+    ui.line(format_args!(
+        "project {} belongs to another checkout; this one's is {name} (for docker compose: COMPOSE_PROJECT_NAME={name})",
+        compose.project
+    ));
+    compose.project = name;
+    Ok(())
+}
+
+async fn is_of_another_checkout(docker: &Docker, compose: &Compose) -> Result<bool> {
+    let mut volumes_of_others = false;
+    for service in compose.services() {
+        // A container tells the folder it was made for.
+        if let Some(container) = docker.container(compose, service).await? {
+            return Ok(container.check_owner(compose).is_err());
+        }
+        for name in volumes(compose, service) {
+            let volume = docker.volume(&name).await?;
+            volumes_of_others |=
+                volume.is_some_and(|volume| volume.folder.as_deref() != Some(&compose.folder));
+        }
+    }
+    Ok(volumes_of_others)
+}
+
+/// Eight hexadecimal digits that differ from one folder to another.
+fn folder_hash(folder: &Path) -> String {
+    let mut hash =
+        Uuid::new_v5(&Uuid::NAMESPACE_URL, folder.as_os_str().as_encoded_bytes()).simple().to_string();
+    hash.truncate(8);
+    hash
+}
+
+/// A free port in place of one that is taken.
+fn moved_port(compose: &Compose, service: &Service, holder: &str, ui: &Ui) -> Result<u16> {
+    let others = compose.services().map(|service| service.port.host);
+    port::moved(service.port, service.name, port_variable(service.name), holder, &others, ui)
+}
+
+/// What has to be done for one service.
+struct ServicePlan {
+    service: Service,
+    found: Option<Container>,
+    /// Who holds the port that the container is to be published on.
+    port_holder: Option<String>,
+}
+
+impl ServicePlan {
+    async fn make(docker: &Docker, compose: &Compose, service: &Service) -> Result<Self> {
+        let found = docker.container(compose, service).await?;
+        if let Some(container) = &found {
+            container.check_owner(compose)?;
+        }
+        let mut plan = Self { service: service.clone(), found, port_holder: None };
+        if !plan.is_running_as_described() {
+            plan.check_name(docker, compose).await?;
+            plan.port_holder = plan.find_port_holder(docker).await?;
+        }
+        Ok(plan)
+    }
+
+    /// Whether a container has to be created, in place of another or not.
+    fn creates(&self) -> bool {
+        !self.found.as_ref().is_some_and(Container::is_as_described)
+    }
+
+    fn is_running_as_described(&self) -> bool {
+        !self.creates()
+            && self.found.as_ref().is_some_and(|container| container.state == ContainerState::Running)
+    }
+
+    /// A container of the name we are about to give must be one of ours.
+    async fn check_name(&self, docker: &Docker, compose: &Compose) -> Result<()> {
+        if self.found.is_some() {
+            return Ok(());
+        }
+        let name = docker::container_name(&compose.project, &self.service);
+        let Some(image) = docker.holder_of_name(&name).await? else { return Ok(()) };
+        Err(Failure::new(
+            format!(
+                "a container named {name} (image {image}) exists, and it is not of project {}",
+                compose.project
+            ),
+            format!(
+                "remove it with `docker rm -f {name}`, rename it, or set COMPOSE_PROJECT_NAME to another name"
+            ),
+        )
+        .into())
+    }
+
+    /// Who holds the port, if it is not our own container.
+    async fn find_port_holder(&self, docker: &Docker) -> Result<Option<String>> {
+        let port = self.service.port.host;
+        if port::is_free(port) {
+            return Ok(None);
+        }
+        let holder = docker.publisher_of(port).await?;
+        let ours = self.found.as_ref().map(|container| &container.name);
+        if holder.is_some() && holder.as_ref() == ours {
+            return Ok(None);
+        }
+        Ok(Some(holder.map_or("a process outside Docker".to_owned(), |name| format!("container {name}"))))
+    }
+
+    /// Brings the service's container into the state described; returns its id.
+    async fn carry_out(self, docker: &Docker, compose: &Compose, ui: &Ui) -> Result<String> {
+        let creates = self.creates();
+        match self.found {
+            Some(found) if !creates => {
+                match found.state {
+                    ContainerState::Running => {}
+                    ContainerState::Paused => {
+                        ui.run(format!("Docker: unpause {}", found.name), docker.unpause(&found.id)).await?;
+                    }
+                    ContainerState::Stopped | ContainerState::Unusable => {
+                        ui.run(format!("Docker: start {}", found.name), docker.start(&found.id)).await?;
+                    }
+                }
+                Ok(found.id)
+            }
+            Some(found) => {
+                let why =
+                    found.outdated.map_or("it cannot be started".to_owned(), |what| format!("other {what}"));
+                let replace = async {
+                    docker.remove(&found.id).await?;
+                    create_and_start(docker, compose, &self.service).await
+                };
+                ui.run(format!("Docker: replace {} ({why})", found.name), replace).await
+            }
+            None => {
+                let name = docker::container_name(&compose.project, &self.service);
+                let create = create_and_start(docker, compose, &self.service);
+                ui.run(format!("Docker: create and start {name}"), create).await
+            }
+        }
+    }
+}
+
+/// A container that cannot be started does not stay behind: it would be the next run's name conflict.
+async fn create_and_start(docker: &Docker, compose: &Compose, service: &Service) -> Result<String> {
+    let id = docker.create(compose, service).await?;
+    if let Err(error) = docker.start(&id).await {
+        docker.remove(&id).await?;
+        return Err(error);
+    }
+    Ok(id)
+}

@@ -1,0 +1,140 @@
+//! Whose name Postgres's programs run under: they refuse to run as root.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result};
+
+/// An account that the programs accept.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Account {
+    /// The user's own.
+    Own,
+    /// Another one, since the user is root.
+    Other { user: u32, group: u32 },
+    /// Root in a user namespace that shows it as somebody else: for data that only root can reach.
+    Namespace { user: u32, group: u32 },
+}
+
+/// Who runs the programs, and where their data is.
+#[derive(Debug, Clone)]
+pub(super) struct Home {
+    pub(super) account: Account,
+    pub(super) data: PathBuf,
+}
+
+impl Home {
+    /// Decides for data in `wanted`. `elsewhere` is a place that everybody can reach.
+    ///
+    /// # Errors
+    /// The user is root, and the machine knows neither `postgres` nor `nobody`.
+    #[cfg(unix)]
+    pub(super) fn choose(wanted: PathBuf, elsewhere: PathBuf) -> Result<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return Ok(Self { account: Account::Own, data: wanted });
+        }
+        let (user, group) =
+            other_user().context("run as another user: there is neither `postgres` nor `nobody` here")?;
+        let other = Account::Other { user, group };
+        if wanted.parent().is_some_and(|folder| other.can_reach(folder)) {
+            return Ok(Self { account: other, data: wanted });
+        }
+        let namespace = Account::Namespace { user, group };
+        if namespace.works() {
+            return Ok(Self { account: namespace, data: wanted });
+        }
+        Ok(Self { account: other, data: elsewhere })
+    }
+
+    /// Decides for data in `wanted`.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(unix))]
+    pub(super) fn choose(wanted: PathBuf, _elsewhere: PathBuf) -> Result<Self> {
+        Ok(Self { account: Account::Own, data: wanted })
+    }
+}
+
+impl Account {
+    /// A command that runs `program` under this account.
+    pub(super) fn command(&self, program: &Path) -> Command {
+        match self {
+            Self::Own => Command::new(program),
+            #[cfg(unix)]
+            Self::Other { user, group } => {
+                use std::os::unix::process::CommandExt as _;
+                let mut command = Command::new(program);
+                // The current folder may be one that the other user cannot reach.
+                command.uid(*user).gid(*group).current_dir("/");
+                command
+            }
+            #[cfg(not(unix))]
+            Self::Other { .. } => Command::new(program),
+            Self::Namespace { user, group } => {
+                let mut command = Command::new("unshare");
+                command.arg("--user").arg(format!("--map-user={user}")).arg(format!("--map-group={group}"));
+                command.arg(program);
+                command
+            }
+        }
+    }
+
+    /// Makes a folder for this account alone.
+    ///
+    /// # Errors
+    /// It cannot be made or handed over.
+    pub(super) fn make_folder(&self, folder: &Path) -> Result<()> {
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        #[cfg(unix)]
+        if let Self::Other { user, group } = self {
+            std::os::unix::fs::chown(folder, Some(*user), Some(*group))
+                .with_context(|| format!("cannot hand {} over to user {user}", folder.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Whether this account can pass through `folder`: asked of the system itself.
+    fn can_reach(&self, folder: &Path) -> bool {
+        self.succeeds(self.command(Path::new("test")).arg("-x").arg(folder))
+    }
+
+    /// Whether this account can run anything at all.
+    fn works(&self) -> bool {
+        self.succeeds(&mut self.command(Path::new("true")))
+    }
+
+    fn succeeds(&self, command: &mut Command) -> bool {
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        quiet.status().is_ok_and(|status| status.success())
+    }
+}
+
+/// User and group number of `postgres`, else of `nobody`.
+#[cfg(unix)]
+fn other_user() -> Option<(u32, u32)> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    ["postgres", "nobody"].iter().find_map(|name| numbers_of(name, &users))
+}
+
+/// A line of /etc/passwd is `name:password:user:group:...`.
+fn numbers_of(name: &str, users: &str) -> Option<(u32, u32)> {
+    let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
+    let mut numbers = line.split(':').skip(2).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_s_numbers_are_read() {
+        let users = "root:x:0:0:root:/root:/bin/sh\npostgres:x:101:104:,,,:/var/lib/postgresql:/bin/bash\n";
+        assert_eq!(numbers_of("postgres", users), Some((101, 104)));
+        assert_eq!(numbers_of("post", users), None);
+    }
+}

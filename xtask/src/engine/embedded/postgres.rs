@@ -1,0 +1,154 @@
+//! Postgres as a process of this machine, with a cluster of this workspace's own.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::Signal;
+use uuid::Uuid;
+
+use super::account::Home;
+use super::binaries::Binaries;
+use crate::compose::Compose;
+use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::process::{self, Process};
+use crate::state::StateFolder;
+use crate::ui::Ui;
+
+/// How it is asked to end: a fast shutdown, which ends the sessions.
+/// <https://www.postgresql.org/docs/current/server-shutdown.html>
+pub(super) const STOP: Signal = Signal::INT;
+
+/// A server that is about to be started, its cluster created first where there is none.
+pub(super) struct Plan {
+    binaries: Binaries,
+    home: Home,
+    port: u16,
+    user: String,
+    password: String,
+}
+
+impl Plan {
+    /// Looks for the programs and for a place for the data.
+    ///
+    /// # Errors
+    /// No PostgreSQL on this machine; or a cluster of another version.
+    pub(super) fn make(environment: &Environment, folder: &StateFolder, compose: &Compose) -> Result<Self> {
+        let binaries = Binaries::find(environment)?;
+        let home = home(folder)?;
+        let (user, password) = compose.postgres_login();
+        if password.is_empty() {
+            let remedy = format!(
+                "give service {} a POSTGRES_PASSWORD in {}",
+                compose.postgres.name,
+                crate::compose::FILE
+            );
+            return Err(Failure::new("Postgres needs a password", remedy).into());
+        }
+        let port = compose.postgres.port.host;
+        Ok(Self { binaries, home, port, user: user.to_owned(), password: password.to_owned() })
+    }
+
+    pub(super) async fn carry_out(self, folder: &StateFolder, ui: &Ui) -> Result<()> {
+        let log = log(folder);
+        if !self.home.data.join("PG_VERSION").is_file() {
+            let data = self.home.data.clone();
+            let step = ui.step(format!("Postgres: create a cluster in {}", data.display()));
+            let plan = tokio::task::spawn_blocking(move || self.create_cluster().map(|()| self)).await?;
+            return match plan {
+                Ok(plan) => {
+                    step.done("");
+                    plan.start(&log)
+                }
+                Err(error) => Err(error.context(step.failed())),
+            };
+        }
+        self.start(&log)
+    }
+
+    /// Creates the cluster beside its place and then moves it there: a half-made one is never used.
+    fn create_cluster(&self) -> Result<()> {
+        let Home { account, data } = &self.home;
+        let unfinished = data.with_extension("new");
+        for leftover in [&unfinished, data] {
+            if leftover.exists() {
+                std::fs::remove_dir_all(leftover)
+                    .with_context(|| format!("cannot remove {}", leftover.display()))?;
+            }
+        }
+        account.make_folder(&unfinished)?;
+        let mut initdb = account.command(&self.binaries.program("initdb"));
+        initdb.arg("--pgdata").arg(&unfinished).args(["--username", &self.user]);
+        // Not synced: should the machine crash now, the cluster is created again.
+        initdb.args([
+            "--auth=scram-sha-256",
+            "--pwfile=/dev/stdin",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+        ]);
+        initdb.args(["--no-instructions"]);
+        let output = with_input(&mut initdb, &self.password).context("cannot run initdb")?;
+        if !output.status.success() {
+            let text = [output.stdout, output.stderr].concat();
+            bail!("initdb failed:\n{}", String::from_utf8_lossy(&text).trim_end());
+        }
+        std::fs::rename(&unfinished, data)
+            .with_context(|| format!("cannot move the cluster to {}", data.display()))
+    }
+
+    /// Starts the server. It listens on the loopback only, and on no Unix socket: its path could be too long.
+    fn start(&self, log: &Path) -> Result<()> {
+        let Home { account, data } = &self.home;
+        // No process serves this cluster (see `find`); but the number in a lock file left by a crash may
+        // be somebody else's by now, and the server would take that for its own.
+        match std::fs::remove_file(data.join("postmaster.pid")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error)
+                    .with_context(|| format!("cannot remove the lock file in {}", data.display()));
+            }
+            _ => {}
+        }
+        let mut server = account.command(&self.binaries.program("postgres"));
+        server.arg("-D").arg(data).args(["-p", &self.port.to_string()]);
+        // A crash of the machine may lose the last transactions, but never harm the cluster.
+        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "synchronous_commit=off"] {
+            server.args(["-c", setting]);
+        }
+        process::start_in_background(&mut server, log)
+    }
+}
+
+/// Runs a command with `input` as its standard input.
+fn with_input(command: &mut std::process::Command, input: &str) -> Result<std::process::Output> {
+    use std::process::Stdio;
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        writeln!(stdin, "{input}")?;
+    }
+    Ok(child.wait_with_output()?)
+}
+
+/// Who runs the server and where its data is. Where the state folder cannot be used the data is in a
+/// folder of its own under /var/tmp, which outlives a restart.
+fn home(folder: &StateFolder) -> Result<Home> {
+    let name = Uuid::new_v5(&Uuid::NAMESPACE_URL, folder.workspace().as_os_str().as_encoded_bytes());
+    Home::choose(folder.join("postgres"), PathBuf::from(format!("/var/tmp/cruddur-{}", name.simple())))
+}
+
+pub(super) fn data(folder: &StateFolder) -> Result<PathBuf> {
+    Ok(home(folder)?.data)
+}
+
+pub(super) fn find(folder: &StateFolder) -> Option<Process> {
+    process::find("postgres", data(folder).ok()?.as_os_str())
+}
+
+pub(super) fn port_of(process: &Process) -> Option<u16> {
+    process.argument_after("-p")?.parse().ok()
+}
+
+pub(super) fn log(folder: &StateFolder) -> PathBuf {
+    folder.join("postgres.log")
+}

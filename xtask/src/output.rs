@@ -1,0 +1,84 @@
+//! Data on stdout: tables for people, JSON and JSON lines for programs.
+
+mod dynamodb_json;
+mod items;
+
+use std::io::{Write as _, stdout};
+
+use anyhow::Result;
+use clap::ValueEnum;
+use comfy_table::{Table, presets};
+use serde_json::{Map, Value};
+
+pub(crate) use dynamodb_json::Response;
+pub(crate) use items::ItemWriter;
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people
+    Table,
+    /// One JSON document, as the AWS CLI prints it where DynamoDB answered
+    Json,
+    /// One JSON value a line
+    Jsonl,
+}
+
+/// Prints records that fit the screen: `columns` names the fields of each row.
+///
+/// # Errors
+/// stdout is closed.
+pub(crate) fn print_rows(format: Format, columns: &[&str], rows: Vec<Vec<Value>>) -> Result<()> {
+    let mut out = stdout().lock();
+    let object = |row: Vec<Value>| -> Map<String, Value> {
+        columns.iter().map(|column| (*column).to_owned()).zip(row).collect()
+    };
+    match format {
+        Format::Table => {
+            let mut table = Table::new();
+            table.load_style(presets::NOTHING).set_header(columns.iter().map(|column| column.to_uppercase()));
+            for row in rows {
+                table.add_row(row.iter().map(cell));
+            }
+            for line in table.lines() {
+                writeln!(out, "{}", line.trim_end())?;
+            }
+        }
+        Format::Json => {
+            let records: Vec<_> = rows.into_iter().map(object).collect();
+            writeln!(out, "{}", serde_json::to_string_pretty(&records)?)?;
+        }
+        Format::Jsonl => {
+            for row in rows {
+                writeln!(out, "{}", serde_json::to_string(&object(row))?)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A value as a table's cell: text without quotes, nothing for null.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Prints one JSON document, indented as the AWS CLI does.
+///
+/// # Errors
+/// stdout is closed.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let mut out = stdout().lock();
+    value.serialize(&mut aws_cli_style(&mut out))?;
+    Ok(writeln!(out)?)
+}
+
+/// A serializer that indents by four spaces, as the AWS CLI does.
+fn aws_cli_style<W: std::io::Write>(
+    out: W,
+) -> serde_json::Serializer<W, serde_json::ser::PrettyFormatter<'static>> {
+    serde_json::Serializer::with_formatter(out, serde_json::ser::PrettyFormatter::with_indent(b"    "))
+}

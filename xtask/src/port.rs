@@ -1,0 +1,63 @@
+//! Ports on this machine's loopback.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use anyhow::{Context as _, Result};
+
+use crate::compose::Port;
+use crate::failure::Failure;
+use crate::ui::Ui;
+
+/// How far from the port in docker-compose.yml another one is looked for.
+const REACH: u16 = 100;
+
+/// Whether nobody listens there.
+pub(crate) fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// Another port for a service whose own is taken by `holder`: the next free one that is not among
+/// `others`. Says so.
+///
+/// # Errors
+/// The user has set the port by `variable`, or none is free nearby.
+pub(crate) fn moved(
+    port: Port,
+    service: &str,
+    variable: &str,
+    holder: &str,
+    others: &[u16],
+    ui: &Ui,
+) -> Result<u16> {
+    let taken = format!("port 127.0.0.1:{} of service {service} is held by {holder}", port.host);
+    if port.fixed {
+        let remedy =
+            format!("stop what holds it, set {variable} to another port, or unset it to let the port move");
+        return Err(Failure::new(taken, remedy).into());
+    }
+    let nearby = port.host.saturating_add(1)..=port.host.saturating_add(REACH);
+    let free = nearby.into_iter().find(|port| !others.contains(port) && is_free(*port));
+    let free = free.with_context(|| format!("{taken}, and none of the next {REACH} is free"))?;
+    ui.line(format_args!("{taken}; it moves to {free}"));
+    Ok(free)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Environment;
+
+    #[test]
+    fn a_taken_port_moves_unless_it_was_set() {
+        let ui = Ui::new(&Environment::from([("CI", "true")]));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let host = listener.local_addr().unwrap().port();
+        assert!(!is_free(host));
+        let movable = Port { host, container: 1, fixed: false };
+        let other = moved(movable, "db", "POSTGRES_PORT", "me", &[host + 1], &ui).unwrap();
+        assert!(other > host + 1);
+        let fixed = Port { fixed: true, ..movable };
+        let error = moved(fixed, "db", "POSTGRES_PORT", "me", &[], &ui).unwrap_err().to_string();
+        assert_eq!(error, format!("port 127.0.0.1:{host} of service db is held by me"));
+    }
+}

@@ -1,0 +1,175 @@
+//! Background processes of ours: started apart from this one, and found again by their command line.
+//!
+//! A process id that was written down may belong to somebody else by now; a command line cannot.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Signal};
+
+use crate::poll::{self, Look};
+
+/// How long a process may take to end when it is asked to.
+const END_BOUND: Duration = Duration::from_secs(15);
+
+/// How much of a log's end is read for its last lines.
+const TAIL_BYTES: u64 = 64 << 10;
+
+/// A process of this machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Process {
+    pid: Pid,
+    /// Its command line, the program first.
+    pub(crate) arguments: Vec<String>,
+}
+
+/// The first process whose program is called `program` and whose arguments contain `marker`.
+pub(crate) fn find(program: &str, marker: &OsStr) -> Option<Process> {
+    let marker = marker.to_string_lossy();
+    let is_meant = |process: &Process| {
+        let name = process.arguments.first().map(Path::new).and_then(Path::file_name);
+        name == Some(OsStr::new(program))
+            && process.arguments.iter().skip(1).any(|argument| *argument == marker)
+    };
+    all().into_iter().find(is_meant)
+}
+
+/// Every process whose command line can be seen.
+#[cfg(target_os = "linux")]
+fn all() -> Vec<Process> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let process = |entry: std::fs::DirEntry| {
+        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
+        // A process that has ended, or is a thread of the kernel, has an empty command line.
+        let line = std::fs::read(entry.path().join("cmdline")).ok().filter(|line| !line.is_empty())?;
+        let line = String::from_utf8_lossy(line.strip_suffix(b"\0").unwrap_or(&line)).into_owned();
+        Some(Process { pid, arguments: line.split('\0').map(str::to_owned).collect() })
+    };
+    entries.filter_map(process).collect()
+}
+
+/// Every process that `ps` shows. Arguments with a space in them cannot be told apart there.
+#[cfg(not(target_os = "linux"))]
+fn all() -> Vec<Process> {
+    let Ok(listed) = Command::new("ps").args(["-axww", "-o", "pid=,command="]).output() else {
+        return Vec::new();
+    };
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let process = |line: &str| {
+        let (pid, command) = line.trim_start().split_once(' ')?;
+        let arguments = command.split_whitespace().map(str::to_owned).collect();
+        Some(Process { pid: Pid::from_raw(pid.parse().ok()?)?, arguments })
+    };
+    text.lines().filter_map(process).collect()
+}
+
+impl Process {
+    /// What follows `flag` on its command line.
+    pub(crate) fn argument_after(&self, flag: &str) -> Option<&str> {
+        let position = self.arguments.iter().position(|argument| argument == flag)?;
+        self.arguments.get(position + 1).map(String::as_str)
+    }
+
+    /// Asks it to end and waits until it has; one that does not is killed.
+    ///
+    /// # Errors
+    /// It may not be signalled, or does not even end when killed.
+    pub(crate) async fn end(&self, ask: Signal) -> Result<()> {
+        self.signal(ask)?;
+        if self.wait_for_end().await.is_err() {
+            self.signal(Signal::KILL)?;
+            self.wait_for_end().await?;
+        }
+        Ok(())
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        match rustix::process::kill_process(self.pid, signal) {
+            // It ended by itself meanwhile.
+            Err(rustix::io::Errno::SRCH) => Ok(()),
+            sent => sent.with_context(|| format!("cannot signal process {}", self.pid)),
+        }
+    }
+
+    async fn wait_for_end(&self) -> Result<()> {
+        poll::until_ready(END_BOUND, Duration::from_millis(10), async || {
+            let lives = all().iter().any(|other| other.pid == self.pid && other.arguments == self.arguments);
+            if lives { Look::NotYet(format!("process {} still runs", self.pid)) } else { Look::Ready(()) }
+        })
+        .await
+    }
+}
+
+impl std::fmt::Display for Process {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "process {}", self.pid)
+    }
+}
+
+/// Starts a process that outlives this one and hears nothing of this terminal; it prints into `log`.
+///
+/// # Errors
+/// It cannot be started, or the log cannot be written.
+pub(crate) fn start_in_background(command: &mut Command, log: &Path) -> Result<()> {
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let log = options.open(log).with_context(|| format!("cannot write {}", log.display()))?;
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    let name = command.get_program().display().to_string();
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+    command.spawn().with_context(|| format!("cannot start {name}"))?;
+    Ok(())
+}
+
+/// The last `count` lines of a log, or all of them; empty where there is none.
+pub(crate) fn last_lines(log: &Path, count: usize) -> String {
+    let read = || {
+        let mut file = File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        std::io::Result::Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_found_by_its_command_line_and_ends_when_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let marker = folder.path().join("marker with a space");
+        let mut command = Command::new("sh");
+        command.args(["-c", "while :; do sleep 0.1; done", "--port", "7"]).arg(&marker);
+        start_in_background(&mut command, &folder.path().join("log")).unwrap();
+        assert!(find("bash", marker.as_os_str()).is_none());
+        let process = find("sh", marker.as_os_str()).unwrap();
+        assert_eq!(process.argument_after("--port"), Some("7"));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(process.end(Signal::TERM)).unwrap();
+        assert!(find("sh", marker.as_os_str()).is_none());
+    }
+
+    #[test]
+    fn the_last_lines_are_the_last_lines() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        assert_eq!(last_lines(&log, 2), "");
+        std::fs::write(&log, "1\n2\n3\n").unwrap();
+        assert_eq!(last_lines(&log, 2), "2\n3");
+        assert_eq!(last_lines(&log, 9), "1\n2\n3");
+    }
+}

@@ -1,0 +1,240 @@
+//! Starting the two databases on the engine that fits, and waiting until they really answer.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use aws_sdk_dynamodb::Client;
+
+use crate::compose::Compose;
+use crate::context::Context;
+use crate::docker::Docker;
+use crate::engine::docker::{self, Containers, Plan};
+use crate::engine::embedded::{self, Servers};
+use crate::engine::{Engine, EngineName, is_external};
+use crate::failure::Report;
+use crate::poll::{self, Look};
+use crate::state::{Lock, Ports, State};
+use crate::target::Targets;
+use crate::target::postgres::Connection;
+
+/// How long a database may take from its start to its first answer.
+const READY_BOUND: Duration = Duration::from_secs(60);
+
+/// How often it is asked. A look costs about a millisecond.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How often one that does not answer is looked at whether it lives.
+const LIFE_INTERVAL: Duration = Duration::from_millis(300);
+
+/// The two databases, started but perhaps not ready. No other command of this checkout changes them
+/// while this lives.
+pub(crate) struct Services {
+    pub(crate) targets: Targets,
+    running: Running,
+    /// What is remembered; written whenever it changes.
+    state: RefCell<State>,
+    /// Postgres's data comes from a first start that was interrupted.
+    postgres_is_suspect: bool,
+    _lock: Lock,
+}
+
+/// What runs them.
+enum Running {
+    Docker(Containers),
+    Embedded(Servers),
+    /// Somebody else.
+    External,
+}
+
+impl Services {
+    /// Starts what is not running, both at once. Whatever could stop one of them from starting is looked
+    /// for in both before either is touched. `doing` is the command, for others that have to wait.
+    ///
+    /// # Errors
+    /// No engine is usable; a taken port or name; an image that cannot be had; or the daemon refused.
+    pub(crate) async fn start(context: &Context, doing: &str) -> Result<Self> {
+        let ui = &context.ui;
+        let lock = context.state.lock(ui, doing).await?;
+        let mut state = context.state.read(ui)?;
+        let postgres_is_suspect = state.postgres_is_unproven;
+        let choice = choose(context, &state).await?;
+        ui.line(format_args!("engine {}: {}", choice.name, choice.why));
+
+        let engine = Engine::new(choice.name, &state, || context.compose())?;
+        let (engine, running) = match engine {
+            Engine::External => (Engine::External, Running::External),
+            Engine::Docker(compose) => {
+                let docker = match choice.docker {
+                    Some(docker) => docker,
+                    None => Docker::find(&context.environment).await?,
+                };
+                let plan = Plan::make(docker, *compose, ui).await?;
+                let compose = Box::new(plan.compose.clone());
+                state.project = (!compose.project_is_fixed).then(|| compose.project.clone());
+                state.postgres_is_unproven |= plan.begins_postgres;
+                let engine = Engine::Docker(compose);
+                remember(context, &mut state, &engine)?;
+                (engine, Running::Docker(plan.carry_out(ui).await?))
+            }
+            Engine::Embedded(compose) => {
+                let plan = embedded::Plan::make(&context.environment, &context.state, *compose, ui)?;
+                let engine = Engine::Embedded(Box::new(plan.compose.clone()));
+                remember(context, &mut state, &engine)?;
+                (engine, Running::Embedded(plan.carry_out(ui).await?))
+            }
+        };
+        let targets = engine.targets(&context.environment)?;
+        Ok(Self { targets, running, state: RefCell::new(state), postgres_is_suspect, _lock: lock })
+    }
+
+    /// Waits until Postgres answers a query; returns the connection, to the maintenance database.
+    ///
+    /// # Errors
+    /// It died, refuses its user, or did not answer in time.
+    pub(crate) async fn postgres_ready(&self, context: &Context) -> Result<Connection> {
+        let ui = &context.ui;
+        let waited = self.wait_for_postgres(context).await;
+        let connection = match (waited, &self.running) {
+            (Err(error), Running::Docker(containers)) if self.postgres_is_suspect => {
+                ui.warn(format_args!("its first start was interrupted, it begins again\n{}", Report(&error)));
+                let again = containers.begin_postgres_again();
+                ui.run("Docker: begin Postgres again, with an empty volume", again).await?;
+                self.wait_for_postgres(context).await?
+            }
+            (waited, _) => waited?,
+        };
+        if self.state.borrow().postgres_is_unproven {
+            self.state.borrow_mut().postgres_is_unproven = false;
+            context.state.write(&self.state.borrow())?;
+        }
+        Ok(connection)
+    }
+
+    async fn wait_for_postgres(&self, context: &Context) -> Result<Connection> {
+        let target = &self.targets.postgres;
+        let death = async || match &self.running {
+            Running::Docker(containers) => containers.postgres_death().await,
+            Running::Embedded(servers) => servers.postgres_death(),
+            Running::External => None,
+        };
+        context
+            .ui
+            .run(format!("Postgres: wait for {target}"), wait(async || target.look().await, death))
+            .await
+    }
+
+    /// Waits until DynamoDB answers a signed request; returns the client that asked.
+    ///
+    /// # Errors
+    /// It died, refuses the request, or did not answer in time.
+    pub(crate) async fn dynamodb_ready(&self, context: &Context) -> Result<Client> {
+        let target = &self.targets.dynamodb;
+        let client = target.client().await;
+        let death = async || match &self.running {
+            Running::Docker(containers) => containers.dynamodb_death().await,
+            Running::Embedded(servers) => servers.dynamodb_death(),
+            Running::External => None,
+        };
+        let wait = wait(async || target.look(&client).await, death);
+        context.ui.run(format!("DynamoDB: wait for {target}"), wait).await?;
+        Ok(client)
+    }
+}
+
+/// Writes down what later commands need, before anything is started: an interrupted run leaves a trace.
+fn remember(context: &Context, state: &mut State, engine: &Engine) -> Result<()> {
+    let (Engine::Docker(compose) | Engine::Embedded(compose)) = engine else { return Ok(()) };
+    let described = context.compose()?;
+    let moved = |port: u16, described: u16| (port != described).then_some(port);
+    let ports = Ports {
+        postgres: moved(compose.postgres.port.host, described.postgres.port.host),
+        dynamodb: moved(compose.dynamodb.port.host, described.dynamodb.port.host),
+    };
+    state.engine = Some(engine.name());
+    state.ports.insert(engine.name(), ports);
+    context.state.write(state)
+}
+
+/// Looks until the database answers, and now and then whether it lives.
+async fn wait<T>(
+    look: impl AsyncFn() -> Look<T>,
+    death: impl AsyncFn() -> Option<anyhow::Error>,
+) -> Result<T> {
+    let life_seen = Cell::new(Instant::now());
+    poll::until_ready(READY_BOUND, LOOK_INTERVAL, async || {
+        let looked = look().await;
+        if matches!(looked, Look::NotYet(_)) && life_seen.get().elapsed() > LIFE_INTERVAL {
+            life_seen.set(Instant::now());
+            return death().await.map_or(looked, Look::Failed);
+        }
+        looked
+    })
+    .await
+}
+
+/// An engine, and why it.
+struct Choice {
+    name: EngineName,
+    why: String,
+    /// A connection that was made to find out.
+    docker: Option<Docker>,
+}
+
+impl Choice {
+    fn new(name: EngineName, why: impl Into<String>) -> Self {
+        Self { name, why: why.into(), docker: None }
+    }
+}
+
+/// The engine to start: the one named; else what is running; else external, where it is set; else
+/// Docker, where it has the images; else embedded.
+async fn choose(context: &Context, state: &State) -> Result<Choice> {
+    if let Some(name) = context.engine.named() {
+        return Ok(Choice::new(name, "as chosen"));
+    }
+    if let Some(running) = running(context, state).await? {
+        return Ok(running);
+    }
+    if is_external(&context.environment) {
+        return Ok(Choice::new(EngineName::External, "CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB are set"));
+    }
+    match usable_docker(context, state).await {
+        Ok(docker) => {
+            let choice = Choice::new(EngineName::Docker, "a daemon answers and has the images");
+            Ok(Choice { docker: Some(docker), ..choice })
+        }
+        Err(error) => Ok(Choice::new(EngineName::Embedded, format!("Docker cannot be used: {error:#}"))),
+    }
+}
+
+/// The engine that was started last, if it still runs.
+async fn running(context: &Context, state: &State) -> Result<Option<Choice>> {
+    match state.engine {
+        Some(EngineName::Embedded) if embedded::is_running(&context.state) => {
+            Ok(Some(Choice::new(EngineName::Embedded, "it is running")))
+        }
+        Some(EngineName::Docker) => {
+            let Ok(docker) = Docker::find(&context.environment).await else { return Ok(None) };
+            let described = described(context, state)?;
+            let runs = docker::is_running(&docker, &described).await?;
+            let choice = Choice::new(EngineName::Docker, "its containers are running");
+            Ok(runs.then(|| Choice { docker: Some(docker), ..choice }))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A daemon that has the images, or can pull them.
+async fn usable_docker(context: &Context, state: &State) -> Result<Docker> {
+    let docker = Docker::find(&context.environment).await?;
+    docker::pull_missing(&docker, &described(context, state)?, &context.ui).await?;
+    Ok(docker)
+}
+
+/// docker-compose.yml as the Docker engine takes it.
+fn described(context: &Context, state: &State) -> Result<Compose> {
+    let mut compose = context.compose()?;
+    state.apply(EngineName::Docker, &mut compose);
+    Ok(compose)
+}

@@ -1,0 +1,274 @@
+//! The state folder: what later commands need to know about what an earlier one started.
+//!
+//! Process ids are not in it: a process is found by its command line, which cannot go stale.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::compose::Compose;
+use crate::engine::EngineName;
+use crate::failure::Failure;
+use crate::ui::Ui;
+
+/// The folder's name, in the workspace's top folder. Git ignores it.
+const FOLDER: &str = ".cruddur";
+
+/// How long a command waits for another one to end. A first set-up pulls images meanwhile.
+const LOCK_BOUND: Duration = Duration::from_secs(600);
+
+/// What is remembered.
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct State {
+    /// The engine that was started last and not stopped since.
+    pub(crate) engine: Option<EngineName>,
+    /// The compose project that this checkout uses, where it is not the one compose would choose.
+    pub(crate) project: Option<String>,
+    /// Where each engine's databases listen, where it is not where docker-compose.yml says.
+    pub(crate) ports: BTreeMap<EngineName, Ports>,
+    /// Postgres's data was begun and has never been seen to work: an interrupted first start.
+    pub(crate) postgres_is_unproven: bool,
+}
+
+impl State {
+    /// Puts what is remembered of an engine into what docker-compose.yml says, but for what the user set.
+    pub(crate) fn apply(&self, engine: EngineName, compose: &mut Compose) {
+        let ports = self.ports.get(&engine).copied().unwrap_or_default();
+        for (service, port) in
+            [(&mut compose.postgres, ports.postgres), (&mut compose.dynamodb, ports.dynamodb)]
+        {
+            if let (false, Some(port)) = (service.port.fixed, port) {
+                service.port.host = port;
+            }
+        }
+        if let (false, Some(project)) = (compose.project_is_fixed, &self.project) {
+            compose.project.clone_from(project);
+        }
+    }
+}
+
+/// The ports of one engine's databases.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Ports {
+    pub(crate) postgres: Option<u16>,
+    pub(crate) dynamodb: Option<u16>,
+}
+
+/// The state folder of a checkout.
+#[derive(Debug, Clone)]
+pub(crate) struct StateFolder {
+    path: PathBuf,
+}
+
+impl StateFolder {
+    /// The folder for the workspace at `root`. It is made when something is written.
+    pub(crate) fn of(root: &Path) -> Self {
+        Self { path: root.join(FOLDER) }
+    }
+
+    /// A file or folder in it.
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The workspace it belongs to.
+    pub(crate) fn workspace(&self) -> &Path {
+        self.path.parent().unwrap_or(&self.path)
+    }
+
+    /// The same folder by its real name, by which processes are told apart.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub(crate) fn canonical(&self) -> Result<Self> {
+        let path =
+            self.path.canonicalize().with_context(|| format!("no state folder {}", self.path.display()))?;
+        Ok(Self { path })
+    }
+
+    fn file(&self) -> PathBuf {
+        self.join("state.json")
+    }
+
+    /// Makes the folder, for its owner alone.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub(crate) fn make(&self) -> Result<()> {
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        match builder.create(&self.path) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                Err(error).with_context(|| format!("cannot make the state folder {}", self.path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is remembered. A file that makes no sense is set aside, with a warning.
+    ///
+    /// # Errors
+    /// The file is there but cannot be read.
+    pub(crate) fn read(&self, ui: &Ui) -> Result<State> {
+        let path = self.file();
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(State::default()),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+        };
+        serde_json::from_slice(&text).or_else(|error| {
+            let aside = self.join("state.json.corrupt");
+            ui.warn(format_args!(
+                "{} makes no sense ({error}); set aside as {}",
+                path.display(),
+                aside.display()
+            ));
+            std::fs::rename(&path, &aside).with_context(|| format!("cannot set {} aside", path.display()))?;
+            Ok(State::default())
+        })
+    }
+
+    /// Remembers `state`, all of it or nothing.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub(crate) fn write(&self, state: &State) -> Result<()> {
+        self.make()?;
+        let path = self.file();
+        let write = || {
+            let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
+            serde_json::to_writer_pretty(&mut file, state)?;
+            file.persist(&path)?;
+            anyhow::Ok(())
+        };
+        write().with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// Waits until no other command changes this checkout's databases, and keeps others out until the
+    /// lock is dropped. `doing` tells them for whom they wait.
+    ///
+    /// # Errors
+    /// The other command did not end within ten minutes; the lock cannot be taken.
+    pub(crate) async fn lock(&self, ui: &Ui, doing: &str) -> Result<Lock> {
+        self.make()?;
+        let path = self.join("lock");
+        let open = || -> std::io::Result<File> {
+            let mut options = OpenOptions::new();
+            options.create(true).truncate(false).read(true).write(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            options.open(&path)
+        };
+        let mut file = open().with_context(|| format!("cannot open {}", path.display()))?;
+        let started = Instant::now();
+        let mut told = false;
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => {
+                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+                }
+            }
+            let holder = holder(&mut file);
+            if !told {
+                ui.line(format_args!("waiting for {holder} to end"));
+                told = true;
+            }
+            if started.elapsed() > LOCK_BOUND {
+                let remedy = "end it, or wait and try again";
+                return Err(
+                    Failure::new(format!("{holder} is still at work in this checkout"), remedy).into()
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let mut note = || {
+            file.set_len(0)?;
+            file.rewind()?;
+            write!(file, "`cargo xtask {doing}` (process {})", std::process::id())
+        };
+        note().with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Lock { _file: file })
+    }
+}
+
+/// Who wrote the lock file.
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
+    if read.is_ok() && !text.is_empty() { text } else { "another cargo xtask".to_owned() }
+}
+
+/// Keeps other commands out until it is dropped; the system drops it for a process that dies.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::environment::Environment;
+
+    fn ui() -> Ui {
+        Ui::new(&Environment::from([("CI", "true")]))
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_kept_from_others() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = StateFolder::of(root.path());
+        assert_eq!(folder.read(&ui()).unwrap(), State::default());
+        let state = State {
+            engine: Some(EngineName::Docker),
+            ports: BTreeMap::from([(EngineName::Embedded, Ports { postgres: Some(5433), dynamodb: None })]),
+            ..State::default()
+        };
+        folder.write(&state).unwrap();
+        assert_eq!(folder.read(&ui()).unwrap(), state);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(&folder.path), 0o700);
+            assert_eq!(mode(&folder.file()), 0o600);
+        }
+    }
+
+    #[test]
+    fn a_corrupt_file_is_set_aside() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = StateFolder::of(root.path());
+        folder.make().unwrap();
+        for nonsense in ["", "{", "{\"engine\": \"x\"}", "\u{0}"] {
+            std::fs::write(folder.file(), nonsense).unwrap();
+            assert_eq!(folder.read(&ui()).unwrap(), State::default(), "{nonsense}");
+            assert!(!folder.file().exists());
+        }
+        assert!(folder.join("state.json.corrupt").exists());
+    }
+
+    #[test]
+    fn the_second_waits_for_the_first() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = StateFolder::of(root.path());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let first = folder.lock(&ui(), "first").await.unwrap();
+            let ui = ui();
+            let second = folder.lock(&ui, "second");
+            assert!(tokio::time::timeout(Duration::from_millis(120), second).await.is_err());
+            drop(first);
+            folder.lock(&ui, "third").await.unwrap();
+        });
+    }
+}

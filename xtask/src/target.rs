@@ -1,0 +1,82 @@
+//! Which two databases a command means, and how to reach them.
+
+pub(crate) mod dynamodb;
+pub(crate) mod postgres;
+
+use anyhow::Result;
+use backend_flask::messages::{DEFAULT_TABLE, TABLE_VARIABLE};
+
+pub(crate) use dynamodb::DynamoDbTarget;
+pub(crate) use postgres::PostgresTarget;
+
+use crate::environment::Environment;
+use crate::failure::Failure;
+
+/// Where Postgres is, for `--engine external` and the app's server.
+pub(crate) const POSTGRES_URL: &str = "CONNECTION_URL";
+
+/// Where DynamoDB is, for `--engine external`, the app's server and the AWS tools.
+pub(crate) const DYNAMODB_URL: &str = "AWS_ENDPOINT_URL_DYNAMODB";
+
+const PRODUCTION_POSTGRES_URL: &str = "PROD_CONNECTION_URL";
+const PRODUCTION_DYNAMODB_URL: &str = "PROD_DYNAMODB_ENDPOINT_URL";
+
+/// The databases of one engine.
+#[derive(Clone)]
+pub(crate) struct Targets {
+    pub(crate) postgres: PostgresTarget,
+    pub(crate) dynamodb: DynamoDbTarget,
+}
+
+impl Targets {
+    /// The databases that the environment or `.env` names, for the external engine.
+    ///
+    /// # Errors
+    /// A variable that is missing or not a URL.
+    pub(crate) fn external(environment: &Environment) -> Result<Self> {
+        let setting = |name: &str| {
+            environment.get(name).ok_or_else(|| {
+                let remedy = format!("set {POSTGRES_URL} and {DYNAMODB_URL}, or use `--engine docker`");
+                Failure::new(format!("engine external needs {name}, which is not set"), remedy)
+            })
+        };
+        let remedy = |variable| format!("check that {variable} names a server that is running");
+        Ok(Self {
+            postgres: PostgresTarget::parse(POSTGRES_URL, setting(POSTGRES_URL)?, remedy(POSTGRES_URL))?,
+            dynamodb: DynamoDbTarget::local(
+                setting(DYNAMODB_URL)?,
+                table(environment),
+                remedy(DYNAMODB_URL),
+            )?,
+        })
+    }
+}
+
+/// The name of the messages table of a local DynamoDB.
+pub(crate) fn table(environment: &Environment) -> String {
+    environment.get(TABLE_VARIABLE).unwrap_or(DEFAULT_TABLE).to_owned()
+}
+
+/// Production's Postgres. Only the process environment can name it.
+///
+/// # Errors
+/// `PROD_CONNECTION_URL` is not set or not a URL.
+pub(crate) fn production_postgres(environment: &Environment) -> Result<PostgresTarget> {
+    let url = environment.process_only(PRODUCTION_POSTGRES_URL).ok_or_else(|| {
+        Failure::new(
+            format!("--prod needs {PRODUCTION_POSTGRES_URL}, which is not set"),
+            "export it in this shell; it is never read from .env",
+        )
+    })?;
+    let remedy = format!("check {PRODUCTION_POSTGRES_URL} and that this machine may connect");
+    PostgresTarget::parse(PRODUCTION_POSTGRES_URL, url, remedy)
+}
+
+/// Production's DynamoDB: AWS's own credential chain and region, and another endpoint only where
+/// `PROD_DYNAMODB_ENDPOINT_URL` names one.
+pub(crate) fn production_dynamodb(environment: &Environment) -> DynamoDbTarget {
+    DynamoDbTarget::production(
+        environment.process_only(PRODUCTION_DYNAMODB_URL).map(str::to_owned),
+        environment.process_only(TABLE_VARIABLE).unwrap_or(DEFAULT_TABLE).to_owned(),
+    )
+}

@@ -1,0 +1,161 @@
+//! What the user sees on stderr while work is done. Data goes to stdout: see `output`.
+
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::environment::Environment;
+
+/// Announces steps and shows progress: lines in place on a terminal, plain lines in CI and in pipes.
+#[derive(Clone)]
+pub(crate) struct Ui {
+    bars: Option<MultiProgress>,
+    color: bool,
+}
+
+impl Ui {
+    /// Decides by the environment: `CI`, `NO_COLOR` (<https://no-color.org>) and `TERM=dumb` mean plain.
+    pub(crate) fn new(environment: &Environment) -> Self {
+        let dumb = environment.process_only("TERM") == Some("dumb");
+        let interactive = stderr().is_terminal() && !environment.is_ci() && !dumb;
+        let color = interactive && environment.process_only("NO_COLOR").is_none();
+        Self { bars: interactive.then(MultiProgress::new), color }
+    }
+
+    /// Prints a line.
+    pub(crate) fn line(&self, text: impl Display) {
+        let print = || {
+            // Nobody is left to tell when stderr itself is gone.
+            let _ = writeln!(stderr(), "{text}");
+        };
+        match &self.bars {
+            Some(bars) => bars.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Prints a line that should not be overlooked.
+    pub(crate) fn warn(&self, text: impl Display) {
+        self.line(format_args!("{} {text}", self.paint("33", "warning:")));
+    }
+
+    /// Announces a step; the [`Step`] prints how it ended.
+    pub(crate) fn step(&self, label: impl Into<String>) -> Step {
+        let label = label.into();
+        let bar = match &self.bars {
+            Some(bars) => {
+                let bar = bars.add(ProgressBar::new_spinner().with_style(spinner_style()));
+                bar.set_message(label.clone());
+                bar.enable_steady_tick(Duration::from_millis(100));
+                Some(bar)
+            }
+            None => {
+                self.line(format_args!("... {label}"));
+                None
+            }
+        };
+        Step { ui: self.clone(), label, bar, started: Instant::now(), ended: false }
+    }
+
+    /// Announces a step, does it and prints how it ended.
+    ///
+    /// # Errors
+    /// What `work` returns, with the step's label as context.
+    pub(crate) async fn run<T>(
+        &self,
+        label: impl Into<String>,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let step = self.step(label);
+        match work.await {
+            Ok(value) => {
+                step.done("");
+                Ok(value)
+            }
+            Err(error) => Err(error.context(step.failed())),
+        }
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+fn spinner_style() -> ProgressStyle {
+    // The template is a constant; the default shows the same message should it ever be wrong.
+    ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// A step under way. Dropped without an end (interrupted, or a step beside it failed) it says so.
+pub(crate) struct Step {
+    ui: Ui,
+    label: String,
+    bar: Option<ProgressBar>,
+    started: Instant,
+    ended: bool,
+}
+
+impl Step {
+    /// Says how far the step is. Plain output leaves it out: a log wants results.
+    pub(crate) fn progress(&self, detail: impl Display) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{}: {detail}", self.label));
+        }
+    }
+
+    /// Ends the step well; `detail` says what came of it, or is empty.
+    pub(crate) fn done(mut self, detail: &str) {
+        let separator = if detail.is_empty() { "" } else { ": " };
+        let line = format!("{}{separator}{detail}", self.label);
+        self.end(&self.ui.paint("32", "ok "), &line);
+    }
+
+    /// Ends the step badly and returns its label, as context for the error.
+    pub(crate) fn failed(mut self) -> String {
+        let label = self.label.clone();
+        self.end(&self.ui.paint("31", "FAILED"), &label);
+        label
+    }
+
+    fn end(&mut self, mark: &str, line: &str) {
+        self.ended = true;
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.ui.line(format_args!("{mark} {line} ({})", seconds(self.started.elapsed())));
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if !self.ended {
+            let label = self.label.clone();
+            self.end("stopped", &label);
+        }
+    }
+}
+
+/// A duration as a person reads it: `12 ms`, `3.4 s`, `2 min 5 s`.
+pub(crate) fn seconds(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    match milliseconds {
+        0..1_000 => format!("{milliseconds} ms"),
+        1_000..60_000 => format!("{:.1} s", duration.as_secs_f64()),
+        _ => format!("{} min {} s", duration.as_secs() / 60, duration.as_secs() % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_readable() {
+        for (milliseconds, text) in [(0, "0 ms"), (999, "999 ms"), (3_440, "3.4 s"), (125_000, "2 min 5 s")] {
+            assert_eq!(seconds(Duration::from_millis(milliseconds)), text);
+        }
+    }
+}
