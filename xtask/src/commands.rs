@@ -2,6 +2,7 @@
 
 mod db;
 mod ddb;
+mod doctor;
 mod down;
 mod env;
 mod logs;
@@ -40,6 +41,7 @@ enum Command {
     Status(status::Status),
     Logs(logs::Logs),
     Env(env::Env),
+    Doctor(doctor::Doctor),
     #[command(subcommand)]
     Db(db::Db),
     #[command(subcommand)]
@@ -59,6 +61,7 @@ impl Arguments {
             Command::Status(command) => command.run(context).await,
             Command::Logs(command) => command.run(context).await,
             Command::Env(command) => command.run(context),
+            Command::Doctor(command) => command.run(context).await,
             Command::Db(command) => command.run(context).await,
             Command::Ddb(command) => command.run(context).await,
         }

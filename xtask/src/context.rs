@@ -8,7 +8,7 @@ use crate::compose::Compose;
 use crate::engine::{Engine, EngineChoice};
 use crate::environment::Environment;
 use crate::output::Format;
-use crate::state::StateFolder;
+use crate::state::{Lock, StateFolder};
 use crate::target::{self, DynamoDbTarget, PostgresTarget};
 use crate::ui::Ui;
 
@@ -33,6 +33,18 @@ impl Context {
         let state = self.state.read(&self.ui)?;
         let name = self.engine.for_reading(&self.environment, &state);
         Engine::new(name, &state, || self.compose())
+    }
+
+    /// Keeps other commands of this checkout from changing its databases meanwhile. Production's are not
+    /// this checkout's.
+    ///
+    /// # Errors
+    /// Another command did not end in time.
+    pub(crate) async fn lock(&self, production: bool, doing: &str) -> Result<Option<Lock>> {
+        if production {
+            return Ok(None);
+        }
+        self.state.lock(&self.ui, doing).await.map(Some)
     }
 
     /// docker-compose.yml.

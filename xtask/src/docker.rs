@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use bollard::errors::Error as ApiError;
 use bollard::models::{ContainerInspectResponse, ContainerSummary, VolumeCreateRequest};
 use bollard::query_parameters as query;
+use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 
 use crate::compose::{Compose, Service, Source};
@@ -19,6 +20,7 @@ use crate::failure::Failure;
 use crate::ui::Step;
 
 pub(crate) use container::{container_name, volume_name};
+pub(crate) use find::{Place, places};
 
 /// How long a registry may take to begin an answer. The daemon says so itself when a name cannot be
 /// resolved; a network that swallows packets says nothing.
@@ -30,6 +32,13 @@ const PULL_STALL_BOUND: Duration = Duration::from_secs(60);
 /// A connection to a daemon that has answered.
 pub(crate) struct Docker {
     api: bollard::Docker,
+}
+
+/// What a daemon says about itself.
+pub(crate) struct About {
+    pub(crate) version: String,
+    /// Its machine's clock, which is not this one's where Docker runs in a virtual machine.
+    pub(crate) time: Option<DateTime<Utc>>,
 }
 
 /// A container of a service, as the daemon describes it.
@@ -89,6 +98,29 @@ impl Docker {
     /// No daemon answered; the error lists the places tried.
     pub(crate) async fn find(environment: &Environment) -> Result<Self> {
         Ok(Self { api: find::connect(environment).await? })
+    }
+
+    /// Connects to the daemon of one place.
+    ///
+    /// # Errors
+    /// It did not answer.
+    pub(crate) async fn connect(place: &Place) -> Result<Self> {
+        Ok(Self { api: find::try_place(place).await? })
+    }
+
+    /// The version of the API that was agreed on.
+    pub(crate) fn api_version(&self) -> String {
+        self.api.client_version().to_string()
+    }
+
+    /// What the daemon says about itself.
+    ///
+    /// # Errors
+    /// The daemon failed to answer.
+    pub(crate) async fn about(&self) -> Result<About> {
+        let info = self.api.info().await.context("cannot ask the daemon about itself")?;
+        let time = info.system_time.and_then(|time| backend_flask::time::parse(&time.to_string()).ok());
+        Ok(About { version: info.server_version.unwrap_or_default(), time })
     }
 
     /// The service's container, running or not, whoever created it: ours or `docker compose`'s.

@@ -19,6 +19,11 @@ impl Failure {
         Self { problem: problem.into(), remedy: remedy.into(), cause: None }
     }
 
+    /// What to do next.
+    pub(crate) fn remedy(&self) -> &str {
+        &self.remedy
+    }
+
     /// The same, with the error that led to it.
     pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());

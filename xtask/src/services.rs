@@ -27,6 +27,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How often one that does not answer is looked at whether it lives.
 const LIFE_INTERVAL: Duration = Duration::from_millis(300);
 
+/// How much of each database's log a failure shows in CI.
+const CI_LOG_LINES: usize = 30;
+
 /// The two databases, started but perhaps not ready. No other command of this checkout changes them
 /// while this lives.
 pub(crate) struct Services {
@@ -109,6 +112,23 @@ impl Services {
             context.state.write(&self.state.borrow())?;
         }
         Ok(connection)
+    }
+
+    /// Hands a result on. In CI, where nobody can look later, a failure shows what the databases logged last.
+    ///
+    /// # Errors
+    /// The one it was given.
+    pub(crate) async fn explain_failure<T>(&self, context: &Context, result: Result<T>) -> Result<T> {
+        if result.is_err() && context.environment.is_ci() {
+            let _group = context.ui.group("The databases' last logs");
+            let logs = match &self.running {
+                Running::Docker(containers) => containers.last_logs(CI_LOG_LINES).await,
+                Running::Embedded(servers) => servers.last_logs(CI_LOG_LINES),
+                Running::External => "they are kept by whoever runs the databases".to_owned(),
+            };
+            context.ui.line(logs.trim_end());
+        }
+        result
     }
 
     async fn wait_for_postgres(&self, context: &Context) -> Result<Connection> {

@@ -13,6 +13,17 @@ use crate::environment::Environment;
 pub(crate) struct Ui {
     bars: Option<MultiProgress>,
     color: bool,
+    groups: Groups,
+}
+
+/// How a CI service is told that lines belong together.
+#[derive(Clone, Copy)]
+enum Groups {
+    None,
+    /// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions#grouping-log-lines>
+    GitHub,
+    /// <https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections>
+    GitLab,
 }
 
 impl Ui {
@@ -21,7 +32,26 @@ impl Ui {
         let dumb = environment.process_only("TERM") == Some("dumb");
         let interactive = stderr().is_terminal() && !environment.is_ci() && !dumb;
         let color = interactive && environment.process_only("NO_COLOR").is_none();
-        Self { bars: interactive.then(MultiProgress::new), color }
+        let is_set = |name| environment.process_only(name).is_some();
+        let groups = match (is_set("GITHUB_ACTIONS"), is_set("GITLAB_CI")) {
+            (true, _) => Groups::GitHub,
+            (_, true) => Groups::GitLab,
+            _ => Groups::None,
+        };
+        Self { bars: interactive.then(MultiProgress::new), color, groups }
+    }
+
+    /// Groups the lines printed until the group is dropped, where the CI service can show that.
+    pub(crate) fn group(&self, title: &str) -> Group {
+        let id = title.replace(' ', "_").to_lowercase();
+        match self.groups {
+            Groups::None => {}
+            Groups::GitHub => self.line(format_args!("::group::{title}")),
+            Groups::GitLab => {
+                self.line(format_args!("\x1b[0Ksection_start:{}:{id}\r\x1b[0K{title}", unix_time()))
+            }
+        }
+        Group { ui: self.clone(), id }
     }
 
     /// Prints a line.
@@ -81,6 +111,28 @@ impl Ui {
     fn paint(&self, code: &str, text: &str) -> String {
         if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
+}
+
+/// Lines that belong together.
+pub(crate) struct Group {
+    ui: Ui,
+    id: String,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        match self.ui.groups {
+            Groups::None => {}
+            Groups::GitHub => self.ui.line("::endgroup::"),
+            Groups::GitLab => {
+                self.ui.line(format_args!("\x1b[0Ksection_end:{}:{}\r\x1b[0K", unix_time(), self.id));
+            }
+        }
+    }
+}
+
+fn unix_time() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
 }
 
 fn spinner_style() -> ProgressStyle {

@@ -77,6 +77,10 @@ impl Guarded {
 impl Db {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let ui = &context.ui;
+        let _lock = match self.changes() {
+            Some((production, doing)) => context.lock(production, doing).await?,
+            None => None,
+        };
         match self {
             Self::Create(target) => {
                 let target = target.resolve(context)?;
@@ -102,6 +106,20 @@ impl Db {
             Self::Sessions(target) => sessions(context, &target.resolve(context)?).await,
             Self::KillAll(guarded) => kill_all(ui, &guarded.resolve(context, "end all sessions")?).await,
             Self::Test(target) => test(context, &target.resolve(context)?).await,
+        }
+    }
+}
+
+impl Db {
+    /// Whether it changes production or not, and what to call it, for a command that changes something.
+    fn changes(&self) -> Option<(bool, &'static str)> {
+        match self {
+            Self::Create(target) => Some((target.prod, "db create")),
+            Self::Drop(guarded) => Some((guarded.target.prod, "db drop")),
+            Self::SchemaLoad(guarded) => Some((guarded.target.prod, "db schema-load")),
+            Self::Seed(guarded) => Some((guarded.target.prod, "db seed")),
+            Self::Setup(guarded) => Some((guarded.target.prod, "db setup")),
+            Self::Connect(_) | Self::Sessions(_) | Self::KillAll(_) | Self::Test(_) => None,
         }
     }
 }

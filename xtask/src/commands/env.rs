@@ -2,16 +2,33 @@ use std::io::Write as _;
 
 use anyhow::Result;
 use backend_flask::messages::TABLE_VARIABLE;
+use clap::ValueEnum;
 
 use crate::context::Context;
 use crate::engine;
-use crate::output::{self, Format};
+use crate::output;
 use crate::target::dynamodb::{LOCAL_KEY, LOCAL_REGION};
 use crate::target::{DYNAMODB_URL, POSTGRES_URL};
 
-/// Print the settings of the databases for a shell: eval "$(cargo xtask env)"
+/// Print the settings of the databases for other programs: eval "$(cargo xtask env)"
 #[derive(Debug, clap::Args)]
-pub(crate) struct Env {}
+pub(crate) struct Env {
+    /// For whom
+    #[arg(long, value_enum, default_value = "sh")]
+    format: EnvFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EnvFormat {
+    /// For a shell's eval
+    Sh,
+    /// For a .env file
+    Dotenv,
+    /// One JSON object
+    Json,
+    /// For $GITHUB_ENV
+    Github,
+}
 
 impl Env {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
@@ -27,13 +44,18 @@ impl Env {
             ("AWS_REGION", LOCAL_REGION.to_owned()),
             ("AWS_DEFAULT_REGION", LOCAL_REGION.to_owned()),
         ];
-        if context.format != Format::Table {
+        if let EnvFormat::Json = self.format {
             let object = settings.map(|(name, value)| (name.to_owned(), serde_json::Value::String(value)));
             return output::print_json(&serde_json::Map::from_iter(object));
         }
         let mut out = std::io::stdout().lock();
         for (name, value) in settings {
-            writeln!(out, "export {name}={}", shell_words::quote(&value))?;
+            match self.format {
+                EnvFormat::Sh => writeln!(out, "export {name}={}", shell_words::quote(&value))?,
+                EnvFormat::Dotenv => writeln!(out, "{name}=\"{value}\"")?,
+                // None of the values can hold a line end: the URL is percent-encoded.
+                EnvFormat::Json | EnvFormat::Github => writeln!(out, "{name}={value}")?,
+            }
         }
         Ok(())
     }

@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use anyhow::Result;
 use aws_sdk_dynamodb::Client;
 
@@ -14,20 +16,38 @@ pub(crate) struct Setup {
     seed: ddb::SeedOptions,
 }
 
+/// What there is in the end, as it was read back.
+struct Counts {
+    users: i64,
+    activities: i64,
+    items: usize,
+}
+
 impl Setup {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         // What is wrong with the conversation is said before anything is started or dropped.
         let seed = self.seed.read()?;
-        let services = Services::start(context, "ddb-setup").await?;
-        // DynamoDB boots while Postgres is set up; its own steps come after Postgres's.
-        let ((people, counts), client) =
-            tokio::try_join!(postgres(context, &services, &seed), services.dynamodb_ready(context))?;
-        let items = dynamodb(context, &services, &client, &seed, people).await?;
-        summary(context, &services, counts, items);
-        context.ui.line(format_args!("Both databases are set up, in {}.", seconds(started.elapsed())));
+        let services = {
+            let _group = context.ui.group("Start the databases");
+            Services::start(context, "ddb-setup").await?
+        };
+        let counts = {
+            let _group = context.ui.group("Set the databases up");
+            let set_up = set_up(context, &services, &seed).await;
+            services.explain_failure(context, set_up).await?
+        };
+        summary(context, &services.targets, &counts, started.elapsed());
         Ok(())
     }
+}
+
+/// All steps. DynamoDB boots while Postgres is set up; its own steps come after Postgres's.
+async fn set_up(context: &Context, services: &Services, seed: &ddb::Seed) -> Result<Counts> {
+    let ((people, [users, activities]), client) =
+        tokio::try_join!(postgres(context, services, seed), services.dynamodb_ready(context))?;
+    let items = dynamodb(context, services, &client, seed, people).await?;
+    Ok(Counts { users, activities, items })
 }
 
 /// Postgres's steps. Returns the two users of the conversation, and how many users and activities there are.
@@ -43,7 +63,7 @@ async fn postgres(
     Ok((people, counts))
 }
 
-/// DynamoDB's steps.
+/// DynamoDB's steps. Returns how many items there are.
 async fn dynamodb(
     context: &Context,
     services: &Services,
@@ -57,11 +77,12 @@ async fn dynamodb(
     seed.write(&context.ui, target, client, people, ddb::Table::Empty).await
 }
 
-fn summary(context: &Context, services: &Services, [users, activities]: [i64; 2], items: usize) {
-    let Targets { postgres, dynamodb } = &services.targets;
+fn summary(context: &Context, Targets { postgres, dynamodb }: &Targets, counts: &Counts, elapsed: Duration) {
+    let Counts { users, activities, items } = counts;
     let endpoint = dynamodb.endpoint().unwrap_or_default();
     let ui = &context.ui;
-    ui.line(format_args!("\n  Postgres   {postgres}: {users} users, {activities} activities"));
+    ui.line(format_args!("\nBoth databases are set up, in {}:", seconds(elapsed)));
+    ui.line(format_args!("  Postgres   {postgres}: {users} users, {activities} activities"));
     ui.line(format_args!("  DynamoDB   {endpoint}, table {}: {items} items", dynamodb.table));
-    ui.line("  settings   eval \"$(cargo xtask env)\"\n");
+    ui.line("  settings   eval \"$(cargo xtask env)\"");
 }

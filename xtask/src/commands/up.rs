@@ -11,13 +11,14 @@ pub(crate) struct Up {}
 impl Up {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let services = Services::start(context, "up").await?;
-        let (_, client) =
-            tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context))?;
+        let ready =
+            async { tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context)) };
+        let (_, client) = services.explain_failure(context, ready.await).await?;
         let target = &services.targets.dynamodb;
         if !ddb::has_messages_table(target, &client).await? {
+            let table = &target.table;
             context.ui.line(format_args!(
-                "there is no table {} yet: `cargo xtask ddb-setup` sets both databases up",
-                target.table
+                "there is no table {table} yet: `cargo xtask ddb-setup` sets both databases up"
             ));
         }
         Ok(())

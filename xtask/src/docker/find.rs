@@ -43,7 +43,11 @@ pub(crate) async fn connect(environment: &Environment) -> Result<bollard::Docker
     .into())
 }
 
-async fn try_place(place: &Place) -> Result<bollard::Docker> {
+/// Connects to the daemon of one place.
+///
+/// # Errors
+/// It did not answer.
+pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
     if place.host.starts_with("ssh://") {
         bail!("ssh is not supported: ports would be published on that machine's loopback, not on this one's");
     }

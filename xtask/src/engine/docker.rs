@@ -82,6 +82,16 @@ impl Containers {
         death(&self.docker, &self.dynamodb).await
     }
 
+    /// The last lines of both containers' logs.
+    pub(crate) async fn last_logs(&self, lines: usize) -> String {
+        let mut text = String::new();
+        for (name, id) in [("postgres", &self.postgres), ("dynamodb", &self.dynamodb)] {
+            let log = self.docker.last_lines(id, lines).await.unwrap_or_else(|error| format!("{error:#}"));
+            text.push_str(&format!("--- {name} ---\n{}\n", log.trim_end()));
+        }
+        text
+    }
+
     /// Begins Postgres again, its volume too: for a first start that was interrupted half-way.
     ///
     /// # Errors

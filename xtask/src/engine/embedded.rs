@@ -1,6 +1,8 @@
 //! The embedded engine: no Docker. Postgres is this machine's own server with a cluster in the state
 //! folder; DynamoDB is the workspace's `xtask-dynamodb`, with its data there too.
 
+pub(crate) use binaries::Binaries;
+
 mod account;
 mod binaries;
 mod dynamodb;
@@ -104,6 +106,14 @@ impl Servers {
     /// Why DynamoDB is not running, if it is not.
     pub(crate) fn dynamodb_death(&self) -> Option<anyhow::Error> {
         death(dynamodb::find(&self.folder), &dynamodb::log(&self.folder))
+    }
+}
+
+impl Servers {
+    /// The last lines of both logs.
+    pub(crate) fn last_logs(&self, lines: usize) -> String {
+        let [postgres, dynamodb] = logs(&self.folder).map(|log| process::last_lines(&log, lines));
+        format!("--- postgres ---\n{postgres}\n--- dynamodb ---\n{dynamodb}\n")
     }
 }
 

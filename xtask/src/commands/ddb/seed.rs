@@ -30,6 +30,7 @@ pub(crate) struct SeedCommand {
 impl SeedCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let seed = self.options.read()?;
+        let _lock = context.lock(self.guarded.target.prod, "ddb seed").await?;
         let target = self.guarded.resolve(context, "replace the seed conversation", None)?;
         let mut postgres = context.postgres(self.guarded.target.prod)?.connect().await?;
         let people = seed.people(&mut postgres).await?;

@@ -28,6 +28,7 @@ pub(crate) struct SchemaLoad {
 
 impl SchemaLoad {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let _lock = context.lock(self.target.prod, "ddb schema-load").await?;
         let target = self.target.resolve(context)?;
         schema_load(&context.ui, &target, &target.client().await).await
     }
@@ -95,6 +96,7 @@ pub(crate) struct Drop {
 
 impl Drop {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let _lock = context.lock(self.guarded.target.prod, "ddb drop").await?;
         let target = self.guarded.resolve(context, "drop the table and lose its items", Some(&self.table))?;
         let client = target.client().await;
         let step = context.ui.step(format!("DynamoDB: drop table {}", self.table));

@@ -37,6 +37,14 @@ impl Binaries {
         })
     }
 
+    /// What the server says of its version, or where it is.
+    pub(crate) fn version(&self) -> String {
+        let asked = Command::new(self.program("postgres")).arg("--version").output();
+        let said =
+            asked.map(|answer| String::from_utf8_lossy(&answer.stdout).trim().to_owned()).unwrap_or_default();
+        format!("{said} in {}", self.folder.display())
+    }
+
     /// A program's path.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
