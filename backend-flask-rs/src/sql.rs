@@ -23,6 +23,9 @@ pub const USER_BY_HANDLE: &str = include_str!("../db/sql/users/by_handle.sql");
 /// One row with the number of rows in each table: columns `users` and `activities`, both bigint (`i64`).
 pub const COUNTS: &str = include_str!("../db/sql/admin/counts.sql");
 
+/// Waits for its turn to create or drop a database; the session then has it until it ends. No column.
+pub const LOCK: &str = include_str!("../db/sql/admin/lock.sql");
+
 /// Every client's session on the server but the one that asks, ordered by database, user and pid.
 ///
 /// Columns: `pid` int4; `usename`, `datname`, `client_addr` (an IP address; null on a Unix socket),

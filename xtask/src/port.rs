@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Context as _, Result};
 
-use crate::compose::Port;
+use crate::compose::{Port, port_variable};
 use crate::failure::Failure;
 use crate::ui::Ui;
 
@@ -16,25 +16,35 @@ pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
+/// Whether a port that the user has set is free.
+///
+/// # Errors
+/// It is held by `holder`, who may be nobody in particular.
+pub(crate) fn check(port: Port, service: &str, holder: &str) -> Result<()> {
+    if is_free(port.host) { Ok(()) } else { Err(fixed_and_taken(port, service, holder).into()) }
+}
+
+fn taken(port: Port, service: &str, holder: &str) -> String {
+    format!("port 127.0.0.1:{} of service {service} is held by {holder}", port.host)
+}
+
+fn fixed_and_taken(port: Port, service: &str, holder: &str) -> Failure {
+    let variable = port_variable(service);
+    let remedy =
+        format!("stop what holds it, set {variable} to another port, or unset it to let the port move");
+    Failure::new(taken(port, service, holder), remedy)
+}
+
 /// Another port for a service whose own is taken by `holder`: the next free one that is not among
 /// `others`. Says so.
 ///
 /// # Errors
-/// The user has set the port by `variable`, or none is free nearby.
-pub(crate) fn moved(
-    port: Port,
-    service: &str,
-    variable: &str,
-    holder: &str,
-    others: &[u16],
-    ui: &Ui,
-) -> Result<u16> {
-    let taken = format!("port 127.0.0.1:{} of service {service} is held by {holder}", port.host);
+/// The user has set the port, or none is free nearby.
+pub(crate) fn moved(port: Port, service: &str, holder: &str, others: &[u16], ui: &Ui) -> Result<u16> {
     if port.fixed {
-        let remedy =
-            format!("stop what holds it, set {variable} to another port, or unset it to let the port move");
-        return Err(Failure::new(taken, remedy).into());
+        return Err(fixed_and_taken(port, service, holder).into());
     }
+    let taken = taken(port, service, holder);
     let nearby = port.host.saturating_add(1)..=port.host.saturating_add(REACH);
     let free = nearby.into_iter().find(|port| !others.contains(port) && is_free(*port));
     let free = free.with_context(|| format!("{taken}, and none of the next {REACH} is free"))?;
@@ -54,10 +64,10 @@ mod tests {
         let host = listener.local_addr().unwrap().port();
         assert!(!is_free(host));
         let movable = Port { host, container: 1, fixed: false };
-        let other = moved(movable, "db", "POSTGRES_PORT", "me", &[host + 1], &ui).unwrap();
+        let other = moved(movable, "db", "me", &[host + 1], &ui).unwrap();
         assert!(other > host + 1);
         let fixed = Port { fixed: true, ..movable };
-        let error = moved(fixed, "db", "POSTGRES_PORT", "me", &[], &ui).unwrap_err().to_string();
+        let error = moved(fixed, "db", "me", &[], &ui).unwrap_err().to_string();
         assert_eq!(error, format!("port 127.0.0.1:{host} of service db is held by me"));
     }
 }

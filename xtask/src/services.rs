@@ -81,10 +81,11 @@ impl Services {
                 (engine, Running::Docker(plan.carry_out(ui).await?))
             }
             Engine::Embedded(compose) => {
-                let plan = embedded::Plan::make(&context.environment, &context.state, *compose, ui)?;
-                let engine = Engine::Embedded(Box::new(plan.compose.clone()));
+                let plan = embedded::Plan::make(&context.environment, &context.state, *compose)?;
+                let (servers, compose) = plan.carry_out(ui).await?;
+                let engine = Engine::Embedded(Box::new(compose));
                 remember(context, &mut state, &engine)?;
-                (engine, Running::Embedded(plan.carry_out(ui).await?))
+                (engine, Running::Embedded(servers))
             }
         };
         let targets = engine.targets(&context.environment)?;
@@ -138,10 +139,13 @@ impl Services {
             Running::Embedded(servers) => servers.postgres_death(),
             Running::External => None,
         };
-        context
-            .ui
-            .run(format!("Postgres: wait for {target}"), wait(async || target.look().await, death))
-            .await
+        let look = async || match (target.look().await, &self.running) {
+            (Look::Ready(connection), Running::Embedded(servers)) => {
+                connection.serves(servers.postgres_data()).await
+            }
+            (looked, _) => looked,
+        };
+        context.ui.run(format!("Postgres: wait for {target}"), wait(look, death)).await
     }
 
     /// Waits until DynamoDB answers a signed request; returns the client that asked.
@@ -162,7 +166,8 @@ impl Services {
     }
 }
 
-/// Writes down what later commands need, before anything is started: an interrupted run leaves a trace.
+/// Writes down what later commands need. What an interrupted run has started is found all the same: a
+/// container by its labels, a process by its command line.
 fn remember(context: &Context, state: &mut State, engine: &Engine) -> Result<()> {
     let (Engine::Docker(compose) | Engine::Embedded(compose)) = engine else { return Ok(()) };
     let described = context.compose()?;

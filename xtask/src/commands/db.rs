@@ -84,11 +84,13 @@ impl Db {
         match self {
             Self::Create(target) => {
                 let target = target.resolve(context)?;
-                create(ui, &mut target.maintenance().connect().await?, target.database()).await
+                create(ui, &mut exclusive(target.maintenance().connect().await?).await?, target.database())
+                    .await
             }
             Self::Drop(guarded) => {
                 let target = guarded.resolve(context, "drop the database")?;
-                drop(ui, &mut target.maintenance().connect().await?, target.database()).await
+                drop(ui, &mut exclusive(target.maintenance().connect().await?).await?, target.database())
+                    .await
             }
             Self::SchemaLoad(guarded) => {
                 let target = guarded.resolve(context, "replace the tables and lose their rows")?;
@@ -129,17 +131,20 @@ impl Db {
 ///
 /// # Errors
 /// The first step that failed.
-pub(crate) async fn setup(
-    ui: &Ui,
-    mut maintenance: Connection,
-    target: &PostgresTarget,
-) -> Result<Connection> {
+pub(crate) async fn setup(ui: &Ui, maintenance: Connection, target: &PostgresTarget) -> Result<Connection> {
+    let mut maintenance = exclusive(maintenance).await?;
     drop(ui, &mut maintenance, target.database()).await?;
     create(ui, &mut maintenance, target.database()).await?;
     let mut connection = target.connect().await?;
     load(ui, &mut connection, sql::SCHEMA).await?;
     load(ui, &mut connection, sql::SEED).await?;
     Ok(connection)
+}
+
+/// Waits until the session of a command that was killed has ended its work.
+async fn exclusive(mut maintenance: Connection) -> Result<Connection> {
+    maintenance.with(|client| client.batch_execute(sql::LOCK).map_err(readable)).await?;
+    Ok(maintenance)
 }
 
 async fn create(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {

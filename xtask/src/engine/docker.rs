@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use uuid::Uuid;
 
-use crate::compose::{Compose, Service, Source, port_variable};
+use crate::compose::{Compose, Service, Source};
 use crate::docker::{self, Container, Docker, State as ContainerState, volume_name};
 use crate::failure::Failure;
 use crate::port;
@@ -218,7 +218,9 @@ async fn death(docker: &Docker, id: &str) -> Option<anyhow::Error> {
                 .last_lines(id, LAST_LINES)
                 .await
                 .unwrap_or_else(|error| format!("(no log: {error:#})"));
-            Some(anyhow!("its container stopped; the last lines of its log:\n{}", lines.trim_end()))
+            let problem = format!("its container stopped; the last lines of its log:\n{}", lines.trim_end());
+            let remedy = "if its data is damaged, start afresh with `cargo xtask down --volumes`";
+            Some(Failure::new(problem, remedy).into())
         }
         Err(error) => Some(error),
     }
@@ -266,7 +268,7 @@ fn folder_hash(folder: &Path) -> String {
 /// A free port in place of one that is taken.
 fn moved_port(compose: &Compose, service: &Service, holder: &str, ui: &Ui) -> Result<u16> {
     let others = compose.services().map(|service| service.port.host);
-    port::moved(service.port, service.name, port_variable(service.name), holder, &others, ui)
+    port::moved(service.port, service.name, holder, &others, ui)
 }
 
 /// What has to be done for one service.

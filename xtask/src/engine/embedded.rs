@@ -8,26 +8,41 @@ mod binaries;
 mod dynamodb;
 mod postgres;
 
+use std::fs::File;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 
-use crate::compose::{Compose, Service, port_variable};
+use crate::compose::{Compose, Service};
 use crate::environment::Environment;
+use crate::failure::Failure;
+use crate::poll::{self, Look};
 use crate::port;
 use crate::process::{self, Process};
 use crate::state::StateFolder;
 use crate::ui::Ui;
+
+/// Who holds a port that is taken: the system does not tell everybody.
+const HOLDER: &str = "another process";
+
+/// What helps when the data cannot be used.
+const START_AFRESH: &str =
+    "if its data is damaged, start afresh with `cargo xtask down --volumes` and `cargo xtask ddb-setup`";
+
+/// How long a server may take from its start until it listens, for others that look for ports.
+const LISTEN_BOUND: Duration = Duration::from_secs(5);
 
 /// How much of a dead process's log is shown.
 const LAST_LINES: usize = 15;
 
 /// What is about to be done. Nothing has been changed yet.
 pub(crate) struct Plan {
-    pub(crate) compose: Compose,
+    compose: Compose,
     folder: StateFolder,
+    /// None where it runs already.
     postgres: Option<postgres::Plan>,
-    dynamodb: Option<dynamodb::Plan>,
+    starts_dynamodb: bool,
 }
 
 impl Plan {
@@ -39,56 +54,84 @@ impl Plan {
         environment: &Environment,
         folder: &StateFolder,
         mut compose: Compose,
-        ui: &Ui,
     ) -> Result<Self> {
         folder.make()?;
         let folder = folder.canonical()?;
         let running = Running::find(&folder);
-        let others = compose.services().map(|service| service.port.host);
-        let choose_port = |service: &Service,
-                           process: Option<&Process>,
-                           port_of: fn(&Process) -> Option<u16>| {
-            match process.and_then(port_of) {
-                Some(port) => Ok(port),
-                None if port::is_free(service.port.host) => Ok(service.port.host),
-                None => {
-                    let holder = "another process";
-                    port::moved(service.port, service.name, port_variable(service.name), holder, &others, ui)
-                }
-            }
-        };
-        let postgres_port = choose_port(&compose.postgres, running.postgres.as_ref(), postgres::port_of)?;
-        compose.postgres.port.host = postgres_port;
-        let dynamodb_port = choose_port(&compose.dynamodb, running.dynamodb.as_ref(), dynamodb::port_of)?;
-        compose.dynamodb.port.host = dynamodb_port;
         let postgres = match running.postgres {
             Some(_) => None,
             None => Some(postgres::Plan::make(environment, &folder, &compose)?),
         };
-        let dynamodb = running.dynamodb.is_none().then_some(dynamodb::Plan { port: dynamodb_port });
-        Ok(Self { compose, folder, postgres, dynamodb })
+        for (service, port) in [
+            (&mut compose.postgres, running.postgres.as_ref().map(postgres::port_of)),
+            (&mut compose.dynamodb, running.dynamodb.as_ref().map(dynamodb::port_of)),
+        ] {
+            match port.flatten() {
+                Some(port) => service.port.host = port,
+                None if service.port.fixed => port::check(service.port, service.name, HOLDER)?,
+                None => {}
+            }
+        }
+        Ok(Self { compose, folder, postgres, starts_dynamodb: running.dynamodb.is_none() })
     }
 
-    /// Starts what is not running, both at once.
+    /// Starts what is not running, both at once. Returns the compose file as well, with the ports taken.
     ///
     /// # Errors
     /// A cluster that cannot be created; a program that cannot be built or started.
-    pub(crate) async fn carry_out(self, ui: &Ui) -> Result<Servers> {
-        let folder = self.folder;
-        let postgres = async {
-            match self.postgres {
-                Some(plan) => plan.carry_out(&folder, ui).await,
+    pub(crate) async fn carry_out(self, ui: &Ui) -> Result<(Servers, Compose)> {
+        let Self { mut compose, folder, postgres, starts_dynamodb } = self;
+        let prepare_postgres = async {
+            match &postgres {
+                Some(plan) => plan.prepare(ui).await,
                 None => Ok(()),
             }
         };
-        let dynamodb = async {
-            match self.dynamodb {
-                Some(plan) => plan.carry_out(&folder, ui).await,
-                None => Ok(()),
+        let prepare_dynamodb = async {
+            match starts_dynamodb {
+                true => dynamodb::Server::prepare(&folder, ui).await.map(Some),
+                false => Ok(None),
             }
         };
-        tokio::try_join!(postgres, dynamodb)?;
-        Ok(Servers { folder })
+        let ((), dynamodb) = tokio::try_join!(prepare_postgres, prepare_dynamodb)?;
+
+        let _ports = PortLock::take().await?;
+        if let Some(plan) = &postgres {
+            compose.postgres.port.host = free_port(&compose.postgres, &[compose.dynamodb.port.host], ui)?;
+            plan.start(compose.postgres.port.host, &postgres::log(&folder))?;
+        }
+        if let Some(server) = &dynamodb {
+            compose.dynamodb.port.host = free_port(&compose.dynamodb, &[compose.postgres.port.host], ui)?;
+            server.start(&folder, compose.dynamodb.port.host)?;
+        }
+        let servers = Servers { folder };
+        servers.listening(compose.services().map(|service| service.port.host)).await;
+        Ok((servers, compose))
+    }
+}
+
+/// The service's port, or another that is free.
+fn free_port(service: &Service, others: &[u16], ui: &Ui) -> Result<u16> {
+    if port::is_free(service.port.host) {
+        return Ok(service.port.host);
+    }
+    port::moved(service.port, service.name, HOLDER, others, ui)
+}
+
+/// Held by whoever on this machine looks for free ports, until servers listen on them: two checkouts
+/// that start at the same moment must not find the same one free.
+struct PortLock {
+    _file: File,
+}
+
+impl PortLock {
+    async fn take() -> Result<Self> {
+        let path = std::env::temp_dir().join("cruddur-ports.lock");
+        // Another user's file can be locked, but not created again.
+        let file = File::open(&path).or_else(|_| File::options().create(true).append(true).open(&path));
+        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await?;
+        Ok(Self { _file: locked.with_context(|| format!("cannot lock {}", path.display()))? })
     }
 }
 
@@ -98,6 +141,25 @@ pub(crate) struct Servers {
 }
 
 impl Servers {
+    /// Waits until both ports are taken, or a process has ended: readiness will tell why.
+    async fn listening(&self, ports: [u16; 2]) {
+        let look = async || {
+            let dead = self.postgres_death().is_some() || self.dynamodb_death().is_some();
+            if dead || ports.iter().all(|port| !port::is_free(*port)) {
+                return Look::Ready(());
+            }
+            Look::NotYet(String::new())
+        };
+        // A server that is slower than this is waited for by readiness.
+        let waited = poll::until_ready(LISTEN_BOUND, Duration::from_millis(5), look).await;
+        drop(waited);
+    }
+
+    /// The folder that Postgres's data is in: by it a client knows that it talks to ours.
+    pub(crate) fn postgres_data(&self) -> Result<PathBuf> {
+        postgres::data(&self.folder)
+    }
+
     /// Why Postgres is not running, if it is not.
     pub(crate) fn postgres_death(&self) -> Option<anyhow::Error> {
         death(postgres::find(&self.folder), &postgres::log(&self.folder))
@@ -122,7 +184,8 @@ fn death(process: Option<Process>, log: &std::path::Path) -> Option<anyhow::Erro
         return None;
     }
     let lines = process::last_lines(log, LAST_LINES);
-    Some(anyhow!("its process ended; the last lines of {}:\n{lines}", log.display()))
+    let problem = format!("its process ended; the last lines of {}:\n{lines}", log.display());
+    Some(Failure::new(problem, START_AFRESH).into())
 }
 
 /// What runs at this moment, by what the system says.

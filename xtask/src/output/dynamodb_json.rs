@@ -75,9 +75,16 @@ impl Serialize for PlainJson<'_, Item> {
     }
 }
 
-/// A number with the digits DynamoDB gave; no float stands between.
-fn plain_number(number: &str) -> Result<Box<RawValue>, String> {
-    RawValue::from_string(number.to_owned()).map_err(|_| number.to_owned())
+/// A number with the digits DynamoDB gave, no float in between; as text, should it not be one of JSON's.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PlainNumber<'a> {
+    Digits(Box<RawValue>),
+    Text(&'a str),
+}
+
+fn plain_number(number: &str) -> PlainNumber<'_> {
+    RawValue::from_string(number.to_owned()).map_or(PlainNumber::Text(number), PlainNumber::Digits)
 }
 
 fn encoded(bytes: &Blob) -> String {

@@ -1,6 +1,7 @@
 //! A Postgres database and the connection to it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
@@ -198,6 +199,23 @@ impl Connection {
         .await?;
         self.client = Some(client);
         done
+    }
+}
+
+impl Connection {
+    /// Whether it is to the server of the data in `folder`: another checkout's may have the same password.
+    pub(crate) async fn serves(mut self, folder: Result<PathBuf>) -> Look<Self> {
+        let asked = self.with(|client| {
+            let row = client.query_one("select current_setting('data_directory')", &[]).map_err(readable)?;
+            Ok(PathBuf::from(row.try_get::<_, String>(0)?))
+        });
+        match (asked.await, folder) {
+            (Ok(serves), Ok(folder)) if serves == folder => Look::Ready(self),
+            (Ok(serves), Ok(_)) => {
+                Look::NotYet(format!("the server there is another's, of {}", serves.display()))
+            }
+            (Err(error), _) | (_, Err(error)) => Look::NotYet(format!("{error:#}")),
+        }
     }
 }
 

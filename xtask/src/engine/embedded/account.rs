@@ -1,5 +1,6 @@
 //! Whose name Postgres's programs run under: they refuse to run as root.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -35,15 +36,12 @@ impl Home {
         }
         let (user, group) =
             other_user().context("run as another user: there is neither `postgres` nor `nobody` here")?;
-        let other = Account::Other { user, group };
-        if wanted.parent().is_some_and(|folder| other.can_reach(folder)) {
-            return Ok(Self { account: other, data: wanted });
-        }
+        // The state folder is for its owner alone: another user does not get in.
         let namespace = Account::Namespace { user, group };
         if namespace.works() {
             return Ok(Self { account: namespace, data: wanted });
         }
-        Ok(Self { account: other, data: elsewhere })
+        Ok(Self { account: Account::Other { user, group }, data: elsewhere })
     }
 
     /// Decides for data in `wanted`.
@@ -89,25 +87,35 @@ impl Account {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        self.hand_over(folder)
+    }
+
+    /// Writes a file that only this account can read.
+    ///
+    /// # Errors
+    /// It cannot be written or handed over.
+    pub(super) fn write_file(&self, file: &Path, text: &str) -> Result<()> {
+        let mut options = std::fs::File::options();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let write = || options.open(file)?.write_all(text.as_bytes());
+        write().with_context(|| format!("cannot write {}", file.display()))?;
+        self.hand_over(file)
+    }
+
+    fn hand_over(&self, path: &Path) -> Result<()> {
         #[cfg(unix)]
         if let Self::Other { user, group } = self {
-            std::os::unix::fs::chown(folder, Some(*user), Some(*group))
-                .with_context(|| format!("cannot hand {} over to user {user}", folder.display()))?;
+            std::os::unix::fs::chown(path, Some(*user), Some(*group))
+                .with_context(|| format!("cannot hand {} over to user {user}", path.display()))?;
         }
         Ok(())
     }
 
-    /// Whether this account can pass through `folder`: asked of the system itself.
-    fn can_reach(&self, folder: &Path) -> bool {
-        self.succeeds(self.command(Path::new("test")).arg("-x").arg(folder))
-    }
-
     /// Whether this account can run anything at all.
     fn works(&self) -> bool {
-        self.succeeds(&mut self.command(Path::new("true")))
-    }
-
-    fn succeeds(&self, command: &mut Command) -> bool {
+        let mut command = self.command(Path::new("true"));
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         quiet.status().is_ok_and(|status| status.success())
     }

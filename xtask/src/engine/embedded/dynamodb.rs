@@ -18,17 +18,28 @@ const PROGRAM: &str = "xtask-dynamodb";
 pub(super) const STOP: Signal = Signal::TERM;
 
 /// A server that is about to be started.
-pub(super) struct Plan {
-    pub(super) port: u16,
+pub(super) struct Server {
+    program: PathBuf,
 }
 
-impl Plan {
-    pub(super) async fn carry_out(self, folder: &StateFolder, ui: &Ui) -> Result<()> {
-        let program = built(folder.workspace().to_owned(), ui).await?;
+impl Server {
+    /// Builds the program, where it is missing or stale.
+    ///
+    /// # Errors
+    /// It cannot be built.
+    pub(super) async fn prepare(folder: &StateFolder, ui: &Ui) -> Result<Self> {
+        Ok(Self { program: built(folder.workspace().to_owned(), ui).await? })
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(super) fn start(&self, folder: &StateFolder, port: u16) -> Result<()> {
         let data = data(folder);
         std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
-        let mut command = Command::new(program);
-        command.arg("--folder").arg(&data).arg("--port").arg(self.port.to_string());
+        let mut command = Command::new(&self.program);
+        command.arg("--folder").arg(&data).arg("--port").arg(port.to_string());
         process::start_in_background(&mut command, &log(folder))
     }
 }

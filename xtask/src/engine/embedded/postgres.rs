@@ -1,7 +1,7 @@
 //! Postgres as a process of this machine, with a cluster of this workspace's own.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
@@ -21,10 +21,10 @@ use crate::ui::Ui;
 pub(super) const STOP: Signal = Signal::INT;
 
 /// A server that is about to be started, its cluster created first where there is none.
+#[derive(Clone)]
 pub(super) struct Plan {
     binaries: Binaries,
     home: Home,
-    port: u16,
     user: String,
     password: String,
 }
@@ -46,50 +46,41 @@ impl Plan {
             );
             return Err(Failure::new("Postgres needs a password", remedy).into());
         }
-        let port = compose.postgres.port.host;
-        Ok(Self { binaries, home, port, user: user.to_owned(), password: password.to_owned() })
+        Ok(Self { binaries, home, user: user.to_owned(), password: password.to_owned() })
     }
 
-    pub(super) async fn carry_out(self, folder: &StateFolder, ui: &Ui) -> Result<()> {
-        let log = log(folder);
-        if !self.home.data.join("PG_VERSION").is_file() {
-            let data = self.home.data.clone();
-            let step = ui.step(format!("Postgres: create a cluster in {}", data.display()));
-            let plan = tokio::task::spawn_blocking(move || self.create_cluster().map(|()| self)).await?;
-            return match plan {
-                Ok(plan) => {
-                    step.done("");
-                    plan.start(&log)
-                }
-                Err(error) => Err(error.context(step.failed())),
-            };
+    /// Creates the cluster, where there is none.
+    ///
+    /// # Errors
+    /// initdb failed.
+    pub(super) async fn prepare(&self, ui: &Ui) -> Result<()> {
+        if self.home.data.exists() {
+            return Ok(());
         }
-        self.start(&log)
+        let plan = self.clone();
+        let create = async { tokio::task::spawn_blocking(move || plan.create_cluster()).await? };
+        ui.run(format!("Postgres: create a cluster in {}", self.home.data.display()), create).await
     }
 
     /// Creates the cluster beside its place and then moves it there: a half-made one is never used.
     fn create_cluster(&self) -> Result<()> {
         let Home { account, data } = &self.home;
         let unfinished = data.with_extension("new");
-        for leftover in [&unfinished, data] {
-            if leftover.exists() {
-                std::fs::remove_dir_all(leftover)
-                    .with_context(|| format!("cannot remove {}", leftover.display()))?;
-            }
-        }
+        let password = data.with_extension("password");
+        remove_leftovers(&unfinished, &password)?;
         account.make_folder(&unfinished)?;
+        account.write_file(&password, &self.password)?;
         let mut initdb = account.command(&self.binaries.program("initdb"));
-        initdb.arg("--pgdata").arg(&unfinished).args(["--username", &self.user]);
+        initdb
+            .arg("--pgdata")
+            .arg(&unfinished)
+            .arg("--pwfile")
+            .arg(&password)
+            .args(["--username", &self.user]);
+        initdb.args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]);
         // Not synced: should the machine crash now, the cluster is created again.
-        initdb.args([
-            "--auth=scram-sha-256",
-            "--pwfile=/dev/stdin",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--no-sync",
-        ]);
-        initdb.args(["--no-instructions"]);
-        let output = with_input(&mut initdb, &self.password).context("cannot run initdb")?;
+        let output = initdb.arg("--no-sync").stdin(Stdio::null()).output().context("cannot run initdb")?;
+        std::fs::remove_file(&password).with_context(|| format!("cannot remove {}", password.display()))?;
         if !output.status.success() {
             let text = [output.stdout, output.stderr].concat();
             bail!("initdb failed:\n{}", String::from_utf8_lossy(&text).trim_end());
@@ -99,7 +90,10 @@ impl Plan {
     }
 
     /// Starts the server. It listens on the loopback only, and on no Unix socket: its path could be too long.
-    fn start(&self, log: &Path) -> Result<()> {
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(super) fn start(&self, port: u16, log: &Path) -> Result<()> {
         let Home { account, data } = &self.home;
         // No process serves this cluster (see `find`); but the number in a lock file left by a crash may
         // be somebody else's by now, and the server would take that for its own.
@@ -111,7 +105,7 @@ impl Plan {
             _ => {}
         }
         let mut server = account.command(&self.binaries.program("postgres"));
-        server.arg("-D").arg(data).args(["-p", &self.port.to_string()]);
+        server.arg("-D").arg(data).args(["-p", &port.to_string()]);
         // A crash of the machine may lose the last transactions, but never harm the cluster.
         for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "synchronous_commit=off"] {
             server.args(["-c", setting]);
@@ -120,14 +114,15 @@ impl Plan {
     }
 }
 
-/// Runs a command with `input` as its standard input.
-fn with_input(command: &mut std::process::Command, input: &str) -> Result<std::process::Output> {
-    use std::process::Stdio;
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    if let Some(mut stdin) = child.stdin.take() {
-        writeln!(stdin, "{input}")?;
+/// What an interrupted run left beside the cluster's place.
+fn remove_leftovers(folder: &Path, file: &Path) -> Result<()> {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
     }
-    Ok(child.wait_with_output()?)
+    if file.exists() {
+        std::fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
+    }
+    Ok(())
 }
 
 /// Who runs the server and where its data is. Where the state folder cannot be used the data is in a

@@ -1,0 +1,109 @@
+//! A checkout of a test's own, on the embedded engine.
+
+use std::fs;
+use std::ops::Deref;
+use std::path::PathBuf;
+
+use crate::common::dynamodb::Endpoint;
+use crate::common::run::Ran;
+use crate::common::{PASSWORD, Workspace};
+
+/// A workspace on the embedded engine; what runs in it is stopped when it is dropped.
+pub(crate) struct Checkout {
+    workspace: Workspace,
+}
+
+impl Checkout {
+    /// On ports that move when they are taken, as a user's do.
+    pub(crate) fn new() -> Self {
+        let workspace = Workspace::new().with("CRUDDUR_ENGINE", "embedded");
+        workspace.edit(
+            "docker-compose.yml",
+            "POSTGRES_PASSWORD: password",
+            &format!("POSTGRES_PASSWORD: '{PASSWORD}'"),
+        );
+        Self { workspace }
+    }
+
+    /// Sets a variable for every run from now on.
+    pub(crate) fn set(&mut self, name: &str, value: impl ToString) {
+        self.workspace.set(name, value);
+    }
+
+    /// A path in the state folder.
+    pub(crate) fn state(&self, inner: &str) -> PathBuf {
+        self.path(".cruddur").join(inner)
+    }
+
+    /// The ports of both databases, as the processes that run name them.
+    pub(crate) fn ports(&self) -> [u16; 2] {
+        [("postgres", "-p"), ("dynamodb", "--port")].map(|(service, flag)| {
+            let arguments = self.processes(service).pop().unwrap_or_else(|| panic!("no {service}")).1;
+            let position = arguments.iter().position(|argument| argument == flag).unwrap();
+            arguments[position + 1].parse().unwrap()
+        })
+    }
+
+    /// The processes that serve a database's data, with their command lines.
+    pub(crate) fn processes(&self, service: &str) -> Vec<(u32, Vec<String>)> {
+        let data = self.path("").canonicalize().unwrap().join(".cruddur").join(service);
+        let data = data.to_str().unwrap().to_owned();
+        let all = fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
+            Some((pid, line.trim_end_matches('\0').split('\0').map(str::to_owned).collect::<Vec<_>>()))
+        });
+        all.filter(|(_, arguments)| arguments.contains(&data)).collect()
+    }
+
+    /// Kills a database's process.
+    #[track_caller]
+    pub(crate) fn kill(&self, service: &str) {
+        let processes = self.processes(service);
+        assert_eq!(processes.len(), 1, "{processes:?}");
+        let status =
+            std::process::Command::new("kill").args(["-s", "KILL", &processes[0].0.to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// `ddb-setup`, which must succeed and leave both databases as they should be.
+    #[track_caller]
+    pub(crate) fn set_up(&self) -> Ran {
+        let ran = self.xtask("ddb-setup").ok();
+        self.assert_set_up(&ran);
+        ran
+    }
+
+    /// Asserts that both databases hold the seed.
+    #[track_caller]
+    pub(crate) fn assert_set_up(&self, ran: &Ran) {
+        let [postgres, dynamodb] = self.ports();
+        let mut config = postgres::Config::new();
+        config.host("127.0.0.1").port(postgres).user("postgres").password(PASSWORD).dbname("cruddur");
+        let mut session = config.connect(postgres::NoTls).unwrap();
+        let counts = "select (select count(*) from users), (select count(*) from activities)";
+        let counts = session.query_one(counts, &[]).unwrap();
+        assert_eq!((counts.get::<_, i64>(0), counts.get::<_, i64>(1)), (5, 4), "{ran}");
+        assert_eq!(Endpoint(dynamodb).items("cruddur-messages").len(), 138, "{ran}");
+    }
+}
+
+impl Deref for Checkout {
+    type Target = Workspace;
+
+    fn deref(&self) -> &Workspace {
+        &self.workspace
+    }
+}
+
+impl Drop for Checkout {
+    fn drop(&mut self) {
+        // Not asserted: the test may be failing already.
+        drop(self.xtask("down --volumes").env("CRUDDUR_ENGINE", "embedded").end());
+        for service in ["postgres", "dynamodb"] {
+            for (pid, _) in self.processes(service) {
+                let _ = std::process::Command::new("kill").args(["-s", "KILL", &pid.to_string()]).status();
+            }
+        }
+    }
+}

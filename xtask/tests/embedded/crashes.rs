@@ -1,0 +1,105 @@
+//! Killed servers, killed commands, damaged files: `ddb-setup` recovers, or says what to do.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::checkout::Checkout;
+
+#[test]
+fn a_killed_server_is_started_again() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    for killed in [&["postgres"][..], &["dynamodb"], &["postgres", "dynamodb"]] {
+        killed.iter().for_each(|service| checkout.kill(service));
+        checkout.set_up();
+    }
+}
+
+#[test]
+fn a_killed_command_leaves_nothing_that_stops_the_next() {
+    let checkout = Checkout::new();
+    for delay in [5, 50, 200, 600, 1_200, 1_800, 2_400] {
+        let run = checkout.xtask("ddb-setup").start();
+        std::thread::sleep(Duration::from_millis(delay));
+        run.signal("KILL");
+        drop(run);
+    }
+    checkout.set_up();
+    for delay in [20, 60, 100, 140, 180] {
+        let run = checkout.xtask("ddb-setup").start();
+        std::thread::sleep(Duration::from_millis(delay));
+        run.signal("KILL");
+        drop(run);
+        checkout.set_up();
+    }
+}
+
+#[test]
+fn a_lock_file_with_somebody_else_s_process_id_harms_nobody() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    checkout.kill("postgres");
+    // The process id of this very test: alive, and no Postgres.
+    let lock = checkout.state("postgres/postmaster.pid");
+    let text = fs::read_to_string(&lock).unwrap();
+    let rest = text.split_once('\n').unwrap().1;
+    fs::write(&lock, format!("{}\n{rest}", std::process::id())).unwrap();
+    checkout.set_up();
+    checkout.xtask("down").ok();
+}
+
+#[test]
+fn a_half_made_cluster_is_made_again() {
+    let checkout = Checkout::new();
+    let unfinished = checkout.state("postgres.new");
+    fs::create_dir_all(&unfinished).unwrap();
+    fs::write(unfinished.join("PG_VERSION"), "15\n").unwrap();
+    checkout.set_up();
+    assert!(!unfinished.exists());
+}
+
+#[test]
+fn any_file_of_the_state_folder_may_be_lost_or_damaged() {
+    let checkout = Checkout::new();
+    let own = ["state.json", "lock", "postgres.log", "dynamodb.log"];
+    let data = [
+        "postgres/postmaster.pid",
+        "postgres/PG_VERSION",
+        "postgres/global/pg_control",
+        "dynamodb/dynamodb.sqlite",
+    ];
+    for file in own.into_iter().chain(data) {
+        for damage in ["removed", "overwritten"] {
+            checkout.set_up();
+            if data.contains(&file) {
+                checkout.xtask("down").ok();
+            }
+            let path = checkout.state(file);
+            match damage {
+                "removed" => drop(fs::remove_file(&path)),
+                _ => fs::write(&path, "nonsense\n").unwrap(),
+            }
+            let ran = checkout.xtask("ddb-setup").end();
+            if ran.code == Some(0) {
+                checkout.assert_set_up(&ran);
+                continue;
+            }
+            // Data that is damaged is not thrown away unasked.
+            assert!(data.contains(&file), "{file} {damage}: {ran}");
+            assert_eq!(ran.code, Some(1), "{file} {damage}: {ran}");
+            ran.says(&["help: ", "cargo xtask down --volumes"]).within(Duration::from_secs(30));
+            checkout.xtask("down --volumes").ok();
+        }
+    }
+}
+
+#[test]
+fn a_state_folder_that_is_lost_while_the_servers_run_is_made_again() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    let before = checkout.ports();
+    fs::remove_file(checkout.state("state.json")).unwrap();
+    checkout.xtask("status").ok();
+    checkout.set_up();
+    assert_eq!(checkout.ports(), before);
+}

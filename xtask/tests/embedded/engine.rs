@@ -1,0 +1,223 @@
+//! The engine's daily life: start, stop, ports, two checkouts, two runs at once, the settings it prints.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::MetadataExt as _;
+use std::process::Command;
+
+use crate::checkout::Checkout;
+use crate::common::free_port;
+
+#[test]
+fn from_nothing_again_and_after_down_it_is_the_same() {
+    let checkout = Checkout::new();
+    checkout.set_up().says(&["engine embedded: as chosen"]);
+    checkout.set_up();
+    let before = checkout.xtask("ddb scan -o jsonl").ok().stdout;
+
+    checkout.xtask("down").ok();
+    assert!(checkout.processes("postgres").is_empty() && checkout.processes("dynamodb").is_empty());
+    let ran = checkout.xtask("up").ok();
+    assert_eq!(checkout.xtask("ddb scan -o jsonl").ok().stdout, before, "{ran}");
+    assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["users"], 5);
+
+    checkout.xtask("down --volumes").ok();
+    assert!(!checkout.state("postgres").exists() && !checkout.state("dynamodb").exists());
+    checkout.set_up();
+}
+
+#[test]
+fn what_runs_is_what_auto_means() {
+    let checkout = Checkout::new();
+    checkout.xtask("up").ok().says(&["there is no table cruddur-messages yet"]);
+    let [postgres, dynamodb] = checkout.ports();
+    let auto =
+        |line| checkout.xtask(line).env("CRUDDUR_ENGINE", "auto").env("DOCKER_HOST", "unix:///nonexistent");
+    auto("ddb-setup").ok().says(&["engine embedded: it is running"]);
+    assert_eq!(checkout.ports(), [postgres, dynamodb]);
+    let status = auto("status -o json").ok().json();
+    assert_eq!(status[0]["answer"], "ready");
+    assert_eq!(status[1]["address"], format!("http://127.0.0.1:{dynamodb}"));
+    assert!(auto("logs postgres").ok().stdout.contains("database system is ready to accept connections"));
+    auto("down").ok();
+    let status = auto("status -o json --engine embedded").ok().json();
+    assert_eq!(status[0]["runs_in"], "none");
+}
+
+#[test]
+fn without_docker_auto_chooses_it_and_says_why() {
+    let checkout = Checkout::new();
+    let ran = checkout
+        .xtask("ddb-setup")
+        .env("CRUDDUR_ENGINE", "auto")
+        .env("DOCKER_HOST", "unix:///nonexistent")
+        .ok();
+    ran.says(&["engine embedded: Docker cannot be used: no Docker daemon answered", "unix:///nonexistent"]);
+    checkout.assert_set_up(&ran);
+}
+
+#[test]
+fn without_namespaces_root_s_cluster_is_where_another_user_can_reach_it() {
+    let mut checkout = Checkout::new();
+    // No `unshare` on this PATH; Debian's servers are found without it.
+    let path = tempfile::tempdir().unwrap();
+    let real = std::env::var("PATH").unwrap();
+    let unshare =
+        std::env::split_paths(&real).find_map(|folder| Some(folder.join("unshare")).filter(|p| p.exists()));
+    for folder in std::env::split_paths(&real) {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            if entry.file_name() != "unshare" {
+                let _ = std::os::unix::fs::symlink(entry.path(), path.path().join(entry.file_name()));
+            }
+        }
+    }
+    assert!(unshare.is_some(), "nothing to hide: this machine has no `unshare`");
+    checkout.set("PATH", path.path().display());
+    let ran = checkout.xtask("ddb-setup").ok();
+    let by_root = ran.stderr.contains("in /var/tmp/cruddur-");
+    let i_am_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
+    assert_eq!(by_root, i_am_root, "{ran}");
+    assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["users"], 5);
+    checkout.xtask("ddb-setup").ok();
+    checkout.xtask("down --volumes").ok().says(&["Postgres: stop process"]);
+}
+
+#[test]
+fn a_taken_port_moves_and_later_commands_find_it() {
+    let checkout = Checkout::new();
+    // The default ports, taken by this test unless somebody else has them already.
+    let taken: Vec<_> = [5432, 8000].map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port))).into();
+    let ran = checkout.set_up();
+    ran.says(&[
+        "port 127.0.0.1:5432 of service db is held by",
+        "port 127.0.0.1:8000 of service dynamodb-local is held by",
+    ]);
+    drop(taken);
+    assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["activities"], 4);
+    assert_eq!(checkout.xtask("ddb list-tables").ok().stdout, "cruddur-messages\n");
+}
+
+#[test]
+fn a_taken_port_that_was_asked_for_is_an_error() {
+    let mut checkout = Checkout::new();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    checkout.set("POSTGRES_PORT", port);
+    let ran = checkout.xtask("ddb-setup").fails(1);
+    ran.says(&[&format!("port 127.0.0.1:{port} of service db is held by"), "help: ", "POSTGRES_PORT"]);
+    assert!(!checkout.state("postgres").exists() && checkout.processes("dynamodb").is_empty());
+}
+
+#[test]
+fn two_checkouts_side_by_side_keep_their_data() {
+    let [one, two] = [Checkout::new(), Checkout::new()];
+    one.set_up();
+    two.set_up();
+    assert!(one.ports().iter().all(|port| !two.ports().contains(port)));
+    let before = one.xtask("ddb scan -o jsonl").ok().stdout;
+    two.xtask("ddb drop cruddur-messages").ok();
+    two.xtask("db drop").ok();
+    assert_eq!(one.xtask("ddb scan -o jsonl").ok().stdout, before);
+    two.xtask("down --volumes").ok();
+    assert_eq!(one.xtask("db test -o json").ok().json()[0]["users"], 5);
+}
+
+#[test]
+fn two_runs_at_the_same_instant_both_end_well() {
+    let checkout = Checkout::new();
+    let runs = [checkout.xtask("ddb-setup").start(), checkout.xtask("ddb-setup").start()];
+    let ended = runs.map(|run| run.end_within(std::time::Duration::from_secs(60)));
+    for ran in &ended {
+        assert_eq!(ran.code, Some(0), "{ran}");
+    }
+    let waited =
+        ended.iter().filter(|ran| ran.stderr.contains("waiting for `cargo xtask ddb-setup` (process "));
+    assert_eq!(waited.count(), 1, "{}\n{}", ended[0], ended[1]);
+    checkout.assert_set_up(&ended[1]);
+}
+
+#[test]
+fn nothing_listens_beyond_the_loopback() {
+    let checkout = Checkout::new();
+    checkout.xtask("up").ok();
+    for port in checkout.ports() {
+        assert_eq!(listeners(port), ["0100007F"], "port {port}");
+    }
+}
+
+/// The local addresses, as the kernel writes them, on which somebody listens at `port`.
+fn listeners(port: u16) -> Vec<String> {
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
+    let sockets = tables.iter().flat_map(|table| table.lines().skip(1));
+    let listening = sockets.filter_map(|socket| {
+        let fields: Vec<&str> = socket.split_whitespace().collect();
+        let (address, local_port) = fields[1].split_once(':')?;
+        // State 0A is LISTEN.
+        (fields[3] == "0A" && u16::from_str_radix(local_port, 16) == Ok(port)).then(|| address.to_owned())
+    });
+    listening.collect()
+}
+
+#[test]
+fn the_settings_it_prints_work_in_a_shell() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    let settings = checkout.xtask("env").shows_secrets().ok().stdout;
+    let script =
+        format!("{settings}\npsql --no-psqlrc -At \"$CONNECTION_URL\" -c 'select count(*) from users'");
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "5\n", "{}", String::from_utf8_lossy(&output.stderr));
+
+    let json = checkout.xtask("env --format json").shows_secrets().ok().json();
+    let [_, dynamodb] = checkout.ports();
+    assert_eq!(json["AWS_ENDPOINT_URL_DYNAMODB"], format!("http://127.0.0.1:{dynamodb}"));
+    assert_eq!(json["CRUDDUR_ENGINE"], "embedded");
+    let github = checkout.xtask("env --format github").shows_secrets().ok().stdout;
+    assert!(
+        github.contains(&format!("\nCONNECTION_URL={}\n", json["CONNECTION_URL"].as_str().unwrap())),
+        "{github}"
+    );
+
+    // A .env made of them is read back: external, with the same databases.
+    let dotenv = checkout.xtask("env --format dotenv").shows_secrets().ok().stdout;
+    checkout.write(".env", &dotenv);
+    let test = checkout.xtask("db test -o json").env("CRUDDUR_ENGINE", "external").ok().json();
+    assert_eq!(test[0]["users"], 5);
+}
+
+#[test]
+fn the_doctor_knows_what_runs() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    let report = checkout.xtask("doctor -o json").env("DOCKER_HOST", "unix:///nonexistent").ok().json();
+    let verdict = |what: &str| {
+        let lines = report.as_array().unwrap();
+        let line = lines.iter().find(|line| line["check"].as_str().unwrap().starts_with(what));
+        line.unwrap_or_else(|| panic!("no {what} in {report:#}"))["verdict"].clone()
+    };
+    assert_eq!(verdict("Docker at unix:///nonexistent"), "missing");
+    for good in [
+        "docker-compose.yml",
+        "PostgreSQL server",
+        "embedded Postgres",
+        "embedded DynamoDB",
+        "state folder",
+        "engine",
+    ] {
+        assert_eq!(verdict(good), "ok", "{good}");
+    }
+    checkout.write("docker-compose.yml", "services: {");
+    let ran = checkout.xtask("doctor").end();
+    assert_eq!(ran.code, Some(1), "{ran}");
+    assert!(ran.stdout.contains("BAD"), "{ran}");
+}
+
+#[test]
+fn a_port_that_was_asked_for_is_taken() {
+    let mut checkout = Checkout::new();
+    let ports = [free_port(), free_port()];
+    checkout.set("POSTGRES_PORT", ports[0]);
+    checkout.set("DYNAMODB_PORT", ports[1]);
+    checkout.set_up();
+    assert_eq!(checkout.ports(), ports);
+}

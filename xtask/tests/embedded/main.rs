@@ -1,0 +1,10 @@
+//! End to end on the embedded engine: this machine's PostgreSQL and the workspace's own DynamoDB server,
+//! no Docker. Each test has a checkout of its own and stops what it started.
+#![cfg(unix)]
+
+mod checkout;
+#[path = "../common/mod.rs"]
+mod common;
+mod crashes;
+mod engine;
+mod parity;

@@ -1,0 +1,83 @@
+//! The same commands on every engine print the same.
+
+use crate::checkout::Checkout;
+use crate::common::run::Ran;
+use crate::common::{Workspace, free_port};
+
+/// Each prints what the databases hold or how they refuse; none depends on when or where they run.
+const COMMANDS: [&str; 17] = [
+    "ddb list-tables",
+    "ddb list-tables -o json",
+    "ddb scan",
+    "ddb scan -o json",
+    "ddb scan -o jsonl",
+    "ddb patterns get-conversation",
+    "ddb patterns get-conversation -o json",
+    "ddb patterns get-conversation -o jsonl --limit 3",
+    "ddb patterns get-conversation --all",
+    "ddb patterns get-conversation --all -o json",
+    "ddb patterns get-conversation --year 2023",
+    "ddb patterns get-conversation --from 2023-03-20T14:00:00Z -o jsonl",
+    "ddb patterns list-conversations",
+    "ddb patterns list-conversations -o json --handle bayko",
+    "ddb patterns list-conversations --handle nobody",
+    "ddb drop no-such-table",
+    "ddb schema-load",
+];
+
+const SET_UP: &str = "ddb-setup --now 2023-03-20T14:05:09Z";
+
+/// What each command prints to stdout, and how it ends. A scan's order is DynamoDB's own to choose.
+fn transcript(run: impl Fn(&str) -> Ran) -> Vec<String> {
+    let entry = |command: &&str| {
+        let ran = run(command);
+        let mut lines: Vec<&str> = ran.stdout.lines().collect();
+        if command.starts_with("ddb scan") {
+            lines.sort_unstable();
+        }
+        format!("{command}: {:?}\n{}", ran.code, lines.join("\n"))
+    };
+    COMMANDS.iter().map(entry).collect()
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn docker_embedded_and_external_print_the_same() {
+    let embedded = Checkout::new();
+    embedded.xtask(SET_UP).ok();
+    let by_embedded = transcript(|command| embedded.xtask(command).end());
+
+    let docker = Workspace::new()
+        .with("COMPOSE_PROJECT_NAME", format!("xtask-parity-{}", std::process::id()))
+        .with("CRUDDUR_ENGINE", "docker")
+        .with("POSTGRES_PORT", free_port())
+        .with("DYNAMODB_PORT", free_port());
+    let images = ["DOCKER_HOST", "POSTGRES_IMAGE", "DYNAMODB_IMAGE"];
+    let images = images.iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
+    let docker = images.fold(docker, |docker, (name, value)| docker.with(name, value));
+    let _stopped = Stopped(&docker);
+    docker.xtask(SET_UP).ok();
+    let by_docker = transcript(|command| docker.xtask(command).end());
+
+    // External: what Docker runs, reached by its settings alone.
+    let settings = docker.xtask("env --format json").shows_secrets().ok().json();
+    let external = ["CONNECTION_URL", "AWS_ENDPOINT_URL_DYNAMODB"]
+        .iter()
+        .fold(Workspace::new(), |external, name| external.with(name, settings[name].as_str().unwrap()));
+    external.xtask(SET_UP).ok().says(&["engine external"]);
+    let by_external = transcript(|command| external.xtask(command).end());
+
+    for ((docker, embedded), external) in by_docker.iter().zip(&by_embedded).zip(&by_external) {
+        assert_eq!(docker, embedded);
+        assert_eq!(docker, external);
+    }
+}
+
+/// Stops a workspace's databases when it is dropped.
+struct Stopped<'a>(&'a Workspace);
+
+impl Drop for Stopped<'_> {
+    fn drop(&mut self) {
+        drop(self.0.xtask("down --volumes").end());
+    }
+}
