@@ -142,6 +142,9 @@ impl Build {
         let launcher = Input::now(Role::Launcher, &place.launcher);
         let settings = inputs::settings(&place.current);
         let shown = last.map(|last| show_to_cargo(last, place)).transpose()?;
+        // Whatever was written until now shall be from before the build, not from the same moment:
+        // cargo may have written the lock file just before it started the launcher.
+        thread::sleep(state::CLOCK_TICK);
         let build = Self { began: state::present_time(&private_file(&place.stamp))?, launcher, settings };
         if let Some(mut stamp) = shown {
             let sources = stamp.inputs.into_iter();
@@ -188,13 +191,8 @@ impl Build {
 fn show_to_cargo(last: Stamp, place: &Place) -> io::Result<Stamp> {
     let mut stamp = last.in_workspace(&place.workspace);
     stamp.inputs.retain(|input| input.role == Role::Source);
-    let mut set = false;
     for source in &mut stamp.inputs {
-        set |= source.show_to_cargo(stamp.written)?;
-    }
-    if set {
-        // What was set just now has to be from before the build, or it could not be vouched for.
-        thread::sleep(state::CLOCK_TICK);
+        source.show_to_cargo(stamp.written)?;
     }
     Ok(stamp)
 }
@@ -219,22 +217,21 @@ impl Input {
     }
 
     /// Brings the state up to date. If the file has changed and its times might hide that from cargo,
-    /// which last looked at the time `last`, then it is given the present time. Says whether it was.
+    /// which last looked at the time `last`, then it is given the present time.
     ///
     /// # Errors
     ///
     /// When the system does not allow it.
-    fn show_to_cargo(&mut self, last: Nanos) -> io::Result<bool> {
+    fn show_to_cargo(&mut self, last: Nanos) -> io::Result<()> {
         if self.is_unchanged() {
-            return Ok(false);
+            return Ok(());
         }
         self.state = self.role.state(&self.path);
-        let hidden = self.state.is_some_and(|state| state.may_hide_a_change(last));
-        if hidden {
+        if self.state.is_some_and(|state| state.may_hide_a_change(last)) {
             state::set_present_time(&self.path).map_err(|error| self.unseen(&error))?;
             self.state = self.role.state(&self.path);
         }
-        Ok(hidden)
+        Ok(())
     }
 
     fn unseen(&self, error: &io::Error) -> io::Error {

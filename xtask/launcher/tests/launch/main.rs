@@ -131,16 +131,14 @@ fn sees_a_file_with_an_older_time() {
     set_time(&sql, time);
     assert_eq!(sandbox.word("sql"), "select 'two';");
 
-    // In another folder put in the place of theirs, which leaves both times as they were.
-    fs::rename(sandbox.path("data/db"), sandbox.path("data/db.two")).unwrap();
-    fs::create_dir(sandbox.path("data/db")).unwrap();
-    fs::write(&sql, "three").unwrap();
-    fs::rename(sandbox.path("data/db"), sandbox.path("data/db.three")).unwrap();
-    fs::rename(sandbox.path("data/db.two"), sandbox.path("data/db")).unwrap();
-    sandbox.edit("xtask/src/main.rs", "two", "three");
-    assert_eq!(sandbox.word("sql"), "select 'two';");
-    fs::rename(sandbox.path("data/db"), sandbox.path("data/db.two")).unwrap();
-    fs::rename(sandbox.path("data/db.three"), sandbox.path("data/db")).unwrap();
+    // In a folder put in the place of theirs, which leaves the file's own times as they are.
+    let [current, two, three] = ["data/db", "data/db.two", "data/db.three"].map(|db| sandbox.path(db));
+    fs::create_dir(&three).unwrap();
+    fs::write(three.join("word.sql"), "three").unwrap();
+    sandbox.edit("data/src/lib.rs", "\"one\"", "\"two\"");
+    assert_eq!(sandbox.word("library"), "two");
+    fs::rename(&current, &two).unwrap();
+    fs::rename(&three, &current).unwrap();
     assert_eq!(sandbox.word("sql"), "three");
     sandbox.assert_current();
 }
@@ -308,19 +306,23 @@ fn follows_the_launcher_to_where_it_was_built() {
     assert!(sandbox.path("target/debug/xtask").exists());
 
     let version = run(sandbox.cargo().arg("-vV")).stdout;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+    let mut version = version.lines();
+    let host = version.find_map(|line| line.strip_prefix("host: ")).unwrap();
     let launch = |options: &[&str]| {
         let mut launch = sandbox.cargo();
         launch.args(["run", "--quiet", "--package", "xtask-launcher"]).args(options);
         launch
     };
-    let elsewhere = ["--target-dir", "target/other", "--release", "--target", host];
-    for (options, profile) in [(&elsewhere[..2], "dev"), (&elsewhere, "release")] {
-        assert_eq!(word(&mut launch(options), "profile"), profile);
-        assert_eq!(run(&mut launch(options)).stderr, "");
-    }
+    let other = ["--target-dir", "target/other"];
+    assert_eq!(word(&mut launch(&other), "profile"), "dev");
+    assert_eq!(run(&mut launch(&other)).stderr, "");
     assert!(sandbox.path("target/other/debug/xtask").exists());
-    assert!(sandbox.path("target/other").join(host).join("release/xtask").exists());
+
+    let mut release = launch(&["--release"]);
+    release.env("CARGO_BUILD_TARGET", host);
+    assert_eq!(word(&mut release, "profile"), "release");
+    assert_eq!(run(&mut release).stderr, "");
+    assert!(sandbox.path("target").join(host).join("release/xtask").exists());
 
     // A path that means something else in another folder.
     let mut relative = sandbox.xtask([""; 0]);

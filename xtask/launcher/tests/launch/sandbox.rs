@@ -57,7 +57,9 @@ impl Sandbox {
             .current_dir(self.path(""))
             .env("CARGO_HOME", self.outside("cargo home"))
             .env("CARGO_NET_OFFLINE", "true")
-            .env("CARGO_TERM_COLOR", "never");
+            .env("CARGO_TERM_COLOR", "never")
+            // The one beside cargo, not rustup's choice.
+            .env("RUSTC", Path::new(env!("CARGO")).with_file_name("rustc"));
         command
     }
 
