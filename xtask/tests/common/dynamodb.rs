@@ -1,0 +1,133 @@
+//! DynamoDB's wire format, spoken without the SDK: another client, and a server that passes requests on.
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Local servers want a signature of the right form and check no more than that.
+const SIGNATURE: &str = "X-Amz-Date: 20260101T000000Z\r\nAuthorization: AWS4-HMAC-SHA256 \
+                         Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, \
+                         Signature=0";
+
+/// A local DynamoDB-compatible server, by its port.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Endpoint(pub(crate) u16);
+
+impl Endpoint {
+    pub(crate) fn url(self) -> String {
+        format!("http://127.0.0.1:{}", self.0)
+    }
+
+    /// Sends a request, which must succeed.
+    #[track_caller]
+    pub(crate) fn call(self, operation: &str, request: Value) -> Value {
+        let answer = self.send(operation, &request.to_string()).unwrap();
+        assert_eq!(answer.status, 200, "{operation} {request}: {}", answer.body);
+        serde_json::from_str(&answer.body).unwrap()
+    }
+
+    /// Sends a request as it is.
+    ///
+    /// # Errors
+    /// The server cannot be reached or does not speak HTTP.
+    pub(crate) fn send(self, operation: &str, body: &str) -> std::io::Result<Answer> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.0))?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        write!(
+            stream,
+            "POST / HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n{SIGNATURE}\r\n\
+             X-Amz-Target: DynamoDB_20120810.{operation}\r\nContent-Type: application/x-amz-json-1.0\r\n\
+             Content-Length: {}\r\n\r\n{body}",
+            self.0,
+            body.len()
+        )?;
+        let mut reader = BufReader::new(stream);
+        let head = Head::read(&mut reader)?;
+        let mut status = head.first_line.split(' ').skip(1);
+        let status = status.next().and_then(|status| status.parse().ok()).unwrap_or_default();
+        let mut body = String::new();
+        reader.take(head.length.unwrap_or(u64::MAX)).read_to_string(&mut body)?;
+        Ok(Answer { status, body })
+    }
+
+    /// Every item of a table, in the order of their keys.
+    #[track_caller]
+    pub(crate) fn items(self, table: &str) -> Vec<Value> {
+        let mut items = Vec::new();
+        let mut start = Value::Null;
+        loop {
+            let mut request = json!({ "TableName": table, "ConsistentRead": true });
+            if !start.is_null() {
+                request["ExclusiveStartKey"] = start;
+            }
+            let mut page = self.call("Scan", request);
+            items.append(page["Items"].as_array_mut().unwrap());
+            start = page["LastEvaluatedKey"].take();
+            if start.is_null() {
+                break;
+            }
+        }
+        let key = |item: &Value| ["pk", "sk"].map(|name| item[name]["S"].as_str().unwrap_or("").to_owned());
+        items.sort_by_key(key);
+        items
+    }
+
+    /// Writes an item whose attributes are strings.
+    #[track_caller]
+    pub(crate) fn put(self, table: &str, attributes: &[(&str, &str)]) {
+        let item: serde_json::Map<_, _> =
+            attributes.iter().map(|(name, value)| ((*name).to_owned(), json!({ "S": value }))).collect();
+        self.call("PutItem", json!({ "TableName": table, "Item": item }));
+    }
+
+    /// The names of all tables.
+    #[track_caller]
+    pub(crate) fn tables(self) -> Vec<String> {
+        let answer = self.call("ListTables", json!({}));
+        answer["TableNames"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+/// What a server answered.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+/// The head of an HTTP request or response.
+pub(crate) struct Head {
+    pub(crate) first_line: String,
+    pub(crate) length: Option<u64>,
+    /// The value of `X-Amz-Target` behind the API's version.
+    pub(crate) operation: String,
+}
+
+impl Head {
+    /// Reads up to the empty line.
+    ///
+    /// # Errors
+    /// The other side closed before that.
+    pub(crate) fn read(reader: &mut impl std::io::BufRead) -> std::io::Result<Self> {
+        let mut lines = reader.lines();
+        let first_line = lines.next().ok_or(std::io::ErrorKind::UnexpectedEof)??;
+        let mut head = Self { first_line, length: None, operation: String::new() };
+        for line in lines {
+            let line = line?;
+            let Some((name, value)) = line.split_once(':') else { return Ok(head) };
+            match name.to_ascii_lowercase().as_str() {
+                "content-length" => head.length = value.trim().parse().ok(),
+                "x-amz-target" => head.operation = value.rsplit('.').next().unwrap_or("").to_owned(),
+                _ => {}
+            }
+        }
+        Err(std::io::ErrorKind::UnexpectedEof.into())
+    }
+}

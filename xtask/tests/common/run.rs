@@ -1,0 +1,230 @@
+//! One run of the program, as its user starts it: nothing of the environment of whoever runs the tests
+//! gets through, and no output of it goes unchecked.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::SECRETS;
+
+/// The longest that any run may take. The tests that are about time set a bound of their own.
+const BOUND: Duration = Duration::from_secs(120);
+
+/// A run that has not begun.
+pub(crate) struct Run {
+    command: Command,
+    stdin: Vec<u8>,
+    shows_secrets: bool,
+}
+
+impl Run {
+    pub(super) fn new(workspace: &Path) -> Self {
+        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("xtask"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("CRUDDUR_WORKSPACE", workspace).current_dir(workspace);
+        Self { command, stdin: Vec::new(), shows_secrets: false }
+    }
+
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    pub(crate) fn stdin(mut self, text: &str) -> Self {
+        self.stdin = text.into();
+        self
+    }
+
+    /// This run is to print settings for other programs, the password among them.
+    pub(crate) fn shows_secrets(mut self) -> Self {
+        self.shows_secrets = true;
+        self
+    }
+
+    /// Runs to the end, which must come in time. stdin is at its end after what [`Run::stdin`] gave.
+    #[track_caller]
+    pub(crate) fn end(self) -> Ran {
+        let shows_secrets = self.shows_secrets;
+        let shown = self.shown();
+        let started = Instant::now();
+        let mut command = assert_cmd::Command::from_std(self.command);
+        let output = command.timeout(BOUND).write_stdin(self.stdin).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let ran = Ran {
+            shown,
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+            took: started.elapsed(),
+        };
+        if !shows_secrets {
+            ran.assert_no_secrets();
+        }
+        ran
+    }
+
+    /// Runs to the end, which must be a good one.
+    #[track_caller]
+    pub(crate) fn ok(self) -> Ran {
+        let ran = self.end();
+        assert_eq!(ran.code, Some(0), "{ran}");
+        ran
+    }
+
+    /// Runs to the end, which must be this failure. Whatever fails says so on stderr and prints no data.
+    #[track_caller]
+    pub(crate) fn fails(self, code: i32) -> Ran {
+        let ran = self.end();
+        assert_eq!(ran.code, Some(code), "{ran}");
+        assert!(ran.stderr.contains("error: "), "{ran}");
+        assert_eq!(ran.stdout, "", "{ran}");
+        ran
+    }
+
+    /// Starts and hands over the process; stdin is empty, stdout and stderr are pipes. Whoever takes it
+    /// kills it when they are done.
+    pub(crate) fn start(mut self) -> Running {
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running { shown: self.shown(), started: Instant::now(), child: Some(self.command.spawn().unwrap()) }
+    }
+
+    /// The command, for what the other ways of running it do not offer.
+    pub(crate) fn into_command(self) -> Command {
+        self.command
+    }
+
+    fn shown(&self) -> String {
+        let arguments = self.command.get_args().map(|argument| argument.to_string_lossy());
+        arguments.collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A run under way; killed when it is dropped before its end.
+pub(crate) struct Running {
+    shown: String,
+    started: Instant,
+    /// None once it has ended.
+    child: Option<Child>,
+}
+
+impl Running {
+    /// Sends a signal, such as `INT`.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.as_ref().unwrap().id().to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status().unwrap();
+        assert!(status.success(), "kill -s {name} {id}: {status}");
+    }
+
+    /// Waits for the end, which must come within `bound`.
+    #[track_caller]
+    pub(crate) fn end_within(mut self, bound: Duration) -> Ran {
+        let asked = Instant::now();
+        let mut child = self.child.take().unwrap();
+        // Both pipes hold far more than such a run prints, so that it need not be read meanwhile.
+        while child.try_wait().unwrap().is_none() {
+            if asked.elapsed() > bound {
+                child.kill().unwrap();
+                panic!("`{}` goes on after {bound:?}", self.shown);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let took = self.started.elapsed();
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let ran = Ran {
+            shown: std::mem::take(&mut self.shown),
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+            took,
+        };
+        ran.assert_no_secrets();
+        ran
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// How a run ended, and what it printed.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    shown: String,
+    /// None where a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) took: Duration,
+}
+
+impl Ran {
+    /// stdout's lines, each a JSON value.
+    #[track_caller]
+    pub(crate) fn json_lines(&self) -> Vec<serde_json::Value> {
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        self.stdout.lines().map(parse).collect()
+    }
+
+    /// stdout, one JSON document.
+    #[track_caller]
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self}"))
+    }
+
+    /// The error and what follows it: what fails prints it last.
+    pub(crate) fn error(&self) -> &str {
+        let start = self.stderr.find("error: ").unwrap_or_default();
+        &self.stderr[start..]
+    }
+
+    /// Asserts that stderr has all of `texts`.
+    #[track_caller]
+    pub(crate) fn says(&self, texts: &[&str]) -> &Self {
+        for text in texts {
+            assert!(self.stderr.contains(text), "stderr does not say {text:?}: {self}");
+        }
+        self
+    }
+
+    /// Asserts that it ended soon enough.
+    #[track_caller]
+    pub(crate) fn within(&self, bound: Duration) -> &Self {
+        assert!(self.took < bound, "took {:?}, more than {bound:?}: {self}", self.took);
+        self
+    }
+
+    #[track_caller]
+    fn assert_no_secrets(&self) {
+        for secret in SECRETS {
+            let found = self.stdout.contains(secret) || self.stderr.contains(secret);
+            assert!(!found, "a secret was printed: {self}");
+        }
+    }
+}
+
+impl std::fmt::Display for Ran {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { shown, code, stdout, stderr, took } = self;
+        write!(
+            formatter,
+            "\n`{shown}` ended with {code:?} after {took:?}\n-- stdout --\n{stdout}\n-- stderr --\n{stderr}"
+        )
+    }
+}

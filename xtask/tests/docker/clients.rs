@@ -1,0 +1,140 @@
+//! Other people's clients see exactly what was written: psql, the AWS CLI, boto3.
+
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::common::PASSWORD;
+use crate::project::{Project, built_in_lines};
+
+const NOW: &str = "2026-01-01T00:02:00Z";
+const TABLE: &str = "cruddur-messages";
+const SEED_GROUP: &str = "5ae290ed-55d1-47a0-bc6d-fe2bc2700399";
+
+/// A client with the settings of a local DynamoDB and none of the user's.
+fn client(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for variable in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"] {
+        command.env_remove(variable);
+    }
+    for variable in ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"] {
+        command.env(variable, "/nonexistent");
+    }
+    for variable in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        command.env(variable, "local");
+    }
+    command
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .stdin(Stdio::null());
+    command
+}
+
+/// What a client prints; it must succeed.
+#[track_caller]
+fn printed(command: &mut Command) -> String {
+    let output = command.output();
+    let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}; `.ci/prepare` installs it"));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn aws(project: &Project, arguments: &[&str]) -> Value {
+    let mut command = client("aws");
+    command
+        .args(["dynamodb", "--output", "json", "--endpoint-url", &project.endpoint().url()])
+        .args(arguments);
+    serde_json::from_str(&printed(&mut command)).unwrap()
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn the_aws_cli_boto3_and_psql_see_what_was_written() {
+    let project = Project::new();
+    project.xtask("ddb-setup --now").arg(NOW).ok();
+    lists_and_scans(&project);
+    for (command, request, expected) in [
+        ("get-conversation", vec!["--limit", "20"], 20),
+        ("get-conversation --all", vec![], built_in_lines()),
+        ("get-conversation --limit 7", vec!["--limit", "7"], 7),
+    ] {
+        let mine = project.xtask(&format!("ddb patterns {command} -o json")).ok().json();
+        let theirs = query(&project, &format!("MSG#{SEED_GROUP}"), &request);
+        assert_eq!(mine, theirs, "{command}");
+        assert_eq!(theirs["Count"], expected, "{command}");
+    }
+    for handle in ["andrewbrown", "bayko"] {
+        let user = user(&project, handle);
+        let mine = project.xtask("ddb patterns list-conversations -o json --handle").arg(handle).ok();
+        assert_eq!(mine.json(), query(&project, &format!("GRP#{user}"), &[]), "{handle}");
+    }
+    reads_with_boto3(&project);
+}
+
+/// `aws dynamodb query` for the request of a pattern.
+fn query(project: &Project, partition_key: &str, options: &[&str]) -> Value {
+    let values = json!({ ":pk": { "S": partition_key } }).to_string();
+    let request = [
+        "query",
+        "--table-name",
+        TABLE,
+        "--key-condition-expression",
+        "pk = :pk",
+        "--expression-attribute-values",
+        &values,
+        "--no-scan-index-forward",
+        "--return-consumed-capacity",
+        "TOTAL",
+        "--no-paginate",
+    ];
+    aws(project, &[&request, options].concat())
+}
+
+/// A user's uuid, as psql sees it.
+fn user(project: &Project, handle: &str) -> String {
+    let sql = format!("select uuid from public.users where handle = '{handle}'");
+    let mut psql = Command::new("psql");
+    psql.args(["--no-psqlrc", "--tuples-only", "--no-align", "--command", &sql]);
+    psql.env("PGHOST", "127.0.0.1").env("PGPORT", project.postgres_port.to_string());
+    psql.env("PGUSER", "postgres").env("PGPASSWORD", PASSWORD).env("PGDATABASE", "cruddur");
+    printed(&mut psql).trim().to_owned()
+}
+
+fn lists_and_scans(project: &Project) {
+    let tables = aws(project, &["list-tables"]);
+    assert_eq!(tables, json!({ "TableNames": [TABLE] }));
+    assert_eq!(project.xtask("ddb list-tables -o json").ok().json(), tables);
+
+    let request = ["scan", "--table-name", TABLE, "--return-consumed-capacity", "TOTAL", "--no-paginate"];
+    let scanned = aws(project, &request);
+    assert_eq!(project.xtask("ddb scan -o json").ok().json(), scanned);
+    let items = scanned["Items"].as_array().unwrap();
+    assert_eq!(items.len(), built_in_lines() + 2);
+    let strings = items.iter().flat_map(|item| item.as_object().unwrap().values());
+    assert!(strings.into_iter().all(|value| value["S"].is_string()));
+
+    // The text that was seeded is the text that is there.
+    let path = crate::common::repository().join("backend-flask-rs/ddb/conversation.txt");
+    let text = std::fs::read_to_string(path).unwrap();
+    let sent: Vec<_> = text.lines().map(|line| line.split_once(": ").unwrap().1).collect();
+    let mut messages: Vec<_> = items.iter().filter(|item| item["message_uuid"]["S"].is_string()).collect();
+    messages.sort_by_key(|item| item["sk"]["S"].as_str().unwrap().to_owned());
+    let there: Vec<_> = messages.iter().map(|item| item["message"]["S"].as_str().unwrap()).collect();
+    assert_eq!(there, sent);
+    assert_eq!(messages.last().unwrap()["sk"]["S"], "2026-01-01T00:02:00.000000+00:00");
+}
+
+/// The old scripts' way to read a conversation.
+fn reads_with_boto3(project: &Project) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/docker/read.py");
+    let mut python = client("python3");
+    python.args([script, &project.endpoint().url(), TABLE, &user(project, "andrewbrown")]);
+    let read: Value = serde_json::from_str(&printed(&mut python)).unwrap();
+    let lines = built_in_lines() as u64;
+    assert_eq!(read["groups"], json!([{ "group": SEED_GROUP, "with": "bayko", "at": 1767225720.0 }]));
+    assert_eq!(read["messages"], lines);
+    assert_eq!(read["first"], json!(1767225720.0 - 60.0 * (lines - 1) as f64));
+    assert_eq!(read["last"], 1767225720.0);
+}

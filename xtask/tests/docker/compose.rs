@@ -1,0 +1,265 @@
+//! `docker compose` and the program take over from each other, and what docker-compose.yml says is what
+//! runs.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::common::{PASSWORD, free_port, skip};
+use crate::project::{Project, SERVICES, docker, inspect, lines};
+
+/// A container's labels of compose's.
+fn labels(container: &str) -> BTreeMap<String, String> {
+    let inspected = inspect(container);
+    let labels = inspected["Config"]["Labels"].as_object().unwrap().iter();
+    let labels = labels.filter_map(|(name, value)| {
+        let name = name.strip_prefix("com.docker.compose.")?;
+        Some((name.to_owned(), value.as_str().unwrap().to_owned()))
+    });
+    labels.collect()
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn containers_and_volumes_are_labelled_as_compose_does() {
+    let project = Project::new();
+    project.xtask("up").ok();
+    let folder = project.path("").canonicalize().unwrap();
+    for service in SERVICES {
+        let labels = labels(&project.container(service));
+        for (name, value) in [
+            ("project", project.name.as_str()),
+            ("service", service),
+            ("container-number", "1"),
+            ("oneoff", "False"),
+            ("project.working_dir", folder.to_str().unwrap()),
+            ("project.config_files", folder.join("docker-compose.yml").to_str().unwrap()),
+        ] {
+            assert_eq!(labels.get(name).map(String::as_str), Some(value), "{name} of {service}");
+        }
+        for name in ["config-hash", "version"] {
+            assert!(labels.contains_key(name), "{name} of {service}");
+        }
+    }
+    for (volume, key) in project.volumes().iter().zip(["db-data", "dynamodb-data"]) {
+        assert_eq!(*volume, format!("{}_{key}", project.name));
+        let labels: Value =
+            serde_json::from_str(&docker(&["volume", "inspect", "--format", "{{json .Labels}}", volume]))
+                .unwrap();
+        assert_eq!(labels["com.docker.compose.project"], project.name.as_str());
+        assert_eq!(labels["com.docker.compose.volume"], key);
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn ports_are_published_on_the_loopback_only() {
+    let project = Project::new();
+    // Compose's short form, without an address, means every interface there. Not here.
+    project.edit(
+        "docker-compose.yml",
+        "\"127.0.0.1:${DYNAMODB_PORT:-8000}:8000\"",
+        "\"${DYNAMODB_PORT:-8000}:8000\"",
+    );
+    project.xtask("up").ok();
+    for (service, inner, port) in
+        [("db", "5432/tcp", project.postgres_port), ("dynamodb-local", "8000/tcp", project.dynamodb_port)]
+    {
+        let inspected = inspect(&project.container(service));
+        let expected = json!([{ "HostIp": "127.0.0.1", "HostPort": port.to_string() }]);
+        assert_eq!(inspected["NetworkSettings"]["Ports"][inner], expected);
+    }
+    for port in [project.postgres_port, project.dynamodb_port] {
+        let addresses = listening(port);
+        assert!(addresses.iter().all(|address| address == "0100007F"), "port {port}: {addresses:?}");
+    }
+}
+
+/// The addresses on which this machine listens at a port, in the kernel's notation.
+fn listening(port: u16) -> Vec<String> {
+    let tables =
+        ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
+    let sockets = tables.iter().flat_map(|table| table.lines().skip(1));
+    let sockets = sockets.map(|line| line.split_whitespace().collect::<Vec<_>>());
+    // Local address and state; 0A is LISTEN.
+    let listening = sockets.filter(|fields| fields[3] == "0A").filter_map(|fields| {
+        let (address, number) = fields[1].split_once(':')?;
+        (u16::from_str_radix(number, 16) == Ok(port)).then(|| address.to_owned())
+    });
+    listening.collect()
+}
+
+/// Creates both services' containers as compose v1 does: its labels, its names with underscores, a
+/// network of the project's. Nothing of the program's is in it.
+fn create_as_compose_does(project: &Project) {
+    let image =
+        |variable: &str, default: &str| std::env::var(variable).unwrap_or_else(|_| default.to_owned());
+    let compose = std::fs::read_to_string(project.path("docker-compose.yml")).unwrap();
+    let default = |variable: &str| {
+        let (_, rest) = compose.split_once(&format!("${{{variable}:-")).unwrap();
+        rest.split_once('}').unwrap().0.to_owned()
+    };
+    let network = format!("{}_default", project.name);
+    docker(&[
+        "network",
+        "create",
+        "--label",
+        &format!("com.docker.compose.project={}", project.name),
+        &network,
+    ]);
+    let folder = project.path("").canonicalize().unwrap();
+    let create = |service: &str, options: &[&str], image: &str, command: &[&str]| {
+        let name = format!("{}_{service}_1", project.name);
+        let labels = [
+            ("project", project.name.as_str()),
+            ("service", service),
+            ("oneoff", "False"),
+            ("container-number", "1"),
+            ("config-hash", "0123456789abcdef"),
+            ("project.working_dir", folder.to_str().unwrap().trim_end_matches('/')),
+            ("project.config_files", "docker-compose.yml"),
+            ("version", "1.29.2"),
+        ];
+        let labels = labels.map(|(name, value)| format!("--label=com.docker.compose.{name}={value}"));
+        let mut arguments = vec!["create", "--name", &name, "--network", &network];
+        arguments.extend(labels.iter().map(String::as_str));
+        arguments.extend(options);
+        arguments.push(image);
+        arguments.extend(command);
+        docker(&arguments);
+    };
+    let password = format!("POSTGRES_PASSWORD={PASSWORD}");
+    let publish = format!("127.0.0.1:{}:5432", project.postgres_port);
+    let volume = format!("{}_db-data:/var/lib/postgresql/data", project.name);
+    create(
+        "db",
+        &["--env", "POSTGRES_USER=postgres", "--env", &password, "--publish", &publish, "--volume", &volume],
+        &image("POSTGRES_IMAGE", &default("POSTGRES_IMAGE")),
+        &[],
+    );
+    let publish = format!("127.0.0.1:{}:8000", project.dynamodb_port);
+    let volume = format!("{}_dynamodb-data:/home/dynamodblocal/data", project.name);
+    create(
+        "dynamodb-local",
+        &["--user", "root", "--workdir", "/home/dynamodblocal", "--publish", &publish, "--volume", &volume],
+        &image("DYNAMODB_IMAGE", &default("DYNAMODB_IMAGE")),
+        &[
+            "-XX:TieredStopAtLevel=1",
+            "-XX:+UseSerialGC",
+            "-jar",
+            "DynamoDBLocal.jar",
+            "-sharedDb",
+            "-inMemory",
+        ],
+    );
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn containers_that_compose_created_are_reused_and_removed() {
+    let project = Project::new();
+    create_as_compose_does(&project);
+    let ids = project.both_ids();
+    let ran = project.set_up();
+    assert!(!ran.stderr.contains("create and start") && !ran.stderr.contains("replace"), "{ran}");
+    assert_eq!(project.both_ids(), ids);
+    project.xtask("down --volumes").ok();
+    project.assert_nothing_there();
+    assert_eq!(docker(&["network", "ls", "--quiet", "--filter", &format!("name=^{}", project.name)]), "");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn docker_compose_itself_sees_what_the_program_started_and_the_other_way_round() {
+    let Some(program) = compose_program() else {
+        return skip("neither `docker compose` nor `docker-compose` is on this machine");
+    };
+    let project = Project::new();
+    let compose = |arguments: &[&str]| {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).args(arguments).current_dir(project.path(""));
+        command.env("COMPOSE_PROJECT_NAME", &project.name);
+        command.env("POSTGRES_PORT", project.postgres_port.to_string());
+        command.env("DYNAMODB_PORT", project.dynamodb_port.to_string());
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "compose {arguments:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    project.xtask("up").ok();
+    let ids = project.both_ids();
+    let mut seen = lines(&compose(&["ps", "-q"]));
+    seen.sort();
+    let mut sorted = ids.to_vec();
+    sorted.sort();
+    assert_eq!(seen, sorted);
+    assert!(compose(&["logs"]).contains("ready to accept connections"));
+    compose(&["down", "-v"]);
+    project.assert_nothing_there();
+
+    compose(&["up", "-d"]);
+    let ids = project.both_ids();
+    project.set_up();
+    assert_eq!(project.both_ids(), ids);
+    project.xtask("down --volumes").ok();
+    assert_eq!(lines(&compose(&["ps", "-q"])), [""; 0]);
+}
+
+/// How compose is called here: v2 is the docker CLI's plugin, v1 a program.
+fn compose_program() -> Option<&'static [&'static str]> {
+    let programs: [&[&str]; 2] = [&["docker", "compose"], &["docker-compose"]];
+    programs.into_iter().find(|program| {
+        let version = Command::new(program[0]).args(&program[1..]).arg("version").output();
+        version.is_ok_and(|output| output.status.success())
+    })
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_container_that_is_not_as_described_any_more_is_replaced_and_its_volume_kept() {
+    let mut project = Project::new();
+    project.xtask("up").ok();
+    project.session("postgres").batch_execute("create database kept").unwrap();
+    let mut ids = project.both_ids();
+    // Runs `up`, which must replace these services' containers, and no others, and say why.
+    let replaced = |project: &Project, ids: &mut [String; 2], services: &[&str], why: &str| {
+        let ran = project.xtask("up").ok();
+        ran.says(&["replace", why]);
+        let now = project.both_ids();
+        for (index, service) in SERVICES.iter().enumerate() {
+            assert_eq!(now[index] != ids[index], services.contains(service), "{service}: {ran}");
+        }
+        project.session("kept");
+        *ids = now;
+    };
+    let user = "      POSTGRES_USER: postgres\n";
+    project.edit("docker-compose.yml", user, &format!("{user}      TZ: Europe/Vienna\n"));
+    replaced(&project, &mut ids, &["db"], "environment");
+    assert!(inspect(&ids[0])["Config"]["Env"].to_string().contains("TZ=Europe/Vienna"));
+
+    project.edit("docker-compose.yml", "-XX:+UseSerialGC", "-XX:+UseSerialGC -Xmx256m");
+    replaced(&project, &mut ids, &["dynamodb-local"], "command");
+
+    project.move_postgres_to(free_port());
+    replaced(&project, &mut ids, &["db"], "ports");
+
+    let image = inspect(&ids[0])["Config"]["Image"].as_str().unwrap().to_owned();
+    let other = format!("{}:other", project.name);
+    docker(&["tag", &image, &other]);
+    let tag = Tag(other.clone());
+    project.take_postgres_from(&other);
+    replaced(&project, &mut ids, &["db"], "image");
+    assert_eq!(inspect(&ids[0])["Config"]["Image"], other.as_str());
+    project.xtask("down --volumes").ok();
+    drop(tag);
+}
+
+/// An image's further name, removed in the end.
+struct Tag(String);
+
+impl Drop for Tag {
+    fn drop(&mut self) {
+        let _ = crate::project::try_docker(&["rmi", &self.0]);
+    }
+}

@@ -1,0 +1,122 @@
+//! What goes wrong with Docker: a clear error, exit 1, and nothing left behind.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use crate::common::PASSWORD;
+use crate::project::{Project, docker, inspect, lines};
+
+#[test]
+#[ignore = "needs Docker"]
+fn an_image_that_is_missing_and_cannot_be_pulled_ends_quickly_with_nothing_created() {
+    let project = Project::new();
+    // A registry that accepts and never answers, and one where nothing listens: both on the loopback, so
+    // that nothing leaves this machine.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = crate::common::free_port();
+    for (variable, port) in
+        [("POSTGRES_IMAGE", closed), ("DYNAMODB_IMAGE", silent.local_addr().unwrap().port())]
+    {
+        let image = format!("127.0.0.1:{port}/cruddur/no-such-image:1");
+        let failed = project.xtask("ddb-setup").env(variable, &image).fails(1);
+        failed.within(Duration::from_secs(15)).says(&[&image, variable, "help: "]);
+        project.assert_nothing_there();
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_port_that_is_taken_is_named_with_its_holder_and_nothing_is_created() {
+    let project = Project::new();
+    let listener = TcpListener::bind(("127.0.0.1", project.dynamodb_port)).unwrap();
+    let failed = project.xtask("ddb-setup").fails(1);
+    failed.says(&[&project.dynamodb_port.to_string(), "a process outside Docker", "DYNAMODB_PORT", "help: "]);
+    project.assert_nothing_there();
+    drop(listener);
+
+    let holder = Project::new();
+    let publish = format!("127.0.0.1:{}:1", project.postgres_port);
+    run_idle_container(&holder.name, &["--publish", &publish]);
+    let failed = project.xtask("ddb-setup").fails(1);
+    failed.says(&[
+        &project.postgres_port.to_string(),
+        &format!("container {}", holder.name),
+        "POSTGRES_PORT",
+    ]);
+    project.assert_nothing_there();
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_port_that_nobody_chose_moves_and_later_commands_follow() {
+    let project = Project::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().port();
+    project.edit("docker-compose.yml", "${DYNAMODB_PORT:-8000}", &format!("${{DYNAMODB_PORT:-{taken}}}"));
+    let xtask = |line: &str| project.xtask(line).without("DYNAMODB_PORT");
+    let up = xtask("ddb-setup").ok();
+    up.says(&[&format!("127.0.0.1:{taken}"), "moves to"]);
+    assert_eq!(xtask("ddb list-tables").ok().stdout, "cruddur-messages\n");
+    // The other port is kept while it is in use, though its own is free again.
+    drop(listener);
+    let ids = project.both_ids();
+    xtask("up").ok();
+    assert_eq!(project.both_ids(), ids);
+}
+
+/// Runs a container of an image that is here, which does nothing.
+fn run_idle_container(name: &str, options: &[&str]) {
+    let image = std::env::var("POSTGRES_IMAGE").unwrap_or_else(|_| "postgres:17-alpine".to_owned());
+    let mut arguments = vec!["run", "--detach", "--name", name, "--entrypoint", "sleep"];
+    arguments.extend(options);
+    arguments.extend([image.as_str(), "600"]);
+    docker(&arguments);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_foreign_container_of_the_same_name_is_told_and_left_alone() {
+    let project = Project::new();
+    let name = project.container("dynamodb-local");
+    run_idle_container(&name, &[]);
+    let before = inspect(&name)["Id"].clone();
+    let failed = project.xtask("ddb-setup").fails(1);
+    failed.says(&[&name, "help: "]);
+    project.xtask("down --volumes").ok();
+    assert_eq!(inspect(&name)["Id"], before);
+    assert_eq!(inspect(&name)["State"]["Running"], true);
+    let containers = docker(&["ps", "--all", "--quiet", "--filter", &format!("name={}", project.name)]);
+    assert_eq!(lines(&containers).len(), 1, "nothing was created beside it");
+    assert!(project.volumes().is_empty());
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_password_that_the_volume_does_not_know_is_told_with_a_remedy() {
+    let project = Project::new();
+    project.xtask("up").ok();
+    project.edit("docker-compose.yml", PASSWORD, "another");
+    let failed = project.xtask("ddb-setup").fails(1);
+    failed.within(Duration::from_secs(20)).says(&["refuses the user or password", "down --volumes"]);
+    project.xtask("down --volumes").ok();
+    project.xtask("up").ok();
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_container_that_dies_while_it_boots_ends_the_wait_and_shows_its_last_words() {
+    let project = Project::new();
+    project.edit("docker-compose.yml", "-jar DynamoDBLocal.jar", "-jar NoSuch.jar");
+    let failed = project.xtask("up").fails(1);
+    failed
+        .within(Duration::from_secs(20))
+        .says(&["Unable to access jarfile NoSuch.jar", "its container stopped"]);
+    project.edit("docker-compose.yml", "-jar NoSuch.jar", "-jar DynamoDBLocal.jar");
+    project.edit(
+        "docker-compose.yml",
+        "    environment:\n",
+        "    command: -c no_such_setting=1\n    environment:\n",
+    );
+    let failed = project.xtask("up").fails(1);
+    failed.within(Duration::from_secs(30)).says(&["no_such_setting", "its container stopped"]);
+}

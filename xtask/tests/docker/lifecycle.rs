@@ -1,0 +1,191 @@
+//! From nothing, from any state and after any interruption to two seeded databases, and back.
+
+use std::time::{Duration, Instant};
+
+use crate::common::wait_for;
+use crate::project::{Project, SERVICES, docker, remove_project};
+
+#[test]
+#[ignore = "needs Docker"]
+fn from_nothing_again_and_after_each_container_was_stopped_or_killed() {
+    let project = Project::new();
+    let first = project.set_up();
+    first.says(&["create and start"]);
+    assert_eq!(first.stdout, "");
+    let ids = project.both_ids();
+
+    let again = project.set_up();
+    assert!(!again.stderr.contains("Docker: "), "running containers are left alone: {again}");
+
+    for service in SERVICES {
+        for end in ["stop", "kill"] {
+            docker(&[end, &project.container(service)]);
+            let ran = project.set_up();
+            ran.says(&[&format!("Docker: start {}", project.container(service))]);
+        }
+    }
+    docker(&["kill", &project.container("db"), &project.container("dynamodb-local")]);
+    project.set_up();
+    for container in &ids {
+        docker(&["pause", container]);
+    }
+    project.set_up().says(&["unpause"]);
+    assert_eq!(project.both_ids(), ids, "the same containers to the end");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_container_killed_during_a_run_is_made_good_by_the_next() {
+    let project = Project::new();
+    project.set_up();
+    let started = Instant::now();
+    project.set_up();
+    let whole = started.elapsed();
+    for service in SERVICES {
+        // In every step of a warm run: before, between and behind its requests to either database.
+        for tenths in [1, 3, 5, 7, 9] {
+            let running = project.xtask("ddb-setup").start();
+            std::thread::sleep(whole * tenths / 10);
+            docker(&["kill", &project.container(service)]);
+            let ended = running.end_within(Duration::from_secs(90));
+            match ended.code {
+                // It came too late, or the container was not needed any more.
+                Some(0) => {}
+                Some(1) => _ = ended.says(&["error: "]),
+                _ => panic!("{service} killed after {tenths}/10: {ended}"),
+            }
+            project.set_up();
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_first_start_that_was_killed_is_made_good_by_the_next_run() {
+    let project = Project::new();
+    // In a first start the server makes its data directory: for a second or two it is half there.
+    for delay in [100, 600, 1200, 2000] {
+        let running = project.xtask("ddb-setup").start();
+        let name = project.container("db");
+        wait_for("container", Duration::from_secs(30), || {
+            let running = docker(&["ps", "--quiet", "--filter", &format!("name={name}")]);
+            (!running.is_empty()).then_some(())
+        });
+        std::thread::sleep(Duration::from_millis(delay));
+        docker(&["kill", &name]);
+        let ended = running.end_within(Duration::from_secs(90));
+        assert!(matches!(ended.code, Some(0 | 1)), "{ended}");
+        project.set_up();
+        project.xtask("down --volumes").ok();
+        project.assert_nothing_there();
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn the_program_killed_or_interrupted_at_any_step_is_made_good_by_the_next_run() {
+    let project = Project::new();
+    for (delay, signal) in [(50, "KILL"), (300, "INT"), (900, "KILL"), (1800, "TERM"), (3000, "KILL")] {
+        let running = project.xtask("ddb-setup").start();
+        std::thread::sleep(Duration::from_millis(delay));
+        running.signal(signal);
+        let ended = running.end_within(Duration::from_secs(10));
+        let expected = match signal {
+            "INT" => Some(130),
+            "TERM" => Some(143),
+            _ => None,
+        };
+        assert!(ended.code == expected || ended.code == Some(0), "{signal} after {delay} ms: {ended}");
+        project.set_up();
+        project.xtask("down --volumes").ok();
+        project.assert_nothing_there();
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn up_status_logs_and_down_follow_the_containers() {
+    let project = Project::new();
+    let rows = || {
+        let rows = project.xtask("status -o json").ok().json();
+        rows.as_array().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    for (row, service) in rows().iter().zip(["postgres", "dynamodb"]) {
+        assert!(row.contains(service) && row.contains("none"), "{row}");
+    }
+    project.assert_nothing_there();
+    project.xtask("logs").fails(1).says(&["cargo xtask up"]);
+    project.xtask("db test").fails(1).says(&["cargo xtask up"]);
+    project.xtask("ddb scan").fails(1).says(&["cargo xtask up"]);
+
+    project.xtask("up").ok();
+    for (row, service) in rows().iter().zip(SERVICES) {
+        assert!(row.contains("\"ready\"") && row.contains("docker"), "{row}");
+        assert!(row.contains(&project.container(service)) && row.contains("running"), "{row}");
+    }
+    let logs = project.xtask("logs").ok();
+    assert!(
+        logs.stdout.contains("ready to accept connections") && logs.stdout.contains("DynamoDB"),
+        "{logs}"
+    );
+    let last = project.xtask("logs dynamodb --tail 1").ok();
+    assert_eq!(last.stdout.lines().count(), 1, "{last}");
+    let following = project.xtask("logs --follow").start();
+    std::thread::sleep(Duration::from_millis(500));
+    following.signal("INT");
+    let followed = following.end_within(Duration::from_secs(5));
+    assert_eq!(followed.code, Some(130), "{followed}");
+    assert!(followed.stdout.contains("ready to accept connections"), "{followed}");
+
+    // What is in the volume outlives the container.
+    project.session("postgres").batch_execute("create database kept").unwrap();
+    project.xtask("down").ok();
+    assert!(project.ids("db").is_empty() && project.ids("dynamodb-local").is_empty());
+    assert_eq!(project.volumes().len(), 2);
+    project.xtask("up").ok();
+    project.session("kept");
+    project.xtask("down --volumes").ok();
+    project.assert_nothing_there();
+    project.xtask("down --volumes").ok().says(&["no containers"]);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn two_checkouts_in_folders_of_one_name_have_data_of_their_own() {
+    let (one, two) = (Project::new(), Project::new());
+    // Both leave the project's name to the folder's, which is the same.
+    let folder = format!("{}-folder", one.name);
+    let checkout = |project: &Project| {
+        let checkout = project.path(&folder);
+        std::fs::create_dir(&checkout).unwrap();
+        std::fs::copy(project.path("docker-compose.yml"), checkout.join("docker-compose.yml")).unwrap();
+        checkout
+    };
+    let (first, second) = (checkout(&one), checkout(&two));
+    let run = |project: &Project, checkout: &std::path::Path, line: &str| {
+        let run = project.xtask(line).env("CRUDDUR_WORKSPACE", checkout);
+        run.without("COMPOSE_PROJECT_NAME").ok()
+    };
+    let _cleaner = Cleaner(folder.clone());
+    run(&one, &first, "up");
+    one.session("postgres").batch_execute("create database of_the_first").unwrap();
+    run(&two, &second, "up");
+    assert!(
+        two.session("postgres")
+            .query("select 1 from pg_database where datname = 'of_the_first'", &[])
+            .unwrap()
+            .is_empty()
+    );
+    run(&two, &second, "down --volumes");
+    one.session("of_the_first");
+    run(&one, &first, "down --volumes");
+}
+
+/// Removes the projects whose names begin like this one.
+struct Cleaner(String);
+
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        remove_project(&self.0);
+    }
+}

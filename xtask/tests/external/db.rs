@@ -1,0 +1,271 @@
+//! `cargo xtask db`.
+
+use std::time::Duration;
+
+use insta::assert_snapshot;
+
+use crate::World;
+use crate::common::{skip, wait_for};
+
+#[test]
+fn create_makes_an_empty_database_and_refuses_when_there_is_one() {
+    let world = World::new();
+    let created = world.xtask("db create").ok();
+    assert_eq!(created.stdout, "");
+    assert_snapshot!(world.redact(&created.stderr), @"
+    ... Postgres: create database DATABASE
+    ok  Postgres: create database DATABASE (TIME)
+    ");
+    assert_eq!(
+        world.database.column("select tablename::text from pg_tables where schemaname = 'public'"),
+        [""; 0]
+    );
+    let again = world.xtask("db create").fails(1);
+    assert_snapshot!(world.redact(&again.stderr), @"
+    ... Postgres: create database DATABASE
+    FAILED Postgres: create database DATABASE (TIME)
+    error: Postgres: create database DATABASE
+      because: database DATABASE exists already
+      help: drop it first with `cargo xtask db drop`, or do both with `cargo xtask db setup`
+    ");
+}
+
+#[test]
+fn drop_removes_the_database_and_is_content_when_there_is_none() {
+    let world = World::new();
+    world.xtask("db create").ok();
+    let dropped = world.xtask("db drop").ok();
+    assert_snapshot!(world.redact(&dropped.stderr), @"
+    ... Postgres: drop database DATABASE if it exists
+    ok  Postgres: drop database DATABASE if it exists (TIME)
+    ");
+    assert!(!world.database.exists());
+    world.xtask("db drop").ok();
+}
+
+#[test]
+fn drop_ends_the_sessions_in_the_database() {
+    let world = World::new();
+    world.xtask("db create").ok();
+    let mut session = world.database.session();
+    world.xtask("db drop").ok();
+    assert!(session.simple_query("select 1").is_err());
+    assert!(!world.database.exists());
+}
+
+#[test]
+fn setup_leads_to_the_same_rows_from_any_state() {
+    let world = World::new();
+    world.xtask("db setup").ok();
+    let rows = || {
+        let users =
+            world.database.column("select row(uuid, handle, display_name)::text from users order by 1");
+        let activities = world.database.column("select row(uuid, message)::text from activities order by 1");
+        (users, activities)
+    };
+    let first = rows();
+    assert_eq!((first.0.len(), first.1.len()), (5, 4));
+    world
+        .database
+        .execute("delete from activities; update users set handle = handle || '?'; create table junk ()");
+    world.xtask("db setup").ok();
+    assert_eq!(rows(), first);
+    assert_eq!(
+        world.database.column("select tablename::text from pg_tables where tablename = 'junk'"),
+        [""; 0]
+    );
+}
+
+#[test]
+fn schema_load_and_seed_can_be_repeated() {
+    let world = World::new();
+    world.xtask("db create").ok();
+    let loaded = world.xtask("db schema-load").ok();
+    assert_snapshot!(world.redact(&loaded.stderr), @"
+    ... Postgres: load backend-flask-rs/db/schema.sql into DATABASE
+    ok  Postgres: load backend-flask-rs/db/schema.sql into DATABASE (TIME)
+    ");
+    assert_eq!(world.redact(&world.xtask("db schema-load").ok().stderr), world.redact(&loaded.stderr));
+    for _ in 0..2 {
+        world.xtask("db seed").ok();
+        assert_eq!(world.database.column("select count(*)::text from users"), ["5"]);
+    }
+}
+
+#[test]
+fn seeding_again_restores_the_seed_s_rows_and_keeps_others() {
+    let world = World::new();
+    world.xtask("db setup").ok();
+    world.database.execute(
+        "update users set display_name = 'Somebody' where handle = 'bayko';
+         insert into users (display_name, handle, email, cognito_user_id) values ('New', 'new', 'n@example.com', 'n')",
+    );
+    world.xtask("db seed").ok();
+    let names =
+        world.database.column("select display_name from users where handle in ('bayko', 'new') order by 1");
+    assert_eq!(names, ["Andrew Bayko", "New"]);
+}
+
+#[test]
+fn a_schema_that_fails_half_way_changes_nothing() {
+    let world = World::new();
+    world.xtask("db setup").ok();
+    // schema.sql has dropped and created its tables when it comes to the index of this name.
+    world
+        .database
+        .execute("alter index activities_user_uuid rename to other; create table activities_user_uuid ()");
+    let failed = world.xtask("db schema-load").fails(1);
+    assert_snapshot!(world.redact(failed.error()), @r#"
+    error: Postgres: load backend-flask-rs/db/schema.sql into DATABASE
+      because: backend-flask-rs/db/schema.sql:27: relation "activities_user_uuid" already exists (SQLSTATE 42P07)
+        statement: create index activities_user_uuid on public.activities (user_uuid)
+    "#);
+    assert_eq!(world.database.column("select count(*)::text from users"), ["5"]);
+}
+
+#[test]
+fn a_seed_that_fails_half_way_changes_nothing() {
+    let world = World::new();
+    world.xtask("db create").ok();
+    world.xtask("db schema-load").ok();
+    world.database.execute("alter table activities add constraint quiet check (likes_count < 10)");
+    let failed = world.xtask("db seed").fails(1);
+    let error = failed.error().lines().filter(|line| !line.starts_with("    detail: "));
+    let error: Vec<_> = error.collect();
+    assert_snapshot!(world.redact(&error.join("\n")), @r#"
+    error: Postgres: load backend-flask-rs/db/seed.sql into DATABASE
+      because: backend-flask-rs/db/seed.sql:17: new row for relation "activities" violates check constraint "quiet" (SQLSTATE 23514)
+        statement: insert into public.activities (uuid, user_uuid, message, replies_count, reposts_count, likes_count, reply_to_activity_uu…
+    "#);
+    assert_eq!(world.database.column("select count(*)::text from users"), ["0"]);
+}
+
+#[test]
+fn without_database_or_tables_the_error_names_the_command_that_makes_them() {
+    let world = World::new();
+    let failed = world.xtask("db schema-load").fails(1);
+    assert_snapshot!(world.redact(failed.error()), @r#"
+    error: cannot connect to Postgres at cruddur-tests@HOST/DATABASE
+      because: database "DATABASE" does not exist (SQLSTATE 3D000)
+      help: create it with `cargo xtask db create`
+    "#);
+    for command in ["seed", "test", "sessions"] {
+        let failed = world.xtask("db").arg(command).fails(1);
+        failed.says(&["help: create it with `cargo xtask db create`"]);
+    }
+    world.xtask("db create").ok();
+    let failed = world.xtask("db test").fails(1);
+    assert_snapshot!(world.redact(failed.error()), @r#"
+    error: in cruddur-tests@HOST/DATABASE
+      because: the tables are not there
+      because: relation "public.users" does not exist (SQLSTATE 42P01)
+      help: load the schema with `cargo xtask db schema-load`
+    "#);
+    let failed = world.xtask("db seed").fails(1);
+    assert_snapshot!(world.redact(failed.error()), @r#"
+    error: Postgres: load backend-flask-rs/db/seed.sql into DATABASE
+      because: backend-flask-rs/db/seed.sql:4: relation "public.users" does not exist (SQLSTATE 42P01)
+        statement: insert into public.users (uuid, display_name, handle, email, cognito_user_id) values ('9c1f4a52-6d0e-4b7b-8a3f-1f6a0c2d7…
+    "#);
+}
+
+#[test]
+fn test_counts_the_rows_in_every_format() {
+    let world = World::new();
+    world.xtask("db setup").ok();
+    let printed = |format: &str| world.redact(&world.xtask("db test -o").arg(format).ok().stdout);
+    assert_snapshot!(printed("json"), @r#"
+    [
+      {
+        "activities": 4,
+        "database": "cruddur-tests@HOST/DATABASE",
+        "users": 5
+      }
+    ]
+    "#);
+    assert_snapshot!(printed("jsonl"), @r#"{"activities":4,"database":"cruddur-tests@HOST/DATABASE","users":5}"#);
+    // The columns' width follows the port's and the name's.
+    let table = printed("table");
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        lines,
+        [vec!["DATABASE", "USERS", "ACTIVITIES"], vec!["cruddur-tests@HOST/DATABASE", "5", "4"]]
+    );
+}
+
+#[test]
+fn sessions_shows_another_client_s_and_not_its_own() {
+    let world = World::new();
+    world.xtask("db create").ok();
+    let mut session = world.database.session();
+    let pid: i32 = session.query_one("select pg_backend_pid()", &[]).unwrap().get(0);
+    let listed = world.xtask("db sessions -o jsonl").ok();
+    let mine = listed.json_lines().into_iter().filter(|row| row["database"] == world.database.name);
+    let mine: Vec<_> = mine.collect();
+    assert_eq!(mine.len(), 1, "{listed}");
+    let row = mine[0].as_object().unwrap();
+    let fields = ["pid", "user", "database", "client", "application", "state", "query_s", "session_s"];
+    assert_eq!(row.len(), fields.len());
+    assert!(fields.iter().all(|field| row.contains_key(*field)), "{row:?}");
+    assert_eq!(row["pid"], pid);
+    assert_eq!(row["application"], "another client");
+    assert_eq!(row["client"], "127.0.0.1");
+    assert_eq!(row["state"], "idle");
+    assert!(row["session_s"].as_f64().unwrap() >= row["query_s"].as_f64().unwrap(), "{row:?}");
+
+    let table = world.xtask("db sessions").ok();
+    let heading = table.stdout.lines().next().unwrap().to_lowercase();
+    assert_eq!(heading.split_whitespace().collect::<Vec<_>>(), fields);
+    assert!(table.stdout.contains("another client"), "{table}");
+}
+
+#[test]
+fn kill_all_ends_the_database_s_sessions_and_no_others() {
+    let world = World::new();
+    let other = World::new();
+    for world in [&world, &other] {
+        world.xtask("db create").ok();
+    }
+    let (mut one, mut two) = (world.database.session(), world.database.session());
+    let mut elsewhere = other.database.session();
+    let pid: i32 = one.query_one("select pg_backend_pid()", &[]).unwrap().get(0);
+    let killed = world.xtask("db kill-all").ok();
+    killed.says(&["ended 2", &pid.to_string()]);
+    assert!(one.simple_query("select 1").is_err());
+    assert!(two.simple_query("select 1").is_err());
+    assert!(elsewhere.simple_query("select 1").is_ok());
+    // The server takes a moment to forget a session that it has ended.
+    wait_for("quiet database", Duration::from_secs(10), || {
+        world.xtask("db kill-all").ok().stderr.contains("there were none").then_some(())
+    });
+}
+
+#[test]
+fn connect_opens_psql_on_the_database() {
+    if std::process::Command::new("psql").arg("--version").output().is_err() {
+        return skip("psql is not on PATH");
+    }
+    let world = World::new();
+    world.xtask("db setup").ok();
+    let sql = "\\pset format unaligned\n\\pset tuples_only\nselect current_database(), handle from users order by handle limit 1;\n";
+    let connected = world.xtask("db connect").stdin(sql).ok();
+    let expected = format!("{}|amemiya", world.database.name);
+    assert!(connected.stdout.lines().any(|line| line == expected), "{connected}");
+    assert_snapshot!(world.redact(&connected.stderr), @"$ psql (cruddur-tests@HOST/DATABASE)");
+}
+
+#[test]
+fn connect_without_psql_says_how_to_get_it() {
+    let world = World::new();
+    let failed = world.xtask("db connect").env("PATH", world.path("home")).fails(1);
+    failed.says(&["cannot run psql", "help: install PostgreSQL's client"]);
+}
+
+#[test]
+fn a_database_with_an_odd_name_is_created_and_dropped() {
+    let world = World::new();
+    let url = world.database.url().replace(&world.database.name, "Odd%20%22name%22%3B%20--");
+    for command in ["db setup", "db test", "db drop"] {
+        world.xtask(command).env("CONNECTION_URL", &url).ok();
+    }
+}

@@ -1,0 +1,291 @@
+//! What goes wrong, and what the user is told.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use insta::assert_snapshot;
+
+use crate::common::{WRONG_PASSWORD, Workspace, free_port, wait_for};
+use crate::{DynamoDbOnly, TABLE, World};
+
+/// A command about a server that is not there must say so while the user still looks.
+const QUICK: Duration = Duration::from_secs(10);
+
+#[test]
+fn a_postgres_that_does_not_run_is_named_with_a_remedy() {
+    let port = free_port();
+    let workspace = Workspace::new()
+        .with("CONNECTION_URL", format!("postgresql://me:{WRONG_PASSWORD}@127.0.0.1:{port}/cruddur"))
+        .with("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{}", free_port()));
+    let failed = workspace.xtask("db test").fails(1);
+    assert_snapshot!(failed.error().replace(&port.to_string(), "PORT"), @"
+    error: cannot connect to Postgres at me@127.0.0.1:PORT/cruddur
+      because: error connecting to server
+      because: Connection refused (os error 111)
+      help: check that CONNECTION_URL names a server that is running
+    ");
+    for command in ["create", "drop", "schema-load", "seed", "setup", "sessions", "kill-all"] {
+        let failed = workspace.xtask("db").arg(command).fails(1);
+        failed.within(QUICK).says(&[&format!("me@127.0.0.1:{port}"), "help: "]);
+    }
+}
+
+#[test]
+fn a_dynamodb_that_does_not_run_is_named_with_a_remedy() {
+    let world = World::new();
+    world.xtask("db setup").ok();
+    let nowhere = format!("http://127.0.0.1:{}", free_port());
+    let fails = |line: &str| world.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", &nowhere).fails(1);
+    let failed = fails("ddb list-tables");
+    // To the last cause: what it was that the server's address answered.
+    failed.says(&[
+        &format!("error: cannot reach DynamoDB at {nowhere}"),
+        "Connection refused",
+        "help: check that AWS_ENDPOINT_URL_DYNAMODB names a server that is running",
+    ]);
+    for line in [
+        "ddb schema-load",
+        "ddb drop cruddur-messages",
+        "ddb seed",
+        "ddb scan",
+        "ddb patterns get-conversation",
+        "ddb patterns list-conversations",
+    ] {
+        fails(line).within(QUICK).says(&[&nowhere, "help: "]);
+    }
+}
+
+#[test]
+fn a_wrong_password_or_user_is_told_at_once() {
+    let world = World::new();
+    let fails = |line: &str, user: &str| {
+        let url = world.database.url_with(user, WRONG_PASSWORD);
+        let failed = world.xtask(line).env("CONNECTION_URL", url).fails(1);
+        failed.within(QUICK).says(&["because: password authentication failed for user", user, "help: "]);
+        failed
+    };
+    fails("db test", "cruddur-tests");
+    fails("db create", "stranger");
+    fails("ddb-setup", "cruddur-tests").says(&["refuses the user or password", "help: set the password"]);
+    assert!(!world.database.exists());
+    assert!(world.endpoint().tables().is_empty());
+}
+
+#[test]
+fn a_url_that_is_none_is_told_without_its_password() {
+    let world = World::new();
+    let fails = |name: &str, value: &str| {
+        let failed = world.xtask("db test").env(name, value).fails(1);
+        world.redact(failed.error())
+    };
+    let url = |text: &str| text.replace("PASSWORD", WRONG_PASSWORD);
+    assert_snapshot!(fails("CONNECTION_URL", &url("mysql://me:PASSWORD@host/database")), @"
+    error: CONNECTION_URL is not a Postgres URL
+      because: invalid connection string
+      because: unexpected EOF
+      help: write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE
+    ");
+    assert_snapshot!(fails("CONNECTION_URL", &url("postgres://me:PASSWORD@host")), @"
+    error: CONNECTION_URL names no database
+      help: write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE
+    ");
+    assert_snapshot!(fails("AWS_ENDPOINT_URL_DYNAMODB", "127.0.0.1:8000"), @"
+    error: `127.0.0.1:8000` is not a DynamoDB endpoint
+      help: write it as http://HOST:PORT
+    ");
+    assert_snapshot!(fails("AWS_ENDPOINT_URL_DYNAMODB", &url("http://me:PASSWORD@127.0.0.1:8000")), @"error: a DynamoDB endpoint takes no user or password");
+}
+
+#[test]
+fn without_prod_nothing_reaches_aws() {
+    let world = World::new();
+    for endpoint in [
+        "https://dynamodb.us-east-1.amazonaws.com",
+        "http://dynamodb.eu-west-1.amazonaws.com:80/",
+        "https://dynamodb.us-east-1.api.aws",
+        "https://DYNAMODB.cn-north-1.amazonaws.com.cn.",
+    ] {
+        for line in ["ddb list-tables", "ddb drop cruddur-messages", "ddb-setup", "status"] {
+            let failed = world.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", endpoint).fails(1);
+            failed.within(QUICK).says(&["is AWS itself", "--prod"]);
+        }
+    }
+}
+
+#[test]
+fn the_external_engine_names_the_variable_that_is_missing() {
+    let world = World::new();
+    let failed = world.xtask("--engine external ddb-setup").without("CONNECTION_URL").fails(1);
+    assert_snapshot!(failed.error(), @"
+    error: engine external needs CONNECTION_URL, which is not set
+      help: set CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB, or use `--engine docker`
+    ");
+    let failed = world.xtask("--engine external db test").without("AWS_ENDPOINT_URL_DYNAMODB").fails(1);
+    failed.says(&["AWS_ENDPOINT_URL_DYNAMODB, which is not set"]);
+    let failed = world.xtask("status").env("CRUDDUR_ENGINE", "cloud").fails(2);
+    failed.says(&["CRUDDUR_ENGINE=`cloud`"]);
+}
+
+#[test]
+fn settings_come_from_dotenv_and_the_process_environment_wins() {
+    let world = World::new();
+    let dotenv = format!(
+        "# settings\nexport CONNECTION_URL=\"{}\"\nAWS_ENDPOINT_URL_DYNAMODB={}\nDDB_MESSAGE_TABLE=from-dotenv\n",
+        world.database.url(),
+        world.endpoint().url()
+    );
+    let workspace = Workspace::new();
+    workspace.write(".env", &dotenv);
+    workspace.xtask("ddb schema-load").ok();
+    workspace.xtask("ddb schema-load").env("DDB_MESSAGE_TABLE", "from-process").ok();
+    workspace.xtask("db create").ok();
+    assert_eq!(world.endpoint().tables(), ["from-dotenv", "from-process"]);
+    assert!(world.database.exists());
+
+    workspace.write(".env", &format!("A=1\nnonsense {WRONG_PASSWORD}\n"));
+    workspace.xtask("status").fails(1).says(&[".env:2: expected NAME=value"]);
+}
+
+#[test]
+fn a_broken_compose_file_is_named_with_what_is_wrong() {
+    let workspace = Workspace::new();
+    let fails = || {
+        let failed = workspace
+            .xtask("--engine docker ddb-setup")
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+            .fails(1);
+        failed.within(QUICK);
+        failed.error().replace(&workspace.path("").display().to_string(), "WORKSPACE/")
+    };
+    workspace.edit("docker-compose.yml", "    user: root", "    privileged: true\n    user: root");
+    let error = fails();
+    assert!(error.starts_with("error: in WORKSPACE/docker-compose.yml\n"), "{error}");
+    assert!(error.contains("unknown field `privileged`, expected one of image, ports,"), "{error}");
+    workspace.write("docker-compose.yml", "services:\n  db: [\n");
+    assert_snapshot!(fails(), @"
+    error: in WORKSPACE/docker-compose.yml
+      because: error: line 2 column 7: expected mapping start
+         --> <input>:2:7
+          |
+        1 | services:
+        2 |   db: [
+          |       ^ expected mapping start
+    ");
+    workspace.write("docker-compose.yml", "services:\n  db:\n    image: postgres\n");
+    assert_snapshot!(fails(), @"
+    error: in WORKSPACE/docker-compose.yml
+      because: error: line 2 column 3: missing field `dynamodb-local`
+         --> <input>:2:3
+          |
+        1 | services:
+        2 |   db:
+          |   ^ missing field `dynamodb-local`
+        3 |     image: postgres
+          |
+    ");
+    std::fs::remove_file(workspace.path("docker-compose.yml")).unwrap();
+    assert_snapshot!(fails(), @"
+    error: cannot read WORKSPACE/docker-compose.yml, which defines the two services
+      because: No such file or directory (os error 2)
+    ");
+}
+
+#[test]
+fn without_a_docker_daemon_the_places_tried_are_listed() {
+    let workspace = Workspace::new();
+    let fails = |line: &str| {
+        let failed = workspace
+            .xtask(&format!("--engine docker {line}"))
+            .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+            .fails(1);
+        failed.within(QUICK);
+        failed
+    };
+    assert_snapshot!(fails("ddb-setup").error(), @"
+    error: no Docker daemon answered; tried:
+        unix:///nonexistent/docker.sock (DOCKER_HOST): Socket not found: /nonexistent/docker.sock
+      help: start Docker (Linux: `sudo systemctl start docker`; macOS and Windows: start Docker Desktop), or say where it is with DOCKER_HOST,
+            or use databases that run elsewhere with `--engine external`
+    ");
+    for line in ["up", "down", "status", "logs"] {
+        fails(line).says(&["unix:///nonexistent/docker.sock", "help: "]);
+    }
+}
+
+/// A server that accepts connections and never answers.
+fn silent_server() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").unwrap()
+}
+
+/// Waits until somebody has connected. Both ends stay open.
+fn connection(listener: &TcpListener) -> std::net::TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    wait_for("connection", Duration::from_secs(20), || Some(listener.accept().ok()?.0))
+}
+
+#[test]
+fn a_signal_ends_a_run_that_waits_for_dynamodb() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let world = DynamoDbOnly::new();
+        let silent = silent_server();
+        let url = format!("http://{}", silent.local_addr().unwrap());
+        let running = world.xtask("ddb list-tables").env("AWS_ENDPOINT_URL_DYNAMODB", url).start();
+        let _connection = connection(&silent);
+        running.signal(signal);
+        let ended = running.end_within(Duration::from_secs(5));
+        assert_eq!(ended.code, Some(code), "{ended}");
+        assert_eq!(ended.stdout, "");
+        ended.says(&["interrupted"]);
+    }
+}
+
+#[test]
+fn a_signal_ends_a_run_that_waits_for_postgres() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let silent = silent_server();
+        let url = format!("postgresql://me:nothing@{}/cruddur", silent.local_addr().unwrap());
+        let workspace = Workspace::new()
+            .with("CONNECTION_URL", url)
+            .with("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{}", free_port()));
+        for line in ["db test", "ddb-setup"] {
+            let running = workspace.xtask(line).start();
+            let _connection = connection(&silent);
+            running.signal(signal);
+            let ended = running.end_within(Duration::from_secs(5));
+            assert_eq!(ended.code, Some(code), "{ended}");
+        }
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_is_made_good_by_the_next() {
+    let world = World::set_up();
+    let complete = world.endpoint().items(TABLE).len();
+    // Milliseconds into a run of a few hundred: in every step of it, on whatever machine.
+    for delay in (0..400).step_by(50) {
+        let running = world.xtask("ddb-setup").start();
+        std::thread::sleep(Duration::from_millis(delay));
+        drop(running);
+        let left = world.endpoint().tables();
+        world.xtask("ddb-setup").ok();
+        let there = world.endpoint().items(TABLE).len();
+        assert_eq!(there, complete, "killed after {delay} ms, leaving {left:?}");
+        assert_eq!(world.database.column("select count(*)::text from users"), ["5"]);
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_while_the_server_creates_the_database_is_made_good_by_the_next() {
+    let world = World::set_up();
+    let mut observer = world.database.maintenance_session();
+    let running = world.xtask("ddb-setup").start();
+    wait_for("create database", Duration::from_secs(20), || {
+        let sql = "select 1 from pg_stat_activity where state = 'active' and pid <> pg_backend_pid()
+                   and query ilike '%create database%' || $1 || '%'";
+        (!observer.query(sql, &[&world.database.name]).unwrap().is_empty()).then_some(())
+    });
+    // The server goes on creating: it looks at its client only once it is done.
+    drop(running);
+    world.xtask("ddb-setup").ok();
+    assert_eq!(world.database.column("select count(*)::text from users"), ["5"]);
+}

@@ -1,0 +1,122 @@
+//! End to end without Docker: the program against a real Postgres and a DynamoDB in process, both of the
+//! tests' own.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod db;
+mod ddb;
+mod dynamodb;
+mod failures;
+mod output;
+mod patterns;
+mod postgres;
+mod production;
+mod setup;
+mod throttle;
+mod writing;
+
+use std::ops::Deref;
+
+use common::Workspace;
+use common::dynamodb::Endpoint;
+use common::redact;
+use dynamodb::DynamoDb;
+use postgres::Database;
+
+/// The messages table's name in these tests.
+const TABLE: &str = "cruddur-messages";
+
+/// A workspace whose settings name a Postgres database and a DynamoDB of the test's own, both empty.
+struct World {
+    workspace: Workspace,
+    database: Database,
+    dynamodb: DynamoDb,
+}
+
+impl World {
+    fn new() -> Self {
+        let (database, dynamodb) = (Database::new(), DynamoDb::start());
+        let workspace = Workspace::new()
+            .with("CONNECTION_URL", database.url())
+            .with("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint.url());
+        Self { workspace, database, dynamodb }
+    }
+
+    /// After `ddb-setup`.
+    fn set_up() -> Self {
+        let world = Self::new();
+        world.xtask("ddb-setup").ok();
+        world
+    }
+
+    /// After `ddb-setup` with the short conversation of these tests, sent at [`NOW`].
+    fn with_short_conversation() -> Self {
+        let world = Self::new();
+        world.write("conversation.txt", SHORT_CONVERSATION);
+        world.xtask("ddb-setup --file conversation.txt --now").arg(NOW).ok();
+        world
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        self.dynamodb.endpoint
+    }
+
+    /// Takes ports, names and times out of a text, for snapshots.
+    fn redact(&self, text: &str) -> String {
+        let text = text.replace(&self.endpoint().url(), "ENDPOINT");
+        let text = text.replace(&self.path("").display().to_string(), "WORKSPACE/");
+        redact::times(&self.database.redact(&text))
+    }
+}
+
+impl Deref for World {
+    type Target = Workspace;
+
+    fn deref(&self) -> &Workspace {
+        &self.workspace
+    }
+}
+
+/// When the short conversation ended.
+const NOW: &str = "2026-01-01T00:02:00Z";
+
+/// Crosses a year's end, has letters of several bytes and lines shorter, as long as and longer than what
+/// a pattern shows of a message.
+const SHORT_CONVERSATION: &str = "\
+Person 1: Happy new year?
+Person 2: Not yet: two minutes to go.
+Person 1: éééééééééééééééééééééééééééééééééééééééé
+Person 2: ééééééééééééééééééééééééééééééééééééééééé and one more
+Person 1: 🎉 \"Now!\"\t雨宮
+";
+
+/// A DynamoDB and no Postgres: nothing listens where CONNECTION_URL says.
+struct DynamoDbOnly {
+    workspace: Workspace,
+    dynamodb: DynamoDb,
+}
+
+impl DynamoDbOnly {
+    fn new() -> Self {
+        let dynamodb = DynamoDb::start();
+        let nowhere = format!("postgresql://nobody:nothing@127.0.0.1:{}/nowhere", common::free_port());
+        let workspace = Workspace::new()
+            .with("CONNECTION_URL", nowhere)
+            .with("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint.url());
+        Self { workspace, dynamodb }
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        self.dynamodb.endpoint
+    }
+}
+
+impl Deref for DynamoDbOnly {
+    type Target = Workspace;
+
+    fn deref(&self) -> &Workspace {
+        &self.workspace
+    }
+}

@@ -1,0 +1,117 @@
+//! What goes where: data to stdout, the rest to stderr, plain where nobody watches.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Command, Stdio};
+
+use crate::{DynamoDbOnly, TABLE, World};
+
+#[test]
+fn a_closed_pipe_ends_a_command_quietly() {
+    let world = DynamoDbOnly::new();
+    world.xtask("ddb schema-load").ok();
+    // Far more than a pipe holds: the program has to write after its reader has gone.
+    let text = "x".repeat(100_000);
+    for number in 0..20 {
+        world.endpoint().put(TABLE, &[("pk", "a"), ("sk", &number.to_string()), ("text", &text)]);
+    }
+    for format in ["jsonl", "json", "table"] {
+        let mut command = world.xtask("ddb scan -o").arg(format).into_command();
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut first = String::new();
+        let mut reader = BufReader::with_capacity(100, child.stdout.take().unwrap());
+        reader.read_line(&mut first).unwrap();
+        drop(reader);
+        let mut stderr = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        let status = child.wait().unwrap();
+        assert!(!first.is_empty());
+        assert_eq!(status.code(), Some(0), "{format}: {stderr}");
+        assert!(!stderr.contains("error") && !stderr.contains("panicked"), "{format}: {stderr}");
+    }
+}
+
+#[test]
+fn what_a_command_does_is_told_on_stderr_only() {
+    let world = World::new();
+    for line in
+        ["ddb-setup", "up", "db seed", "db kill-all", "ddb seed", "db setup", "ddb drop cruddur-messages"]
+    {
+        let ran = world.xtask(line).ok();
+        assert_eq!(ran.stdout, "", "{line}");
+        assert_ne!(ran.stderr, "", "{line}");
+    }
+}
+
+#[test]
+fn without_a_terminal_the_output_is_plain() {
+    let world = World::new();
+    let ran = world.xtask("ddb-setup").env("TERM", "xterm-256color").ok();
+    assert!(!ran.stderr.contains(['\x1b', '\r']), "{ran}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn on_a_terminal_progress_is_drawn_unless_ci_and_coloured_unless_no_color() {
+    let world = World::new();
+    let on_terminal = |variables: &[(&str, &str)]| {
+        let run = variables.iter().fold(world.xtask("ddb-setup"), |run, (name, value)| run.env(name, value));
+        let (code, text) = typescript(run.env("TERM", "xterm-256color").into_command(), "");
+        assert_eq!(code, Some(0), "{text}");
+        text
+    };
+    let green = "\x1b[32m";
+    let watched = on_terminal(&[]);
+    assert!(watched.contains(green), "{watched:?}");
+    let colourless = on_terminal(&[("NO_COLOR", "1")]);
+    assert!(colourless.contains('\x1b') && !colourless.contains(green), "{colourless:?}");
+    let in_ci = on_terminal(&[("CI", "true")]);
+    assert!(!in_ci.contains('\x1b') && in_ci.contains("... Postgres: load"), "{in_ci:?}");
+}
+
+/// How a command ends on a terminal, which util-linux's `script` lends it, and what is seen there.
+/// `typed` is what its user types.
+#[cfg(target_os = "linux")]
+pub(crate) fn typescript(command: Command, typed: &str) -> (Option<i32>, String) {
+    let program = command.get_program().to_str().unwrap().to_owned();
+    let words = command.get_args().map(|word| format!(" '{}'", word.to_str().unwrap()));
+    let line = format!("'{program}'{}", words.collect::<String>());
+    let mut script = assert_cmd::Command::new("script");
+    script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear();
+    script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let script = script.timeout(std::time::Duration::from_secs(60)).write_stdin(typed);
+    let output = script.output().expect("`script`, of Debian's package bsdutils");
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn help_and_version_are_data() {
+    let workspace = crate::common::Workspace::new();
+    for line in ["--help", "--version", "ddb --help", "ddb patterns get-conversation --help"] {
+        let ran = workspace.xtask(line).ok();
+        assert_ne!(ran.stdout, "", "{line}");
+        assert_eq!(ran.stderr, "", "{line}");
+    }
+    let help = workspace.xtask("--help").ok();
+    for command in ["ddb-setup", "up", "down", "status", "logs", "env", "db", "ddb"] {
+        assert!(help.stdout.contains(&format!("\n  {command} ")), "{command}: {help}");
+    }
+}
+
+#[test]
+fn wrong_usage_exits_2_and_says_so_on_stderr() {
+    let workspace = crate::common::Workspace::new();
+    for line in [
+        "frobnicate",
+        "ddb",
+        "db frobnicate",
+        "-o xml ddb list-tables",
+        "--engine cloud status",
+        "db create --confirm x",
+    ] {
+        let ran = workspace.xtask(line).end();
+        assert_eq!(ran.code, Some(2), "{ran}");
+        assert_eq!(ran.stdout, "", "{ran}");
+        assert_ne!(ran.stderr, "", "{ran}");
+    }
+}

@@ -1,0 +1,209 @@
+//! One Postgres for the whole test program, from the machine's own binaries.
+//!
+//! A shell supervises it and holds one end of a pipe whose other end is this process's alone. However
+//! this process ends, a SIGKILL included, the pipe closes; the shell then stops Postgres and removes its
+//! folder.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use postgres::{Client, NoTls};
+
+use crate::common::{PASSWORD, PASSWORD_IN_URL, free_port, wait_for};
+
+const USER: &str = "cruddur-tests";
+
+/// Runs in the server's folder as the server's user. `$1` is the folder with the binaries, `$2` the port.
+/// Durability is of no use to data that is thrown away. Of the two signals at the end, SIGTERM stops a
+/// server that has not come to handle signals yet, and SIGQUIT one that has clients.
+const SUPERVISE: &str = r#"
+trap '' INT HUP
+"$1/initdb" --pgdata=data --username=cruddur-tests --pwfile=password --auth=scram-sha-256 \
+    --encoding=UTF8 --locale=C --no-sync >log 2>&1 && {
+    "$1/postgres" -D "$PWD/data" -p "$2" -k "$PWD" -c listen_addresses=127.0.0.1 \
+        -c fsync=off -c full_page_writes=off -c synchronous_commit=off >>log 2>&1 &
+}
+read -r line
+kill -TERM $!
+kill -QUIT $!
+wait
+cd / && rm -rf "$OLDPWD"
+"#;
+
+struct Server {
+    port: u16,
+    /// Held for its stdin: the pipe.
+    _supervisor: Child,
+}
+
+/// The server, started by whichever test asks first.
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(start)
+}
+
+fn start() -> Server {
+    let binaries = binaries();
+    let user = server_user();
+    let folder = folder(user);
+    fs::write(folder.join("password"), PASSWORD).unwrap();
+    let port = free_port();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", SUPERVISE, "supervise"]).arg(binaries).arg(port.to_string());
+    shell.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    // A Ctrl-C for the tests is not for it: it sees them end.
+    shell.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).process_group(0);
+    if let Some((user, group)) = user {
+        shell.uid(user).gid(group);
+    }
+    let supervisor = shell.spawn().unwrap();
+    let log = || fs::read_to_string(folder.join("log")).unwrap_or_default();
+    wait_for("answer of Postgres", Duration::from_secs(60), || match connect(port, "postgres") {
+        Ok(_) => Some(()),
+        Err(_) if log().contains("FATAL:  could not") || log().contains("initdb: error") => {
+            panic!("Postgres does not start:\n{}", log())
+        }
+        Err(_) => None,
+    });
+    Server { port, _supervisor: supervisor }
+}
+
+fn connect(port: u16, database: &str) -> Result<Client, postgres::Error> {
+    let mut config = postgres::Config::new();
+    config.host("127.0.0.1").port(port).user(USER).password(PASSWORD).dbname(database);
+    config.application_name("another client").connect(NoTls)
+}
+
+/// The user and group the server runs as where they are not the tests' own: it refuses to be root.
+fn server_user() -> Option<(u32, u32)> {
+    let probe = tempfile::tempfile().unwrap();
+    if probe.metadata().unwrap().uid() != 0 {
+        return None;
+    }
+    let id = |option: &str, name: &str| -> Option<u32> {
+        let output = Command::new("id").args([option, name]).output().ok()?;
+        String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+    };
+    let mut found =
+        ["postgres", "nobody"].into_iter().filter_map(|name| Some((id("-u", name)?, id("-g", name)?)));
+    Some(found.next().expect("as root the tests need a user `postgres` or `nobody` to run Postgres as"))
+}
+
+/// A fresh folder that belongs to the server's user, in a place that this user can reach.
+fn folder(user: Option<(u32, u32)>) -> PathBuf {
+    let reachable = |folder: &Path| {
+        let others_may_enter = |folder: &Path| fs::metadata(folder).is_ok_and(|m| m.mode() & 0o001 != 0);
+        user.is_none() || folder.ancestors().all(others_may_enter)
+    };
+    let mut places = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()].into_iter();
+    let place = places.find(|place| reachable(place)).expect("a temporary folder that others may enter");
+    let folder = tempfile::Builder::new().prefix("xtask-test-postgres-").tempdir_in(place).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    if let Some((user, group)) = user {
+        std::os::unix::fs::chown(folder.path(), Some(user), Some(group)).unwrap();
+    }
+    // From here on the supervisor removes it.
+    folder.keep()
+}
+
+/// The folder that holds `initdb` and `postgres`.
+fn binaries() -> PathBuf {
+    let mut places: Vec<PathBuf> =
+        std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
+    if let Ok(output) = Command::new("pg_config").arg("--bindir").output() {
+        places.push(String::from_utf8_lossy(&output.stdout).trim().into());
+    }
+    // Debian and its children, then Homebrew on either kind of Mac and on Linux.
+    for (parent, prefix) in [
+        ("/usr/lib/postgresql", ""),
+        ("/opt/homebrew/opt", "postgresql"),
+        ("/usr/local/opt", "postgresql"),
+        ("/home/linuxbrew/.linuxbrew/opt", "postgresql"),
+    ] {
+        let versions = fs::read_dir(parent).into_iter().flatten().flatten();
+        let versions = versions.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+        let mut versions: Vec<_> = versions.map(|entry| entry.path().join("bin")).collect();
+        versions.sort();
+        places.extend(versions.into_iter().rev());
+    }
+    let found =
+        places.iter().find(|place| ["initdb", "postgres"].iter().all(|name| place.join(name).is_file()));
+    let Some(found) = found else {
+        let mut looked = String::new();
+        places.iter().for_each(|place| write!(looked, "\n  {}", place.display()).unwrap());
+        panic!(
+            "these tests need PostgreSQL's server (initdb and postgres), and it is not installed.\n\
+             Install it: Debian `apt install postgresql`, macOS `brew install postgresql`.\nLooked in:{looked}"
+        );
+    };
+    found.clone()
+}
+
+/// The name of a database of a test's own, on the shared server. It does not exist yet.
+pub(crate) struct Database {
+    pub(crate) name: String,
+    port: u16,
+}
+
+impl Database {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        Self { name, port: server().port }
+    }
+
+    /// What CONNECTION_URL is to be.
+    pub(crate) fn url(&self) -> String {
+        self.url_with(USER, PASSWORD_IN_URL)
+    }
+
+    /// The same with another user or password.
+    pub(crate) fn url_with(&self, user: &str, password: &str) -> String {
+        format!("postgresql://{user}:{password}@127.0.0.1:{}/{}", self.port, self.name)
+    }
+
+    /// A session of another client, in this database.
+    #[track_caller]
+    pub(crate) fn session(&self) -> Client {
+        connect(self.port, &self.name).unwrap()
+    }
+
+    /// A session of another client, in the server's maintenance database.
+    #[track_caller]
+    pub(crate) fn maintenance_session(&self) -> Client {
+        connect(self.port, "postgres").unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn exists(&self) -> bool {
+        let sql = "select 1 from pg_database where datname = $1";
+        !self.maintenance_session().query(sql, &[&self.name]).unwrap().is_empty()
+    }
+
+    /// The first column of a query's rows, as text.
+    #[track_caller]
+    pub(crate) fn column(&self, sql: &str) -> Vec<String> {
+        let rows = self.session().query(sql, &[]).unwrap();
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+
+    /// Runs statements, as another client.
+    #[track_caller]
+    pub(crate) fn execute(&self, sql: &str) {
+        self.session().batch_execute(sql).unwrap();
+    }
+
+    /// Takes the port and the name out of a text, for snapshots.
+    pub(crate) fn redact(&self, text: &str) -> String {
+        text.replace(&format!("127.0.0.1:{}/{}", self.port, self.name), "HOST/DATABASE")
+            .replace(&format!("127.0.0.1:{}", self.port), "HOST")
+            .replace(&self.name, "DATABASE")
+    }
+}

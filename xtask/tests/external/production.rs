@@ -1,0 +1,180 @@
+//! `--prod`, with local servers in production's place.
+
+use insta::assert_snapshot;
+
+use crate::common::{SECRET_KEY, WRONG_PASSWORD};
+use crate::{TABLE, World};
+
+/// A world whose servers are production's, by the settings that only the process environment can hold.
+/// The local settings name servers that nobody may talk to.
+struct Production(World);
+
+impl Production {
+    fn new() -> Self {
+        let mut world = World::new();
+        let (postgres, dynamodb) = (world.database.url(), world.endpoint().url());
+        world.workspace = crate::common::Workspace::new()
+            .with("PROD_CONNECTION_URL", postgres)
+            .with("PROD_DYNAMODB_ENDPOINT_URL", dynamodb)
+            .with("CONNECTION_URL", format!("postgresql://me:{WRONG_PASSWORD}@127.0.0.1:1/local"))
+            .with("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
+            .with("AWS_ACCESS_KEY_ID", "production")
+            .with("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+            .with("AWS_REGION", "us-east-1")
+            .with("AWS_EC2_METADATA_DISABLED", "true");
+        Self(world)
+    }
+}
+
+impl std::ops::Deref for Production {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.0
+    }
+}
+
+#[test]
+fn the_word_prod_and_the_switch_mean_the_same() {
+    let world = Production::new();
+    world.xtask("db create prod").ok();
+    assert!(world.database.exists());
+    world.xtask("db schema-load --prod --confirm").arg(&world.database.name).ok();
+    assert_eq!(world.xtask("db test prod -o jsonl").end().code, Some(2));
+    let tested = world.xtask("db test -o jsonl prod").ok();
+    assert_eq!(tested.json_lines()[0]["users"], 0);
+    world.xtask("ddb schema-load prod").ok();
+    for line in ["ddb list-tables prod", "ddb list-tables --prod", "ddb --engine docker list-tables prod"] {
+        assert_eq!(world.xtask(line).ok().stdout, format!("{TABLE}\n"), "{line}");
+    }
+}
+
+#[test]
+fn reading_needs_no_confirmation() {
+    let world = Production::new();
+    world.xtask("db setup --prod --confirm").arg(&world.database.name).ok();
+    world.xtask("ddb schema-load --prod").ok();
+    world.xtask("ddb seed --prod --confirm").arg(TABLE).ok();
+    for line in [
+        "db test prod",
+        "db sessions prod",
+        "ddb list-tables prod",
+        "ddb scan prod",
+        "ddb patterns get-conversation prod",
+        "ddb patterns list-conversations prod",
+    ] {
+        assert_ne!(world.xtask(line).ok().stdout, "", "{line}");
+    }
+}
+
+#[test]
+fn what_destroys_wants_the_target_s_name() {
+    let world = Production::new();
+    let database = world.database.name.clone();
+    world.xtask("db setup --prod --confirm").arg(&database).ok();
+    world.xtask("ddb schema-load --prod").ok();
+    world.xtask("ddb seed --prod --confirm").arg(TABLE).ok();
+    world.database.execute("delete from activities");
+    let items = world.endpoint().items(TABLE);
+
+    let failed = world.xtask("ddb drop cruddur-messages --prod").fails(1);
+    assert_snapshot!(world.redact(&failed.stderr), @"
+    warning: PRODUCTION: about to drop the table and lose its items: table cruddur-messages in production's DynamoDB at ENDPOINT
+    error: nobody is there to type the target's name; nothing was changed
+      help: to drop the table and lose its items, add `--confirm cruddur-messages`
+    ");
+    let failed = world.xtask("db drop prod").fails(1);
+    assert_snapshot!(world.redact(&failed.stderr), @"
+    warning: PRODUCTION: about to drop the database: cruddur-tests@HOST/DATABASE
+    error: nobody is there to type the target's name; nothing was changed
+      help: to drop the database, add `--confirm DATABASE`
+    ");
+    let failed = world.xtask("db setup --prod --confirm cruddur").fails(1);
+    assert_snapshot!(world.redact(&failed.stderr), @"
+    warning: PRODUCTION: about to drop and recreate the database: cruddur-tests@HOST/DATABASE
+    error: `cruddur` is not the name of the target; nothing was changed
+      help: to drop and recreate the database, the name is `DATABASE`
+    ");
+    for line in [
+        "db drop",
+        "db schema-load",
+        "db seed",
+        "db setup",
+        "db kill-all",
+        "ddb drop cruddur-messages",
+        "ddb seed",
+    ] {
+        for confirmation in ["", "--confirm nonsense"] {
+            let failed = world.xtask(&format!("{line} {confirmation} --prod")).fails(1);
+            failed.says(&["PRODUCTION", "nothing was changed"]);
+        }
+        // A piped answer is nobody's: the name must be typed.
+        let failed = world.xtask(line).arg("prod").stdin(&format!("{database}\n{TABLE}\n")).fails(1);
+        failed.says(&["nothing was changed"]);
+    }
+    assert_eq!(world.endpoint().items(TABLE), items);
+    assert_eq!(world.database.column("select count(*)::text from activities"), ["0"]);
+    assert_eq!(world.database.column("select count(*)::text from users"), ["5"]);
+
+    world.xtask("ddb drop cruddur-messages --prod --confirm cruddur-messages").ok();
+    assert!(world.endpoint().tables().is_empty());
+    world.xtask("db drop --prod --confirm").arg(&database).ok();
+    assert!(!world.database.exists());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn on_a_terminal_the_name_is_typed() {
+    let world = Production::new();
+    for name in ["one", "two"] {
+        world.xtask("ddb schema-load --prod").env("DDB_MESSAGE_TABLE", name).ok();
+    }
+    let typed = |answer: &str| {
+        let run = world.xtask("ddb drop one --prod").env("TERM", "dumb");
+        crate::output::typescript(run.into_command(), answer)
+    };
+    let (code, text) = typed("two\n");
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("`two` is not the name of the target"), "{text}");
+    assert_eq!(world.endpoint().tables(), ["one", "two"]);
+    let (code, text) = typed("one\n");
+    assert_eq!(code, Some(0), "{text}");
+    assert_eq!(world.endpoint().tables(), ["two"]);
+}
+
+#[test]
+fn production_s_settings_are_never_read_from_dotenv() {
+    let world = World::new();
+    world.xtask("db create").ok();
+    let dotenv = format!(
+        "PROD_CONNECTION_URL={}\nPROD_DYNAMODB_ENDPOINT_URL={}\nDDB_MESSAGE_TABLE=from-dotenv\n",
+        world.database.url(),
+        world.endpoint().url()
+    );
+    world.write(".env", &dotenv);
+    let failed = world.xtask("db test --prod").fails(1);
+    assert_snapshot!(failed.stderr, @"
+    error: --prod needs PROD_CONNECTION_URL, which is not set
+      help: export it in this shell; it is never read from .env
+    ");
+
+    let production = Production::new();
+    production.write(".env", &dotenv);
+    production.xtask("ddb schema-load --prod").ok();
+    assert_eq!(production.endpoint().tables(), [TABLE]);
+    assert!(world.endpoint().tables().is_empty());
+}
+
+#[test]
+fn a_local_endpoint_left_in_the_environment_is_not_used() {
+    let world = World::new();
+    // Settings that no request can be made with, so that none leaves this machine: the SDK says which
+    // kind of endpoint it would have taken, `custom` for one that the environment names.
+    for variable in ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"] {
+        let run = world.xtask("ddb list-tables --prod").env(variable, world.endpoint().url());
+        let run = run.env("AWS_ACCESS_KEY_ID", "production").env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+        let run = run.env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_CONFIG_FILE", "/nonexistent");
+        let run = run.env("AWS_REGION", "local").env("AWS_USE_FIPS_ENDPOINT", "true");
+        run.fails(1).says(&["FIPS and local endpoint are not supported"]);
+    }
+}

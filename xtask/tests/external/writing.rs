@@ -1,0 +1,123 @@
+//! `cargo xtask ddb seed`, and writing against a server that throttles.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use insta::assert_snapshot;
+
+use crate::throttle::Throttle;
+use crate::{SHORT_CONVERSATION, TABLE, World};
+
+#[test]
+fn seeding_twice_leaves_one_conversation() {
+    let world = World::with_short_conversation();
+    let sort_keys = || -> HashSet<String> {
+        world.endpoint().items(TABLE).iter().map(|item| item["sk"]["S"].to_string()).collect()
+    };
+    let first = sort_keys();
+    let seeded = world.xtask("ddb seed --file conversation.txt --now 2026-02-03T04:05:06.789Z").ok();
+    assert_eq!(seeded.stdout, "");
+    let second = sort_keys();
+    assert_eq!(world.endpoint().items(TABLE).len(), SHORT_CONVERSATION.lines().count() + 2);
+    assert!(first.is_disjoint(&second));
+    assert!(second.contains("\"2026-02-03T04:05:06.789000+00:00\""));
+}
+
+#[test]
+fn seeding_keeps_what_is_not_the_seed_s() {
+    let world = World::with_short_conversation();
+    let user = world.database.column("select uuid::text from users where handle = 'andrewbrown'").remove(0);
+    let group = format!("GRP#{user}");
+    let kept = [
+        [
+            ("pk", group.as_str()),
+            ("sk", "2020-01-01T00:00:00.000000+00:00"),
+            ("message_group_uuid", "another"),
+        ],
+        [("pk", "MSG#another"), ("sk", "2020-01-01T00:00:00.000000+00:00"), ("message", "kept")],
+    ];
+    kept.iter().for_each(|item| world.endpoint().put(TABLE, item));
+    world.xtask("ddb seed").ok();
+    let items = world.endpoint().items(TABLE);
+    for [pk, sk, _] in kept {
+        assert!(items.iter().any(|item| item["pk"]["S"] == pk.1 && item["sk"]["S"] == sk.1), "{pk:?}");
+    }
+}
+
+#[test]
+fn a_line_in_another_form_is_named_and_nothing_is_written() {
+    let world = World::with_short_conversation();
+    let before = world.endpoint().items(TABLE);
+    world.write("bad.txt", "Person 1: Hello\nPerson 2: Hi\nperson 1: a small letter\n\nPerson 1:\n");
+    let failed = world.xtask("ddb seed --file bad.txt").fails(1);
+    assert_snapshot!(failed.stderr, @r#"error: bad.txt:3: expected "Person 1: " or "Person 2: " and a message, found "person 1: a small letter" (3 such lines in all)"#);
+    world.write("empty.txt", "\n");
+    world.xtask("ddb seed --file empty.txt").fails(1).says(&["empty.txt"]);
+    world.xtask("ddb seed --file missing.txt").fails(1).says(&["missing.txt", "No such file"]);
+    assert_eq!(world.endpoint().items(TABLE), before);
+}
+
+#[test]
+fn people_and_times_that_make_no_sense_are_wrong_usage() {
+    let world = World::with_short_conversation();
+    let before = world.endpoint().items(TABLE);
+    let failed = world.xtask("ddb seed --person-1 bayko").fails(2);
+    assert_snapshot!(failed.stderr, @"error: both persons are bayko: a conversation takes two");
+    world.xtask("ddb seed --now 2999-01-01T00:00:00Z").fails(2).says(&["in the future"]);
+    world.xtask("ddb seed --now yesterday").fails(2).says(&["RFC 3339"]);
+    world.xtask("ddb seed --confirm cruddur-messages").fails(2).says(&["--prod"]);
+    assert_eq!(world.endpoint().items(TABLE), before);
+}
+
+#[test]
+fn an_unknown_handle_is_named_with_a_remedy() {
+    let world = World::with_short_conversation();
+    let before = world.endpoint().items(TABLE);
+    let failed = world.xtask("ddb seed --person-2 nobody-has-it").fails(1);
+    assert_snapshot!(world.redact(failed.error()), @"
+    error: cruddur-tests@HOST/DATABASE has no user with handle `nobody-has-it`
+      help: seed the users with `cargo xtask db seed`, or name another handle
+    ");
+    assert_eq!(world.endpoint().items(TABLE), before);
+}
+
+#[test]
+fn items_handed_back_are_sent_again_until_each_is_written_once() {
+    let world = World::set_up();
+    world.xtask("ddb drop").arg(TABLE).ok();
+    world.xtask("ddb schema-load").ok();
+    // The first answers let none, some and most of a batch through; then all of it.
+    let accepts = |number, size| match number {
+        0..4 => 0,
+        4..9 => number,
+        9..12 => size - 1,
+        _ => size,
+    };
+    let throttle = Throttle::start(world.endpoint(), accepts);
+    let url = throttle.endpoint.url();
+    world.xtask("ddb seed").env("AWS_ENDPOINT_URL_DYNAMODB", url).ok();
+    let there = world.endpoint().items(TABLE).len();
+    let written = throttle.written();
+    assert_eq!(written.len(), there);
+    assert_eq!(written.iter().collect::<HashSet<_>>().len(), there);
+    assert!(throttle.batches() > 12, "{} batches", throttle.batches());
+}
+
+#[test]
+fn a_server_that_throttles_for_ever_is_given_up_with_the_count_of_what_is_written() {
+    let world = World::set_up();
+    world.xtask("ddb drop").arg(TABLE).ok();
+    world.xtask("ddb schema-load").ok();
+    let throttle = Throttle::start(world.endpoint(), |number, size| if number == 0 { size } else { 0 });
+    let url = throttle.endpoint.url();
+    let failed = world.xtask("ddb seed").env("AWS_ENDPOINT_URL_DYNAMODB", &url).fails(1);
+    failed.within(Duration::from_secs(60));
+    let error = world.redact(failed.error()).replace(&url, "ENDPOINT");
+    assert_snapshot!(error, @"
+    error: DynamoDB: seed 138 items into cruddur-messages
+      because: 25 of 138 items are written for certain
+      because: DynamoDB at ENDPOINT is throttling: 25 items of a batch came back unprocessed 10 times in a row
+    ");
+    assert_eq!(throttle.written().len(), 25);
+    assert_eq!(world.endpoint().items(TABLE).len(), 25);
+}

@@ -1,0 +1,262 @@
+//! Policy that would otherwise be kept by memory: what every manifest, file and test of the repository
+//! looks like.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Domains that a file may name in a URL: documentation, and AWS. A package registry, a mirror or a host
+/// of one's own network is none of them; those are settings of a machine.
+const DOMAINS: [&str; 14] = [
+    "amazon.com",
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "api.aws",
+    "docker.com",
+    "docs.rs",
+    "github.com",
+    "gitlab.com",
+    "no-color.org",
+    "podman.io",
+    "postgresql.org",
+    "rust-lang.github.io",
+    "rust-lang.org",
+    "rfc-editor.org",
+];
+
+/// Folders below /home and /Users that are the same on every machine, or made up.
+const HOMES: [&str; 3] = ["dynamodblocal", "linuxbrew", "me"];
+
+/// The repository's top folder.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Every file of the repository with its path from the root, but for what git ignores.
+fn files() -> Vec<PathBuf> {
+    let mut folders = vec![root().to_owned()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let name = entry.file_name();
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() && !["target", ".git", ".cruddur"].iter().any(|ignored| name == *ignored) {
+                folders.push(entry.path());
+            } else if kind.is_file() && name != ".env" {
+                files.push(entry.path().strip_prefix(root()).unwrap().to_owned());
+            }
+        }
+    }
+    files.sort();
+    assert!(files.len() > 50, "the repository was found");
+    files
+}
+
+/// Every text file: its path and what it holds.
+fn texts() -> impl Iterator<Item = (PathBuf, String)> {
+    files().into_iter().filter_map(|path| Some((path.clone(), fs::read_to_string(root().join(path)).ok()?)))
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The members' folders, as the workspace lists them.
+fn members() -> Vec<String> {
+    let manifest = read("Cargo.toml");
+    let (_, rest) = manifest.split_once("members = [").unwrap();
+    let (list, _) = rest.split_once(']').unwrap();
+    list.split(',')
+        .map(|name| name.trim().trim_matches('"').to_owned())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// A manifest's sections: each one's name and lines, without blank ones and comments.
+fn sections(manifest: &str) -> Vec<(&str, Vec<&str>)> {
+    let mut sections = vec![("", Vec::new())];
+    for line in manifest.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            Some(name) => sections.push((name, Vec::new())),
+            None => sections.last_mut().unwrap().1.push(line),
+        }
+    }
+    sections
+}
+
+/// The lines of a manifest that name dependencies, of every kind.
+fn dependencies(manifest: &str) -> Vec<&str> {
+    let sections = sections(manifest).into_iter();
+    let dependencies =
+        sections.filter(|(name, _)| name.ends_with("dependencies") && !name.starts_with("workspace"));
+    dependencies.flat_map(|(_, lines)| lines).collect()
+}
+
+/// Asserts that a check found nothing.
+#[track_caller]
+fn assert_none(what: &str, found: &[String]) {
+    assert!(found.is_empty(), "{what}:\n  {}", found.join("\n  "));
+}
+
+#[test]
+fn every_manifest_is_a_member_s() {
+    let mut expected: BTreeSet<_> =
+        members().iter().map(|member| Path::new(member).join("Cargo.toml")).collect();
+    expected.insert("Cargo.toml".into());
+    // A workspace that a test copies and builds is data.
+    let manifests = files().into_iter().filter(|path| path.ends_with("Cargo.toml"));
+    let manifests = manifests.filter(|path| !path.components().any(|part| part.as_os_str() == "tests"));
+    assert_eq!(manifests.collect::<BTreeSet<_>>(), expected);
+}
+
+#[test]
+fn every_crate_takes_version_edition_and_lints_from_the_workspace() {
+    for member in members() {
+        let manifest = read(&format!("{member}/Cargo.toml"));
+        let sections = sections(&manifest);
+        let lines = |name: &str| {
+            sections
+                .iter()
+                .filter(|(section, _)| *section == name)
+                .flat_map(|(_, lines)| lines)
+                .collect::<Vec<_>>()
+        };
+        for key in ["version", "edition", "rust-version", "publish"] {
+            let line = format!("{key}.workspace = true");
+            assert!(lines("package").contains(&&line.as_str()), "{member}: `{line}` is missing");
+        }
+        assert_eq!(lines("lints"), [&"workspace = true"], "{member}: [lints]");
+    }
+}
+
+#[test]
+fn every_dependency_has_its_version_in_the_workspace_and_says_what_it_is_for() {
+    let mut bad = Vec::new();
+    let mut used = BTreeSet::new();
+    for member in members() {
+        let manifest = read(&format!("{member}/Cargo.toml"));
+        for line in dependencies(&manifest) {
+            let (entry, why) = line.split_once(" # ").unwrap_or((line, ""));
+            if why.is_empty() || !(entry.contains("workspace = true")) {
+                bad.push(format!("{member}: {line}"));
+            }
+            used.insert(entry.split(['.', ' ', '=']).next().unwrap().to_owned());
+        }
+    }
+    assert_none("dependencies without `workspace = true` or a comment", &bad);
+    let manifest = read("Cargo.toml");
+    let (_, listed) =
+        sections(&manifest).into_iter().find(|(name, _)| *name == "workspace.dependencies").unwrap();
+    let listed: BTreeSet<_> =
+        listed.iter().map(|line| line.split([' ', '=']).next().unwrap().to_owned()).collect();
+    assert_eq!(listed, used, "the workspace lists what its members use");
+}
+
+#[test]
+fn the_launcher_has_no_dependencies() {
+    let manifest = read("xtask/launcher/Cargo.toml");
+    assert_eq!(dependencies(&manifest), [""; 0]);
+}
+
+#[test]
+fn dependencies_come_from_crates_io_only() {
+    let lock = read("Cargo.lock");
+    let sources = lock.lines().filter_map(|line| line.strip_prefix("source = "));
+    let others: BTreeSet<_> = sources
+        .filter(|source| *source != "\"registry+https://github.com/rust-lang/crates.io-index\"")
+        .collect();
+    assert_none("other sources", &others.into_iter().map(str::to_owned).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_is_a_machine_s_own_is_ignored_by_git() {
+    let ignored = read(".gitignore");
+    for line in ["/target/", "/.cruddur/", "/.env"] {
+        assert!(ignored.lines().any(|ignored| ignored == line), ".gitignore has no {line}");
+    }
+}
+
+#[test]
+fn ports_are_published_on_the_loopback_only() {
+    let compose = read("docker-compose.yml");
+    let mut lines = compose.lines();
+    let mut published = Vec::new();
+    while lines.any(|line| line.trim() == "ports:") {
+        published.extend(lines.clone().map(str::trim).take_while(|line| line.starts_with("- ")));
+    }
+    assert_eq!(published.len(), 2, "{published:?}");
+    assert!(published.iter().all(|port| port.starts_with("- \"127.0.0.1:")), "{published:?}");
+}
+
+/// What follows each `start` in a text, up to the first character that cannot be part of a name.
+fn names_behind<'a>(text: &'a str, start: &str) -> impl Iterator<Item = &'a str> {
+    text.split(start).skip(1).map(|rest| {
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"-._".contains(c)).unwrap_or(rest.len());
+        &rest[..end]
+    })
+}
+
+#[test]
+fn no_file_names_a_host_that_is_not_documentation_s() {
+    let is_known =
+        |host: &str| DOMAINS.iter().any(|domain| host == *domain || host.ends_with(&format!(".{domain}")));
+    // A word without a dot is a placeholder, and a number is an address.
+    let is_host = |host: &str| {
+        host.rsplit_once('.')
+            .is_some_and(|(_, last)| last.len() > 1 && last.chars().all(|c| c.is_ascii_alphabetic()))
+    };
+    let mut found = Vec::new();
+    for (path, text) in texts().filter(|(path, _)| !path.ends_with("Cargo.lock")) {
+        for host in names_behind(&text, "://").map(|host| host.trim_end_matches('.').to_ascii_lowercase()) {
+            if is_host(&host) && !is_known(&host) {
+                found.push(format!("{}: {host}", path.display()));
+            }
+        }
+    }
+    assert_none("hosts that are not in DOMAINS", &found);
+}
+
+#[test]
+fn no_file_names_somebody_s_home_folder() {
+    let mut found = Vec::new();
+    let own = [std::env::var("HOME").unwrap_or_default(), root().display().to_string()];
+    let own: Vec<_> = own.iter().filter(|path| path.len() > 4).map(|path| format!("{path}/")).collect();
+    for (path, text) in texts() {
+        let homes = ["/home/", "/Users/"].iter().flat_map(|start| names_behind(&text, start));
+        let homes = homes.filter(|name| !name.is_empty() && !name.starts_with('.') && !HOMES.contains(name));
+        found.extend(homes.map(|name| format!("{}: home folder of {name}", path.display())));
+        let own = own.iter().filter(|own| text.contains(*own));
+        found.extend(own.map(|own| format!("{}: {own}", path.display())));
+    }
+    assert_none("absolute paths of one machine", &found);
+}
+
+#[test]
+fn every_test_that_is_left_out_says_why() {
+    let bare = format!("#[{}]", "ignore");
+    let mut found = Vec::new();
+    let mut with_reason = 0;
+    for (path, text) in
+        texts().filter(|(path, _)| path.extension().is_some_and(|extension| extension == "rs"))
+    {
+        for (index, line) in text.lines().map(str::trim).enumerate() {
+            if line == bare {
+                found.push(format!("{}:{}", path.display(), index + 1));
+            }
+            with_reason += usize::from(line.starts_with("#[ignore = \""));
+        }
+    }
+    assert_none("tests ignored without a reason", &found);
+    assert!(with_reason > 0, "the tests that need Docker were found");
+}
+
+#[test]
+fn every_test_in_the_docker_folder_is_one_that_needs_docker() {
+    for (path, text) in texts().filter(|(path, _)| path.starts_with("xtask/tests/docker")) {
+        let tests = text.matches("#[test]\n").count();
+        let gated = text.matches("#[test]\n#[ignore = \"needs Docker\"]\n").count();
+        assert_eq!(tests, gated, "{}", path.display());
+    }
+}
