@@ -49,7 +49,7 @@ pub(crate) fn build(place: &Place) -> Result<ExitStatus, Box<dyn Error>> {
         .stdin(Stdio::null())
         .stdout(io::stderr());
     clean_environment(&mut build, place);
-    // Cargo knows its own path; it passes on what it finds here instead.
+    // It finds its own path, as it does when it is called by hand.
     build.env_remove("CARGO");
     let status = build.status();
     status.map_err(|error| format!("cannot start {}: {error}", cargo.display()).into())

@@ -83,8 +83,8 @@ fn manifests(sources: &BTreeSet<PathBuf>, workspace: &Path) -> BTreeSet<PathBuf>
 pub(crate) fn settings(current: &Path) -> Vec<PathBuf> {
     const NAMES: [&str; 4] = [".cargo/config", ".cargo/config.toml", "rust-toolchain", "rust-toolchain.toml"];
     let above = current.ancestors().flat_map(|folder| NAMES.map(|name| folder.join(name)));
-    let home =
-        cargo_home().into_iter().flat_map(|home| ["config", "config.toml"].map(|name| home.join(name)));
+    let home = cargo_home().map(|home| current.join(home)).into_iter();
+    let home = home.flat_map(|home| ["config", "config.toml"].map(|name| home.join(name)));
     above.chain(home).filter(|path| path.is_file()).collect()
 }
 

@@ -1,8 +1,8 @@
 //! The first step of `cargo xtask`: runs the `xtask` program, after building it if anything it was
 //! built from has changed.
 //!
-//! `cargo run --package xtask` would do the same, but cargo takes its time to look at some hundred
-//! packages before every run. This package has no dependencies, so cargo is done with it sooner, and
+//! `cargo run --package xtask` would do the same, but looks at some three hundred packages before every
+//! run. This package has no dependencies, so that cargo is done with it in less than half the time, and
 //! asking the file system about the program's own sources takes a millisecond.
 //!
 //! - [`place`]: where the program, its stamp and the workspace are.

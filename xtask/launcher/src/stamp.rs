@@ -160,7 +160,7 @@ impl Build {
     /// # Errors
     ///
     /// When the stamp cannot be written.
-    pub(crate) fn finish(self, place: &Place) -> io::Result<()> {
+    pub(crate) fn finish(&self, place: &Place) -> io::Result<()> {
         // The program comes first: if another build replaces it from here on, that one's inputs are
         // later than this one's beginning, and the stamp will not hold.
         let program = Input::now(Role::Program, &place.program);
@@ -327,7 +327,7 @@ mod tests {
             inputs: vec![
                 input(Role::Program, state, "/t/xtask"),
                 input(Role::Launcher, None, "/t/xtask-launcher"),
-                input(Role::Setting, state, "/home/.cargo/config.toml"),
+                input(Role::Setting, state, "/etc/cargo/config.toml"),
                 input(Role::Manifest, Some(State::Absent), "/my work/build.rs"),
                 input(Role::Source, state, "/my work/a\tb.rs"),
             ],

@@ -1,5 +1,6 @@
 //! The Docker engine: containers as docker-compose.yml describes them.
 
+use std::cell::RefCell;
 use std::path::Path;
 
 use anyhow::Result;
@@ -18,7 +19,8 @@ const LAST_LINES: usize = 15;
 pub(crate) struct Containers {
     docker: Docker,
     compose: Compose,
-    postgres: String,
+    /// Postgres's may be replaced while it is waited for.
+    postgres: RefCell<String>,
     dynamodb: String,
 }
 
@@ -67,14 +69,15 @@ impl Plan {
             postgres.carry_out(&docker, &compose, ui),
             dynamodb.carry_out(&docker, &compose, ui)
         )?;
-        Ok(Containers { docker, compose, postgres, dynamodb })
+        Ok(Containers { docker, compose, postgres: RefCell::new(postgres), dynamodb })
     }
 }
 
 impl Containers {
     /// Why Postgres's container is not running, if it is not.
     pub(crate) async fn postgres_death(&self) -> Option<anyhow::Error> {
-        death(&self.docker, &self.postgres).await
+        let id = self.postgres.borrow().clone();
+        death(&self.docker, &id).await
     }
 
     /// Why DynamoDB's container is not running, if it is not.
@@ -85,7 +88,8 @@ impl Containers {
     /// The last lines of both containers' logs.
     pub(crate) async fn last_logs(&self, lines: usize) -> String {
         let mut text = String::new();
-        for (name, id) in [("postgres", &self.postgres), ("dynamodb", &self.dynamodb)] {
+        let postgres = self.postgres.borrow().clone();
+        for (name, id) in [("postgres", &postgres), ("dynamodb", &self.dynamodb)] {
             let log = self.docker.last_lines(id, lines).await.unwrap_or_else(|error| format!("{error:#}"));
             text.push_str(&format!("--- {name} ---\n{}\n", log.trim_end()));
         }
@@ -102,7 +106,9 @@ impl Containers {
             self.docker.remove(&container.id).await?;
         }
         remove_volumes(&self.docker, &self.compose, service).await?;
-        create_and_start(&self.docker, &self.compose, service).await.map(|_| ())
+        let id = create_and_start(&self.docker, &self.compose, service).await?;
+        self.postgres.replace(id);
+        Ok(())
     }
 }
 

@@ -115,3 +115,11 @@ fn wrong_usage_exits_2_and_says_so_on_stderr() {
         assert_ne!(ran.stderr, "", "{ran}");
     }
 }
+
+#[test]
+#[should_panic(expected = "a secret was printed")]
+fn the_harness_sees_a_secret_in_any_output() {
+    let world = World::new();
+    // `env` prints the password, and here nobody said that it may.
+    world.xtask("env").end();
+}
