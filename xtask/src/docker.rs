@@ -131,8 +131,8 @@ impl Docker {
         let labels = container::identifying_labels(&compose.project, service);
         let found = self.list(&labels, "label").await?;
         let Some(id) = found.into_iter().find_map(|summary| summary.id) else { return Ok(None) };
-        let Some(details) = self.inspect(&id).await? else { return Ok(None) };
-        let image_id = self.image_id(&service.image).await?;
+        let (details, image_id) = tokio::try_join!(self.inspect(&id), self.image_id(&service.image))?;
+        let Some(details) = details else { return Ok(None) };
         Ok(Some(Container {
             name: details.name.as_deref().unwrap_or(&id).trim_start_matches('/').to_owned(),
             state: container::state(&details),
@@ -221,11 +221,12 @@ impl Docker {
         }
     }
 
-    /// Creates the service's container and the volumes it needs; it is not started yet.
+    /// Creates the service's container and the volumes it needs; it is not started yet. Returns nothing
+    /// where its name is taken.
     ///
     /// # Errors
     /// The daemon refused.
-    pub(crate) async fn create(&self, compose: &Compose, service: &Service) -> Result<String> {
+    pub(crate) async fn create(&self, compose: &Compose, service: &Service) -> Result<Option<String>> {
         for mount in &service.volumes {
             if let Source::Volume(key) = &mount.source {
                 let name = volume_name(&compose.project, key);
@@ -241,7 +242,10 @@ impl Docker {
         let options = query::CreateContainerOptionsBuilder::new().name(&name).build();
         let created =
             self.api.create_container(Some(options), container::create_body(compose, service)).await;
-        Ok(created.with_context(|| format!("cannot create container {name}"))?.id)
+        match created {
+            Err(ApiError::DockerResponseServerError { status_code: 409, .. }) => Ok(None),
+            created => Ok(Some(created.with_context(|| format!("cannot create container {name}"))?.id)),
+        }
     }
 
     /// Starts a container; one that runs already is left running.

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, WriteRequest};
 use backend_flask::messages::Item;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
+use crate::failure::Failure;
 use crate::target::DynamoDbTarget;
 
 /// The most that BatchWriteItem takes.
@@ -15,7 +16,7 @@ use crate::target::DynamoDbTarget;
 const BATCH: usize = 25;
 
 /// How many batches are under way at once.
-const CONCURRENCY: usize = 4;
+const CONCURRENCY: usize = 5;
 
 /// The first wait before items that were handed back are sent again; it doubles each time.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
@@ -84,10 +85,10 @@ async fn write_batch(target: &DynamoDbTarget, client: &Client, mut batch: Vec<Wr
         }
         fruitless = if batch.len() < sent { 0 } else { fruitless + 1 };
         if fruitless == FRUITLESS_ATTEMPTS {
-            bail!(
-                "{target} is throttling: {} items of a batch came back unprocessed {fruitless} times in a row",
-                batch.len()
-            );
+            let problem =
+                format!("{target} is throttling: {fruitless} times in a row it took no item of a batch");
+            let remedy = "run the command again, which starts over; or give the table more write capacity";
+            return Err(Failure::new(problem, remedy).into());
         }
         tokio::time::sleep(wait_before(fruitless)).await;
     }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use uuid::Uuid;
@@ -9,11 +10,16 @@ use uuid::Uuid;
 use crate::compose::{Compose, Service, Source};
 use crate::docker::{self, Container, Docker, State as ContainerState, volume_name};
 use crate::failure::Failure;
+use crate::poll::{self, Look};
 use crate::port;
 use crate::ui::Ui;
 
 /// How much of a dead container's log is shown.
 const LAST_LINES: usize = 15;
+
+/// How long the name of a container may be taken by one that does not show itself.
+const NAME_BOUND: Duration = Duration::from_secs(10);
+const NAME_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The two services' containers.
 pub(crate) struct Containers {
@@ -41,12 +47,16 @@ impl Plan {
     /// # Errors
     /// A taken port or name; the daemon failed to answer.
     pub(crate) async fn make(docker: Docker, mut compose: Compose, ui: &Ui) -> Result<Self> {
+        // Mostly both run already, and the user waits for each question to the daemon.
+        if let Ok((postgres, dynamodb)) = ServicePlan::both(&docker, &compose).await
+            && postgres.is_running_as_described()
+            && dynamodb.is_running_as_described()
+        {
+            return Ok(Self { docker, compose, postgres, dynamodb, begins_postgres: false });
+        }
         avoid_other_checkouts(&docker, &mut compose, ui).await?;
         loop {
-            let (postgres, dynamodb) = tokio::try_join!(
-                ServicePlan::make(&docker, &compose, &compose.postgres),
-                ServicePlan::make(&docker, &compose, &compose.dynamodb)
-            )?;
+            let (postgres, dynamodb) = ServicePlan::both(&docker, &compose).await?;
             if let Some(holder) = &postgres.port_holder {
                 compose.postgres.port.host = moved_port(&compose, &compose.postgres, holder, ui)?;
             } else if let Some(holder) = &dynamodb.port_holder {
@@ -64,7 +74,9 @@ impl Plan {
     /// An image that cannot be pulled; or the daemon refused.
     pub(crate) async fn carry_out(self, ui: &Ui) -> Result<Containers> {
         let Self { docker, compose, postgres, dynamodb, .. } = self;
-        pull_missing(&docker, &compose, ui).await?;
+        if postgres.creates() || dynamodb.creates() {
+            pull_missing(&docker, &compose, ui).await?;
+        }
         let (postgres, dynamodb) = tokio::try_join!(
             postgres.carry_out(&docker, &compose, ui),
             dynamodb.carry_out(&docker, &compose, ui)
@@ -286,6 +298,12 @@ struct ServicePlan {
 }
 
 impl ServicePlan {
+    /// The plans for Postgres and DynamoDB, made at once.
+    async fn both(docker: &Docker, compose: &Compose) -> Result<(Self, Self)> {
+        let [postgres, dynamodb] = compose.services().map(|service| Self::make(docker, compose, service));
+        tokio::try_join!(postgres, dynamodb)
+    }
+
     async fn make(docker: &Docker, compose: &Compose, service: &Service) -> Result<Self> {
         let found = docker.container(compose, service).await?;
         if let Some(container) = &found {
@@ -376,9 +394,30 @@ impl ServicePlan {
     }
 }
 
+/// A run that was killed may have left the daemon creating its container: its name is taken before it can
+/// be found, and nobody has started it.
+async fn remove_latecomer(docker: &Docker, compose: &Compose, service: &Service) -> Result<()> {
+    match docker.container(compose, service).await? {
+        Some(container) => docker.remove(&container.id).await,
+        None => Ok(()),
+    }
+}
+
 /// A container that cannot be started does not stay behind: it would be the next run's name conflict.
 async fn create_and_start(docker: &Docker, compose: &Compose, service: &Service) -> Result<String> {
-    let id = docker.create(compose, service).await?;
+    let id =
+        poll::until_ready(NAME_BOUND, NAME_INTERVAL, async || match docker.create(compose, service).await {
+            Ok(Some(id)) => Look::Ready(id),
+            Ok(None) => match remove_latecomer(docker, compose, service).await {
+                Ok(()) => Look::NotYet(format!(
+                    "the name {} is taken",
+                    docker::container_name(&compose.project, service)
+                )),
+                Err(error) => Look::Failed(error),
+            },
+            Err(error) => Look::Failed(error),
+        })
+        .await?;
     if let Err(error) = docker.start(&id).await {
         docker.remove(&id).await?;
         return Err(error);

@@ -9,7 +9,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::{Builder as ConfigBuilder, Credentials};
-use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder as HttpBuilder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
@@ -132,8 +132,8 @@ impl DynamoDbTarget {
     /// Says what went wrong in a request, and what to do where the server cannot be reached.
     pub(crate) fn explain<E, R>(&self, error: SdkError<E, R>) -> anyhow::Error
     where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: fmt::Debug,
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        R: fmt::Debug + Send + Sync + 'static,
     {
         let (problem, remedy) = match &error {
             SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => {
@@ -152,19 +152,30 @@ impl DynamoDbTarget {
 /// The error's code and message, or what stopped the request on its way.
 fn explain<E, R>(error: SdkError<E, R>) -> anyhow::Error
 where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: fmt::Debug,
+    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    R: fmt::Debug + Send + Sync + 'static,
 {
     match error.as_service_error().and_then(|service| service.code().map(|code| (code, service.message()))) {
         // Some servers repeat the whole request in their message.
         Some((code, message)) => anyhow!("{code}: {}", shortened(message.unwrap_or("no message"), 300)),
         None => {
-            let mut text = DisplayErrorContext(&error).to_string();
-            // What follows is the same once more, as debug output.
-            text.truncate(text.find(" (").unwrap_or(text.len()));
-            anyhow!("{text}")
+            anyhow!(chain(&error))
         }
     }
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut texts = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+        cause = error.source();
+    }
+    texts.join(": ")
 }
 
 /// The first `most` characters of a text, and `...` where something was cut.

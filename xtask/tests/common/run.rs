@@ -2,6 +2,7 @@
 //! gets through, and no output of it goes unchecked.
 
 use std::ffi::OsStr;
+use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -96,7 +97,8 @@ impl Run {
     /// kills it when they are done.
     pub(crate) fn start(mut self) -> Running {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Running { shown: self.shown(), started: Instant::now(), child: Some(self.command.spawn().unwrap()) }
+        let child = Some(self.command.spawn().unwrap());
+        Running { shown: self.shown(), started: Instant::now(), child, stderr: String::new() }
     }
 
     /// The command, for what the other ways of running it do not offer.
@@ -116,9 +118,23 @@ pub(crate) struct Running {
     started: Instant,
     /// None once it has ended.
     child: Option<Child>,
+    /// What has been read of its stderr.
+    stderr: String,
 }
 
 impl Running {
+    /// Reads stderr until it has `text`, which must come before it is closed.
+    #[track_caller]
+    pub(crate) fn read_until(&mut self, text: &str) {
+        let pipe = self.child.as_mut().unwrap().stderr.as_mut().unwrap();
+        let mut bytes = [0; 1024];
+        while !self.stderr.contains(text) {
+            let read = pipe.read(&mut bytes).unwrap();
+            assert_ne!(read, 0, "`{}` never said {text:?}: {}", self.shown, self.stderr);
+            self.stderr.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
+    }
+
     /// Sends a signal, such as `INT`.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.as_ref().unwrap().id().to_string();
@@ -146,7 +162,7 @@ impl Running {
             shown: std::mem::take(&mut self.shown),
             code: output.status.code(),
             stdout: text(output.stdout),
-            stderr: text(output.stderr),
+            stderr: std::mem::take(&mut self.stderr) + &text(output.stderr),
             took,
         };
         ran.assert_no_secrets();

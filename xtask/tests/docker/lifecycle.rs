@@ -104,6 +104,23 @@ fn the_program_killed_or_interrupted_at_any_step_is_made_good_by_the_next_run() 
 
 #[test]
 #[ignore = "needs Docker"]
+fn a_run_killed_while_the_daemon_creates_its_containers_is_made_good_by_the_next() {
+    let project = Project::new();
+    // The daemon goes on with a request whose client is gone: for some milliseconds the name is taken
+    // by a container that cannot be seen yet.
+    for delay in [0, 2, 5, 10] {
+        let mut running = project.xtask("up").start();
+        running.read_until("Docker: create and start");
+        std::thread::sleep(Duration::from_millis(delay));
+        drop(running);
+        project.xtask("up").ok();
+        project.xtask("down --volumes").ok();
+        project.assert_nothing_there();
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
 fn up_status_logs_and_down_follow_the_containers() {
     let project = Project::new();
     let rows = || {

@@ -116,7 +116,8 @@ fn a_server_that_throttles_for_ever_is_given_up_with_the_count_of_what_is_writte
     assert_snapshot!(error, @"
     error: DynamoDB: seed 138 items into cruddur-messages
       because: 25 of 138 items are written for certain
-      because: DynamoDB at ENDPOINT is throttling: 25 items of a batch came back unprocessed 10 times in a row
+      because: DynamoDB at ENDPOINT is throttling: 10 times in a row it took no item of a batch
+      help: run the command again, which starts over; or give the table more write capacity
     ");
     assert_eq!(throttle.written().len(), 25);
     assert_eq!(world.endpoint().items(TABLE).len(), 25);
