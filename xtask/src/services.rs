@@ -44,7 +44,7 @@ pub(crate) struct Services {
 
 /// What runs them.
 enum Running {
-    Docker(Containers),
+    Docker(Box<Containers>),
     Embedded(Servers),
     /// Somebody else.
     External,
@@ -78,7 +78,7 @@ impl Services {
                 state.postgres_is_unproven |= plan.begins_postgres;
                 let engine = Engine::Docker(compose);
                 remember(context, &mut state, &engine)?;
-                (engine, Running::Docker(plan.carry_out(ui).await?))
+                (engine, Running::Docker(Box::new(plan.carry_out(ui).await?)))
             }
             Engine::Embedded(compose) => {
                 let plan = embedded::Plan::make(&context.environment, &context.state, *compose)?;

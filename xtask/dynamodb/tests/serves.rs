@@ -1,5 +1,6 @@
 //! The program itself: it serves, keeps what it was given, and ends when it is asked to.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
