@@ -10,9 +10,10 @@ if [[ $# -eq 1 ]]; then
     as_postgres "$bin/pg_ctl" --pgdata "$folder/data" --mode fast --wait stop >/dev/null
     exit
 fi
-if [[ $EUID -eq 0 ]]; then chown postgres "$folder"; fi
+echo "$PGPASSWORD" >"$folder/password"
+if [[ $EUID -eq 0 ]]; then chown --recursive postgres "$folder"; fi
 as_postgres "$bin/initdb" --pgdata "$folder/data" --username postgres --auth scram-sha-256 \
-    --pwfile <(echo "$PGPASSWORD") --encoding UTF8 --locale C --no-sync >/dev/null
+    --pwfile "$folder/password" --encoding UTF8 --locale C --no-sync >/dev/null
 as_postgres "$bin/postgres" -D "$folder/data" -p "$2" -c listen_addresses=127.0.0.1 -c unix_socket_directories= \
     >"$folder.log" 2>&1 </dev/null &
 until psql --quiet --dbname postgres --command 'select 1' >/dev/null 2>&1; do sleep 0.02; done
