@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use bollard::errors::Error as ApiError;
-use bollard::models::{ContainerInspectResponse, ContainerSummary, VolumeCreateRequest};
+use bollard::models::{ContainerInspectResponse, ContainerSummary, ImageInspect, VolumeCreateRequest};
 use bollard::query_parameters as query;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
@@ -131,13 +131,13 @@ impl Docker {
         let labels = container::identifying_labels(&compose.project, service);
         let found = self.list(&labels, "label").await?;
         let Some(id) = found.into_iter().find_map(|summary| summary.id) else { return Ok(None) };
-        let (details, image_id) = tokio::try_join!(self.inspect(&id), self.image_id(&service.image))?;
+        let (details, image) = tokio::try_join!(self.inspect(&id), self.image(&service.image))?;
         let Some(details) = details else { return Ok(None) };
         Ok(Some(Container {
             name: details.name.as_deref().unwrap_or(&id).trim_start_matches('/').to_owned(),
             state: container::state(&details),
             folder: container::folder(&details),
-            outdated: container::difference(compose, service, image_id.as_deref(), &details),
+            outdated: container::difference(compose, service, image.as_ref(), &details),
             id,
         }))
     }
@@ -183,13 +183,16 @@ impl Docker {
         found(inspected).with_context(|| format!("cannot inspect container {container}"))
     }
 
-    /// The id of a local image, if there is one of that name.
+    /// Whether there is a local image of that name.
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub(crate) async fn image_id(&self, image: &str) -> Result<Option<String>> {
-        let inspected = found(self.api.inspect_image(image).await);
-        Ok(inspected.with_context(|| format!("cannot inspect image {image}"))?.and_then(|image| image.id))
+    pub(crate) async fn has_image(&self, image: &str) -> Result<bool> {
+        Ok(self.image(image).await?.is_some())
+    }
+
+    async fn image(&self, image: &str) -> Result<Option<ImageInspect>> {
+        found(self.api.inspect_image(image).await).with_context(|| format!("cannot inspect image {image}"))
     }
 
     /// Pulls an image, telling `step` how far it is.

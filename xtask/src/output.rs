@@ -1,5 +1,6 @@
 //! Data on stdout: tables for people, JSON and JSON lines for programs.
 
+mod columns;
 mod dynamodb_json;
 mod items;
 
@@ -7,9 +8,9 @@ use std::io::{Write as _, stdout};
 
 use anyhow::Result;
 use clap::ValueEnum;
-use comfy_table::{Table, presets};
 use serde_json::{Map, Value};
 
+use columns::Columns;
 pub(crate) use dynamodb_json::Response;
 pub(crate) use items::ItemWriter;
 
@@ -35,14 +36,13 @@ pub(crate) fn print_rows(format: Format, columns: &[&str], rows: Vec<Vec<Value>>
     };
     match format {
         Format::Table => {
-            let mut table = Table::new();
-            table.load_style(presets::NOTHING).set_header(columns.iter().map(|column| column.to_uppercase()));
-            for row in rows {
-                table.add_row(row.iter().map(cell));
-            }
-            for line in table.lines() {
-                writeln!(out, "{}", line.trim_end())?;
-            }
+            let header: Vec<String> = columns.iter().map(|column| column.to_uppercase()).collect();
+            let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
+            let mut layout = Columns::default();
+            layout.widen(&header);
+            rows.iter().for_each(|row| layout.widen(row));
+            layout.print(&mut out, &header)?;
+            rows.iter().try_for_each(|row| layout.print(&mut out, row))?;
         }
         Format::Json => {
             let records: Vec<_> = rows.into_iter().map(object).collect();

@@ -160,7 +160,14 @@ impl Services {
             Running::Embedded(servers) => servers.dynamodb_death(),
             Running::External => None,
         };
-        let wait = wait(async || target.look(&client).await, death);
+        let look = async || match (target.look(&client).await, &self.running) {
+            // Ours has ended and another checkout's has taken its port meanwhile: that one is not ours.
+            (Look::Ready(()), Running::Embedded(servers)) => {
+                servers.dynamodb_death().map_or(Look::Ready(()), Look::Failed)
+            }
+            (looked, _) => looked,
+        };
+        let wait = wait(look, death);
         context.ui.run(format!("DynamoDB: wait for {target}"), wait).await?;
         Ok(client)
     }

@@ -22,6 +22,10 @@ const FOLDER: &str = ".cruddur";
 /// How long a command waits for another one to end. A first set-up pulls images meanwhile.
 const LOCK_BOUND: Duration = Duration::from_secs(600);
 
+/// How long who holds the lock may take to write their name into it, and what they are called without.
+const NAME_BOUND: Duration = Duration::from_secs(1);
+const SOMEBODY: &str = "another cargo xtask";
+
 /// What is remembered.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -178,16 +182,19 @@ impl StateFolder {
                     return Err(error).with_context(|| format!("cannot lock {}", path.display()));
                 }
             }
-            let holder = holder(&mut file);
-            if !told {
-                ui.line(format_args!("waiting for {holder} to end"));
+            // Whoever has just taken the lock has not written its name yet.
+            let name = holder(&mut file);
+            if !told && (name.is_some() || started.elapsed() > NAME_BOUND) {
+                ui.line(format_args!("waiting for {} to end", name.as_deref().unwrap_or(SOMEBODY)));
                 told = true;
             }
             if started.elapsed() > LOCK_BOUND {
                 let remedy = "end it, or wait and try again";
-                return Err(
-                    Failure::new(format!("{holder} is still at work in this checkout"), remedy).into()
-                );
+                return Err(Failure::new(
+                    format!("{} is still at work in this checkout", name.as_deref().unwrap_or(SOMEBODY)),
+                    remedy,
+                )
+                .into());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -201,11 +208,11 @@ impl StateFolder {
     }
 }
 
-/// Who wrote the lock file.
-fn holder(file: &mut File) -> String {
+/// Who wrote the lock file, if they have.
+fn holder(file: &mut File) -> Option<String> {
     let mut text = String::new();
     let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
-    if read.is_ok() && !text.is_empty() { text } else { "another cargo xtask".to_owned() }
+    (read.is_ok() && !text.is_empty()).then_some(text)
 }
 
 /// Keeps other commands out until it is dropped; the system drops it for a process that dies.

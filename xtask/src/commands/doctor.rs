@@ -142,7 +142,7 @@ async fn docker_checks(context: &Context, compose: &Compose, checks: &mut Vec<Ch
     let mut usable = true;
     for service in compose.services() {
         let what = format!("image {}", service.image);
-        if docker.image_id(&service.image).await?.is_some() {
+        if docker.has_image(&service.image).await? {
             checks.push(Check::good(what, "here"));
         } else {
             usable = false;

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HostConfig, PortBinding,
+    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HostConfig, ImageInspect,
+    PortBinding,
 };
 
 use super::State;
@@ -139,11 +140,12 @@ pub(super) fn folder(details: &ContainerInspectResponse) -> Option<String> {
 }
 
 /// What differs between the container and what docker-compose.yml describes, if anything.
-/// `image_id` is the local image that the service's image name means now, if there is one.
+/// `image` is the local one that the service's image name means now, if there is one; what the service
+/// does not say, it says.
 pub(super) fn difference(
     compose: &Compose,
     service: &Service,
-    image_id: Option<&str>,
+    image: Option<&ImageInspect>,
     details: &ContainerInspectResponse,
 ) -> Option<String> {
     let config = details.config.clone().unwrap_or_default();
@@ -159,6 +161,11 @@ pub(super) fn difference(
                 && present.rw.unwrap_or(true) != mount.read_only
         })
     };
+    let default = image.and_then(|image| image.config.clone());
+    let image_id = image.and_then(|image| image.id.as_deref());
+    let default_command = default.as_ref().and_then(|default| default.cmd.clone());
+    let default_user = default.as_ref().and_then(|default| default.user.clone());
+    let default_folder = default.as_ref().and_then(|default| default.working_dir.clone());
     let differences = [
         (config.image.as_deref() != Some(service.image.as_str()), "image"),
         (
@@ -166,13 +173,26 @@ pub(super) fn difference(
             "image (there is a newer one of its name)",
         ),
         (!variables(service).all(|variable| has_variable(&variable)), "environment"),
-        (service.command.is_some() && config.cmd != service.command, "command"),
-        (service.user.is_some() && config.user != service.user, "user"),
-        (service.working_dir.is_some() && config.working_dir != service.working_dir, "working_dir"),
+        (differs(&config.cmd, &service.command, default_command, image), "command"),
+        (differs(&config.user, &service.user, default_user, image), "user"),
+        (differs(&config.working_dir, &service.working_dir, default_folder, image), "working_dir"),
         (published != Some(vec![loopback(service.port.host)]), "ports"),
         (!service.volumes.iter().all(|mount| is_mounted(&mount)), "volumes"),
     ];
     differences.into_iter().find_map(|(differs, what)| differs.then(|| what.to_owned()))
+}
+
+/// Whether a setting of the container is neither what the service says nor, where it says nothing, what
+/// the image does. Docker has nothing and an empty value for the same.
+fn differs<T: Clone + Default + PartialEq>(
+    present: &Option<T>,
+    described: &Option<T>,
+    default: Option<T>,
+    image: Option<&ImageInspect>,
+) -> bool {
+    let is_known = described.is_some() || image.is_some();
+    let expected = described.clone().or(default).unwrap_or_default();
+    is_known && present.clone().unwrap_or_default() != expected
 }
 
 #[cfg(test)]
@@ -180,7 +200,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::PathBuf;
 
-    use bollard::models::{ContainerConfig, MountPoint};
+    use bollard::models::{ContainerConfig, ImageConfig, MountPoint};
 
     use super::*;
     use crate::compose::Port;
@@ -232,6 +252,12 @@ mod tests {
         }
     }
 
+    /// The image that the container was made of.
+    fn image(id: &str) -> ImageInspect {
+        let config = ImageConfig { working_dir: Some("/".to_owned()), ..Default::default() };
+        ImageInspect { id: Some(id.to_owned()), config: Some(config), ..Default::default() }
+    }
+
     #[test]
     fn a_container_of_ours_does_not_differ_and_each_change_is_named() {
         let same = compose();
@@ -239,13 +265,14 @@ mod tests {
         let difference_of = |change: fn(&mut Service)| {
             let mut changed = compose();
             change(&mut changed.postgres);
-            difference(&changed, &changed.postgres, Some("sha256:1"), &details)
+            difference(&changed, &changed.postgres, Some(&image("sha256:1")), &details)
         };
         assert_eq!(difference_of(|_| ()), None);
         let named = |what: &str| Some(what.to_owned());
         assert_eq!(difference_of(|service| service.image = "image:2".to_owned()), named("image"));
         assert_eq!(difference_of(|service| service.port.host = 5432), named("ports"));
         assert_eq!(difference_of(|service| service.command = Some(Vec::new())), named("command"));
+        assert_eq!(difference_of(|service| service.command = None), named("command"));
         assert_eq!(difference_of(|service| service.user = Some("me".to_owned())), named("user"));
         assert_eq!(difference_of(|service| service.volumes[0].target = "/x".to_owned()), named("volumes"));
         assert_eq!(
@@ -254,7 +281,7 @@ mod tests {
         );
         let change = |service: &mut Service| _ = service.environment.insert("A".to_owned(), "2".to_owned());
         assert_eq!(difference_of(change), named("environment"));
-        let newer = difference(&same, &same.postgres, Some("sha256:2"), &details);
+        let newer = difference(&same, &same.postgres, Some(&image("sha256:2")), &details);
         assert_eq!(newer, named("image (there is a newer one of its name)"));
     }
 }

@@ -147,7 +147,7 @@ pub(crate) async fn pull_missing(docker: &Docker, compose: &Compose, ui: &Ui) ->
 
 async fn pull_if_missing(docker: &Docker, compose: &Compose, service: &Service, ui: &Ui) -> Result<()> {
     let Service { name, image, .. } = service;
-    if docker.image_id(image).await?.is_some() {
+    if docker.has_image(image).await? {
         return Ok(());
     }
     if docker.container(compose, service).await?.is_some_and(|container| container.is_as_described()) {

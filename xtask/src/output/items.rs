@@ -5,13 +5,14 @@ use std::io::{BufWriter, Seek as _, SeekFrom, Stdout, Write, stdout};
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::types::AttributeValue;
 use backend_flask::messages::{Item, PARTITION_KEY, SORT_KEY};
-use comfy_table::{Cell, ColumnConstraint, Table, Width, presets};
 use serde::Serialize as _;
 use serde_json::json;
 use tempfile::SpooledTempFile;
 
+use super::columns::Columns;
 use super::dynamodb_json::{DynamoDbJson, PlainJson, Response, sorted};
 use super::{Format, aws_cli_style};
+use crate::target::dynamodb::shortened;
 
 /// A JSON document puts counts before items (its keys are sorted), and they are known last. Items wait in
 /// memory up to this many bytes, beyond it in a temporary file.
@@ -27,7 +28,7 @@ pub(crate) struct ItemWriter {
 }
 
 enum Form {
-    Table { columns: Vec<String>, widths: Vec<u16> },
+    Table { names: Vec<String>, columns: Columns },
     Json { items: SpooledTempFile, any: bool },
     Jsonl,
 }
@@ -36,7 +37,7 @@ impl ItemWriter {
     /// Prints to stdout in `format`.
     pub(crate) fn new(format: Format) -> Self {
         let form = match format {
-            Format::Table => Form::Table { columns: Vec::new(), widths: Vec::new() },
+            Format::Table => Form::Table { names: Vec::new(), columns: Columns::default() },
             Format::Json => Form::Json { items: tempfile::spooled_tempfile(SPOOL_BYTES), any: false },
             Format::Jsonl => Form::Jsonl,
         };
@@ -49,7 +50,7 @@ impl ItemWriter {
     /// stdout is closed, or the temporary file cannot be written.
     pub(crate) fn page(&mut self, items: &[Item]) -> Result<()> {
         match &mut self.form {
-            Form::Table { columns, widths } => table_page(&mut self.out, columns, widths, items)?,
+            Form::Table { names, columns } => table_page(&mut self.out, names, columns, items)?,
             Form::Json { items: spool, any } => {
                 for item in items {
                     spool_item(spool, item, *any).context("cannot write the temporary file")?;
@@ -128,47 +129,37 @@ fn member(out: &mut impl Write, name: &str, value: &impl serde::Serialize) -> Re
     Ok(())
 }
 
-/// A page as aligned columns: the first page decides which columns there are and how wide; attributes
-/// that only later items have follow as `name=value`, so that nothing is left out.
+/// A page in columns: the first page decides which there are; attributes that only later items have
+/// follow as `name=value`, so that nothing is left out.
 fn table_page(
     out: &mut impl Write,
-    columns: &mut Vec<String>,
-    widths: &mut Vec<u16>,
+    names: &mut Vec<String>,
+    columns: &mut Columns,
     items: &[Item],
 ) -> Result<()> {
-    if items.is_empty() {
-        return Ok(());
+    let rows_of = |names: &[String]| items.iter().map(|item| row(names, item)).collect::<Vec<_>>();
+    let is_first = names.is_empty();
+    if is_first {
+        *names = columns_of(items);
+        columns.widen(names);
     }
-    let first = columns.is_empty();
-    if first {
-        *columns = columns_of(items);
+    let rows = rows_of(names);
+    rows.iter().for_each(|row| columns.widen(row));
+    if is_first && !items.is_empty() {
+        columns.print(out, names)?;
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    if first {
-        table.set_header(columns.iter().map(Cell::new));
-    }
-    for item in items {
-        let mut row: Vec<String> =
-            columns.iter().map(|name| item.get(name).map(cell).unwrap_or_default()).collect();
-        let others = sorted(item).into_iter().filter(|(name, _)| !columns.contains(name));
+    Ok(rows.iter().try_for_each(|row| columns.print(out, row))?)
+}
+
+fn row(names: &[String], item: &Item) -> Vec<String> {
+    let mut row: Vec<String> =
+        names.iter().map(|name| item.get(name).map(cell).unwrap_or_default()).collect();
+    if item.keys().any(|name| !names.contains(name)) {
+        let others = sorted(item).into_iter().filter(|(name, _)| !names.contains(name));
         let others: Vec<String> = others.map(|(name, value)| format!("{name}={}", cell(value))).collect();
-        if !others.is_empty() {
-            row.push(others.join(" "));
-        }
-        table.add_row(row);
+        row.push(others.join(" "));
     }
-    if first {
-        *widths = table.column_max_content_widths();
-    }
-    for (column, width) in table.column_iter_mut().zip(widths.iter()) {
-        // Later pages keep to the first one's columns. A cell is padded by one on each side.
-        column.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width + 2)));
-    }
-    for line in table.lines() {
-        writeln!(out, "{}", line.trim_end())?;
-    }
-    Ok(())
+    row
 }
 
 /// The keys first, then the other attributes by name.
@@ -183,8 +174,13 @@ fn columns_of(items: &[Item]) -> Vec<String> {
 /// A value on one line of a table: strings as they are, other types as plain JSON.
 fn cell(value: &AttributeValue) -> String {
     let text = match value {
-        AttributeValue::S(text) => text.replace(['\n', '\r', '\t'], " "),
+        AttributeValue::S(text) => return on_one_line(text),
         other => serde_json::to_string(&PlainJson(other)).unwrap_or_else(|error| format!("<{error}>")),
     };
-    crate::target::dynamodb::shortened(&text, COLUMN_WIDTH)
+    shortened(&text, COLUMN_WIDTH)
+}
+
+fn on_one_line(text: &str) -> String {
+    let text = shortened(text, COLUMN_WIDTH);
+    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text }
 }

@@ -16,6 +16,10 @@ use crate::poll::Look;
 /// The database that is always there, from which others are created and dropped.
 const MAINTENANCE_DATABASE: &str = "postgres";
 
+/// What to do when the server refuses the user.
+const WRONG_PASSWORD: &str = "set the password the server was created with; for the Docker engine's, which keeps \
+                              its first one in its volume, start afresh with `cargo xtask down --volumes`";
+
 /// How long a server may take to accept a connection, where the URL does not say.
 const CONNECT_BOUND: Duration = Duration::from_secs(10);
 
@@ -125,8 +129,13 @@ impl PostgresTarget {
     pub(crate) async fn connect(&self) -> Result<Connection> {
         let connected = self.try_connect().await?;
         connected.map_err(|error| {
-            let missing = error.code() == Some(&SqlState::UNDEFINED_DATABASE);
-            let remedy = if missing { "create it with `cargo xtask db create`" } else { &self.remedy };
+            let remedy = match error.code() {
+                Some(&SqlState::UNDEFINED_DATABASE) => "create it with `cargo xtask db create`",
+                Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
+                    WRONG_PASSWORD
+                }
+                _ => &self.remedy,
+            };
             Failure::new(format!("cannot connect to Postgres at {self}"), remedy)
                 .caused_by(readable(error))
                 .into()
@@ -159,10 +168,8 @@ impl PostgresTarget {
     fn reason<T>(&self, error: postgres::Error) -> Look<T> {
         match error.code() {
             Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
-                let remedy = "set the password the server was created with; for the Docker engine's, which keeps \
-                              its first one in its volume, start afresh with `cargo xtask down --volumes`";
                 let failure =
-                    Failure::new(format!("Postgres at {self} refuses the user or password"), remedy);
+                    Failure::new(format!("Postgres at {self} refuses the user or password"), WRONG_PASSWORD);
                 Look::Failed(failure.caused_by(readable(error)).into())
             }
             None
