@@ -156,9 +156,15 @@ mod tests {
         command.args(["-c", "while :; do sleep 0.1; done", "--port", "7"]).arg(&marker);
         start_in_background(&mut command, &folder.path().join("log")).unwrap();
         assert!(find("bash", marker.as_os_str()).is_none());
-        let process = find("sh", marker.as_os_str()).unwrap();
-        assert_eq!(process.argument_after("--port"), Some("7"));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        // The system shows a command line a moment after the process was started.
+        let look = async || match find("sh", marker.as_os_str()) {
+            Some(process) => Look::Ready(process),
+            None => Look::NotYet("not shown".to_owned()),
+        };
+        let found = poll::until_ready(END_BOUND, Duration::from_millis(1), look);
+        let process = runtime.block_on(found).unwrap();
+        assert_eq!(process.argument_after("--port"), Some("7"));
         runtime.block_on(process.end(Signal::TERM)).unwrap();
         assert!(find("sh", marker.as_os_str()).is_none());
     }

@@ -10,7 +10,7 @@ mod postgres;
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -32,6 +32,9 @@ const START_AFRESH: &str =
 
 /// How long a server may take from its start until it listens, for others that look for ports.
 const LISTEN_BOUND: Duration = Duration::from_secs(5);
+
+/// How long the system may take to show a process that was started.
+const SHOWN_BOUND: Duration = Duration::from_millis(500);
 
 /// How much of a dead process's log is shown.
 const LAST_LINES: usize = 15;
@@ -143,8 +146,11 @@ pub(crate) struct Servers {
 impl Servers {
     /// Waits until both ports are taken, or a process has ended: readiness will tell why.
     async fn listening(&self, ports: [u16; 2]) {
+        let started = Instant::now();
         let look = async || {
-            let dead = self.postgres_death().is_some() || self.dynamodb_death().is_some();
+            // The system shows a process's command line a moment after it was started.
+            let is_shown = started.elapsed() > SHOWN_BOUND;
+            let dead = is_shown && (self.postgres_death().is_some() || self.dynamodb_death().is_some());
             if dead || ports.iter().all(|port| !port::is_free(*port)) {
                 return Look::Ready(());
             }
