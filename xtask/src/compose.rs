@@ -375,7 +375,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str, environment: &Environment) -> Result<Compose> {
-        Compose::parse(Path::new("/work/Cruddur.App"), text, environment)
+        Compose::parse(Path::new("/home/me/Cruddur.App"), text, environment)
     }
 
     fn error(text: &str) -> String {
