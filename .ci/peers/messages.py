@@ -3,7 +3,6 @@
 
 import datetime
 import json
-import subprocess
 import sys
 
 import boto3
@@ -13,9 +12,11 @@ GROUP = "5ae290ed-55d1-47a0-bc6d-fe2bc2700399"
 
 
 def user_uuid(handle):
-    query = f"select uuid from public.users where handle = '{handle}'"
-    command = ["psql", "--dbname", "cruddur", "--tuples-only", "--no-align", "--command", query]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    from psycopg_pool import ConnectionPool
+
+    with ConnectionPool("dbname=cruddur") as pool, pool.connection() as connection:
+        query = "select uuid from public.users where handle = %(handle)s"
+        return connection.execute(query, {"handle": handle}).fetchone()[0]
 
 
 def schema_load(client):
@@ -55,21 +56,20 @@ def query(client, partition_key, limit):
     print(json.dumps(response["Items"], indent=4))
 
 
-def scan(client):
-    for page in client.get_paginator("scan").paginate(TableName=TABLE):
-        for item in page["Items"]:
-            print(json.dumps(item))
+def scan():
+    for item in boto3.resource("dynamodb").Table(TABLE).scan()["Items"]:
+        print(item)
 
 
 def main():
+    if sys.argv[1] == "scan":
+        return scan()
     client = boto3.client("dynamodb")
     match sys.argv[1]:
         case "schema-load":
             schema_load(client)
         case "seed":
             seed(client)
-        case "scan":
-            scan(client)
         case "get-conversation":
             query(client, f"MSG#{GROUP}", 20)
         case "list-conversations":
