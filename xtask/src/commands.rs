@@ -10,6 +10,8 @@ mod setup;
 mod status;
 mod up;
 
+use std::pin::Pin;
+
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
@@ -48,22 +50,26 @@ enum Command {
     Ddb(ddb::Ddb),
 }
 
+/// A command under way. Boxed: unboxed, each would have the room that the largest needs, and moving that
+/// about costs a short command more than its work.
+type Run<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
 impl Arguments {
     /// Runs the command.
     ///
     /// # Errors
     /// Whatever stopped it.
-    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Run<'_> {
         match self.command {
-            Command::DdbSetup(command) => command.run(context).await,
-            Command::Up(command) => command.run(context).await,
-            Command::Down(command) => command.run(context).await,
-            Command::Status(command) => command.run(context).await,
-            Command::Logs(command) => command.run(context).await,
-            Command::Env(command) => command.run(context),
-            Command::Doctor(command) => command.run(context).await,
-            Command::Db(command) => command.run(context).await,
-            Command::Ddb(command) => command.run(context).await,
+            Command::DdbSetup(command) => Box::pin(command.run(context)),
+            Command::Up(command) => Box::pin(command.run(context)),
+            Command::Down(command) => Box::pin(command.run(context)),
+            Command::Status(command) => Box::pin(command.run(context)),
+            Command::Logs(command) => Box::pin(command.run(context)),
+            Command::Env(command) => Box::pin(async { command.run(context) }),
+            Command::Doctor(command) => Box::pin(command.run(context)),
+            Command::Db(command) => Box::pin(command.run(context)),
+            Command::Ddb(command) => command.run(context),
         }
     }
 }

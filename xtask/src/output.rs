@@ -1,18 +1,12 @@
 //! Data on stdout: tables for people, JSON and JSON lines for programs.
 
-mod columns;
-mod dynamodb_json;
-mod items;
-
 use std::io::{Write as _, stdout};
 
 use anyhow::Result;
+use backend_flask::messages::{PARTITION_KEY, SORT_KEY};
 use clap::ValueEnum;
 use serde_json::{Map, Value};
-
-use columns::Columns;
-pub(crate) use dynamodb_json::Response;
-pub(crate) use items::ItemWriter;
+use xtask_items::{Columns, Form, aws_cli_style};
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
@@ -23,6 +17,17 @@ pub(crate) enum Format {
     Json,
     /// One JSON value a line
     Jsonl,
+}
+
+impl Format {
+    /// How items are printed in it.
+    pub(crate) fn of_items(self) -> Form {
+        match self {
+            Self::Table => Form::Table { keys: &[PARTITION_KEY, SORT_KEY] },
+            Self::Json => Form::Json,
+            Self::Jsonl => Form::Jsonl,
+        }
+    }
 }
 
 /// Prints records that fit the screen: `columns` names the fields of each row.
@@ -74,11 +79,4 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let mut out = stdout().lock();
     value.serialize(&mut aws_cli_style(&mut out))?;
     Ok(writeln!(out)?)
-}
-
-/// A serializer that indents by four spaces, as the AWS CLI does.
-fn aws_cli_style<W: std::io::Write>(
-    out: W,
-) -> serde_json::Serializer<W, serde_json::ser::PrettyFormatter<'static>> {
-    serde_json::Serializer::with_formatter(out, serde_json::ser::PrettyFormatter::with_indent(b"    "))
 }

@@ -56,9 +56,11 @@ impl Ui {
 
     /// Prints a line.
     pub(crate) fn line(&self, text: impl Display) {
+        // In one piece: stderr is not buffered.
+        let line = format!("{text}\n");
         let print = || {
             // Nobody is left to tell when stderr itself is gone.
-            let _ = writeln!(stderr(), "{text}");
+            let _ = stderr().write_all(line.as_bytes());
         };
         match &self.bars {
             Some(bars) => bars.suspend(print),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Domains that a file may name in a URL: documentation, and AWS. A package registry, a mirror or a host
 /// of one's own network is none of them; those are settings of a machine.
-const DOMAINS: [&str; 14] = [
+const DOMAINS: [&str; 15] = [
     "amazon.com",
     "amazonaws.com",
     "amazonaws.com.cn",
@@ -23,6 +23,7 @@ const DOMAINS: [&str; 14] = [
     "rust-lang.github.io",
     "rust-lang.org",
     "rfc-editor.org",
+    "sqlite.org",
 ];
 
 /// Folders below /home and /Users that are the same on every machine, or made up.

@@ -6,13 +6,13 @@ use unicode_width::UnicodeWidthStr as _;
 
 /// How wide each column is, in places on the screen.
 #[derive(Default)]
-pub(super) struct Columns {
+pub struct Columns {
     widths: Vec<usize>,
 }
 
 impl Columns {
     /// Makes each column as wide as the widest of its cells so far.
-    pub(super) fn widen<S: AsRef<str>>(&mut self, cells: &[S]) {
+    pub fn widen<S: AsRef<str>>(&mut self, cells: &[S]) {
         self.widths.resize(self.widths.len().max(cells.len()), 0);
         for (width, cell) in self.widths.iter_mut().zip(cells) {
             *width = (*width).max(width_of(cell.as_ref()));
@@ -23,13 +23,13 @@ impl Columns {
     ///
     /// # Errors
     /// `out` is closed.
-    pub(super) fn print<S: AsRef<str>>(&self, out: &mut impl Write, cells: &[S]) -> std::io::Result<()> {
+    pub fn print<S: AsRef<str>>(&self, out: &mut impl Write, cells: &[S]) -> std::io::Result<()> {
         let mut line = String::new();
         for (index, cell) in cells.iter().map(AsRef::as_ref).enumerate() {
             let width = self.widths.get(index).copied().unwrap_or_default();
             line.push(' ');
             line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width.saturating_sub(width_of(cell)) + 1));
+            line.push_str(&" ".repeat(width.saturating_sub(width_of(cell)) + 1));
         }
         writeln!(out, "{}", line.trim_end())
     }
@@ -41,6 +41,7 @@ fn width_of(text: &str) -> usize {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
 

@@ -1,18 +1,13 @@
 //! Items of any number, printed page by page: memory does not grow with the table.
 
-use std::io::{BufWriter, Seek as _, SeekFrom, Stdout, Write, stdout};
+use std::collections::BTreeSet;
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Stdout, Write, stdout};
 
-use anyhow::{Context as _, Result};
-use aws_sdk_dynamodb::types::AttributeValue;
-use backend_flask::messages::{Item, PARTITION_KEY, SORT_KEY};
-use serde::Serialize as _;
+use serde::Serialize;
 use serde_json::json;
 use tempfile::SpooledTempFile;
 
-use super::columns::Columns;
-use super::dynamodb_json::{DynamoDbJson, PlainJson, Response, sorted};
-use super::{Format, aws_cli_style};
-use crate::target::dynamodb::shortened;
+use crate::{Attribute, Columns, Item, PlainJson, Response, aws_cli_style, shortened};
 
 /// A JSON document puts counts before items (its keys are sorted), and they are known last. Items wait in
 /// memory up to this many bytes, beyond it in a temporary file.
@@ -21,25 +16,40 @@ const SPOOL_BYTES: usize = 4 << 20;
 /// The widest a table's column gets; a longer value is cut.
 const COLUMN_WIDTH: usize = 40;
 
-/// Prints items as they come.
-pub(crate) struct ItemWriter {
-    out: BufWriter<Stdout>,
-    form: Form,
+/// How items are printed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Form {
+    /// In columns, for people. The columns of these attributes, the keys, come first.
+    Table {
+        /// The keys' names.
+        keys: &'static [&'static str],
+    },
+    /// One document in the shape the AWS CLI prints a response.
+    Json,
+    /// Plain JSON, one item a line.
+    Jsonl,
 }
 
-enum Form {
-    Table { names: Vec<String>, columns: Columns },
+/// Prints items as they come, to stdout.
+pub struct ItemWriter {
+    out: BufWriter<Stdout>,
+    form: Begun,
+}
+
+/// A form, with what it has to remember.
+enum Begun {
+    Table { keys: &'static [&'static str], names: Vec<String>, columns: Columns },
     Json { items: SpooledTempFile, any: bool },
     Jsonl,
 }
 
 impl ItemWriter {
-    /// Prints to stdout in `format`.
-    pub(crate) fn new(format: Format) -> Self {
-        let form = match format {
-            Format::Table => Form::Table { names: Vec::new(), columns: Columns::default() },
-            Format::Json => Form::Json { items: tempfile::spooled_tempfile(SPOOL_BYTES), any: false },
-            Format::Jsonl => Form::Jsonl,
+    /// Prints in `form`.
+    pub fn new(form: Form) -> Self {
+        let form = match form {
+            Form::Table { keys } => Begun::Table { keys, names: Vec::new(), columns: Columns::default() },
+            Form::Json => Begun::Json { items: tempfile::spooled_tempfile(SPOOL_BYTES), any: false },
+            Form::Jsonl => Begun::Jsonl,
         };
         Self { out: BufWriter::new(stdout()), form }
     }
@@ -48,16 +58,16 @@ impl ItemWriter {
     ///
     /// # Errors
     /// stdout is closed, or the temporary file cannot be written.
-    pub(crate) fn page(&mut self, items: &[Item]) -> Result<()> {
+    pub fn page(&mut self, items: &[Item]) -> io::Result<()> {
         match &mut self.form {
-            Form::Table { names, columns } => table_page(&mut self.out, names, columns, items)?,
-            Form::Json { items: spool, any } => {
+            Begun::Table { keys, names, columns } => table_page(&mut self.out, keys, names, columns, items)?,
+            Begun::Json { items: spool, any } => {
                 for item in items {
-                    spool_item(spool, item, *any).context("cannot write the temporary file")?;
+                    spool_item(spool, item, *any).map_err(|error| in_temporary_file("write", &error))?;
                     *any = true;
                 }
             }
-            Form::Jsonl => {
+            Begun::Jsonl => {
                 for item in items {
                     serde_json::to_writer(&mut self.out, &PlainJson(item))?;
                     self.out.write_all(b"\n")?;
@@ -71,25 +81,37 @@ impl ItemWriter {
     ///
     /// # Errors
     /// stdout is closed, or the temporary file cannot be read.
-    pub(crate) fn finish(mut self, response: &Response) -> Result<()> {
-        if let Form::Json { items, any } = &mut self.form {
-            items.seek(SeekFrom::Start(0)).context("cannot read the temporary file")?;
+    pub fn finish(mut self, response: &Response) -> io::Result<()> {
+        if let Begun::Json { items, any } = &mut self.form {
+            items.seek(SeekFrom::Start(0)).map_err(|error| in_temporary_file("read", &error))?;
             json_document(&mut self.out, items, *any, response)?;
         }
-        Ok(self.out.flush()?)
+        self.out.flush()
     }
 }
 
-/// One item of the list `Items`, indented to its place.
-fn spool_item(spool: &mut SpooledTempFile, item: &Item, follows_another: bool) -> Result<()> {
+fn in_temporary_file(what: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {what} the temporary file: {error}"))
+}
+
+/// JSON as the AWS CLI indents it, at a place `indent` deep; the first line's place is the caller's.
+fn write_indented(out: &mut impl Write, indent: &str, value: &impl Serialize) -> io::Result<()> {
     let mut text = Vec::new();
-    DynamoDbJson(item).serialize(&mut aws_cli_style(&mut text))?;
-    spool.write_all(if follows_another { b",\n" } else { b"\n" })?;
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
-        spool.write_all(b"        ")?;
-        spool.write_all(line)?;
+    value.serialize(&mut aws_cli_style(&mut text))?;
+    for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        if index > 0 {
+            out.write_all(indent.as_bytes())?;
+        }
+        out.write_all(line)?;
     }
     Ok(())
+}
+
+/// One item of the list `Items`, indented to its place.
+fn spool_item(spool: &mut impl Write, item: &Item, follows_another: bool) -> io::Result<()> {
+    let indent = "        ";
+    write!(spool, "{}{indent}", if follows_another { ",\n" } else { "\n" })?;
+    write_indented(spool, indent, item)
 }
 
 /// The response in the AWS CLI's shape, its keys sorted.
@@ -98,7 +120,7 @@ fn json_document(
     items: &mut SpooledTempFile,
     any: bool,
     response: &Response,
-) -> Result<()> {
+) -> io::Result<()> {
     write!(out, "{{")?;
     if let (Some(units), Some(table)) = (response.capacity_units, &response.table) {
         member(out, "ConsumedCapacity", &json!({ "CapacityUnits": units, "TableName": table }))?;
@@ -106,41 +128,35 @@ fn json_document(
     }
     member(out, "Count", &response.count)?;
     write!(out, ",\n    \"Items\": [")?;
-    std::io::copy(items, out)?;
+    io::copy(items, out)?;
     write!(out, "{}]", if any { "\n    " } else { "" })?;
     if let Some(key) = &response.last_evaluated_key {
         write!(out, ",")?;
-        member(out, "LastEvaluatedKey", &DynamoDbJson(key))?;
+        member(out, "LastEvaluatedKey", key)?;
     }
     write!(out, ",")?;
     member(out, "ScannedCount", &response.scanned_count)?;
-    Ok(writeln!(out, "\n}}")?)
+    writeln!(out, "\n}}")
 }
 
-fn member(out: &mut impl Write, name: &str, value: &impl serde::Serialize) -> Result<()> {
-    let mut text = Vec::new();
-    value.serialize(&mut aws_cli_style(&mut text))?;
+fn member(out: &mut impl Write, name: &str, value: &impl Serialize) -> io::Result<()> {
     write!(out, "\n    \"{name}\": ")?;
-    for line in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        let indent: &[u8] = if line.0 == 0 { b"" } else { b"    " };
-        out.write_all(indent)?;
-        out.write_all(line.1)?;
-    }
-    Ok(())
+    write_indented(out, "    ", value)
 }
 
 /// A page in columns: the first page decides which there are; attributes that only later items have
 /// follow as `name=value`, so that nothing is left out.
 fn table_page(
     out: &mut impl Write,
+    keys: &[&str],
     names: &mut Vec<String>,
     columns: &mut Columns,
     items: &[Item],
-) -> Result<()> {
+) -> io::Result<()> {
     let rows_of = |names: &[String]| items.iter().map(|item| row(names, item)).collect::<Vec<_>>();
     let is_first = names.is_empty();
     if is_first {
-        *names = columns_of(items);
+        *names = columns_of(keys, items);
         columns.widen(names);
     }
     let rows = rows_of(names);
@@ -148,14 +164,14 @@ fn table_page(
     if is_first && !items.is_empty() {
         columns.print(out, names)?;
     }
-    Ok(rows.iter().try_for_each(|row| columns.print(out, row))?)
+    rows.iter().try_for_each(|row| columns.print(out, row))
 }
 
 fn row(names: &[String], item: &Item) -> Vec<String> {
     let mut row: Vec<String> =
         names.iter().map(|name| item.get(name).map(cell).unwrap_or_default()).collect();
     if item.keys().any(|name| !names.contains(name)) {
-        let others = sorted(item).into_iter().filter(|(name, _)| !names.contains(name));
+        let others = item.iter().filter(|(name, _)| !names.contains(name));
         let others: Vec<String> = others.map(|(name, value)| format!("{name}={}", cell(value))).collect();
         row.push(others.join(" "));
     }
@@ -163,18 +179,19 @@ fn row(names: &[String], item: &Item) -> Vec<String> {
 }
 
 /// The keys first, then the other attributes by name.
-fn columns_of(items: &[Item]) -> Vec<String> {
-    let names: std::collections::BTreeSet<&String> = items.iter().flat_map(|item| item.keys()).collect();
-    let is_key = |name: &str| name == PARTITION_KEY || name == SORT_KEY;
-    let keys = [PARTITION_KEY, SORT_KEY].into_iter().filter(|key| names.iter().any(|name| name == key));
-    let others = names.iter().map(|name| name.as_str()).filter(|name| !is_key(name));
-    keys.chain(others).map(str::to_owned).collect()
+fn columns_of(keys: &[&str], items: &[Item]) -> Vec<String> {
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    for name in items.iter().flat_map(Item::keys) {
+        names.insert(name);
+    }
+    let keys: Vec<&str> = keys.iter().copied().filter(|key| names.remove(key)).collect();
+    keys.into_iter().chain(names).map(str::to_owned).collect()
 }
 
 /// A value on one line of a table: strings as they are, other types as plain JSON.
-fn cell(value: &AttributeValue) -> String {
+fn cell(value: &Attribute) -> String {
     let text = match value {
-        AttributeValue::S(text) => return on_one_line(text),
+        Attribute::S(text) => return on_one_line(text),
         other => serde_json::to_string(&PlainJson(other)).unwrap_or_else(|error| format!("<{error}>")),
     };
     shortened(&text, COLUMN_WIDTH)
@@ -182,5 +199,8 @@ fn cell(value: &AttributeValue) -> String {
 
 fn on_one_line(text: &str) -> String {
     let text = shortened(text, COLUMN_WIDTH);
-    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text }
+    // Most texts have none. In UTF-8 a control character is one of these bytes, or begins with 0xC2.
+    let mut bytes = text.bytes();
+    let may_have_control = bytes.any(|byte| byte < b' ' || byte == 0x7F || byte == 0xC2);
+    if may_have_control { text.replace(char::is_control, " ") } else { text }
 }

@@ -8,6 +8,7 @@ mod table;
 use anyhow::Result;
 use clap::Subcommand;
 
+use super::Run;
 use crate::context::Context;
 use crate::guard::Guard;
 use crate::target::DynamoDbTarget;
@@ -28,14 +29,14 @@ pub(crate) enum Ddb {
 }
 
 impl Ddb {
-    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Run<'_> {
         match self {
-            Self::SchemaLoad(command) => command.run(context).await,
-            Self::ListTables(command) => command.run(context).await,
-            Self::Drop(command) => command.run(context).await,
-            Self::Seed(command) => command.run(context).await,
-            Self::Scan(command) => command.run(context).await,
-            Self::Patterns(command) => command.run(context).await,
+            Self::SchemaLoad(command) => Box::pin(command.run(context)),
+            Self::ListTables(command) => Box::pin(command.run(context)),
+            Self::Drop(command) => Box::pin(command.run(context)),
+            Self::Seed(command) => Box::pin(command.run(context)),
+            Self::Scan(command) => Box::pin(command.run(context)),
+            Self::Patterns(command) => command.run(context),
         }
     }
 }

@@ -13,6 +13,8 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_http_client::Builder as HttpBuilder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 
+use xtask_items::shortened;
+
 use crate::failure::Failure;
 use crate::poll::Look;
 
@@ -178,14 +180,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     texts.join(": ")
 }
 
-/// The first `most` characters of a text, and `...` where something was cut.
-pub(crate) fn shortened(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 impl fmt::Display for DynamoDbTarget {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.endpoint, self.production) {
@@ -232,11 +226,5 @@ mod tests {
         for endpoint in ["127.0.0.1:8000", "http://", "ftp://h"] {
             assert!(local(endpoint).is_err(), "{endpoint}");
         }
-    }
-
-    #[test]
-    fn texts_are_cut_by_characters() {
-        assert_eq!(shortened("héllo", 5), "héllo");
-        assert_eq!(shortened("héllo!", 5), "héllo...");
     }
 }

@@ -220,7 +220,7 @@ fn list_conversations_shows_the_other_member_of_each() {
     let world = World::with_short_conversation();
     let ran = world.xtask("ddb patterns list-conversations").ok();
     assert_snapshot!(ran.stdout, @r#"5ae290ed-55d1-47a0-bc6d-fe2bc2700399  bayko           2026-01-01 12:02 AM   🎉 "Now!" 雨宮"#);
-    assert_snapshot!(ran.stderr, @"1 items; consumed capacity: 0.5 units");
+    assert_snapshot!(ran.stderr, @"1 item; consumed capacity: 0.5 units");
     let ran = world.xtask("ddb patterns list-conversations --handle bayko").ok();
     assert_snapshot!(ran.stdout, @r#"5ae290ed-55d1-47a0-bc6d-fe2bc2700399  andrewbrown     2026-01-01 12:02 AM   🎉 "Now!" 雨宮"#);
     let ran = world.xtask("ddb patterns list-conversations -o json").ok();

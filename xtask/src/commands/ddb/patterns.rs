@@ -3,17 +3,18 @@
 use std::io::Write as _;
 
 use anyhow::Result;
-use backend_flask::messages::{self, Item, Message, MessageGroup, SEED_GROUP, TimeRange};
+use backend_flask::messages::{self, Message, MessageGroup, SEED_GROUP, TimeRange};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use uuid::Uuid;
+use xtask_items::{Item, ItemWriter, Response, shortened};
 
+use super::super::Run;
 use super::{Target, seed};
 use crate::context::Context;
 use crate::failure::Usage;
-use crate::output::{Format, ItemWriter, Response};
+use crate::output::Format;
 use crate::read;
-use crate::target::dynamodb::shortened;
 
 /// How many characters of a message a line shows.
 const MESSAGE_WIDTH: usize = 40;
@@ -26,10 +27,10 @@ pub(crate) enum Patterns {
 }
 
 impl Patterns {
-    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+    pub(crate) fn run(self, context: &Context) -> Run<'_> {
         match self {
-            Self::GetConversation(command) => command.run(context).await,
-            Self::ListConversations(command) => command.run(context).await,
+            Self::GetConversation(command) => Box::pin(command.run(context)),
+            Self::ListConversations(command) => Box::pin(command.run(context)),
         }
     }
 }
@@ -69,7 +70,7 @@ impl GetConversation {
         let response = if self.all {
             // All can be read in the order in which people want them; JSON is the response as it is.
             let oldest_first = context.format != Format::Json;
-            read::query(&target, request.scan_index_forward(oldest_first), None, |items| printer.page(&items))
+            read::query(&target, request.scan_index_forward(oldest_first), None, |items| printer.page(items))
                 .await?
         } else {
             let mut newest = Vec::new();
@@ -81,7 +82,7 @@ impl GetConversation {
             if context.format != Format::Json {
                 newest.reverse();
             }
-            printer.page(&newest)?;
+            printer.page(newest)?;
             response
         };
         printer.finish(context, response, "these are the newest; --all or --limit N shows more")
@@ -114,12 +115,13 @@ pub(crate) struct ListConversations {
 impl ListConversations {
     async fn run(self, context: &Context) -> Result<()> {
         let target = self.target.resolve(context)?;
-        let mut postgres = context.postgres(self.target.prod)?.connect().await?;
-        let user = seed::find_user(&mut postgres, &self.handle).await?;
-        let client = target.client().await;
+        let postgres = context.postgres(self.target.prod)?;
+        let user = async { seed::find_user(&mut postgres.connect().await?, &self.handle).await };
+        let (user, client) = tokio::join!(user, target.client());
+        let user = user?;
         let request = messages::conversations_of(&client, &target.table, user.uuid);
         let mut printer = Printer::new(context.format, group_line);
-        let response = read::query(&target, request, None, |items| printer.page(&items)).await?;
+        let response = read::query(&target, request, None, |items| printer.page(items)).await?;
         printer.finish(context, response, "there are more")
     }
 }
@@ -127,21 +129,21 @@ impl ListConversations {
 /// Prints items as lines for people, or as the chosen format has them.
 struct Printer {
     writer: Option<ItemWriter>,
-    line: fn(&Item) -> Result<String>,
+    line: fn(&messages::Item) -> Result<String>,
 }
 
 impl Printer {
-    fn new(format: Format, line: fn(&Item) -> Result<String>) -> Self {
-        Self { writer: (format != Format::Table).then(|| ItemWriter::new(format)), line }
+    fn new(format: Format, line: fn(&messages::Item) -> Result<String>) -> Self {
+        Self { writer: (format != Format::Table).then(|| ItemWriter::new(format.of_items())), line }
     }
 
-    fn page(&mut self, items: &[Item]) -> Result<()> {
+    fn page(&mut self, items: Vec<Item>) -> Result<()> {
         match &mut self.writer {
-            Some(writer) => writer.page(items),
+            Some(writer) => Ok(writer.page(&items)?),
             None => {
                 let mut out = std::io::BufWriter::new(std::io::stdout().lock());
                 for item in items {
-                    writeln!(out, "{}", (self.line)(item)?)?;
+                    writeln!(out, "{}", (self.line)(&read::typed(item)?)?)?;
                 }
                 Ok(out.flush()?)
             }
@@ -160,12 +162,12 @@ impl Printer {
     }
 }
 
-fn message_line(item: &Item) -> Result<String> {
+fn message_line(item: &messages::Item) -> Result<String> {
     let message = Message::from_item(item)?;
     Ok(line(&message.user_handle, message.created_at, &message.message))
 }
 
-fn group_line(item: &Item) -> Result<String> {
+fn group_line(item: &messages::Item) -> Result<String> {
     let group = MessageGroup::from_item(item)?;
     let line = line(&group.user_handle, group.last_message_at, &group.message);
     Ok(format!("{}  {line}", group.message_group_uuid))

@@ -1,9 +1,9 @@
 use anyhow::Result;
 use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
+use xtask_items::ItemWriter;
 
 use super::Target;
 use crate::context::Context;
-use crate::output::ItemWriter;
 use crate::read;
 
 /// Print every item of a table
@@ -21,8 +21,8 @@ impl Scan {
         let table = self.table.as_ref().unwrap_or(&target.table);
         let client = target.client().await;
         let request = client.scan().table_name(table).return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let mut writer = ItemWriter::new(context.format);
-        let response = read::scan(&target, request, |items| writer.page(&items)).await?;
+        let mut writer = ItemWriter::new(context.format.of_items());
+        let response = read::scan(&target, request, |items| Ok(writer.page(&items)?)).await?;
         writer.finish(&response)?;
         context.ui.line(response);
         Ok(())

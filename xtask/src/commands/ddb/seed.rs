@@ -9,6 +9,7 @@ use backend_flask::conversation::Conversation;
 use backend_flask::messages::{self, Item, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRange};
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
+use xtask_items::Attribute;
 
 use super::Guarded;
 use crate::context::Context;
@@ -121,13 +122,13 @@ impl Seed {
             let keys: HashSet<Key> = items.iter().filter_map(key_of).collect();
             let mut stale = match table {
                 Table::Empty => Vec::new(),
-                Table::InUse => seeded(target, client, &people).await?,
+                Table::InUse => seeded_keys(target, client, &people).await?,
             };
             stale.retain(|key| !keys.contains(key));
             write::write_all(target, client, items.into_iter().map(write::put)).await?;
             write::write_all(target, client, stale.into_iter().map(key_item).map(write::delete)).await?;
-            let there = seeded(target, client, &people).await?.len();
-            ensure!(there == count, "{count} items were written, but {there} are there");
+            let there = count_seeded(target, client, &people).await?;
+            ensure!(there == count as u64, "{count} items were written, but {there} are there");
             Ok(count)
         };
         ui.run(format!("DynamoDB: seed {count} items into {}", target.table), work).await
@@ -166,29 +167,38 @@ pub(super) async fn find_user(connection: &mut Connection, handle: &str) -> Resu
     }
 }
 
-/// The keys of what the table holds of the seed's group: its messages, and its row for each member.
-async fn seeded(target: &DynamoDbTarget, client: &Client, people: &People) -> Result<Vec<Key>> {
-    let [one, two] = people;
-    let messages = messages::conversation(client, &target.table, SEED_GROUP, &TimeRange::default())
-        .consistent_read(true)
-        .select(Select::SpecificAttributes)
-        .projection_expression("pk, sk");
-    let groups = [one, two].map(|user| {
+/// The queries for what the table holds of the seed's group: its messages, and its row for each member.
+fn seeded(target: &DynamoDbTarget, client: &Client, people: &People) -> [QueryFluentBuilder; 3] {
+    let messages = messages::conversation(client, &target.table, SEED_GROUP, &TimeRange::default());
+    let [one, two] = people.each_ref().map(|user| {
         messages::conversations_of(client, &target.table, user.uuid)
-            .consistent_read(true)
             .filter_expression("message_group_uuid = :group")
             .expression_attribute_values(":group", AttributeValue::S(SEED_GROUP.to_string()))
     });
-    let [group_one, group_two] = groups;
-    let keys =
-        tokio::try_join!(keys_of(target, messages), keys_of(target, group_one), keys_of(target, group_two))?;
-    Ok([keys.0, keys.1, keys.2].concat())
+    [messages, one, two].map(|query| query.consistent_read(true))
+}
+
+/// The keys of what the table holds of the seed's group.
+async fn seeded_keys(target: &DynamoDbTarget, client: &Client, people: &People) -> Result<Vec<Key>> {
+    let keys = seeded(target, client, people).map(|query| {
+        keys_of(target, query.select(Select::SpecificAttributes).projection_expression("pk, sk"))
+    });
+    Ok(futures_util::future::try_join_all(keys).await?.concat())
+}
+
+/// How many items the table holds of the seed's group.
+async fn count_seeded(target: &DynamoDbTarget, client: &Client, people: &People) -> Result<u64> {
+    let counts = seeded(target, client, people).map(|query| async {
+        let response = read::query(target, query.select(Select::Count), None, |_| Ok(())).await?;
+        anyhow::Ok(response.count)
+    });
+    Ok(futures_util::future::try_join_all(counts).await?.into_iter().sum())
 }
 
 async fn keys_of(target: &DynamoDbTarget, request: QueryFluentBuilder) -> Result<Vec<Key>> {
     let mut keys = Vec::new();
     read::query(target, request, None, |items| {
-        keys.extend(items.iter().filter_map(key_of));
+        keys.extend(items.into_iter().filter_map(key_of_read));
         Ok(())
     })
     .await?;
@@ -197,6 +207,14 @@ async fn keys_of(target: &DynamoDbTarget, request: QueryFluentBuilder) -> Result
 
 fn key_of(item: &Item) -> Option<Key> {
     let text = |name| item.get(name)?.as_s().ok().cloned();
+    Some((text(PARTITION_KEY)?, text(SORT_KEY)?))
+}
+
+fn key_of_read(mut item: xtask_items::Item) -> Option<Key> {
+    let mut text = |name| match item.remove(name)? {
+        Attribute::S(text) => Some(text),
+        _ => None,
+    };
     Some((text(PARTITION_KEY)?, text(SORT_KEY)?))
 }
 

@@ -1,0 +1,104 @@
+//! Attribute values, with their types as DynamoDB and the AWS CLI write them, or plain.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// An item: its attributes in the order of their names.
+pub type Item = BTreeMap<String, Attribute>;
+
+/// An attribute's value. Its serialized form is DynamoDB JSON: `{"S": "text"}`. Numbers keep all their
+/// digits, and binary stays the base64 that it is in a response.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Attribute {
+    /// A text.
+    S(String),
+    /// A number.
+    N(String),
+    /// Bytes, in base64.
+    B(String),
+    /// True or false.
+    #[serde(rename = "BOOL")]
+    Bool(bool),
+    /// Null; the value is always true.
+    #[serde(rename = "NULL")]
+    Null(bool),
+    /// A map.
+    M(Item),
+    /// A list.
+    L(Vec<Attribute>),
+    /// A set of texts.
+    #[serde(rename = "SS")]
+    Ss(Vec<String>),
+    /// A set of numbers.
+    #[serde(rename = "NS")]
+    Ns(Vec<String>),
+    /// A set of byte strings, each in base64.
+    #[serde(rename = "BS")]
+    Bs(Vec<String>),
+}
+
+/// Plain JSON: what a person would write. Sets become lists, binary base64; numbers keep all their digits.
+pub struct PlainJson<'a, T>(pub &'a T);
+
+impl Serialize for PlainJson<'_, Attribute> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Attribute::S(text) | Attribute::B(text) => serializer.serialize_str(text),
+            Attribute::N(number) => plain_number(number).serialize(serializer),
+            Attribute::Bool(value) => serializer.serialize_bool(*value),
+            Attribute::Null(_) => serializer.serialize_unit(),
+            Attribute::M(attributes) => PlainJson(attributes).serialize(serializer),
+            Attribute::L(values) => serializer.collect_seq(values.iter().map(PlainJson)),
+            Attribute::Ss(texts) | Attribute::Bs(texts) => serializer.collect_seq(texts),
+            Attribute::Ns(numbers) => {
+                serializer.collect_seq(numbers.iter().map(|number| plain_number(number)))
+            }
+        }
+    }
+}
+
+impl Serialize for PlainJson<'_, Item> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, PlainJson(value))))
+    }
+}
+
+/// A number with the digits DynamoDB gave, no float in between; as text, should it not be one of JSON's.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PlainNumber<'a> {
+    Digits(Box<RawValue>),
+    Text(&'a str),
+}
+
+fn plain_number(number: &str) -> PlainNumber<'_> {
+    RawValue::from_string(number.to_owned()).map_or(PlainNumber::Text(number), PlainNumber::Digits)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+
+    const TYPED: &str = r#"{"b":{"B":"AQL/"},"bool":{"BOOL":true},"bs":{"BS":["AA=="]},"l":{"L":[{"S":"x"},{"N":"-1.5E+3"}]},"m":{"M":{"a":{"S":"1"},"z":{"S":""}}},"n":{"N":"12345678901234567890123456789012345678"},"ns":{"NS":["1","2.50"]},"null":{"NULL":true},"s":{"S":"é\"\n"},"ss":{"SS":["x"]}}"#;
+
+    #[test]
+    fn every_type_is_read_and_written_in_both_forms() {
+        let item: Item = serde_json::from_str(TYPED).unwrap();
+        assert_eq!(serde_json::to_string(&item).unwrap(), TYPED);
+        let plain = serde_json::to_string(&PlainJson(&item)).unwrap();
+        assert_eq!(
+            plain,
+            r#"{"b":"AQL/","bool":true,"bs":["AA=="],"l":["x",-1.5E+3],"m":{"a":"1","z":""},"n":12345678901234567890123456789012345678,"ns":[1,2.50],"null":null,"s":"é\"\n","ss":["x"]}"#
+        );
+    }
+
+    #[test]
+    fn a_type_unknown_to_us_is_an_error_that_names_it() {
+        let error = serde_json::from_str::<Attribute>(r#"{"X":"y"}"#).unwrap_err().to_string();
+        assert!(error.contains("unknown variant `X`"), "{error}");
+    }
+}

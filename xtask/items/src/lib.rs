@@ -1,0 +1,25 @@
+//! DynamoDB's items, as a response holds them and as people and programs want to read them.
+//!
+//! What is done once for each item of a table is here, in a crate that a development build optimises.
+
+mod attribute;
+mod columns;
+mod page;
+mod response;
+mod text;
+mod writer;
+
+pub use attribute::{Attribute, Item, PlainJson};
+pub use columns::Columns;
+pub use page::{Page, split};
+pub use response::Response;
+pub use text::shortened;
+pub use writer::{Form, ItemWriter};
+
+use serde_json::Serializer;
+use serde_json::ser::PrettyFormatter;
+
+/// A serializer that indents by four spaces, as the AWS CLI does.
+pub fn aws_cli_style<W: std::io::Write>(out: W) -> Serializer<W, PrettyFormatter<'static>> {
+    Serializer::with_formatter(out, PrettyFormatter::with_indent(b"    "))
+}
