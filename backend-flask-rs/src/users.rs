@@ -1,5 +1,6 @@
 //! Users, as the rest of Cruddur sees them.
 
+use postgres::types::Type;
 use postgres::{GenericClient, Row};
 use uuid::Uuid;
 
@@ -29,7 +30,7 @@ impl User {
         client: &mut impl GenericClient,
         handle: &str,
     ) -> Result<Option<Self>, postgres::Error> {
-        let row = client.query_opt(sql::USER_BY_HANDLE, &[&handle])?;
+        let row = client.query_typed_opt(sql::USER_BY_HANDLE, &[(&handle, Type::TEXT)])?;
         row.as_ref().map(Self::try_from).transpose()
     }
 }

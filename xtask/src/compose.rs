@@ -22,6 +22,8 @@ pub(crate) struct Compose {
     pub(crate) project: String,
     /// The user set the project name: it does not give way to another checkout's.
     pub(crate) project_is_fixed: bool,
+    /// This checkout has used the project before.
+    pub(crate) project_is_remembered: bool,
     /// The folder of the file, which compose records on each container.
     pub(crate) folder: PathBuf,
     /// Postgres.
@@ -94,6 +96,7 @@ impl Compose {
         let reader = Reader { folder, environment, volumes: &file.volumes };
         Ok(Self {
             project: reader.project(file.name.as_deref())?,
+            project_is_remembered: false,
             project_is_fixed: file.name.is_some() || environment.get("COMPOSE_PROJECT_NAME").is_some(),
             folder: folder.to_owned(),
             postgres: reader.service("db", file.services.db)?,

@@ -1,5 +1,6 @@
 //! What every command is given: settings, the screen, and the choice of engine.
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -22,9 +23,18 @@ pub(crate) struct Context {
     pub(crate) engine: EngineChoice,
     /// What this checkout's commands remember.
     pub(crate) state: StateFolder,
+    /// docker-compose.yml, once it has been read.
+    compose: OnceCell<Compose>,
 }
 
 impl Context {
+    /// One run in the workspace at `root`.
+    pub(crate) fn new(root: PathBuf, environment: Environment, engine: EngineChoice, format: Format) -> Self {
+        let ui = Ui::new(&environment);
+        let state = StateFolder::of(&root);
+        Self { root, environment, ui, format, engine, state, compose: OnceCell::new() }
+    }
+
     /// The engine that a command means which starts nothing.
     ///
     /// # Errors
@@ -47,12 +57,16 @@ impl Context {
         self.state.lock(&self.ui, doing).await.map(Some)
     }
 
-    /// docker-compose.yml.
+    /// docker-compose.yml, read once.
     ///
     /// # Errors
     /// It cannot be read or uses what is not supported.
     pub(crate) fn compose(&self) -> Result<Compose> {
-        Compose::read(&self.root, &self.environment)
+        if let Some(compose) = self.compose.get() {
+            return Ok(compose.clone());
+        }
+        let compose = Compose::read(&self.root, &self.environment)?;
+        Ok(self.compose.get_or_init(|| compose).clone())
     }
 
     /// The Postgres that a `db` command means.

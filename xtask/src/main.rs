@@ -30,7 +30,6 @@ use crate::context::Context;
 use crate::engine::EngineChoice;
 use crate::environment::Environment;
 use crate::failure::{Interrupted, Report, Usage};
-use crate::state::StateFolder;
 use crate::ui::Ui;
 
 fn main() -> ExitCode {
@@ -59,8 +58,7 @@ fn context(arguments: &Arguments) -> Result<Context> {
                 ))
             })?,
         };
-        let state = StateFolder::of(&root);
-        Ok(Context { ui: Ui::new(&environment), root, environment, format: arguments.output, engine, state })
+        Ok(Context::new(root, environment, engine, arguments.output))
     };
     read().inspect_err(|error| report(&Ui::new(&Environment::default()), error))
 }

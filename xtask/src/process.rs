@@ -28,15 +28,25 @@ pub(crate) struct Process {
     pub(crate) arguments: Vec<String>,
 }
 
-/// The first process whose program is called `program` and whose arguments contain `marker`.
-pub(crate) fn find(program: &str, marker: &OsStr) -> Option<Process> {
-    let marker = marker.to_string_lossy();
-    let is_meant = |process: &Process| {
-        let name = process.arguments.first().map(Path::new).and_then(Path::file_name);
-        name == Some(OsStr::new(program))
-            && process.arguments.iter().skip(1).any(|argument| *argument == marker)
-    };
-    all().into_iter().find(is_meant)
+/// The processes of this machine at one moment, as far as their command lines can be seen.
+pub(crate) struct Processes(Vec<Process>);
+
+impl Processes {
+    /// Asks the system.
+    pub(crate) fn now() -> Self {
+        Self(all())
+    }
+
+    /// The first process whose program is called `program` and whose arguments contain the path `marker`.
+    pub(crate) fn find(&self, program: &str, marker: &Path) -> Option<Process> {
+        let marker = marker.to_string_lossy();
+        let is_meant = |process: &&Process| {
+            let name = process.arguments.first().map(Path::new).and_then(Path::file_name);
+            name == Some(OsStr::new(program))
+                && process.arguments.iter().skip(1).any(|argument| *argument == marker)
+        };
+        self.0.iter().find(is_meant).cloned()
+    }
 }
 
 /// Every process whose command line can be seen.
@@ -155,10 +165,10 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "while :; do sleep 0.1; done", "--port", "7"]).arg(&marker);
         start_in_background(&mut command, &folder.path().join("log")).unwrap();
-        assert!(find("bash", marker.as_os_str()).is_none());
+        assert!(Processes::now().find("bash", &marker).is_none());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         // The system shows a command line a moment after the process was started.
-        let look = async || match find("sh", marker.as_os_str()) {
+        let look = async || match Processes::now().find("sh", &marker) {
             Some(process) => Look::Ready(process),
             None => Look::NotYet("not shown".to_owned()),
         };
@@ -166,7 +176,7 @@ mod tests {
         let process = runtime.block_on(found).unwrap();
         assert_eq!(process.argument_after("--port"), Some("7"));
         runtime.block_on(process.end(Signal::TERM)).unwrap();
-        assert!(find("sh", marker.as_os_str()).is_none());
+        assert!(Processes::now().find("sh", &marker).is_none());
     }
 
     #[test]

@@ -9,20 +9,24 @@ use aws_sdk_dynamodb::Client;
 use crate::compose::Compose;
 use crate::context::Context;
 use crate::docker::Docker;
-use crate::engine::docker::{self, Containers, Plan};
+use crate::engine::docker::{self, Containers, Found, Plan};
 use crate::engine::embedded::{self, Servers};
 use crate::engine::{Engine, EngineName, is_external};
 use crate::failure::Report;
 use crate::poll::{self, Look};
 use crate::state::{Lock, Ports, State};
 use crate::target::Targets;
-use crate::target::postgres::Connection;
+use crate::target::postgres::{Connection, EarlyConnection};
+use crate::ui::seconds;
 
 /// How long a database may take from its start to its first answer.
 const READY_BOUND: Duration = Duration::from_secs(60);
 
 /// How often it is asked. A look costs about a millisecond.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long one look may take.
+const LOOK_BOUND: Duration = Duration::from_secs(10);
 
 /// How often one that does not answer is looked at whether it lives.
 const LIFE_INTERVAL: Duration = Duration::from_millis(300);
@@ -35,6 +39,8 @@ const CI_LOG_LINES: usize = 30;
 pub(crate) struct Services {
     pub(crate) targets: Targets,
     running: Running,
+    /// Postgres's first connection.
+    early: RefCell<Option<EarlyConnection>>,
     /// What is remembered; written whenever it changes.
     state: RefCell<State>,
     /// Postgres's data comes from a first start that was interrupted.
@@ -61,6 +67,9 @@ impl Services {
         let lock = context.state.lock(ui, doing).await?;
         let mut state = context.state.read(ui)?;
         let postgres_is_suspect = state.postgres_is_unproven;
+        // Mostly both run already: then the first connection is made while that is found out.
+        let usual = context.engine()?.targets(&context.environment).ok();
+        let early = RefCell::new(usual.map(|targets| EarlyConnection::begin(&targets.postgres)));
         let choice = choose(context, &state).await?;
         ui.line(format_args!("engine {}: {}", choice.name, choice.why));
 
@@ -72,7 +81,7 @@ impl Services {
                     Some(docker) => docker,
                     None => Docker::find(&context.environment).await?,
                 };
-                let plan = Plan::make(docker, *compose, ui).await?;
+                let plan = Plan::make(docker, *compose, choice.containers, ui).await?;
                 let compose = Box::new(plan.compose.clone());
                 state.project = (!compose.project_is_fixed).then(|| compose.project.clone());
                 state.postgres_is_unproven |= plan.begins_postgres;
@@ -89,7 +98,7 @@ impl Services {
             }
         };
         let targets = engine.targets(&context.environment)?;
-        Ok(Self { targets, running, state: RefCell::new(state), postgres_is_suspect, _lock: lock })
+        Ok(Self { targets, running, early, state: RefCell::new(state), postgres_is_suspect, _lock: lock })
     }
 
     /// Waits until Postgres answers a query; returns the connection, to the maintenance database.
@@ -139,11 +148,17 @@ impl Services {
             Running::Embedded(servers) => servers.postgres_death(),
             Running::External => None,
         };
-        let look = async || match (target.look().await, &self.running) {
-            (Look::Ready(connection), Running::Embedded(servers)) => {
-                connection.serves(servers.postgres_data()).await
+        let look = async || {
+            let looked = match self.early.take() {
+                Some(early) => early.look(target).await,
+                None => target.look().await,
+            };
+            match (looked, &self.running) {
+                (Look::Ready(connection), Running::Embedded(servers)) => {
+                    connection.serves(servers.postgres_data()).await
+                }
+                (looked, _) => looked,
             }
-            (looked, _) => looked,
         };
         context.ui.run(format!("Postgres: wait for {target}"), wait(look, death)).await
     }
@@ -195,7 +210,10 @@ async fn wait<T>(
 ) -> Result<T> {
     let life_seen = Cell::new(Instant::now());
     poll::until_ready(READY_BOUND, LOOK_INTERVAL, async || {
-        let looked = look().await;
+        // A server that accepts a connection and then says nothing would be waited for without an end.
+        let looked = tokio::time::timeout(LOOK_BOUND, look()).await;
+        let looked =
+            looked.unwrap_or_else(|_| Look::NotYet(format!("no answer within {}", seconds(LOOK_BOUND))));
         if matches!(looked, Look::NotYet(_)) && life_seen.get().elapsed() > LIFE_INTERVAL {
             life_seen.set(Instant::now());
             return death().await.map_or(looked, Look::Failed);
@@ -211,11 +229,13 @@ struct Choice {
     why: String,
     /// A connection that was made to find out.
     docker: Option<Docker>,
+    /// The containers that were found then.
+    containers: Option<Found>,
 }
 
 impl Choice {
     fn new(name: EngineName, why: impl Into<String>) -> Self {
-        Self { name, why: why.into(), docker: None }
+        Self { name, why: why.into(), docker: None, containers: None }
     }
 }
 
@@ -249,9 +269,12 @@ async fn running(context: &Context, state: &State) -> Result<Option<Choice>> {
         Some(EngineName::Docker) => {
             let Ok(docker) = Docker::find(&context.environment).await else { return Ok(None) };
             let described = described(context, state)?;
-            let runs = docker::is_running(&docker, &described).await?;
+            let found = docker::find(&docker, &described).await?;
+            if !docker::are_running(&found) {
+                return Ok(None);
+            }
             let choice = Choice::new(EngineName::Docker, "its containers are running");
-            Ok(runs.then(|| Choice { docker: Some(docker), ..choice }))
+            Ok(Some(Choice { docker: Some(docker), containers: Some(found), ..choice }))
         }
         _ => Ok(None),
     }

@@ -53,6 +53,7 @@ impl State {
         }
         if let (false, Some(project)) = (compose.project_is_fixed, &self.project) {
             compose.project.clone_from(project);
+            compose.project_is_remembered = true;
         }
     }
 }

@@ -43,6 +43,10 @@ async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
     let file = folder.join("dynamodb.sqlite");
     let file = file.to_str().context("the folder's name is not UTF-8")?;
     let database = Database::new(file).map_err(|error| anyhow!("cannot open {file}: {error}"))?;
+    // SQLite's `synchronous = NORMAL`, which its log makes safe: a crash of the machine may lose the last
+    // writes, but never harms the file. As it opens it, every item waits for the disk.
+    // <https://www.sqlite.org/pragma.html#pragma_synchronous>
+    database.disable_bulk_loading().map_err(|error| anyhow!("cannot set up {file}: {error}"))?;
     serve_with_shutdown(listener, database, stop_asked()).await.map_err(|error| anyhow!(error))
 }
 

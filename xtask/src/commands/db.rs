@@ -4,6 +4,7 @@ use anyhow::{Context as _, Result};
 use backend_flask::sql::{self, Script};
 use clap::Subcommand;
 use postgres::error::SqlState;
+use postgres::types::Type;
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
@@ -204,7 +205,7 @@ async fn sessions(context: &Context, target: &PostgresTarget) -> Result<()> {
         .connect()
         .await?
         .with(|client| {
-            let rows = client.query(sql::SESSIONS, &[]).map_err(readable)?;
+            let rows = client.query_typed(sql::SESSIONS, &[]).map_err(readable)?;
             rows.iter().map(session).collect::<Result<Vec<_>, _>>().context("cannot read pg_stat_activity")
         })
         .await?;
@@ -238,7 +239,7 @@ async fn kill_all(ui: &Ui, target: &PostgresTarget) -> Result<()> {
     let database = target.database().to_owned();
     let step = ui.step(format!("Postgres: end the other sessions in {target}"));
     let ended = maintenance.with(move |client| {
-        let rows = client.query(sql::KILL_SESSIONS, &[&database]).map_err(readable)?;
+        let rows = client.query_typed(sql::KILL_SESSIONS, &[(&database, Type::TEXT)]).map_err(readable)?;
         rows.iter().map(|row| Ok(row.try_get::<_, i32>("pid")?)).collect::<Result<Vec<_>>>()
     });
     match ended.await {
@@ -258,7 +259,7 @@ async fn kill_all(ui: &Ui, target: &PostgresTarget) -> Result<()> {
 /// The tables are not there, or cannot be read.
 pub(crate) async fn counts(connection: &mut Connection) -> Result<[i64; 2]> {
     let count = |client: &mut postgres::Client| {
-        let row = client.query_one(sql::COUNTS, &[]).map_err(|error| match error.code() {
+        let row = client.query_typed_one(sql::COUNTS, &[]).map_err(|error| match error.code() {
             Some(&SqlState::UNDEFINED_TABLE) => {
                 let remedy = "load the schema with `cargo xtask db schema-load`";
                 Failure::new("the tables are not there", remedy).caused_by(readable(error)).into()

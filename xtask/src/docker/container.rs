@@ -223,6 +223,7 @@ mod tests {
         Compose {
             project: "p".to_owned(),
             project_is_fixed: false,
+            project_is_remembered: false,
             folder: PathBuf::from("/w"),
             postgres: service("db"),
             dynamodb: service("dynamodb-local"),

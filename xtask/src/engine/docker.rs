@@ -44,11 +44,22 @@ impl Plan {
     /// Looks at both services for whatever could stop either of them from starting. A port that is taken
     /// moves, unless the user has set it; so does a project name that another checkout uses.
     ///
+    /// `found` is what [`find`] found, where the caller has asked already.
+    ///
     /// # Errors
     /// A taken port or name; the daemon failed to answer.
-    pub(crate) async fn make(docker: Docker, mut compose: Compose, ui: &Ui) -> Result<Self> {
+    pub(crate) async fn make(
+        docker: Docker,
+        mut compose: Compose,
+        found: Option<Found>,
+        ui: &Ui,
+    ) -> Result<Self> {
         // Mostly both run already, and the user waits for each question to the daemon.
-        if let Ok((postgres, dynamodb)) = ServicePlan::both(&docker, &compose).await
+        let found = match found {
+            Some(found) => found,
+            None => find(&docker, &compose).await?,
+        };
+        if let Ok((postgres, dynamodb)) = ServicePlan::both(&docker, &compose, found).await
             && postgres.is_running_as_described()
             && dynamodb.is_running_as_described()
         {
@@ -56,7 +67,8 @@ impl Plan {
         }
         avoid_other_checkouts(&docker, &mut compose, ui).await?;
         loop {
-            let (postgres, dynamodb) = ServicePlan::both(&docker, &compose).await?;
+            let found = find(&docker, &compose).await?;
+            let (postgres, dynamodb) = ServicePlan::both(&docker, &compose, found).await?;
             if let Some(holder) = &postgres.port_holder {
                 compose.postgres.port.host = moved_port(&compose, &compose.postgres, holder, ui)?;
             } else if let Some(holder) = &dynamodb.port_holder {
@@ -124,15 +136,22 @@ impl Containers {
     }
 }
 
-/// Whether both services' containers are running.
+/// The two services' containers, Postgres's first, as far as they are there.
+pub(crate) type Found = [Option<Container>; 2];
+
+/// Asks for both services' containers at once.
 ///
 /// # Errors
 /// The daemon failed to answer.
-pub(crate) async fn is_running(docker: &Docker, compose: &Compose) -> Result<bool> {
+pub(crate) async fn find(docker: &Docker, compose: &Compose) -> Result<Found> {
     let [postgres, dynamodb] = compose.services().map(|service| docker.container(compose, service));
     let (postgres, dynamodb) = tokio::try_join!(postgres, dynamodb)?;
-    let runs = |container: Option<Container>| container.is_some_and(|c| c.state == ContainerState::Running);
-    Ok(runs(postgres) && runs(dynamodb))
+    Ok([postgres, dynamodb])
+}
+
+/// Whether both services' containers are running.
+pub(crate) fn are_running(found: &Found) -> bool {
+    found.iter().all(|container| container.as_ref().is_some_and(|c| c.state == ContainerState::Running))
 }
 
 /// Pulls the images that are not here and that no container has been made of.
@@ -267,9 +286,12 @@ async fn is_of_another_checkout(docker: &Docker, compose: &Compose) -> Result<bo
             return Ok(container.check_owner(compose).is_err());
         }
         for name in volumes(compose, service) {
-            let volume = docker.volume(&name).await?;
-            volumes_of_others |=
-                volume.is_some_and(|volume| volume.folder.as_deref() != Some(&compose.folder));
+            let Some(volume) = docker.volume(&name).await? else { continue };
+            volumes_of_others |= match &volume.folder {
+                Some(folder) => *folder != compose.folder,
+                // `docker compose` does not say whose they are: ours, if we have used this project before.
+                None => !compose.project_is_remembered,
+            };
         }
     }
     Ok(volumes_of_others)
@@ -299,13 +321,20 @@ struct ServicePlan {
 
 impl ServicePlan {
     /// The plans for Postgres and DynamoDB, made at once.
-    async fn both(docker: &Docker, compose: &Compose) -> Result<(Self, Self)> {
-        let [postgres, dynamodb] = compose.services().map(|service| Self::make(docker, compose, service));
-        tokio::try_join!(postgres, dynamodb)
+    async fn both(docker: &Docker, compose: &Compose, found: Found) -> Result<(Self, Self)> {
+        let [postgres, dynamodb] = found;
+        tokio::try_join!(
+            Self::make(docker, compose, &compose.postgres, postgres),
+            Self::make(docker, compose, &compose.dynamodb, dynamodb)
+        )
     }
 
-    async fn make(docker: &Docker, compose: &Compose, service: &Service) -> Result<Self> {
-        let found = docker.container(compose, service).await?;
+    async fn make(
+        docker: &Docker,
+        compose: &Compose,
+        service: &Service,
+        found: Option<Container>,
+    ) -> Result<Self> {
         if let Some(container) = &found {
             container.check_owner(compose)?;
         }

@@ -19,7 +19,7 @@ use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::poll::{self, Look};
 use crate::port;
-use crate::process::{self, Process};
+use crate::process::{self, Process, Processes};
 use crate::state::StateFolder;
 use crate::ui::Ui;
 
@@ -84,6 +84,9 @@ impl Plan {
     /// A cluster that cannot be created; a program that cannot be built or started.
     pub(crate) async fn carry_out(self, ui: &Ui) -> Result<(Servers, Compose)> {
         let Self { mut compose, folder, postgres, starts_dynamodb } = self;
+        if postgres.is_none() && !starts_dynamodb {
+            return Ok((Servers { folder }, compose));
+        }
         let prepare_postgres = async {
             match &postgres {
                 Some(plan) => plan.prepare(ui).await,
@@ -161,19 +164,19 @@ impl Servers {
         drop(waited);
     }
 
-    /// The folder that Postgres's data is in: by it a client knows that it talks to ours.
-    pub(crate) fn postgres_data(&self) -> Result<PathBuf> {
-        postgres::data(&self.folder)
+    /// The folder that Postgres's data is in, if it runs: by it a client knows that it talks to ours.
+    pub(crate) fn postgres_data(&self) -> Option<PathBuf> {
+        Running::find(&self.folder).postgres.as_ref().and_then(postgres::data_of)
     }
 
     /// Why Postgres is not running, if it is not.
     pub(crate) fn postgres_death(&self) -> Option<anyhow::Error> {
-        death(postgres::find(&self.folder), &postgres::log(&self.folder))
+        death(Running::find(&self.folder).postgres, &postgres::log(&self.folder))
     }
 
     /// Why DynamoDB is not running, if it is not.
     pub(crate) fn dynamodb_death(&self) -> Option<anyhow::Error> {
-        death(dynamodb::find(&self.folder), &dynamodb::log(&self.folder))
+        death(Running::find(&self.folder).dynamodb, &dynamodb::log(&self.folder))
     }
 }
 
@@ -203,7 +206,8 @@ pub(crate) struct Running {
 impl Running {
     /// Looks at the system's processes.
     pub(crate) fn find(folder: &StateFolder) -> Self {
-        Self { postgres: postgres::find(folder), dynamodb: dynamodb::find(folder) }
+        let processes = Processes::now();
+        Self { postgres: postgres::find(folder, &processes), dynamodb: dynamodb::find(folder, &processes) }
     }
 }
 
@@ -242,7 +246,7 @@ pub(crate) async fn stop(folder: &StateFolder, ui: &Ui) -> Result<bool> {
 /// It cannot be removed.
 pub(crate) fn remove_data(folder: &StateFolder, ui: &Ui) -> Result<()> {
     let Ok(folder) = folder.canonical() else { return Ok(()) };
-    for data in [postgres::data(&folder)?, dynamodb::data(&folder)] {
+    for data in postgres::places(&folder).into_iter().chain([dynamodb::data(&folder)]) {
         if data.exists() {
             std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
             ui.line(format_args!("removed {}", data.display()));

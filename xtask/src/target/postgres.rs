@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, anyhow};
 use postgres::config::Host;
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
+use tokio::task::JoinHandle;
 
 use crate::failure::Failure;
 use crate::poll::Look;
@@ -154,12 +155,7 @@ impl PostgresTarget {
         match self.maintenance().try_connect().await {
             Err(error) => Look::Failed(error),
             Ok(Err(error)) => self.reason(error),
-            Ok(Ok(mut connection)) => {
-                match connection.with(|client| Ok(client.simple_query("select 1")?)).await {
-                    Ok(_) => Look::Ready(connection),
-                    Err(error) => Look::NotYet(format!("{error:#}")),
-                }
-            }
+            Ok(Ok(connection)) => connection.answers().await,
         }
     }
 
@@ -178,6 +174,35 @@ impl PostgresTarget {
             }
             Some(_) => Look::Failed(readable(error)),
         }
+    }
+}
+
+/// A connection to the maintenance database that is made while it is found out whether the server runs.
+pub(crate) struct EarlyConnection {
+    target: PostgresTarget,
+    connected: JoinHandle<Result<Connection, postgres::Error>>,
+}
+
+impl EarlyConnection {
+    /// Begins to connect.
+    pub(crate) fn begin(target: &PostgresTarget) -> Self {
+        let target = target.maintenance();
+        let connect = {
+            let target = target.clone();
+            move || Ok(Connection { client: Some(target.config.connect(NoTls)?), target })
+        };
+        Self { target, connected: tokio::task::spawn_blocking(connect) }
+    }
+
+    /// As [`PostgresTarget::look`]. Only a good connection counts: the server may have been started
+    /// since, or replaced, or be another one than was thought.
+    pub(crate) async fn look(self, target: &PostgresTarget) -> Look<Connection> {
+        if self.target.url() == target.maintenance().url()
+            && let Ok(Ok(connection)) = self.connected.await
+        {
+            return connection.answers().await;
+        }
+        target.look().await
     }
 }
 
@@ -210,18 +235,27 @@ impl Connection {
 }
 
 impl Connection {
+    async fn answers(mut self) -> Look<Self> {
+        match self.with(|client| Ok(client.simple_query("select 1")?)).await {
+            Ok(_) => Look::Ready(self),
+            Err(error) => Look::NotYet(format!("{error:#}")),
+        }
+    }
+
     /// Whether it is to the server of the data in `folder`: another checkout's may have the same password.
-    pub(crate) async fn serves(mut self, folder: Result<PathBuf>) -> Look<Self> {
+    /// `folder` is none where no server of ours runs.
+    pub(crate) async fn serves(mut self, folder: Option<PathBuf>) -> Look<Self> {
         let asked = self.with(|client| {
-            let row = client.query_one("select current_setting('data_directory')", &[]).map_err(readable)?;
+            let row =
+                client.query_typed_one("select current_setting('data_directory')", &[]).map_err(readable)?;
             Ok(PathBuf::from(row.try_get::<_, String>(0)?))
         });
         match (asked.await, folder) {
-            (Ok(serves), Ok(folder)) if serves == folder => Look::Ready(self),
-            (Ok(serves), Ok(_)) => {
+            (Ok(serves), Some(folder)) if serves == folder => Look::Ready(self),
+            (Ok(serves), _) => {
                 Look::NotYet(format!("the server there is another's, of {}", serves.display()))
             }
-            (Err(error), _) | (_, Err(error)) => Look::NotYet(format!("{error:#}")),
+            (Err(error), _) => Look::NotYet(format!("{error:#}")),
         }
     }
 }

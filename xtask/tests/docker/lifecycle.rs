@@ -198,6 +198,36 @@ fn two_checkouts_in_folders_of_one_name_have_data_of_their_own() {
     run(&one, &first, "down --volumes");
 }
 
+#[test]
+#[ignore = "needs Docker"]
+fn a_project_that_was_used_before_stays_this_checkout_s_own() {
+    let project = Project::new();
+    let folder = format!("{}-folder", project.name);
+    let checkout = project.path(&folder);
+    std::fs::create_dir(&checkout).unwrap();
+    std::fs::copy(project.path("docker-compose.yml"), checkout.join("docker-compose.yml")).unwrap();
+    let run = |line: &str| {
+        let run = project.xtask(line).env("CRUDDUR_WORKSPACE", &checkout);
+        run.without("COMPOSE_PROJECT_NAME").ok()
+    };
+    let _cleaner = Cleaner(folder.clone());
+    let volumes = ["db-data", "dynamodb-data"].map(|key| format!("{folder}_{key}"));
+    run("up");
+    run("down");
+    // As `docker compose` makes them: without a word of whose they are.
+    for volume in &volumes {
+        docker(&["volume", "rm", volume]);
+        docker(&["volume", "create", volume]);
+    }
+    let ran = run("up");
+    assert!(!ran.stderr.contains("belongs to another checkout"), "{ran}");
+    run("down");
+    // Somebody who has never used the project cannot know that it is theirs.
+    std::fs::remove_dir_all(checkout.join(".cruddur")).unwrap();
+    run("up").says(&["belongs to another checkout"]);
+    run("down --volumes");
+}
+
 /// Removes the projects whose names begin like this one.
 struct Cleaner(String);
 

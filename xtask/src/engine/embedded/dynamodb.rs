@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 use xshell::{Shell, cmd};
 
-use crate::process::{self, Process};
+use crate::process::{self, Process, Processes};
 use crate::state::StateFolder;
 use crate::ui::Ui;
 
@@ -78,8 +78,8 @@ fn build(workspace: &Path, profile_folder: &Path, quiet: bool) -> Result<()> {
     build.quiet().run().context("cannot build the embedded DynamoDB")
 }
 
-pub(super) fn find(folder: &StateFolder) -> Option<Process> {
-    process::find(PROGRAM, data(folder).as_os_str())
+pub(super) fn find(folder: &StateFolder, processes: &Processes) -> Option<Process> {
+    processes.find(PROGRAM, &data(folder))
 }
 
 pub(super) fn port_of(process: &Process) -> Option<u16> {

@@ -12,7 +12,7 @@ use super::binaries::Binaries;
 use crate::compose::Compose;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::process::{self, Process};
+use crate::process::{self, Process, Processes};
 use crate::state::StateFolder;
 use crate::ui::Ui;
 
@@ -36,7 +36,8 @@ impl Plan {
     /// No PostgreSQL on this machine; or a cluster of another version.
     pub(super) fn make(environment: &Environment, folder: &StateFolder, compose: &Compose) -> Result<Self> {
         let binaries = Binaries::find(environment)?;
-        let home = home(folder)?;
+        let [wanted, elsewhere] = places(folder);
+        let home = Home::choose(wanted, elsewhere)?;
         let (user, password) = compose.postgres_login();
         if password.is_empty() {
             let remedy = format!(
@@ -125,19 +126,19 @@ fn remove_leftovers(folder: &Path, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Who runs the server and where its data is. Where the state folder cannot be used the data is in a
-/// folder of its own under /var/tmp, which outlives a restart.
-fn home(folder: &StateFolder) -> Result<Home> {
+/// Where the data may be: in the state folder, or, where the server cannot use that, in a folder of its
+/// own under /var/tmp, which outlives a restart.
+pub(super) fn places(folder: &StateFolder) -> [PathBuf; 2] {
     let name = Uuid::new_v5(&Uuid::NAMESPACE_URL, folder.workspace().as_os_str().as_encoded_bytes());
-    Home::choose(folder.join("postgres"), PathBuf::from(format!("/var/tmp/cruddur-{}", name.simple())))
+    [folder.join("postgres"), PathBuf::from(format!("/var/tmp/cruddur-{}", name.simple()))]
 }
 
-pub(super) fn data(folder: &StateFolder) -> Result<PathBuf> {
-    Ok(home(folder)?.data)
+pub(super) fn find(folder: &StateFolder, processes: &Processes) -> Option<Process> {
+    places(folder).iter().find_map(|data| processes.find("postgres", data))
 }
 
-pub(super) fn find(folder: &StateFolder) -> Option<Process> {
-    process::find("postgres", data(folder).ok()?.as_os_str())
+pub(super) fn data_of(process: &Process) -> Option<PathBuf> {
+    process.argument_after("-D").map(PathBuf::from)
 }
 
 pub(super) fn port_of(process: &Process) -> Option<u16> {
