@@ -22,17 +22,25 @@ pub(crate) struct Inputs {
 }
 
 /// What the program was built from, or nothing where cargo alone can tell: without a dep-info file, or
-/// with a build script, which chooses for itself what to look at.
+/// with a build script that does not name the files it looks at.
 pub(crate) fn of_program(place: &Place) -> Option<Inputs> {
     let dep_info = fs::read_to_string(&place.dep_info).ok()?;
     let sources = parse_dep_info(&dep_info)?;
     let manifests = manifests(&sources, &place.workspace);
     // Beside a manifest, by that name, it is no module.
-    let is_script = |path: &PathBuf| path.ends_with("build.rs") && sources.contains(path);
-    if manifests.iter().any(is_script) {
+    let is_script = |path: &&PathBuf| path.ends_with("build.rs") && sources.contains(*path);
+    if manifests.iter().filter(is_script).any(|script| !names_its_files(script)) {
         return None;
     }
     Some(Inputs { sources, manifests })
+}
+
+/// Whether a build script is run again for files alone, which are then in the dep-info, and says so: not
+/// for anything in its package, nor for an environment variable
+/// (<https://doc.rust-lang.org/cargo/reference/build-scripts.html#change-detection>).
+fn names_its_files(script: &Path) -> bool {
+    fs::read_to_string(script)
+        .is_ok_and(|text| text.contains("rerun-if-changed=") && !text.contains("rerun-if-env-changed"))
 }
 
 /// The paths that a dep-info file of cargo's lists for its one target.

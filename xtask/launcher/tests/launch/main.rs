@@ -115,6 +115,30 @@ fn asks_cargo_each_time_where_only_cargo_can_tell() {
 }
 
 #[test]
+fn knows_a_build_script_by_the_files_it_names() {
+    let sandbox = Sandbox::new();
+    let script = |line: &str| {
+        let lines = [line, "cargo::rerun-if-changed=build.rs", "cargo::rerun-if-changed=named"];
+        let prints = lines.map(|line| format!("println!(\"{line}\");")).concat();
+        fs::write(sandbox.path("xtask/build.rs"), format!("fn main() {{ {prints} }}")).unwrap();
+    };
+    fs::write(sandbox.path("xtask/named"), "one").unwrap();
+    script("cargo::rustc-cfg=flag");
+    assert_eq!(sandbox.word("flag"), "true");
+    sandbox.assert_current();
+    fs::write(sandbox.path("xtask/named"), "two").unwrap();
+    sandbox.assert_asks_cargo();
+    script("cargo::rustc-check-cfg=cfg(flag)");
+    assert_eq!(sandbox.word("flag"), "false");
+    sandbox.assert_current();
+    script("cargo::rerun-if-env-changed=WORD");
+    for _ in 0..2 {
+        let asked = run(&mut sandbox.xtask([""; 0]));
+        assert!(asked.stderr.contains("Finished"), "{}", asked.stderr);
+    }
+}
+
+#[test]
 fn sees_a_file_with_an_older_time() {
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.word("program"), "one");
