@@ -152,13 +152,18 @@ impl Docker {
         Ok(volume.map(|volume| Volume { folder: container::volume_folder(&volume.labels) }))
     }
 
-    /// The image and owner of a container that has `name` but is none of this project's.
+    /// The image of the container that has the service's name though it is none of this project's.
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub(crate) async fn holder_of_name(&self, name: &str) -> Result<Option<String>> {
-        let details = self.inspect(name).await?;
-        Ok(details.and_then(|details| details.config).and_then(|config| config.image))
+    pub(crate) async fn foreign_holder_of_name(
+        &self,
+        compose: &Compose,
+        service: &Service,
+    ) -> Result<Option<String>> {
+        let details = self.inspect(&container_name(&compose.project, service)).await?;
+        let Some(config) = details.and_then(|details| details.config) else { return Ok(None) };
+        Ok(if container::is_of(&config, &compose.project, service) { None } else { config.image })
     }
 
     /// The name of the running container that publishes `port`, if one does.

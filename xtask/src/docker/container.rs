@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HostConfig, ImageInspect,
-    PortBinding,
+    ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HostConfig,
+    ImageInspect, PortBinding,
 };
 
 use super::State;
@@ -45,6 +45,13 @@ pub(crate) fn volume_name(project: &str, key: &str) -> String {
 pub(super) fn identifying_labels(project: &str, service: &Service) -> Vec<String> {
     let labels = [(label::PROJECT, project), (label::SERVICE, service.name), (label::ONE_OFF, "False")];
     labels.map(|(name, value)| format!("{name}={value}")).into()
+}
+
+/// Whether a container is the service's, by the same labels.
+pub(super) fn is_of(config: &ContainerConfig, project: &str, service: &Service) -> bool {
+    let labels = config.labels.clone().unwrap_or_default();
+    let has = |name: &str, value: &str| labels.get(name).is_some_and(|found| found == value);
+    has(label::PROJECT, project) && has(label::SERVICE, service.name) && has(label::ONE_OFF, "False")
 }
 
 fn container_labels(compose: &Compose, service: &Service) -> HashMap<String, String> {

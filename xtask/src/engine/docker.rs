@@ -356,13 +356,16 @@ impl ServicePlan {
             && self.found.as_ref().is_some_and(|container| container.state == ContainerState::Running)
     }
 
-    /// A container of the name we are about to give must be one of ours.
+    /// A container of the name we are about to give must be one of ours: one that a killed run has the
+    /// daemon create at this moment is.
     async fn check_name(&self, docker: &Docker, compose: &Compose) -> Result<()> {
         if self.found.is_some() {
             return Ok(());
         }
         let name = docker::container_name(&compose.project, &self.service);
-        let Some(image) = docker.holder_of_name(&name).await? else { return Ok(()) };
+        let Some(image) = docker.foreign_holder_of_name(compose, &self.service).await? else {
+            return Ok(());
+        };
         Err(Failure::new(
             format!(
                 "a container named {name} (image {image}) exists, and it is not of project {}",
