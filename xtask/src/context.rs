@@ -9,7 +9,7 @@ use crate::compose::Compose;
 use crate::engine::{Engine, EngineChoice};
 use crate::environment::Environment;
 use crate::output::Format;
-use crate::state::{Lock, StateFolder};
+use crate::state::{Lock, State, StateFolder};
 use crate::target::{self, DynamoDbTarget, PostgresTarget};
 use crate::ui::Ui;
 
@@ -40,9 +40,16 @@ impl Context {
     /// # Errors
     /// Settings or docker-compose.yml cannot be used.
     pub(crate) fn engine(&self) -> Result<Engine> {
-        let state = self.state.read(&self.ui)?;
-        let name = self.engine.for_reading(&self.environment, &state);
-        Engine::new(name, &state, || self.compose())
+        self.engine_by(&self.state.read(&self.ui)?)
+    }
+
+    /// As [`Context::engine`], by a state that has been read.
+    ///
+    /// # Errors
+    /// See [`Context::engine`].
+    pub(crate) fn engine_by(&self, state: &State) -> Result<Engine> {
+        let name = self.engine.for_reading(&self.environment, state);
+        Engine::new(name, state, || self.compose())
     }
 
     /// Keeps other commands of this checkout from changing its databases meanwhile. Production's are not

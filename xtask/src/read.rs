@@ -32,32 +32,20 @@ pub(crate) async fn query(
     target: &DynamoDbTarget,
     request: QueryFluentBuilder,
     limit: Option<u32>,
-    mut take: impl FnMut(Vec<Item>) -> Result<()>,
+    take: impl FnMut(Vec<Item>) -> Result<()>,
 ) -> Result<Response> {
-    let mut response = Response::default();
-    let mut start = None;
-    loop {
-        let wanted = limit.map(|limit| u64::from(limit) - response.count);
-        let taken = TakeItems::default();
-        let answer = request
-            .clone()
-            .set_limit(wanted.and_then(|wanted| i32::try_from(wanted).ok()))
-            .set_exclusive_start_key(start)
-            .customize()
-            .interceptor(taken.clone())
-            .send()
-            .await
-            .map_err(|error| target.explain(error))?;
-        let page = taken.page();
-        response.last_evaluated_key = page.last_evaluated_key;
-        add(&mut response, answer.count, answer.scanned_count, answer.consumed_capacity);
-        take(page.items)?;
-        start = answer.last_evaluated_key;
-        let enough = limit.is_some_and(|limit| response.count >= u64::from(limit));
-        if enough || start.is_none() {
-            return Ok(response);
-        }
-    }
+    let ask = async |wanted, start, taken| {
+        let asked = request.clone().set_limit(wanted).set_exclusive_start_key(start);
+        let answer = asked.customize().interceptor(taken).send().await;
+        let answer = answer.map_err(|error| target.explain(error))?;
+        Ok(Answer {
+            count: answer.count,
+            scanned_count: answer.scanned_count,
+            capacity: answer.consumed_capacity,
+            next: answer.last_evaluated_key,
+        })
+    };
+    follow(limit, ask, take).await
 }
 
 /// Runs a Scan to the table's end and hands each page's items to `take`.
@@ -67,36 +55,62 @@ pub(crate) async fn query(
 pub(crate) async fn scan(
     target: &DynamoDbTarget,
     request: ScanFluentBuilder,
+    take: impl FnMut(Vec<Item>) -> Result<()>,
+) -> Result<Response> {
+    let ask = async |_, start, taken| {
+        let asked = request.clone().set_exclusive_start_key(start);
+        let answer = asked.customize().interceptor(taken).send().await;
+        let answer = answer.map_err(|error| target.explain(error))?;
+        Ok(Answer {
+            count: answer.count,
+            scanned_count: answer.scanned_count,
+            capacity: answer.consumed_capacity,
+            next: answer.last_evaluated_key,
+        })
+    };
+    follow(None, ask, take).await
+}
+
+/// What one page's answer says beside its items.
+struct Answer {
+    count: i32,
+    scanned_count: i32,
+    capacity: Option<ConsumedCapacity>,
+    /// Where the next page begins.
+    next: Option<Key>,
+}
+
+/// Where a page begins, as the SDK knows it.
+type Key = backend_flask::messages::Item;
+
+/// Follows the pages to the end or to `limit` items. `ask` is told how many are still wanted, where the
+/// page begins, and what takes its items.
+async fn follow(
+    limit: Option<u32>,
+    ask: impl AsyncFn(Option<i32>, Option<Key>, TakeItems) -> Result<Answer>,
     mut take: impl FnMut(Vec<Item>) -> Result<()>,
 ) -> Result<Response> {
     let mut response = Response::default();
     let mut start = None;
     loop {
+        let wanted = limit.map(|limit| u64::from(limit) - response.count);
         let taken = TakeItems::default();
-        let answer = request
-            .clone()
-            .set_exclusive_start_key(start)
-            .customize()
-            .interceptor(taken.clone())
-            .send()
-            .await
-            .map_err(|error| target.explain(error))?;
-        add(&mut response, answer.count, answer.scanned_count, answer.consumed_capacity);
-        take(taken.page().items)?;
-        start = answer.last_evaluated_key;
-        if start.is_none() {
+        let wanted = wanted.and_then(|wanted| i32::try_from(wanted).ok());
+        let answer = ask(wanted, start, taken.clone()).await?;
+        let page = taken.page();
+        response.count += u64::try_from(answer.count).unwrap_or_default();
+        response.scanned_count += u64::try_from(answer.scanned_count).unwrap_or_default();
+        response.last_evaluated_key = page.last_evaluated_key;
+        if let Some(capacity) = answer.capacity {
+            response.table = capacity.table_name;
+            *response.capacity_units.get_or_insert_default() += capacity.capacity_units.unwrap_or_default();
+        }
+        take(page.items)?;
+        start = answer.next;
+        let enough = limit.is_some_and(|limit| response.count >= u64::from(limit));
+        if enough || start.is_none() {
             return Ok(response);
         }
-    }
-}
-
-/// Adds one page's figures.
-fn add(response: &mut Response, count: i32, scanned_count: i32, capacity: Option<ConsumedCapacity>) {
-    response.count += u64::try_from(count).unwrap_or_default();
-    response.scanned_count += u64::try_from(scanned_count).unwrap_or_default();
-    if let Some(capacity) = capacity {
-        response.table = capacity.table_name;
-        *response.capacity_units.get_or_insert_default() += capacity.capacity_units.unwrap_or_default();
     }
 }
 

@@ -68,7 +68,7 @@ impl Services {
         let mut state = context.state.read(ui)?;
         let postgres_is_suspect = state.postgres_is_unproven;
         // Mostly both run already: then the first connection is made while that is found out.
-        let usual = context.engine()?.targets(&context.environment).ok();
+        let usual = context.engine_by(&state)?.targets(&context.environment).ok();
         let early = RefCell::new(usual.map(|targets| EarlyConnection::begin(&targets.postgres)));
         let choice = choose(context, &state).await?;
         ui.line(format_args!("engine {}: {}", choice.name, choice.why));

@@ -43,15 +43,19 @@ pub(crate) fn volume_name(project: &str, key: &str) -> String {
 
 /// `NAME=value` for each label that a service's container has, whoever created it.
 pub(super) fn identifying_labels(project: &str, service: &Service) -> Vec<String> {
-    let labels = [(label::PROJECT, project), (label::SERVICE, service.name), (label::ONE_OFF, "False")];
-    labels.map(|(name, value)| format!("{name}={value}")).into()
+    identity(project, service).map(|(name, value)| format!("{name}={value}")).into()
+}
+
+fn identity<'a>(project: &'a str, service: &'a Service) -> [(&'static str, &'a str); 3] {
+    [(label::PROJECT, project), (label::SERVICE, service.name), (label::ONE_OFF, "False")]
 }
 
 /// Whether a container is the service's, by the same labels.
 pub(super) fn is_of(config: &ContainerConfig, project: &str, service: &Service) -> bool {
-    let labels = config.labels.clone().unwrap_or_default();
-    let has = |name: &str, value: &str| labels.get(name).is_some_and(|found| found == value);
-    has(label::PROJECT, project) && has(label::SERVICE, service.name) && has(label::ONE_OFF, "False")
+    let Some(labels) = &config.labels else { return false };
+    identity(project, service)
+        .iter()
+        .all(|(name, value)| labels.get(*name).is_some_and(|found| found == value))
 }
 
 fn container_labels(compose: &Compose, service: &Service) -> HashMap<String, String> {

@@ -9,7 +9,6 @@ use backend_flask::conversation::Conversation;
 use backend_flask::messages::{self, Item, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRange};
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
-use xtask_items::Attribute;
 
 use super::Guarded;
 use crate::context::Context;
@@ -198,7 +197,9 @@ async fn count_seeded(target: &DynamoDbTarget, client: &Client, people: &People)
 async fn keys_of(target: &DynamoDbTarget, request: QueryFluentBuilder) -> Result<Vec<Key>> {
     let mut keys = Vec::new();
     read::query(target, request, None, |items| {
-        keys.extend(items.into_iter().filter_map(key_of_read));
+        for item in items {
+            keys.extend(key_of(&read::typed(item)?));
+        }
         Ok(())
     })
     .await?;
@@ -207,14 +208,6 @@ async fn keys_of(target: &DynamoDbTarget, request: QueryFluentBuilder) -> Result
 
 fn key_of(item: &Item) -> Option<Key> {
     let text = |name| item.get(name)?.as_s().ok().cloned();
-    Some((text(PARTITION_KEY)?, text(SORT_KEY)?))
-}
-
-fn key_of_read(mut item: xtask_items::Item) -> Option<Key> {
-    let mut text = |name| match item.remove(name)? {
-        Attribute::S(text) => Some(text),
-        _ => None,
-    };
     Some((text(PARTITION_KEY)?, text(SORT_KEY)?))
 }
 
