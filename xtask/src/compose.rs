@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -92,7 +92,7 @@ impl Compose {
     }
 
     fn parse(folder: &Path, text: &str, environment: &Environment) -> Result<Self> {
-        let file: File = serde_saphyr::from_str(text).map_err(|error| anyhow!("{error}"))?;
+        let file: File = yaml_serde::from_str(text)?;
         let reader = Reader { folder, environment, volumes: &file.volumes };
         Ok(Self {
             project: reader.project(file.name.as_deref())?,
@@ -127,6 +127,7 @@ struct File {
 
 /// The two services of ours; the app's own may stand beside them.
 #[derive(Deserialize)]
+#[serde(expecting = "services by name")]
 struct Services {
     db: RawService,
     #[serde(rename = "dynamodb-local")]
@@ -134,7 +135,7 @@ struct Services {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a service as keys and values")]
 struct RawService {
     image: String,
     #[serde(default)]
