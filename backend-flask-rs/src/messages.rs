@@ -5,14 +5,16 @@
 //! | [`MessageGroup`], one for each member | `GRP#<member's user uuid>` | the last message's time |
 //! | [`Message`] | `MSG#<message group's uuid>` | when it was sent |
 //!
-//! The functions build requests and send nothing: the caller owns paging, retries and the runtime.
+//! The functions build requests and send nothing (`send_with` does, given a client): the caller owns
+//! paging, retries and the runtime.
 
 mod item;
 mod range;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::create_table::builders::CreateTableFluentBuilder;
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::create_table::CreateTableInput;
+use aws_sdk_dynamodb::operation::create_table::builders::CreateTableInputBuilder;
+use aws_sdk_dynamodb::operation::query::QueryInput;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput,
     ReturnConsumedCapacity, ScalarAttributeType,
@@ -59,9 +61,8 @@ pub fn message_key(group: Uuid) -> String {
 /// The request that creates the table: both keys strings, no index, provisioned throughput.
 ///
 /// Creating is asynchronous: the table takes items once DescribeTable says `ACTIVE`.
-pub fn create_table(client: &Client, table: &str) -> CreateTableFluentBuilder {
-    client
-        .create_table()
+pub fn create_table(table: &str) -> CreateTableInputBuilder {
+    CreateTableInput::builder()
         .table_name(table)
         .attribute_definitions(string_attribute(PARTITION_KEY))
         .attribute_definitions(string_attribute(SORT_KEY))
@@ -98,8 +99,8 @@ fn throughput() -> ProvisionedThroughput {
 /// consumes. One response is one page, of `limit` items if the caller sets it and at most 1 MB.
 ///
 /// DynamoDB refuses a range that [is empty](TimeRange::is_empty).
-pub fn conversation(client: &Client, table: &str, group: Uuid, range: &TimeRange) -> QueryFluentBuilder {
-    let query = newest_first(client, table, message_key(group));
+pub fn conversation(table: &str, group: Uuid, range: &TimeRange) -> QueryInputBuilder {
+    let query = newest_first(table, message_key(group));
     let (condition, bounds) = range.sort_key_condition();
     let condition = match condition {
         Some(condition) => format!("{KEY_CONDITION} and {condition}"),
@@ -113,13 +114,12 @@ pub fn conversation(client: &Client, table: &str, group: Uuid, range: &TimeRange
 
 /// The query for the message groups that `user` is a member of, the one with the newest message first,
 /// with the capacity it consumes. One response is one page, of at most 1 MB.
-pub fn conversations_of(client: &Client, table: &str, user: Uuid) -> QueryFluentBuilder {
-    newest_first(client, table, group_key(user)).key_condition_expression(KEY_CONDITION)
+pub fn conversations_of(table: &str, user: Uuid) -> QueryInputBuilder {
+    newest_first(table, group_key(user)).key_condition_expression(KEY_CONDITION)
 }
 
-fn newest_first(client: &Client, table: &str, partition_key: String) -> QueryFluentBuilder {
-    client
-        .query()
+fn newest_first(table: &str, partition_key: String) -> QueryInputBuilder {
+    QueryInput::builder()
         .table_name(table)
         .expression_attribute_values(":pk", AttributeValue::S(partition_key))
         .scan_index_forward(false)
@@ -130,8 +130,6 @@ fn newest_first(client: &Client, table: &str, partition_key: String) -> QueryFlu
 mod tests {
     use std::collections::HashMap;
 
-    use aws_sdk_dynamodb::config::{BehaviorVersion, Config};
-
     use super::*;
     use crate::time;
 
@@ -141,14 +139,8 @@ mod tests {
 
     type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-    /// One that sends nothing.
-    fn client() -> Client {
-        let config = Config::builder().behavior_version(BehaviorVersion::latest());
-        Client::from_conf(config.build())
-    }
-
     /// The query's key condition and the strings in it.
-    fn condition(query: &QueryFluentBuilder) -> (Option<&str>, HashMap<&str, &str>) {
+    fn condition(query: &QueryInputBuilder) -> (Option<&str>, HashMap<&str, &str>) {
         let values = query.get_expression_attribute_values().iter().flatten();
         let values = values.filter_map(|(name, value)| Some((&**name, &**value.as_s().ok()?)));
         let condition = query.get_key_condition_expression().as_deref();
@@ -156,7 +148,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn assert_newest_first_with_capacity(query: &QueryFluentBuilder) {
+    fn assert_newest_first_with_capacity(query: &QueryInputBuilder) {
         assert_eq!(query.get_table_name().as_deref(), Some("t"));
         assert_eq!(*query.get_scan_index_forward(), Some(false));
         let capacity = query.get_return_consumed_capacity();
@@ -172,7 +164,7 @@ mod tests {
 
     #[test]
     fn conversations_of_a_user() {
-        let query = conversations_of(&client(), "t", USER);
+        let query = conversations_of("t", USER);
         assert_newest_first_with_capacity(&query);
         let values = HashMap::from([(":pk", USER_KEY)]);
         assert_eq!(condition(&query), (Some("pk = :pk"), values));
@@ -180,7 +172,7 @@ mod tests {
 
     #[test]
     fn conversation_of_all_times() {
-        let query = conversation(&client(), "t", SEED_GROUP, &TimeRange::default());
+        let query = conversation("t", SEED_GROUP, &TimeRange::default());
         assert_newest_first_with_capacity(&query);
         let values = HashMap::from([(":pk", SEED_KEY)]);
         assert_eq!(condition(&query), (Some("pk = :pk"), values));
@@ -200,7 +192,7 @@ mod tests {
             (from, None, "pk = :pk and sk >= :from", vec![pk, from_value]),
             (None, to, "pk = :pk and sk <= :to", vec![pk, to_value]),
         ] {
-            let query = conversation(&client(), "t", SEED_GROUP, &TimeRange { from, to });
+            let query = conversation("t", SEED_GROUP, &TimeRange { from, to });
             assert_newest_first_with_capacity(&query);
             let values = values.into_iter().collect();
             assert_eq!(condition(&query), (Some(expected), values));
@@ -210,7 +202,7 @@ mod tests {
 
     #[test]
     fn table_definition() -> TestResult {
-        let table = create_table(&client(), "t").as_input().clone().build()?;
+        let table = create_table("t").build()?;
         assert_eq!(table.table_name(), Some("t"));
         let attributes = table.attribute_definitions().iter();
         let attributes = attributes.map(|a| (a.attribute_name(), a.attribute_type().as_str()));

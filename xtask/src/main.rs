@@ -1,5 +1,6 @@
 //! Cruddur's development tasks. Run as `cargo xtask`, through the launcher beside this package.
 
+mod attribute;
 mod commands;
 mod compose;
 mod context;
@@ -9,14 +10,17 @@ mod environment;
 mod failure;
 mod guard;
 mod output;
+mod pace;
 mod poll;
 mod port;
 mod process;
 mod read;
 mod services;
 mod state;
+mod table;
 mod target;
 mod ui;
+mod wire;
 mod write;
 
 use std::io::ErrorKind;

@@ -1,12 +1,13 @@
 //! Data on stdout: tables for people, JSON and JSON lines for programs.
 
-use std::io::{Write as _, stdout};
+use std::io::{IsTerminal as _, Write as _, stdout};
+use std::thread::JoinHandle;
 
-use anyhow::Result;
-use backend_flask::messages::{PARTITION_KEY, SORT_KEY};
+use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use serde_json::{Map, Value};
-use xtask_items::{Columns, Form, aws_cli_style};
+use tokio::sync::mpsc;
+use xtask_items::{Columns, Form, ItemWriter, Page, Response, aws_cli_style};
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
@@ -20,13 +21,66 @@ pub(crate) enum Format {
 }
 
 impl Format {
-    /// How items are printed in it.
-    pub(crate) fn of_items(self) -> Form {
+    /// How items are printed in it; `keys` are the columns that come first.
+    pub(crate) fn of_items(self, keys: Vec<String>) -> Form {
         match self {
-            Self::Table => Form::Table { keys: &[PARTITION_KEY, SORT_KEY] },
+            Self::Table => Form::Table { keys, width: line_width() },
             Self::Json => Form::Json,
             Self::Jsonl => Form::Jsonl,
         }
+    }
+}
+
+/// How many places a line of stdout has, where it is a terminal.
+fn line_width() -> Option<usize> {
+    let terminal = stdout().is_terminal().then(console::Term::stdout)?;
+    terminal.size_checked().map(|(_, columns)| columns.into())
+}
+
+/// How many pages may wait to be printed.
+const WAITING_PAGES: usize = 2;
+
+/// Prints pages on a thread of its own, while the next is on its way.
+pub(crate) struct PagePrinter {
+    pages: mpsc::Sender<Page>,
+    printing: JoinHandle<std::io::Result<ItemWriter>>,
+}
+
+impl PagePrinter {
+    /// Prints in `form`.
+    pub(crate) fn new(form: Form) -> Self {
+        let (pages, mut waiting) = mpsc::channel::<Page>(WAITING_PAGES);
+        let printing = std::thread::spawn(move || {
+            let mut writer = ItemWriter::new(form);
+            while let Some(page) = waiting.blocking_recv() {
+                writer.page(&page)?;
+                if waiting.is_empty() {
+                    writer.flush()?;
+                }
+            }
+            Ok(writer)
+        });
+        Self { pages, printing }
+    }
+
+    /// Prints a page.
+    ///
+    /// # Errors
+    /// Printing has ended; [`PagePrinter::finish`] says why.
+    pub(crate) async fn page(&self, page: Page) -> Result<()> {
+        self.pages.send(page).await.map_err(|_| anyhow!("printing has ended"))
+    }
+
+    /// Prints what is left, given how reading ended.
+    ///
+    /// # Errors
+    /// stdout is closed, or what reading ended with.
+    pub(crate) fn finish(self, read: Result<Response>) -> Result<Response> {
+        drop(self.pages);
+        let writer = self.printing.join().map_err(|_| anyhow!("printing ended in a panic"))??;
+        let response = read?;
+        writer.finish(&response)?;
+        Ok(response)
     }
 }
 

@@ -1,206 +1,240 @@
 //! Reading items page by page, to the end or to a limit.
-//!
-//! The SDK sends and signs the requests and reads what an answer says beside its items. The items
-//! themselves are taken out of the body before, by code that is optimised in a development build too.
 
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
 
 use anyhow::{Context as _, Result};
-use aws_sdk_dynamodb::config::interceptors::BeforeDeserializationInterceptorContextMut;
-use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
-use aws_sdk_dynamodb::error::BoxError;
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
-use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
-use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeValue, ConsumedCapacity};
-use aws_smithy_types::base64;
-use aws_smithy_types::body::SdkBody;
-use bytes::Bytes;
-use http_body::{Body, Frame};
-use xtask_items::{Attribute, Item, Page, Response, split};
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use xtask_items::{Item, Page, Response};
 
-use crate::target::DynamoDbTarget;
+use crate::attribute::from_sdk;
+use crate::table::TableDescription;
+use crate::wire::Wire;
 
-/// Runs a Query and hands each page's items to `take`, at most `limit` of them in all. A page ends at
-/// 1 MB: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html>
+/// A Query, or a Scan where there is no key condition.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html>
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ReadRequest {
+    pub(crate) table_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) index_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key_condition_expression: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) filter_expression: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) projection_expression: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) expression_attribute_names: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Item::is_empty")]
+    pub(crate) expression_attribute_values: Item,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) consistent_read: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scan_index_forward: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) select: Option<String>,
+    pub(crate) return_consumed_capacity: Total,
+    // What follows is of one page, and is set while reading.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) exclusive_start_key: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) segment: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) total_segments: Option<u32>,
+}
+
+/// Every request asks what it costs.
+#[derive(Clone, Debug, Default, Serialize)]
+pub(crate) enum Total {
+    #[default]
+    #[serde(rename = "TOTAL")]
+    Asked,
+}
+
+/// As the data layer asks.
+impl From<QueryInputBuilder> for ReadRequest {
+    fn from(query: QueryInputBuilder) -> Self {
+        let values = query.get_expression_attribute_values().iter().flatten();
+        let names = query.get_expression_attribute_names().iter().flatten();
+        Self {
+            table_name: query.get_table_name().clone().unwrap_or_default(),
+            index_name: query.get_index_name().clone(),
+            key_condition_expression: query.get_key_condition_expression().clone(),
+            filter_expression: query.get_filter_expression().clone(),
+            projection_expression: query.get_projection_expression().clone(),
+            expression_attribute_names: names.map(|(name, text)| (name.clone(), text.clone())).collect(),
+            expression_attribute_values: values
+                .map(|(name, value)| (name.clone(), from_sdk(value.clone())))
+                .collect(),
+            consistent_read: *query.get_consistent_read(),
+            scan_index_forward: *query.get_scan_index_forward(),
+            select: query.get_select().as_ref().map(ToString::to_string),
+            ..Self::default()
+        }
+    }
+}
+
+impl ReadRequest {
+    fn operation(&self) -> &'static str {
+        if self.key_condition_expression.is_some() { "Query" } else { "Scan" }
+    }
+
+    /// Whether each item that is read is also returned, whole.
+    fn returns_all(&self) -> bool {
+        self.filter_expression.is_none() && self.projection_expression.is_none() && self.select.is_none()
+    }
+
+    async fn page(&self, wire: &Wire) -> Result<Page> {
+        let answer = wire.call(self.operation(), serde_json::to_string(self)?).await?;
+        Page::read(answer).with_context(|| format!("{} answered in a form that is not its API's", wire.target))
+    }
+}
+
+/// Reads page by page, in order, to the end or until `limit` items were found, and hands each page to
+/// `take`. A page ends at 1 MB:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html>
 ///
 /// # Errors
 /// The server refused, or `take` failed.
-pub(crate) async fn query(
-    target: &DynamoDbTarget,
-    request: QueryFluentBuilder,
-    limit: Option<u32>,
-    take: impl FnMut(Vec<Item>) -> Result<()>,
-) -> Result<Response> {
-    let ask = async |wanted, start, taken| {
-        let asked = request.clone().set_limit(wanted).set_exclusive_start_key(start);
-        let answer = asked.customize().interceptor(taken).send().await;
-        let answer = answer.map_err(|error| target.explain(error))?;
-        Ok(Answer {
-            count: answer.count,
-            scanned_count: answer.scanned_count,
-            capacity: answer.consumed_capacity,
-            next: answer.last_evaluated_key,
-        })
-    };
-    follow(limit, ask, take).await
-}
-
-/// Runs a Scan to the table's end and hands each page's items to `take`.
-///
-/// # Errors
-/// The server refused, or `take` failed.
-pub(crate) async fn scan(
-    target: &DynamoDbTarget,
-    request: ScanFluentBuilder,
-    take: impl FnMut(Vec<Item>) -> Result<()>,
-) -> Result<Response> {
-    let ask = async |_, start, taken| {
-        let asked = request.clone().set_exclusive_start_key(start);
-        let answer = asked.customize().interceptor(taken).send().await;
-        let answer = answer.map_err(|error| target.explain(error))?;
-        Ok(Answer {
-            count: answer.count,
-            scanned_count: answer.scanned_count,
-            capacity: answer.consumed_capacity,
-            next: answer.last_evaluated_key,
-        })
-    };
-    follow(None, ask, take).await
-}
-
-/// What one page's answer says beside its items.
-struct Answer {
-    count: i32,
-    scanned_count: i32,
-    capacity: Option<ConsumedCapacity>,
-    /// Where the next page begins.
-    next: Option<Key>,
-}
-
-/// Where a page begins, as the SDK knows it.
-type Key = backend_flask::messages::Item;
-
-/// Follows the pages to the end or to `limit` items. `ask` is told how many are still wanted, where the
-/// page begins, and what takes its items.
-async fn follow(
-    limit: Option<u32>,
-    ask: impl AsyncFn(Option<i32>, Option<Key>, TakeItems) -> Result<Answer>,
-    mut take: impl FnMut(Vec<Item>) -> Result<()>,
+pub(crate) async fn pages(
+    wire: &Wire,
+    mut request: ReadRequest,
+    limit: Option<u64>,
+    mut take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
     let mut response = Response::default();
-    let mut start = None;
     loop {
-        let wanted = limit.map(|limit| u64::from(limit) - response.count);
-        let taken = TakeItems::default();
-        let wanted = wanted.and_then(|wanted| i32::try_from(wanted).ok());
-        let answer = ask(wanted, start, taken.clone()).await?;
-        let page = taken.page();
-        response.count += u64::try_from(answer.count).unwrap_or_default();
-        response.scanned_count += u64::try_from(answer.scanned_count).unwrap_or_default();
-        response.last_evaluated_key = page.last_evaluated_key;
-        if let Some(capacity) = answer.capacity {
-            response.table = capacity.table_name;
-            *response.capacity_units.get_or_insert_default() += capacity.capacity_units.unwrap_or_default();
-        }
-        take(page.items)?;
-        start = answer.next;
-        let enough = limit.is_some_and(|limit| response.count >= u64::from(limit));
-        if enough || start.is_none() {
+        let wanted = limit.map(|limit| limit - response.count);
+        // A filter drops items after the server has counted them: then a page is taken whole, and cut.
+        request.limit = if request.filter_expression.is_none() { wanted.or(request.limit) } else { request.limit };
+        let mut page = request.page(wire).await?;
+        let cut = wanted.is_some_and(|wanted| page.keep(wanted));
+        response.add(&page);
+        request.exclusive_start_key = page.last_evaluated_key.clone();
+        take(page).await?;
+        let enough = limit.is_some_and(|limit| response.count >= limit);
+        if enough || request.exclusive_start_key.is_none() {
+            // Where a page was cut, its own key would leave out what was cut off.
+            let next = request.exclusive_start_key.as_deref().filter(|_| !cut);
+            response.last_evaluated_key = next.map(key).transpose()?;
+            response.stopped_early = cut || next.is_some();
             return Ok(response);
         }
     }
 }
 
-/// An item as the data layer and the SDK know it.
+fn key(text: &RawValue) -> Result<Item> {
+    serde_json::from_str(text.get()).context("LastEvaluatedKey is not a key")
+}
+
+/// How a whole table is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Segments {
+    /// As suits the table's size and its server.
+    Fitting,
+    /// This many.
+    Of(u32),
+}
+
+/// The first page's most items: a small table is read in one request.
+const FIRST_PAGE: u64 = 500;
+
+/// A table with fewer items is read in one piece.
+const WORTH_SEGMENTS: u64 = 5_000;
+
+/// Into how many segments a large table is divided: more than are read at once, since some are larger.
+/// DynamoDB Local goes through a whole segment for each page of it, so they had better be small.
+const FITTING: u32 = 64;
+
+/// How much text a page should be. DynamoDB ends a page at 1 MB of items, but DynamoDB Local first reads
+/// all that is left of the segment then; a page that its `Limit` ends costs it what the page holds.
+const PAGE_BYTES: u64 = 750_000;
+
+/// The most segments that are read at once: each holds a page in memory.
+const AT_ONCE: usize = 16;
+
+/// Reads a whole table, the order left to the server, and hands each page to `take`.
 ///
 /// # Errors
-/// Binary that is not base64.
-pub(crate) fn typed(item: Item) -> Result<backend_flask::messages::Item> {
-    item.into_iter().map(|(name, value)| Ok((name, typed_value(value)?))).collect()
-}
-
-fn typed_value(value: Attribute) -> Result<AttributeValue> {
-    let bytes = |text: String| base64::decode(text).map(Blob::new).context("binary that is not base64");
-    Ok(match value {
-        Attribute::S(text) => AttributeValue::S(text),
-        Attribute::N(number) => AttributeValue::N(number),
-        Attribute::B(text) => AttributeValue::B(bytes(text)?),
-        Attribute::Bool(value) => AttributeValue::Bool(value),
-        Attribute::Null(value) => AttributeValue::Null(value),
-        Attribute::M(item) => AttributeValue::M(typed(item)?),
-        Attribute::L(values) => {
-            AttributeValue::L(values.into_iter().map(typed_value).collect::<Result<_>>()?)
-        }
-        Attribute::Ss(texts) => AttributeValue::Ss(texts),
-        Attribute::Ns(numbers) => AttributeValue::Ns(numbers),
-        Attribute::Bs(texts) => AttributeValue::Bs(texts.into_iter().map(bytes).collect::<Result<_>>()?),
-    })
-}
-
-/// Takes the items out of one request's answer.
-#[derive(Clone, Debug, Default)]
-struct TakeItems(Arc<Mutex<Page>>);
-
-impl TakeItems {
-    /// What was taken.
-    fn page(&self) -> Page {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Intercept for TakeItems {
-    fn name(&self) -> &'static str {
-        "TakeItems"
-    }
-
-    /// The body has not arrived yet: what it becomes is told to the body.
-    fn modify_before_deserialization(
-        &self,
-        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let response = context.response_mut();
-        if response.status().is_success() {
-            let whole = std::mem::replace(response.body_mut(), SdkBody::taken());
-            let rest = Rest { whole: Some(whole), read: Vec::new(), taken: self.clone() };
-            *response.body_mut() = SdkBody::from_body_1_x(rest);
-        }
-        Ok(())
-    }
-}
-
-/// A body without its items.
-struct Rest {
-    /// None once it has been read to its end.
-    whole: Option<SdkBody>,
-    read: Vec<u8>,
-    taken: TakeItems,
-}
-
-impl Body for Rest {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = self.get_mut();
-        while let Some(whole) = &mut this.whole {
-            match ready!(Pin::new(whole).poll_frame(context)).transpose()? {
-                Some(frame) => this.read.extend_from_slice(&frame.into_data().unwrap_or_default()),
-                None => {
-                    this.whole = None;
-                    let (page, rest) = split(&this.read)?;
-                    *this.taken.0.lock().unwrap_or_else(PoisonError::into_inner) = page;
-                    return Poll::Ready(Some(Ok(Frame::data(rest.into()))));
+/// The server refused, or `take` failed.
+pub(crate) async fn scan(
+    wire: &Wire,
+    mut request: ReadRequest,
+    segments: Segments,
+    mut take: impl AsyncFnMut(Page) -> Result<()>,
+) -> Result<Response> {
+    let mut response = Response::default();
+    let total = match segments {
+        Segments::Of(total) => total,
+        Segments::Fitting => {
+            request.limit = Some(FIRST_PAGE);
+            let page = request.page(wire).await?;
+            let total = match page.last_evaluated_key {
+                None => 1,
+                Some(_) => fitting(&TableDescription::read(wire, &request.table_name).await?),
+            };
+            if total == 1 {
+                response.add(&page);
+                request.limit = request.page_limit(&page);
+                request.exclusive_start_key = page.last_evaluated_key.clone();
+                take(page).await?;
+                if request.exclusive_start_key.is_none() {
+                    return Ok(response);
                 }
+            } else {
+                // Its items come again in their segments; what it cost is told.
+                response.cost(&page);
+                request.limit = request.page_limit(&page);
             }
+            total
         }
-        Poll::Ready(None)
+    };
+    let response = RefCell::new(response);
+    let take = tokio::sync::Mutex::new(&mut take);
+    let segment = |segment| match total {
+        1 => request.clone(),
+        _ => ReadRequest { segment: Some(segment), total_segments: Some(total), ..request.clone() },
+    };
+    let waiting: RefCell<VecDeque<ReadRequest>> = RefCell::new((0..total).map(segment).collect());
+    wire.pace
+        .run(AT_ONCE, || {
+            let Some(mut request) = waiting.borrow_mut().pop_front() else { return Ok(None) };
+            let (response, waiting, take) = (&response, &waiting, &take);
+            Ok(Some(async move {
+                let page = request.page(wire).await?;
+                response.borrow_mut().add(&page);
+                if page.last_evaluated_key.is_some() {
+                    request.limit = request.page_limit(&page);
+                    request.exclusive_start_key = page.last_evaluated_key.clone();
+                    waiting.borrow_mut().push_front(request);
+                }
+                let mut take = take.lock().await;
+                take(page).await
+            }))
+        })
+        .await?;
+    Ok(response.into_inner())
+}
+
+/// How many segments suit a table that does not fit one page.
+fn fitting(table: &TableDescription) -> u32 {
+    // Dynoxide goes through the whole table for each page of a segment, but not for one of the table.
+    if table.is_of_dynoxide() || table.item_count < WORTH_SEGMENTS { 1 } else { FITTING }
+}
+
+impl ReadRequest {
+    /// The limit that makes the next page about as large as it should be, by the one before it.
+    fn page_limit(&self, page: &Page) -> Option<u64> {
+        if !self.returns_all() {
+            return self.limit;
+        }
+        let bytes = page.bytes() as u64 / page.count.max(1);
+        Some((PAGE_BYTES / bytes.max(1)).clamp(1, 10_000))
     }
 }

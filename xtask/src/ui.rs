@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use xtask_items::Response;
+
 use crate::environment::Environment;
 
 /// Announces steps and shows progress: lines in place on a terminal, plain lines in CI and in pipes.
@@ -66,6 +68,14 @@ impl Ui {
             Some(bars) => bars.suspend(print),
             None => print(),
         }
+    }
+
+    /// Prints what a read found and cost; `more` is the line for one that stopped early.
+    pub(crate) fn read(&self, response: &Response, more: &str) {
+        if response.stopped_early {
+            self.line(more);
+        }
+        self.line(response);
     }
 
     /// Prints a line that should not be overlooked.

@@ -1,114 +1,209 @@
 //! Writing items in batches, until the server has taken every one.
 
-use std::time::Duration;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashSet};
+use std::iter::Peekable;
+use std::ops::Range;
 
 use anyhow::{Context as _, Result};
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, WriteRequest};
-use backend_flask::messages::Item;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use xtask_items::{Item, batch_body, delete_request, key_text, put_request, unprocessed};
 
 use crate::failure::Failure;
-use crate::target::DynamoDbTarget;
+use crate::wire::Wire;
 
 /// The most that BatchWriteItem takes.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
 const BATCH: usize = 25;
 
-/// How many batches are under way at once.
-const CONCURRENCY: usize = 5;
+/// A batch of more text than this is sent before it is full: many at once must not fill the memory.
+const BATCH_BYTES: usize = 1 << 20;
 
-/// The first wait before items that were handed back are sent again; it doubles each time.
-const FIRST_WAIT: Duration = Duration::from_millis(50);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The most batches that are under way at once.
+const AT_ONCE: usize = 32;
 
 /// How often in a row a batch may come back without the server having taken anything.
 const FRUITLESS_ATTEMPTS: u32 = 10;
 
-/// A request to put an item.
-///
-/// # Errors
-/// None today: the SDK's builder can only fail without an item.
-pub(crate) fn put(item: Item) -> Result<WriteRequest> {
-    let request = PutRequest::builder().set_item(Some(item)).build()?;
-    Ok(WriteRequest::builder().put_request(request).build())
+/// A request to put or to delete an item, as text.
+pub(crate) struct WriteRequest {
+    /// Two requests for one key are never under way together.
+    key: String,
+    text: String,
 }
 
-/// A request to delete the item of a key.
-///
-/// # Errors
-/// None today: the SDK's builder can only fail without a key.
-pub(crate) fn delete(key: Item) -> Result<WriteRequest> {
-    let request = DeleteRequest::builder().set_key(Some(key)).build()?;
-    Ok(WriteRequest::builder().delete_request(request).build())
-}
+impl WriteRequest {
+    /// Puts an item into a table whose keys have these names.
+    pub(crate) fn put(item: &Item, keys: &[&str]) -> Self {
+        Self { key: key_text(item, keys), text: put_request(item) }
+    }
 
-/// Sends all requests, a few batches at a time. No two may have the same key. Returns how many there were.
-///
-/// # Errors
-/// The server refused, or kept handing items back: how many were written and how many were not.
-pub(crate) async fn write_all(
-    target: &DynamoDbTarget,
-    client: &Client,
-    requests: impl IntoIterator<Item = Result<WriteRequest>>,
-) -> Result<usize> {
-    let requests = requests.into_iter().collect::<Result<Vec<_>>>()?;
-    let total = requests.len();
-    let batches = requests.chunks(BATCH).map(<[_]>::to_vec);
-    let written = std::cell::Cell::new(0);
-    stream::iter(batches)
-        .map(|batch| async {
-            let size = batch.len();
-            write_batch(target, client, batch).await?;
-            written.set(written.get() + size);
-            anyhow::Ok(())
-        })
-        .buffer_unordered(CONCURRENCY)
-        .try_collect::<()>()
-        .await
-        .with_context(|| format!("{} of {total} items are written for certain", written.get()))?;
-    Ok(total)
-}
-
-/// Sends one batch, and again what was handed back, waiting longer each time.
-async fn write_batch(target: &DynamoDbTarget, client: &Client, mut batch: Vec<WriteRequest>) -> Result<()> {
-    let table = &target.table;
-    let mut fruitless = 0;
-    loop {
-        let sent = batch.len();
-        let answer = client.batch_write_item().request_items(table, batch).send().await;
-        let unprocessed =
-            answer.map_err(|error| target.explain(error))?.unprocessed_items.unwrap_or_default();
-        batch = unprocessed.into_values().flatten().collect();
-        if batch.is_empty() {
-            return Ok(());
-        }
-        fruitless = if batch.len() < sent { 0 } else { fruitless + 1 };
-        if fruitless == FRUITLESS_ATTEMPTS {
-            let problem =
-                format!("{target} is throttling: {fruitless} times in a row it took no item of a batch");
-            let remedy = "run the command again, which starts over; or give the table more write capacity";
-            return Err(Failure::new(problem, remedy).into());
-        }
-        tokio::time::sleep(wait_before(fruitless)).await;
+    /// Deletes the item that has this key, from a table whose keys have these names.
+    pub(crate) fn delete(key: &Item, keys: &[&str]) -> Self {
+        Self { key: key_text(key, keys), text: delete_request(key) }
     }
 }
 
-/// Exponential backoff with full jitter.
-/// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
-fn wait_before(attempt: u32) -> Duration {
-    let longest = FIRST_WAIT.saturating_mul(1 << attempt.min(16)).min(LONGEST_WAIT);
-    longest.mul_f64(fastrand::f64())
+/// How far writing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Written {
+    /// How many requests the server has taken.
+    pub(crate) count: u64,
+    /// How many of the first ones, without a gap.
+    pub(crate) in_order: u64,
+}
+
+/// Sends all requests, many batches at a time; those for one key in their order. After each batch
+/// `progress` is told how far it is. Returns how many there were.
+///
+/// # Errors
+/// The server refused, or kept handing items back: how many were written. Or what `requests` or `progress`
+/// ended with.
+pub(crate) async fn write_all(
+    wire: &Wire,
+    table: &str,
+    requests: impl IntoIterator<Item = Result<WriteRequest>>,
+    progress: impl FnMut(Written) -> Result<()>,
+) -> Result<u64> {
+    let queue = RefCell::new(Queue::new(requests.into_iter()));
+    let progress = RefCell::new(progress);
+    let write = async |batch: Batch| {
+        write_batch(wire, table, &batch.requests).await?;
+        let written = queue.borrow_mut().has_written(batch);
+        (progress.borrow_mut())(written)
+    };
+    let ended = wire.pace.run(AT_ONCE, || Ok(queue.borrow_mut().next_batch()?.map(&write))).await;
+    let written = queue.borrow().written;
+    ended.with_context(|| format!("{} items are written for certain", written.count))?;
+    Ok(written.count)
+}
+
+/// The requests that are still to be sent, and what is known of those that were.
+struct Queue<I: Iterator> {
+    requests: Peekable<I>,
+    /// The keys of what is under way.
+    keys: HashSet<String>,
+    /// How many were taken from `requests`.
+    taken: u64,
+    /// The ranges, by their beginning, that were written while an earlier one was not.
+    ahead: BTreeMap<u64, u64>,
+    written: Written,
+}
+
+/// Requests that are sent together: the places they have among all, and their texts.
+struct Batch {
+    places: Range<u64>,
+    requests: Vec<WriteRequest>,
+}
+
+impl<I: Iterator<Item = Result<WriteRequest>>> Queue<I> {
+    fn new(requests: I) -> Self {
+        Self {
+            requests: requests.peekable(),
+            keys: HashSet::new(),
+            taken: 0,
+            ahead: BTreeMap::new(),
+            written: Written::default(),
+        }
+    }
+
+    /// The next requests to send. None if there are none left, or the next has to wait for one under way.
+    fn next_batch(&mut self) -> Result<Option<Batch>> {
+        let mut requests = Vec::with_capacity(BATCH);
+        let mut bytes = 0;
+        while requests.len() < BATCH && bytes < BATCH_BYTES {
+            let waits = |next: &Result<WriteRequest>| {
+                next.as_ref().is_ok_and(|request| self.keys.contains(&request.key))
+            };
+            let Some(request) = self.requests.next_if(|next| !waits(next)).transpose()? else { break };
+            bytes += request.text.len();
+            self.keys.insert(request.key.clone());
+            requests.push(request);
+        }
+        let start = self.taken;
+        self.taken += requests.len() as u64;
+        Ok((!requests.is_empty()).then_some(Batch { places: start..self.taken, requests }))
+    }
+
+    /// Takes note that a batch is written.
+    fn has_written(&mut self, batch: Batch) -> Written {
+        for request in &batch.requests {
+            self.keys.remove(&request.key);
+        }
+        let Written { count, in_order } = &mut self.written;
+        *count += batch.places.end - batch.places.start;
+        self.ahead.insert(batch.places.start, batch.places.end);
+        while let Some(end) = self.ahead.remove(in_order) {
+            *in_order = end;
+        }
+        self.written
+    }
+}
+
+/// Sends one batch, and again what was handed back, waiting longer each time.
+async fn write_batch(wire: &Wire, table: &str, requests: &[WriteRequest]) -> Result<()> {
+    let mut body = batch_body(table, requests.iter().map(|request| request.text.as_str()));
+    let mut sent = requests.len();
+    let mut fruitless = 0;
+    loop {
+        let answer = wire.call("BatchWriteItem", body).await?;
+        let left = unprocessed(&answer).with_context(|| format!("{} answered BatchWriteItem", wire.target))?;
+        if left.is_empty() {
+            return Ok(());
+        }
+        wire.pace.throttled();
+        fruitless = if left.len() < sent { 0 } else { fruitless + 1 };
+        if fruitless == FRUITLESS_ATTEMPTS {
+            let problem = format!(
+                "{} is throttling: {fruitless} times in a row it took no item of a batch",
+                wire.target
+            );
+            let remedy = "run the command again, which starts over; or give the table more write capacity";
+            return Err(Failure::new(problem, remedy).into());
+        }
+        wire.wait(fruitless + 1).await;
+        sent = left.len();
+        body = batch_body(table, left.iter().map(String::as_str));
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn request(key: &str) -> Result<WriteRequest> {
+        Ok(WriteRequest { key: key.to_owned(), text: key.to_owned() })
+    }
+
+    fn keys(batch: &Option<Batch>) -> Vec<&str> {
+        batch.iter().flat_map(|batch| &batch.requests).map(|request| request.key.as_str()).collect()
+    }
+
     #[test]
-    fn waits_grow_within_their_bound() {
-        for attempt in 0..40 {
-            assert!(wait_before(attempt) <= LONGEST_WAIT.min(FIRST_WAIT * (1 << attempt.min(16))));
-        }
+    fn a_key_waits_until_its_earlier_request_is_written() {
+        let mut queue = Queue::new(["a", "b", "a", "c"].map(request).into_iter());
+        let first = queue.next_batch().unwrap();
+        assert_eq!(keys(&first), ["a", "b"]);
+        assert!(queue.next_batch().unwrap().is_none());
+        assert_eq!(queue.has_written(first.unwrap()), Written { count: 2, in_order: 2 });
+        let second = queue.next_batch().unwrap();
+        assert_eq!(keys(&second), ["a", "c"]);
+        assert!(queue.next_batch().unwrap().is_none());
+        assert_eq!(queue.has_written(second.unwrap()), Written { count: 4, in_order: 4 });
+    }
+
+    #[test]
+    fn what_is_written_in_order_has_no_gap() {
+        let names: Vec<String> = (0..60).map(|number| number.to_string()).collect();
+        let mut queue = Queue::new(names.iter().map(|name| request(name)));
+        let [one, two, three] = [(); 3].map(|()| queue.next_batch().unwrap().unwrap());
+        assert_eq!(queue.has_written(two), Written { count: 25, in_order: 0 });
+        assert_eq!(queue.has_written(three), Written { count: 35, in_order: 0 });
+        assert_eq!(queue.has_written(one), Written { count: 60, in_order: 60 });
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_made_ends_the_batch_before_it() {
+        let mut queue = Queue::new([request("a"), Err(anyhow::anyhow!("bad"))].into_iter());
+        assert!(queue.next_batch().is_err());
     }
 }

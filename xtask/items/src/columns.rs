@@ -1,8 +1,12 @@
 //! Text in columns, for people.
 
+use std::borrow::Cow;
 use std::io::Write;
 
-use unicode_width::UnicodeWidthStr as _;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// A column is not made narrower than this.
+const NARROWEST: usize = 8;
 
 /// How wide each column is, in places on the screen.
 #[derive(Default)]
@@ -16,6 +20,21 @@ impl Columns {
         self.widths.resize(self.widths.len().max(cells.len()), 0);
         for (width, cell) in self.widths.iter_mut().zip(cells) {
             *width = (*width).max(width_of(cell.as_ref()));
+        }
+    }
+
+    /// How wide each column is.
+    pub fn widths(&self) -> &[usize] {
+        &self.widths
+    }
+
+    /// Makes the widest columns narrower until a line has at most `width` places, or no column can be.
+    pub fn narrow_to(&mut self, width: usize) {
+        // Each column has a space on both sides; the last one's is not printed.
+        let line = |widths: &[usize]| widths.iter().map(|width| width + 2).sum::<usize>().saturating_sub(1);
+        while line(&self.widths) > width {
+            let Some(widest) = self.widths.iter_mut().max().filter(|widest| **widest > NARROWEST) else { break };
+            *widest -= 1;
         }
     }
 
@@ -35,6 +54,20 @@ impl Columns {
     }
 }
 
+/// A text that takes at most `width` places, ending in an ellipsis where something was cut.
+pub fn fitted(text: &str, width: usize) -> Cow<'_, str> {
+    if width_of(text) <= width {
+        return Cow::Borrowed(text);
+    }
+    let mut used = 1;
+    let end = text.char_indices().find(|(_, letter)| {
+        used += letter.width().unwrap_or_default();
+        used > width
+    });
+    let end = end.map_or(text.len(), |(end, _)| end);
+    Cow::Owned(format!("{}…", &text[..end]))
+}
+
 /// Most texts are ASCII, where each letter takes one place.
 fn width_of(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
@@ -44,6 +77,25 @@ fn width_of(text: &str) -> usize {
 #[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_are_narrowed_to_a_line() {
+        let mut columns = Columns::default();
+        columns.widen(&["x".repeat(40), "y".repeat(20), "z".repeat(3)]);
+        columns.narrow_to(48);
+        assert_eq!(columns.widths(), [20, 20, 3]);
+        columns.narrow_to(10);
+        assert_eq!(columns.widths(), [8, 8, 3]);
+    }
+
+    #[test]
+    fn texts_are_cut_by_places() {
+        for (text, width, expected) in
+            [("hello", 5, "hello"), ("hello", 4, "hel…"), ("名前です", 5, "名前…"), ("名前", 2, "…"), ("é", 1, "é")]
+        {
+            assert_eq!(fitted(text, width), expected);
+        }
+    }
 
     #[test]
     fn columns_are_as_wide_as_what_is_shown() {

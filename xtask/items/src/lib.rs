@@ -3,15 +3,19 @@
 //! What is done once for each item of a table is here, in a crate that a development build optimises.
 
 mod attribute;
+mod batch;
 mod columns;
 mod page;
+mod plain;
 mod response;
 mod text;
 mod writer;
 
 pub use attribute::{Attribute, Item, PlainJson};
-pub use columns::Columns;
-pub use page::{Page, split};
+pub use batch::{batch_body, delete_request, key_text, put_request, unprocessed};
+pub use columns::{Columns, fitted};
+pub use page::{Capacity, Page};
+pub use plain::{from_plain, item_from_plain};
 pub use response::Response;
 pub use text::shortened;
 pub use writer::{Form, ItemWriter};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Item;
+use crate::{Item, Page};
 
 /// Figures summed over the pages of a Query or Scan.
 #[derive(Debug, Default)]
@@ -11,12 +11,31 @@ pub struct Response {
     pub count: u64,
     /// How many were read to find them.
     pub scanned_count: u64,
+    /// Whether it stopped at a limit, with more to come.
+    pub stopped_early: bool,
     /// Where a read that stopped early would go on.
     pub last_evaluated_key: Option<Item>,
     /// The table, where the server reports capacity.
     pub table: Option<String>,
     /// Capacity units, where the server reports them.
     pub capacity_units: Option<f64>,
+}
+
+impl Response {
+    /// Adds a page's figures.
+    pub fn add(&mut self, page: &Page) {
+        self.count += page.count;
+        self.scanned_count += page.scanned_count;
+        self.cost(page);
+    }
+
+    /// Adds what a page cost, and nothing else.
+    pub fn cost(&mut self, page: &Page) {
+        if let Some(capacity) = &page.consumed_capacity {
+            self.table.clone_from(&capacity.table_name);
+            *self.capacity_units.get_or_insert_default() += capacity.capacity_units;
+        }
+    }
 }
 
 /// A line for the user: how many items, and what they cost.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::json;
 use tempfile::SpooledTempFile;
 
-use crate::{Attribute, Columns, Item, PlainJson, Response, aws_cli_style, shortened};
+use crate::{Attribute, Columns, Item, Page, PlainJson, Response, aws_cli_style, fitted, shortened};
 
 /// A JSON document puts counts before items (its keys are sorted), and they are known last. Items wait in
 /// memory up to this many bytes, beyond it in a temporary file.
@@ -16,18 +16,29 @@ const SPOOL_BYTES: usize = 4 << 20;
 /// The widest a table's column gets; a longer value is cut.
 const COLUMN_WIDTH: usize = 40;
 
+/// How much text is printed at once.
+const PRINTED_AT_ONCE: usize = 1 << 16;
+
 /// How items are printed.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Form {
-    /// In columns, for people. The columns of these attributes, the keys, come first.
+    /// In columns, for people.
     Table {
-        /// The keys' names.
-        keys: &'static [&'static str],
+        /// The keys' names; their columns come first.
+        keys: Vec<String>,
+        /// How many places a line has, where a line that is too long would break: on a terminal.
+        width: Option<usize>,
     },
     /// One document in the shape the AWS CLI prints a response.
     Json,
     /// Plain JSON, one item a line.
     Jsonl,
+    /// DynamoDB JSON, one item a line.
+    DynamoDbJsonl,
+    /// Only how many items there are.
+    Count,
+    /// The same, as [`Form::Json`] has it.
+    JsonCount,
 }
 
 /// Prints items as they come, to stdout.
@@ -38,43 +49,83 @@ pub struct ItemWriter {
 
 /// A form, with what it has to remember.
 enum Begun {
-    Table { keys: &'static [&'static str], names: Vec<String>, columns: Columns },
+    Table(Table),
     Json { items: SpooledTempFile, any: bool },
     Jsonl,
+    DynamoDbJsonl,
+    Count,
+    JsonCount,
 }
 
 impl ItemWriter {
     /// Prints in `form`.
     pub fn new(form: Form) -> Self {
         let form = match form {
-            Form::Table { keys } => Begun::Table { keys, names: Vec::new(), columns: Columns::default() },
+            Form::Table { keys, width } => {
+                Begun::Table(Table { keys, width, names: Vec::new(), columns: Columns::default() })
+            }
             Form::Json => Begun::Json { items: tempfile::spooled_tempfile(SPOOL_BYTES), any: false },
             Form::Jsonl => Begun::Jsonl,
+            Form::DynamoDbJsonl => Begun::DynamoDbJsonl,
+            Form::Count => Begun::Count,
+            Form::JsonCount => Begun::JsonCount,
         };
-        Self { out: BufWriter::new(stdout()), form }
+        Self { out: BufWriter::with_capacity(PRINTED_AT_ONCE, stdout()), form }
     }
 
     /// Prints one page.
     ///
     /// # Errors
+    /// An item is not DynamoDB JSON, stdout is closed, or the temporary file cannot be written.
+    pub fn page(&mut self, page: &Page) -> io::Result<()> {
+        if let Begun::Table(table) = &mut self.form {
+            return table.items(&mut self.out, &page.items()?);
+        }
+        let mut printed = Ok(());
+        page.each(|item| {
+            if printed.is_ok() {
+                printed = self.item(&item);
+            }
+        })?;
+        printed
+    }
+
+    /// Prints these items.
+    ///
+    /// # Errors
     /// stdout is closed, or the temporary file cannot be written.
-    pub fn page(&mut self, items: &[Item]) -> io::Result<()> {
+    pub fn items(&mut self, items: &[Item]) -> io::Result<()> {
         match &mut self.form {
-            Begun::Table { keys, names, columns } => table_page(&mut self.out, keys, names, columns, items)?,
-            Begun::Json { items: spool, any } => {
-                for item in items {
-                    spool_item(spool, item, *any).map_err(|error| in_temporary_file("write", &error))?;
-                    *any = true;
-                }
+            Begun::Table(table) => table.items(&mut self.out, items),
+            _ => items.iter().try_for_each(|item| self.item(item)),
+        }
+    }
+
+    fn item(&mut self, item: &Item) -> io::Result<()> {
+        match &mut self.form {
+            Begun::Table(table) => table.items(&mut self.out, std::slice::from_ref(item)),
+            Begun::Json { items, any } => {
+                let follows_another = std::mem::replace(any, true);
+                spool_item(items, item, follows_another).map_err(|error| in_temporary_file("write", &error))
             }
             Begun::Jsonl => {
-                for item in items {
-                    serde_json::to_writer(&mut self.out, &PlainJson(item))?;
-                    self.out.write_all(b"\n")?;
-                }
+                serde_json::to_writer(&mut self.out, &PlainJson(item))?;
+                self.out.write_all(b"\n")
             }
+            Begun::DynamoDbJsonl => {
+                serde_json::to_writer(&mut self.out, item)?;
+                self.out.write_all(b"\n")
+            }
+            Begun::Count | Begun::JsonCount => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Prints what has been given so far: the next may take a while.
+    ///
+    /// # Errors
+    /// stdout is closed.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
     }
 
     /// Prints what follows the last page.
@@ -82,9 +133,14 @@ impl ItemWriter {
     /// # Errors
     /// stdout is closed, or the temporary file cannot be read.
     pub fn finish(mut self, response: &Response) -> io::Result<()> {
-        if let Begun::Json { items, any } = &mut self.form {
-            items.seek(SeekFrom::Start(0)).map_err(|error| in_temporary_file("read", &error))?;
-            json_document(&mut self.out, items, *any, response)?;
+        match &mut self.form {
+            Begun::Json { items, any } => {
+                items.seek(SeekFrom::Start(0)).map_err(|error| in_temporary_file("read", &error))?;
+                json_document(&mut self.out, Some((items, *any)), response)?;
+            }
+            Begun::JsonCount => json_document(&mut self.out, None, response)?,
+            Begun::Count => writeln!(self.out, "{}", response.count)?,
+            Begun::Table(_) | Begun::Jsonl | Begun::DynamoDbJsonl => {}
         }
         self.out.flush()
     }
@@ -114,11 +170,10 @@ fn spool_item(spool: &mut impl Write, item: &Item, follows_another: bool) -> io:
     write_indented(spool, indent, item)
 }
 
-/// The response in the AWS CLI's shape, its keys sorted.
+/// The response in the AWS CLI's shape, its keys sorted. With the items it is told whether there are any.
 fn json_document(
     out: &mut impl Write,
-    items: &mut SpooledTempFile,
-    any: bool,
+    items: Option<(&mut SpooledTempFile, bool)>,
     response: &Response,
 ) -> io::Result<()> {
     write!(out, "{{")?;
@@ -127,9 +182,11 @@ fn json_document(
         write!(out, ",")?;
     }
     member(out, "Count", &response.count)?;
-    write!(out, ",\n    \"Items\": [")?;
-    io::copy(items, out)?;
-    write!(out, "{}]", if any { "\n    " } else { "" })?;
+    if let Some((items, any)) = items {
+        write!(out, ",\n    \"Items\": [")?;
+        io::copy(items, out)?;
+        write!(out, "{}]", if any { "\n    " } else { "" })?;
+    }
     if let Some(key) = &response.last_evaluated_key {
         write!(out, ",")?;
         member(out, "LastEvaluatedKey", key)?;
@@ -144,27 +201,46 @@ fn member(out: &mut impl Write, name: &str, value: &impl Serialize) -> io::Resul
     write_indented(out, "    ", value)
 }
 
-/// A page in columns: the first page decides which there are; attributes that only later items have
+/// Items in columns. The first page decides which there are; attributes that only later items have
 /// follow as `name=value`, so that nothing is left out.
-fn table_page(
-    out: &mut impl Write,
-    keys: &[&str],
-    names: &mut Vec<String>,
-    columns: &mut Columns,
-    items: &[Item],
-) -> io::Result<()> {
-    let rows_of = |names: &[String]| items.iter().map(|item| row(names, item)).collect::<Vec<_>>();
-    let is_first = names.is_empty();
-    if is_first {
-        *names = columns_of(keys, items);
-        columns.widen(names);
+struct Table {
+    keys: Vec<String>,
+    width: Option<usize>,
+    names: Vec<String>,
+    columns: Columns,
+}
+
+impl Table {
+    fn items(&mut self, out: &mut impl Write, items: &[Item]) -> io::Result<()> {
+        let is_first = self.names.is_empty();
+        if is_first {
+            self.names = columns_of(&self.keys, items);
+            self.columns.widen(&self.names);
+        }
+        let rows: Vec<_> = items.iter().map(|item| row(&self.names, item)).collect();
+        if is_first || self.width.is_none() {
+            rows.iter().for_each(|row| self.columns.widen(row));
+        }
+        if is_first {
+            if let Some(width) = self.width {
+                self.columns.narrow_to(width);
+            }
+            if !items.is_empty() {
+                self.print(out, &self.names)?;
+            }
+        }
+        rows.iter().try_for_each(|row| self.print(out, row))
     }
-    let rows = rows_of(names);
-    rows.iter().for_each(|row| columns.widen(row));
-    if is_first && !items.is_empty() {
-        columns.print(out, names)?;
+
+    fn print(&self, out: &mut impl Write, cells: &[String]) -> io::Result<()> {
+        if self.width.is_none() {
+            return self.columns.print(out, cells);
+        }
+        // What follows the last column is an attribute that it does not name: that is shown whole.
+        let widths = self.columns.widths().iter().copied().chain(std::iter::repeat(usize::MAX));
+        let cells: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| fitted(cell, width)).collect();
+        self.columns.print(out, &cells)
     }
-    rows.iter().try_for_each(|row| columns.print(out, row))
 }
 
 fn row(names: &[String], item: &Item) -> Vec<String> {
@@ -179,12 +255,12 @@ fn row(names: &[String], item: &Item) -> Vec<String> {
 }
 
 /// The keys first, then the other attributes by name.
-fn columns_of(keys: &[&str], items: &[Item]) -> Vec<String> {
+fn columns_of(keys: &[String], items: &[Item]) -> Vec<String> {
     let mut names: BTreeSet<&str> = BTreeSet::new();
     for name in items.iter().flat_map(Item::keys) {
         names.insert(name);
     }
-    let keys: Vec<&str> = keys.iter().copied().filter(|key| names.remove(key)).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).filter(|key| names.remove(key)).collect();
     keys.into_iter().chain(names).map(str::to_owned).collect()
 }
 

@@ -1,5 +1,6 @@
 //! `cargo xtask ddb`: the DynamoDB commands.
 
+mod expressions;
 mod patterns;
 mod scan;
 mod seed;

@@ -74,7 +74,7 @@ async fn dynamodb(
     let target = &services.targets.dynamodb;
     ddb::drop_if_exists(&context.ui, target, client, &target.table).await?;
     ddb::schema_load(&context.ui, target, client).await?;
-    seed.write(&context.ui, target, client, people, ddb::Table::Empty).await
+    seed.write(&context.ui, &target.wire().await?, people, ddb::Table::Empty).await
 }
 
 fn summary(context: &Context, Targets { postgres, dynamodb }: &Targets, counts: &Counts, elapsed: Duration) {

@@ -6,17 +6,23 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, ensure};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{Builder as ConfigBuilder, Credentials};
+use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
+use aws_sdk_dynamodb::config::{
+    Builder as ConfigBuilder, Credentials, SharedCredentialsProvider, SharedHttpClient,
+};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
-use aws_smithy_http_client::Builder as HttpBuilder;
+use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_smithy_http_client::{Builder as HttpBuilder, Connector};
+use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
 use xtask_items::shortened;
 
 use crate::failure::Failure;
 use crate::poll::Look;
+use crate::wire::Wire;
 
 /// Local servers need a signed request but check no key; with `-sharedDb` all keys and regions are one.
 pub(crate) const LOCAL_KEY: &str = "local";
@@ -24,9 +30,14 @@ pub(crate) const LOCAL_REGION: &str = "us-east-1";
 
 /// A local server that refuses a connection is down, not busy: the user need not wait for a second.
 const LOCAL_BACKOFF: Duration = Duration::from_millis(50);
+/// The SDK's own first wait.
+const BACKOFF: Duration = Duration::from_secs(1);
+
+const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
 
 const CONNECT_BOUND: Duration = Duration::from_secs(5);
-const ATTEMPT_BOUND: Duration = Duration::from_secs(30);
+/// How long one attempt of a request may take, its answer included.
+pub(crate) const ATTEMPT_BOUND: Duration = Duration::from_secs(30);
 
 /// DynamoDB, local or production's, and the table that holds the messages.
 #[derive(Clone)]
@@ -93,13 +104,49 @@ impl DynamoDbTarget {
         Client::from_conf(config.build())
     }
 
+    /// What sends requests as text to it.
+    ///
+    /// # Errors
+    /// Production's region or credentials are not set.
+    pub(crate) async fn wire(&self) -> Result<Wire> {
+        let wire = |url: &str, region, provider, first_wait| {
+            Wire::new(self.clone(), url, region, provider, self.connector(), first_wait)
+        };
+        if let (Some(endpoint), false) = (self.endpoint(), self.production) {
+            let keys = SharedCredentialsProvider::new(local_credentials());
+            return Ok(wire(endpoint, LOCAL_REGION.to_owned(), keys, LOCAL_BACKOFF));
+        }
+        let config = production_loader().load().await;
+        let unset = |what: &str| Failure::new(format!("no {what} is set for {self}"), &self.remedy);
+        let region = config.region().ok_or_else(|| unset("region"))?.to_string();
+        let provider = config.credentials_provider().ok_or_else(|| unset("credentials provider"))?;
+        let url = match self.endpoint() {
+            Some(endpoint) => endpoint.to_owned(),
+            None => {
+                let parameters = Params::builder().region(region.clone()).build()?;
+                let endpoint = DefaultResolver::new().resolve_endpoint(&parameters).await;
+                endpoint.map_err(|error| anyhow!(error))?.url().to_owned()
+            }
+        };
+        Ok(wire(&url, region, provider, BACKOFF))
+    }
+
+    /// Plain HTTP needs no TLS roots, and loading the system's takes a while.
+    fn is_plain(&self) -> bool {
+        self.endpoint().is_some_and(|endpoint| endpoint.starts_with("http://"))
+    }
+
+    fn connector(&self) -> Connector {
+        let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_BOUND).build();
+        let connector = Connector::builder().connector_settings(settings).sleep_impl(TokioSleep::new());
+        if self.is_plain() { connector.build_http() } else { connector.tls_provider(TLS).build() }
+    }
+
     fn local_config(&self) -> ConfigBuilder {
-        // Plain HTTP needs no TLS roots, and loading the system's takes a while.
-        let plain = self.endpoint().is_none_or(|endpoint| endpoint.starts_with("http://"));
-        let http = if plain { HttpBuilder::new().build_http() } else { tls_client() };
+        let http = if self.is_plain() { HttpBuilder::new().build_http() } else { tls_client() };
         ConfigBuilder::new()
             .behavior_version(BehaviorVersion::latest())
-            .credentials_provider(Credentials::new(LOCAL_KEY, LOCAL_KEY, None, None, "local"))
+            .credentials_provider(local_credentials())
             .region(Region::from_static(LOCAL_REGION))
             .retry_config(RetryConfig::standard().with_initial_backoff(LOCAL_BACKOFF))
             .timeout_config(timeouts())
@@ -107,11 +154,7 @@ impl DynamoDbTarget {
     }
 
     async fn production_config(&self) -> ConfigBuilder {
-        let loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(tls_client())
-            .timeout_config(timeouts())
-            .retry_config(RetryConfig::standard());
-        ConfigBuilder::from(&loader.load().await)
+        ConfigBuilder::from(&production_loader().load().await)
     }
 
     /// Whether the server answers a signed request.
@@ -127,41 +170,73 @@ impl DynamoDbTarget {
                 let failure = Failure::new(format!("{self} refuses ListTables"), &self.remedy);
                 Look::Failed(failure.caused_by(error.into_err()).into())
             }
-            Err(error) => Look::NotYet(explain(error).to_string()),
+            Err(error) => Look::NotYet(Trouble::of(error).to_string()),
         }
     }
 
-    /// Says what went wrong in a request, and what to do where the server cannot be reached.
+    /// Says what went wrong in a request of the SDK's.
     pub(crate) fn explain<E, R>(&self, error: SdkError<E, R>) -> anyhow::Error
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
         R: fmt::Debug + Send + Sync + 'static,
     {
-        let (problem, remedy) = match &error {
-            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => {
-                ("cannot reach", self.remedy.as_str())
-            }
-            SdkError::ServiceError(error) if error.err().code() == Some("ResourceNotFoundException") => (
+        self.failure(Trouble::of(error))
+    }
+
+    /// Says what went wrong, and what to do where that is known.
+    pub(crate) fn failure(&self, trouble: Trouble) -> anyhow::Error {
+        let (problem, remedy) = match &trouble {
+            Trouble::Unreachable(_) => ("cannot reach", self.remedy.as_str()),
+            Trouble::Service { code, .. } if code == "ResourceNotFoundException" => (
                 "there is no such table in",
                 "create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`",
             ),
-            _ => return explain(error),
+            _ => return anyhow!(trouble.to_string()),
         };
-        Failure::new(format!("{problem} {self}"), remedy).caused_by(explain(error)).into()
+        Failure::new(format!("{problem} {self}"), remedy).caused_by(trouble.to_string()).into()
     }
 }
 
-/// The error's code and message, or what stopped the request on its way.
-fn explain<E, R>(error: SdkError<E, R>) -> anyhow::Error
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: fmt::Debug + Send + Sync + 'static,
-{
-    match error.as_service_error().and_then(|service| service.code().map(|code| (code, service.message()))) {
-        // Some servers repeat the whole request in their message.
-        Some((code, message)) => anyhow!("{code}: {}", shortened(message.unwrap_or("no message"), 300)),
-        None => {
-            anyhow!(chain(&error))
+/// What stopped a request.
+pub(crate) enum Trouble {
+    /// It, or its answer, was lost on the way.
+    Unreachable(anyhow::Error),
+    /// The server's own error.
+    Service {
+        /// Its name, such as `ValidationException`.
+        code: String,
+        message: String,
+    },
+    /// It could not be sent, or its answer not be read.
+    Other(String),
+}
+
+impl Trouble {
+    fn of<E, R>(error: SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+        R: fmt::Debug + Send + Sync + 'static,
+    {
+        if let Some(code) = error.as_service_error().and_then(ProvideErrorMetadata::code) {
+            let message = error.as_service_error().and_then(ProvideErrorMetadata::message);
+            return Self::Service { code: code.to_owned(), message: message.unwrap_or_default().to_owned() };
+        }
+        match error {
+            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => Self::Unreachable(error.into()),
+            other => Self::Other(chain(&other)),
+        }
+    }
+}
+
+/// On one line: a server's code and message, or what happened on the way.
+impl fmt::Display for Trouble {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable(error) => formatter.write_str(&chain(error.as_ref())),
+            Self::Service { code, message } if message.is_empty() => write!(formatter, "{code}: no message"),
+            // Some servers repeat the whole request in their message.
+            Self::Service { code, message } => write!(formatter, "{code}: {}", shortened(message, 300)),
+            Self::Other(text) => formatter.write_str(text),
         }
     }
 }
@@ -190,8 +265,19 @@ impl fmt::Display for DynamoDbTarget {
     }
 }
 
-fn tls_client() -> aws_sdk_dynamodb::config::SharedHttpClient {
-    HttpBuilder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+fn local_credentials() -> Credentials {
+    Credentials::new(LOCAL_KEY, LOCAL_KEY, None, None, "local")
+}
+
+fn production_loader() -> ConfigLoader {
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(tls_client())
+        .timeout_config(timeouts())
+        .retry_config(RetryConfig::standard())
+}
+
+fn tls_client() -> SharedHttpClient {
+    HttpBuilder::new().tls_provider(TLS).build_https()
 }
 
 fn timeouts() -> TimeoutConfig {

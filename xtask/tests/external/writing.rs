@@ -115,7 +115,7 @@ fn a_server_that_throttles_for_ever_is_given_up_with_the_count_of_what_is_writte
     let error = world.redact(failed.error()).replace(&url, "ENDPOINT");
     assert_snapshot!(error, @"
     error: DynamoDB: seed 138 items into cruddur-messages
-      because: 25 of 138 items are written for certain
+      because: 25 items are written for certain
       because: DynamoDB at ENDPOINT is throttling: 10 times in a row it took no item of a batch
       help: run the command again, which starts over; or give the table more write capacity
     ");

@@ -11,6 +11,7 @@ use xtask_items::{Item, ItemWriter, Response, shortened};
 
 use super::super::Run;
 use super::{Target, seed};
+use crate::attribute::to_sdk;
 use crate::context::Context;
 use crate::failure::Usage;
 use crate::output::Format;
@@ -64,18 +65,18 @@ impl GetConversation {
     async fn run(self, context: &Context) -> Result<()> {
         let range = self.range()?;
         let target = self.target.resolve(context)?;
-        let client = target.client().await;
-        let request = messages::conversation(&client, &target.table, self.message_group, &range);
+        let wire = target.wire().await?;
+        let query = messages::conversation(&target.table, self.message_group, &range);
         let mut printer = Printer::new(context.format, message_line);
         let response = if self.all {
             // All can be read in the order in which people want them; JSON is the response as it is.
             let oldest_first = context.format != Format::Json;
-            read::query(&target, request.scan_index_forward(oldest_first), None, |items| printer.page(items))
-                .await?
+            let query = query.scan_index_forward(oldest_first);
+            read::pages(&wire, query.into(), None, async |page| printer.page(page.items()?)).await?
         } else {
             let mut newest = Vec::new();
-            let response = read::query(&target, request, Some(self.limit), |mut items| {
-                newest.append(&mut items);
+            let response = read::pages(&wire, query.into(), Some(self.limit.into()), async |page| {
+                newest.append(&mut page.items()?);
                 Ok(())
             })
             .await?;
@@ -117,11 +118,12 @@ impl ListConversations {
         let target = self.target.resolve(context)?;
         let postgres = context.postgres(self.target.prod)?;
         let user = async { seed::find_user(&mut postgres.connect().await?, &self.handle).await };
-        let (user, client) = tokio::join!(user, target.client());
-        let user = user?;
-        let request = messages::conversations_of(&client, &target.table, user.uuid);
+        let (user, wire) = tokio::join!(user, target.wire());
+        let (user, wire) = (user?, wire?);
+        let query = messages::conversations_of(&target.table, user.uuid);
         let mut printer = Printer::new(context.format, group_line);
-        let response = read::query(&target, request, None, |items| printer.page(items)).await?;
+        let response =
+            read::pages(&wire, query.into(), None, async |page| printer.page(page.items()?)).await?;
         printer.finish(context, response, "there are more")
     }
 }
@@ -134,16 +136,16 @@ struct Printer {
 
 impl Printer {
     fn new(format: Format, line: fn(&messages::Item) -> Result<String>) -> Self {
-        Self { writer: (format != Format::Table).then(|| ItemWriter::new(format.of_items())), line }
+        Self { writer: (format != Format::Table).then(|| ItemWriter::new(format.of_items(Vec::new()))), line }
     }
 
     fn page(&mut self, items: Vec<Item>) -> Result<()> {
         match &mut self.writer {
-            Some(writer) => Ok(writer.page(&items)?),
+            Some(writer) => Ok(writer.items(&items)?),
             None => {
                 let mut out = std::io::BufWriter::new(std::io::stdout().lock());
                 for item in items {
-                    writeln!(out, "{}", (self.line)(&read::typed(item)?)?)?;
+                    writeln!(out, "{}", (self.line)(&to_sdk(item)?)?)?;
                 }
                 Ok(out.flush()?)
             }
@@ -154,10 +156,7 @@ impl Printer {
         if let Some(writer) = self.writer {
             writer.finish(&response)?;
         }
-        if response.last_evaluated_key.is_some() {
-            context.ui.line(more);
-        }
-        context.ui.line(response);
+        context.ui.read(&response, more);
         Ok(())
     }
 }

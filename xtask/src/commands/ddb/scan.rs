@@ -1,16 +1,25 @@
 use anyhow::Result;
-use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
-use xtask_items::ItemWriter;
+use backend_flask::messages::{PARTITION_KEY, SORT_KEY};
 
 use super::Target;
+use super::expressions::ReadOptions;
 use crate::context::Context;
-use crate::read;
+use crate::output::PagePrinter;
+use crate::read::{self, Segments};
 
 /// Print every item of a table
+///
+/// A large table is read in segments at once, and its items come in no order. With --limit it is read in
+/// one piece.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Scan {
     /// The table's name [default: the messages table]
     table: Option<String>,
+    #[command(flatten)]
+    options: ReadOptions,
+    /// Read in this many segments [default: as suits the table and its server]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), conflicts_with = "limit")]
+    segments: Option<u32>,
     #[command(flatten)]
     target: Target,
 }
@@ -19,12 +28,18 @@ impl Scan {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let target = self.target.resolve(context)?;
         let table = self.table.as_ref().unwrap_or(&target.table);
-        let client = target.client().await;
-        let request = client.scan().table_name(table).return_consumed_capacity(ReturnConsumedCapacity::Total);
-        let mut writer = ItemWriter::new(context.format.of_items());
-        let response = read::scan(&target, request, |items| Ok(writer.page(&items)?)).await?;
-        writer.finish(&response)?;
-        context.ui.line(response);
+        let request = self.options.request(table)?;
+        let form = self.options.form(context, vec![PARTITION_KEY.to_owned(), SORT_KEY.to_owned()])?;
+        let wire = target.wire().await?;
+        let printer = PagePrinter::new(form);
+        let take = async |page| printer.page(page).await;
+        let read = match (self.options.limit, self.segments) {
+            (Some(limit), _) => read::pages(&wire, request, Some(limit), take).await,
+            (None, Some(segments)) => read::scan(&wire, request, Segments::Of(segments), take).await,
+            (None, None) => read::scan(&wire, request, Segments::Fitting, take).await,
+        };
+        let response = printer.finish(read)?;
+        context.ui.read(&response, "there are more; leave out --limit to see them");
         Ok(())
     }
 }

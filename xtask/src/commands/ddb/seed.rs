@@ -2,21 +2,23 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result, ensure};
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use backend_flask::conversation::Conversation;
-use backend_flask::messages::{self, Item, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRange};
+use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRange};
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
+use xtask_items::{Item, key_text};
 
 use super::Guarded;
+use crate::attribute::item_from_sdk;
 use crate::context::Context;
 use crate::failure::{Failure, Usage};
-use crate::target::DynamoDbTarget;
+use crate::read;
 use crate::target::postgres::{Connection, readable};
 use crate::ui::Ui;
-use crate::{read, write};
+use crate::wire::Wire;
+use crate::write::{self, WriteRequest};
 
 /// Write the seed conversation into the messages table, in place of an earlier one
 #[derive(Debug, clap::Args)]
@@ -34,8 +36,8 @@ impl SeedCommand {
         let target = self.guarded.resolve(context, "replace the seed conversation", None)?;
         let mut postgres = context.postgres(self.guarded.target.prod)?.connect().await?;
         let people = seed.people(&mut postgres).await?;
-        let client = target.client().await;
-        seed.write(&context.ui, &target, &client, people, Table::InUse).await.map(|_| ())
+        let wire = target.wire().await?;
+        seed.write(&context.ui, &wire, people, Table::InUse).await.map(|_| ())
     }
 }
 
@@ -108,29 +110,33 @@ impl Seed {
     pub(crate) async fn write(
         &self,
         ui: &Ui,
-        target: &DynamoDbTarget,
-        client: &Client,
+        wire: &Wire,
         people: People,
         table: Table,
     ) -> Result<usize> {
         let [one, two] = &people;
         let now = self.now.unwrap_or_else(Utc::now);
-        let items: Vec<Item> = self.conversation.items(SEED_GROUP, [one, two], now).collect();
+        let items: Vec<Item> =
+            self.conversation.items(SEED_GROUP, [one, two], now).map(item_from_sdk).collect();
         let count = items.len();
+        let name = &wire.target.table;
         let work = async {
-            let keys: HashSet<Key> = items.iter().filter_map(key_of).collect();
+            let keys: HashSet<String> = items.iter().map(|item| key_text(item, &KEYS)).collect();
             let mut stale = match table {
                 Table::Empty => Vec::new(),
-                Table::InUse => seeded_keys(target, client, &people).await?,
+                Table::InUse => seeded_keys(wire, &people).await?,
             };
-            stale.retain(|key| !keys.contains(key));
-            write::write_all(target, client, items.into_iter().map(write::put)).await?;
-            write::write_all(target, client, stale.into_iter().map(key_item).map(write::delete)).await?;
-            let there = count_seeded(target, client, &people).await?;
+            stale.retain(|key| !keys.contains(&key_text(key, &KEYS)));
+            let write = async |requests: Vec<WriteRequest>| {
+                write::write_all(wire, name, requests.into_iter().map(Ok), |_| Ok(())).await
+            };
+            write(items.iter().map(|item| WriteRequest::put(item, &KEYS)).collect()).await?;
+            write(stale.iter().map(|key| WriteRequest::delete(key, &KEYS)).collect()).await?;
+            let there = count_seeded(wire, &people).await?;
             ensure!(there == count as u64, "{count} items were written, but {there} are there");
             Ok(count)
         };
-        ui.run(format!("DynamoDB: seed {count} items into {}", target.table), work).await
+        ui.run(format!("DynamoDB: seed {count} items into {name}"), work).await
     }
 }
 
@@ -143,8 +149,8 @@ pub(crate) enum Table {
     InUse,
 }
 
-/// Partition key and sort key.
-type Key = (String, String);
+/// The names of the messages table's keys.
+const KEYS: [&str; 2] = [PARTITION_KEY, SORT_KEY];
 
 /// A user by handle.
 ///
@@ -167,10 +173,10 @@ pub(super) async fn find_user(connection: &mut Connection, handle: &str) -> Resu
 }
 
 /// The queries for what the table holds of the seed's group: its messages, and its row for each member.
-fn seeded(target: &DynamoDbTarget, client: &Client, people: &People) -> [QueryFluentBuilder; 3] {
-    let messages = messages::conversation(client, &target.table, SEED_GROUP, &TimeRange::default());
+fn seeded(table: &str, people: &People) -> [QueryInputBuilder; 3] {
+    let messages = messages::conversation(table, SEED_GROUP, &TimeRange::default());
     let [one, two] = people.each_ref().map(|user| {
-        messages::conversations_of(client, &target.table, user.uuid)
+        messages::conversations_of(table, user.uuid)
             .filter_expression("message_group_uuid = :group")
             .expression_attribute_values(":group", AttributeValue::S(SEED_GROUP.to_string()))
     });
@@ -178,40 +184,26 @@ fn seeded(target: &DynamoDbTarget, client: &Client, people: &People) -> [QueryFl
 }
 
 /// The keys of what the table holds of the seed's group.
-async fn seeded_keys(target: &DynamoDbTarget, client: &Client, people: &People) -> Result<Vec<Key>> {
-    let keys = seeded(target, client, people).map(|query| {
-        keys_of(target, query.select(Select::SpecificAttributes).projection_expression("pk, sk"))
+async fn seeded_keys(wire: &Wire, people: &People) -> Result<Vec<Item>> {
+    let keys = seeded(&wire.target.table, people).map(|query| async {
+        let query = query.projection_expression("pk, sk");
+        let mut keys = Vec::new();
+        read::pages(wire, query.into(), None, async |page| {
+            keys.append(&mut page.items()?);
+            Ok(())
+        })
+        .await?;
+        anyhow::Ok(keys)
     });
     Ok(futures_util::future::try_join_all(keys).await?.concat())
 }
 
 /// How many items the table holds of the seed's group.
-async fn count_seeded(target: &DynamoDbTarget, client: &Client, people: &People) -> Result<u64> {
-    let counts = seeded(target, client, people).map(|query| async {
-        let response = read::query(target, query.select(Select::Count), None, |_| Ok(())).await?;
+async fn count_seeded(wire: &Wire, people: &People) -> Result<u64> {
+    let counts = seeded(&wire.target.table, people).map(|query| async {
+        let query = query.select(Select::Count);
+        let response = read::pages(wire, query.into(), None, async |_| Ok(())).await?;
         anyhow::Ok(response.count)
     });
     Ok(futures_util::future::try_join_all(counts).await?.into_iter().sum())
-}
-
-async fn keys_of(target: &DynamoDbTarget, request: QueryFluentBuilder) -> Result<Vec<Key>> {
-    let mut keys = Vec::new();
-    read::query(target, request, None, |items| {
-        for item in items {
-            keys.extend(key_of(&read::typed(item)?));
-        }
-        Ok(())
-    })
-    .await?;
-    Ok(keys)
-}
-
-fn key_of(item: &Item) -> Option<Key> {
-    let text = |name| item.get(name)?.as_s().ok().cloned();
-    Some((text(PARTITION_KEY)?, text(SORT_KEY)?))
-}
-
-fn key_item((partition_key, sort_key): Key) -> Item {
-    let pairs = [(PARTITION_KEY, partition_key), (SORT_KEY, sort_key)];
-    pairs.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
 }

@@ -41,7 +41,7 @@ impl SchemaLoad {
 pub(crate) async fn schema_load(ui: &Ui, target: &DynamoDbTarget, client: &Client) -> Result<()> {
     let table = &target.table;
     let create = async {
-        let created = messages::create_table(client, table).send().await.map_err(|error| {
+        let created = messages::create_table(table).send_with(client).await.map_err(|error| {
             if error.code() == Some("ResourceInUseException") {
                 let remedy = format!("drop it first with `cargo xtask ddb drop {table}`");
                 return Failure::new(format!("table {table} exists already"), remedy).into();

@@ -1,0 +1,208 @@
+//! What to read of a table: the options that scan, query, get, put and delete share.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use xtask_items::{Attribute, Form, Item, from_plain};
+
+use crate::context::Context;
+use crate::failure::Usage;
+use crate::output::Format;
+use crate::read::ReadRequest;
+use crate::table::{KeyAttribute, KeyType};
+
+/// Placeholders for names and values in expressions.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Placeholders {
+    /// What a `#name` in an expression stands for: `#name=ATTRIBUTE`, or a JSON object of such
+    #[arg(long, value_name = "#NAME=ATTRIBUTE")]
+    names: Vec<String>,
+    /// What a `:value` in an expression stands for: `:value=VALUE`, a JSON value or else a text; or a JSON
+    /// object of such, plain or in DynamoDB JSON
+    #[arg(long, value_name = ":VALUE=VALUE")]
+    values: Vec<String>,
+}
+
+impl Placeholders {
+    /// The names by placeholder.
+    ///
+    /// # Errors
+    /// One that is in neither form.
+    pub(crate) fn names(&self) -> Result<BTreeMap<String, String>> {
+        let mut all = BTreeMap::new();
+        for text in &self.names {
+            if text.trim_start().starts_with('{') {
+                let names: BTreeMap<String, String> = serde_json::from_str(text)
+                    .map_err(|error| Usage(format!("--names `{text}` is not a JSON object of texts: {error}")))?;
+                all.extend(names);
+            } else {
+                let (name, attribute) = pair(text, '#')
+                    .ok_or_else(|| Usage(format!("--names `{text}`: expected #NAME=ATTRIBUTE")))?;
+                all.insert(name.to_owned(), attribute.to_owned());
+            }
+        }
+        Ok(all)
+    }
+
+    /// The values by placeholder.
+    ///
+    /// # Errors
+    /// One that is in neither form.
+    pub(crate) fn values(&self) -> Result<Item> {
+        let mut all = Item::new();
+        for text in &self.values {
+            if text.trim_start().starts_with('{') {
+                all.extend(item(text).map_err(|error| Usage(format!("--values `{text}`: {error}")))?);
+            } else {
+                let (name, value) =
+                    pair(text, ':').ok_or_else(|| Usage(format!("--values `{text}`: expected :VALUE=VALUE")))?;
+                all.insert(name.to_owned(), value_of(value));
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// `#name=rest` or `:name=rest`.
+fn pair(text: &str, sign: char) -> Option<(&str, &str)> {
+    text.split_once('=').filter(|(name, _)| name.starts_with(sign) && name.len() > 1)
+}
+
+/// A value on the command line: typed or plain JSON, or else a text.
+fn value_of(text: &str) -> Attribute {
+    if let Ok(typed) = serde_json::from_str::<Attribute>(text) {
+        return typed;
+    }
+    from_plain(text).unwrap_or_else(|_| Attribute::S(text.to_owned()))
+}
+
+/// An item, in DynamoDB JSON if all of its attributes are, or else in plain JSON.
+///
+/// # Errors
+/// The text is not a JSON object.
+pub(crate) fn item(text: &str) -> Result<Item, serde_json::Error> {
+    serde_json::from_str(text).or_else(|_| xtask_items::item_from_plain(text))
+}
+
+/// A key attribute's value as the user writes it.
+///
+/// # Errors
+/// It is not of the key's type.
+pub(crate) fn key_value(key: &KeyAttribute, text: &str) -> Result<Attribute> {
+    let wrong = |form: &str| Usage(format!("key `{}` is {form}, which `{text}` is not", key.name));
+    match key.key_type {
+        KeyType::S => Ok(Attribute::S(text.to_owned())),
+        KeyType::N => match from_plain(text) {
+            Ok(number @ Attribute::N(_)) => Ok(number),
+            _ => Err(wrong("a number").into()),
+        },
+        KeyType::B => match aws_smithy_types::base64::decode(text) {
+            Ok(_) => Ok(Attribute::B(text.to_owned())),
+            Err(_) => Err(wrong("binary, written in base64").into()),
+        },
+    }
+}
+
+/// Which items, and what of them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReadOptions {
+    /// Only items that meet this condition; the server reads the others all the same
+    #[arg(long, value_name = "EXPRESSION")]
+    filter: Option<String>,
+    /// Only these attributes
+    #[arg(long, value_name = "EXPRESSION", conflicts_with = "count")]
+    projection: Option<String>,
+    #[command(flatten)]
+    placeholders: Placeholders,
+    /// Of this index
+    #[arg(long, value_name = "NAME")]
+    pub(crate) index: Option<String>,
+    /// At most this many items
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) limit: Option<u64>,
+    /// Only how many there are
+    #[arg(long)]
+    pub(crate) count: bool,
+    /// As they are after every write that has been answered; costs twice as much
+    #[arg(long)]
+    consistent: bool,
+    /// With `-o jsonl`: each item in DynamoDB JSON
+    #[arg(long)]
+    dynamodb_json: bool,
+}
+
+impl ReadOptions {
+    /// The request for a table.
+    ///
+    /// # Errors
+    /// Placeholders in another form.
+    pub(crate) fn request(&self, table: &str) -> Result<ReadRequest> {
+        Ok(ReadRequest {
+            table_name: table.to_owned(),
+            index_name: self.index.clone(),
+            filter_expression: self.filter.clone(),
+            projection_expression: self.projection.clone(),
+            expression_attribute_names: self.placeholders.names()?,
+            expression_attribute_values: self.placeholders.values()?,
+            consistent_read: self.consistent.then_some(true),
+            select: self.count.then(|| "COUNT".to_owned()),
+            ..ReadRequest::default()
+        })
+    }
+
+    /// How the items are printed; `keys` are the columns that come first.
+    ///
+    /// # Errors
+    /// DynamoDB JSON is asked for where it is not a choice.
+    pub(crate) fn form(&self, context: &Context, keys: Vec<String>) -> Result<Form> {
+        match context.format {
+            Format::Table if self.dynamodb_json => {
+                Err(Usage("--dynamodb-json goes with -o jsonl".to_owned()).into())
+            }
+            Format::Json if self.count => Ok(Form::JsonCount),
+            _ if self.count => Ok(Form::Count),
+            Format::Jsonl if self.dynamodb_json => Ok(Form::DynamoDbJsonl),
+            format => Ok(format.of_items(keys)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placeholders(names: &[&str], values: &[&str]) -> Placeholders {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Placeholders { names: owned(names), values: owned(values) }
+    }
+
+    #[test]
+    fn placeholders_take_both_forms() {
+        let given = placeholders(
+            &["#a=message", r##"{"#b": "size"}"##],
+            &[":t=two words=", ":n=007", ":m=7.50", r#"{":l": [1], ":s": "x"}"#, r#"{":ss": {"SS": ["a"]}}"#],
+        );
+        let names = given.names().unwrap();
+        assert_eq!(names.into_iter().collect::<Vec<_>>(), [("#a", "message"), ("#b", "size")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+        assert_eq!(
+            serde_json::to_string(&given.values().unwrap()).unwrap(),
+            r#"{":l":{"L":[{"N":"1"}]},":m":{"N":"7.50"},":n":{"S":"007"},":s":{"S":"x"},":ss":{"SS":["a"]},":t":{"S":"two words="}}"#
+        );
+        for bad in ["a=b", "#=b", "#a", "{"] {
+            assert!(placeholders(&[bad], &[]).names().is_err(), "{bad}");
+        }
+        for bad in ["v=b", ":=b", ":v", "{"] {
+            assert!(placeholders(&[], &[bad]).values().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_has_the_table_s_type() {
+        let key = |key_type| KeyAttribute { name: "id".to_owned(), key_type };
+        assert_eq!(key_value(&key(KeyType::S), "7").unwrap(), Attribute::S("7".to_owned()));
+        assert_eq!(key_value(&key(KeyType::N), "7").unwrap(), Attribute::N("7".to_owned()));
+        assert_eq!(key_value(&key(KeyType::B), "AQ==").unwrap(), Attribute::B("AQ==".to_owned()));
+        assert!(key_value(&key(KeyType::N), "seven").is_err());
+        assert!(key_value(&key(KeyType::B), "?").is_err());
+    }
+}

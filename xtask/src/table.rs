@@ -1,0 +1,143 @@
+//! What a table's server tells of it.
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+use crate::wire::Wire;
+
+/// A table, as DescribeTable tells of it.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html>
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct TableDescription {
+    #[serde(default)]
+    table_arn: String,
+    /// How many items it has. AWS counts them every six hours.
+    #[serde(default)]
+    pub(crate) item_count: u64,
+    attribute_definitions: Vec<AttributeDefinition>,
+    key_schema: Vec<KeyElement>,
+    #[serde(default)]
+    global_secondary_indexes: Vec<Index>,
+    #[serde(default)]
+    local_secondary_indexes: Vec<Index>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct AttributeDefinition {
+    attribute_name: String,
+    attribute_type: KeyType,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct KeyElement {
+    attribute_name: String,
+    /// `HASH` or `RANGE`.
+    key_type: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Index {
+    index_name: String,
+    key_schema: Vec<KeyElement>,
+}
+
+/// What a key attribute can be: text, a number, or bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub(crate) enum KeyType {
+    S,
+    N,
+    B,
+}
+
+/// A key attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct KeyAttribute {
+    pub(crate) name: String,
+    pub(crate) key_type: KeyType,
+}
+
+/// The attributes that a table's or an index's key is made of.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Keys {
+    pub(crate) partition: KeyAttribute,
+    pub(crate) sort: Option<KeyAttribute>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    table: TableDescription,
+}
+
+impl TableDescription {
+    /// Asks the server.
+    ///
+    /// # Errors
+    /// There is no such table, or the server cannot be asked.
+    pub(crate) async fn read(wire: &Wire, table: &str) -> Result<Self> {
+        let body = serde_json::json!({ "TableName": table }).to_string();
+        let answer = wire.call("DescribeTable", body).await?;
+        let answer: Answer = serde_json::from_slice(&answer)
+            .with_context(|| format!("{} describes {table} in a form that is not its API's", wire.target))?;
+        Ok(answer.table)
+    }
+
+    /// Whether the server is dynoxide, the embedded engine's; it names itself as the region.
+    pub(crate) fn is_of_dynoxide(&self) -> bool {
+        self.table_arn.starts_with("arn:aws:dynamodb:dynoxide:")
+    }
+
+    /// The table's keys, or those of one of its indexes; none if there is no such index.
+    pub(crate) fn keys(&self, index: Option<&str>) -> Option<Keys> {
+        let schema = match index {
+            None => &self.key_schema,
+            Some(name) => {
+                let mut all = self.global_secondary_indexes.iter().chain(&self.local_secondary_indexes);
+                &all.find(|index| index.index_name == name)?.key_schema
+            }
+        };
+        let attribute = |role: &str| {
+            let name = &schema.iter().find(|element| element.key_type == role)?.attribute_name;
+            let mut all = self.attribute_definitions.iter();
+            let key_type = all.find(|definition| definition.attribute_name == *name)?.attribute_type;
+            Some(KeyAttribute { name: name.clone(), key_type })
+        };
+        Some(Keys { partition: attribute("HASH")?, sort: attribute("RANGE") })
+    }
+
+    /// The names of its indexes.
+    pub(crate) fn index_names(&self) -> Vec<&str> {
+        let all = self.global_secondary_indexes.iter().chain(&self.local_secondary_indexes);
+        all.map(|index| index.index_name.as_str()).collect()
+    }
+}
+
+impl Keys {
+    /// The partition key, then the sort key if there is one.
+    pub(crate) fn each(&self) -> impl Iterator<Item = &KeyAttribute> {
+        std::iter::once(&self.partition).chain(&self.sort)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_with_their_types() {
+        let text = r#"{"AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "N"}, {"AttributeName": "at", "AttributeType": "S"}],
+            "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+            "GlobalSecondaryIndexes": [{"IndexName": "by-time", "KeySchema": [{"AttributeName": "at", "KeyType": "HASH"}, {"AttributeName": "id", "KeyType": "RANGE"}]}]}"#;
+        let table: TableDescription = serde_json::from_str(text).unwrap();
+        let id = KeyAttribute { name: "id".to_owned(), key_type: KeyType::N };
+        let at = KeyAttribute { name: "at".to_owned(), key_type: KeyType::S };
+        assert_eq!(table.keys(None), Some(Keys { partition: id.clone(), sort: None }));
+        assert_eq!(table.keys(Some("by-time")), Some(Keys { partition: at, sort: Some(id) }));
+        assert_eq!(table.keys(Some("other")), None);
+        assert_eq!(table.index_names(), ["by-time"]);
+    }
+}

@@ -1,0 +1,264 @@
+//! DynamoDB's low-level API: requests and answers as JSON text.
+//!
+//! What is done for each page or batch of a table goes this way. The SDK's own operations take a
+//! millisecond of this machine for each request in a development build, and retry by themselves, which
+//! hides from the [pace](Pace) that the server throttles. Credentials, endpoint, signature and connections
+//! are the SDK's. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result, anyhow};
+use aws_sdk_dynamodb::config::{Credentials, ProvideCredentials as _, SharedCredentialsProvider};
+use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::sign::v4::SigningParams;
+use aws_smithy_http_client::Connector;
+use aws_smithy_runtime_api::client::http::HttpConnector as _;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
+use serde::Deserialize;
+
+use crate::pace::Pace;
+use crate::target::DynamoDbTarget;
+use crate::target::dynamodb::{ATTEMPT_BOUND, Trouble};
+
+/// The version that the name of each operation begins with.
+const API: &str = "DynamoDB_20120810";
+
+/// How often a request is sent when it fails on its way, or in the server.
+const ATTEMPTS: u32 = 3;
+
+/// How often a request is sent while the server throttles: with the waits between, half a minute.
+const THROTTLED_ATTEMPTS: u32 = 12;
+
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// Temporary credentials are replaced this long before they expire.
+const BEFORE_EXPIRY: Duration = Duration::from_secs(300);
+
+/// How to reach a DynamoDB.
+pub(crate) struct Wire {
+    /// Whose answers these are.
+    pub(crate) target: DynamoDbTarget,
+    /// How many requests may be under way at once.
+    pub(crate) pace: Pace,
+    url: String,
+    host: String,
+    region: String,
+    provider: SharedCredentialsProvider,
+    credentials: RefCell<Option<Credentials>>,
+    connector: Connector,
+    first_wait: Duration,
+}
+
+/// What a request ended with.
+enum Ended {
+    Answer(Vec<u8>),
+    /// The server has no capacity left for now.
+    Throttled(Trouble),
+    /// Worth another attempt.
+    Lost(Trouble),
+    Refused(Trouble),
+}
+
+/// An error's body.
+#[derive(Deserialize)]
+struct ErrorBody {
+    #[serde(rename = "__type")]
+    code: String,
+    #[serde(alias = "Message")]
+    message: Option<String>,
+}
+
+impl Wire {
+    /// For the server at `url`. `first_wait` is the longest time before a second attempt.
+    pub(crate) fn new(
+        target: DynamoDbTarget,
+        url: &str,
+        region: String,
+        provider: SharedCredentialsProvider,
+        connector: Connector,
+        first_wait: Duration,
+    ) -> Self {
+        let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let host = authority.split('/').next().unwrap_or(authority).to_owned();
+        let url = format!("{}/", url.trim_end_matches('/'));
+        let pace = Pace::up_to(32);
+        let credentials = RefCell::new(None);
+        Self { target, pace, url, host, region, provider, credentials, connector, first_wait }
+    }
+
+    /// Sends a request, again where that may help, and returns the answer. `operation` is one such as
+    /// `Query`; `body` is its request in JSON.
+    ///
+    /// # Errors
+    /// The server refused, throttled for half a minute, or could not be reached.
+    pub(crate) async fn call(&self, operation: &str, body: String) -> Result<Vec<u8>> {
+        self.try_call(operation, body).await?.map_err(|trouble| self.target.failure(trouble))
+    }
+
+    /// As [`Wire::call`], with the server's refusal told apart: some mean something to the caller.
+    ///
+    /// # Errors
+    /// There are no credentials to sign with.
+    pub(crate) async fn try_call(
+        &self,
+        operation: &str,
+        body: String,
+    ) -> Result<std::result::Result<Vec<u8>, Trouble>> {
+        let body = bytes::Bytes::from(body);
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let request = self.signed(operation, &body).await?;
+            let sent = Instant::now();
+            let (trouble, attempts) = match self.attempt(request).await {
+                Ended::Answer(answer) => {
+                    self.pace.answered(sent.elapsed());
+                    return Ok(Ok(answer));
+                }
+                Ended::Refused(trouble) => return Ok(Err(trouble)),
+                Ended::Lost(trouble) => (trouble, ATTEMPTS),
+                Ended::Throttled(trouble) => {
+                    self.pace.throttled();
+                    (trouble, THROTTLED_ATTEMPTS)
+                }
+            };
+            if attempt >= attempts {
+                return Ok(Err(trouble));
+            }
+            self.wait(attempt).await;
+        }
+    }
+
+    /// Waits after a failed attempt, counted from 1: exponential backoff with full jitter.
+    /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
+    pub(crate) async fn wait(&self, attempt: u32) {
+        tokio::time::sleep(longest_wait(self.first_wait, attempt).mul_f64(fastrand::f64())).await;
+    }
+
+    async fn signed(&self, operation: &str, body: &bytes::Bytes) -> Result<HttpRequest> {
+        let credentials = self.credentials().await?.into();
+        let parameters = SigningParams::builder()
+            .identity(&credentials)
+            .region(&self.region)
+            .name("dynamodb")
+            .time(SystemTime::now())
+            .settings(SigningSettings::default())
+            .build()?
+            .into();
+        let target = format!("{API}.{operation}");
+        let headers =
+            [("content-type", "application/x-amz-json-1.0"), ("host", &self.host), ("x-amz-target", &target)];
+        let signable =
+            SignableRequest::new("POST", &self.url, headers.into_iter(), SignableBody::Bytes(body))?;
+        let (signature, _) = sign(signable, &parameters)?.into_parts();
+        let mut request = HttpRequest::new(SdkBody::from(body.clone()));
+        request.set_method("POST")?;
+        request.set_uri(self.url.as_str())?;
+        for (name, value) in headers {
+            request.headers_mut().try_insert(name, value.to_owned())?;
+        }
+        for (name, value) in signature.headers() {
+            request.headers_mut().try_insert(name.to_owned(), value.to_owned())?;
+        }
+        Ok(request)
+    }
+
+    async fn credentials(&self) -> Result<Credentials> {
+        let soon = SystemTime::now() + BEFORE_EXPIRY;
+        let known = self.credentials.borrow().clone();
+        if let Some(known) = known.filter(|known| known.expiry().is_none_or(|expiry| expiry > soon)) {
+            return Ok(known);
+        }
+        let fresh = self.provider.provide_credentials().await;
+        let fresh = fresh.map_err(|error| self.target.failure(Trouble::Unreachable(error.into())))?;
+        self.credentials.replace(Some(fresh.clone()));
+        Ok(fresh)
+    }
+
+    async fn attempt(&self, request: HttpRequest) -> Ended {
+        let exchange = async {
+            let response = self.connector.call(request).await?;
+            let status = response.status().as_u16();
+            let body = whole(response.into_body()).await?;
+            anyhow::Ok((status, body))
+        };
+        let (status, body) = match tokio::time::timeout(ATTEMPT_BOUND, exchange).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => return Ended::Lost(Trouble::Unreachable(error)),
+            Err(_) => {
+                let waited = anyhow!("no answer within {} s", ATTEMPT_BOUND.as_secs());
+                return Ended::Lost(Trouble::Unreachable(waited));
+            }
+        };
+        match status {
+            200..300 => Ended::Answer(body),
+            _ => refusal(status, &body),
+        }
+    }
+}
+
+/// A body to its end.
+async fn whole(mut body: SdkBody) -> Result<Vec<u8>> {
+    use http_body::Body as _;
+    let mut read = Vec::with_capacity(body.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0));
+    let mut body = std::pin::Pin::new(&mut body);
+    while let Some(frame) = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await {
+        let frame = frame.map_err(|error| anyhow!(error)).context("the answer broke off")?;
+        read.extend_from_slice(&frame.into_data().unwrap_or_default());
+    }
+    Ok(read)
+}
+
+/// What a status that is no success means.
+fn refusal(status: u16, body: &[u8]) -> Ended {
+    let Ok(error) = serde_json::from_slice::<ErrorBody>(body) else {
+        let text = xtask_items::shortened(&String::from_utf8_lossy(body), 200);
+        let trouble = Trouble::Unreachable(anyhow!("it answered with HTTP status {status}: {text}"));
+        return if status >= 500 { Ended::Lost(trouble) } else { Ended::Refused(trouble) };
+    };
+    let code = error.code.rsplit('#').next().unwrap_or_default().to_owned();
+    let throttles = matches!(
+        code.as_str(),
+        "ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded"
+    );
+    let trouble = Trouble::Service { code, message: error.message.unwrap_or_default() };
+    match status {
+        _ if throttles => Ended::Throttled(trouble),
+        500.. => Ended::Lost(trouble),
+        _ => Ended::Refused(trouble),
+    }
+}
+
+/// The longest wait after an attempt, counted from 1.
+fn longest_wait(first: Duration, attempt: u32) -> Duration {
+    first.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_within_their_bound() {
+        let waits = [1, 2, 3, 40].map(|attempt| longest_wait(Duration::from_millis(50), attempt).as_millis());
+        assert_eq!(waits, [50, 100, 200, 5_000]);
+    }
+
+    #[test]
+    fn refusals_are_told_apart() {
+        let body = |code: &str| format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"m"}}"#);
+        let ended = |status, body: &str| match refusal(status, body.as_bytes()) {
+            Ended::Answer(_) => "answer",
+            Ended::Throttled(_) => "throttled",
+            Ended::Lost(_) => "lost",
+            Ended::Refused(_) => "refused",
+        };
+        assert_eq!(ended(400, &body("ProvisionedThroughputExceededException")), "throttled");
+        assert_eq!(ended(400, &body("ValidationException")), "refused");
+        assert_eq!(ended(500, &body("InternalServerError")), "lost");
+        assert_eq!(ended(503, "<html>"), "lost");
+        assert_eq!(ended(404, "<html>"), "refused");
+    }
+}
