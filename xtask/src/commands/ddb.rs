@@ -1,7 +1,9 @@
 //! `cargo xtask ddb`: the DynamoDB commands.
 
 mod expressions;
+mod item;
 mod patterns;
+mod query;
 mod scan;
 mod seed;
 mod table;
@@ -25,6 +27,10 @@ pub(crate) enum Ddb {
     Drop(table::Drop),
     Seed(seed::SeedCommand),
     Scan(scan::Scan),
+    Query(query::Query),
+    Get(item::Get),
+    Put(item::Put),
+    Delete(item::Delete),
     #[command(subcommand)]
     Patterns(patterns::Patterns),
 }
@@ -37,6 +43,10 @@ impl Ddb {
             Self::Drop(command) => Box::pin(command.run(context)),
             Self::Seed(command) => Box::pin(command.run(context)),
             Self::Scan(command) => Box::pin(command.run(context)),
+            Self::Query(command) => Box::pin(command.run(context)),
+            Self::Get(command) => Box::pin(command.run(context)),
+            Self::Put(command) => Box::pin(command.run(context)),
+            Self::Delete(command) => Box::pin(command.run(context)),
             Self::Patterns(command) => command.run(context),
         }
     }

@@ -24,6 +24,11 @@ pub(crate) struct Placeholders {
 }
 
 impl Placeholders {
+    /// Only names.
+    pub(crate) fn of_names(names: Vec<String>) -> Self {
+        Self { names, values: Vec::new() }
+    }
+
     /// The names by placeholder.
     ///
     /// # Errors
