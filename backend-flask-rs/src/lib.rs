@@ -2,7 +2,8 @@
 //!
 //! Users and their activities live in Postgres ([`sql`], [`users`]), messages in one DynamoDB table
 //! ([`messages`]). [`conversation`] reads the text that the table is seeded with, and [`time`] knows
-//! the one form in which points in time are written.
+//! the one form in which points in time are written. [`population`] invents users, groups and messages in
+//! any number, for load.
 //!
 //! Nothing here opens a connection or sends a request by itself: callers pass a Postgres client in and
 //! send the DynamoDB requests that they are given, so that a task and a server can each do it their
@@ -11,6 +12,7 @@
 pub mod conversation;
 mod excerpt;
 pub mod messages;
+pub mod population;
 pub mod sql;
 pub mod time;
 pub mod users;

@@ -20,6 +20,16 @@ pub const SEED: Script =
 /// The user with the handle `$1` (text): columns `uuid` uuid, `display_name` text, `handle` text.
 pub const USER_BY_HANDLE: &str = include_str!("../db/sql/users/by_handle.sql");
 
+/// Writes the users of four arrays of one length: `$1` uuid[], `$2` text[] display names, `$3` text[]
+/// handles, `$4` timestamptz[] when they joined. No column.
+pub const WRITE_POPULATION: &str = include_str!("../db/sql/population/write_users.sql");
+
+/// Removes the users with a uuid from `$1` to `$2` (both uuid), and what they have posted. No column.
+pub const REMOVE_POPULATION: &str = include_str!("../db/sql/population/remove_users.sql");
+
+/// How many users have a uuid from `$1` to `$2` (both uuid): column `users` bigint (`i64`).
+pub const COUNT_POPULATION: &str = include_str!("../db/sql/population/count_users.sql");
+
 /// One row with the number of rows in each table: columns `users` and `activities`, both bigint (`i64`).
 pub const COUNTS: &str = include_str!("../db/sql/admin/counts.sql");
 
@@ -163,7 +173,15 @@ mod tests {
 
     #[test]
     fn queries_are_single_statements() {
-        for text in [USER_BY_HANDLE, COUNTS, SESSIONS, KILL_SESSIONS] {
+        for text in [
+            USER_BY_HANDLE,
+            WRITE_POPULATION,
+            REMOVE_POPULATION,
+            COUNT_POPULATION,
+            COUNTS,
+            SESSIONS,
+            KILL_SESSIONS,
+        ] {
             let script = Script { path: "", text };
             assert_eq!(script.statements().len(), 1, "{text}");
             assert!(!text.trim_end().ends_with(';'), "{text}");

@@ -1,0 +1,266 @@
+//! A synthetic population for load: as many users, message groups and messages as asked for.
+//!
+//! It is invented, but shaped as real ones are: few users have many conversations and many have few, few
+//! conversations are long and most are short, and messages come in bursts between pauses. Nothing is drawn
+//! from outside: the same numbers and the same end give the same bytes. Items are made one after another,
+//! in memory that does not grow with their number.
+//!
+//! What is synthetic is known by its uuid, a UUIDv8
+//! (<https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-8>) whose last twelve digits are an index:
+//!
+//! | what | uuid |
+//! |---|---|
+//! | user | `5eed0001-0000-8000-8000-…` |
+//! | message group | `5eed0002-0000-8000-8000-…` |
+//! | message | `5eed0003-0000-8000-8000-…` |
+
+mod conversations;
+mod error;
+mod random;
+mod users;
+mod words;
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use crate::messages::{Item, Message, MessageGroup, group_key, message_key};
+use crate::time;
+use crate::users::User;
+
+use conversations::{Conversation, pairs_of};
+pub use error::PopulationError;
+use random::{Draw, Random};
+
+/// When a population's last message is sent, where nothing else is asked for: 2024-01-01T00:00:00Z.
+pub const DEFAULT_END: DateTime<Utc> = match DateTime::from_timestamp_secs(1_704_067_200) {
+    Some(end) => end,
+    None => DateTime::UNIX_EPOCH,
+};
+
+/// The earliest end: even the first of a population's messages is then sent in a year of four digits.
+pub const EARLIEST_END: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+/// How many messages a conversation has on average, where nothing else is asked for.
+pub const MESSAGES_PER_CONVERSATION: u32 = 100;
+
+/// How many conversations there are for each user, where nothing else is asked for.
+pub const CONVERSATIONS_PER_USER: u32 = 5;
+
+const USERS: Kind = Kind(0x5eed_0001);
+const GROUPS: Kind = Kind(0x5eed_0002);
+const MESSAGES: Kind = Kind(0x5eed_0003);
+
+/// How long a conversation may go on; one of very many messages goes on faster instead.
+const LONGEST: u64 = 4 * 365 * DAY;
+
+const DAY: u64 = 24 * 60 * 60 * MICROSECONDS;
+const MICROSECONDS: u64 = 1_000_000;
+
+/// How many seconds pass between two messages, from and to, by percentage: while both are there, over a
+/// few hours, over a few days.
+const PAUSES: [(u64, [u64; 2]); 3] = [(90, [5, 120]), (9, [1_800, 18_000]), (1, [30_000, 170_000])];
+
+/// What [`PAUSES`] are on average, in seconds.
+const MEAN_PAUSE: u64 = 1_950;
+
+/// How many there are to be of each, or none where that is to follow from the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// Users, by default enough for [`CONVERSATIONS_PER_USER`].
+    pub users: Option<u32>,
+    /// Conversations, by default what gives [`MESSAGES_PER_CONVERSATION`], else
+    /// [`CONVERSATIONS_PER_USER`].
+    pub conversations: Option<u32>,
+    /// Messages in all conversations, by default [`MESSAGES_PER_CONVERSATION`].
+    pub messages: Option<u32>,
+}
+
+/// Users, their conversations and their messages, all of them invented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Population {
+    users: u32,
+    conversations: u32,
+    messages: u32,
+    end: DateTime<Utc>,
+}
+
+impl Population {
+    /// A population of which the last message is sent at `end`, without what is finer than a microsecond.
+    ///
+    /// # Errors
+    ///
+    /// [`PopulationError`] for fewer than two users, no conversation, more conversations than there are
+    /// pairs of users, fewer messages than conversations, or an end before [`EARLIEST_END`].
+    pub fn new(wanted: Wanted, end: DateTime<Utc>) -> Result<Self, PopulationError> {
+        let conversations = wanted.conversations.unwrap_or_else(|| conversations_for(wanted));
+        let users = wanted.users.unwrap_or_else(|| users_for(conversations));
+        let all = conversations.saturating_mul(MESSAGES_PER_CONVERSATION);
+        let messages = wanted.messages.unwrap_or(all);
+        if users < 2 {
+            return Err(PopulationError::FewUsers { users });
+        }
+        if conversations == 0 {
+            return Err(PopulationError::NoConversation);
+        }
+        let pairs = pairs_of(users);
+        if u64::from(conversations) > pairs {
+            return Err(PopulationError::ManyConversations { conversations, users, pairs });
+        }
+        if messages < conversations {
+            return Err(PopulationError::FewMessages { messages, conversations });
+        }
+        if end < EARLIEST_END {
+            return Err(PopulationError::Early { end });
+        }
+        Ok(Self { users, conversations, messages, end: time::truncate(end) })
+    }
+
+    /// How many users there are.
+    pub fn users(&self) -> u32 {
+        self.users
+    }
+
+    /// How many conversations there are.
+    pub fn conversations(&self) -> u32 {
+        self.conversations
+    }
+
+    /// How many messages there are in all conversations.
+    pub fn messages(&self) -> u32 {
+        self.messages
+    }
+
+    /// How many [`items`](Self::items) there are: each message, and each conversation for both members.
+    pub fn item_count(&self) -> u64 {
+        u64::from(self.messages) + 2 * u64::from(self.conversations)
+    }
+
+    /// The items to put, [`item_count`](Self::item_count) of them, of one conversation after another: both groups, then
+    /// the messages, newest first. No two have the same key.
+    pub fn items(self) -> impl Iterator<Item = Item> {
+        self.all_conversations().flat_map(move |conversation| {
+            let members = conversation.members.map(|index| self.user(index));
+            let messages = self.messages_of(conversation, members.clone());
+            let last = messages.clone().next();
+            let groups = last.into_iter().flat_map(move |last| groups(&members, &last));
+            groups.map(|group| group.to_item()).chain(messages.map(|message| message.to_item()))
+        })
+    }
+
+    /// The messages of a conversation, newest first.
+    fn messages_of(
+        self,
+        conversation: Conversation,
+        members: [User; 2],
+    ) -> impl Iterator<Item = Message> + Clone {
+        let Conversation { index, first, behind, mut before_end, .. } = conversation;
+        let second = second(behind - first);
+        (first..behind).rev().map(move |message| {
+            let mut random = Random::of(Draw::Message, message);
+            let sender = random.choose(&members).clone();
+            let created_at = self.end - Duration::from_micros(before_end);
+            let text = words::message(&mut random);
+            before_end += pause(&mut random, second);
+            Message {
+                message_group_uuid: GROUPS.uuid(index),
+                created_at,
+                message_uuid: MESSAGES.uuid(message),
+                message: text,
+                user_uuid: sender.uuid,
+                user_display_name: sender.display_name,
+                user_handle: sender.handle,
+            }
+        })
+    }
+}
+
+/// The scan for the items of synthetic users and groups, of whatever population they are. One response is
+/// one page, of what is synthetic in 1 MB.
+pub fn synthetic_items(client: &Client, table: &str) -> ScanFluentBuilder {
+    client
+        .scan()
+        .table_name(table)
+        .filter_expression("begins_with(pk, :groups) or begins_with(pk, :messages)")
+        .expression_attribute_values(":groups", AttributeValue::S(USERS.prefix_of(group_key)))
+        .expression_attribute_values(":messages", AttributeValue::S(GROUPS.prefix_of(message_key)))
+}
+
+/// What a uuid is of, by its first eight digits.
+#[derive(Clone, Copy, Debug)]
+struct Kind(u32);
+
+impl Kind {
+    /// How many digits the index has at the end.
+    const INDEX_DIGITS: usize = 12;
+
+    fn uuid(self, index: u32) -> Uuid {
+        self.uuid_of(u64::from(index))
+    }
+
+    /// The last there can be.
+    fn last(self) -> Uuid {
+        self.uuid_of((1 << (4 * Self::INDEX_DIGITS)) - 1)
+    }
+
+    fn uuid_of(self, index: u64) -> Uuid {
+        Uuid::from_u128(u128::from(self.0) << 96 | 0x0000_8000_8000 << 48 | u128::from(index))
+    }
+
+    /// What the keys of all uuids of this kind begin with.
+    fn prefix_of(self, key: fn(Uuid) -> String) -> String {
+        let mut key = key(self.uuid(0));
+        key.truncate(key.len() - Self::INDEX_DIGITS);
+        key
+    }
+}
+
+/// The group's row for each of the members, who are two, by its last message.
+fn groups(members: &[User; 2], last: &Message) -> [MessageGroup; 2] {
+    let [one, two] = members;
+    [(one, two), (two, one)].map(|(member, other)| MessageGroup {
+        member_uuid: member.uuid,
+        last_message_at: last.created_at,
+        message_group_uuid: last.message_group_uuid,
+        message: last.message.clone(),
+        user_uuid: other.uuid,
+        user_display_name: other.display_name.clone(),
+        user_handle: other.handle.clone(),
+    })
+}
+
+fn conversations_for(wanted: Wanted) -> u32 {
+    let pairs = wanted.users.map_or(u64::MAX, pairs_of).max(1);
+    let conversations = match (wanted.messages, wanted.users) {
+        (Some(messages), _) => messages / MESSAGES_PER_CONVERSATION,
+        (None, users) => users.unwrap_or_default().saturating_mul(CONVERSATIONS_PER_USER),
+    };
+    conversations.clamp(1, u32::try_from(pairs).unwrap_or(u32::MAX))
+}
+
+/// A fifth of the conversations, or as many as it takes to have so many pairs.
+fn users_for(conversations: u32) -> u32 {
+    let wanted = u64::from(conversations);
+    // The root of n(n-1)/2 = wanted, or just below it: at most 92,682.
+    let root = (8 * wanted + 1).isqrt().div_ceil(2) as u32;
+    let enough = if pairs_of(root) < wanted { root + 1 } else { root };
+    enough.max(2).max(conversations / CONVERSATIONS_PER_USER)
+}
+
+/// How many microseconds a second of [`PAUSES`] takes in a conversation of so many messages.
+fn second(messages: u32) -> u64 {
+    MICROSECONDS.min(LONGEST / (MEAN_PAUSE * u64::from(messages)))
+}
+
+/// How many microseconds before a message the one before it was sent: never 0.
+fn pause(random: &mut Random, second: u64) -> u64 {
+    let [from, to] = *random.weigh(&PAUSES);
+    from * second + random.below((to - from) * second)
+}
+
+#[cfg(test)]
+mod tests;

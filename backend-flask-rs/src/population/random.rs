@@ -1,0 +1,94 @@
+//! The random numbers that a population is drawn from.
+
+/// SplitMix64, of Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (OOPSLA 2014).
+/// It is our own so that no new version of a library can change what a population is.
+#[derive(Clone, Debug)]
+pub(super) struct Random(u64);
+
+/// What the numbers are for. Each index of each has numbers of its own.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Draw {
+    User = 1,
+    Joining,
+    Pair,
+    Conversation,
+    Length,
+    Message,
+}
+
+/// 2^64 divided by the golden ratio.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
+impl Random {
+    /// The numbers of one user, conversation or message.
+    pub(super) fn of(draw: Draw, index: u32) -> Self {
+        Self(mix((draw as u64) << 32 | u64::from(index)))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(GOLDEN);
+        mix(self.0)
+    }
+
+    /// A number below `bound`: 0 where that is 0.
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
+        let scaled = u128::from(self.next()) * u128::from(bound);
+        (scaled >> 64) as u64
+    }
+
+    /// One of `choices`, of which there is one at least.
+    pub(super) fn choose<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
+        &choices[self.below(choices.len() as u64) as usize]
+    }
+
+    /// One of `choices`, each as likely as its percentage says; they are 100 in all.
+    pub(super) fn weigh<'a, T>(&mut self, choices: &'a [(u64, T)]) -> &'a T {
+        let drawn = self.below(100);
+        let mut sum = 0;
+        let passed = choices.iter().take_while(|(percent, _)| {
+            sum += percent;
+            sum <= drawn
+        });
+        &choices[passed.count()].1
+    }
+}
+
+fn mix(mut z: u64) -> u64 {
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first numbers for the seeds 0 and 1234567, as other implementations have them.
+    #[test]
+    fn numbers_are_splitmix64_s() {
+        let mut random = Random(0);
+        let numbers = [random.next(), random.next(), random.next()];
+        assert_eq!(numbers, [0xe220_a839_7b1d_cdaf, 0x6e78_9e6a_a1b9_65f4, 0x06c4_5d18_8009_454f]);
+        assert_eq!(Random(1_234_567).next(), 6_457_827_717_110_365_317);
+    }
+
+    #[test]
+    fn numbers_stay_below_their_bound_and_reach_each_below_it() {
+        let mut random = Random::of(Draw::User, 0);
+        assert_eq!(random.below(0), 0);
+        let mut drawn: Vec<_> = (0..1000).map(|_| random.below(7)).collect();
+        drawn.sort_unstable();
+        drawn.dedup();
+        assert_eq!(drawn, [0, 1, 2, 3, 4, 5, 6]);
+    }
+
+    #[test]
+    fn choices_are_as_likely_as_their_percentages() {
+        let mut random = Random::of(Draw::User, 0);
+        let choices = [(70, 'a'), (0, 'b'), (30, 'c')];
+        let drawn: Vec<_> = (0..10_000).map(|_| *random.weigh(&choices)).collect();
+        let count = |wanted| drawn.iter().filter(|choice| **choice == wanted).count();
+        assert!((6_800..7_200).contains(&count('a')), "{}", count('a'));
+        assert_eq!((count('b'), count('a') + count('c')), (0, 10_000));
+    }
+}

@@ -1,0 +1,82 @@
+//! The users of a population, in Postgres.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use postgres::types::Type;
+use postgres::{Client, Transaction};
+use uuid::Uuid;
+
+use super::random::{Draw, Random};
+use super::{Population, USERS, words};
+use crate::sql;
+use crate::users::User;
+
+/// How many users one statement writes.
+const CHUNK: usize = 5_000;
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// How long before the population's end the first users joined: before any message.
+const JOINING_BEGAN: Duration = YEAR.saturating_mul(10);
+
+impl Population {
+    /// The user of an index below [`users`](Population::users). The name follows from the index alone.
+    pub fn user(&self, index: u32) -> User {
+        let (display_name, name) = words::name(&mut Random::of(Draw::User, index));
+        User { uuid: USERS.uuid(index), display_name, handle: format!("{name}.{index:06}") }
+    }
+
+    /// When a user joined: within a year.
+    pub(super) fn joined(&self, index: u32) -> DateTime<Utc> {
+        let seconds = Random::of(Draw::Joining, index).below(YEAR.as_secs());
+        self.end - JOINING_BEGAN + Duration::from_secs(seconds)
+    }
+
+    /// Makes this population's users the only synthetic ones in Postgres, in one transaction. Those of an
+    /// earlier population that are not in this one are removed with their activities. No other user is
+    /// touched. Returns how many synthetic users there are in the end, as they were counted.
+    ///
+    /// # Errors
+    ///
+    /// The statements', such as a lost connection, a schema that was never loaded, or a user of somebody
+    /// else's who has one of the handles.
+    pub fn write_users(&self, client: &mut Client) -> Result<u64, postgres::Error> {
+        let mut transaction = client.transaction()?;
+        let (beyond, last) = (USERS.uuid(self.users), USERS.last());
+        transaction.execute_typed(sql::REMOVE_POPULATION, &[(&beyond, Type::UUID), (&last, Type::UUID)])?;
+        let mut indices = 0..self.users;
+        while !indices.is_empty() {
+            self.write_some(&mut transaction, indices.by_ref().take(CHUNK))?;
+        }
+        let first = USERS.uuid(0);
+        let row = transaction
+            .query_typed_one(sql::COUNT_POPULATION, &[(&first, Type::UUID), (&last, Type::UUID)])?;
+        let count = row.try_get::<_, i64>("users")?;
+        transaction.commit()?;
+        Ok(count.unsigned_abs())
+    }
+
+    fn write_some(
+        &self,
+        transaction: &mut Transaction<'_>,
+        indices: impl Iterator<Item = u32>,
+    ) -> Result<(), postgres::Error> {
+        let (mut uuids, mut names) = (Vec::<Uuid>::new(), Vec::<String>::new());
+        let (mut handles, mut joined) = (Vec::<String>::new(), Vec::<DateTime<Utc>>::new());
+        for index in indices {
+            let user = self.user(index);
+            uuids.push(user.uuid);
+            names.push(user.display_name);
+            handles.push(user.handle);
+            joined.push(self.joined(index));
+        }
+        let arrays: [(&(dyn postgres::types::ToSql + Sync), Type); 4] = [
+            (&uuids, Type::UUID_ARRAY),
+            (&names, Type::TEXT_ARRAY),
+            (&handles, Type::TEXT_ARRAY),
+            (&joined, Type::TIMESTAMPTZ_ARRAY),
+        ];
+        transaction.execute_typed(sql::WRITE_POPULATION, &arrays).map(|_| ())
+    }
+}

@@ -1,0 +1,101 @@
+//! What users are called and what messages say.
+
+use std::sync::LazyLock;
+
+use super::random::Random;
+
+/// The lists, one entry a line, from `backend-flask-rs/ddb/population`.
+static WORDS: LazyLock<Words> = LazyLock::new(|| {
+    let lines = |text: &'static str| text.lines().collect::<Vec<_>>();
+    let names = |text: &'static str| text.lines().filter_map(|line| line.split_once(' ')).collect::<Vec<_>>();
+    Words {
+        given_names: names(include_str!("../../ddb/population/given_names.txt")),
+        family_names: names(include_str!("../../ddb/population/family_names.txt")),
+        replies: lines(include_str!("../../ddb/population/replies.txt")),
+        openings: lines(include_str!("../../ddb/population/openings.txt")),
+        middles: lines(include_str!("../../ddb/population/middles.txt")),
+        endings: lines(include_str!("../../ddb/population/endings.txt")),
+    }
+});
+
+/// The most characters that a message has.
+#[cfg(test)]
+pub(super) const LONGEST: usize = 1024;
+
+/// How many sentences a message has that is no short reply, by percentage.
+const SENTENCES: [(u64, u32); 9] =
+    [(44, 1), (27, 2), (12, 3), (7, 4), (4, 5), (2, 6), (2, 7), (1, 8), (1, 9)];
+
+/// How many of a hundred messages are short replies.
+const REPLIES: u64 = 15;
+
+struct Words {
+    /// As it is shown, and as it is in a handle.
+    given_names: Vec<(&'static str, &'static str)>,
+    family_names: Vec<(&'static str, &'static str)>,
+    replies: Vec<&'static str>,
+    /// Who or what a sentence is about.
+    openings: Vec<&'static str>,
+    middles: Vec<&'static str>,
+    endings: Vec<&'static str>,
+}
+
+/// A name to show, and its form for a handle, such as `Zoë Müller` and `zoe.muller`.
+pub(super) fn name(random: &mut Random) -> (String, String) {
+    let (given, plain_given) = random.choose(&WORDS.given_names);
+    let (family, plain_family) = random.choose(&WORDS.family_names);
+    (format!("{given} {family}"), format!("{plain_given}.{plain_family}"))
+}
+
+/// A short reply, or one sentence or several: about 120 characters on average.
+pub(super) fn message(random: &mut Random) -> String {
+    let words = &*WORDS;
+    if random.below(100) < REPLIES {
+        return (*random.choose(&words.replies)).to_owned();
+    }
+    let mut text = String::new();
+    for _ in 0..*random.weigh(&SENTENCES) {
+        let [opening, middle, ending] =
+            [&words.openings, &words.middles, &words.endings].map(|list| *random.choose(list));
+        let before_ending = if ending.starts_with([',', '.']) { "" } else { " " };
+        let before_sentence = if text.is_empty() { "" } else { " " };
+        for part in [before_sentence, opening, " ", middle, before_ending, ending] {
+            text.push_str(part);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_list_says_a_thing_once_and_has_no_blank_line() {
+        let words = &*WORDS;
+        let names = [&words.given_names, &words.family_names].map(|names| {
+            assert!(names.iter().all(|(_, plain)| plain.chars().all(|c| c.is_ascii_lowercase())));
+            names.iter().map(|(shown, _)| *shown).collect::<Vec<_>>()
+        });
+        let lists = [&words.replies, &words.openings, &words.middles, &words.endings, &names[0], &names[1]];
+        for list in lists {
+            assert!(list.len() >= 30 && list.iter().all(|line| !line.is_empty() && line.trim() == *line));
+            let mut once = list.clone();
+            once.sort_unstable();
+            once.dedup();
+            assert_eq!(once.len(), list.len());
+        }
+        assert!(names.iter().flatten().any(|name| !name.is_ascii()));
+        assert!(words.replies.iter().any(|reply| !reply.is_ascii()));
+    }
+
+    #[test]
+    fn no_message_can_be_longer_than_the_longest() {
+        let longest = |list: &[&str]| list.iter().map(|text| text.chars().count()).max().unwrap_or_default();
+        let words = &*WORDS;
+        let sentence = [&words.openings, &words.middles, &words.endings].map(|list| longest(list) + 1);
+        let sentences = SENTENCES.iter().map(|(_, sentences)| *sentences as usize).max().unwrap_or_default();
+        assert!(sentences * sentence.iter().sum::<usize>() <= LONGEST);
+        assert_eq!(SENTENCES.iter().map(|(percent, _)| percent).sum::<u64>(), 100);
+    }
+}
