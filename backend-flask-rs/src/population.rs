@@ -6,7 +6,7 @@
 //! in memory that does not grow with their number.
 //!
 //! What is synthetic is known by its uuid, a UUIDv8
-//! (<https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-8>) whose last twelve digits are an index:
+//! (<https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-8>) whose last twelve hexadecimal digits are an index:
 //!
 //! | what | uuid |
 //! |---|---|
@@ -22,8 +22,8 @@ mod words;
 
 use std::time::Duration;
 
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::operation::scan::builders::ScanFluentBuilder;
+use aws_sdk_dynamodb::operation::scan::ScanInput;
+use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -181,9 +181,8 @@ impl Population {
 
 /// The scan for the items of synthetic users and groups, of whatever population they are. One response is
 /// one page, of what is synthetic in 1 MB.
-pub fn synthetic_items(client: &Client, table: &str) -> ScanFluentBuilder {
-    client
-        .scan()
+pub fn synthetic_items(table: &str) -> ScanInputBuilder {
+    ScanInput::builder()
         .table_name(table)
         .filter_expression("begins_with(pk, :groups) or begins_with(pk, :messages)")
         .expression_attribute_values(":groups", AttributeValue::S(USERS.prefix_of(group_key)))

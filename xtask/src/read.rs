@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use xtask_items::{Item, Page, Response};
@@ -80,6 +81,24 @@ impl From<QueryInputBuilder> for ReadRequest {
     }
 }
 
+/// As the data layer asks.
+impl From<ScanInputBuilder> for ReadRequest {
+    fn from(scan: ScanInputBuilder) -> Self {
+        let values = scan.get_expression_attribute_values().iter().flatten();
+        Self {
+            table_name: scan.get_table_name().clone().unwrap_or_default(),
+            filter_expression: scan.get_filter_expression().clone(),
+            projection_expression: scan.get_projection_expression().clone(),
+            expression_attribute_values: values
+                .map(|(name, value)| (name.clone(), from_sdk(value.clone())))
+                .collect(),
+            consistent_read: *scan.get_consistent_read(),
+            select: scan.get_select().as_ref().map(ToString::to_string),
+            ..Self::default()
+        }
+    }
+}
+
 impl ReadRequest {
     fn operation(&self) -> &'static str {
         if self.key_condition_expression.is_some() { "Query" } else { "Scan" }
@@ -92,7 +111,8 @@ impl ReadRequest {
 
     async fn page(&self, wire: &Wire) -> Result<Page> {
         let answer = wire.call(self.operation(), serde_json::to_string(self)?).await?;
-        Page::read(answer).with_context(|| format!("{} answered in a form that is not its API's", wire.target))
+        Page::read(answer)
+            .with_context(|| format!("{} answered in a form that is not its API's", wire.target))
     }
 }
 
@@ -109,11 +129,13 @@ pub(crate) async fn pages(
     mut take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
     let mut response = Response::default();
+    let mut page_limit = Some(FIRST_PAGE);
     loop {
         let wanted = limit.map(|limit| limit - response.count);
         // A filter drops items after the server has counted them: then a page is taken whole, and cut.
-        request.limit = if request.filter_expression.is_none() { wanted.or(request.limit) } else { request.limit };
+        request.limit = wanted.filter(|_| request.filter_expression.is_none()).or(page_limit);
         let mut page = request.page(wire).await?;
+        page_limit = request.page_limit(&page);
         let cut = wanted.is_some_and(|wanted| page.keep(wanted));
         response.add(&page);
         request.exclusive_start_key = page.last_evaluated_key.clone();
@@ -156,6 +178,9 @@ const FITTING: u32 = 64;
 /// all that is left of the segment then; a page that its `Limit` ends costs it what the page holds.
 const PAGE_BYTES: u64 = 750_000;
 
+/// The limit of a page whose items are not all returned, or not whole: their text does not tell their size.
+const UNSEEN_PAGE: u64 = 2_000;
+
 /// The most segments that are read at once: each holds a page in memory.
 const AT_ONCE: usize = 16;
 
@@ -171,7 +196,10 @@ pub(crate) async fn scan(
 ) -> Result<Response> {
     let mut response = Response::default();
     let total = match segments {
-        Segments::Of(total) => total,
+        Segments::Of(total) => {
+            request.limit = Some(UNSEEN_PAGE);
+            total
+        }
         Segments::Fitting => {
             request.limit = Some(FIRST_PAGE);
             let page = request.page(wire).await?;
@@ -232,7 +260,7 @@ impl ReadRequest {
     /// The limit that makes the next page about as large as it should be, by the one before it.
     fn page_limit(&self, page: &Page) -> Option<u64> {
         if !self.returns_all() {
-            return self.limit;
+            return Some(UNSEEN_PAGE);
         }
         let bytes = page.bytes() as u64 / page.count.max(1);
         Some((PAGE_BYTES / bytes.max(1)).clamp(1, 10_000))

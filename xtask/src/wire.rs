@@ -202,7 +202,8 @@ impl Wire {
 /// A body to its end.
 async fn whole(mut body: SdkBody) -> Result<Vec<u8>> {
     use http_body::Body as _;
-    let mut read = Vec::with_capacity(body.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0));
+    let mut read =
+        Vec::with_capacity(body.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0));
     let mut body = std::pin::Pin::new(&mut body);
     while let Some(frame) = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await {
         let frame = frame.map_err(|error| anyhow!(error)).context("the answer broke off")?;
@@ -248,7 +249,8 @@ mod tests {
 
     #[test]
     fn refusals_are_told_apart() {
-        let body = |code: &str| format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"m"}}"#);
+        let body =
+            |code: &str| format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{code}","message":"m"}}"#);
         let ended = |status, body: &str| match refusal(status, body.as_bytes()) {
             Ended::Answer(_) => "answer",
             Ended::Throttled(_) => "throttled",

@@ -146,7 +146,8 @@ async fn write_batch(wire: &Wire, table: &str, requests: &[WriteRequest]) -> Res
     let mut fruitless = 0;
     loop {
         let answer = wire.call("BatchWriteItem", body).await?;
-        let left = unprocessed(&answer).with_context(|| format!("{} answered BatchWriteItem", wire.target))?;
+        let left =
+            unprocessed(&answer).with_context(|| format!("{} answered BatchWriteItem", wire.target))?;
         if left.is_empty() {
             return Ok(());
         }

@@ -80,7 +80,8 @@ mod tests {
     #[test]
     fn what_is_handed_back_is_found() {
         assert!(unprocessed(br#"{"UnprocessedItems":{}}"#).unwrap().is_empty());
-        let body = br#"{"UnprocessedItems":{"t":[{"PutRequest":{"Item":{}}}, {"DeleteRequest":{"Key":{}}}]}}"#;
+        let body =
+            br#"{"UnprocessedItems":{"t":[{"PutRequest":{"Item":{}}}, {"DeleteRequest":{"Key":{}}}]}}"#;
         let expected = [r#"{"PutRequest":{"Item":{}}}"#, r#"{"DeleteRequest":{"Key":{}}}"#];
         assert_eq!(unprocessed(body).unwrap(), expected);
         for other in ["[]", "{}"] {

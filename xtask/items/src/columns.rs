@@ -33,7 +33,9 @@ impl Columns {
         // Each column has a space on both sides; the last one's is not printed.
         let line = |widths: &[usize]| widths.iter().map(|width| width + 2).sum::<usize>().saturating_sub(1);
         while line(&self.widths) > width {
-            let Some(widest) = self.widths.iter_mut().max().filter(|widest| **widest > NARROWEST) else { break };
+            let Some(widest) = self.widths.iter_mut().max().filter(|widest| **widest > NARROWEST) else {
+                break;
+            };
             *widest -= 1;
         }
     }
@@ -90,9 +92,13 @@ mod tests {
 
     #[test]
     fn texts_are_cut_by_places() {
-        for (text, width, expected) in
-            [("hello", 5, "hello"), ("hello", 4, "hel…"), ("名前です", 5, "名前…"), ("名前", 2, "…"), ("é", 1, "é")]
-        {
+        for (text, width, expected) in [
+            ("hello", 5, "hello"),
+            ("hello", 4, "hel…"),
+            ("名前です", 5, "名前…"),
+            ("名前", 2, "…"),
+            ("é", 1, "é"),
+        ] {
             assert_eq!(fitted(text, width), expected);
         }
     }

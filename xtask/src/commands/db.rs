@@ -259,16 +259,21 @@ async fn kill_all(ui: &Ui, target: &PostgresTarget) -> Result<()> {
 /// The tables are not there, or cannot be read.
 pub(crate) async fn counts(connection: &mut Connection) -> Result<[i64; 2]> {
     let count = |client: &mut postgres::Client| {
-        let row = client.query_typed_one(sql::COUNTS, &[]).map_err(|error| match error.code() {
-            Some(&SqlState::UNDEFINED_TABLE) => {
-                let remedy = "load the schema with `cargo xtask db schema-load`";
-                Failure::new("the tables are not there", remedy).caused_by(readable(error)).into()
-            }
-            _ => readable(error),
-        })?;
+        let row = client.query_typed_one(sql::COUNTS, &[]).map_err(explain)?;
         Ok([row.try_get("users")?, row.try_get("activities")?])
     };
     connection.with(count).await
+}
+
+/// What a query for the tables' rows says where they are not there; else the server's own words.
+pub(crate) fn explain(error: postgres::Error) -> anyhow::Error {
+    match error.code() {
+        Some(&SqlState::UNDEFINED_TABLE) => {
+            let remedy = "load the schema with `cargo xtask db schema-load`";
+            Failure::new("the tables are not there", remedy).caused_by(readable(error)).into()
+        }
+        _ => readable(error),
+    }
 }
 
 async fn test(context: &Context, target: &PostgresTarget) -> Result<()> {

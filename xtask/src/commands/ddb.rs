@@ -3,6 +3,7 @@
 mod expressions;
 mod item;
 mod patterns;
+mod population;
 mod query;
 mod scan;
 mod seed;

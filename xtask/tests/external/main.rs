@@ -11,6 +11,7 @@ mod dynamodb;
 mod failures;
 mod output;
 mod patterns;
+mod population;
 mod postgres;
 mod production;
 mod setup;

@@ -95,6 +95,12 @@ fn what_destroys_wants_the_target_s_name() {
     error: `cruddur` is not the name of the target; nothing was changed
       help: to drop and recreate the database, the name is `DATABASE`
     ");
+    let failed = world.xtask("ddb seed --messages 5 --prod").fails(1);
+    assert_snapshot!(world.redact(&failed.stderr), @"
+    warning: PRODUCTION: about to replace the synthetic users in cruddur-tests@HOST/DATABASE and their items: table cruddur-messages in production's DynamoDB at ENDPOINT
+    error: nobody is there to type the target's name; nothing was changed
+      help: to replace the synthetic users in cruddur-tests@HOST/DATABASE and their items, add `--confirm cruddur-messages`
+    ");
     for line in [
         "db drop",
         "db schema-load",
@@ -103,6 +109,7 @@ fn what_destroys_wants_the_target_s_name() {
         "db kill-all",
         "ddb drop cruddur-messages",
         "ddb seed",
+        "ddb seed --messages 5",
     ] {
         for confirmation in ["", "--confirm nonsense"] {
             let failed = world.xtask(&format!("{line} {confirmation} --prod")).fails(1);

@@ -37,8 +37,9 @@ impl Placeholders {
         let mut all = BTreeMap::new();
         for text in &self.names {
             if text.trim_start().starts_with('{') {
-                let names: BTreeMap<String, String> = serde_json::from_str(text)
-                    .map_err(|error| Usage(format!("--names `{text}` is not a JSON object of texts: {error}")))?;
+                let names: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| {
+                    Usage(format!("--names `{text}` is not a JSON object of texts: {error}"))
+                })?;
                 all.extend(names);
             } else {
                 let (name, attribute) = pair(text, '#')
@@ -59,8 +60,8 @@ impl Placeholders {
             if text.trim_start().starts_with('{') {
                 all.extend(item(text).map_err(|error| Usage(format!("--values `{text}`: {error}")))?);
             } else {
-                let (name, value) =
-                    pair(text, ':').ok_or_else(|| Usage(format!("--values `{text}`: expected :VALUE=VALUE")))?;
+                let (name, value) = pair(text, ':')
+                    .ok_or_else(|| Usage(format!("--values `{text}`: expected :VALUE=VALUE")))?;
                 all.insert(name.to_owned(), value_of(value));
             }
         }
@@ -188,7 +189,10 @@ mod tests {
             &[":t=two words=", ":n=007", ":m=7.50", r#"{":l": [1], ":s": "x"}"#, r#"{":ss": {"SS": ["a"]}}"#],
         );
         let names = given.names().unwrap();
-        assert_eq!(names.into_iter().collect::<Vec<_>>(), [("#a", "message"), ("#b", "size")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+        assert_eq!(
+            names.into_iter().collect::<Vec<_>>(),
+            [("#a", "message"), ("#b", "size")].map(|(a, b)| (a.to_owned(), b.to_owned()))
+        );
         assert_eq!(
             serde_json::to_string(&given.values().unwrap()).unwrap(),
             r#"{":l":{"L":[{"N":"1"}]},":m":{"N":"7.50"},":n":{"S":"007"},":s":{"S":"x"},":ss":{"SS":["a"]},":t":{"S":"two words="}}"#

@@ -6,11 +6,13 @@ use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use backend_flask::conversation::Conversation;
 use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRange};
+use backend_flask::population::Population;
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
 use xtask_items::{Item, key_text};
 
 use super::Guarded;
+use super::population::{self, PopulationOptions};
 use crate::attribute::item_from_sdk;
 use crate::context::Context;
 use crate::failure::{Failure, Usage};
@@ -20,17 +22,23 @@ use crate::ui::Ui;
 use crate::wire::Wire;
 use crate::write::{self, WriteRequest};
 
-/// Write the seed conversation into the messages table, in place of an earlier one
+/// Write the seed conversation into the messages table, in place of an earlier one; or a synthetic
+/// population, as large as you like
 #[derive(Debug, clap::Args)]
 pub(crate) struct SeedCommand {
     #[command(flatten)]
     options: SeedOptions,
     #[command(flatten)]
     guarded: Guarded,
+    #[command(flatten)]
+    population: PopulationOptions,
 }
 
 impl SeedCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        if let Some(population) = self.population.read(self.options.now()?)? {
+            return self.populate(context, population).await;
+        }
         let seed = self.options.read()?;
         let _lock = context.lock(self.guarded.target.prod, "ddb seed").await?;
         let target = self.guarded.resolve(context, "replace the seed conversation", None)?;
@@ -38,6 +46,16 @@ impl SeedCommand {
         let people = seed.people(&mut postgres).await?;
         let wire = target.wire().await?;
         seed.write(&context.ui, &wire, people, Table::InUse).await.map(|_| ())
+    }
+
+    async fn populate(self, context: &Context, population: Population) -> Result<()> {
+        let Self { guarded, .. } = self;
+        let _lock = context.lock(guarded.target.prod, "ddb seed").await?;
+        let postgres = context.postgres(guarded.target.prod)?;
+        let what = format!("replace the synthetic users in {postgres} and their items");
+        let target = guarded.resolve(context, &what, None)?;
+        population::write_users(&context.ui, &mut postgres.connect().await?, population).await?;
+        population::write_items(&context.ui, &target.wire().await?, population).await
     }
 }
 
@@ -69,6 +87,19 @@ pub(crate) struct Seed {
 pub(crate) type People = [User; 2];
 
 impl SeedOptions {
+    /// When the last message was sent, where that is said.
+    ///
+    /// # Errors
+    /// A time in the future.
+    fn now(&self) -> Result<Option<DateTime<Utc>>> {
+        match self.now {
+            Some(now) if now > Utc::now() => {
+                Err(Usage(format!("--now {} is in the future", backend_flask::time::format(now))).into())
+            }
+            now => Ok(now),
+        }
+    }
+
     /// Reads the conversation. Nothing has been written when this fails.
     ///
     /// # Errors
@@ -77,9 +108,7 @@ impl SeedOptions {
         if self.person_1 == self.person_2 {
             return Err(Usage(format!("both persons are {}: a conversation takes two", self.person_1)).into());
         }
-        if let Some(now) = self.now.filter(|now| *now > Utc::now()) {
-            return Err(Usage(format!("--now {} is in the future", backend_flask::time::format(now))).into());
-        }
+        let now = self.now()?;
         let conversation = match &self.file {
             None => Conversation::builtin()?,
             Some(path) => {
@@ -88,7 +117,7 @@ impl SeedOptions {
                 Conversation::parse(&path.display().to_string(), &text)?
             }
         };
-        Ok(Seed { conversation, now: self.now, handles: [self.person_1, self.person_2] })
+        Ok(Seed { conversation, now, handles: [self.person_1, self.person_2] })
     }
 }
 
@@ -107,13 +136,7 @@ impl Seed {
     ///
     /// # Errors
     /// The server refused, or does not hold in the end what was written.
-    pub(crate) async fn write(
-        &self,
-        ui: &Ui,
-        wire: &Wire,
-        people: People,
-        table: Table,
-    ) -> Result<usize> {
+    pub(crate) async fn write(&self, ui: &Ui, wire: &Wire, people: People, table: Table) -> Result<usize> {
         let [one, two] = &people;
         let now = self.now.unwrap_or_else(Utc::now);
         let items: Vec<Item> =
@@ -150,7 +173,7 @@ pub(crate) enum Table {
 }
 
 /// The names of the messages table's keys.
-const KEYS: [&str; 2] = [PARTITION_KEY, SORT_KEY];
+pub(super) const KEYS: [&str; 2] = [PARTITION_KEY, SORT_KEY];
 
 /// A user by handle.
 ///

@@ -1,0 +1,132 @@
+use anyhow::{Context as _, Result, ensure};
+use aws_sdk_dynamodb::types::Select;
+use backend_flask::population::{self, Population, Wanted};
+use chrono::{DateTime, Utc};
+use postgres::error::SqlState;
+use xtask_items::Page;
+
+use super::seed::KEYS;
+use crate::attribute::item_from_sdk;
+use crate::commands::db;
+use crate::failure::{Failure, Usage};
+use crate::read::{self, Segments};
+use crate::target::postgres::{Connection, readable};
+use crate::ui::Ui;
+use crate::wire::Wire;
+use crate::write::{self, WriteRequest};
+
+/// How large a synthetic population is.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "A synthetic population, for load, in Postgres and DynamoDB instead")]
+pub(super) struct PopulationOptions {
+    /// How many conversations [default: one for each 100 messages, or 5 for each user]
+    #[arg(long, value_name = "N", conflicts_with_all = ["file", "person_1", "person_2"])]
+    conversations: Option<u32>,
+    /// How many messages in all conversations [default: 100 for each]. The last one is sent at --now
+    /// [default: 2024-01-01T00:00:00Z]: the same options give the same bytes
+    #[arg(long, value_name = "M", conflicts_with_all = ["file", "person_1", "person_2"])]
+    messages: Option<u32>,
+    /// How many users [default: one for each 5 conversations, or as many as they take]
+    #[arg(long, value_name = "U", conflicts_with_all = ["file", "person_1", "person_2"])]
+    users: Option<u32>,
+}
+
+impl PopulationOptions {
+    /// The population that is asked for, or none where none is. `now` is when its last message is sent.
+    ///
+    /// # Errors
+    /// Numbers that do not go together.
+    pub(super) fn read(&self, now: Option<DateTime<Utc>>) -> Result<Option<Population>> {
+        let Self { conversations, messages, users } = *self;
+        let wanted = Wanted { users, conversations, messages };
+        if wanted == Wanted::default() {
+            return Ok(None);
+        }
+        let population = Population::new(wanted, now.unwrap_or(population::DEFAULT_END));
+        Ok(Some(population.map_err(|error| Usage(error.to_string()))?))
+    }
+}
+
+/// Makes a population's users the only synthetic ones in Postgres, and reads back their count.
+///
+/// # Errors
+/// The server refused, or does not hold in the end what was written.
+pub(super) async fn write_users(ui: &Ui, connection: &mut Connection, population: Population) -> Result<()> {
+    let users = u64::from(population.users());
+    let label = format!("Postgres: write {users} synthetic users into {}", connection.target.database());
+    let work = async {
+        let there = connection.with(move |client| population.write_users(client).map_err(explain)).await?;
+        ensure!(there == users, "{users} users were written, but {there} are there");
+        Ok(())
+    };
+    ui.run(label, work).await
+}
+
+fn explain(error: postgres::Error) -> anyhow::Error {
+    match error.code() {
+        Some(&SqlState::UNIQUE_VIOLATION) => {
+            let remedy = "give that user another handle, or remove the user";
+            Failure::new("a user who is not synthetic has the handle of one who is", remedy)
+                .caused_by(readable(error))
+                .into()
+        }
+        _ => db::explain(error),
+    }
+}
+
+/// Makes a population's items the only synthetic ones in DynamoDB, and reads back their count.
+///
+/// # Errors
+/// The server refused, or does not hold in the end what was written.
+pub(super) async fn write_items(ui: &Ui, wire: &Wire, population: Population) -> Result<()> {
+    remove_items(ui, wire).await?;
+    let table = &wire.target.table;
+    let count = population.item_count();
+    let step = ui.step(format!("DynamoDB: write {count} synthetic items into {table}"));
+    let requests = population.items().map(|item| Ok(WriteRequest::put(&item_from_sdk(item), &KEYS)));
+    let written = async {
+        write::write_all(wire, table, requests, |written| {
+            step.progress(format_args!("{} so far", written.count));
+            Ok(())
+        })
+        .await?;
+        let there = count_items(wire).await?;
+        ensure!(there == count, "{count} items were written, but {there} are there");
+        Ok(())
+    };
+    match written.await {
+        Ok(()) => step.done(""),
+        Err(error) => return Err(error.context(step.failed())),
+    }
+    Ok(())
+}
+
+/// Removes every synthetic item, page by page of the table.
+async fn remove_items(ui: &Ui, wire: &Wire) -> Result<()> {
+    let table = &wire.target.table;
+    let step = ui.step(format!("DynamoDB: remove earlier synthetic items from {table}"));
+    let mut removed = 0;
+    let remove = async |page: Page| {
+        let keys = page.items()?;
+        let requests = keys.iter().map(|key| Ok(WriteRequest::delete(key, &KEYS)));
+        let before = removed;
+        removed += write::write_all(wire, table, requests, |_| Ok(()))
+            .await
+            .with_context(|| format!("{before} items were removed before"))?;
+        step.progress(format_args!("{removed} so far"));
+        Ok(())
+    };
+    let keys = population::synthetic_items(table).projection_expression("pk, sk").consistent_read(true);
+    match read::scan(wire, keys.into(), Segments::Fitting, remove).await {
+        Ok(_) if removed == 0 => step.done("there were none"),
+        Ok(_) => step.done(&format!("{removed} were there")),
+        Err(error) => return Err(error.context(step.failed())),
+    }
+    Ok(())
+}
+
+async fn count_items(wire: &Wire) -> Result<u64> {
+    let items = population::synthetic_items(&wire.target.table).consistent_read(true).select(Select::Count);
+    let response = read::scan(wire, items.into(), Segments::Fitting, async |_| Ok(())).await?;
+    Ok(response.count)
+}
