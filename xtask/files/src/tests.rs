@@ -1,0 +1,454 @@
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+//! Files as a whole: what is written is what is read.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use fastrand::Rng;
+use flate2::write::GzEncoder;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+use tempfile::TempDir;
+use xtask_items::{Attribute, Item};
+
+use super::*;
+
+const COMPRESSIONS: [(&str, Compression); 3] =
+    [("", Compression::None), (".gz", Compression::Gzip), (".zst", Compression::Zstd)];
+
+fn folder() -> TempDir {
+    TempDir::new().unwrap()
+}
+
+fn file(folder: &TempDir, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn write<'a>(path: &Path, layout: &Layout, items: impl IntoIterator<Item = &'a Item>) {
+    let compression = FileForm::of(path).unwrap().compression;
+    let mut file = ItemFileWriter::create(path, compression, layout.clone()).unwrap();
+    items.into_iter().for_each(|item| file.write(item).unwrap());
+    file.finish().unwrap();
+}
+
+fn open(path: &Path) -> ItemFile {
+    ItemFile::open(path, None, Position::default()).unwrap()
+}
+
+/// All items of a file, and the position behind each.
+fn read(mut file: ItemFile) -> (Vec<Item>, Vec<Position>) {
+    let mut items = Vec::new();
+    let mut positions = Vec::new();
+    while let Some(record) = file.next().unwrap() {
+        items.push(record.item.unwrap());
+        positions.push(record.after);
+    }
+    (items, positions)
+}
+
+/// A file's records as their line, text, and what is wrong or how many attributes there are.
+fn records(mut file: ItemFile) -> Vec<(u64, String, Result<usize, String>)> {
+    let mut records = Vec::new();
+    while let Some(record) = file.next().unwrap() {
+        let text = String::from_utf8_lossy(record.text).into_owned();
+        records.push((record.line, text, record.item.map(|item| item.len())));
+    }
+    records
+}
+
+/// Items of every type, the same for the same seed.
+struct Arbitrary(Rng);
+
+impl Arbitrary {
+    fn one_of(&mut self, characters: &str) -> char {
+        characters.chars().nth(self.0.usize(..characters.chars().count())).unwrap()
+    }
+
+    fn text(&mut self) -> String {
+        let long = if self.0.u32(..2000) == 0 { 400_000 } else { 12 };
+        let length = self.0.usize(0..=long);
+        let any = self.0.u8(..);
+        (0..length)
+            .map(|_| match any % 4 {
+                0 => self.0.alphanumeric(),
+                1 => self.one_of("\"\\,\n\r\t\0\u{1}\u{7f}\u{85}\u{2028}\u{feff}:*{}[]' ;\u{1f600}é\u{301}"),
+                2 => self.0.char(..),
+                _ => self.0.char('\0'..'\u{100}'),
+            })
+            .collect()
+    }
+
+    fn number(&mut self) -> String {
+        let digits: String = (0..self.0.usize(1..=38)).map(|_| self.0.digit(10)).collect();
+        let sign = self.0.choice(["", "-"]).unwrap();
+        match self.0.u8(..4) {
+            0 => format!("{sign}{digits}"),
+            1 => format!("{sign}{digits}E-{}", self.0.u8(..90)),
+            2 => format!("{sign}{digits}E+{}", self.0.u8(..87)),
+            _ => format!("{sign}{}.{digits}", self.0.u8(1..10)).chars().take(39).collect(),
+        }
+    }
+
+    fn base64(&mut self) -> String {
+        const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let whole: String = (0..self.0.usize(..6) * 4).map(|_| self.one_of(DIGITS)).collect();
+        whole + self.0.choice(["", "AA==", "/w==", "AAE=", "//8="]).unwrap()
+    }
+
+    fn set(&mut self, mut element: impl FnMut(&mut Self) -> String) -> Vec<String> {
+        let mut set = vec![element(self)];
+        for _ in 0..self.0.u8(..4) {
+            let next = element(self);
+            if !set.contains(&next) {
+                set.push(next);
+            }
+        }
+        set
+    }
+
+    fn value(&mut self, depth: u8) -> Attribute {
+        match self.0.u8(..if depth == 0 { 8 } else { 10 }) {
+            0 => Attribute::S(self.text()),
+            1 => Attribute::N(self.number()),
+            2 => Attribute::B(self.base64()),
+            3 => Attribute::Bool(self.0.bool()),
+            4 => Attribute::Null(true),
+            5 => Attribute::Ss(self.set(Self::text)),
+            // Two numbers of this form are never the same in two forms.
+            6 => Attribute::Ns(self.set(|own| own.0.u64(..).to_string())),
+            7 => Attribute::Bs(self.set(Self::base64)),
+            8 => Attribute::M((0..self.0.u8(..4)).map(|_| (self.text(), self.value(depth - 1))).collect()),
+            _ => Attribute::L((0..self.0.u8(..4)).map(|_| self.value(depth - 1)).collect()),
+        }
+    }
+
+    /// Some names return, with any type; others are in one item only.
+    fn item(&mut self) -> Item {
+        let names = ["pk", "sk", "a", "b", "é", "*", "a:N", ":S", "Item", "S", "", "\u{feff}x"];
+        let mut item: Item = (0..self.0.usize(..8))
+            .map(|_| (self.0.choice(names).unwrap().to_owned(), self.value(3)))
+            .collect();
+        if self.0.u8(..4) == 0 {
+            item.insert(self.text(), self.value(3));
+        }
+        if self.0.u8(..50) == 0 {
+            let deep = (0..31).fold(self.value(0), |value, level| {
+                if level % 2 == 0 {
+                    Attribute::L(vec![value])
+                } else {
+                    Attribute::M(Item::from([("m".to_owned(), value)]))
+                }
+            });
+            item.insert("deep".to_owned(), deep);
+        }
+        item
+    }
+}
+
+#[test]
+fn every_item_is_read_as_it_was_written_and_written_as_it_was_read() {
+    let folder = folder();
+    let mut arbitrary = Arbitrary(Rng::with_seed(20_230_320));
+    for batch in 0..100 {
+        let items: Vec<Item> = (0..25).map(|_| arbitrary.item()).collect();
+        for item in &items {
+            assert_eq!(check(item), Ok(()));
+        }
+        let first_page = &items[..arbitrary.0.usize(..=items.len())];
+        let csv = Layout::Csv(Columns::of(&["pk", "sk"], first_page));
+        for (extension, layout) in [("jsonl", Layout::Jsonl(Notation::Typed)), ("csv", csv)] {
+            for (compressed, _) in COMPRESSIONS {
+                let path = folder.path().join(format!("a.{extension}{compressed}"));
+                write(&path, &layout, &items);
+                let file = ItemFile::open(&path, Some(Notation::Typed), Position::default()).unwrap();
+                let (again, positions) = read(file);
+                assert!(again == items, "batch {batch}: {}", path.display());
+                let copy = folder.path().join(format!("b.{extension}{compressed}"));
+                write(&copy, &layout, &again);
+                assert!(
+                    fs::read(&copy).unwrap() == fs::read(&path).unwrap(),
+                    "batch {batch}: {}",
+                    copy.display()
+                );
+                let done = arbitrary.0.usize(..items.len());
+                let rest = ItemFile::open(&path, Some(Notation::Typed), positions[done]).unwrap();
+                let (rest, later) = read(rest);
+                assert!(rest == items[done + 1..] && later == positions[done + 1..], "batch {batch}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_item_of_400_kb_is_kept() {
+    let folder = folder();
+    for text in ["x".repeat(400_000), "\u{1}\"".repeat(200_000), "\u{1f600}".repeat(100_000)] {
+        let item = Item::from([("big".to_owned(), Attribute::S(text))]);
+        for name in ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"] {
+            let path = folder.path().join(name);
+            write(&path, &Layout::Jsonl(Notation::Typed), [&item, &item]);
+            assert!(read(open(&path)).0 == [item.clone(), item.clone()], "{name}");
+        }
+        let path = folder.path().join("a.csv");
+        write(&path, &Layout::Csv(Columns::of(&[], [&item])), [&item]);
+        assert!(read(open(&path)).0 == [item]);
+    }
+}
+
+#[test]
+fn a_file_without_items_is_one() {
+    let folder = folder();
+    for (extension, layout) in
+        [("jsonl", Layout::Jsonl(Notation::Typed)), ("csv", Layout::Csv(Columns::of(&[], [])))]
+    {
+        for (compressed, _) in COMPRESSIONS {
+            let path = folder.path().join(format!("a.{extension}{compressed}"));
+            write(&path, &layout, []);
+            assert_eq!(read(open(&path)).0, []);
+        }
+    }
+    assert_eq!(fs::read(folder.path().join("a.csv")).unwrap(), b"*\n");
+    let empty = file(&folder, "empty.csv", "\n\n");
+    let error = ItemFile::open(&empty, None, Position::default()).err().unwrap();
+    assert_eq!(error.to_string(), "there is no header");
+}
+
+#[test]
+fn plain_json_is_read_and_written() {
+    let folder = folder();
+    let text = "{\"a\":\"x\",\"b\":12345678901234567890123456789012345678,\"c\":null,\"d\":{\"S\":[true]}}\n";
+    let path = file(&folder, "a.jsonl", text);
+    assert_eq!(open(&path).notation(), Some(Notation::Plain));
+    let (items, _) = read(open(&path));
+    let copy = folder.path().join("b.ndjson");
+    write(&copy, &Layout::Jsonl(Notation::Plain), &items);
+    assert_eq!(fs::read_to_string(copy).unwrap(), text);
+}
+
+#[test]
+fn a_bad_line_has_its_number_and_the_next_one_follows() {
+    let folder = folder();
+    let text = b"\xef\xbb\xbf\n{\"a\":{\"N\":\"1\"}}\r\n  \r\n{\"a\":{\"N\":\"one\"}}\n{\"a\":\xff}\nnull\n\n{\"a\":{\"S\":\"x\"}}";
+    let wrong = |why: &str| Err(why.to_owned());
+    let expected = [
+        (2, r#"{"a":{"N":"1"}}"#, Ok(1)),
+        (4, r#"{"a":{"N":"one"}}"#, wrong("attribute `a`: `one` is not a number")),
+        (5, "{\"a\":\u{fffd}}", wrong("it is not UTF-8 at byte 6")),
+        (6, "null", wrong("invalid type: null, expected an object of attributes (at byte 4)")),
+        (8, r#"{"a":{"S":"x"}}"#, Ok(1)),
+    ]
+    .map(|(line, text, item)| (line, text.to_owned(), item));
+    assert_eq!(records(open(&file(&folder, "a.jsonl", text))), expected);
+    let packed = compress_to_vec(&text[..], CompressionLevel::Fastest);
+    assert_eq!(records(open(&file(&folder, "a.jsonl.zst", packed))), expected);
+}
+
+#[test]
+fn a_line_longer_than_the_limit_is_a_bad_one() {
+    let folder = folder();
+    let text = format!("{{\"a\":\"{}\"}}\n{{\"a\":\"x\"}}\n", "x".repeat(lines::LIMIT));
+    let records = records(open(&file(&folder, "a.jsonl", text)));
+    let lines: Vec<_> = records.iter().map(|(line, text, item)| (*line, text.len(), item.clone())).collect();
+    assert_eq!(lines, [(1, lines::LIMIT, Err("it is longer than 16 MiB".to_owned())), (2, 9, Ok(1))]);
+}
+
+#[test]
+fn a_table_as_people_have_it_is_read_as_strings() {
+    let folder = folder();
+    let text = "\u{feff}pk,name,age:N\r\n1,\"Brown, \"\"A\"\"\r\nB\",41\r\n\r\n2,,\r\n3,5\" disk,x\r\n4\r\n5,a\"b,1\r\n";
+    let wrong = |why: &str| Err(why.to_owned());
+    let expected = [
+        (2, "1,\"Brown, \"\"A\"\"\r\nB\",41", Ok(3)),
+        (5, "2,,", Ok(1)),
+        (6, "3,5\" disk,x", wrong("attribute `age`: `x` is not a number")),
+        (7, "4", wrong("the row has 1 cells, and the header 3")),
+        (8, "5,a\"b,1", Ok(3)),
+    ]
+    .map(|(line, text, item)| (line, text.to_owned(), item));
+    let path = file(&folder, "a.csv", text);
+    assert_eq!(open(&path).header(), Some("pk,name,age:N".as_bytes()));
+    assert_eq!(records(open(&path)), expected);
+    let first = open(&path).next().unwrap().unwrap().item.unwrap();
+    assert_eq!(first["name"], Attribute::S("Brown, \"A\"\r\nB".to_owned()));
+    let path = file(&folder, "b.csv", "a,b\n1,2\n\"3,4\n5,6\n");
+    let unclosed = wrong("a quote is not closed up to the end of the file");
+    assert_eq!(records(open(&path))[1..], [(3, "\"3,4\n5,6".to_owned(), unclosed)]);
+}
+
+#[test]
+fn a_first_record_of_two_notations_wants_to_be_told() {
+    let folder = folder();
+    let path = file(&folder, "a.jsonl", "[]\n{\"a\":{\"S\":\"x\"},\"b\":{\"Q\":\"y\"}}\n");
+    let error = ItemFile::open(&path, None, Position::default()).err().unwrap().to_string();
+    assert!(error.starts_with("line 2: attribute `a` has a type") && error.contains("`b` none"), "{error}");
+    let told = ItemFile::open(&path, Some(Notation::Plain), Position::default()).unwrap();
+    assert_eq!(records(told)[1].2, Ok(2));
+}
+
+#[test]
+fn members_and_frames_after_one_another_are_one_text() {
+    let folder = folder();
+    let parts = ["{\"a\":{\"S\":\"x\"}}\n{\"a\":", "{\"S\":\"y\"}}\n", "", "{\"a\":{\"S\":\"z\"}}\n"];
+    let gzip = |part: &str| {
+        let mut member = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        member.write_all(part.as_bytes()).unwrap();
+        member.finish().unwrap()
+    };
+    let path = file(&folder, "a.jsonl.gz", parts.map(gzip).concat());
+    assert_eq!(read(open(&path)).0.len(), 3);
+    // A frame that is to be skipped: its number, its length, and that many bytes.
+    let skipped = [0x5A, 0x2A, 0x4D, 0x18, 3, 0, 0, 0, 1, 2, 3];
+    let frames = parts.map(|part| compress_to_vec(part.as_bytes(), CompressionLevel::Fastest));
+    let path = file(&folder, "a.jsonl.zst", [&skipped[..], &frames.concat(), &skipped].concat());
+    assert_eq!(read(open(&path)).0.len(), 3);
+    let path = file(&folder, "b.jsonl.zst", [&frames.concat(), &skipped[..10]].concat());
+    assert!(first_error(&path).contains("the zstd stream ends early"));
+}
+
+/// How reading a file fails.
+fn first_error(path: &Path) -> String {
+    let file = ItemFile::open(path, Some(Notation::Typed), Position::default());
+    let error = file.and_then(|mut file| {
+        while let Some(record) = file.next()? {
+            assert!(record.item.is_ok(), "{record:?}");
+        }
+        Ok(())
+    });
+    error.unwrap_err().to_string()
+}
+
+#[test]
+fn a_compressed_file_that_is_cut_or_damaged_is_an_error() {
+    let folder = folder();
+    let mut arbitrary = Arbitrary(Rng::with_seed(5));
+    let items: Vec<Item> = (0..40).map(|_| arbitrary.item()).collect();
+    for name in ["a.jsonl.gz", "a.jsonl.zst"] {
+        let path = folder.path().join(name);
+        write(&path, &Layout::Jsonl(Notation::Typed), &items);
+        let whole = fs::read(&path).unwrap();
+        for _ in 0..100 {
+            let cut = arbitrary.0.usize(..whole.len());
+            fs::write(&path, &whole[..cut]).unwrap();
+            let error = first_error(&path);
+            assert!(error.contains("stream ends early: the file is not whole"), "{name} at {cut}: {error}");
+        }
+        // Its text's checksum is among the last bytes.
+        let mut damaged = whole.clone();
+        let last = damaged.len() - if name.ends_with("gz") { 7 } else { 2 };
+        damaged[last] ^= 1;
+        fs::write(&path, damaged).unwrap();
+        let error = first_error(&path);
+        assert!(error.contains("stream is damaged"), "{name}: {error}");
+        let error = first_error(&file(&folder, name, "{\"a\":{\"S\":\"not compressed\"}}\n"));
+        assert!(error.contains("stream is damaged"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_file_that_became_shorter_is_no_place_to_go_on() {
+    let folder = folder();
+    let item = Item::from([("a".to_owned(), Attribute::S("x".to_owned()))]);
+    for (compressed, _) in COMPRESSIONS {
+        let path = folder.path().join(format!("a.jsonl{compressed}"));
+        write(&path, &Layout::Jsonl(Notation::Typed), [&item, &item]);
+        let (_, positions) = read(open(&path));
+        assert_eq!(read(ItemFile::open(&path, None, positions[1]).unwrap()).0, []);
+        write(&path, &Layout::Jsonl(Notation::Typed), [&item]);
+        let error = ItemFile::open(&path, None, positions[1]).err().unwrap().to_string();
+        assert!(error.contains("it is shorter than what had been read of it"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_is_whole_or_not_there() {
+    let folder = folder();
+    let path = file(&folder, "a.jsonl", "older\n");
+    let names = || {
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let mut begun = ItemFileWriter::create(&path, Compression::None, Layout::Jsonl(Notation::Typed)).unwrap();
+    begun.write(&Item::new()).unwrap();
+    assert!(names()[0].to_str().unwrap().ends_with(".partial"), "{:?}", names());
+    drop(begun);
+    assert_eq!(names(), ["a.jsonl"]);
+    assert_eq!(fs::read(&path).unwrap(), b"older\n");
+    write(&path, &Layout::Jsonl(Notation::Typed), [&Item::new()]);
+    assert_eq!(fs::read(&path).unwrap(), b"{}\n");
+    assert_eq!(names(), ["a.jsonl"]);
+}
+
+#[test]
+fn reading_tells_how_far_it_is() {
+    let folder = folder();
+    let mut arbitrary = Arbitrary(Rng::with_seed(7));
+    let items: Vec<Item> = (0..10).map(|_| arbitrary.item()).collect();
+    for (compressed, _) in COMPRESSIONS {
+        let path = folder.path().join(format!("a.jsonl{compressed}"));
+        write(&path, &Layout::Jsonl(Notation::Typed), &items);
+        let mut file = open(&path);
+        assert_eq!(file.size(), fs::metadata(&path).unwrap().len());
+        while file.next().unwrap().is_some() {}
+        assert!((file.share() - 1.0).abs() < f64::EPSILON);
+    }
+}
+
+#[test]
+#[ignore = "a measurement: items a second"]
+#[allow(clippy::print_stderr, clippy::cast_precision_loss, reason = "its figures are for people")]
+fn speed() {
+    let folder = folder();
+    let mut rng = Rng::with_seed(1);
+    let words: Vec<String> =
+        (0..2000).map(|_| (0..rng.usize(2..9)).map(|_| rng.lowercase()).collect()).collect();
+    let mut message = || {
+        let text: Vec<_> = (0..40).map(|_| words[rng.usize(..words.len())].as_str()).collect();
+        let (mut text, uuid) = (text.join(" "), format!("{:032x}", rng.u128(..)));
+        text.truncate(120);
+        [
+            ("pk", "MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399"),
+            ("sk", "2023-03-20T14:05:09.000000+00:00"),
+            ("message_uuid", &uuid),
+            ("message", &text),
+            ("user_uuid", "5ae290ed-55d1-47a0-bc6d-fe2bc2700398"),
+            ("user_display_name", "Andrew Brown"),
+            ("user_handle", "andrewbrown"),
+        ]
+        .map(|(name, value)| (name.to_owned(), Attribute::S(value.to_owned())))
+        .into()
+    };
+    let items: Vec<Item> = (0..200_000).map(|_| message()).collect();
+    let csv = Layout::Csv(Columns::of(&["pk", "sk"], &items[..100]));
+    let layouts = [
+        ("typed.jsonl", Layout::Jsonl(Notation::Typed)),
+        ("plain.jsonl", Layout::Jsonl(Notation::Plain)),
+        ("a.csv", csv),
+    ];
+    for (name, layout) in layouts {
+        for (compressed, _) in COMPRESSIONS {
+            let path = folder.path().join(format!("{name}{compressed}"));
+            let begin = Instant::now();
+            write(&path, &layout, &items);
+            let written = begin.elapsed();
+            let begin = Instant::now();
+            let mut file = open(&path);
+            let mut count = 0;
+            while let Some(record) = file.next().unwrap() {
+                count += record.item.unwrap().len();
+            }
+            assert_eq!(count, items.len() * 7);
+            let per_second = |time: std::time::Duration| items.len() as f64 / time.as_secs_f64();
+            let size = fs::metadata(&path).unwrap().len() as f64 / items.len() as f64;
+            eprintln!(
+                "{name}{compressed}: {:.0} items/s written, {:.0} read, {size:.0} bytes an item",
+                per_second(written),
+                per_second(begin.elapsed())
+            );
+        }
+    }
+}

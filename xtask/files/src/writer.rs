@@ -1,0 +1,102 @@
+//! Writing items to a file, one by one.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+use xtask_items::{Item, PlainJson};
+
+use crate::compression::Sink;
+use crate::{Columns, Compression, Notation};
+
+/// How items are laid out in a file.
+#[derive(Clone, Debug)]
+pub enum Layout {
+    /// One item a line.
+    Jsonl(Notation),
+    /// A header, and one item a row.
+    Csv(Columns),
+}
+
+/// A file of items that is being written, beside its destination until it is whole. The same items give the
+/// same bytes: attributes are in the order of their names, and nothing tells the time. One that is dropped
+/// before [`finish`](Self::finish) leaves the destination as it was.
+pub struct ItemFileWriter {
+    path: PathBuf,
+    rows: Rows,
+}
+
+enum Rows {
+    Jsonl { out: Sink<NamedTempFile>, notation: Notation, line: Vec<u8> },
+    Csv { out: Box<csv::Writer<Sink<NamedTempFile>>>, columns: Columns },
+}
+
+impl ItemFileWriter {
+    /// Begins a file that will be at `path`. Whether one that is there may be replaced, the caller has to
+    /// ask, and whether the form is the one that the name says.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn create(path: &Path, compression: Compression, layout: Layout) -> io::Result<Self> {
+        let out = Sink::new(beside(path)?, compression);
+        let rows = match layout {
+            Layout::Jsonl(notation) => Rows::Jsonl { out, notation, line: Vec::new() },
+            Layout::Csv(columns) => {
+                let mut out = csv::Writer::from_writer(out);
+                out.write_record(columns.header())?;
+                Rows::Csv { out: Box::new(out), columns }
+            }
+        };
+        Ok(Self { path: path.to_owned(), rows })
+    }
+
+    /// Writes an item.
+    ///
+    /// # Errors
+    /// The file cannot be written, for want of space, say; or the columns were read from a file that has no
+    /// column `*`, and the item has an attribute that fits no other.
+    pub fn write(&mut self, item: &Item) -> io::Result<()> {
+        match &mut self.rows {
+            Rows::Jsonl { out, notation, line } => {
+                line.clear();
+                match notation {
+                    Notation::Typed => serde_json::to_writer(&mut *line, item)?,
+                    Notation::Plain => serde_json::to_writer(&mut *line, &PlainJson(item))?,
+                }
+                line.push(b'\n');
+                out.write_all(line)
+            }
+            Rows::Csv { out, columns } => Ok(out.write_record(columns.row(item)?)?),
+        }
+    }
+
+    /// Ends the file and puts it in its place, where it takes that of an older one.
+    ///
+    /// # Errors
+    /// The rest cannot be written, or the file not be put in its place; then there is none.
+    pub fn finish(self) -> io::Result<()> {
+        let out = match self.rows {
+            Rows::Jsonl { out, .. } => out,
+            Rows::Csv { out, .. } => {
+                out.into_inner().map_err(|error| io::Error::new(error.error().kind(), error.to_string()))?
+            }
+        };
+        let file = out.finish()?;
+        file.as_file().sync_all()?;
+        file.persist(&self.path)?;
+        Ok(())
+    }
+}
+
+/// A temporary file in the destination's folder, whose name tells what it is should it ever stay.
+fn beside(path: &Path) -> io::Result<NamedTempFile> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let prefix = format!(".{name}.");
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&prefix).suffix(".partial");
+    // As any new file, and not for its owner alone; the process's umask takes away what it does.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.tempfile_in(folder)
+}
