@@ -16,7 +16,7 @@
 //! all items are known, every item comes back as it was, and a table that somebody made, with names in its
 //! header and texts below, is read as strings.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use csv::StringRecord;
 use serde::de::DeserializeSeed as _;
@@ -99,8 +99,7 @@ impl Columns {
         let is_told = |name: &str, value: &Attribute| {
             self.0.iter().zip(&row).any(|(column, cell)| column.is_of(name, value) && !cell.is_empty())
         };
-        let others: std::collections::BTreeMap<_, _> =
-            item.iter().filter(|(name, value)| !is_told(name, value)).collect();
+        let others: BTreeMap<_, _> = item.iter().filter(|(name, value)| !is_told(name, value)).collect();
         let Some(place) = self.0.iter().position(|column| *column == Column::Others) else {
             return Err(serde::ser::Error::custom(format_args!(
                 "no column can hold the item's {:?}",

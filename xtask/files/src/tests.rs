@@ -152,7 +152,7 @@ impl Arbitrary {
 fn every_item_is_read_as_it_was_written_and_written_as_it_was_read() {
     let folder = folder();
     let mut arbitrary = Arbitrary(Rng::with_seed(20_230_320));
-    for batch in 0..100 {
+    for batch in 0..80 {
         let items: Vec<Item> = (0..25).map(|_| arbitrary.item()).collect();
         for item in &items {
             assert_eq!(check(item), Ok(()));

@@ -53,8 +53,7 @@ impl ItemFileWriter {
     /// Writes an item.
     ///
     /// # Errors
-    /// The file cannot be written, for want of space, say; or the columns were read from a file that has no
-    /// column `*`, and the item has an attribute that fits no other.
+    /// The file cannot be written, for want of space, say.
     pub fn write(&mut self, item: &Item) -> io::Result<()> {
         match &mut self.rows {
             Rows::Jsonl { out, notation, line } => {
