@@ -40,27 +40,71 @@ fn line_width() -> Option<usize> {
 /// How many pages may wait to be printed.
 const WAITING_PAGES: usize = 2;
 
-/// Prints pages on a thread of its own, while the next is on its way.
-pub(crate) struct PagePrinter {
+/// A thread that does something with pages while the next is on its way.
+pub(crate) struct PageThread<T> {
     pages: mpsc::Sender<Page>,
-    printing: JoinHandle<std::io::Result<ItemWriter>>,
+    thread: JoinHandle<Result<T>>,
 }
+
+/// The pages that the thread is handed; it ends with the last.
+pub(crate) struct Pages(mpsc::Receiver<Page>);
+
+impl Iterator for Pages {
+    type Item = Page;
+
+    fn next(&mut self) -> Option<Page> {
+        self.0.blocking_recv()
+    }
+}
+
+impl Pages {
+    /// Whether none is waiting.
+    fn is_idle(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T: Send + 'static> PageThread<T> {
+    /// Begins `work`.
+    pub(crate) fn new(work: impl FnOnce(Pages) -> Result<T> + Send + 'static) -> Self {
+        let (pages, waiting) = mpsc::channel::<Page>(WAITING_PAGES);
+        Self { pages, thread: std::thread::spawn(|| work(Pages(waiting))) }
+    }
+
+    /// Hands a page on.
+    ///
+    /// # Errors
+    /// The work has ended; [`PageThread::finish`] says why.
+    pub(crate) async fn page(&self, page: Page) -> Result<()> {
+        self.pages.send(page).await.map_err(|_| anyhow!("nobody takes the pages any more"))
+    }
+
+    /// Waits for the end of the work. Returns how reading ended, and what came of the work.
+    ///
+    /// # Errors
+    /// The work's.
+    pub(crate) fn finish(self) -> Result<T> {
+        drop(self.pages);
+        self.thread.join().map_err(|_| anyhow!("a thread ended in a panic"))?
+    }
+}
+
+/// Prints pages while the next is on its way.
+pub(crate) struct PagePrinter(PageThread<ItemWriter>);
 
 impl PagePrinter {
     /// Prints in `form`.
     pub(crate) fn new(form: Form) -> Self {
-        let (pages, mut waiting) = mpsc::channel::<Page>(WAITING_PAGES);
-        let printing = std::thread::spawn(move || {
+        Self(PageThread::new(|mut pages| {
             let mut writer = ItemWriter::new(form);
-            while let Some(page) = waiting.blocking_recv() {
+            while let Some(page) = pages.next() {
                 writer.page(&page)?;
-                if waiting.is_empty() {
+                if pages.is_idle() {
                     writer.flush()?;
                 }
             }
             Ok(writer)
-        });
-        Self { pages, printing }
+        }))
     }
 
     /// Prints a page.
@@ -68,7 +112,7 @@ impl PagePrinter {
     /// # Errors
     /// Printing has ended; [`PagePrinter::finish`] says why.
     pub(crate) async fn page(&self, page: Page) -> Result<()> {
-        self.pages.send(page).await.map_err(|_| anyhow!("printing has ended"))
+        self.0.page(page).await
     }
 
     /// Prints what is left, given how reading ended.
@@ -76,8 +120,7 @@ impl PagePrinter {
     /// # Errors
     /// stdout is closed, or what reading ended with.
     pub(crate) fn finish(self, read: Result<Response>) -> Result<Response> {
-        drop(self.pages);
-        let writer = self.printing.join().map_err(|_| anyhow!("printing ended in a panic"))??;
+        let writer = self.0.finish()?;
         let response = read?;
         writer.finish(&response)?;
         Ok(response)

@@ -250,6 +250,29 @@ pub(crate) async fn scan(
     Ok(response.into_inner())
 }
 
+/// Reads a whole table segment after segment, in an order that is the same each time, and hands each page
+/// to `take`.
+///
+/// # Errors
+/// The server refused, or `take` failed.
+pub(crate) async fn in_order(
+    wire: &Wire,
+    request: ReadRequest,
+    table: &TableDescription,
+    mut take: impl AsyncFnMut(Page) -> Result<()>,
+) -> Result<Response> {
+    let total = fitting(table);
+    let mut response = Response::default();
+    for segment in 0..total {
+        let part = match total {
+            1 => request.clone(),
+            _ => ReadRequest { segment: Some(segment), total_segments: Some(total), ..request.clone() },
+        };
+        response.join(pages(wire, part, None, &mut take).await?);
+    }
+    Ok(response)
+}
+
 /// How many segments suit a table that does not fit one page.
 fn fitting(table: &TableDescription) -> u32 {
     // Dynoxide goes through the whole table for each page of a segment, but not for one of the table.

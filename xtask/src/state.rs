@@ -147,14 +147,7 @@ impl StateFolder {
     /// The file cannot be written.
     pub(crate) fn write(&self, state: &State) -> Result<()> {
         self.make()?;
-        let path = self.file();
-        let write = || {
-            let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
-            serde_json::to_writer_pretty(&mut file, state)?;
-            file.persist(&path)?;
-            anyhow::Ok(())
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        write_whole(&self.file(), state)
     }
 
     /// Waits until no other command changes this checkout's databases, and keeps others out until the
@@ -214,6 +207,20 @@ fn holder(file: &mut File) -> Option<String> {
     let mut text = String::new();
     let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
     (read.is_ok() && !text.is_empty()).then_some(text)
+}
+
+/// Writes a file of the state folder: all of it, or nothing.
+///
+/// # Errors
+/// The file cannot be written.
+pub(crate) fn write_whole(path: &Path, value: &impl Serialize) -> Result<()> {
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().context("a path without a folder")?)?;
+        serde_json::to_writer_pretty(&mut file, value)?;
+        file.persist(path)?;
+        anyhow::Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Keeps other commands out until it is dropped; the system drops it for a process that dies.

@@ -11,7 +11,12 @@ use crate::wire::Wire;
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct TableDescription {
     #[serde(default)]
+    pub(crate) table_name: String,
+    #[serde(default)]
     table_arn: String,
+    /// In seconds since 1970.
+    #[serde(default)]
+    pub(crate) creation_date_time: f64,
     /// How many items it has. AWS counts them every six hours.
     #[serde(default)]
     pub(crate) item_count: u64,

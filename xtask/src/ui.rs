@@ -170,6 +170,11 @@ impl Step {
         }
     }
 
+    /// Prints a line while the step goes on.
+    pub(crate) fn line(&self, text: impl Display) {
+        self.ui.line(text);
+    }
+
     /// Ends the step well; `detail` says what came of it, or is empty.
     pub(crate) fn done(mut self, detail: &str) {
         let separator = if detail.is_empty() { "" } else { ": " };
@@ -202,6 +207,38 @@ impl Drop for Step {
     }
 }
 
+/// How quickly something goes, and how long it still takes.
+pub(crate) struct Rate {
+    started: Instant,
+}
+
+impl Rate {
+    /// From now on.
+    pub(crate) fn new() -> Self {
+        Self { started: Instant::now() }
+    }
+
+    /// `done` items of about `total`.
+    #[expect(clippy::cast_precision_loss, reason = "a share is shown to people")]
+    pub(crate) fn of(&self, done: u64, total: u64) -> String {
+        self.at(done, done as f64 / total.max(done).max(1) as f64)
+    }
+
+    /// `done` items, which are this share of the work, from 0 to 1.
+    pub(crate) fn at(&self, done: u64, share: f64) -> String {
+        rate(done, share, self.started.elapsed())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate is shown to people")]
+fn rate(done: u64, share: f64, elapsed: Duration) -> String {
+    let elapsed = elapsed.as_secs_f64().max(1e-3);
+    let rate = done as f64 / elapsed;
+    let left = Duration::try_from_secs_f64(elapsed * (1.0 - share) / share);
+    let left = left.map_or_else(|_| "?".to_owned(), |left| seconds(Duration::from_secs(left.as_secs())));
+    format!("{done} items, {rate:.0}/s, {left} left")
+}
+
 /// A duration as a person reads it: `12 ms`, `3.4 s`, `2 min 5 s`.
 pub(crate) fn seconds(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
@@ -215,6 +252,14 @@ pub(crate) fn seconds(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_rate_tells_the_time_that_is_left() {
+        let text = |share| rate(5_000, share, Duration::from_secs(2));
+        assert_eq!(text(0.25), "5000 items, 2500/s, 6.0 s left");
+        assert_eq!(text(1.0), "5000 items, 2500/s, 0 ms left");
+        assert_eq!(text(0.0), "5000 items, 2500/s, ? left");
+    }
 
     #[test]
     fn durations_are_readable() {

@@ -8,6 +8,7 @@ mod columns;
 mod page;
 mod plain;
 mod response;
+mod size;
 mod text;
 mod writer;
 
@@ -17,6 +18,7 @@ pub use columns::{Columns, fitted};
 pub use page::{Capacity, Page};
 pub use plain::{from_plain, item_from_plain};
 pub use response::Response;
+pub use size::size_of;
 pub use text::shortened;
 pub use writer::{Form, ItemWriter};
 

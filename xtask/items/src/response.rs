@@ -29,6 +29,16 @@ impl Response {
         self.cost(page);
     }
 
+    /// Adds the figures of another part of the table.
+    pub fn join(&mut self, part: Self) {
+        self.count += part.count;
+        self.scanned_count += part.scanned_count;
+        self.table = part.table.or(self.table.take());
+        if let Some(units) = part.capacity_units {
+            *self.capacity_units.get_or_insert_default() += units;
+        }
+    }
+
     /// Adds what a page cost, and nothing else.
     pub fn cost(&mut self, page: &Page) {
         if let Some(capacity) = &page.consumed_capacity {

@@ -1,6 +1,8 @@
 //! `cargo xtask ddb`: the DynamoDB commands.
 
+mod export;
 mod expressions;
+mod import;
 mod item;
 mod patterns;
 mod population;
@@ -32,6 +34,8 @@ pub(crate) enum Ddb {
     Get(item::Get),
     Put(item::Put),
     Delete(item::Delete),
+    Export(export::Export),
+    Import(import::Import),
     #[command(subcommand)]
     Patterns(patterns::Patterns),
 }
@@ -48,6 +52,8 @@ impl Ddb {
             Self::Get(command) => Box::pin(command.run(context)),
             Self::Put(command) => Box::pin(command.run(context)),
             Self::Delete(command) => Box::pin(command.run(context)),
+            Self::Export(command) => Box::pin(command.run(context)),
+            Self::Import(command) => Box::pin(command.run(context)),
             Self::Patterns(command) => command.run(context),
         }
     }

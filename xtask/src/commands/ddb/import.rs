@@ -1,0 +1,356 @@
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, Result, anyhow};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+use xtask_files::{ItemFile, Notation, Position, Record};
+use xtask_items::{Attribute, Item, size_of};
+
+use super::Guarded;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::state::StateFolder;
+use crate::table::{KeyType, Keys, TableDescription};
+use crate::ui::{Rate, Step};
+use crate::wire::Wire;
+use crate::write::{self, WriteRequest, Written};
+
+/// The most bytes that an item may have.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+const ITEM_BYTES: usize = 400 * 1024;
+
+/// How often it is remembered how far an import is.
+const REMEMBERED_EVERY: Duration = Duration::from_millis(500);
+
+/// Put a file's items into a table
+///
+/// The file's name says its form: .jsonl or .csv, compressed with .gz or .zst behind that. An import that
+/// was interrupted goes on from where it was when the same command is run again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// The file
+    file: PathBuf,
+    /// The table's name [default: the messages table]
+    table: Option<String>,
+    /// The lines are plain JSON [default: as the first line is]
+    #[arg(long)]
+    plain: bool,
+    /// The lines are DynamoDB JSON [default: as the first line is]
+    #[arg(long, conflicts_with = "plain")]
+    dynamodb_json: bool,
+    /// Go on after a line that cannot be imported, and put it into FILE.rejected
+    #[arg(long)]
+    reject: bool,
+    /// From the beginning, also where an interrupted import of this file would go on
+    #[arg(long)]
+    restart: bool,
+    #[command(flatten)]
+    guarded: Guarded,
+}
+
+impl Import {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let shown = self.file.display().to_string();
+        // What is wrong with the file is said before anything is asked or changed.
+        drop(self.open(Position::default())?);
+        let _lock = context.lock(self.guarded.target.prod, "ddb import").await?;
+        let target =
+            self.guarded.resolve(context, "import into the table, over its items", self.table.as_deref())?;
+        let table = self.table.as_ref().unwrap_or(&target.table);
+        let wire = target.wire().await?;
+        let description = TableDescription::read(&wire, table).await?;
+        let keys = description.keys(None).context("the table has no key")?;
+        let journal = Journal::of(&context.state, &self.file, &target.to_string(), &description)?;
+        let begun = if self.restart { None } else { journal.read() };
+        if let Some(begun) = &begun {
+            let Progress { position, .. } = begun;
+            context.ui.line(format_args!(
+                "going on after line {} of {shown}, where an import was interrupted; --restart begins anew",
+                position.lines
+            ));
+        }
+        let step = context.ui.step(format!("DynamoDB: import {shown} into {table}"));
+        let begun = begun.unwrap_or_default();
+        match self.import(&wire, table, &keys, &journal, begun, &step).await {
+            Ok(Progress { imported, rejected, .. }) => {
+                journal.forget();
+                step.done(&match wire.pace.throttled_count() {
+                    0 => format!("{imported} items"),
+                    times => format!("{imported} items; the server throttled {times} times"),
+                });
+                if rejected > 0 {
+                    let file = rejected_file(&self.file);
+                    context.ui.warn(format_args!(
+                        "{rejected} records were not imported: they are in {}",
+                        file.display()
+                    ));
+                }
+                Ok(())
+            }
+            Err(error) => Err(error.context(step.failed())),
+        }
+    }
+
+    fn open(&self, position: Position) -> Result<ItemFile> {
+        let notation = match (self.plain, self.dynamodb_json) {
+            (true, _) => Some(Notation::Plain),
+            (_, true) => Some(Notation::Typed),
+            _ => None,
+        };
+        ItemFile::open(&self.file, notation, position)
+            .with_context(|| format!("cannot import {}", self.file.display()))
+    }
+
+    async fn import(
+        &self,
+        wire: &Wire,
+        table: &str,
+        keys: &Keys,
+        journal: &Journal,
+        begun: Progress,
+        step: &Step,
+    ) -> Result<Progress> {
+        let mut file = self.open(begun.position)?;
+        let names: Vec<&str> = keys.each().map(|key| key.name.as_str()).collect();
+        let mut rejected =
+            self.reject.then(|| Rejected::open(&self.file, begun.rejected_bytes)).transpose()?;
+        // What is known behind each request that was made; those of the first ones are dropped once written.
+        let behind = RefCell::new(VecDeque::new());
+        let made = RefCell::new(begun);
+        let (size, read) = (file.size(), file.consumed());
+        let requests = std::iter::from_fn(|| {
+            loop {
+                let record = match file.next() {
+                    Ok(None) => return None,
+                    Ok(Some(record)) => record,
+                    Err(error) => {
+                        let lines = made.borrow().position.lines;
+                        return Some(Err(
+                            anyhow!(error).context(format!("cannot read on after line {lines}"))
+                        ));
+                    }
+                };
+                let mut made = made.borrow_mut();
+                made.position = record.after;
+                match importable(&record, keys) {
+                    Ok(item) => {
+                        made.imported += 1;
+                        behind.borrow_mut().push_back(*made);
+                        return Some(Ok(WriteRequest::put(&item, &names)));
+                    }
+                    Err(why) => {
+                        let Some(rejected) = &mut rejected else {
+                            return Some(Err(stopped(&self.file, record.line, &why)));
+                        };
+                        step.line(format_args!("{}:{}: {why}", self.file.display(), record.line));
+                        let text = record.text.to_vec();
+                        if let Err(error) = rejected.add(file.header(), &text) {
+                            return Some(Err(error));
+                        }
+                        made.rejected += 1;
+                        made.rejected_bytes = rejected.bytes;
+                    }
+                }
+            }
+        });
+        let mut done = begun;
+        let mut in_order = 0;
+        let mut remembered = Instant::now();
+        let rate = Rate::new();
+        let progress = |written: Written| {
+            let mut behind = behind.borrow_mut();
+            while in_order < written.in_order {
+                in_order += 1;
+                done = behind.pop_front().unwrap_or(done);
+            }
+            if remembered.elapsed() > REMEMBERED_EVERY {
+                remembered = Instant::now();
+                journal.write(&done)?;
+            }
+            #[expect(clippy::cast_precision_loss, reason = "a share is shown to people")]
+            let share = read.load(Ordering::Relaxed) as f64 / size.max(1) as f64;
+            step.progress(rate.at(written.count, share));
+            Ok(())
+        };
+        let ended = write::write_all(wire, table, requests, progress).await;
+        match ended {
+            Ok(_) => Ok(made.into_inner()),
+            Err(error) => {
+                journal.write(&done)?;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// How far an import is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Progress {
+    /// Behind the last record that is done.
+    position: Position,
+    imported: u64,
+    rejected: u64,
+    /// How long the file of rejected records is.
+    rejected_bytes: u64,
+}
+
+/// The item of a record, or why the table cannot have it.
+fn importable(record: &Record<'_>, keys: &Keys) -> std::result::Result<Item, String> {
+    let item = record.item.clone()?;
+    for key in keys.each() {
+        let name = &key.name;
+        match (key.key_type, item.get(name)) {
+            (_, None) => return Err(format!("key `{name}` is missing")),
+            (KeyType::S, Some(Attribute::S(text))) | (KeyType::B, Some(Attribute::B(text)))
+                if text.is_empty() =>
+            {
+                return Err(format!("key `{name}` is empty"));
+            }
+            (KeyType::S, Some(Attribute::S(_)))
+            | (KeyType::N, Some(Attribute::N(_)))
+            | (KeyType::B, Some(Attribute::B(_))) => {}
+            (wanted, Some(_)) => return Err(format!("key `{name}` is not of the table's type {wanted:?}")),
+        }
+    }
+    match size_of(&item) {
+        size if size > ITEM_BYTES => {
+            Err(format!("the item has {size} bytes, more than the {ITEM_BYTES} that DynamoDB takes"))
+        }
+        _ => Ok(item),
+    }
+}
+
+fn stopped(file: &Path, line: u64, why: &str) -> anyhow::Error {
+    let problem = format!("{}:{line}: {why}", file.display());
+    let remedy = "mend the line and run the command again, which goes on from there; or add --reject, which puts \
+                  such lines into a file of their own";
+    Failure::new(problem, remedy).into()
+}
+
+/// Where records go that cannot be imported: into a file beside the imported one, as they were, not
+/// compressed.
+fn rejected_file(file: &Path) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+    file.with_file_name(format!("{name}.rejected"))
+}
+
+struct Rejected {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+}
+
+impl Rejected {
+    /// Keeps the first `bytes` bytes that an interrupted import wrote: what is behind them comes again.
+    fn open(imported: &Path, bytes: u64) -> Result<Self> {
+        let path = rejected_file(imported);
+        let open = || {
+            let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+            file.set_len(bytes)?;
+            file.seek(SeekFrom::End(0))?;
+            std::io::Result::Ok(file)
+        };
+        let file = open().with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { path, file, bytes })
+    }
+
+    /// Adds a record's text; `header` is that of a CSV.
+    fn add(&mut self, header: Option<&[u8]>, text: &[u8]) -> Result<()> {
+        let header = header.filter(|_| self.bytes == 0);
+        for line in header.into_iter().chain([text]) {
+            let line = [line, b"\n"].concat();
+            self.file.write_all(&line).with_context(|| format!("cannot write {}", self.path.display()))?;
+            self.bytes += line.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+/// The file in the state folder that remembers how far one import is.
+struct Journal {
+    path: PathBuf,
+    of: Imported,
+}
+
+/// What has to be the same for an import to go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Imported {
+    file: PathBuf,
+    size: u64,
+    modified: SystemTime,
+    target: String,
+    table: String,
+    /// A table that was dropped and made anew has nothing of what was imported.
+    table_created: f64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Remembered {
+    of: Imported,
+    progress: Progress,
+}
+
+impl Journal {
+    fn of(state: &StateFolder, file: &Path, target: &str, table: &TableDescription) -> Result<Self> {
+        let read = || {
+            let metadata = std::fs::metadata(file)?;
+            Ok((std::fs::canonicalize(file)?, metadata.len(), metadata.modified()?))
+        };
+        let (path, size, modified) = read().map_err(|error: std::io::Error| {
+            anyhow!(error).context(format!("cannot read {}", file.display()))
+        })?;
+        let table_name = table.table_name.clone();
+        let of = Imported {
+            file: path,
+            size,
+            modified,
+            target: target.to_owned(),
+            table: table_name,
+            table_created: table.creation_date_time,
+        };
+        let name = format!("{}\0{}\0{}", of.file.display(), of.target, of.table);
+        state.make()?;
+        let path =
+            state.join(&format!("import-{}.json", Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes())));
+        Ok(Self { path, of })
+    }
+
+    /// Where an interrupted import of the same file into the same table is, if there is one.
+    fn read(&self) -> Option<Progress> {
+        let remembered: Remembered = serde_json::from_slice(&std::fs::read(&self.path).ok()?).ok()?;
+        (remembered.of == self.of).then_some(remembered.progress)
+    }
+
+    fn write(&self, progress: &Progress) -> Result<()> {
+        let remembered = Remembered { of: self.of.clone(), progress: *progress };
+        crate::state::write_whole(&self.path, &remembered)
+    }
+
+    /// Nothing can go on any more. A file that stays is one that fits no import, or one that is done again.
+    fn forget(&self) {
+        _ = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejected_records_go_beside_the_file_uncompressed() {
+        for (file, expected) in [
+            ("a/items.jsonl", "a/items.jsonl.rejected"),
+            ("items.csv.gz", "items.csv.rejected"),
+            ("items.jsonl.zst", "items.jsonl.rejected"),
+        ] {
+            assert_eq!(rejected_file(Path::new(file)), Path::new(expected));
+        }
+    }
+}
