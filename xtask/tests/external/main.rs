@@ -9,6 +9,7 @@ mod db;
 mod ddb;
 mod dynamodb;
 mod failures;
+mod files;
 mod output;
 mod patterns;
 mod population;

@@ -228,8 +228,8 @@ fn importable(record: &Record<'_>, keys: &Keys) -> std::result::Result<Item, Str
 
 fn stopped(file: &Path, line: u64, why: &str) -> anyhow::Error {
     let problem = format!("{}:{line}: {why}", file.display());
-    let remedy = "mend the line and run the command again, which goes on from there; or add --reject, which puts \
-                  such lines into a file of their own";
+    let remedy = "mend the line and run the command again; or add --reject, which puts such lines into a file of \
+                  their own";
     Failure::new(problem, remedy).into()
 }
 

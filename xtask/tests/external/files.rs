@@ -1,0 +1,293 @@
+//! `cargo xtask ddb export` and `import`.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::DynamoDbOnly;
+use crate::common::dynamodb::Endpoint;
+
+/// Creates a table with these keys: names and types.
+fn create(endpoint: Endpoint, table: &str, keys: &[(&str, &str)]) {
+    let definitions: Vec<_> =
+        keys.iter().map(|(name, kind)| json!({ "AttributeName": name, "AttributeType": kind })).collect();
+    let roles = ["HASH", "RANGE"].into_iter().zip(keys);
+    let schema: Vec<_> =
+        roles.map(|(role, (name, _))| json!({ "AttributeName": name, "KeyType": role })).collect();
+    endpoint.call(
+        "CreateTable",
+        json!({ "TableName": table, "AttributeDefinitions": definitions, "KeySchema": schema, "BillingMode": "PAY_PER_REQUEST" }),
+    );
+}
+
+const STRING_KEYS: &[(&str, &str)] = &[("pk", "S"), ("sk", "S")];
+
+/// Two tables with string keys, both empty.
+fn two_tables() -> DynamoDbOnly {
+    let world = DynamoDbOnly::new();
+    create(world.endpoint(), "one", STRING_KEYS);
+    create(world.endpoint(), "two", STRING_KEYS);
+    world
+}
+
+fn lines(count: usize) -> String {
+    (0..count).fold(String::new(), |mut text, number| {
+        let _ = writeln!(
+            text,
+            r#"{{"pk":{{"S":"p{}"}},"sk":{{"S":"{number:06}"}},"text":{{"S":"message {number}"}}}}"#,
+            number % 7
+        );
+        text
+    })
+}
+
+/// The items that these lines of DynamoDB JSON are, in the order of their keys.
+fn items_of(lines: &str) -> Vec<Value> {
+    let mut items: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    items.sort_by_key(|item| ["pk", "sk"].map(|name| item[name]["S"].as_str().unwrap_or("").to_owned()));
+    items
+}
+
+/// Says which item is another; all of them would fill the screen.
+#[track_caller]
+fn assert_same(there: Vec<Value>, expected: Vec<Value>, what: &str) {
+    assert_eq!(there.len(), expected.len(), "{what}");
+    for (there, expected) in there.into_iter().zip(expected) {
+        assert_eq!(in_one_order(there), in_one_order(expected), "{what}");
+    }
+}
+
+/// A set has no order.
+fn in_one_order(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members = members.into_iter().map(|(name, value)| match (name.as_str(), value) {
+                ("SS" | "NS" | "BS", Value::Array(mut elements)) => {
+                    elements.sort_by_key(ToString::to_string);
+                    (name, Value::Array(elements))
+                }
+                (_, value) => (name, in_one_order(value)),
+            });
+            Value::Object(members.collect())
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(in_one_order).collect()),
+        other => other,
+    }
+}
+
+/// A value of any type, up to `depth` lists and maps deep, in the form that a server returns.
+fn any_value(random: &mut fastrand::Rng, depth: u8) -> Value {
+    let text = |random: &mut fastrand::Rng| {
+        let letters = ["a", "é", "雨", "🎉", "\"", "\\", "\n", "\u{1}", " ", ",", "{", ":", "=", "'"];
+        (0..random.usize(0..12)).map(|_| letters[random.usize(0..letters.len())]).collect::<String>()
+    };
+    let number = |random: &mut fastrand::Rng| match random.u8(0..4) {
+        0 => "12345678901234567890123456789012345678".to_owned(),
+        1 => format!("-0.{}1", "0".repeat(random.usize(0..20))),
+        2 => "0".to_owned(),
+        _ => random.i64(..).to_string(),
+    };
+    let bytes = |random: &mut fastrand::Rng| ["AA==", "AQI=", "AQID", "/+8="][random.usize(0..4)].to_owned();
+    let set = |all: Vec<String>| {
+        let unique: std::collections::BTreeSet<_> = all.into_iter().collect();
+        json!(unique)
+    };
+    let several = random.usize(1..4);
+    match random.u8(0..if depth == 0 { 8 } else { 10 }) {
+        0 => json!({ "S": text(random) }),
+        1 => json!({ "N": number(random) }),
+        2 => json!({ "B": bytes(random) }),
+        3 => json!({ "BOOL": random.bool() }),
+        4 => json!({ "NULL": true }),
+        5 => json!({ "SS": set((0..several).map(|index| format!("{index}{}", text(random))).collect()) }),
+        6 => json!({ "NS": set((0..several).map(|_| random.i32(..).to_string()).collect()) }),
+        7 => json!({ "BS": set((0..several).map(|_| bytes(random)).collect()) }),
+        8 => json!({ "L": (0..several).map(|_| any_value(random, depth - 1)).collect::<Vec<_>>() }),
+        _ => {
+            let members =
+                (0..several).map(|index| (format!("{index}{}", text(random)), any_value(random, depth - 1)));
+            json!({ "M": members.collect::<serde_json::Map<_, _>>() })
+        }
+    }
+}
+
+fn any_items(count: usize, seed: u64) -> String {
+    let mut random = fastrand::Rng::with_seed(seed);
+    (0..count).fold(String::new(), |mut text, number| {
+        let mut item = serde_json::Map::new();
+        item.insert("pk".to_owned(), json!({ "S": format!("p{}", number % 5) }));
+        item.insert("sk".to_owned(), json!({ "S": format!("{number:04}") }));
+        for name in ["a", "b", "naïve, \"name\"", "d:N"] {
+            if random.u8(0..4) > 0 {
+                item.insert(name.to_owned(), any_value(&mut random, 3));
+            }
+        }
+        if number == 17 {
+            item.insert("large".to_owned(), json!({ "S": "é".repeat(204_000) }));
+        }
+        let _ = writeln!(text, "{}", Value::Object(item));
+        text
+    })
+}
+
+#[test]
+fn every_type_comes_back_byte_for_byte_in_every_form() {
+    for (seed, name) in
+        [(1, "a.jsonl"), (2, "a.jsonl.gz"), (3, "a.csv"), (4, "a.csv.zst"), (5, "a.ndjson.zst")]
+    {
+        let world = two_tables();
+        let made = any_items(600, seed);
+        world.write("made.jsonl", &made);
+        world.xtask("ddb import made.jsonl one --dynamodb-json").ok();
+        assert_same(world.endpoint().items("one"), items_of(&made), name);
+        world.xtask("ddb export").arg(name).arg("one").ok();
+        world.xtask("ddb import").arg(name).arg("two").ok();
+        assert_same(world.endpoint().items("two"), items_of(&made), name);
+        let again = format!("again-{name}");
+        world.xtask("ddb export").arg(&again).arg("two").ok();
+        let [first, second] = [name, &again].map(|name| std::fs::read(world.path(name)).unwrap());
+        assert!(first == second, "{name}: {} and {} bytes", first.len(), second.len());
+    }
+}
+
+#[test]
+fn an_import_that_is_killed_goes_on_and_ends_with_exactly_the_input() {
+    let world = two_tables();
+    let made = lines(30_000);
+    world.write("made.jsonl", &made);
+    let mut random = fastrand::Rng::with_seed(7);
+    let mut went_on = 0;
+    for _ in 0..10 {
+        let running = world.xtask("ddb import made.jsonl one").start();
+        std::thread::sleep(Duration::from_millis(random.u64(20..900)));
+        running.signal("KILL");
+        let killed = running.end_within(Duration::from_secs(10));
+        went_on += usize::from(killed.stderr.contains("going on after line"));
+    }
+    let ended = world.xtask("ddb import made.jsonl one").ok();
+    went_on += usize::from(ended.stderr.contains("going on after line"));
+    assert!(went_on > 0, "no run went on");
+    assert_same(world.endpoint().items("one"), items_of(&made), "after the last run");
+    let left = std::fs::read_dir(world.path(".cruddur")).unwrap();
+    let left =
+        left.filter(|file| file.as_ref().unwrap().file_name().to_string_lossy().starts_with("import-"));
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn a_bad_line_stops_the_import_and_the_mended_file_goes_on_or_begins_anew() {
+    let world = two_tables();
+    let good = lines(3);
+    let bad = good.replace(r#""000001""#, "1");
+    world.write("made.jsonl", &bad);
+    let failed = world.xtask("ddb import made.jsonl one --dynamodb-json").fails(1);
+    assert_snapshot!(failed.error(), @"
+    error: DynamoDB: import made.jsonl into one
+      because: 0 items are written for certain
+      because: made.jsonl:2: attribute `sk`: invalid type: integer `1`, expected a string (at byte 28)
+      help: mend the line and run the command again; or add --reject, which puts such lines into a file of their own
+    ");
+    world.write("made.jsonl", &good);
+    world.xtask("ddb import made.jsonl one").ok();
+    assert_eq!(world.endpoint().items("one"), items_of(&good));
+}
+
+#[test]
+fn bad_lines_can_be_put_aside() {
+    let world = two_tables();
+    let good = lines(4);
+    let bad = [
+        r#"{"pk":{"S":"x"}}"#,
+        r#"{"pk":{"S":""},"sk":{"S":"1"}}"#,
+        r#"{"pk":{"N":"1"},"sk":{"S":"1"}}"#,
+        r#"{"pk":{"S":"x"},"sk":{"S":"1"},"n":{"N":"one"}}"#,
+        r#"{"pk":{"S":"x"},"sk":{"S":"1"},"#,
+    ];
+    let large = format!(r#"{{"pk":{{"S":"x"}},"sk":{{"S":"1"}},"large":{{"S":"{}"}}}}"#, "x".repeat(410_000));
+    let mut made: Vec<&str> = good.lines().collect();
+    made.insert(2, &large);
+    made.splice(1..1, bad);
+    world.write("made.jsonl", &format!("{}\n", made.join("\n")));
+    let imported = world.xtask("ddb import made.jsonl one --reject").ok();
+    let told: Vec<&str> = imported.stderr.lines().filter(|line| line.contains("made.jsonl:")).collect();
+    assert_snapshot!(told.join("\n"), @"
+    made.jsonl:2: key `sk` is missing
+    made.jsonl:3: key `pk` is empty
+    made.jsonl:4: key `pk` is not of the table's type S
+    made.jsonl:5: attribute `n`: `one` is not a number
+    made.jsonl:6: EOF while parsing a value (at byte 31)
+    made.jsonl:8: the item has 410011 bytes, more than the 409600 that DynamoDB takes
+    ");
+    imported.says(&["6 records were not imported: they are in made.jsonl.rejected"]);
+    assert_eq!(world.endpoint().items("one"), items_of(&good));
+    let rejected = std::fs::read_to_string(world.path("made.jsonl.rejected")).unwrap();
+    let expected: Vec<&str> = bad.into_iter().chain([large.as_str()]).collect();
+    assert!(rejected.lines().eq(expected), "{} bytes", rejected.len());
+}
+
+#[test]
+fn people_s_own_files_are_read() {
+    let world = two_tables();
+    world.write(
+        "plain.jsonl",
+        "{\"pk\": \"a\", \"sk\": \"1\", \"size\": 1.50, \"tags\": [\"x\", null]}\r\n\r\n",
+    );
+    world.xtask("ddb import plain.jsonl one").ok();
+    world.write("table.csv", "pk,sk,message\na,2,\"two\nlines\"\nb,3,\n");
+    world.xtask("ddb import table.csv one").ok();
+    world.write("s3.json", "{\"Item\":{\"pk\":{\"S\":\"c\"},\"sk\":{\"S\":\"4\"}}}\n");
+    world.xtask("ddb import s3.json one").ok();
+    let expected = json!([
+        { "pk": { "S": "a" }, "sk": { "S": "1" }, "size": { "N": "1.5" },
+          "tags": { "L": [{ "S": "x" }, { "NULL": true }] } },
+        { "pk": { "S": "a" }, "sk": { "S": "2" }, "message": { "S": "two\nlines" } },
+        { "pk": { "S": "b" }, "sk": { "S": "3" } },
+        { "pk": { "S": "c" }, "sk": { "S": "4" } },
+    ]);
+    assert_eq!(json!(world.endpoint().items("one")), expected);
+}
+
+#[test]
+fn the_later_of_two_lines_with_one_key_stays() {
+    let world = two_tables();
+    let made: String = (0..200)
+        .map(|number| {
+            format!(
+                "{{\"pk\":{{\"S\":\"a\"}},\"sk\":{{\"S\":\"{}\"}},\"n\":{{\"N\":\"{number}\"}}}}\n",
+                number % 3
+            )
+        })
+        .collect();
+    world.write("made.jsonl", &made);
+    world.xtask("ddb import made.jsonl one").ok();
+    let numbers: Vec<_> = world.endpoint().items("one").iter().map(|item| item["n"]["N"].clone()).collect();
+    assert_eq!(numbers, ["198", "199", "197"]);
+}
+
+#[test]
+fn what_cannot_be_exported_or_imported_is_named() {
+    let world = two_tables();
+    world.write("made.jsonl", &lines(1));
+    let fails = |line: &str, code| world.xtask(line).fails(code).error().to_owned();
+    assert_snapshot!(fails("ddb export made.jsonl one", 1), @"
+    error: made.jsonl is there already
+      help: name another, or add --force
+    ");
+    assert_snapshot!(fails("ddb export made.xml one", 2), @"error: made.xml: the name says no form that is known: it ends in .jsonl, .ndjson, .json or .csv, and then in .gz or .zst if it is compressed");
+    assert_snapshot!(fails("ddb export made.csv one --plain", 2), @"error: --plain is for JSON lines; CSV keeps all types");
+    assert_snapshot!(fails("ddb import missing.jsonl one", 1), @"
+    error: cannot import missing.jsonl
+      because: No such file or directory (os error 2)
+    ");
+    let failed = world.xtask("ddb export no/folder.jsonl one").fails(1);
+    failed.says(&["cannot write no/folder.jsonl", "No such file or directory"]);
+    world.xtask("ddb export new.jsonl three").fails(1).says(&["there is no such table"]);
+    assert!(!world.path("new.jsonl").exists());
+    world.xtask("ddb import made.jsonl three").fails(1).says(&["there is no such table"]);
+    world.write("cut.jsonl.gz", "not compressed");
+    world.xtask("ddb import cut.jsonl.gz one").fails(1).says(&["cannot import cut.jsonl.gz"]);
+    world.xtask("ddb export --force made.jsonl one").ok();
+    assert_eq!(std::fs::read_to_string(world.path("made.jsonl")).unwrap(), "");
+}
