@@ -6,7 +6,7 @@
 //! are the SDK's. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
 
 use std::cell::RefCell;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow};
 use aws_sdk_dynamodb::config::{Credentials, ProvideCredentials as _, SharedCredentialsProvider};
@@ -111,10 +111,9 @@ impl Wire {
         loop {
             attempt += 1;
             let request = self.signed(operation, &body).await?;
-            let sent = Instant::now();
             let (trouble, attempts) = match self.attempt(request).await {
                 Ended::Answer(answer) => {
-                    self.pace.answered(sent.elapsed());
+                    self.pace.answered();
                     return Ok(Ok(answer));
                 }
                 Ended::Refused(trouble) => return Ok(Err(trouble)),

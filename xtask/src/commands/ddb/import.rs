@@ -137,8 +137,9 @@ impl Import {
                     }
                 };
                 let mut made = made.borrow_mut();
-                made.position = record.after;
-                match importable(&record, keys) {
+                let Record { line, after, text, item } = record;
+                made.position = after;
+                match importable(item, keys) {
                     Ok(item) => {
                         made.imported += 1;
                         behind.borrow_mut().push_back(*made);
@@ -146,10 +147,10 @@ impl Import {
                     }
                     Err(why) => {
                         let Some(rejected) = &mut rejected else {
-                            return Some(Err(stopped(&self.file, record.line, &why)));
+                            return Some(Err(stopped(&self.file, line, &why)));
                         };
-                        step.line(format_args!("{}:{}: {why}", self.file.display(), record.line));
-                        let text = record.text.to_vec();
+                        step.line(format_args!("{}:{}: {why}", self.file.display(), line));
+                        let text = text.to_vec();
                         if let Err(error) = rejected.add(file.header(), &text) {
                             return Some(Err(error));
                         }
@@ -201,8 +202,8 @@ struct Progress {
 }
 
 /// The item of a record, or why the table cannot have it.
-fn importable(record: &Record<'_>, keys: &Keys) -> std::result::Result<Item, String> {
-    let item = record.item.clone()?;
+fn importable(item: std::result::Result<Item, String>, keys: &Keys) -> std::result::Result<Item, String> {
+    let item = item?;
     for key in keys.each() {
         let name = &key.name;
         match (key.key_type, item.get(name)) {
