@@ -47,7 +47,7 @@ enum Command {
     #[command(subcommand)]
     Db(db::Db),
     #[command(subcommand)]
-    Ddb(ddb::Ddb),
+    Ddb(Box<ddb::Ddb>),
 }
 
 /// A command under way. Boxed: unboxed, each would have the room that the largest needs, and moving that
