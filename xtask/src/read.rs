@@ -1,7 +1,7 @@
 //! Reading items page by page, to the end or to a limit.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use xtask_items::{Item, Page, Response};
 
 use crate::attribute::from_sdk;
-use crate::table::TableDescription;
+use crate::table::{Keys, TableDescription};
 use crate::wire::Wire;
 
 /// A Query, or a Scan where there is no key condition.
@@ -110,7 +110,11 @@ impl ReadRequest {
     }
 
     async fn page(&self, wire: &Wire) -> Result<Page> {
-        let answer = wire.call(self.operation(), serde_json::to_string(self)?).await?;
+        let operation = self.operation();
+        let answer = wire.call(operation, serde_json::to_string(self)?).await;
+        let answer = answer.with_context(|| {
+            format!("cannot {} table {}", operation.to_ascii_lowercase(), self.table_name)
+        })?;
         Page::read(answer)
             .with_context(|| format!("{} answered in a form that is not its API's", wire.target))
     }
@@ -139,20 +143,34 @@ pub(crate) async fn pages(
         let cut = wanted.is_some_and(|wanted| page.keep(wanted));
         response.add(&page);
         request.exclusive_start_key = page.last_evaluated_key.clone();
-        take(page).await?;
         let enough = limit.is_some_and(|limit| response.count >= limit);
         if enough || request.exclusive_start_key.is_none() {
             // Where a page was cut, its own key would leave out what was cut off.
-            let next = request.exclusive_start_key.as_deref().filter(|_| !cut);
-            response.last_evaluated_key = next.map(key).transpose()?;
-            response.stopped_early = cut || next.is_some();
+            response.last_evaluated_key = match &request.exclusive_start_key {
+                _ if cut => last_key(wire, &request, &page).await?,
+                next => next.as_deref().map(key).transpose()?,
+            };
+            response.stopped_early = cut || request.exclusive_start_key.is_some();
+            take(page).await?;
             return Ok(response);
         }
+        take(page).await?;
     }
 }
 
 fn key(text: &RawValue) -> Result<Item> {
     serde_json::from_str(text.get()).context("LastEvaluatedKey is not a key")
+}
+
+/// The key of a page's last item: the table's, and the index's that is read. None if the page has only a
+/// count, or its items are without their keys.
+async fn last_key(wire: &Wire, request: &ReadRequest, page: &Page) -> Result<Option<Item>> {
+    let Some(mut last) = page.items()?.pop() else { return Ok(None) };
+    let table = TableDescription::read(wire, &request.table_name).await?;
+    let keys = [table.keys(None), table.keys(request.index_name.as_deref())];
+    let names: BTreeSet<_> =
+        keys.iter().flatten().flat_map(Keys::each).map(|key| key.name.as_str()).collect();
+    Ok(names.into_iter().map(|name| last.remove_entry(name)).collect())
 }
 
 /// How a whole table is read.

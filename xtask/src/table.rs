@@ -85,7 +85,8 @@ impl TableDescription {
     /// There is no such table, or the server cannot be asked.
     pub(crate) async fn read(wire: &Wire, table: &str) -> Result<Self> {
         let body = serde_json::json!({ "TableName": table }).to_string();
-        let answer = wire.call("DescribeTable", body).await?;
+        let answer = wire.call("DescribeTable", body).await;
+        let answer = answer.with_context(|| format!("cannot describe table {table}"))?;
         let answer: Answer = serde_json::from_slice(&answer)
             .with_context(|| format!("{} describes {table} in a form that is not its API's", wire.target))?;
         Ok(answer.table)

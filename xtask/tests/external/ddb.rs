@@ -190,7 +190,8 @@ fn scan_takes_another_table_and_names_one_that_is_missing() {
     assert_eq!(scanned.json_lines(), [json!({ "pk": "a", "sk": "1" })]);
     let missing = world.xtask("ddb scan").fails(1);
     assert_snapshot!(missing.error().replace(&world.endpoint().url(), "ENDPOINT"), @"
-    error: there is no such table in DynamoDB at ENDPOINT
+    error: cannot scan table cruddur-messages
+      because: there is no such table in DynamoDB at ENDPOINT
       because: ResourceNotFoundException: Requested resource not found
       help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
     ");

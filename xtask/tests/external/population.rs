@@ -189,6 +189,7 @@ fn without_tables_the_error_names_the_command_that_makes_them() {
     let failed = world.xtask("ddb seed --messages 5").fails(1);
     assert_snapshot!(world.redact(failed.error()), @"
     error: DynamoDB: remove earlier synthetic items from cruddur-messages
+      because: cannot scan table cruddur-messages
       because: there is no such table in DynamoDB at ENDPOINT
       because: ResourceNotFoundException: Requested resource not found
       help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`

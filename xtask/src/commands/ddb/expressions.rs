@@ -11,6 +11,9 @@ use crate::output::Format;
 use crate::read::ReadRequest;
 use crate::table::{KeyAttribute, KeyType};
 
+/// Said of a read that ended at `--limit`. Whether there are more, DynamoDB does not tell then.
+pub(crate) const STOPPED: &str = "stopped at --limit: there may be more";
+
 /// Placeholders for names and values in expressions.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Placeholders {
@@ -85,9 +88,21 @@ fn value_of(text: &str) -> Attribute {
 /// An item, in DynamoDB JSON if all of its attributes are, or else in plain JSON.
 ///
 /// # Errors
-/// The text is not a JSON object.
+/// The text is not a JSON object, or is DynamoDB JSON with a mistake.
 pub(crate) fn item(text: &str) -> Result<Item, serde_json::Error> {
-    serde_json::from_str(text).or_else(|_| xtask_items::item_from_plain(text))
+    let typed = serde_json::from_str(text);
+    if typed.is_ok() {
+        return typed;
+    }
+    let plain = xtask_items::item_from_plain(text)?;
+    if plain.values().all(looks_typed) { typed } else { Ok(plain) }
+}
+
+/// Whether a value of plain JSON may be meant as DynamoDB JSON: an object such as `{"N": 1}`.
+fn looks_typed(value: &Attribute) -> bool {
+    let Attribute::M(members) = value else { return false };
+    let is_type = |name: &String| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_uppercase());
+    members.len() == 1 && members.keys().all(is_type)
 }
 
 /// A key attribute's value as the user writes it.
@@ -200,7 +215,7 @@ mod tests {
         for bad in ["a=b", "#=b", "#a", "{"] {
             assert!(placeholders(&[bad], &[]).names().is_err(), "{bad}");
         }
-        for bad in ["v=b", ":=b", ":v", "{"] {
+        for bad in ["v=b", ":=b", ":v", "{", r#"{":n": {"N": 1}}"#] {
             assert!(placeholders(&[], &[bad]).values().is_err(), "{bad}");
         }
     }

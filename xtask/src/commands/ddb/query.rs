@@ -2,7 +2,7 @@ use anyhow::Result;
 use xtask_items::{Attribute, Item};
 
 use super::Target;
-use super::expressions::{ReadOptions, key_value};
+use super::expressions::{ReadOptions, STOPPED, key_value};
 use crate::context::Context;
 use crate::failure::{Failure, Usage};
 use crate::output::PagePrinter;
@@ -57,11 +57,12 @@ struct SortCondition {
     ge: Option<String>,
 }
 
-// Placeholders of our own in an expression. The user's own are unlikely to have these names.
+// Placeholders of our own in an expression.
 const PARTITION_NAME: &str = "#query_pk";
 const PARTITION_VALUE: &str = ":query_pk";
 const SORT_NAME: &str = "#query_sk";
 const SORT_VALUES: [&str; 2] = [":query_sk", ":query_sk_end"];
+const OURS: [&str; 5] = [PARTITION_NAME, PARTITION_VALUE, SORT_NAME, SORT_VALUES[0], SORT_VALUES[1]];
 
 impl SortCondition {
     /// The condition's form in an expression and its operands; none if there is no condition.
@@ -91,8 +92,11 @@ impl Query {
         let keys = description.keys(self.options.index.as_deref()).ok_or_else(|| {
             let index = self.options.index.as_deref().unwrap_or_default();
             let names = description.index_names();
-            let remedy = if names.is_empty() { "it has none".to_owned() } else { names.join(", ") };
-            Failure::new(format!("table {table} has no index `{index}`"), format!("its indexes: {remedy}"))
+            let remedy = match names[..] {
+                [] => "it has no index: leave --index out".to_owned(),
+                _ => format!("its indexes: {}", names.join(", ")),
+            };
+            Failure::new(format!("table {table} has no index `{index}`"), remedy)
         })?;
         self.condition(&mut request, &keys)?;
         let form = self.options.form(context, keys.each().map(|key| key.name.clone()).collect())?;
@@ -100,20 +104,32 @@ impl Query {
         let take = async |page| printer.page(page).await;
         let read = read::pages(&wire, request, self.options.limit, take).await;
         let response = printer.finish(read)?;
-        context.ui.read(&response, "there are more; leave out --limit to see them");
+        context.ui.read(&response, STOPPED);
         Ok(())
     }
 
     /// Puts the key condition into the request.
     fn condition(&self, request: &mut ReadRequest, keys: &Keys) -> Result<()> {
         request.scan_index_forward = self.desc.then_some(false);
+        let names =
+            request.expression_attribute_names.keys().chain(request.expression_attribute_values.keys());
+        if let Some(taken) = names.into_iter().find(|name| OURS.contains(&name.as_str())) {
+            return Err(Usage(format!(
+                "placeholder `{taken}` is taken by the key condition: use another name"
+            ))
+            .into());
+        }
         request.expression_attribute_names.insert(PARTITION_NAME.to_owned(), keys.partition.name.clone());
         let values = &mut request.expression_attribute_values;
         values.insert(PARTITION_VALUE.to_owned(), key_value(&keys.partition, &self.pk)?);
         let mut condition = format!("{PARTITION_NAME} = {PARTITION_VALUE}");
         if let Some((form, operands)) = self.sort.given() {
             let Some(sort) = &keys.sort else {
-                return Err(Usage("there is no sort key to put a condition on".to_owned()).into());
+                let only = &keys.partition.name;
+                return Err(Usage(format!(
+                    "there is no sort key to put a condition on: the key is `{only}` alone"
+                ))
+                .into());
             };
             request.expression_attribute_names.insert(SORT_NAME.to_owned(), sort.name.clone());
             for (name, operand) in SORT_VALUES.into_iter().zip(operands) {

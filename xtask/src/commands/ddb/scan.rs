@@ -2,10 +2,12 @@ use anyhow::Result;
 use backend_flask::messages::{PARTITION_KEY, SORT_KEY};
 
 use super::Target;
-use super::expressions::ReadOptions;
+use super::expressions::{ReadOptions, STOPPED};
 use crate::context::Context;
-use crate::output::PagePrinter;
+use crate::output::{Format, PagePrinter};
 use crate::read::{self, Segments};
+use crate::table::{Keys, TableDescription};
+use crate::wire::Wire;
 
 /// Print every item of a table
 ///
@@ -29,8 +31,8 @@ impl Scan {
         let target = self.target.resolve(context)?;
         let table = self.table.as_ref().unwrap_or(&target.table);
         let request = self.options.request(table)?;
-        let form = self.options.form(context, vec![PARTITION_KEY.to_owned(), SORT_KEY.to_owned()])?;
         let wire = target.wire().await?;
+        let form = self.options.form(context, self.columns(context, &wire).await?)?;
         let printer = PagePrinter::new(form);
         let take = async |page| printer.page(page).await;
         let read = match (self.options.limit, self.segments) {
@@ -39,7 +41,20 @@ impl Scan {
             (None, None) => read::scan(&wire, request, Segments::Fitting, take).await,
         };
         let response = printer.finish(read)?;
-        context.ui.read(&response, "there are more; leave out --limit to see them");
+        context.ui.read(&response, STOPPED);
         Ok(())
+    }
+
+    /// The keys, whose columns come first where there are columns. Those of the messages table are known.
+    async fn columns(&self, context: &Context, wire: &Wire) -> Result<Vec<String>> {
+        match &self.table {
+            Some(table) if context.format == Format::Table && !self.options.count => {
+                let description = TableDescription::read(wire, table).await?;
+                // An index that is not there, the scan's answer tells.
+                let keys = description.keys(self.options.index.as_deref());
+                Ok(keys.iter().flat_map(Keys::each).map(|key| key.name.clone()).collect())
+            }
+            _ => Ok(vec![PARTITION_KEY.to_owned(), SORT_KEY.to_owned()]),
+        }
     }
 }
