@@ -106,6 +106,28 @@ impl Wire {
         operation: &str,
         body: String,
     ) -> Result<std::result::Result<Vec<u8>, Trouble>> {
+        self.send(operation, body, ATTEMPTS).await
+    }
+
+    /// As [`Wire::try_call`], for a request that must not be done twice: where its answer is lost, it is not
+    /// sent again. One that was throttled has not been done.
+    ///
+    /// # Errors
+    /// There are no credentials to sign with.
+    pub(crate) async fn try_once(
+        &self,
+        operation: &str,
+        body: String,
+    ) -> Result<std::result::Result<Vec<u8>, Trouble>> {
+        self.send(operation, body, 1).await
+    }
+
+    async fn send(
+        &self,
+        operation: &str,
+        body: String,
+        attempts_if_lost: u32,
+    ) -> Result<std::result::Result<Vec<u8>, Trouble>> {
         let body = bytes::Bytes::from(body);
         let mut attempt = 0;
         loop {
@@ -117,7 +139,7 @@ impl Wire {
                     return Ok(Ok(answer));
                 }
                 Ended::Refused(trouble) => return Ok(Err(trouble)),
-                Ended::Lost(trouble) => (trouble, ATTEMPTS),
+                Ended::Lost(trouble) => (trouble, attempts_if_lost),
                 Ended::Throttled(trouble) => {
                     self.pace.throttled();
                     (trouble, THROTTLED_ATTEMPTS)

@@ -158,7 +158,8 @@ impl Get {
             consistent_read: self.consistent.then_some(true),
             ..ItemRequest::default()
         };
-        let answer = wire.call("GetItem", serde_json::to_string(&request)?).await?;
+        let answer = wire.call("GetItem", serde_json::to_string(&request)?).await;
+        let answer = answer.with_context(|| format!("cannot get an item of table {table}"))?;
         match answer_of(&wire, &answer)? {
             Some(item) => print(context, "Item", &item),
             None => Err(not_there(&self.key, table, &target).into()),
@@ -176,7 +177,7 @@ impl Put {
                 text
             }
         };
-        let put = item(&text).map_err(|error| Usage(format!("the item is not a JSON object: {error}")))?;
+        let put = item(&text).map_err(|error| Usage(format!("the item cannot be read: {error}")))?;
         let target = self.guarded.resolve(context, "put an item", self.table.table.as_deref())?;
         let wire = target.wire().await?;
         let request = ItemRequest {
@@ -226,16 +227,39 @@ impl Condition {
     }
 }
 
-/// Sends a write; returns what was there before.
+/// Sends a write, once: a second time it would find what it did itself. Returns what was there before.
 async fn write(wire: &Wire, operation: &str, request: &ItemRequest) -> Result<Option<Item>> {
-    match wire.try_call(operation, serde_json::to_string(request)?).await? {
+    match wire.try_once(operation, serde_json::to_string(request)?).await? {
         Ok(answer) => answer_of(wire, &answer),
         Err(Trouble::Service { code, .. }) if code == "ConditionalCheckFailedException" => {
             let condition = request.condition_expression.as_deref().unwrap_or_default();
-            let problem = format!("the condition `{condition}` is not met: nothing was written");
+            let problem = format!("the condition `{condition}` is not met: nothing was changed");
             Err(Failure::new(problem, "see what is there with `cargo xtask ddb get`").into())
         }
-        Err(trouble) => Err(wire.target.failure(trouble)),
+        Err(trouble) => {
+            let table = &request.table_name;
+            let done = if operation == "PutItem" { "put into" } else { "deleted from" };
+            let problem = if may_be_done(&trouble) {
+                format!(
+                    "it is not known whether the item was {done} table {table}: see with `cargo xtask ddb get`"
+                )
+            } else {
+                format!("no item was {done} table {table}")
+            };
+            Err(wire.target.failure(trouble).context(problem))
+        }
+    }
+}
+
+/// Whether the server may have done what it did not answer.
+fn may_be_done(trouble: &Trouble) -> bool {
+    match trouble {
+        Trouble::Unreachable(error) => {
+            let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+            !causes.any(|cause| cause.kind() == std::io::ErrorKind::ConnectionRefused)
+        }
+        Trouble::Service { code, .. } => code == "InternalServerError",
+        Trouble::Other(_) => false,
     }
 }
 
@@ -255,7 +279,8 @@ fn print(context: &Context, member: &str, item: &Item) -> Result<()> {
     match context.format {
         Format::Table => {
             let text = |value: &Attribute| match value {
-                Attribute::S(text) => Ok(text.clone()),
+                // What would break the line, or do something to the terminal, is shown as JSON has it.
+                Attribute::S(text) if !text.contains(char::is_control) => Ok(text.clone()),
                 other => serde_json::to_string(&PlainJson(other)),
             };
             let mut rows = Vec::new();
