@@ -83,6 +83,47 @@ impl Endpoint {
         self.call("PutItem", json!({ "TableName": table, "Item": item }));
     }
 
+    /// Writes items in DynamoDB JSON.
+    #[track_caller]
+    pub(crate) fn put_items(self, table: &str, items: impl IntoIterator<Item = Value>) {
+        let requests: Vec<_> =
+            items.into_iter().map(|item| json!({ "PutRequest": { "Item": item } })).collect();
+        for batch in requests.chunks(25) {
+            let answer = self.call("BatchWriteItem", json!({ "RequestItems": { table: batch } }));
+            assert_eq!(answer["UnprocessedItems"], json!({}));
+        }
+    }
+
+    /// Creates a table; each key is a name and a type, such as `("id", "N")`, the partition key first.
+    #[track_caller]
+    pub(crate) fn create_table(self, table: &str, keys: &[(&str, &str)]) {
+        self.create(table, keys, &[], json!({}));
+    }
+
+    /// Creates a table with a global secondary index, its keys in the same form.
+    #[track_caller]
+    pub(crate) fn create_table_with_index(
+        self,
+        table: &str,
+        keys: &[(&str, &str)],
+        index: &str,
+        index_keys: &[(&str, &str)],
+    ) {
+        let index = json!({ "IndexName": index, "KeySchema": key_schema(index_keys), "Projection": { "ProjectionType": "ALL" } });
+        self.create(table, keys, index_keys, json!({ "GlobalSecondaryIndexes": [index] }));
+    }
+
+    #[track_caller]
+    fn create(self, table: &str, keys: &[(&str, &str)], index_keys: &[(&str, &str)], mut request: Value) {
+        let types: std::collections::BTreeMap<_, _> = keys.iter().chain(index_keys).copied().collect();
+        let definition = |(name, kind): (&str, &str)| json!({ "AttributeName": name, "AttributeType": kind });
+        request["TableName"] = table.into();
+        request["KeySchema"] = key_schema(keys);
+        request["AttributeDefinitions"] = types.into_iter().map(definition).collect();
+        request["BillingMode"] = "PAY_PER_REQUEST".into();
+        self.call("CreateTable", request);
+    }
+
     /// The names of all tables.
     #[track_caller]
     pub(crate) fn tables(self) -> Vec<String> {
@@ -94,6 +135,11 @@ impl Endpoint {
             .map(|name| name.as_str().unwrap().to_owned())
             .collect()
     }
+}
+
+fn key_schema(keys: &[(&str, &str)]) -> Value {
+    let roles = keys.iter().zip(["HASH", "RANGE"]);
+    roles.map(|((name, _), role)| json!({ "AttributeName": name, "KeyType": role })).collect()
 }
 
 /// What a server answered.

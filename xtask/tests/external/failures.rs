@@ -48,6 +48,11 @@ fn a_dynamodb_that_does_not_run_is_named_with_a_remedy() {
         "ddb drop cruddur-messages",
         "ddb seed",
         "ddb scan",
+        "ddb scan --segments 3",
+        "ddb query --pk a",
+        "ddb get a 1",
+        r#"ddb put {"pk":"a","sk":"1"}"#,
+        "ddb delete a 1",
         "ddb patterns get-conversation",
         "ddb patterns list-conversations",
     ] {

@@ -14,8 +14,16 @@ fn a_closed_pipe_ends_a_command_quietly() {
     for number in 0..20 {
         world.endpoint().put(TABLE, &[("pk", "a"), ("sk", &number.to_string()), ("text", &text)]);
     }
-    for format in ["jsonl", "json", "table"] {
-        let mut command = world.xtask("ddb scan -o").arg(format).into_command();
+    for line in [
+        "ddb scan -o jsonl",
+        "ddb scan -o json",
+        "ddb scan -o table",
+        "ddb scan -o jsonl --segments 4",
+        "ddb scan -o jsonl --limit 19",
+        "ddb query --pk a -o jsonl",
+        "ddb get a 1",
+    ] {
+        let mut command = world.xtask(line).into_command();
         let mut child =
             command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut first = String::new();
@@ -26,8 +34,8 @@ fn a_closed_pipe_ends_a_command_quietly() {
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         let status = child.wait().unwrap();
         assert!(!first.is_empty());
-        assert_eq!(status.code(), Some(0), "{format}: {stderr}");
-        assert!(!stderr.contains("error") && !stderr.contains("panicked"), "{format}: {stderr}");
+        assert_eq!(status.code(), Some(0), "{line}: {stderr}");
+        assert!(!stderr.contains("error") && !stderr.contains("panicked"), "{line}: {stderr}");
     }
 }
 
@@ -73,9 +81,20 @@ fn on_a_terminal_progress_is_drawn_unless_ci_and_coloured_unless_no_color() {
 /// `typed` is what its user types.
 #[cfg(target_os = "linux")]
 pub(crate) fn typescript(command: Command, typed: &str) -> (Option<i32>, String) {
+    on_terminal("", command, typed)
+}
+
+/// The same on a terminal so many columns wide, where nothing is typed.
+#[cfg(target_os = "linux")]
+pub(crate) fn typescript_in(columns: u16, command: Command) -> (Option<i32>, String) {
+    on_terminal(&format!("stty rows 50 cols {columns}; "), command, "")
+}
+
+#[cfg(target_os = "linux")]
+fn on_terminal(first: &str, command: Command, typed: &str) -> (Option<i32>, String) {
     let program = command.get_program().to_str().unwrap().to_owned();
     let words = command.get_args().map(|word| format!(" '{}'", word.to_str().unwrap()));
-    let line = format!("'{program}'{}", words.collect::<String>());
+    let line = format!("{first}'{program}'{}", words.collect::<String>());
     let mut script = assert_cmd::Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear();
     script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));

@@ -60,6 +60,7 @@ fn reading_needs_no_confirmation() {
         "db sessions prod",
         "ddb list-tables prod",
         "ddb scan prod",
+        "ddb query --pk MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399 prod",
         "ddb patterns get-conversation prod",
         "ddb patterns list-conversations prod",
     ] {
@@ -75,6 +76,7 @@ fn what_destroys_wants_the_target_s_name() {
     world.xtask("ddb schema-load --prod").ok();
     world.xtask("ddb seed --prod --confirm").arg(TABLE).ok();
     world.database.execute("delete from activities");
+    world.endpoint().put(TABLE, &[("pk", "a"), ("sk", "1"), ("text", "kept")]);
     let items = world.endpoint().items(TABLE);
 
     let failed = world.xtask("ddb drop cruddur-messages --prod").fails(1);
@@ -82,6 +84,12 @@ fn what_destroys_wants_the_target_s_name() {
     warning: PRODUCTION: about to drop the table and lose its items: table cruddur-messages in production's DynamoDB at ENDPOINT
     error: nobody is there to type the target's name; nothing was changed
       help: to drop the table and lose its items, add `--confirm cruddur-messages`
+    ");
+    let failed = world.xtask("ddb delete a 1 prod").fails(1);
+    assert_snapshot!(world.redact(&failed.stderr), @"
+    warning: PRODUCTION: about to delete an item: table cruddur-messages in production's DynamoDB at ENDPOINT
+    error: nobody is there to type the target's name; nothing was changed
+      help: to delete an item, add `--confirm cruddur-messages`
     ");
     let failed = world.xtask("db drop prod").fails(1);
     assert_snapshot!(world.redact(&failed.stderr), @"
@@ -110,6 +118,8 @@ fn what_destroys_wants_the_target_s_name() {
         "ddb drop cruddur-messages",
         "ddb seed",
         "ddb seed --messages 5",
+        r#"ddb put {"pk":"a","sk":"1"}"#,
+        "ddb delete a 1",
     ] {
         for confirmation in ["", "--confirm nonsense"] {
             let failed = world.xtask(&format!("{line} {confirmation} --prod")).fails(1);
@@ -123,6 +133,9 @@ fn what_destroys_wants_the_target_s_name() {
     assert_eq!(world.database.column("select count(*)::text from activities"), ["0"]);
     assert_eq!(world.database.column("select count(*)::text from users"), ["5"]);
 
+    world.xtask(r#"ddb put {"pk":"a","sk":"1"} --prod --confirm cruddur-messages"#).ok();
+    world.xtask("ddb delete a 1 --prod --confirm cruddur-messages").ok();
+    assert_eq!(world.endpoint().items(TABLE).len(), items.len() - 1);
     world.xtask("ddb drop cruddur-messages --prod --confirm cruddur-messages").ok();
     assert!(world.endpoint().tables().is_empty());
     world.xtask("db drop --prod --confirm").arg(&database).ok();

@@ -1,0 +1,271 @@
+//! `cargo xtask ddb get`, `put` and `delete`: one item.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::proxy::{Fate, Proxy};
+use crate::{DynamoDbOnly, TABLE};
+
+impl DynamoDbOnly {
+    /// With a messages table that holds one item.
+    fn with_item() -> Self {
+        let world = Self::new();
+        world.xtask("ddb schema-load").ok();
+        world.endpoint().put(TABLE, &[("pk", "a"), ("sk", "1"), ("text", "héllo"), ("to", "bayko")]);
+        world
+    }
+
+    /// What one item of the messages table is; null if it is not there.
+    fn item(&self, pk: &str, sk: &str) -> Value {
+        let key = json!({ "pk": { "S": pk }, "sk": { "S": sk } });
+        self.endpoint().call("GetItem", json!({ "TableName": TABLE, "Key": key }))["Item"].take()
+    }
+
+    /// The error of a run that fails, without what differs from run to run.
+    #[track_caller]
+    fn item_error(&self, code: i32, arguments: &[&str]) -> String {
+        let failed = arguments.iter().fold(self.xtask("ddb"), |run, argument| run.arg(argument)).fails(code);
+        failed.error().replace(&self.endpoint().url(), "ENDPOINT")
+    }
+}
+
+#[test]
+fn get_prints_an_item_whole_in_every_form() {
+    let world = DynamoDbOnly::with_item();
+    let text = "x".repeat(100);
+    let item = json!({
+        "pk": { "S": "b" }, "sk": { "S": "-1" }, "lines": { "S": "two\nlines\u{1b}[31m" },
+        "long": { "S": text }, "n": { "N": "1.5" }, "tags": { "SS": ["x"] }, "wide": { "S": "雨宮" }
+    });
+    world.endpoint().put_items(TABLE, [item.clone()]);
+    let got = |options: &str| world.xtask(&format!("ddb get b -1 {options}")).ok();
+    assert_snapshot!(got("").stdout.replace(&text, "TEXT"), @r#"
+    lines  "two\nlines\u001b[31m"
+    long   TEXT
+    n      1.5
+    pk     b
+    sk     -1
+    tags   ["x"]
+    wide   雨宮
+    "#);
+    assert_snapshot!(got("-o jsonl").stdout.replace(&text, "TEXT"), @r#"{"lines":"two\nlines\u001b[31m","long":"TEXT","n":1.5,"pk":"b","sk":"-1","tags":["x"],"wide":"雨宮"}"#);
+    assert_eq!(got("-o json").json(), json!({ "Item": item }));
+    assert_eq!(got("").stderr, "");
+    assert_eq!(got("--consistent -o json").stdout, got("-o json").stdout);
+    let projected = got("--projection #n,n --names #n=wide -o jsonl");
+    assert_snapshot!(projected.stdout, @r#"{"n":1.5,"wide":"雨宮"}"#);
+}
+
+#[test]
+fn a_key_has_the_types_of_the_table() {
+    let world = DynamoDbOnly::new();
+    world.endpoint().create_table("scores", &[("id", "N"), ("at", "B")]);
+    world.endpoint().create_table("users", &[("name", "S")]);
+    world.xtask(r#"ddb put --table scores {"id":{"N":"-7"},"at":{"B":"AQ=="}}"#).ok();
+    world.xtask(r#"ddb put --table users {"name":"ann"}"#).ok();
+    assert_snapshot!(world.xtask("ddb get --table scores -7 AQ== -o jsonl").ok().stdout, @r#"{"at":"AQ==","id":-7}"#);
+    assert_snapshot!(world.xtask("ddb get --table scores -7.0 AQ== -o jsonl").ok().stdout, @r#"{"at":"AQ==","id":-7}"#);
+    assert_snapshot!(world.xtask("ddb delete --table users ann -o jsonl").ok().stdout, @r#"{"name":"ann"}"#);
+    assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "seven", "AQ=="]), @"error: key `id` is a number, which `seven` is not");
+    assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "-7", "red"]), @"error: key `at` is binary, written in base64, which `red` is not");
+    assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "-7"]), @"error: the sort key `at` is missing: PK SK");
+    assert_snapshot!(world.item_error(2, &["delete", "--table", "users", "ann", "1"]), @"error: the table has no sort key: leave `1` out");
+    assert_snapshot!(world.item_error(1, &["put", "--table", "scores", r#"{"id":"7","at":"AQ=="}"#]), @"
+    error: no item was put into table scores
+      because: ValidationException: One or more parameter values were invalid: Type mismatch for key id expected: N actual: S
+    ");
+    assert_snapshot!(world.item_error(1, &["put", "--table", "users", r#"{"id":"ann"}"#]), @"
+    error: no item was put into table users
+      because: ValidationException: One or more parameter values were invalid: Missing the key name in the item
+    ");
+}
+
+#[test]
+fn an_item_or_a_table_that_is_not_there_is_named() {
+    let world = DynamoDbOnly::with_item();
+    assert_snapshot!(world.item_error(1, &["get", "a", "2"]), @"
+    error: there is no item a 2 in table cruddur-messages of DynamoDB at ENDPOINT
+      help: see what there is with `cargo xtask ddb query cruddur-messages --pk ...`
+    ");
+    assert_snapshot!(world.item_error(1, &["delete", "a", "2"]), @"
+    error: there is no item a 2 in table cruddur-messages of DynamoDB at ENDPOINT
+      help: see what there is with `cargo xtask ddb query cruddur-messages --pk ...`
+    ");
+    assert_snapshot!(world.item_error(1, &["get", "--table", "films", "a"]), @"
+    error: cannot describe table films
+      because: there is no such table in DynamoDB at ENDPOINT
+      because: ResourceNotFoundException: Requested resource not found: Table: films not found
+      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+    ");
+    assert_snapshot!(world.item_error(1, &["put", "--table", "films", r#"{"pk":"a"}"#]), @"
+    error: no item was put into table films
+      because: there is no such table in DynamoDB at ENDPOINT
+      because: ResourceNotFoundException: Requested resource not found
+      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+    ");
+    assert_snapshot!(world.item_error(1, &["delete", "--table", "films", "a"]), @"
+    error: cannot describe table films
+      because: there is no such table in DynamoDB at ENDPOINT
+      because: ResourceNotFoundException: Requested resource not found: Table: films not found
+      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+    ");
+}
+
+#[test]
+fn put_takes_plain_json_dynamodb_json_and_stdin() {
+    let world = DynamoDbOnly::with_item();
+    let plain = r#"{"pk":"b","sk":"1","n":1.50,"list":[true,null],"map":{"S":"text"}}"#;
+    let put = world.xtask("ddb put").arg(plain).ok();
+    assert_eq!((put.stdout.as_str(), put.stderr.as_str()), ("", "put; there was none before\n"));
+    let expected = json!({
+        "pk": { "S": "b" }, "sk": { "S": "1" }, "n": { "N": "1.5" },
+        "list": { "L": [{ "BOOL": true }, { "NULL": true }] }, "map": { "M": { "S": { "S": "text" } } }
+    });
+    assert_eq!(world.item("b", "1"), expected);
+
+    let typed = r#"{"pk":{"S":"b"},"sk":{"S":"2"},"set":{"NS":["1"]},"bytes":{"B":"AQ=="}}"#;
+    world.xtask("ddb put").stdin(typed).ok();
+    assert_eq!(world.item("b", "2"), serde_json::from_str::<Value>(typed).unwrap());
+    world.xtask("ddb put -").stdin("{\n  \"pk\": \"b\",\n  \"sk\": \"3\"\n}\n").ok();
+    assert_eq!(world.item("b", "3"), json!({ "pk": { "S": "b" }, "sk": { "S": "3" } }));
+
+    // What one command prints, the other takes.
+    let line = world.xtask("ddb query --pk b --sk 2 -o jsonl --dynamodb-json").ok().stdout;
+    world.xtask("ddb delete b 2").ok();
+    world.xtask("ddb put").stdin(&line).ok();
+    assert_eq!(world.item("b", "2"), serde_json::from_str::<Value>(typed).unwrap());
+}
+
+#[test]
+fn an_item_that_cannot_be_read_is_wrong_usage_and_nothing_is_written() {
+    let world = DynamoDbOnly::with_item();
+    let before = world.endpoint().items(TABLE);
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"#]), @"error: the item cannot be read: EOF while parsing a value at line 1 column 15");
+    assert_snapshot!(world.item_error(2, &["put", "[1]"]), @"error: the item cannot be read: invalid type: sequence, expected a map at line 1 column 0");
+    assert_snapshot!(world.item_error(2, &["put"]), @"error: the item cannot be read: EOF while parsing a value at line 1 column 0");
+    // Meant as DynamoDB JSON, where a number is written as a text.
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":{"S":"b"},"sk":{"S":"1"},"n":{"N":1}}"#]), @"error: the item cannot be read: invalid type: integer `1`, expected a string at line 1 column 41");
+    assert_snapshot!(world.item_error(1, &["put", r#"{"pk":{"S":"b"},"sk":"1"}"#]), @"
+    error: no item was put into table cruddur-messages
+      because: ValidationException: One or more parameter values were invalid: Type mismatch for key pk expected: S actual: M
+    ");
+    assert_eq!(world.endpoint().items(TABLE), before);
+}
+
+#[test]
+fn put_and_delete_show_what_was_there() {
+    let world = DynamoDbOnly::with_item();
+    let put = |text: &str, format: &str| {
+        let item = json!({ "pk": "a", "sk": "1", "text": text }).to_string();
+        world.xtask("ddb put -o").arg(format).arg(item).ok()
+    };
+    let first = put("second", "table");
+    assert_eq!(first.stderr, "put; this is what it replaced\n");
+    assert_snapshot!(first.stdout, @"
+    pk    a
+    sk    1
+    text  héllo
+    to    bayko
+    ");
+    assert_snapshot!(put("third", "jsonl").stdout, @r#"{"pk":"a","sk":"1","text":"second"}"#);
+    assert_snapshot!(put("fourth", "json").stdout, @r#"
+    {
+        "Attributes": {
+            "pk": {
+                "S": "a"
+            },
+            "sk": {
+                "S": "1"
+            },
+            "text": {
+                "S": "third"
+            }
+        }
+    }
+    "#);
+    let deleted = world.xtask("ddb delete a 1 -o jsonl").ok();
+    assert_eq!(deleted.stderr, "deleted; this is what it was\n");
+    assert_snapshot!(deleted.stdout, @r#"{"pk":"a","sk":"1","text":"fourth"}"#);
+    assert_eq!(world.item("a", "1"), Value::Null);
+}
+
+#[test]
+fn a_condition_that_is_not_met_changes_nothing() {
+    let world = DynamoDbOnly::with_item();
+    let before = world.endpoint().items(TABLE);
+    let item = r#"{"pk":"a","sk":"1"}"#;
+    assert_snapshot!(world.item_error(1, &["put", item, "--condition", "attribute_not_exists(pk)"]), @"
+    error: the condition `attribute_not_exists(pk)` is not met: nothing was changed
+      help: see what is there with `cargo xtask ddb get`
+    ");
+    let condition = ["--condition", "#t = :t", "--names", "#t=to", "--values"];
+    assert_snapshot!(world.item_error(1, &[&["delete", "a", "1"], &condition[..], &[":t=ann"]].concat()), @"
+    error: the condition `#t = :t` is not met: nothing was changed
+      help: see what is there with `cargo xtask ddb get`
+    ");
+    assert_eq!(world.endpoint().items(TABLE), before);
+    let met = condition.iter().fold(world.xtask("ddb delete a 1"), |run, word| run.arg(word)).arg(":t=bayko");
+    met.ok();
+    world.xtask("ddb put --condition attribute_not_exists(pk)").arg(item).ok();
+    assert_eq!(world.endpoint().items(TABLE).len(), 1);
+    assert_snapshot!(world.item_error(1, &["put", item, "--condition", "to ="]), @"
+    error: no item was put into table cruddur-messages
+      because: ValidationException: 1 validation error detected: Invalid ConditionExpression: Attribute name is a reserved keyword; reserved keyword: to
+    ");
+    assert_snapshot!(world.item_error(1, &["put", item, "--values", ":t=1"]), @"
+    error: no item was put into table cruddur-messages
+      because: ValidationException: 1 validation error detected: ExpressionAttributeValues can only be specified when using expressions
+    ");
+}
+
+#[test]
+fn a_write_whose_answer_was_lost_is_told_truly() {
+    let world = DynamoDbOnly::with_item();
+    let proxy = Proxy::start(world.endpoint(), |operation, _| {
+        Ok(if operation == "DescribeTable" { Fate::Passed } else { Fate::AnswerLost })
+    });
+    let url = proxy.endpoint.url();
+    let error = |arguments: &[&str]| {
+        let run = world.xtask("ddb").env("AWS_ENDPOINT_URL_DYNAMODB", &url);
+        let failed = arguments.iter().fold(run, |run, argument| run.arg(argument)).fails(1);
+        failed.within(Duration::from_secs(10));
+        failed.error().replace(&url, "ENDPOINT")
+    };
+    // Sent again, each would find its own work done: the condition not met, the item not there.
+    let put = ["put", r#"{"pk":"b","sk":"1"}"#, "--condition", "attribute_not_exists(pk)"];
+    assert_snapshot!(error(&put), @"
+    error: it is not known whether the item was put into table cruddur-messages: see with `cargo xtask ddb get`
+      because: cannot reach DynamoDB at ENDPOINT
+      because: other: client error (SendRequest): connection closed before message completed
+      help: check that AWS_ENDPOINT_URL_DYNAMODB names a server that is running
+    ");
+    assert_ne!(world.item("b", "1"), Value::Null);
+    assert_snapshot!(error(&["delete", "b", "1"]), @"
+    error: it is not known whether the item was deleted from table cruddur-messages: see with `cargo xtask ddb get`
+      because: cannot reach DynamoDB at ENDPOINT
+      because: other: client error (SendRequest): connection closed before message completed
+      help: check that AWS_ENDPOINT_URL_DYNAMODB names a server that is running
+    ");
+    assert_eq!(world.item("b", "1"), Value::Null);
+    let nowhere = format!("http://127.0.0.1:{}", crate::common::free_port());
+    let failed = world.xtask("ddb put").arg(put[1]).env("AWS_ENDPOINT_URL_DYNAMODB", nowhere).fails(1);
+    failed.says(&["error: no item was put into table cruddur-messages"]);
+}
+
+#[test]
+fn a_write_that_was_throttled_is_sent_again() {
+    let world = DynamoDbOnly::with_item();
+    let requests = AtomicUsize::new(0);
+    let proxy = Proxy::start(world.endpoint(), move |_, _| {
+        let throttles = requests.fetch_add(1, Ordering::SeqCst) % 3 != 2;
+        Ok(if throttles { Fate::throttled() } else { Fate::Passed })
+    });
+    let url = proxy.endpoint.url();
+    let run = |line: &str| world.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", &url).ok();
+    run(r#"ddb put {"pk":"b","sk":"1"} --condition attribute_not_exists(pk)"#);
+    run("ddb delete b 1");
+    run("ddb get a 1");
+}

@@ -1,0 +1,93 @@
+//! A server before a real one, which does to some requests what servers and networks do at their worst.
+
+use std::io::{BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::common::dynamodb::{Answer, Endpoint, Head};
+
+/// What becomes of a request.
+pub(crate) enum Fate {
+    /// The real server answers it.
+    Passed,
+    /// This is its answer.
+    Answered(Answer),
+    /// The connection is closed without an answer; the real server has not seen it.
+    Lost,
+    /// The connection is closed without an answer, but the real server has done it.
+    AnswerLost,
+}
+
+impl Fate {
+    /// The server has no capacity left for now.
+    pub(crate) fn throttled() -> Self {
+        let body = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"The level of configured provisioned throughput for the table was exceeded."}"#;
+        Self::Answered(Answer { status: 400, body: body.to_owned() })
+    }
+}
+
+/// The server; it ends with the test program's process, or at the first connection after a drop.
+pub(crate) struct Proxy {
+    pub(crate) endpoint: Endpoint,
+    ended: Arc<AtomicBool>,
+}
+
+impl Proxy {
+    /// Stands before `behind`; `decide` is given the operation and the body of each request.
+    pub(crate) fn start(
+        behind: Endpoint,
+        decide: impl Fn(&str, &str) -> std::io::Result<Fate> + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint(listener.local_addr().unwrap().port());
+        let ended = Arc::new(AtomicBool::new(false));
+        let has_ended = Arc::clone(&ended);
+        let decide = Arc::new(decide);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                if has_ended.load(Ordering::SeqCst) {
+                    break;
+                }
+                let decide = Arc::clone(&decide);
+                // A client that goes away in the middle of a request is the client's affair.
+                std::thread::spawn(move || _ = serve(stream, behind, decide.as_ref()));
+            }
+        });
+        Self { endpoint, ended }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::SeqCst);
+        // One more connection lets the listening thread see it.
+        let _ = TcpStream::connect(("127.0.0.1", self.endpoint.0));
+    }
+}
+
+/// Answers a connection's requests until either side closes it.
+fn serve(
+    stream: TcpStream,
+    behind: Endpoint,
+    decide: &impl Fn(&str, &str) -> std::io::Result<Fate>,
+) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut out = stream;
+    loop {
+        let head = Head::read(&mut reader)?;
+        let mut body = String::new();
+        (&mut reader).take(head.length.unwrap_or_default()).read_to_string(&mut body)?;
+        let Answer { status, body } = match decide(&head.operation, &body)? {
+            Fate::Passed => behind.send(&head.operation, &body)?,
+            Fate::Answered(answer) => answer,
+            Fate::Lost => return Ok(()),
+            Fate::AnswerLost => return behind.send(&head.operation, &body).map(drop),
+        };
+        write!(
+            out,
+            "HTTP/1.1 {status} .\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )?;
+    }
+}

@@ -1,0 +1,538 @@
+//! `cargo xtask ddb scan` and `query`: which items, how they are printed, and what refuses.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::common::run::Ran;
+use crate::proxy::{Fate, Proxy};
+use crate::{DynamoDbOnly, TABLE};
+
+/// What each attribute type looks like in DynamoDB JSON.
+const EVERY_TYPE: &str = r#"{"binaries":{"BS":["AA=="]},"binary":{"B":"AQL/"},"list":{"L":[{"S":"x"},{"N":"-1.5"}]},"map":{"M":{"a":{"S":""},"b":{"L":[]}}},"null":{"NULL":true},"number":{"N":"12345678901234567890.5"},"numbers":{"NS":["2.5"]},"pk":{"S":"a"},"sk":{"S":"1"},"text":{"S":"é\"\n"},"texts":{"SS":["x"]},"yes":{"BOOL":true}}"#;
+
+impl DynamoDbOnly {
+    /// With an empty messages table.
+    fn with_table() -> Self {
+        let world = Self::new();
+        world.xtask("ddb schema-load").ok();
+        world
+    }
+
+    /// With a table whose sort key is a number, and an index over it: the scores of a few games.
+    fn with_scores() -> Self {
+        let world = Self::new();
+        let (keys, index_keys) = ([("game", "S"), ("score", "N")], [("who", "S"), ("score", "N")]);
+        world.endpoint().create_table_with_index("scores", &keys, "by-who", &index_keys);
+        let scores = [("go", "-5"), ("go", "1"), ("go", "2"), ("go", "10"), ("go", "20.5"), ("chess", "7")];
+        let whose = ["ann", "bob"].into_iter().cycle();
+        let score = |((game, score), who)| json!({ "game": { "S": game }, "score": { "N": score }, "who": { "S": who } });
+        world.endpoint().put_items("scores", scores.into_iter().zip(whose).map(score));
+        world
+    }
+
+    /// With so many items in the messages table, each with a text of so many letters.
+    fn with_items(count: usize, letters: usize) -> Self {
+        let world = Self::with_table();
+        let text = "x".repeat(letters);
+        let item = |number: usize| {
+            let (pk, sk) = (format!("p{:02}", number % 97), format!("{number:05}"));
+            json!({ "pk": { "S": pk }, "sk": { "S": sk }, "number": { "N": number.to_string() }, "text": { "S": text } })
+        };
+        world.endpoint().put_items(TABLE, (0..count).map(item));
+        world
+    }
+
+    /// The error of a command line that fails, without what differs from run to run.
+    #[track_caller]
+    fn error(&self, code: i32, line: &str, arguments: &[&str]) -> String {
+        let failed = arguments.iter().fold(self.xtask(line), |run, argument| run.arg(argument)).fails(code);
+        failed.error().replace(&self.endpoint().url(), "ENDPOINT")
+    }
+}
+
+/// The scores that a query for one game prints.
+#[track_caller]
+fn scores(world: &DynamoDbOnly, options: &str) -> String {
+    let ran = world.xtask(&format!("ddb query scores --pk go -o jsonl {options}")).ok();
+    ran.json_lines().iter().map(|item| item["score"].to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// The numbers of the items that were printed as JSON lines, in order and each as often as it was.
+fn numbers(ran: &Ran) -> Vec<u64> {
+    let mut numbers: Vec<_> = ran.json_lines().iter().map(|item| item["number"].as_u64().unwrap()).collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[test]
+fn a_query_takes_each_condition_on_the_sort_key_in_both_directions() {
+    let world = DynamoDbOnly::with_scores();
+    for (options, expected) in [
+        ("", "-5 1 2 10 20.5"),
+        ("--desc", "20.5 10 2 1 -5"),
+        ("--sk 10", "10"),
+        ("--sk 10.0", "10"),
+        ("--sk -5", "-5"),
+        ("--sk 11", ""),
+        ("--lt 2", "-5 1"),
+        ("--le 2", "-5 1 2"),
+        ("--gt 2", "10 20.5"),
+        ("--ge 2", "2 10 20.5"),
+        ("--between -5 2", "-5 1 2"),
+        ("--between 3 9", ""),
+        ("--ge 1 --desc --limit 2", "20.5 10"),
+    ] {
+        assert_eq!(scores(&world, options), expected, "{options}");
+    }
+}
+
+#[test]
+fn texts_are_found_by_their_beginning() {
+    let world = DynamoDbOnly::with_table();
+    for sk in ["2025-12-31", "2026-01-01", "2026-01-02", "2026-02-01", "-2026"] {
+        world.endpoint().put(TABLE, &[("pk", "a"), ("sk", sk)]);
+    }
+    let found = |prefix: &str| {
+        let ran = world.xtask("ddb query --pk a -o jsonl --begins-with").arg(prefix).ok();
+        ran.json_lines().iter().map(|item| item["sk"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(found("2026-01"), ["2026-01-01", "2026-01-02"]);
+    assert_eq!(found("-"), ["-2026"]);
+    assert_eq!(found("2027"), [""; 0]);
+}
+
+#[test]
+fn a_binary_key_is_written_in_base64() {
+    let world = DynamoDbOnly::new();
+    world.endpoint().create_table("blobs", &[("id", "B"), ("at", "B")]);
+    world.endpoint().put_items(
+        "blobs",
+        ["AQ==", "AQI=", "Ag=="].map(|at| json!({ "id": { "B": "/w==" }, "at": { "B": at } })),
+    );
+    let found =
+        |options: &str| world.xtask(&format!("ddb query blobs --pk /w== -o jsonl {options}")).ok().stdout;
+    assert_snapshot!(found("--begins-with AQ=="), @r#"
+    {"at":"AQ==","id":"/w=="}
+    {"at":"AQI=","id":"/w=="}
+    "#);
+    assert_snapshot!(found("--gt AQI="), @r#"{"at":"Ag==","id":"/w=="}"#);
+    assert_snapshot!(world.error(2, "ddb query blobs --pk red", &[]), @"error: key `id` is binary, written in base64, which `red` is not");
+}
+
+#[test]
+fn a_table_without_a_sort_key_is_queried_by_its_partition_key_alone() {
+    let world = DynamoDbOnly::new();
+    world.endpoint().create_table("users", &[("id", "N")]);
+    world.endpoint().put_items("users", [json!({ "id": { "N": "7" }, "name": { "S": "ann" } })]);
+    assert_eq!(
+        world.xtask("ddb query users --pk 7 -o jsonl").ok().json_lines(),
+        [json!({ "id": 7, "name": "ann" })]
+    );
+    assert_snapshot!(world.error(2, "ddb query users --pk 7 --gt 1", &[]), @"error: there is no sort key to put a condition on: the key is `id` alone");
+    assert_snapshot!(world.error(2, "ddb query users --pk seven", &[]), @"error: key `id` is a number, which `seven` is not");
+}
+
+#[test]
+fn an_index_has_keys_of_its_own() {
+    let world = DynamoDbOnly::with_scores();
+    let bobs = world.xtask("ddb query scores --index by-who --pk bob --gt 1").ok();
+    assert_snapshot!(bobs.stdout, @"
+    who  score  game
+    bob  7      chess
+    bob  10     go
+    ");
+    let scanned = world.xtask("ddb scan scores --index by-who -o jsonl").ok();
+    assert_eq!(scanned.json_lines().len(), 6);
+    assert_snapshot!(world.error(1, "ddb query scores --index by-whom --pk bob", &[]), @"
+    error: table scores has no index `by-whom`
+      help: its indexes: by-who
+    ");
+    assert_snapshot!(world.error(1, "ddb query scores --index by-who --pk bob --consistent", &[]), @"
+    error: cannot query table scores
+      because: ValidationException: Consistent reads are not supported on global secondary indexes
+    ");
+    let world = DynamoDbOnly::with_table();
+    assert_snapshot!(world.error(1, "ddb query --index by-who --pk bob", &[]), @"
+    error: table cruddur-messages has no index `by-who`
+      help: it has no index: leave --index out
+    ");
+}
+
+#[test]
+fn filters_and_projections_take_placeholders_in_both_forms() {
+    let world = DynamoDbOnly::with_scores();
+    let filtered = |line: &str| {
+        let run = world.xtask(line).arg("--filter").arg("#w = :who and attribute_exists(game)");
+        run.arg("--projection").arg("#s, who").arg("-o").arg("jsonl")
+    };
+    let pairs = filtered("ddb scan scores --names #w=who --names #s=score --values :who=ann").ok();
+    let objects = filtered("ddb scan scores")
+        .arg("--names")
+        .arg(r##"{"#w": "who", "#s": "score"}"##)
+        .arg("--values")
+        .arg(r#"{":who": {"S": "ann"}}"#)
+        .ok();
+    let mut lines: Vec<_> = pairs.stdout.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [r#"{"score":-5,"who":"ann"}"#, r#"{"score":2,"who":"ann"}"#, r#"{"score":20.5,"who":"ann"}"#]
+    );
+    assert_eq!(pairs.stdout, objects.stdout);
+    pairs.says(&["3 items of 6 read; consumed capacity: 0.5 units"]);
+
+    // A number is one in JSON too; a text that looks like one is written in quotes.
+    let world = DynamoDbOnly::with_items(3, 1);
+    let by = |value: &str| {
+        let run = world
+            .xtask("ddb query --pk p01 -o jsonl --filter")
+            .arg("#n = :n")
+            .arg("--names")
+            .arg("#n=number");
+        run.arg("--values").arg(value).ok().json_lines().len()
+    };
+    assert_eq!([by(":n=1"), by(":n=1.0"), by(":n=\"1\""), by(r#":n={"N":"1"}"#)], [1, 1, 0, 1]);
+}
+
+#[test]
+fn what_is_wrong_with_an_expression_or_a_placeholder_is_told() {
+    let world = DynamoDbOnly::with_scores();
+    let line = "ddb query scores --pk go --filter";
+    assert_snapshot!(world.error(1, line, &["who == :w", "--values", ":w=ann"]), @r#"
+    error: cannot query table scores
+      because: ValidationException: Invalid FilterExpression: Syntax error; token: "=", near: "== :w"
+    "#);
+    assert_snapshot!(world.error(1, line, &["#w = :w", "--values", ":w=ann"]), @"
+    error: cannot query table scores
+      because: ValidationException: Invalid FilterExpression: An expression attribute name used in the document path is not defined; attribute name: #w
+    ");
+    assert_snapshot!(world.error(1, line, &["who = :w", "--values", ":w=ann", "--values", ":x=1"]), @"
+    error: cannot query table scores
+      because: ValidationException: Value provided in ExpressionAttributeValues unused in expressions: keys: {:x}
+    ");
+    assert_snapshot!(world.error(2, line, &["who = :w", "--values", "w=ann"]), @"error: --values `w=ann`: expected :VALUE=VALUE");
+    assert_snapshot!(world.error(2, line, &["#w = :w", "--names", r##"{"#w": 1}"##]), @r##"error: --names `{"#w": 1}` is not a JSON object of texts: invalid type: integer `1`, expected a string at line 1 column 8"##);
+    assert_snapshot!(world.error(2, line, &["#query_pk = :w", "--names", "#query_pk=who", "--values", ":w=ann"]), @"error: placeholder `#query_pk` is taken by the key condition: use another name");
+}
+
+#[test]
+fn a_key_condition_that_makes_no_sense_is_refused() {
+    let world = DynamoDbOnly::with_scores();
+    assert_snapshot!(world.error(2, "ddb query scores --pk go --sk seven", &[]), @"error: key `score` is a number, which `seven` is not");
+    assert_snapshot!(world.error(1, "ddb query scores --pk go --begins-with 1", &[]), @"
+    error: cannot query table scores
+      because: ValidationException: Invalid KeyConditionExpression: Incorrect operand type for operator or function; operator or function: begins_with, operand type: N
+    ");
+    assert_snapshot!(world.error(1, "ddb query scores --pk go --between 10 1", &[]), @"
+    error: cannot query table scores
+      because: ValidationException: Invalid KeyConditionExpression: The BETWEEN operator requires upper bound to be greater than or equal to lower bound; lower bound operand: AttributeValue: {N:10}, upper bound operand: AttributeValue: {N:1}
+    ");
+    for (line, told) in [
+        ("ddb query scores", "--pk <VALUE>"),
+        ("ddb query scores --pk go --sk 1 --gt 2", "cannot be used with"),
+        ("ddb query scores --pk go --between 1", "2 values required"),
+        ("ddb query scores --pk go --count --projection who", "cannot be used with"),
+        ("ddb scan --segments 2 --limit 2", "cannot be used with"),
+        ("ddb scan --segments 0", "0 is not in 1"),
+        ("ddb scan --limit 0", "0 is not in 1"),
+        ("ddb scan -o table --dynamodb-json", "--dynamodb-json goes with -o jsonl"),
+    ] {
+        world.xtask(line).fails(2).says(&[told]);
+    }
+}
+
+#[test]
+fn a_table_that_is_missing_is_named() {
+    let world = DynamoDbOnly::new();
+    assert_snapshot!(world.error(1, "ddb scan films", &[]), @"
+    error: cannot describe table films
+      because: there is no such table in DynamoDB at ENDPOINT
+      because: ResourceNotFoundException: Requested resource not found: Table: films not found
+      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+    ");
+    assert_snapshot!(world.error(1, "ddb scan films --segments 2", &[]), @"
+    error: cannot describe table films
+      because: there is no such table in DynamoDB at ENDPOINT
+      because: ResourceNotFoundException: Requested resource not found: Table: films not found
+      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+    ");
+    assert_snapshot!(world.error(1, "ddb query films --pk a", &[]), @"
+    error: cannot describe table films
+      because: there is no such table in DynamoDB at ENDPOINT
+      because: ResourceNotFoundException: Requested resource not found: Table: films not found
+      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+    ");
+}
+
+#[test]
+fn every_type_is_printed_in_every_form() {
+    let world = DynamoDbOnly::with_table();
+    let item: Value = serde_json::from_str(EVERY_TYPE).unwrap();
+    world.endpoint().put_items(TABLE, [item.clone()]);
+    for line in ["ddb scan", "ddb query --pk a"] {
+        let printed = |options: &str| world.xtask(&format!("{line} -o {options}")).ok();
+        assert_eq!(printed("jsonl --dynamodb-json").stdout, format!("{EVERY_TYPE}\n"));
+        assert_eq!(printed("json").json()["Items"], json!([item]));
+        assert_eq!(printed("json --dynamodb-json").stdout, printed("json").stdout);
+        assert_eq!(
+            printed("jsonl").stdout,
+            r#"{"binaries":["AA=="],"binary":"AQL/","list":["x",-1.5],"map":{"a":"","b":[]},"null":null,"number":12345678901234567890.5,"numbers":[2.5],"pk":"a","sk":"1","text":"é\"\n","texts":["x"],"yes":true}
+"#
+        );
+    }
+    let table = world.xtask("ddb scan").ok().stdout;
+    assert_eq!(table, world.xtask("ddb query --pk a").ok().stdout);
+    assert_snapshot!(table, @r#"
+    pk  sk  binaries  binary  list        map              null  number                  numbers  text  texts  yes
+    a   1   ["AA=="]  "AQL/"  ["x",-1.5]  {"a":"","b":[]}  null  12345678901234567890.5  [2.5]    é"    ["x"]  true
+    "#);
+}
+
+#[test]
+fn nothing_found_is_told_in_every_form() {
+    let world = DynamoDbOnly::with_items(3, 1);
+    for line in ["ddb query --pk nobody", "ddb scan --filter pk=:a --values :a=nobody"] {
+        let printed = |format: &str| world.xtask(line).arg("-o").arg(format).ok();
+        for format in ["table", "jsonl"] {
+            assert_eq!(printed(format).stdout, "", "{line} {format}");
+            printed(format).says(&["0 items"]);
+        }
+        let document = printed("json").json();
+        assert_eq!((&document["Count"], &document["Items"]), (&json!(0), &json!([])), "{line}");
+    }
+}
+
+#[test]
+fn a_count_is_printed_in_every_form() {
+    let world = DynamoDbOnly::with_items(1_200, 1);
+    let counted = |options: &str| world.xtask(&format!("ddb scan --count {options}")).ok();
+    assert_eq!(counted("-o table").stdout, "1200\n");
+    assert_eq!(counted("-o jsonl").stdout, "1200\n");
+    assert_eq!(counted("--segments 5").stdout, "1200\n");
+    assert_eq!(counted("--limit 700").stdout, "700\n");
+    counted("--limit 700").says(&["stopped at --limit"]);
+    let document = counted("-o json").json();
+    assert_eq!([&document["Count"], &document["ScannedCount"]], [1200, 1200]);
+    assert!(document.get("Items").is_none());
+    let filtered = world.xtask("ddb query --count -o json --pk p05 --filter").arg("#n < :n");
+    let filtered = filtered.arg("--names").arg("#n=number").arg("--values").arg(":n=200").ok().json();
+    assert_eq!([&filtered["Count"], &filtered["ScannedCount"]], [3, 13]);
+}
+
+#[test]
+fn consistent_reads_cost_twice() {
+    let world = DynamoDbOnly::with_items(1, 1);
+    for line in ["ddb scan", "ddb query --pk p00"] {
+        world.xtask(line).ok().says(&["1 item; consumed capacity: 0.5 units"]);
+        world.xtask(line).arg("--consistent").ok().says(&["1 item; consumed capacity: 1 units"]);
+    }
+}
+
+#[test]
+fn each_item_is_read_once_in_however_many_segments() {
+    // Two megabytes: several pages, and more items than are read in one piece.
+    let world = DynamoDbOnly::with_items(6_000, 300);
+    let all: Vec<u64> = (0..6_000).collect();
+    let whole = world.xtask("ddb scan -o jsonl").ok();
+    assert_eq!(numbers(&whole), all);
+    whole.says(&["6000 items; consumed capacity: "]);
+    for segments in [1, 3, 64] {
+        let read = world.xtask("ddb scan -o jsonl --segments").arg(segments.to_string()).ok();
+        assert_eq!(numbers(&read), all, "{segments} segments");
+        read.says(&["6000 items; consumed capacity: "]);
+    }
+    let document = world.xtask("ddb scan -o json --segments 3").ok().json();
+    assert_eq!(document["Items"].as_array().unwrap().len(), 6_000);
+    assert_eq!(document["Count"], 6_000);
+    assert!(document.get("LastEvaluatedKey").is_none());
+    let rows = world.xtask("ddb scan -o table --segments 3").ok().stdout;
+    let keys: BTreeSet<_> = rows.lines().skip(1).map(|row| row.split_whitespace().nth(1).unwrap()).collect();
+    assert_eq!((rows.lines().count(), keys.len()), (6_001, 6_000));
+}
+
+#[test]
+fn more_segments_than_items_are_no_harm() {
+    let world = DynamoDbOnly::with_items(3, 1);
+    assert_eq!(numbers(&world.xtask("ddb scan -o jsonl --segments 200").ok()), [0, 1, 2]);
+}
+
+#[test]
+fn a_limit_counts_what_is_found_and_says_that_it_stopped() {
+    let world = DynamoDbOnly::with_items(3_000, 1);
+    for line in ["ddb scan -o jsonl", "ddb scan -o jsonl --filter attribute_exists(sk)"] {
+        for limit in [1, 499, 500, 501, 2_999] {
+            let read = world.xtask(line).arg("--limit").arg(limit.to_string()).ok();
+            assert_eq!(read.json_lines().len(), limit, "{line} --limit {limit}");
+            read.says(&["stopped at --limit"]);
+        }
+        let all = world.xtask(line).arg("--limit=3001").ok();
+        assert_eq!(all.json_lines().len(), 3_000);
+        assert!(!all.stderr.contains("--limit"), "{all}");
+    }
+    // One in a thousand: the pages that hold none are read on.
+    let selective = |limit: &str| {
+        let run = world.xtask("ddb scan -o jsonl --names #n=number --values :n=2990 --limit").arg(limit);
+        run.arg("--filter").arg("#n >= :n").ok()
+    };
+    assert_eq!(selective("1").json_lines().len(), 1);
+    assert_eq!(selective("7").json_lines().len(), 7);
+    let all = selective("11");
+    assert_eq!(numbers(&all), (2_990..3_000).collect::<Vec<_>>());
+    assert!(!all.stderr.contains("--limit"), "{all}");
+}
+
+#[test]
+fn a_document_that_stopped_early_says_where_reading_would_go_on() {
+    let world = DynamoDbOnly::with_items(3_000, 1);
+    let pages = |line: &str, key_count: usize| {
+        let mut numbers = Vec::new();
+        let mut document = world.xtask(line).ok().json();
+        assert_eq!(document["LastEvaluatedKey"].as_object().unwrap().len(), key_count, "{line}");
+        // Another client takes the key and reads the rest.
+        loop {
+            let items = document["Items"].as_array().unwrap();
+            numbers.extend(items.iter().map(|item| item["number"]["N"].as_str().unwrap().to_owned()));
+            let start = document["LastEvaluatedKey"].take();
+            if start.is_null() {
+                break;
+            }
+            document =
+                world.endpoint().call("Scan", json!({ "TableName": TABLE, "ExclusiveStartKey": start }));
+        }
+        let distinct: BTreeSet<_> = numbers.iter().collect();
+        assert_eq!((numbers.len(), distinct.len()), (3_000, 3_000), "{line}");
+    };
+    pages("ddb scan -o json --limit 1700", 2);
+    // The last page of these is cut: the filter lets more through than is wanted.
+    pages("ddb scan -o json --filter attribute_exists(sk) --limit 1700", 2);
+}
+
+#[test]
+fn attributes_that_only_later_items_have_are_shown_with_their_names() {
+    let world = DynamoDbOnly::with_items(600, 1);
+    world.endpoint().put(TABLE, &[("pk", "z"), ("sk", "1"), ("colour", "red"), ("size", "L")]);
+    let printed = world.xtask("ddb scan").ok().stdout;
+    let mut lines = printed.lines();
+    assert_eq!(lines.next().unwrap().split_whitespace().collect::<Vec<_>>(), ["pk", "sk", "number", "text"]);
+    let row = lines.find(|line| line.trim_start().starts_with("z ")).unwrap();
+    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["z", "1", "colour=red", "size=L"]);
+}
+
+#[test]
+fn the_keys_of_any_table_come_first() {
+    let world = DynamoDbOnly::new();
+    world.endpoint().create_table("films", &[("title", "S"), ("year", "N")]);
+    world.endpoint().put_items(
+        "films",
+        [json!({ "title": { "S": "Alien" }, "year": { "N": "1979" }, "colour": { "S": "dark" } })],
+    );
+    assert_snapshot!(world.xtask("ddb scan films").ok().stdout, @"
+    title  year  colour
+    Alien  1979  dark
+    ");
+}
+
+#[test]
+fn the_largest_items_are_read_to_the_end() {
+    // Three to a page, though the pages before them had room for thousands.
+    let world = DynamoDbOnly::with_items(600, 1);
+    let largest = "x".repeat(400 * 1024 - 100);
+    for number in 600..610 {
+        let item = json!({ "pk": { "S": format!("z{number}") }, "sk": { "S": "1" }, "number": { "N": number.to_string() }, "text": { "S": largest } });
+        world.endpoint().put_items(TABLE, [item]);
+    }
+    for options in ["", "--segments 4", "--limit 611"] {
+        let read = world.xtask(&format!("ddb scan -o jsonl {options}")).ok();
+        assert_eq!(numbers(&read), (0..610).collect::<Vec<_>>(), "{options}");
+    }
+    let table = world.xtask("ddb query --pk z600").ok().stdout;
+    assert!(table.lines().all(|line| line.len() < 100), "{table}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_table_fits_the_terminal_and_wide_letters_take_two_places() {
+    let world = DynamoDbOnly::with_table();
+    world.endpoint().put(TABLE, &[("pk", "a"), ("sk", "1"), ("name", "雨宮"), ("text", &"雨".repeat(30))]);
+    world.endpoint().put(TABLE, &[("pk", "a"), ("sk", "2"), ("name", "ann"), ("text", &"x".repeat(39))]);
+    let shown = |columns: u16| {
+        let run = world.xtask("ddb query --pk a").env("CI", "true").env("TERM", "xterm");
+        let (code, text) = crate::output::typescript_in(columns, run.into_command());
+        assert_eq!(code, Some(0), "{text}");
+        text.replace('\r', "")
+    };
+    assert_snapshot!(shown(40), @"
+     pk  sk  name  text
+     a   1   雨宮  雨雨雨雨雨雨雨雨雨雨雨雨…
+     a   2   ann   xxxxxxxxxxxxxxxxxxxxxxxx…
+    2 items; consumed capacity: 0.5 units
+    ");
+    assert_snapshot!(shown(80), @"
+     pk  sk  name  text
+     a   1   雨宮  雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨雨
+     a   2   ann   xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+    2 items; consumed capacity: 0.5 units
+    ");
+}
+
+#[test]
+fn a_server_that_throttles_delays_a_read_and_takes_nothing_from_it() {
+    let world = DynamoDbOnly::with_items(1_500, 1_000);
+    for line in ["ddb scan -o jsonl", "ddb scan -o jsonl --segments 5", "ddb scan -o jsonl --limit 2000"] {
+        let requests = AtomicUsize::new(0);
+        let proxy = Proxy::start(world.endpoint(), move |operation, _| {
+            let throttles = operation == "Scan" && requests.fetch_add(1, Ordering::SeqCst) % 3 != 2;
+            Ok(if throttles { Fate::throttled() } else { Fate::Passed })
+        });
+        let read = world.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", proxy.endpoint.url()).ok();
+        assert_eq!(numbers(&read), (0..1_500).collect::<Vec<_>>(), "{line}");
+    }
+}
+
+#[test]
+fn answers_that_are_lost_are_asked_for_again() {
+    let world = DynamoDbOnly::with_items(1_500, 1_000);
+    let requests = AtomicUsize::new(0);
+    let proxy = Proxy::start(world.endpoint(), move |_, _| {
+        let lost = [Fate::Lost, Fate::AnswerLost, Fate::Passed];
+        let turn = requests.fetch_add(1, Ordering::SeqCst) % lost.len();
+        Ok(lost.into_iter().nth(turn).unwrap())
+    });
+    let read = world.xtask("ddb scan -o jsonl").env("AWS_ENDPOINT_URL_DYNAMODB", proxy.endpoint.url()).ok();
+    assert_eq!(numbers(&read), (0..1_500).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_server_that_dies_in_the_middle_of_a_read_is_an_error() {
+    let world = DynamoDbOnly::with_items(1_500, 1_000);
+    let dying = |line: &str| {
+        let requests = AtomicUsize::new(0);
+        let proxy = Proxy::start(world.endpoint(), move |operation, _| {
+            let dead = operation != "DescribeTable" && requests.fetch_add(1, Ordering::SeqCst) > 0;
+            Ok(if dead { Fate::Lost } else { Fate::Passed })
+        });
+        let url = proxy.endpoint.url();
+        let failed = world.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", &url).end();
+        assert_eq!(failed.code, Some(1), "{failed}");
+        let told = ["error: cannot scan table cruddur-messages", "cannot reach DynamoDB at", &url, "help: "];
+        failed.says(&told);
+        failed
+    };
+    // What had come is printed; a document is printed whole or not at all, and no count is half a count.
+    for (line, some) in [
+        ("ddb scan -o jsonl", true),
+        ("ddb scan -o table", true),
+        ("ddb scan -o jsonl --segments 3", true),
+        ("ddb scan -o jsonl --limit 1400", true),
+        ("ddb scan -o json", false),
+        ("ddb scan --count", false),
+    ] {
+        let failed = dying(line);
+        let count = failed.stdout.lines().count();
+        assert_eq!(count > 0, some, "{line}: {count} lines");
+        assert!(count < 1_400, "{line}: {count} lines");
+    }
+}
