@@ -11,6 +11,7 @@ mod failure;
 mod guard;
 mod output;
 mod pace;
+mod package;
 mod poll;
 mod port;
 mod process;

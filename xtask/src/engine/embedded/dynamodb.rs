@@ -1,18 +1,22 @@
 //! DynamoDB as a process of its own, built when it is first needed.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use rustix::process::Signal;
-use xshell::{Shell, cmd};
 
+use crate::package::Package;
 use crate::process::{self, Process, Processes};
 use crate::state::StateFolder;
 use crate::ui::Ui;
 
 /// The package, and its program.
-const PROGRAM: &str = "xtask-dynamodb";
+pub(super) static PACKAGE: Package = Package {
+    name: "xtask-dynamodb",
+    folder: "xtask/dynamodb",
+    first_build: "DynamoDB: the embedded server is built once, which takes about a minute",
+};
 
 /// How it is asked to end.
 pub(super) const STOP: Signal = Signal::TERM;
@@ -28,7 +32,7 @@ impl Server {
     /// # Errors
     /// It cannot be built.
     pub(super) async fn prepare(folder: &StateFolder, ui: &Ui) -> Result<Self> {
-        Ok(Self { program: built(folder.workspace().to_owned(), ui).await? })
+        Ok(Self { program: PACKAGE.built(folder.workspace(), ui).await? })
     }
 
     /// Starts it.
@@ -44,42 +48,8 @@ impl Server {
     }
 }
 
-/// Has cargo build the server, beside this program and in the same profile. Where the workspace has no
-/// such package the server that is there already is taken.
-async fn built(workspace: PathBuf, ui: &Ui) -> Result<PathBuf> {
-    let here = std::env::current_exe().context("cannot tell where this program is")?;
-    let profile_folder = here.parent().context("this program is in no folder")?.to_owned();
-    let program = profile_folder.join(PROGRAM).with_extension(std::env::consts::EXE_EXTENSION);
-    if workspace.join("xtask/dynamodb/Cargo.toml").is_file() {
-        // The first time it takes a minute, and cargo shows how far it is; later it only looks.
-        let quiet = program.is_file();
-        if !quiet {
-            ui.line("DynamoDB: the embedded server is built once, which takes about a minute");
-        }
-        tokio::task::spawn_blocking(move || build(&workspace, &profile_folder, quiet)).await??;
-    }
-    if !program.is_file() {
-        bail!("{} is missing; build it with `cargo build --package {PROGRAM}`", program.display());
-    }
-    Ok(program)
-}
-
-fn build(workspace: &Path, profile_folder: &Path, quiet: bool) -> Result<()> {
-    let shell = Shell::new()?;
-    let _folder = shell.push_dir(workspace);
-    let profile = match profile_folder.file_name().and_then(|name| name.to_str()) {
-        None | Some("debug") => "dev",
-        Some(name) => name,
-    };
-    let target = profile_folder.parent().context("this program is in no target folder")?;
-    let quiet = quiet.then_some("--quiet");
-    let build =
-        cmd!(shell, "cargo build {quiet...} --package {PROGRAM} --profile {profile} --target-dir {target}");
-    build.quiet().run().context("cannot build the embedded DynamoDB")
-}
-
 pub(super) fn find(folder: &StateFolder, processes: &Processes) -> Option<Process> {
-    processes.find(PROGRAM, &data(folder))
+    processes.find(PACKAGE.name, &data(folder))
 }
 
 pub(super) fn port_of(process: &Process) -> Option<u16> {
