@@ -49,6 +49,8 @@ fn users_groups_and_messages_are_consistent_with_each_other() {
     ok  DynamoDB: remove earlier synthetic items from cruddur-messages: there were none (TIME)
     ... DynamoDB: write 780 synthetic items into cruddur-messages
     ok  DynamoDB: write 780 synthetic items into cruddur-messages (TIME)
+    ... DynamoDB: count the synthetic items in cruddur-messages
+    ok  DynamoDB: count the synthetic items in cruddur-messages (TIME)
     ");
 
     let mut users = world.users();

@@ -84,21 +84,20 @@ pub(super) async fn write_items(ui: &Ui, wire: &Wire, population: Population) ->
     let count = population.item_count();
     let step = ui.step(format!("DynamoDB: write {count} synthetic items into {table}"));
     let requests = population.items().map(|item| Ok(WriteRequest::put(&item_from_sdk(item), &KEYS)));
-    let written = async {
-        write::write_all(wire, table, requests, |written| {
-            step.progress(format_args!("{} so far", written.count));
-            Ok(())
-        })
-        .await?;
+    let written = write::write_all(wire, table, requests, |written| {
+        step.progress(format_args!("{} so far", written.count));
+        Ok(())
+    });
+    match written.await {
+        Ok(_) => step.done(""),
+        Err(error) => return Err(error.context(step.failed())),
+    }
+    let counted = async {
         let there = count_items(wire).await?;
         ensure!(there == count, "{count} items were written, but {there} are there");
         Ok(())
     };
-    match written.await {
-        Ok(()) => step.done(""),
-        Err(error) => return Err(error.context(step.failed())),
-    }
-    Ok(())
+    ui.run(format!("DynamoDB: count the synthetic items in {table}"), counted).await
 }
 
 /// Removes every synthetic item, page by page of the table.
