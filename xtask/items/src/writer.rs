@@ -1,7 +1,7 @@
 //! Items of any number, printed page by page: memory does not grow with the table.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufWriter, Seek as _, SeekFrom, Stdout, Write, stdout};
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write, stdout};
 
 use serde::Serialize;
 use serde_json::json;
@@ -41,9 +41,10 @@ pub enum Form {
     JsonCount,
 }
 
-/// Prints items as they come, to stdout.
+/// Prints items as they come.
 pub struct ItemWriter {
-    out: BufWriter<Stdout>,
+    // No type parameter: who uses this crate would compile the code for it, unoptimised.
+    out: BufWriter<Box<dyn Write + Send>>,
     form: Begun,
 }
 
@@ -58,8 +59,13 @@ enum Begun {
 }
 
 impl ItemWriter {
-    /// Prints in `form`.
+    /// Prints in `form` to stdout.
     pub fn new(form: Form) -> Self {
+        Self::to(Box::new(stdout()), form)
+    }
+
+    /// Prints in `form` to `out`.
+    pub fn to(out: Box<dyn Write + Send>, form: Form) -> Self {
         let form = match form {
             Form::Table { keys, width } => {
                 Begun::Table(Table { keys, width, names: Vec::new(), columns: Columns::default() })
@@ -70,13 +76,13 @@ impl ItemWriter {
             Form::Count => Begun::Count,
             Form::JsonCount => Begun::JsonCount,
         };
-        Self { out: BufWriter::with_capacity(PRINTED_AT_ONCE, stdout()), form }
+        Self { out: BufWriter::with_capacity(PRINTED_AT_ONCE, out), form }
     }
 
     /// Prints one page.
     ///
     /// # Errors
-    /// An item is not DynamoDB JSON, stdout is closed, or the temporary file cannot be written.
+    /// An item is not DynamoDB JSON, what it prints to is closed, or the temporary file cannot be written.
     pub fn page(&mut self, page: &Page) -> io::Result<()> {
         if let Begun::Table(table) = &mut self.form {
             return table.items(&mut self.out, &page.items()?);
@@ -93,7 +99,7 @@ impl ItemWriter {
     /// Prints these items.
     ///
     /// # Errors
-    /// stdout is closed, or the temporary file cannot be written.
+    /// What it prints to is closed, or the temporary file cannot be written.
     pub fn items(&mut self, items: &[Item]) -> io::Result<()> {
         match &mut self.form {
             Begun::Table(table) => table.items(&mut self.out, items),
@@ -123,7 +129,7 @@ impl ItemWriter {
     /// Prints what has been given so far: the next may take a while.
     ///
     /// # Errors
-    /// stdout is closed.
+    /// What it prints to is closed.
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
@@ -131,7 +137,7 @@ impl ItemWriter {
     /// Prints what follows the last page.
     ///
     /// # Errors
-    /// stdout is closed, or the temporary file cannot be read.
+    /// What it prints to is closed, or the temporary file cannot be read.
     pub fn finish(mut self, response: &Response) -> io::Result<()> {
         match &mut self.form {
             Begun::Json { items, any } => {
