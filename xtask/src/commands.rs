@@ -1,5 +1,6 @@
 //! The commands: each one's arguments are a struct that owns its `run`.
 
+mod bench;
 mod db;
 mod ddb;
 mod doctor;
@@ -44,6 +45,7 @@ enum Command {
     Logs(logs::Logs),
     Env(env::Env),
     Doctor(doctor::Doctor),
+    Bench(bench::Bench),
     #[command(subcommand)]
     Db(db::Db),
     #[command(subcommand)]
@@ -68,6 +70,7 @@ impl Arguments {
             Command::Logs(command) => Box::pin(command.run(context)),
             Command::Env(command) => Box::pin(async { command.run(context) }),
             Command::Doctor(command) => Box::pin(command.run(context)),
+            Command::Bench(command) => Box::pin(command.run(context)),
             Command::Db(command) => Box::pin(command.run(context)),
             Command::Ddb(command) => command.run(context),
         }

@@ -139,6 +139,26 @@ pub(crate) fn start_in_background(command: &mut Command, log: &Path) -> Result<(
     Ok(())
 }
 
+/// Has a program take this process's place: Ctrl-C, job control and its exit status are its own.
+///
+/// # Errors
+/// It cannot be started.
+#[cfg(unix)]
+pub(crate) fn become_program(command: &mut Command) -> Result<()> {
+    Err(std::os::unix::process::CommandExt::exec(command).into())
+}
+
+/// Runs a program to its end.
+///
+/// # Errors
+/// It cannot be started, or fails.
+#[cfg(not(unix))]
+pub(crate) fn become_program(command: &mut Command) -> Result<()> {
+    let status = command.status()?;
+    anyhow::ensure!(status.success(), "it ended with {status}");
+    Ok(())
+}
+
 /// The last `count` lines of a log, or all of them; empty where there is none.
 pub(crate) fn last_lines(log: &Path, count: usize) -> String {
     let read = || {

@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::guard::Guard;
 use crate::output;
+use crate::process;
 use crate::target::PostgresTarget;
 use crate::target::postgres::{Connection, readable};
 use crate::ui::Ui;
@@ -182,22 +183,10 @@ fn connect(context: &Context, target: &PostgresTarget) -> Result<()> {
     let shell = Shell::new()?;
     let psql = cmd!(shell, "psql").envs(target.libpq_environment());
     context.ui.line(format_args!("$ psql ({target})"));
-    let mut command = std::process::Command::from(psql);
-    let failed = |error: std::io::Error| {
+    process::become_program(&mut std::process::Command::from(psql)).map_err(|error| {
         let remedy = "install PostgreSQL's client (Debian: `apt install postgresql-client`; macOS: `brew install libpq`)";
-        Failure::new("cannot run psql", remedy).caused_by(error)
-    };
-    #[cfg(unix)]
-    {
-        // psql takes this process's place: Ctrl-C, job control and its exit status are its own.
-        use std::os::unix::process::CommandExt as _;
-        Err(failed(command.exec()).into())
-    }
-    #[cfg(not(unix))]
-    {
-        let status = command.status().map_err(failed)?;
-        if status.success() { Ok(()) } else { Err(anyhow::anyhow!("psql ended with {status}")) }
-    }
+        Failure::new("cannot run psql", remedy).caused_by(error).into()
+    })
 }
 
 async fn sessions(context: &Context, target: &PostgresTarget) -> Result<()> {

@@ -2,6 +2,7 @@
 //! folder; DynamoDB is the workspace's `xtask-dynamodb`, with its data there too.
 
 pub(crate) use binaries::Binaries;
+pub(crate) use dynamodb::PACKAGE as DYNAMODB;
 
 mod account;
 mod binaries;

@@ -12,7 +12,7 @@ use crate::state::StateFolder;
 use crate::ui::Ui;
 
 /// The package, and its program.
-pub(super) static PACKAGE: Package = Package {
+pub(crate) static PACKAGE: Package = Package {
     name: "xtask-dynamodb",
     folder: "xtask/dynamodb",
     first_build: "DynamoDB: the embedded server is built once, which takes about a minute",
