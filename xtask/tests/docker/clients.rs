@@ -8,6 +8,8 @@ use crate::common::PASSWORD;
 use crate::project::{Project, built_in_lines};
 
 const NOW: &str = "2026-01-01T00:02:00Z";
+/// The last message's sort key, where the conversation ended at [`NOW`].
+const LAST: &str = "2026-01-01T00:02:00.000000+00:00";
 const TABLE: &str = "cruddur-messages";
 const SEED_GROUP: &str = "5ae290ed-55d1-47a0-bc6d-fe2bc2700399";
 
@@ -73,6 +75,37 @@ fn the_aws_cli_boto3_and_psql_see_what_was_written() {
     reads_with_boto3(&project);
 }
 
+#[test]
+#[ignore = "needs Docker"]
+fn what_is_read_of_a_large_table_is_what_the_aws_cli_reads() {
+    let project = Project::new();
+    project.xtask("ddb-setup --now").arg(NOW).ok();
+    project.xtask("ddb seed --messages 6000").ok();
+    let key = |item: &Value| ["pk", "sk"].map(|name| item[name]["S"].as_str().unwrap().to_owned());
+
+    // Many pages, and enough items to be read in segments: in an order of its own.
+    let theirs = aws(&project, &["scan", "--table-name", TABLE])["Items"].take();
+    let mut theirs: Vec<Value> = serde_json::from_value(theirs).unwrap();
+    assert!(theirs.len() > 6_000, "{} items", theirs.len());
+    let mut mine = project.xtask("ddb scan -o jsonl --dynamodb-json").ok().json_lines();
+    assert_ne!(mine, theirs);
+    mine.sort_by_key(key);
+    theirs.sort_by_key(key);
+    assert_eq!(mine, theirs);
+    let counted = project.xtask("ddb scan --count").ok().stdout;
+    assert_eq!(counted.trim().parse(), Ok(theirs.len()));
+
+    let pk = format!("MSG#{SEED_GROUP}");
+    for (mine, options) in [("", vec![]), ("--limit 7", vec!["--limit", "7"])] {
+        let queried = project.xtask(&format!("ddb query -o json --desc {mine} --pk {pk}")).ok();
+        assert_eq!(queried.json(), query(&project, &pk, &options), "{mine}");
+    }
+    let key = json!({ "pk": { "S": pk }, "sk": { "S": LAST } }).to_string();
+    let got = aws(&project, &["get-item", "--table-name", TABLE, "--key", &key]);
+    assert_eq!(project.xtask(&format!("ddb get -o json {pk} {LAST}")).ok().json(), got);
+    assert!(got["Item"]["message"]["S"].is_string());
+}
+
 /// `aws dynamodb query` for the request of a pattern.
 fn query(project: &Project, partition_key: &str, options: &[&str]) -> Value {
     let values = json!({ ":pk": { "S": partition_key } }).to_string();
@@ -123,7 +156,7 @@ fn lists_and_scans(project: &Project) {
     messages.sort_by_key(|item| item["sk"]["S"].as_str().unwrap().to_owned());
     let there: Vec<_> = messages.iter().map(|item| item["message"]["S"].as_str().unwrap()).collect();
     assert_eq!(there, sent);
-    assert_eq!(messages.last().unwrap()["sk"]["S"], "2026-01-01T00:02:00.000000+00:00");
+    assert_eq!(messages.last().unwrap()["sk"]["S"], LAST);
 }
 
 /// The old scripts' way to read a conversation.

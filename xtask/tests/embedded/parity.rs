@@ -5,12 +5,24 @@ use crate::common::run::Ran;
 use crate::common::{Workspace, free_port};
 
 /// Each prints what the databases hold or how they refuse; none depends on when or where they run.
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 29] = [
     "ddb list-tables",
     "ddb list-tables -o json",
     "ddb scan",
     "ddb scan -o json",
     "ddb scan -o jsonl",
+    "ddb scan --count",
+    "ddb scan --count -o json",
+    "ddb scan -o jsonl --dynamodb-json --filter user_handle=:h --values :h=bayko",
+    "ddb scan -o jsonl --segments 3",
+    "ddb query --pk MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399 --limit 3",
+    "ddb query --pk MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399 -o json --desc --begins-with 2023-03-20T13",
+    "ddb query --pk MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399 --count --ge 2023-03-20T14:00",
+    r#"ddb put -o json {"pk":"parity","sk":"1","n":1.50,"l":[true,null]}"#,
+    r#"ddb put -o json {"pk":"parity","sk":"1","n":-2e3}"#,
+    "ddb get -o json parity 1",
+    "ddb delete -o json parity 1",
+    "ddb get parity 1",
     "ddb patterns get-conversation",
     "ddb patterns get-conversation -o json",
     "ddb patterns get-conversation -o jsonl --limit 3",
