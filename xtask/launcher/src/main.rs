@@ -10,6 +10,7 @@
 //! - [`state`]: what tells that a file is another than before.
 //! - [`inputs`]: which files those are.
 //! - [`cargo`]: the build.
+//! - [`rewrite`]: what is done to the program after it.
 //!
 //! # What counts as a change
 //!
@@ -22,6 +23,7 @@
 mod cargo;
 mod inputs;
 mod place;
+mod rewrite;
 mod stamp;
 mod state;
 
@@ -53,11 +55,14 @@ fn launch() -> Result<ExitCode, Box<dyn Error>> {
             outcome => return outcome.map_err(|error| unstartable(&place, &error)),
         }
     }
+    let alone = rewrite::build_alone(&place, || complain("waiting for another build of the tasks to end"));
     let build = stamp::Build::begin(&place, stamp)?;
     let status = cargo::build(&place)?;
     if !status.success() {
         return Ok(cargo::exit_code(status));
     }
+    // It runs as well as cargo has left it: where that fails, nothing is lost but time.
+    let _ = alone.as_ref().map(|_| rewrite::rewrite(&place));
     if let Err(error) = build.finish(&place) {
         let stamp = place.stamp.display();
         complain(&format!("warning: cannot write {stamp}: {error}"));

@@ -304,8 +304,8 @@ impl Role {
 }
 
 /// A file beside `path` that no other process uses.
-fn private_file(path: &Path) -> PathBuf {
-    path.with_extension(format!("stamp.{}", process::id()))
+pub(crate) fn private_file(path: &Path) -> PathBuf {
+    path.with_extension(format!("new.{}", process::id()))
 }
 
 /// A path as part of a line of text.

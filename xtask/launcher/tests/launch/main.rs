@@ -6,6 +6,7 @@ mod sandbox;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::thread;
@@ -391,9 +392,25 @@ fn runs_twice_at_once() {
     }
     let left = fs::read_dir(sandbox.path("target/debug")).unwrap();
     let names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let mut stamps: Vec<String> = names.filter(|name| name.contains("stamp")).collect();
+    let mut stamps: Vec<String> =
+        names.filter(|name| name.contains("stamp") || name.contains(".new.")).collect();
     assert_eq!(stamps.pop().as_deref(), Some("xtask.stamp"));
     assert_eq!(stamps.pop(), None);
+}
+
+#[test]
+fn runs_a_copy_written_in_one_go() {
+    let sandbox = Sandbox::new();
+    let links = || fs::metadata(sandbox.path("target/debug/xtask")).unwrap().nlink();
+    for (word, next) in [("one", "two"), ("two", "three")] {
+        // Cargo's own file is linked to a second name, or it could not be told from the copy.
+        run(sandbox.cargo().args(["build", "--package", "xtask"]));
+        assert_eq!(links(), 2);
+        assert_eq!(sandbox.word("program"), word);
+        assert_eq!(links(), 1);
+        sandbox.assert_current();
+        sandbox.edit("xtask/src/main.rs", word, next);
+    }
 }
 
 #[test]
