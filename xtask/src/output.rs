@@ -89,30 +89,38 @@ impl<T: Send + 'static> PageThread<T> {
     }
 }
 
-/// Prints pages while the next is on its way.
-pub(crate) struct PagePrinter(PageThread<ItemWriter>);
+/// Prints pages, while the next is on its way where there is a next.
+pub(crate) enum PagePrinter {
+    /// Nothing has come that another page follows: a thread would cost more than it saves.
+    Here(ItemWriter),
+    Thread(PageThread<ItemWriter>),
+    /// A page could not be printed.
+    Ended,
+}
 
 impl PagePrinter {
     /// Prints in `form`.
     pub(crate) fn new(form: Form) -> Self {
-        Self(PageThread::new(|mut pages| {
-            let mut writer = ItemWriter::new(form);
-            while let Some(page) = pages.next() {
-                writer.page(&page)?;
-                if pages.is_idle() {
-                    writer.flush()?;
-                }
-            }
-            Ok(writer)
-        }))
+        Self::Here(ItemWriter::new(form))
     }
 
     /// Prints a page.
     ///
     /// # Errors
-    /// Printing has ended; [`PagePrinter::finish`] says why.
-    pub(crate) async fn page(&self, page: Page) -> Result<()> {
-        self.0.page(page).await
+    /// Printing has ended; where a thread does it, [`PagePrinter::finish`] says why.
+    pub(crate) async fn page(&mut self, page: Page) -> Result<()> {
+        *self = match std::mem::replace(self, Self::Ended) {
+            Self::Here(mut writer) if page.last_evaluated_key.is_none() => {
+                writer.page(&page)?;
+                Self::Here(writer)
+            }
+            Self::Here(writer) => Self::Thread(on_a_thread(writer)),
+            printer => printer,
+        };
+        match self {
+            Self::Thread(thread) => thread.page(page).await,
+            Self::Here(_) | Self::Ended => Ok(()),
+        }
     }
 
     /// Prints what is left, given how reading ended.
@@ -120,11 +128,27 @@ impl PagePrinter {
     /// # Errors
     /// stdout is closed, or what reading ended with.
     pub(crate) fn finish(self, read: Result<Response>) -> Result<Response> {
-        let writer = self.0.finish()?;
+        let writer = match self {
+            Self::Here(writer) => Some(writer),
+            Self::Thread(thread) => Some(thread.finish()?),
+            Self::Ended => None,
+        };
         let response = read?;
-        writer.finish(&response)?;
+        writer.map_or(Ok(()), |writer| writer.finish(&response))?;
         Ok(response)
     }
+}
+
+fn on_a_thread(mut writer: ItemWriter) -> PageThread<ItemWriter> {
+    PageThread::new(|mut pages| {
+        while let Some(page) = pages.next() {
+            writer.page(&page)?;
+            if pages.is_idle() {
+                writer.flush()?;
+            }
+        }
+        Ok(writer)
+    })
 }
 
 /// Prints records that fit the screen: `columns` names the fields of each row.

@@ -50,7 +50,7 @@ impl Columns {
             let width = self.widths.get(index).copied().unwrap_or_default();
             line.push(' ');
             line.push_str(cell);
-            line.push_str(&" ".repeat(width.saturating_sub(width_of(cell)) + 1));
+            line.extend(std::iter::repeat_n(' ', width.saturating_sub(width_of(cell)) + 1));
         }
         writeln!(out, "{}", line.trim_end())
     }

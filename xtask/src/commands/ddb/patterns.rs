@@ -117,9 +117,10 @@ impl ListConversations {
     async fn run(self, context: &Context) -> Result<()> {
         let target = self.target.resolve(context)?;
         let postgres = context.postgres(self.target.prod)?;
-        let user = async { seed::find_user(&mut postgres.connect().await?, &self.handle).await };
-        let (user, wire) = tokio::join!(user, target.wire());
-        let (user, wire) = (user?, wire?);
+        let (connection, wire) = tokio::join!(postgres.connect(), target.wire());
+        // Open to the end: closing it takes time of the query's.
+        let (mut connection, wire) = (connection?, wire?);
+        let user = seed::find_user(&mut connection, &self.handle).await?;
         let query = messages::conversations_of(&target.table, user.uuid);
         let mut printer = Printer::new(context.format, group_line);
         let response =

@@ -100,7 +100,7 @@ impl Query {
         })?;
         self.condition(&mut request, &keys)?;
         let form = self.options.form(context, keys.each().map(|key| key.name.clone()).collect())?;
-        let printer = PagePrinter::new(form);
+        let mut printer = PagePrinter::new(form);
         let take = async |page| printer.page(page).await;
         let read = read::pages(&wire, request, self.options.limit, take).await;
         let response = printer.finish(read)?;

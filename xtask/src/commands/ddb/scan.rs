@@ -33,7 +33,7 @@ impl Scan {
         let request = self.options.request(table)?;
         let wire = target.wire().await?;
         let form = self.options.form(context, self.columns(context, &wire).await?)?;
-        let printer = PagePrinter::new(form);
+        let mut printer = PagePrinter::new(form);
         let take = async |page| printer.page(page).await;
         let read = match (self.options.limit, self.segments) {
             (Some(limit), _) => read::pages(&wire, request, Some(limit), take).await,
