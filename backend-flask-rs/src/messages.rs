@@ -9,7 +9,9 @@
 //! paging, retries and the runtime.
 
 mod item;
+mod membership;
 mod range;
+mod writes;
 
 use aws_sdk_dynamodb::operation::create_table::CreateTableInput;
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableInputBuilder;
@@ -22,7 +24,9 @@ use aws_sdk_dynamodb::types::{
 use uuid::Uuid;
 
 pub use item::{Item, ItemError, Message, MessageGroup, Problem};
+pub use membership::{MemberRow, group_of_pair, membership, membership_with};
 pub use range::TimeRange;
+pub use writes::{LONGEST_MESSAGE, check_text, next_time, open, post};
 
 /// The table's name where [`TABLE_VARIABLE`] does not give another.
 pub const DEFAULT_TABLE: &str = "cruddur-messages";
@@ -100,7 +104,21 @@ fn throughput() -> ProvisionedThroughput {
 ///
 /// DynamoDB refuses a range that [is empty](TimeRange::is_empty).
 pub fn conversation(table: &str, group: Uuid, range: &TimeRange) -> QueryInputBuilder {
-    let query = newest_first(table, message_key(group));
+    in_range(newest_first(table, message_key(group)), range)
+}
+
+/// The query for the message groups that `user` is a member of, the one with the newest message first,
+/// with the capacity it consumes. One response is one page, of at most 1 MB.
+pub fn conversations_of(table: &str, user: Uuid) -> QueryInputBuilder {
+    newest_first(table, group_key(user)).key_condition_expression(KEY_CONDITION)
+}
+
+/// The same for the groups whose last message was sent in `range`, which must not be empty.
+pub fn conversations_in(table: &str, user: Uuid, range: &TimeRange) -> QueryInputBuilder {
+    in_range(newest_first(table, group_key(user)), range)
+}
+
+fn in_range(query: QueryInputBuilder, range: &TimeRange) -> QueryInputBuilder {
     let (condition, bounds) = range.sort_key_condition();
     let condition = match condition {
         Some(condition) => format!("{KEY_CONDITION} and {condition}"),
@@ -110,12 +128,6 @@ pub fn conversation(table: &str, group: Uuid, range: &TimeRange) -> QueryInputBu
         .into_iter()
         .fold(query, |query, (name, value)| query.expression_attribute_values(name, AttributeValue::S(value)))
         .key_condition_expression(condition)
-}
-
-/// The query for the message groups that `user` is a member of, the one with the newest message first,
-/// with the capacity it consumes. One response is one page, of at most 1 MB.
-pub fn conversations_of(table: &str, user: Uuid) -> QueryInputBuilder {
-    newest_first(table, group_key(user)).key_condition_expression(KEY_CONDITION)
 }
 
 fn newest_first(table: &str, partition_key: String) -> QueryInputBuilder {

@@ -20,6 +20,26 @@ pub const SEED: Script =
 /// The user with the handle `$1` (text): columns `uuid` uuid, `display_name` text, `handle` text.
 pub const USER_BY_HANDLE: &str = include_str!("../db/sql/users/by_handle.sql");
 
+/// The user whom Cognito knows as `$1` (text): the columns of [`USER_BY_HANDLE`].
+pub const USER_BY_COGNITO_USER_ID: &str = include_str!("../db/sql/users/by_cognito_user_id.sql");
+
+/// The `$1` (bigint) users who joined last: the columns of [`USER_BY_HANDLE`].
+pub const LATEST_USERS: &str = include_str!("../db/sql/users/latest.sql");
+
+/// The `$1` (bigint) newest activities that have not expired.
+///
+/// Columns: `uuid` uuid; `display_name`, `handle` and `message` text; `replies_count`, `reposts_count` and
+/// `likes_count` int4; `created_at` timestamptz; and two that can be null, `reply_to_activity_uuid` uuid and
+/// `expires_at` timestamptz.
+pub const HOME_ACTIVITIES: &str = include_str!("../db/sql/activities/home.sql");
+
+/// Waits for its turn to begin the conversation named `$1` (text), until the transaction ends. One column
+/// of type void.
+pub const LOCK_PAIR: &str = include_str!("../db/sql/groups/lock_pair.sql");
+
+/// Whether the tables are there and can be read: column `answer` int4, one row at most.
+pub const HEALTH: &str = include_str!("../db/sql/health/users.sql");
+
 /// Writes the users of four arrays of one length: `$1` uuid[], `$2` text[] display names, `$3` text[]
 /// handles, `$4` timestamptz[] when they joined. No column.
 pub const WRITE_POPULATION: &str = include_str!("../db/sql/population/write_users.sql");
@@ -29,6 +49,12 @@ pub const REMOVE_POPULATION: &str = include_str!("../db/sql/population/remove_us
 
 /// How many users have a uuid from `$1` to `$2` (both uuid): column `users` bigint (`i64`).
 pub const COUNT_POPULATION: &str = include_str!("../db/sql/population/count_users.sql");
+
+/// The database `$1` (text), if there is one: column `datname` name.
+pub const HAS_DATABASE: &str = include_str!("../db/sql/admin/has_database.sql");
+
+/// Which tables are there: columns `users` and `activities`, both bool.
+pub const HAS_TABLES: &str = include_str!("../db/sql/admin/has_tables.sql");
 
 /// One row with the number of rows in each table: columns `users` and `activities`, both bigint (`i64`).
 pub const COUNTS: &str = include_str!("../db/sql/admin/counts.sql");
@@ -175,10 +201,17 @@ mod tests {
     fn queries_are_single_statements() {
         for text in [
             USER_BY_HANDLE,
+            USER_BY_COGNITO_USER_ID,
+            LATEST_USERS,
+            HOME_ACTIVITIES,
+            LOCK_PAIR,
+            HEALTH,
             WRITE_POPULATION,
             REMOVE_POPULATION,
             COUNT_POPULATION,
             COUNTS,
+            HAS_DATABASE,
+            HAS_TABLES,
             SESSIONS,
             KILL_SESSIONS,
         ] {

@@ -18,10 +18,10 @@ pub type Item = HashMap<String, AttributeValue>;
 /// How many characters of an attribute's value an error shows.
 const SHOWN: usize = 60;
 
-const MESSAGE_GROUP_UUID: &str = "message_group_uuid";
+pub(super) const MESSAGE_GROUP_UUID: &str = "message_group_uuid";
 const MESSAGE_UUID: &str = "message_uuid";
 const MESSAGE: &str = "message";
-const USER_UUID: &str = "user_uuid";
+pub(super) const USER_UUID: &str = "user_uuid";
 const USER_DISPLAY_NAME: &str = "user_display_name";
 const USER_HANDLE: &str = "user_handle";
 

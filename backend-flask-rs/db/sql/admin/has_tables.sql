@@ -1,0 +1,4 @@
+-- Which of Cruddur's tables are there.
+select
+  to_regclass('public.users') is not null as users,
+  to_regclass('public.activities') is not null as activities

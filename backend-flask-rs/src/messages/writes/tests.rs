@@ -1,0 +1,118 @@
+use uuid::Uuid;
+
+use super::*;
+
+const GROUP: Uuid = super::super::SEED_GROUP;
+
+type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+fn user(number: u128, name: &str) -> User {
+    User { uuid: Uuid::from_u128(number), display_name: name.to_uppercase(), handle: name.to_owned() }
+}
+
+fn message(sender: &User, at: &str) -> Result<Message, time::ParseTimeError> {
+    Ok(Message {
+        message_group_uuid: GROUP,
+        created_at: time::parse(at)?,
+        message_uuid: Uuid::from_u128(99),
+        message: "Hello".to_owned(),
+        user_uuid: sender.uuid,
+        user_display_name: sender.display_name.clone(),
+        user_handle: sender.handle.clone(),
+    })
+}
+
+/// A row in the list of `member`, under a key in another program's form.
+fn row(member: &User, other: &User) -> Result<MemberRow, time::ParseTimeError> {
+    let sort_key = "2023-03-20T14:05:09+00:00".to_owned();
+    let group = MessageGroup {
+        member_uuid: member.uuid,
+        last_message_at: time::parse(&sort_key)?,
+        message_group_uuid: GROUP,
+        message: "Before".to_owned(),
+        user_uuid: other.uuid,
+        user_display_name: "An earlier name".to_owned(),
+        user_handle: "earlier".to_owned(),
+    };
+    Ok(MemberRow { sort_key, group })
+}
+
+/// What a request does: `put` or `delete`, both keys and the condition.
+fn actions(request: TransactWriteItemsInputBuilder) -> Vec<(&'static str, String, String, String)> {
+    let text = |item: &Item, name| item.get(name).and_then(|v| v.as_s().ok()).cloned().unwrap_or_default();
+    let items = request.get_transact_items().clone().unwrap_or_default();
+    let action = |item: TransactWriteItem| match (item.put(), item.delete()) {
+        (Some(put), None) => {
+            let condition = put.condition_expression().unwrap_or_default().to_owned();
+            Some(("put", text(put.item(), "pk"), text(put.item(), "sk"), condition))
+        }
+        (None, Some(delete)) => {
+            let condition = delete.condition_expression().unwrap_or_default().to_owned();
+            Some(("delete", text(delete.key(), "pk"), text(delete.key(), "sk"), condition))
+        }
+        _ => None,
+    };
+    items.into_iter().filter_map(action).collect()
+}
+
+#[test]
+fn a_post_moves_both_rows_to_the_message() -> TestResult {
+    let (sender, receiver) = (user(1, "one"), user(2, "two"));
+    let message = message(&sender, "2023-03-20T14:06:00Z")?;
+    let rows = [row(&sender, &receiver)?, row(&receiver, &sender)?];
+    let request = post("t", &message, [&rows[0], &rows[1]]);
+    let (new, old) = ("2023-03-20T14:06:00.000000+00:00", "2023-03-20T14:05:09+00:00");
+    let absent = "attribute_not_exists(pk)";
+    let keys = [format!("MSG#{GROUP}"), group_key(sender.uuid), group_key(receiver.uuid)];
+    let expected = [
+        ("put", &keys[0], new, absent),
+        ("delete", &keys[1], old, "message_group_uuid = :group"),
+        ("put", &keys[1], new, absent),
+        ("delete", &keys[2], old, "message_group_uuid = :group"),
+        ("put", &keys[2], new, absent),
+    ];
+    let expected = expected.map(|(what, pk, sk, c)| (what, pk.clone(), sk.to_owned(), c.to_owned()));
+    assert_eq!(actions(request), expected);
+    Ok(())
+}
+
+#[test]
+fn the_receiver_sees_the_senders_present_name() -> TestResult {
+    let (sender, receiver) = (user(1, "one"), user(2, "two"));
+    let message = message(&sender, "2023-03-20T14:06:00Z")?;
+    let theirs = moved(&row(&receiver, &sender)?.group, &message);
+    assert_eq!((theirs.user_display_name.as_str(), theirs.user_handle.as_str()), ("ONE", "one"));
+    let own = moved(&row(&sender, &receiver)?.group, &message);
+    assert_eq!((own.user_handle.as_str(), own.message.as_str()), ("earlier", "Hello"));
+    Ok(())
+}
+
+#[test]
+fn opening_a_group_gives_each_member_a_row_of_the_other() -> TestResult {
+    let (sender, receiver) = (user(1, "one"), user(2, "two"));
+    let message = message(&sender, "2023-03-20T14:06:00Z")?;
+    let request = open("t", &message, &sender, &receiver);
+    let others: Vec<_> = request.get_transact_items().iter().flatten().skip(1).collect();
+    let others = others.iter().filter_map(|item| item.put()?.item().get("user_handle")?.as_s().ok());
+    assert_eq!(others.collect::<Vec<_>>(), ["two", "one"]);
+    assert!(actions(request).iter().all(|action| action.3 == "attribute_not_exists(pk)"));
+    Ok(())
+}
+
+#[test]
+fn times_rise_whatever_the_clock_says() -> TestResult {
+    let last = time::parse("2023-03-20T14:06:00.000005Z")?;
+    let next = |now: &str| Ok::<_, time::ParseTimeError>(time::format(next_time(time::parse(now)?, last)));
+    assert_eq!(next("2023-03-20T14:05:00Z")?, "2023-03-20T14:06:00.000006+00:00");
+    assert_eq!(next("2023-03-20T14:06:00.000005999Z")?, "2023-03-20T14:06:00.000006+00:00");
+    assert_eq!(next("2023-03-20T14:06:00.000007999Z")?, "2023-03-20T14:06:00.000007+00:00");
+    Ok(())
+}
+
+#[test]
+fn a_text_has_something_to_say_and_an_end() {
+    assert_eq!(check_text(&"é".repeat(LONGEST_MESSAGE)), Ok(()));
+    assert_eq!(check_text(&"é".repeat(LONGEST_MESSAGE + 1)), Err("has more than 1024 characters"));
+    assert_eq!(check_text(" \n\t"), Err("is empty"));
+    assert_eq!(check_text(""), Err("is empty"));
+}
