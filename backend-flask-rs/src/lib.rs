@@ -5,14 +5,16 @@
 //! the one form in which points in time are written. [`population`] invents users, groups and messages in
 //! any number, for load.
 //!
-//! Nothing here opens a connection or sends a request by itself: callers pass a Postgres client in and
-//! send the DynamoDB requests that they are given, so that a task and a server can each do it their
-//! own way.
+//! Nothing in these opens a connection or sends a request by itself: callers pass a Postgres client in
+//! and send the DynamoDB requests that they are given, so that a task and a server can each do it their
+//! own way. The server is here too, behind the feature of its name: Cruddur's HTTP API, and a page.
 
 pub mod conversation;
 mod excerpt;
 pub mod messages;
 pub mod population;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod sql;
 pub mod time;
 pub mod users;

@@ -6,15 +6,17 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Domains that a file may name in a URL: documentation, and AWS. A package registry, a mirror or a host
-/// of one's own network is none of them; those are settings of a machine.
-const DOMAINS: [&str; 15] = [
+/// Domains that a file may name in a URL: documentation, AWS, and the one that is nobody's (RFC 2606). A
+/// package registry, a mirror or a host of one's own network is none of them; those are settings of a
+/// machine.
+const DOMAINS: [&str; 17] = [
     "amazon.com",
     "amazonaws.com",
     "amazonaws.com.cn",
     "api.aws",
     "docker.com",
     "docs.rs",
+    "example",
     "github.com",
     "gitlab.com",
     "no-color.org",
@@ -24,6 +26,7 @@ const DOMAINS: [&str; 15] = [
     "rust-lang.org",
     "rfc-editor.org",
     "sqlite.org",
+    "whatwg.org",
 ];
 
 /// Folders below /home and /Users that are the same on every machine, or made up.
@@ -159,6 +162,26 @@ fn every_dependency_has_its_version_in_the_workspace_and_says_what_it_is_for() {
 fn the_launcher_has_no_dependencies() {
     let manifest = read("xtask/launcher/Cargo.toml");
     assert_eq!(dependencies(&manifest), [""; 0]);
+}
+
+#[test]
+fn the_tasks_never_compile_the_web_stack() {
+    let tree = |package: &str| {
+        let cargo = std::env::var("CARGO").unwrap();
+        let mut tree = std::process::Command::new(cargo);
+        tree.args(["tree", "--package", package, "--edges", "normal,build", "--prefix", "none", "--offline"]);
+        let output = tree.current_dir(root()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let of_the_server =
+        ["axum", "deadpool-postgres", "jsonwebtoken", "maud", "tower-http", "tracing-subscriber"];
+    let (server, tasks) = (tree("backend-flask-rs"), tree("xtask"));
+    for name in of_the_server {
+        assert!(server.contains(name), "the server is made with {name}");
+        assert!(!tasks.contains(name), "{name} is compiled for the tasks");
+    }
 }
 
 #[test]

@@ -1,25 +1,21 @@
 //! What the end-to-end tests share: a workspace of one's own, the program run in it, DynamoDB's wire
 //! format, and the secrets that no output may hold.
 
-#![allow(dead_code, reason = "each test program uses its own part of this")]
+#![allow(dead_code, unused_imports, reason = "each test program uses its own part of this")]
 
 pub(crate) mod dynamodb;
+mod machine;
 pub(crate) mod redact;
 pub(crate) mod run;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+pub(crate) use machine::{PASSWORD, PASSWORD_IN_URL, free_port, skip, wait_for};
 use run::Run;
-
-/// The password of every test's Postgres, with letters that a URL must encode. Never to be printed.
-pub(crate) const PASSWORD: &str = "hush-p@ss/w:rd";
-pub(crate) const PASSWORD_IN_URL: &str = "hush-p%40ss%2Fw%3Ard";
 
 /// A password that the server refuses.
 pub(crate) const WRONG_PASSWORD: &str = "hush-wr0ng";
@@ -88,29 +84,4 @@ impl Workspace {
 /// The repository's top folder.
 pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
-}
-
-/// A port on the loopback that nothing listened on a moment ago.
-pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// Says that a test shows nothing here. Written past the test harness, which keeps what a passing test
-/// prints to itself.
-pub(crate) fn skip(why: &str) {
-    let line = format!("\nSKIPPED: {why}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-}
-
-/// Looks every few milliseconds until there is something, for at most `bound`.
-#[track_caller]
-pub(crate) fn wait_for<T>(what: &str, bound: Duration, mut look: impl FnMut() -> Option<T>) -> T {
-    let started = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(started.elapsed() < bound, "still no {what} after {bound:?}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

@@ -1,0 +1,72 @@
+//! Who a request is from.
+//!
+//! [`CurrentUser`] is the one way to learn it: a handler that takes one is not called for anybody else.
+//! What a request says about its sender counts on this machine alone, where the settings ask for that;
+//! everywhere else Cognito's signature does.
+
+mod cognito;
+mod keys;
+mod local;
+mod rs256;
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
+use axum::http::request::Parts;
+
+use super::app::App;
+use super::postgres::Postgres;
+use super::refusal::Refusal;
+use super::settings::AccessSettings;
+use crate::users::User;
+
+use cognito::Cognito;
+pub(crate) use local::{COOKIE, guard, is_from_own_page};
+
+/// How the server knows who a request is from.
+pub(crate) enum Access {
+    Local,
+    Cognito(Box<Cognito>),
+}
+
+impl Access {
+    pub(crate) fn new(settings: &AccessSettings) -> Self {
+        match settings {
+            AccessSettings::Local => Self::Local,
+            AccessSettings::Cognito(settings) => Self::Cognito(Box::new(Cognito::new(settings.clone()))),
+        }
+    }
+
+    /// Whether a request says itself who it is from.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self, Self::Local)
+    }
+
+    async fn user(&self, postgres: &Postgres, parts: &Parts) -> Result<User, Refusal> {
+        match self {
+            Self::Local => local::user(postgres, parts).await,
+            Self::Cognito(cognito) => cognito.user(postgres, &parts.headers).await,
+        }
+    }
+}
+
+/// The user whom the request is from.
+pub(crate) struct CurrentUser(pub(crate) User);
+
+impl FromRequestParts<Arc<App>> for CurrentUser {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let user = app.access.user(&app.postgres, parts).await?;
+        tracing::Span::current().record("user", user.handle.as_str());
+        Ok(Self(user))
+    }
+}
+
+/// A header's value, where there is exactly one that is text.
+fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?;
+    if values.next().is_some() { None } else { value.to_str().ok() }
+}

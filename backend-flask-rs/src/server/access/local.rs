@@ -1,0 +1,130 @@
+//! On this machine: a header or a cookie says who a request is from.
+//!
+//! That is safe only as long as nobody but this machine's own user can send one. The port is on the
+//! loopback, and [`guard`] looks at each request again: a web page from elsewhere, open in the developer's
+//! browser, must not be able to act for them.
+
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, Request};
+use axum::http::header::{COOKIE as COOKIE_HEADER, FORWARDED, HOST, ORIGIN};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::single;
+use crate::server::postgres::Postgres;
+use crate::server::refusal::Refusal;
+use crate::users::User;
+
+/// The header that names the user, by handle.
+const USER: &str = "x-cruddur-user";
+
+/// The cookie that does.
+pub(crate) const COOKIE: &str = "cruddur_user";
+
+/// The names by which a browser on this machine calls it. A page of another name that resolves to the
+/// loopback (DNS rebinding) still sends its own.
+const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+/// Passes on what comes from this machine itself.
+pub(crate) async fn guard(request: Request, next: Next) -> Result<Response, Refusal> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
+    if !peer.is_some_and(|peer| peer.is_loopback()) {
+        return Err(Refusal::forbidden("address", "local access is for this machine only"));
+    }
+    let headers = request.headers();
+    if headers.contains_key(FORWARDED) || headers.contains_key("x-forwarded-for") {
+        return Err(Refusal::forbidden("forwarded", "local access is not for what a proxy passes on"));
+    }
+    if !host(headers).is_some_and(|host| NAMES.contains(&name(host))) {
+        return Err(Refusal::forbidden("host", "local access is by the names localhost and 127.0.0.1"));
+    }
+    Ok(next.run(request).await)
+}
+
+/// The user whom the header names, or else the cookie.
+pub(super) async fn user(postgres: &Postgres, parts: &Parts) -> Result<User, Refusal> {
+    let headers = &parts.headers;
+    let (field, handle) = if headers.contains_key(USER) {
+        // A page of another origin cannot set a header of this name without asking first.
+        (USER, single(headers, USER))
+    } else {
+        let handle = cookie(headers);
+        let changes = !matches!(parts.method, Method::GET | Method::HEAD);
+        if handle.is_some() && changes && !is_from_own_page(headers) {
+            return Err(Refusal::forbidden("origin", "a cookie counts for this server's own page only"));
+        }
+        (COOKIE, handle)
+    };
+    let handle = handle.filter(|handle| !handle.is_empty());
+    let handle = handle.ok_or_else(|| Refusal::unknown(USER, "say who you are, by handle"))?;
+    let user = postgres.user_by_handle(handle).await?;
+    user.ok_or_else(|| Refusal::unknown(field, "there is no user with this handle"))
+}
+
+/// Whether a browser sent it for a page of this server. Browsers send the origin with whatever may change
+/// something. <https://www.rfc-editor.org/rfc/rfc6454#section-7>
+pub(crate) fn is_from_own_page(headers: &HeaderMap) -> bool {
+    let origin = single(headers, ORIGIN.as_str()).and_then(|origin| origin.strip_prefix("http://"));
+    origin.is_some() && origin == host(headers)
+}
+
+/// The host that the request is to, with its port.
+fn host(headers: &HeaderMap) -> Option<&str> {
+    single(headers, HOST.as_str())
+}
+
+/// A host without its port.
+fn name(host: &str) -> &str {
+    match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
+        _ => host,
+    }
+}
+
+/// The handle in the cookie, which is the first of its name.
+fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let cookies = headers.get_all(COOKIE_HEADER).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));
+    pairs.find(|(name, _)| name.trim() == COOKIE).map(|(_, value)| value.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn headers(pairs: &[(HeaderName, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+    }
+
+    #[test]
+    fn a_host_s_name_is_what_stands_before_its_port() {
+        assert_eq!(name("localhost:4567"), "localhost");
+        assert_eq!(name("[::1]:4567"), "[::1]");
+        assert_eq!(name("localhost"), "localhost");
+        assert_eq!(name("[::1]"), "[::1]");
+        assert_eq!(name("localhost:evil"), "localhost:evil");
+    }
+
+    #[test]
+    fn only_the_same_origin_is_the_own_page() {
+        let own = |origin| is_from_own_page(&headers(&[(HOST, "localhost:4567"), (ORIGIN, origin)]));
+        assert!(own("http://localhost:4567"));
+        for other in ["http://localhost:3000", "https://localhost:4567", "null", "http://evil.example"] {
+            assert!(!own(other), "{other}");
+        }
+        assert!(!is_from_own_page(&headers(&[(HOST, "localhost:4567")])));
+        assert!(!is_from_own_page(&headers(&[])));
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others() {
+        let found = |cookies| cookie(&headers(&[(COOKIE_HEADER, cookies)])).map(str::to_owned);
+        assert_eq!(found("a=b; cruddur_user=bayko; c=d"), Some("bayko".to_owned()));
+        assert_eq!(found("xcruddur_user=bayko"), None);
+    }
+}

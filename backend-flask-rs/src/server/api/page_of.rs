@@ -1,0 +1,98 @@
+//! Which part of a list is asked for, and where the next part is.
+
+use axum::extract::{FromRequestParts, Path, Query};
+use axum::http::header::LINK;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use crate::server::refusal::Refusal;
+use crate::time;
+
+const DEFAULT_LIMIT: usize = 20;
+const LARGEST_LIMIT: usize = 100;
+
+/// `?before=TIME&limit=N`
+pub(super) struct PageOf {
+    /// Only what is older.
+    pub(super) before: Option<DateTime<Utc>>,
+    /// How many at most.
+    pub(super) limit: usize,
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    before: Option<String>,
+    limit: Option<String>,
+}
+
+impl<S: Sync> FromRequestParts<S> for PageOf {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let asked = Query::<Asked>::try_from_uri(&parts.uri);
+        let Query(asked) = asked.map_err(|error| Refusal::malformed("query", error.body_text()))?;
+        let limit = match asked.limit {
+            None => DEFAULT_LIMIT,
+            Some(text) => {
+                let limit = text.parse().ok().filter(|limit| (1..=LARGEST_LIMIT).contains(limit));
+                limit.ok_or_else(|| Refusal::malformed("limit", "is not a number from 1 to 100"))?
+            }
+        };
+        let before = asked.before.map(|text| time("before", &text)).transpose()?;
+        Ok(Self { before, limit })
+    }
+}
+
+impl PageOf {
+    /// The header that says where the next part is (RFC 8288), if a full part was found: `oldest` is the
+    /// time of its last item.
+    pub(super) fn next(&self, path: &str, found: usize, oldest: Option<DateTime<Utc>>) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(oldest) = oldest.filter(|_| found == self.limit) {
+            let before = time::format(oldest).replace('+', "%2B");
+            let link = format!("<{path}?before={before}&limit={}>; rel=\"next\"", self.limit);
+            headers.extend(HeaderValue::try_from(link).ok().map(|link| (LINK, link)));
+        }
+        headers
+    }
+}
+
+/// A time in a query.
+pub(crate) fn time(field: &'static str, text: &str) -> Result<DateTime<Utc>, Refusal> {
+    // A `+` that is not encoded as %2B stands for a space there.
+    let read = time::parse(text).or_else(|error| match text.rsplit_once(' ') {
+        Some((moment, offset)) => time::parse(&format!("{moment}+{offset}")),
+        None => Err(error),
+    });
+    read.map_err(|error| Refusal::malformed(field, error.to_string()))
+}
+
+/// The group that a path names.
+pub(crate) fn group_in_path(path: &Path<String>) -> Result<Uuid, Refusal> {
+    Uuid::try_parse(path).map_err(|_| Refusal::malformed("message_group_uuid", "is not a uuid"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plus_may_have_become_a_space() {
+        for text in ["2023-03-20T14:05:09.000001+00:00", "2023-03-20T14:05:09.000001 00:00"] {
+            assert_eq!(time::format(time("before", text).unwrap()), "2023-03-20T14:05:09.000001+00:00");
+        }
+        assert_eq!(time("before", "yesterday").unwrap_err().field, "before");
+    }
+
+    #[test]
+    fn the_next_part_is_named_where_there_may_be_one() {
+        let page = PageOf { before: None, limit: 2 };
+        let oldest = Some(time::parse("2023-03-20T14:05:09Z").unwrap());
+        assert!(page.next("/p", 1, oldest).is_empty());
+        let link = "</p?before=2023-03-20T14:05:09.000000%2B00:00&limit=2>; rel=\"next\"";
+        assert_eq!(page.next("/p", 2, oldest)[LINK], link);
+    }
+}

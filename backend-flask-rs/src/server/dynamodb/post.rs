@@ -1,0 +1,233 @@
+//! Posting: a message is written exactly once, whoever else writes to the group meanwhile.
+//!
+//! The transaction's conditions make it right; see [`messages::post`]. Here it is built and sent again
+//! until it takes effect. An attempt whose answer was lost may have taken effect all the same, or may do so
+//! later: its message is looked for before the next attempt is made, and of two attempts that are both
+//! under way the conditions let only one through, because both move the same rows.
+
+use std::time::{Duration, Instant};
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{DynamoDb, NAME, Rows, corrupt, said, unavailable};
+use crate::messages::{self, Message, PARTITION_KEY, SORT_KEY};
+use crate::server::refusal::Refusal;
+use crate::time;
+use crate::users::User;
+
+/// How long attempts may go on. Within the time that a whole request may take.
+const BOUND: Duration = Duration::from_secs(10);
+
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+/// A message that was written, and who may read it.
+pub(crate) struct Posted {
+    pub(crate) message: Message,
+    pub(crate) members: [Uuid; 2],
+}
+
+/// Why an attempt did not take effect, or may not have.
+enum Miss {
+    /// Another writer was first, or the server throttles: it has not taken effect.
+    Conflict(String),
+    /// Its answer was lost.
+    Unknown(String),
+    Refused(String),
+}
+
+/// One post's attempts.
+struct Attempts {
+    started: Instant,
+    made: u32,
+    /// The times under which the message may have been written without our hearing of it.
+    unsure: Vec<DateTime<Utc>>,
+    last: String,
+}
+
+impl DynamoDb {
+    /// Writes a message of `sender` into `group`; `None` where they are no member of it.
+    ///
+    /// # Errors
+    /// The server could not be asked, or other writers were first for ten seconds.
+    pub(crate) async fn post(
+        &self,
+        group: Uuid,
+        sender: &User,
+        text: &str,
+    ) -> Result<Option<Posted>, Refusal> {
+        let _turn = self.turns.of(group).await;
+        let mut message = new_message(group, sender, text);
+        let mut attempts = Attempts::new();
+        loop {
+            let Some(Rows { own, other }) = self.rows(group, sender).await? else { return Ok(None) };
+            let members = [own.group.member_uuid, other.group.member_uuid];
+            if self.find(&mut message, &attempts.unsure).await? {
+                return Ok(Some(Posted { message, members }));
+            }
+            let last = own.group.last_message_at.max(other.group.last_message_at);
+            message.created_at = messages::next_time(Utc::now(), last);
+            let request = messages::post(&self.table, &message, [&own, &other]);
+            if attempts.settle(self.attempt(request).await, message.created_at)? {
+                return Ok(Some(Posted { message, members }));
+            }
+            attempts.wait().await?;
+        }
+    }
+
+    /// Writes the first message of `sender` to `receiver`, who have no group. The caller sees to it that
+    /// nobody else opens it meanwhile.
+    ///
+    /// # Errors
+    /// The server could not be asked.
+    pub(crate) async fn open(&self, sender: &User, receiver: &User, text: &str) -> Result<Posted, Refusal> {
+        let members = [sender.uuid, receiver.uuid];
+        let mut message = new_message(messages::group_of_pair(members), sender, text);
+        let mut attempts = Attempts::new();
+        loop {
+            // One time for all attempts: one that takes effect late is in the way of the next.
+            if self.find(&mut message, &attempts.unsure).await? {
+                return Ok(Posted { message, members });
+            }
+            if attempts.made > 0 && attempts.unsure.is_empty() {
+                // Another group's row has the place, in one of the two lists.
+                message.created_at = messages::next_time(Utc::now(), message.created_at);
+            }
+            let request = messages::open(&self.table, &message, sender, receiver);
+            if attempts.settle(self.attempt(request).await, message.created_at)? {
+                return Ok(Posted { message, members });
+            }
+            attempts.wait().await?;
+        }
+    }
+
+    async fn attempt(&self, request: TransactWriteItemsInputBuilder) -> Result<(), Miss> {
+        request.send_with(&self.writer).await.map(|_| ()).map_err(miss)
+    }
+
+    /// Whether the message is there under one of these times, which it then has.
+    async fn find(&self, message: &mut Message, times: &[DateTime<Utc>]) -> Result<bool, Refusal> {
+        for &created_at in times {
+            let found = self
+                .client
+                .get_item()
+                .table_name(&self.table)
+                .key(PARTITION_KEY, AttributeValue::S(messages::message_key(message.message_group_uuid)))
+                .key(SORT_KEY, AttributeValue::S(time::format(created_at)))
+                .consistent_read(true)
+                .send()
+                .await
+                .map_err(unavailable)?;
+            let found = found.item().map(Message::from_item).transpose().map_err(corrupt)?;
+            if let Some(found) = found.filter(|found| found.message_uuid == message.message_uuid) {
+                *message = found;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Attempts {
+    fn new() -> Self {
+        Self { started: Instant::now(), made: 0, unsure: Vec::new(), last: String::new() }
+    }
+
+    /// Whether an attempt, made with the time `created_at`, took effect.
+    fn settle(&mut self, attempt: Result<(), Miss>, created_at: DateTime<Utc>) -> Result<bool, Refusal> {
+        self.made += 1;
+        match attempt {
+            Ok(()) => return Ok(true),
+            Err(Miss::Conflict(why)) => self.last = why,
+            Err(Miss::Unknown(why)) => {
+                self.last = why;
+                if !self.unsure.contains(&created_at) {
+                    self.unsure.push(created_at);
+                }
+            }
+            Err(Miss::Refused(why)) => return Err(Refusal::unavailable(NAME, why)),
+        }
+        Ok(false)
+    }
+
+    /// Waits before the next attempt: exponential backoff with full jitter.
+    /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
+    async fn wait(&self) -> Result<(), Refusal> {
+        if self.started.elapsed() > BOUND {
+            let why = format!("{} attempts; the last one: {}", self.made, self.last);
+            return Err(Refusal::unavailable(NAME, why));
+        }
+        tokio::time::sleep(longest_wait(self.made).mul_f64(fastrand::f64())).await;
+        Ok(())
+    }
+}
+
+/// The longest wait after an attempt, counted from 1.
+fn longest_wait(attempt: u32) -> Duration {
+    FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT)
+}
+
+fn new_message(group: Uuid, sender: &User, text: &str) -> Message {
+    Message {
+        message_group_uuid: group,
+        created_at: messages::next_time(Utc::now(), DateTime::UNIX_EPOCH),
+        message_uuid: Uuid::new_v4(),
+        message: text.to_owned(),
+        user_uuid: sender.uuid,
+        user_display_name: sender.display_name.clone(),
+        user_handle: sender.handle.clone(),
+    }
+}
+
+/// What an error means for the attempt. The codes of a cancelled transaction's reasons are in
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
+fn miss<R: std::fmt::Debug + Send + Sync + 'static>(error: SdkError<TransactWriteItemsError, R>) -> Miss {
+    use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
+    let Some(service) = error.as_service_error() else {
+        return match error {
+            SdkError::ConstructionFailure(_) => Miss::Refused(said(error)),
+            _ => Miss::Unknown(said(error)),
+        };
+    };
+    if let TransactWriteItemsError::TransactionCanceledException(cancelled) = service {
+        let codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+        let codes: Vec<_> = codes.filter(|code| *code != "None").collect();
+        let may_pass = |code: &&str| {
+            matches!(
+                *code,
+                "ConditionalCheckFailed"
+                    | "TransactionConflict"
+                    | "ThrottlingError"
+                    | "ProvisionedThroughputExceeded"
+            )
+        };
+        let what = format!("cancelled: {}", codes.join(", "));
+        return if codes.iter().all(may_pass) { Miss::Conflict(what) } else { Miss::Refused(what) };
+    }
+    match service.code() {
+        Some(
+            "ProvisionedThroughputExceededException"
+            | "ThrottlingException"
+            | "RequestLimitExceeded"
+            | "TransactionInProgressException",
+        ) => Miss::Conflict(said(error)),
+        Some("InternalServerError" | "ServiceUnavailable") => Miss::Unknown(said(error)),
+        _ => Miss::Refused(said(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_within_their_bound() {
+        let waits = [1, 2, 3, 40].map(|attempt| longest_wait(attempt).as_millis());
+        assert_eq!(waits, [5, 10, 20, 500]);
+    }
+}

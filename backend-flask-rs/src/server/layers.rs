@@ -1,0 +1,104 @@
+//! What every request goes through before its handler, from the outside in.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LINK, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse as _, Response};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tracing::Instrument as _;
+
+use super::access;
+use super::app::App;
+use super::refusal::Refusal;
+
+/// How long a request may take to its answer's head. A post gives up before.
+const BOUND: Duration = Duration::from_secs(15);
+
+/// How long a body may be: 1,024 characters, each of them escaped, and room for the rest.
+const LONGEST_BODY: usize = 32 << 10;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The routes with everything around them. `front_end` is the origin whose pages may call the API.
+pub(super) fn around(routes: Router<Arc<App>>, app: &Arc<App>, front_end: Option<HeaderValue>) -> Router {
+    let routes = routes
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(or_else(CACHE_CONTROL, "no-store"))
+        .layer(or_else(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
+        .layer(or_else(REFERRER_POLICY, "same-origin"))
+        .layer(or_else(X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    let routes = match front_end {
+        Some(origin) => routes.layer(cors(origin)),
+        None => routes,
+    };
+    let routes = if app.access.is_local() { routes.layer(from_fn(access::guard)) } else { routes };
+    routes
+        .layer(from_fn(bounded))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(logged))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
+        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .with_state(Arc::clone(app))
+}
+
+/// Sets a header where the handler has set no other.
+fn or_else(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
+    SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+}
+
+/// Lets the pages of `origin` call the API. They carry a token, so that no cookie need be sent along.
+fn cors(origin: HeaderValue) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(origin)
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("x-cruddur-user")])
+        .expose_headers([LINK, REQUEST_ID])
+        .max_age(Duration::from_secs(3600))
+}
+
+/// Ends a request that takes too long.
+async fn bounded(request: Request, next: Next) -> Result<Response, Refusal> {
+    tokio::time::timeout(BOUND, next.run(request)).await.map_err(|_| {
+        let error = format!("not done within {} s", BOUND.as_secs());
+        Refusal::new(StatusCode::GATEWAY_TIMEOUT, "time", error)
+    })
+}
+
+/// A handler's panic is its request's failure alone.
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
+    tracing::error!(panic = text, "a handler panicked");
+    let error = "something went wrong in here";
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server", error).into_response()
+}
+
+/// Logs each request as it is answered, and everything about it under its id.
+async fn logged(request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    // Never the query, nor a header: what a client says in them is its own affair.
+    let path = request.extensions().get::<MatchedPath>().map_or(request.uri().path(), MatchedPath::as_str);
+    let span =
+        tracing::info_span!("request", id, method = %request.method(), path, user = tracing::field::Empty);
+    let started = Instant::now();
+    async {
+        let response = next.run(request).await;
+        let ms = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX) as f64 / 1000.0;
+        tracing::info!(status = response.status().as_u16(), ms, "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}

@@ -1,0 +1,282 @@
+//! What the page looks like, in HTML. Everything that is not written here is escaped.
+
+use chrono::{DateTime, Utc};
+use maud::{DOCTYPE, Markup, html};
+use uuid::Uuid;
+
+use crate::messages::{LONGEST_MESSAGE, Message, MessageGroup};
+use crate::server::refusal::Refusal;
+use crate::time;
+use crate::users::User;
+
+/// How many colours the pictures of users have; the style has a class for each.
+const COLOURS: u8 = 8;
+
+/// All of the page.
+pub(super) struct Page<'a> {
+    pub(super) user: &'a User,
+    /// Whom one can switch to, or write to.
+    pub(super) users: &'a [User],
+    pub(super) groups: &'a [MessageGroup],
+    pub(super) open: Option<&'a Conversation>,
+    /// Whether the list is what was asked for, and not the conversation beside it.
+    pub(super) is_home: bool,
+}
+
+/// A conversation that is open.
+pub(super) struct Conversation {
+    pub(super) with: With,
+    /// None where it has not begun.
+    pub(super) group: Option<Uuid>,
+    /// Oldest first.
+    pub(super) messages: Vec<Message>,
+}
+
+/// The other member.
+pub(super) struct With {
+    uuid: Uuid,
+    display_name: String,
+    handle: String,
+}
+
+impl From<&User> for With {
+    fn from(user: &User) -> Self {
+        let User { uuid, display_name, handle } = user.clone();
+        Self { uuid, display_name, handle }
+    }
+}
+
+impl From<&MessageGroup> for With {
+    fn from(group: &MessageGroup) -> Self {
+        Self {
+            uuid: group.user_uuid,
+            display_name: group.user_display_name.clone(),
+            handle: group.user_handle.clone(),
+        }
+    }
+}
+
+/// The whole page.
+pub(super) fn page(page: &Page<'_>) -> Markup {
+    let title = page.open.map_or("Messages", |open| &open.with.display_name);
+    let class = if page.is_home { "app home" } else { "app" };
+    document(
+        &format!("{title} · Cruddur"),
+        &html! {
+            a.skip href="#message" { "Skip to the message box" }
+            div class=(class) {
+                aside {
+                    header.bar {
+                        a.brand href="/" { "Cruddur" }
+                        (switch(page.user, page.users))
+                    }
+                    nav #groups aria-label="Conversations" {
+                        (groups(page.groups, page.open.and_then(|open| open.group)))
+                    }
+                    (others(page))
+                }
+                main {
+                    @match page.open {
+                        Some(open) => (conversation(open, page.user)),
+                        None => p.nothing { "No conversation yet. Choose somebody to write to." },
+                    }
+                }
+            }
+        },
+    )
+}
+
+/// Asks who is in front of the screen.
+pub(super) fn who_are_you(users: &[User]) -> Markup {
+    document(
+        "Cruddur",
+        &html! {
+            div.card {
+                h1.brand { "Cruddur" }
+                p { "Who are you? On your own machine you may be anybody." }
+                @if users.is_empty() {
+                    p { "Nobody yet: " code { "cargo xtask ddb-setup" } " makes some." }
+                }
+                @for user in users {
+                    form method="post" action="/user" {
+                        button.person name="handle" value=(user.handle) {
+                            (picture(user.uuid, &user.display_name))
+                            span.names { b { (user.display_name) } small { "@" (user.handle) } }
+                        }
+                    }
+                }
+            }
+        },
+    )
+}
+
+/// Says what was refused.
+pub(super) fn sorry(refusal: &Refusal) -> Markup {
+    document(
+        "Cruddur",
+        &html! {
+            div.card {
+                h1.brand { "Cruddur" }
+                p { b { (refusal.status.as_u16()) } " " (refusal.field) ": " (refusal.error) "." }
+                p { a href="/" { "Back to the messages" } }
+            }
+        },
+    )
+}
+
+/// The list of groups, newest first.
+pub(super) fn groups(groups: &[MessageGroup], open: Option<Uuid>) -> Markup {
+    html! {
+        @for group in groups {
+            @let is_open = open == Some(group.message_group_uuid);
+            a.group href={ "/messages/" (group.message_group_uuid) } aria-current=[is_open.then_some("page")] {
+                (picture(group.user_uuid, &group.user_display_name))
+                span.names {
+                    b { (group.user_display_name) }
+                    (moment(group.last_message_at))
+                    small { (group.message) }
+                }
+            }
+        }
+    }
+}
+
+/// Messages, oldest first, as `user` sees them.
+pub(super) fn messages(messages: &[Message], user: Uuid) -> Markup {
+    html! {
+        @for message in messages {
+            @let class = if message.user_uuid == user { "message own" } else { "message" };
+            li class=(class) id={ "m-" (message.message_uuid) } data-at=(time::format(message.created_at)) {
+                @if message.user_uuid != user { (picture(message.user_uuid, &message.user_display_name)) }
+                div.bubble {
+                    span.hidden { (message.user_display_name) ": " }
+                    p { (message.message) }
+                    (moment(message.created_at))
+                }
+            }
+        }
+    }
+}
+
+fn document(title: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) }
+                link rel="stylesheet" href="/page.css";
+                // An icon of nothing: none is asked for.
+                link rel="icon" href="data:,";
+                script src="/page.js" defer {}
+            }
+            body { (body) }
+        }
+    }
+}
+
+fn switch(user: &User, users: &[User]) -> Markup {
+    html! {
+        form #switch method="post" action="/user" {
+            label.hidden for="user" { "You are" }
+            select #user name="handle" {
+                @if !users.iter().any(|other| other.uuid == user.uuid) {
+                    option value=(user.handle) selected { (user.display_name) }
+                }
+                @for other in users {
+                    option value=(other.handle) selected[other.uuid == user.uuid] { (other.display_name) }
+                }
+            }
+            noscript { button { "Switch" } }
+        }
+    }
+}
+
+/// Those whom the user has no group with.
+fn others(page: &Page<'_>) -> Markup {
+    let is_known = |user: &User| page.groups.iter().any(|group| group.user_uuid == user.uuid);
+    let others = page.users.iter().filter(|user| user.uuid != page.user.uuid && !is_known(user));
+    let others: Vec<_> = others.collect();
+    html! {
+        @if !others.is_empty() {
+            details.others open[page.groups.is_empty()] {
+                summary { "New conversation" }
+                @for user in others {
+                    a.group href={ "/to/" (user.handle) } {
+                        (picture(user.uuid, &user.display_name))
+                        span.names { b { (user.display_name) } small { "@" (user.handle) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn conversation(open: &Conversation, user: &User) -> Markup {
+    let With { uuid, display_name, handle } = &open.with;
+    html! {
+        header.bar {
+            a.back href="/" aria-label="All conversations" { "‹" }
+            (picture(*uuid, display_name))
+            h1.names { b { (display_name) } small { "@" (handle) } }
+        }
+        ol #messages role="log" aria-live="polite" aria-label="Messages" tabindex="0"
+            data-group=[open.group] {
+            (messages(&open.messages, user.uuid))
+        }
+        form #write method="post" action="/messages" {
+            @match open.group {
+                Some(group) => input type="hidden" name="message_group_uuid" value=(group);,
+                None => input type="hidden" name="handle" value=(handle);,
+            }
+            label.hidden for="message" { "Message to " (display_name) }
+            textarea #message name="message" rows="1" required autocomplete="off"
+                placeholder={ "Message to " (display_name) } data-limit=(LONGEST_MESSAGE) {}
+            button aria-label="Send" { "Send" }
+            p #problem role="alert" {}
+        }
+    }
+}
+
+/// A round picture with the user's initials; the same user has the same colour everywhere.
+fn picture(uuid: Uuid, display_name: &str) -> Markup {
+    let initials = display_name.split_whitespace().filter_map(|word| word.chars().next());
+    let initials: String = initials.take(2).flat_map(char::to_uppercase).collect();
+    let colour = uuid.as_bytes()[15] % COLOURS;
+    html! { span class={ "picture c" (colour) } aria-hidden="true" { (initials) } }
+}
+
+/// A moment; the script shows it in the reader's own zone.
+fn moment(at: DateTime<Utc>) -> Markup {
+    html! { time datetime=(time::format(at)) { (at.format("%Y-%m-%d %H:%M UTC")) } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_users_write_is_text() {
+        let evil = "<script>alert(1)</script>\"'&";
+        let user = User { uuid: Uuid::nil(), display_name: evil.to_owned(), handle: evil.to_owned() };
+        let message = Message {
+            message_group_uuid: Uuid::nil(),
+            created_at: DateTime::UNIX_EPOCH,
+            message_uuid: Uuid::nil(),
+            message: evil.to_owned(),
+            user_uuid: Uuid::max(),
+            user_display_name: evil.to_owned(),
+            user_handle: evil.to_owned(),
+        };
+        let open = Conversation { with: With::from(&user), group: None, messages: vec![message] };
+        let users = [user.clone(), User { uuid: Uuid::max(), ..user.clone() }];
+        let whole = Page { user: &user, users: &users, groups: &[], open: Some(&open), is_home: false };
+        let refusal = Refusal::absent("handle", evil);
+        for text in [page(&whole), who_are_you(&users), sorry(&refusal)].map(Markup::into_string) {
+            assert!(text.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;"), "{text}");
+            assert!(!text.contains("<script>alert"), "{text}");
+        }
+    }
+}

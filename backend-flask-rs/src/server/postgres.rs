@@ -1,0 +1,184 @@
+//! Postgres, through connections that are kept and shared.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use chrono::{DateTime, Utc};
+use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
+use deadpool_postgres::tokio_postgres::{Config, NoTls, Row};
+use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::refusal::Refusal;
+use crate::sql;
+use crate::users::User;
+
+/// How many connections are kept. A server's worth of memory lies behind each in Postgres; a query of ours
+/// takes it for a millisecond.
+const CONNECTIONS: usize = 16;
+
+/// How long a request may wait for a connection, or for one to be made.
+const CONNECT_BOUND: Duration = Duration::from_secs(5);
+
+/// No query of ours takes long: one that does waits for another session's lock, or for a server in trouble.
+const BOUNDS: &str = "-c lock_timeout=5s -c statement_timeout=10s";
+
+/// How many activities a home page shows.
+const HOME_LIMIT: i64 = 100;
+
+/// What a refusal calls it.
+pub(crate) const NAME: &str = "postgres";
+
+/// The users and their activities.
+pub(crate) struct Postgres {
+    pool: Pool,
+}
+
+/// An activity as the front end reads it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Activity {
+    uuid: Uuid,
+    display_name: String,
+    handle: String,
+    message: String,
+    replies_count: i32,
+    reposts_count: i32,
+    likes_count: i32,
+    reply_to_activity_uuid: Option<Uuid>,
+    expires_at: Option<String>,
+    created_at: String,
+}
+
+impl Postgres {
+    /// For the database that `config` names; nothing is connected yet.
+    ///
+    /// # Errors
+    /// The pool's own settings contradict each other.
+    pub(crate) fn new(mut config: Config) -> Result<Self> {
+        config.application_name("backend-flask");
+        if config.get_connect_timeout().is_none() {
+            config.connect_timeout(CONNECT_BOUND);
+        }
+        if config.get_options().is_none() {
+            config.options(BOUNDS);
+        }
+        // A connection that has broken is seen at its next query, which pays for no other one before it.
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+            .runtime(Runtime::Tokio1)
+            .max_size(CONNECTIONS)
+            .wait_timeout(Some(CONNECT_BOUND))
+            .create_timeout(Some(CONNECT_BOUND))
+            .build()
+            .context("cannot make the pool of connections to Postgres")?;
+        Ok(Self { pool })
+    }
+
+    /// The user with this handle.
+    pub(crate) async fn user_by_handle(&self, handle: &str) -> Result<Option<User>, Refusal> {
+        self.user(sql::USER_BY_HANDLE, handle).await
+    }
+
+    /// The user whom Cognito knows by this id.
+    pub(crate) async fn user_by_cognito_id(&self, id: &str) -> Result<Option<User>, Refusal> {
+        self.user(sql::USER_BY_COGNITO_USER_ID, id).await
+    }
+
+    async fn user(&self, sql: &str, key: &str) -> Result<Option<User>, Refusal> {
+        // Postgres takes no NUL in a text: nobody is called so.
+        if key.contains('\0') {
+            return Ok(None);
+        }
+        let rows = self.query(sql, &[(&key, Type::TEXT)]).await?;
+        rows.first().map(User::try_from).transpose().map_err(|error| Refusal::corrupt(NAME, error))
+    }
+
+    /// The users who joined last, `limit` at most.
+    pub(crate) async fn latest_users(&self, limit: i64) -> Result<Vec<User>, Refusal> {
+        let rows = self.query(sql::LATEST_USERS, &[(&limit, Type::INT8)]).await?;
+        let users = rows.iter().map(User::try_from).collect::<Result<_, _>>();
+        users.map_err(|error| Refusal::corrupt(NAME, error))
+    }
+
+    /// What is shown at home, newest first.
+    pub(crate) async fn home_activities(&self) -> Result<Vec<Activity>, Refusal> {
+        let rows = self.query(sql::HOME_ACTIVITIES, &[(&HOME_LIMIT, Type::INT8)]).await?;
+        let activities = rows.iter().map(Activity::try_from).collect::<Result<_, _>>();
+        activities.map_err(|error| Refusal::corrupt(NAME, error))
+    }
+
+    /// Whether the tables are there and can be read.
+    pub(crate) async fn health(&self) -> Result<(), Refusal> {
+        self.query(sql::HEALTH, &[]).await.map(|_| ())
+    }
+
+    /// Does `work` while no other server begins the conversation `pair`.
+    pub(crate) async fn in_turn<T>(
+        &self,
+        pair: Uuid,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let mut client = self.client().await?;
+        let turn = take_turn(&mut client, pair).await.map_err(unavailable)?;
+        let done = work.await;
+        // Nothing was written, so that it is all the same how the transaction ends.
+        drop(turn);
+        done
+    }
+
+    async fn query(&self, sql: &str, values: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Refusal> {
+        let asked = self.client().await?.query_typed(sql, values).await;
+        match asked {
+            // A server that was restarted has closed every connection: one that is kept tells it only now.
+            Err(error) if error.is_closed() => {
+                self.client().await?.query_typed(sql, values).await.map_err(unavailable)
+            }
+            asked => asked.map_err(unavailable),
+        }
+    }
+
+    async fn client(&self) -> Result<Client, Refusal> {
+        self.pool.get().await.map_err(|error| Refusal::unavailable(NAME, chain(&error)))
+    }
+}
+
+async fn take_turn(
+    client: &mut Client,
+    pair: Uuid,
+) -> Result<Transaction<'_>, deadpool_postgres::tokio_postgres::Error> {
+    let transaction = client.transaction().await?;
+    transaction.query_typed(sql::LOCK_PAIR, &[(&pair.to_string(), Type::TEXT)]).await?;
+    Ok(transaction)
+}
+
+fn unavailable(error: deadpool_postgres::tokio_postgres::Error) -> Refusal {
+    Refusal::unavailable(NAME, chain(&error))
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+/// Reads the columns of [`sql::HOME_ACTIVITIES`].
+impl TryFrom<&Row> for Activity {
+    type Error = deadpool_postgres::tokio_postgres::Error;
+
+    fn try_from(row: &Row) -> Result<Self, Self::Error> {
+        let time = |t: DateTime<Utc>| crate::time::format(t);
+        Ok(Self {
+            uuid: row.try_get("uuid")?,
+            display_name: row.try_get("display_name")?,
+            handle: row.try_get("handle")?,
+            message: row.try_get("message")?,
+            replies_count: row.try_get("replies_count")?,
+            reposts_count: row.try_get("reposts_count")?,
+            likes_count: row.try_get("likes_count")?,
+            reply_to_activity_uuid: row.try_get("reply_to_activity_uuid")?,
+            expires_at: row.try_get::<_, Option<_>>("expires_at")?.map(time),
+            created_at: time(row.try_get("created_at")?),
+        })
+    }
+}

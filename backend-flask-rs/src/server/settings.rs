@@ -1,0 +1,199 @@
+//! What the server is told by its environment.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::str::FromStr as _;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use axum::http::HeaderValue;
+use deadpool_postgres::tokio_postgres::Config as PostgresConfig;
+use tracing_subscriber::filter::Targets;
+
+use crate::messages::{DEFAULT_TABLE, TABLE_VARIABLE};
+
+const ACCESS: &str = "BACKEND_ACCESS";
+/// The setting that says where the server listens: `IP:PORT`.
+pub const ADDRESS: &str = "BACKEND_ADDRESS";
+const LOG: &str = "BACKEND_LOG";
+const LOG_FORMAT: &str = "BACKEND_LOG_FORMAT";
+const FRONT_END: &str = "FRONTEND_URL";
+const POSTGRES: &str = "CONNECTION_URL";
+const DYNAMODB: &str = "AWS_ENDPOINT_URL_DYNAMODB";
+const ISSUER: &str = "COGNITO_ISSUER";
+const CLIENT_ID: &str = "COGNITO_CLIENT_ID";
+const KEYS_URL: &str = "COGNITO_JWKS_URL";
+
+/// Where Cruddur's front end has always looked for its backend.
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4567);
+
+/// Everything that the server can be told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How it knows who a request is from.
+    pub(crate) access: AccessSettings,
+    pub(crate) postgres: PostgresConfig,
+    pub(crate) dynamodb: DynamoDbSettings,
+    /// The origin of the front end, whose pages may call the API.
+    pub(crate) front_end: Option<HeaderValue>,
+    /// What is logged.
+    pub log: Targets,
+    /// In which form.
+    pub log_form: LogForm,
+}
+
+/// How the server knows who a request is from. There is no default: a server that was not told is one that
+/// nobody thought about.
+#[derive(Clone, Debug)]
+pub(crate) enum AccessSettings {
+    /// The request says it, on this machine only.
+    Local,
+    /// Amazon Cognito has signed it.
+    Cognito(CognitoSettings),
+}
+
+/// Whose tokens are taken.
+#[derive(Clone, Debug)]
+pub(crate) struct CognitoSettings {
+    pub(crate) issuer: String,
+    pub(crate) client_id: String,
+    pub(crate) keys_url: String,
+}
+
+/// Which DynamoDB.
+#[derive(Clone, Debug)]
+pub(crate) enum DynamoDbSettings {
+    /// A server that checks no keys.
+    Local { endpoint: String, table: String },
+    /// As AWS's own chain of settings says.
+    Aws { table: String },
+}
+
+/// In which form logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogForm {
+    /// For people.
+    Text,
+    /// An object a line, for programs.
+    Json,
+}
+
+impl Settings {
+    /// Reads what `variable` gives for each name; a program passes its environment on. An empty value
+    /// counts as not set.
+    ///
+    /// # Errors
+    /// A setting is missing or is not what it should be. No error shows a password.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+        let get = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let need = |name: &str| get(name).with_context(|| format!("{name} is not set"));
+        let address = match get(ADDRESS) {
+            None => DEFAULT_ADDRESS,
+            Some(text) => text.parse().with_context(|| format!("{ADDRESS}={text} is not IP:PORT"))?,
+        };
+        let table = get(TABLE_VARIABLE).unwrap_or_else(|| DEFAULT_TABLE.to_owned());
+        let (access, dynamodb) = match need(ACCESS).context("say who may do what: local or cognito")?.as_str()
+        {
+            "local" => {
+                ensure!(
+                    address.ip().is_loopback(),
+                    "{ACCESS}=local lets a request say who it is from: {ADDRESS}={address} must be a \
+                     loopback address"
+                );
+                (AccessSettings::Local, DynamoDbSettings::Local { endpoint: need(DYNAMODB)?, table })
+            }
+            "cognito" => {
+                let issuer = need(ISSUER)?.trim_end_matches('/').to_owned();
+                let keys_url = get(KEYS_URL).unwrap_or_else(|| format!("{issuer}/.well-known/jwks.json"));
+                let cognito = CognitoSettings { issuer, client_id: need(CLIENT_ID)?, keys_url };
+                (AccessSettings::Cognito(cognito), DynamoDbSettings::Aws { table })
+            }
+            other => bail!("{ACCESS}={other} is neither local nor cognito"),
+        };
+        // The driver's error keeps the URL, and with it the password, to itself.
+        let postgres = PostgresConfig::from_str(&need(POSTGRES)?)
+            .with_context(|| format!("{POSTGRES} is not postgresql://USER:PASSWORD@HOST:PORT/DATABASE"))?;
+        let front_end = get(FRONT_END).map(|url| {
+            let origin = url.trim_end_matches('/');
+            HeaderValue::from_str(origin).with_context(|| format!("{FRONT_END}={origin} is no origin"))
+        });
+        let log = get(LOG).unwrap_or_else(|| "info".to_owned());
+        Ok(Self {
+            address,
+            access,
+            postgres,
+            dynamodb,
+            front_end: front_end.transpose()?,
+            log: log.parse().with_context(|| format!("{LOG}={log} is no filter such as info,hyper=debug"))?,
+            log_form: match get(LOG_FORMAT).as_deref() {
+                None | Some("text") => LogForm::Text,
+                Some("json") => LogForm::Json,
+                Some(other) => bail!("{LOG_FORMAT}={other} is neither text nor json"),
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOCAL: [(&str, &str); 3] = [
+        (ACCESS, "local"),
+        (POSTGRES, "postgresql://me:hunter2@127.0.0.1/cruddur"),
+        (DYNAMODB, "http://127.0.0.1:8000"),
+    ];
+
+    fn read(more: &[(&str, &str)]) -> Result<Settings> {
+        let settings: Vec<_> = more.iter().chain(&LOCAL).copied().collect();
+        let find = |name: &str| settings.iter().find(|(set, _)| *set == name);
+        Settings::read(|name| find(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    fn error(more: &[(&str, &str)]) -> String {
+        format!("{:#}", read(more).unwrap_err())
+    }
+
+    #[test]
+    fn local_is_enough_with_two_addresses() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.address, DEFAULT_ADDRESS);
+        assert!(matches!(settings.access, AccessSettings::Local));
+        assert_eq!(settings.log_form, LogForm::Text);
+    }
+
+    #[test]
+    fn who_may_do_what_must_be_said() {
+        assert_eq!(
+            error(&[(ACCESS, "")]),
+            "say who may do what: local or cognito: BACKEND_ACCESS is not set"
+        );
+        assert_eq!(error(&[(ACCESS, "none")]), "BACKEND_ACCESS=none is neither local nor cognito");
+    }
+
+    #[test]
+    fn local_access_is_for_the_loopback_alone() {
+        for address in ["0.0.0.0:4567", "192.0.2.1:80", "[::]:4567"] {
+            assert!(error(&[(ADDRESS, address)]).ends_with("must be a loopback address"), "{address}");
+        }
+        assert!(read(&[(ADDRESS, "[::1]:0")]).is_ok());
+    }
+
+    #[test]
+    fn cognito_needs_an_issuer_and_a_client() {
+        assert_eq!(error(&[(ACCESS, "cognito")]), "COGNITO_ISSUER is not set");
+        let issuer = (ISSUER, "https://127.0.0.1/pool/");
+        assert_eq!(error(&[(ACCESS, "cognito"), issuer]), "COGNITO_CLIENT_ID is not set");
+        let settings =
+            read(&[(ACCESS, "cognito"), issuer, (CLIENT_ID, "c"), (ADDRESS, "0.0.0.0:80")]).unwrap();
+        let AccessSettings::Cognito(cognito) = settings.access else { panic!("local") };
+        assert_eq!(cognito.keys_url, "https://127.0.0.1/pool/.well-known/jwks.json");
+    }
+
+    #[test]
+    fn an_error_keeps_the_password() {
+        let error = error(&[(POSTGRES, "postgresql://me:hunter2@127.0.0.1:port/cruddur")]);
+        assert!(error.starts_with("CONNECTION_URL is not postgresql://"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+}

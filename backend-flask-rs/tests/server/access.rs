@@ -1,0 +1,115 @@
+//! Who may read and write what, with local access: each way that a request could claim what is not so.
+
+use backend_flask::messages::SEED_GROUP;
+use serde_json::json;
+
+use crate::client::Request;
+use crate::world::{App, ONE, STRANGER, World};
+
+/// What only a member may ask for.
+fn members_only(app: &App) -> [Request; 2] {
+    let body = json!({ "message": "x", "message_group_uuid": SEED_GROUP.to_string() });
+    [app.get(&format!("/api/messages/{SEED_GROUP}")), app.post("/api/messages").json(&body)]
+}
+
+#[test]
+fn nobody_is_let_in_without_a_name() {
+    let world = World::new();
+    for request in members_only(&world.app) {
+        request.send().refuses(401, "x-cruddur-user");
+    }
+    for path in ["/api/message_groups", "/api/events"] {
+        let answer = world.app.get(path).send();
+        answer.refuses(401, "x-cruddur-user");
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        world.app.get(path).from("nobody").send().refuses(401, "x-cruddur-user");
+        world.app.get(path).header("Cookie", "cruddur_user=nobody").send().refuses(401, "cruddur_user");
+    }
+}
+
+#[test]
+fn a_stranger_neither_reads_nor_writes_nor_learns_that_there_is_a_group() {
+    let world = World::new();
+    let mut said = Vec::new();
+    for group in [SEED_GROUP.to_string(), "5ae290ed-55d1-47a0-bc6d-fe2bc2700390".to_owned()] {
+        let read = world.app.get(&format!("/api/messages/{group}")).from(STRANGER).send();
+        let body = json!({ "message": "x", "message_group_uuid": group });
+        let write = world.app.post("/api/messages").from(STRANGER).json(&body).send();
+        read.refuses(403, "message_group_uuid");
+        write.refuses(403, "message_group_uuid");
+        said.push((read.body, write.body));
+    }
+    assert_eq!(said[0], said[1]);
+    assert_eq!(world.items("").len(), 138, "nothing was written");
+}
+
+#[test]
+fn a_member_of_another_group_is_a_stranger_too() {
+    let world = World::new();
+    assert_eq!(world.app.write_to(STRANGER, ONE, "We have one").status, 201);
+    for request in members_only(&world.app) {
+        request.from(STRANGER).send().refuses(403, "message_group_uuid");
+    }
+}
+
+#[test]
+fn a_page_of_another_name_is_refused_even_on_the_loopback() {
+    let world = World::new();
+    let port = world.app.0.port();
+    for host in
+        ["evil.example", "cruddur.example:4567", "localhost.evil.example", "", "127.0.0.1.evil.example"]
+    {
+        for path in ["/api/health-check", "/api/message_groups", "/"] {
+            world.app.get(path).from(ONE).header("Host", host).send().refuses(403, "host");
+        }
+    }
+    for host in [format!("localhost:{port}"), format!("127.0.0.1:{port}"), "localhost".to_owned()] {
+        world.app.get("/api/message_groups").from(ONE).header("Host", &host).send().ok();
+    }
+}
+
+#[test]
+fn a_cookie_writes_only_from_the_own_page() {
+    let world = World::new();
+    let [_, write] = members_only(&world.app);
+    write.header("Cookie", "cruddur_user=andrewbrown").send().refuses(403, "origin");
+    for origin in
+        ["http://localhost:3000", "https://evil.example", "null", &format!("https://{}", world.app.0)]
+    {
+        let [_, write] = members_only(&world.app);
+        let write = write.header("Cookie", "cruddur_user=andrewbrown").header("Origin", origin);
+        write.send().refuses(403, "origin");
+    }
+    let [_, write] = members_only(&world.app);
+    let own = format!("http://{}", world.app.0);
+    let answer = write.header("Cookie", "cruddur_user=andrewbrown").header("Origin", &own).send();
+    assert_eq!(answer.status, 201, "{answer:?}");
+}
+
+#[test]
+fn what_a_proxy_passes_on_is_not_local() {
+    let world = World::new();
+    for header in ["X-Forwarded-For", "Forwarded"] {
+        let request = world.app.get("/api/message_groups").from(ONE).header(header, "192.0.2.1");
+        request.send().refuses(403, "forwarded");
+    }
+}
+
+#[test]
+fn only_the_front_end_s_pages_may_call_the_api() {
+    let world = World::new();
+    let mut settings = world.settings();
+    settings.push(("FRONTEND_URL", "http://localhost:3000".to_owned()));
+    let app = App::start(&settings);
+    let ask = |origin| {
+        let preflight = Request::new(app.0, "OPTIONS", "/api/messages").header("Origin", origin);
+        let preflight = preflight.header("Access-Control-Request-Method", "POST");
+        preflight.header("Access-Control-Request-Headers", "x-cruddur-user,content-type").send()
+    };
+    let allowed = |origin| ask(origin).header("access-control-allow-origin").map(str::to_owned);
+    assert_eq!(allowed("http://localhost:3000"), Some("http://localhost:3000".to_owned()));
+    assert_ne!(allowed("http://evil.example"), Some("http://evil.example".to_owned()));
+    let named = ask("http://localhost:3000");
+    assert!(named.header("access-control-allow-headers").unwrap().contains("x-cruddur-user"), "{named:?}");
+    assert_eq!(named.header("access-control-allow-credentials"), None);
+}

@@ -1,0 +1,275 @@
+//! Production's access: tokens as Cognito makes them, signed with a key of the tests' own, and every way in
+//! which one can be wrong. The issuer's keys are served on the loopback.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use backend_flask::messages::SEED_GROUP;
+use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents};
+use serde_json::{Value, json};
+
+use crate::client::Answer;
+use crate::program::Program;
+use crate::world::{ONE, World};
+
+const ISSUER: &str = "https://127.0.0.1/eu-west-1_tests";
+const CLIENT: &str = "a-client-of-the-tests";
+
+/// Keys that were made for these tests, and sign nothing else.
+const ISSUER_KEY: &[u8] = include_bytes!("keys/issuer.pk8");
+const FORGER_KEY: &[u8] = include_bytes!("keys/forger.pk8");
+
+fn key(pkcs8: &[u8]) -> RsaKeyPair {
+    RsaKeyPair::from_pkcs8(pkcs8).unwrap()
+}
+
+/// The issuer's public keys at a URL; ends with the test program.
+struct Issuer {
+    url: String,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Issuer {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/.well-known/jwks.json", listener.local_addr().unwrap());
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let RsaPublicKeyComponents { n, e } =
+            RsaPublicKeyComponents::<Vec<u8>>::from(key(ISSUER_KEY).public());
+        let keys = json!({ "keys": [{
+            "kid": "tests", "kty": "RSA", "use": "sig", "alg": "RS256", "n": base64(n), "e": base64(e),
+        }]});
+        let body = keys.to_string();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                count.fetch_add(1, Ordering::SeqCst);
+                let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+                _ = lines.take_while(|line| !line.is_empty()).count();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close", body.len());
+                _ = write!(&stream, "{head}\r\n\r\n{body}");
+            }
+        });
+        Self { url, asked }
+    }
+}
+
+/// The program with production's access, on local databases. A process, since AWS's chain of settings reads
+/// the environment.
+struct Production {
+    app: Program,
+    issuer: Issuer,
+    world: World,
+}
+
+impl Production {
+    fn new() -> Self {
+        let issuer = Issuer::start();
+        Self::with_keys_at(issuer.url.clone(), issuer)
+    }
+
+    fn with_keys_at(url: String, issuer: Issuer) -> Self {
+        let world = World::new();
+        let mut settings = world.settings();
+        settings.retain(|(name, _)| *name != "BACKEND_ACCESS");
+        settings.extend([
+            ("BACKEND_ACCESS", "cognito".to_owned()),
+            ("COGNITO_ISSUER", ISSUER.to_owned()),
+            ("COGNITO_CLIENT_ID", CLIENT.to_owned()),
+            ("COGNITO_JWKS_URL", url),
+            // What a role or a profile would say.
+            ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+            ("AWS_REGION", "us-east-1".to_owned()),
+        ]);
+        Self { app: Program::start(&settings), issuer, world }
+    }
+
+    fn ask(&self, token: &str) -> Answer {
+        self.app.get("/api/message_groups").header("Authorization", &format!("Bearer {token}")).send()
+    }
+
+    #[track_caller]
+    fn refuses(&self, token: &str, why: &str) {
+        let answer = self.ask(token);
+        answer.refuses(401, "authorization");
+        assert!(answer.body.contains(why), "{why:?} is not in {answer:?}");
+    }
+}
+
+/// The claims of a good access token of a user.
+fn access_claims(handle: &str) -> Value {
+    json!({
+        "sub": format!("MOCK-{handle}"),
+        "iss": ISSUER,
+        "client_id": CLIENT,
+        "token_use": "access",
+        "exp": now() + 3600,
+        "iat": now(),
+    })
+}
+
+/// The same with one claim changed; null takes it away.
+fn with(claim: &str, value: Value) -> Value {
+    let mut claims = access_claims(ONE);
+    match value {
+        Value::Null => drop(claims.as_object_mut().unwrap().remove(claim)),
+        value => claims[claim] = value,
+    }
+    claims
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+fn header() -> Value {
+    json!({ "alg": "RS256", "kid": "tests" })
+}
+
+fn token(header: &Value, claims: &Value, signer: &[u8]) -> String {
+    let text = format!("{}.{}", base64(header.to_string()), base64(claims.to_string()));
+    let signer = key(signer);
+    let mut signature = vec![0; signer.public().modulus_len()];
+    let random = ring::rand::SystemRandom::new();
+    signer.sign(&RSA_PKCS1_SHA256, &random, text.as_bytes(), &mut signature).unwrap();
+    format!("{text}.{}", base64(signature))
+}
+
+fn good(claims: &Value) -> String {
+    token(&header(), claims, ISSUER_KEY)
+}
+
+/// As RFC 7515 writes it: for URLs, without padding.
+fn base64(bytes: impl AsRef<[u8]>) -> String {
+    let text = aws_smithy_types::base64::encode(bytes);
+    text.trim_end_matches('=').replace('+', "-").replace('/', "_")
+}
+
+#[test]
+fn a_good_token_is_its_user_s() {
+    let production = Production::new();
+    let groups = production.ask(&good(&access_claims(ONE))).ok();
+    assert_eq!(groups[0]["uuid"], SEED_GROUP.to_string());
+    let id = json!({
+        "sub": format!("MOCK-{ONE}"), "iss": ISSUER, "aud": CLIENT, "token_use": "id", "exp": now() + 60,
+    });
+    production.ask(&good(&id)).ok();
+}
+
+#[test]
+fn a_token_that_was_altered_or_forged_is_refused() {
+    let production = Production::new();
+    production
+        .refuses(&token(&header(), &access_claims(ONE), FORGER_KEY), "its signature is not the issuer's");
+    let good = good(&access_claims(ONE));
+    let (head, rest) = good.split_once('.').unwrap();
+    let (_, signature) = rest.split_once('.').unwrap();
+    let other = base64(access_claims("bayko").to_string());
+    production.refuses(&format!("{head}.{other}.{signature}"), "its signature is not the issuer's");
+    production.refuses(&format!("{head}.{rest}x"), "its ");
+    for nonsense in ["x", "a.b.c", "..", &"x".repeat(9_000)] {
+        production.refuses(nonsense, "the token is not good");
+    }
+}
+
+#[test]
+fn no_other_algorithm_is_taken() {
+    let production = Production::new();
+    for algorithm in ["HS256", "RS512", "PS256", "ES256"] {
+        let header = json!({ "alg": algorithm, "kid": "tests" });
+        production.refuses(&token(&header, &access_claims(ONE), ISSUER_KEY), "it is not signed with RS256");
+    }
+    let none = format!(
+        "{}.{}.",
+        base64(json!({ "alg": "none", "kid": "tests" }).to_string()),
+        base64(access_claims(ONE).to_string())
+    );
+    production.refuses(&none, "it is no JSON web token");
+    // The public key as the secret of a signature that anybody can make.
+    let head = base64(json!({ "alg": "HS256", "kid": "tests" }).to_string());
+    let text = format!("{head}.{}", base64(access_claims(ONE).to_string()));
+    let public = key(ISSUER_KEY);
+    let secret = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, public.public().as_ref());
+    let signature = ring::hmac::sign(&secret, text.as_bytes());
+    production.refuses(&format!("{text}.{}", base64(signature)), "it is not signed with RS256");
+}
+
+#[test]
+fn each_claim_counts() {
+    let production = Production::new();
+    let expired = "it has expired";
+    let other_client = "it was given to another client";
+    let no_sign_in = "its claims are not those of a sign-in";
+    for (claim, value, why) in [
+        ("exp", json!(now() - 60), expired),
+        ("exp", Value::Null, no_sign_in),
+        ("exp", json!("never"), no_sign_in),
+        ("nbf", json!(now() + 600), "it is not valid yet"),
+        ("iss", json!("https://127.0.0.1/another-pool"), "another issuer made it"),
+        ("iss", Value::Null, no_sign_in),
+        ("sub", Value::Null, no_sign_in),
+        ("client_id", json!("another-client"), other_client),
+        ("client_id", Value::Null, other_client),
+        ("token_use", json!("refresh"), other_client),
+        ("token_use", json!("id"), other_client),
+        ("token_use", Value::Null, no_sign_in),
+    ] {
+        production.refuses(&good(&with(claim, value)), why);
+    }
+    production.ask(&good(&with("sub", json!("MOCK-nobody")))).refuses(403, "authorization");
+}
+
+#[test]
+fn a_key_that_nobody_has_is_not_asked_for_again_and_again() {
+    let production = Production::new();
+    production.ask(&good(&access_claims(ONE))).ok();
+    for number in 0..10 {
+        let header = json!({ "alg": "RS256", "kid": format!("made-up-{number}") });
+        production
+            .refuses(&token(&header, &access_claims(ONE), FORGER_KEY), "no key of the issuer's signed it");
+    }
+    production
+        .refuses(&token(&json!({ "alg": "RS256" }), &access_claims(ONE), ISSUER_KEY), "it names no key");
+    assert_eq!(production.issuer.asked.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn without_the_issuer_s_keys_nobody_is_let_in() {
+    let nowhere = format!("http://127.0.0.1:{}/", crate::common::free_port());
+    let production = Production::with_keys_at(nowhere, Issuer::start());
+    production.ask(&good(&access_claims(ONE))).refuses(503, "cognito");
+}
+
+#[test]
+fn production_believes_no_header_no_cookie_and_has_no_page() {
+    let production = Production::new();
+    let ask = || production.app.get("/api/message_groups");
+    ask().from(ONE).send().refuses(401, "authorization");
+    ask().header("Cookie", "cruddur_user=andrewbrown").send().refuses(401, "authorization");
+    production.app.get("/").send().refuses(404, "path");
+    let body = json!({ "message": "x", "message_group_uuid": SEED_GROUP.to_string() });
+    production.app.post("/api/messages").from(ONE).json(&body).send().refuses(401, "authorization");
+    // A header beside a token changes nothing.
+    let token = good(&access_claims("zoekestrel"));
+    let bearer = format!("Bearer {token}");
+    assert_eq!(ask().from(ONE).header("Authorization", &bearer).send().ok(), json!([]));
+}
+
+#[test]
+fn a_member_of_another_group_is_refused_by_token_too() {
+    let production = Production::new();
+    let bearer = format!("Bearer {}", good(&access_claims("zoekestrel")));
+    let read = production.app.get(&format!("/api/messages/{SEED_GROUP}")).header("Authorization", &bearer);
+    read.send().refuses(403, "message_group_uuid");
+    let body = json!({ "message": "x", "message_group_uuid": SEED_GROUP.to_string() });
+    let write = production.app.post("/api/messages").header("Authorization", &bearer).json(&body);
+    write.send().refuses(403, "message_group_uuid");
+    let one = format!("Bearer {}", good(&access_claims(ONE)));
+    let write = production.app.post("/api/messages").header("Authorization", &one).json(&body).send();
+    assert_eq!(write.status, 201, "{write:?}");
+    assert_eq!(production.world.items("MSG#").len(), 137);
+}

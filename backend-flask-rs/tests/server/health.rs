@@ -1,0 +1,62 @@
+//! Whether the server says how it is, and what it says of what is not there.
+
+use serde_json::json;
+
+use crate::world::{App, World};
+
+#[test]
+fn it_is_well_with_both_databases() {
+    let world = World::new();
+    let health = world.app.get("/api/health-check").send();
+    assert_eq!(health.ok(), json!({ "success": true, "postgres": "ready", "dynamodb": "ready" }));
+    assert!(health.header("x-request-id").is_some_and(|id| id.len() == 36), "{health:?}");
+    assert_eq!(health.header("cache-control"), Some("no-store"));
+}
+
+#[test]
+fn it_says_which_database_is_missing() {
+    let world = World::new();
+    let without = |name: &'static str, value: String| {
+        let mut settings = world.settings();
+        settings.retain(|(set, _)| *set != name);
+        settings.push((name, value));
+        App::start(&settings)
+    };
+    let nowhere = crate::common::free_port();
+    let app = without("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{nowhere}"));
+    let answer = app.get("/api/health-check").send();
+    let health = answer.refuses(503, "dynamodb").json();
+    assert_eq!((&health["postgres"], &health["success"]), (&json!("ready"), &json!(false)));
+
+    let app = without("CONNECTION_URL", format!("postgresql://me:hush-secret@127.0.0.1:{nowhere}/cruddur"));
+    let answer = app.get("/api/health-check").send();
+    let health = answer.refuses(503, "postgres").json();
+    assert_eq!(health["dynamodb"], "ready");
+    assert!(!answer.body.contains("hush"), "{answer:?}");
+
+    let app = without("DDB_MESSAGE_TABLE", "no-such-table".to_owned());
+    app.get("/api/health-check").send().refuses(503, "dynamodb");
+}
+
+#[test]
+fn what_is_not_there_is_refused_in_json() {
+    let world = World::new();
+    world.app.get("/api/nothing").send().refuses(404, "path");
+    world.app.post("/api/message_groups").send().refuses(405, "method");
+}
+
+#[test]
+fn a_postgres_that_was_restarted_is_found_again() {
+    let world = World::new();
+    let ask = || world.app.get("/api/users/@bayko/short").send();
+    ask().ok();
+    let mut session = world.database.maintenance_session();
+    let ended = session
+        .query(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1",
+            &[&world.database.name],
+        )
+        .unwrap();
+    assert!(!ended.is_empty(), "the server kept a connection");
+    ask().ok();
+}

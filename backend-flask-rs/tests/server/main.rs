@@ -1,0 +1,27 @@
+//! The server end to end, against a real Postgres and a DynamoDB in process, both of the tests' own.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
+mod access;
+mod browser;
+mod client;
+mod cognito;
+mod common;
+mod container;
+mod groups;
+mod health;
+mod live;
+mod messages;
+mod posts;
+mod program;
+mod world;
+
+#[allow(dead_code, reason = "the tests of `cargo xtask` use more of it")]
+#[path = "../../../xtask/tests/external/dynamodb.rs"]
+mod dynamodb;
+#[allow(dead_code, reason = "the tests of `cargo xtask` use more of it")]
+#[path = "../../../xtask/tests/external/postgres.rs"]
+mod postgres;
+#[allow(dead_code, reason = "the tests of `cargo xtask` use more of it")]
+#[path = "../../../xtask/tests/external/proxy.rs"]
+mod proxy;

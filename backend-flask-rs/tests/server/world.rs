@@ -1,0 +1,165 @@
+//! Two seeded databases of a test's own, and servers on them.
+
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::thread::JoinHandle;
+
+use backend_flask::conversation::Conversation;
+use backend_flask::messages::{DEFAULT_TABLE, Item, SEED_GROUP};
+use backend_flask::server::{Server, Settings};
+use backend_flask::sql;
+use backend_flask::users::User;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::client::{Answer, Request};
+use crate::common::dynamodb::Endpoint;
+use crate::dynamodb::DynamoDb;
+use crate::postgres::Database;
+
+/// The two members of the seed's group, and somebody else.
+pub(crate) const ONE: &str = "andrewbrown";
+pub(crate) const TWO: &str = "bayko";
+pub(crate) const STRANGER: &str = "zoekestrel";
+
+/// Seeded databases, and a server with local access on them.
+pub(crate) struct World {
+    pub(crate) app: App,
+    pub(crate) database: Database,
+    pub(crate) endpoint: Endpoint,
+    /// Held for the server that it is.
+    _dynamodb: Option<DynamoDb>,
+}
+
+impl World {
+    /// On a DynamoDB in process.
+    pub(crate) fn new() -> Self {
+        let dynamodb = DynamoDb::start();
+        Self::on(dynamodb.endpoint, Some(dynamodb))
+    }
+
+    /// On the DynamoDB at `endpoint`, which has no table yet.
+    pub(crate) fn on(endpoint: Endpoint, dynamodb: Option<DynamoDb>) -> Self {
+        let database = Database::new();
+        seed(&database, endpoint);
+        let app = App::start(&local(&database, endpoint));
+        Self { app, database, endpoint, _dynamodb: dynamodb }
+    }
+
+    /// Another server on the same databases.
+    pub(crate) fn another(&self) -> App {
+        App::start(&local(&self.database, self.endpoint))
+    }
+
+    /// The settings of one.
+    pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
+        local(&self.database, self.endpoint)
+    }
+
+    /// The items of the table that are rows of groups, or messages.
+    pub(crate) fn items(&self, prefix: &str) -> Vec<Value> {
+        let mut items = self.endpoint.items(DEFAULT_TABLE);
+        items.retain(|item| item["pk"]["S"].as_str().unwrap().starts_with(prefix));
+        items
+    }
+}
+
+/// Where a server listens.
+pub(crate) struct Address(pub(crate) SocketAddr);
+
+/// A server in a thread of its own; stopped when it is dropped.
+pub(crate) struct App {
+    address: Address,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl App {
+    #[track_caller]
+    pub(crate) fn start(settings: &[(&'static str, String)]) -> Self {
+        let find = |name: &str| settings.iter().find(|(set, _)| *set == name);
+        let settings = Settings::read(|name| find(name).map(|(_, value)| value.clone())).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let (tell, told) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async {
+                let server = Server::bind(settings).await.unwrap();
+                tell.send(server.address()).unwrap();
+                server.serve(async { _ = stopped.await }).await.unwrap();
+            });
+        });
+        Self { address: Address(told.recv().unwrap()), stop: Some(stop), thread: Some(thread) }
+    }
+}
+
+impl Deref for App {
+    type Target = Address;
+
+    fn deref(&self) -> &Address {
+        &self.address
+    }
+}
+
+impl Address {
+    pub(crate) fn get(&self, path: &str) -> Request {
+        Request::new(self.0, "GET", path)
+    }
+
+    pub(crate) fn post(&self, path: &str) -> Request {
+        Request::new(self.0, "POST", path)
+    }
+
+    /// Writes into the seed's group.
+    pub(crate) fn write(&self, from: &str, text: &str) -> Answer {
+        let body = json!({ "message": text, "message_group_uuid": SEED_GROUP.to_string() });
+        self.post("/api/messages").from(from).json(&body).send()
+    }
+
+    /// Writes to a user.
+    pub(crate) fn write_to(&self, from: &str, to: &str, text: &str) -> Answer {
+        self.post("/api/messages").from(from).json(&json!({ "message": text, "handle": to })).send()
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.stop.take();
+        if let Some(thread) = self.thread.take() {
+            // A panic in there has failed a request, and with it the test.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn local(database: &Database, endpoint: Endpoint) -> Vec<(&'static str, String)> {
+    vec![
+        ("BACKEND_ACCESS", "local".to_owned()),
+        ("BACKEND_ADDRESS", "127.0.0.1:0".to_owned()),
+        ("CONNECTION_URL", database.url()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", endpoint.url()),
+    ]
+}
+
+/// Creates both databases and fills them as `ddb-setup` does.
+fn seed(database: &Database, endpoint: Endpoint) {
+    database.maintenance_session().batch_execute(&sql::create_database(&database.name)).unwrap();
+    let mut session = database.session();
+    sql::SCHEMA.run(&mut session).unwrap();
+    sql::SEED.run(&mut session).unwrap();
+    let [one, two] = [ONE, TWO].map(|handle| User::find_by_handle(&mut session, handle).unwrap().unwrap());
+    endpoint.create_table(DEFAULT_TABLE, &[("pk", "S"), ("sk", "S")]);
+    let conversation = Conversation::builtin().unwrap();
+    let items = conversation.items(SEED_GROUP, [&one, &two], chrono::Utc::now());
+    crate::common::wait_for("active table", std::time::Duration::from_secs(30), || {
+        let table = endpoint.call("DescribeTable", json!({ "TableName": DEFAULT_TABLE }));
+        (table["Table"]["TableStatus"] == "ACTIVE").then_some(())
+    });
+    endpoint.put_items(DEFAULT_TABLE, items.map(in_json));
+}
+
+/// An item of strings in DynamoDB JSON.
+fn in_json(item: Item) -> Value {
+    item.into_iter().map(|(name, value)| (name, json!({ "S": value.as_s().unwrap() }))).collect()
+}
