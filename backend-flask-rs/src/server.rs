@@ -67,13 +67,18 @@ impl Server {
     pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         let Self { listener, app, router, .. } = self;
         let (stopping, stopped) = tokio::sync::oneshot::channel();
+        let ended = Arc::clone(&app);
         let stop = async move {
             stop.await;
             tracing::info!("stopping");
             // Who listens for news would never be done.
-            app.live.end();
+            ended.live.end();
             _ = stopping.send(());
         };
+        let listening = tokio::spawn({
+            let app = Arc::clone(&app);
+            async move { app.postgres.listen(&app.live).await }
+        });
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         let serving = axum::serve(listener, service).with_graceful_shutdown(stop);
         let late = async {
@@ -83,13 +88,15 @@ impl Server {
             }
             tokio::time::sleep(STOP_BOUND).await;
         };
-        tokio::select! {
+        let served = tokio::select! {
             served = serving => served.context("cannot serve"),
             () = late => {
                 tracing::warn!("some requests were still under way after {} s", STOP_BOUND.as_secs());
                 Ok(())
             }
-        }
+        };
+        listening.abort();
+        served
     }
 }
 

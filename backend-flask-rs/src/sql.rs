@@ -37,6 +37,12 @@ pub const HOME_ACTIVITIES: &str = include_str!("../db/sql/activities/home.sql");
 /// of type void.
 pub const LOCK_PAIR: &str = include_str!("../db/sql/groups/lock_pair.sql");
 
+/// Has the session hear what [`TELL_NEWS`] tells. No column.
+pub const LISTEN_TO_NEWS: &str = include_str!("../db/sql/news/listen.sql");
+
+/// Tells every session that listens `$1` (text, at most 8,000 bytes). One column of type void.
+pub const TELL_NEWS: &str = include_str!("../db/sql/news/tell.sql");
+
 /// Whether the tables are there and can be read: column `answer` int4, one row at most.
 pub const HEALTH: &str = include_str!("../db/sql/health/users.sql");
 
@@ -206,6 +212,8 @@ mod tests {
             HOME_ACTIVITIES,
             LOCK_PAIR,
             HEALTH,
+            LISTEN_TO_NEWS,
+            TELL_NEWS,
             WRITE_POPULATION,
             REMOVE_POPULATION,
             COUNT_POPULATION,

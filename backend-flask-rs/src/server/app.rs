@@ -1,10 +1,12 @@
 //! What every request is answered with the help of.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
 use super::access::Access;
 use super::dynamodb::DynamoDb;
-use super::live::Live;
+use super::live::{Live, News, Written};
 use super::postgres::Postgres;
 use super::settings::Settings;
 
@@ -28,5 +30,12 @@ impl App {
             dynamodb: DynamoDb::new(&settings.dynamodb).await,
             live: Live::default(),
         })
+    }
+
+    /// Tells everyone of a message; who wrote it need not wait for that.
+    pub(crate) fn tell(self: &Arc<Self>, written: Written) {
+        self.live.tell(News::Written(written.clone()));
+        let app = Arc::clone(self);
+        tokio::spawn(async move { app.postgres.tell(written).await });
     }
 }

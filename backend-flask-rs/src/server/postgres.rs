@@ -1,5 +1,7 @@
 //! Postgres, through connections that are kept and shared.
 
+mod news;
+
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -33,6 +35,10 @@ pub(crate) const NAME: &str = "postgres";
 /// The users and their activities.
 pub(crate) struct Postgres {
     pool: Pool,
+    /// For a connection beside the pool's.
+    config: Config,
+    /// What this server calls itself among others.
+    server: Uuid,
 }
 
 /// An activity as the front end reads it.
@@ -65,14 +71,14 @@ impl Postgres {
         }
         // A connection that has broken is seen at its next query, which pays for no other one before it.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config, NoTls, recycling))
+        let pool = Pool::builder(Manager::from_config(config.clone(), NoTls, recycling))
             .runtime(Runtime::Tokio1)
             .max_size(CONNECTIONS)
             .wait_timeout(Some(CONNECT_BOUND))
             .create_timeout(Some(CONNECT_BOUND))
             .build()
             .context("cannot make the pool of connections to Postgres")?;
-        Ok(Self { pool })
+        Ok(Self { pool, config, server: Uuid::new_v4() })
     }
 
     /// The user with this handle.

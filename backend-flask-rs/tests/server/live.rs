@@ -2,10 +2,12 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use backend_flask::messages::SEED_GROUP;
 use serde_json::Value;
 
+use crate::common::wait_for;
 use crate::world::{App, ONE, STRANGER, TWO, World};
 
 /// Somebody who listens.
@@ -20,17 +22,26 @@ impl Listener {
         Self(reader)
     }
 
-    /// The next event's data.
+    /// The data of the next event that is about a message.
     #[track_caller]
     fn next(&mut self) -> Value {
         loop {
             let mut line = String::new();
             assert_ne!(self.0.read_line(&mut line).unwrap(), 0, "the stream has ended");
-            if let Some(data) = line.strip_prefix("data: ") {
+            if let Some(data) = line.strip_prefix("data: ").filter(|data| data.trim() != "{}") {
                 return serde_json::from_str(data).unwrap();
             }
         }
     }
+}
+
+/// Waits until as many servers listen to each other.
+fn wait_for_listeners(world: &World, count: usize) {
+    let sql = "select datname::text from pg_stat_activity
+        where datname = current_database() and state = 'idle' and query like '%listen cruddur_news%'";
+    wait_for("listening servers", Duration::from_secs(10), || {
+        (world.database.column(sql).len() == count).then_some(())
+    });
 }
 
 #[test]
@@ -60,4 +71,19 @@ fn who_hears_of_a_message_can_read_it() {
         let read = world.app.get(&path).from(TWO).send().ok();
         assert_eq!(read[0]["uuid"], heard["uuid"]);
     }
+}
+
+#[test]
+fn what_is_written_at_another_server_is_heard_of() {
+    let world = World::new();
+    let another = world.another();
+    wait_for_listeners(&world, 2);
+    let mut two = Listener::new(&another, TWO);
+    let sent = world.app.write(ONE, "From over there").json();
+    assert_eq!(two.next()["uuid"], sent["uuid"]);
+    // Each message is told once: the next one heard of is the next one sent.
+    let own = another.write(ONE, "From here").json();
+    assert_eq!(two.next()["uuid"], own["uuid"]);
+    let sent = world.app.write(ONE, "Again").json();
+    assert_eq!(two.next()["uuid"], sent["uuid"]);
 }

@@ -10,6 +10,7 @@ mod common;
 mod container;
 mod groups;
 mod health;
+mod image;
 mod live;
 mod messages;
 mod posts;

@@ -16,6 +16,7 @@ use crate::messages::{self, Message};
 use crate::server::access::CurrentUser;
 use crate::server::app::App;
 use crate::server::dynamodb::Posted;
+use crate::server::live::Written;
 use crate::server::refusal::Refusal;
 use crate::time;
 use crate::users::User;
@@ -164,14 +165,13 @@ pub(super) async fn create(
 ///
 /// # Errors
 /// The sender is no member of the group; there is no user of that handle; a database cannot be asked.
-pub(crate) async fn send(app: &App, sender: &User, new: NewMessage) -> Result<Arc<Posted>, Refusal> {
+pub(crate) async fn send(app: &Arc<App>, sender: &User, new: NewMessage) -> Result<Posted, Refusal> {
     let NewMessage { text, to } = new;
     let posted = match to {
         To::Group(group) => app.dynamodb.post(group, sender, &text).await?.ok_or_else(no_member)?,
         To::User(handle) => to_user(app, sender, &handle, &text).await?,
     };
-    let posted = Arc::new(posted);
-    app.live.tell(&posted);
+    app.tell(Written::from(&posted));
     Ok(posted)
 }
 

@@ -152,7 +152,11 @@ function listen() {
     if (JSON.parse(event.data).message_group_uuid === group) newer();
     groups();
   });
-  news.addEventListener("error", () => document.body.classList.add("alone"));
+  news.addEventListener("error", () => {
+    document.body.classList.add("alone");
+    // The browser tries again by itself, but not after an answer that was a refusal.
+    if (news.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
+  });
   news.addEventListener("open", () => document.body.classList.remove("alone"));
 }
 

@@ -1,0 +1,2 @@
+-- Has the session hear what other servers tell.
+listen cruddur_news

@@ -1,0 +1,73 @@
+//! News from one server to the others.
+//! <https://www.postgresql.org/docs/current/sql-notify.html>
+
+use std::time::Duration;
+
+use deadpool_postgres::tokio_postgres::types::Type;
+use deadpool_postgres::tokio_postgres::{AsyncMessage, Error, NoTls};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{Postgres, chain};
+use crate::server::live::{Live, News, Written};
+use crate::sql;
+
+/// How long to wait before listening is tried again.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// What is told, and by which server: that one has told its own listeners already.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    server: Uuid,
+    written: Written,
+}
+
+impl Postgres {
+    /// Tells the other servers. One that cannot be told now is told at the next news.
+    pub(crate) async fn tell(&self, written: Written) {
+        let told = Told { server: self.server, written };
+        let told = serde_json::to_string(&told).unwrap_or_default();
+        // What went wrong has been logged.
+        _ = self.query(sql::TELL_NEWS, &[(&told, Type::TEXT)]).await;
+    }
+
+    /// Passes on to `live` what other servers tell, for as long as it is polled.
+    pub(crate) async fn listen(&self, live: &Live) {
+        loop {
+            if let Err(error) = self.listen_once(live).await {
+                tracing::warn!(cause = chain(&error), "no news from other servers for now");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn listen_once(&self, live: &Live) -> Result<(), Error> {
+        let (client, mut connection) = self.config.connect(NoTls).await?;
+        let listening = client.batch_execute(sql::LISTEN_TO_NEWS);
+        tokio::pin!(listening);
+        let mut is_listening = false;
+        loop {
+            tokio::select! {
+                listens = &mut listening, if !is_listening => {
+                    listens?;
+                    is_listening = true;
+                    live.tell(News::Missed);
+                }
+                message = std::future::poll_fn(|context| connection.poll_message(context)) => match message {
+                    Some(Ok(AsyncMessage::Notification(told))) => self.pass_on(live, told.payload()),
+                    Some(message) => drop(message?),
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    fn pass_on(&self, live: &Live, told: &str) {
+        match serde_json::from_str::<Told>(told) {
+            Ok(told) if told.server == self.server => {}
+            Ok(told) => live.tell(News::Written(told.written)),
+            // Another version of the server may tell more than this one understands.
+            Err(_) => live.tell(News::Missed),
+        }
+    }
+}
