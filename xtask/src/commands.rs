@@ -7,6 +7,8 @@ mod doctor;
 mod down;
 mod env;
 mod logs;
+mod open;
+mod run;
 mod setup;
 mod status;
 mod up;
@@ -45,6 +47,8 @@ enum Command {
     Logs(logs::Logs),
     Env(env::Env),
     Doctor(doctor::Doctor),
+    Run(run::Run),
+    Open(open::Open),
     Bench(bench::Bench),
     #[command(subcommand)]
     Db(db::Db),
@@ -70,6 +74,8 @@ impl Arguments {
             Command::Logs(command) => Box::pin(command.run(context)),
             Command::Env(command) => Box::pin(async { command.run(context) }),
             Command::Doctor(command) => Box::pin(command.run(context)),
+            Command::Run(command) => Box::pin(command.run(context)),
+            Command::Open(command) => Box::pin(command.run(context)),
             Command::Bench(command) => Box::pin(command.run(context)),
             Command::Db(command) => Box::pin(command.run(context)),
             Command::Ddb(command) => command.run(context),

@@ -1,5 +1,6 @@
 //! Cruddur's development tasks. Run as `cargo xtask`, through the launcher beside this package.
 
+mod app;
 mod attribute;
 mod commands;
 mod compose;

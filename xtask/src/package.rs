@@ -8,10 +8,12 @@ use xshell::{Shell, cmd};
 
 use crate::ui::Ui;
 
-/// A package with one program, of the same name.
+/// A package with one program.
 pub(crate) struct Package {
     /// What it is called.
     pub(crate) name: &'static str,
+    /// What its program is called.
+    pub(crate) program: &'static str,
     /// Its folder in the workspace.
     pub(crate) folder: &'static str,
     /// What to tell who waits for its first build.
@@ -27,7 +29,7 @@ impl Package {
     pub(crate) async fn built(&'static self, workspace: &Path, ui: &Ui) -> Result<PathBuf> {
         let here = std::env::current_exe().context("cannot tell where this program is")?;
         let profile_folder = here.parent().context("this program is in no folder")?.to_owned();
-        let program = profile_folder.join(self.name).with_extension(std::env::consts::EXE_EXTENSION);
+        let program = profile_folder.join(self.program).with_extension(std::env::consts::EXE_EXTENSION);
         if workspace.join(self.folder).join("Cargo.toml").is_file() {
             // The first time it takes a while, and cargo shows how far it is; later it only looks.
             let quiet = program.is_file();

@@ -11,6 +11,7 @@ use crate::process;
 /// What measures.
 static PACKAGE: Package = Package {
     name: "xtask-bench",
+    program: "xtask-bench",
     folder: "xtask/bench",
     first_build: "bench: what measures is built once, which takes about a minute",
 };

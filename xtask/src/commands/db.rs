@@ -143,6 +143,45 @@ pub(crate) async fn setup(ui: &Ui, maintenance: Connection, target: &PostgresTar
     Ok(connection)
 }
 
+/// Postgres's steps that are still to do: a database, tables or users that are there stay as they are.
+/// `maintenance` is a connection to the server's maintenance database; returned is one to the database.
+///
+/// # Errors
+/// A step failed, or only one of the tables is there.
+pub(crate) async fn set_up_missing(
+    ui: &Ui,
+    maintenance: Connection,
+    target: &PostgresTarget,
+) -> Result<Connection> {
+    let mut maintenance = exclusive(maintenance).await?;
+    let name = target.database().to_owned();
+    let has_database = maintenance.with(move |client| {
+        let row = client.query_typed_opt(sql::HAS_DATABASE, &[(&name, Type::TEXT)]);
+        Ok(row.map_err(readable)?.is_some())
+    });
+    if !has_database.await? {
+        create(ui, &mut maintenance, target.database()).await?;
+    }
+    let mut connection = target.connect().await?;
+    let has_tables = connection.with(|client| {
+        let row = client.query_typed_one(sql::HAS_TABLES, &[]).map_err(readable)?;
+        Ok((row.try_get("users")?, row.try_get("activities")?))
+    });
+    match has_tables.await? {
+        (true, true) => {}
+        (false, false) => load(ui, &mut connection, sql::SCHEMA).await?,
+        _ => {
+            let remedy =
+                "load the schema with `cargo xtask db schema-load`, which replaces them and loses their rows";
+            return Err(Failure::new(format!("{target} has only one of its two tables"), remedy).into());
+        }
+    }
+    if counts(&mut connection).await?[0] == 0 {
+        load(ui, &mut connection, sql::SEED).await?;
+    }
+    Ok(connection)
+}
+
 /// Waits until the session of a command that was killed has ended its work.
 async fn exclusive(mut maintenance: Connection) -> Result<Connection> {
     maintenance.with(|client| client.batch_execute(sql::LOCK).map_err(readable)).await?;

@@ -18,6 +18,7 @@ mod postgres;
 mod production;
 mod proxy;
 mod reading;
+mod run;
 mod setup;
 mod throttle;
 mod writing;

@@ -14,6 +14,7 @@ use crate::ui::Ui;
 /// The package, and its program.
 pub(crate) static PACKAGE: Package = Package {
     name: "xtask-dynamodb",
+    program: "xtask-dynamodb",
     folder: "xtask/dynamodb",
     first_build: "DynamoDB: the embedded server is built once, which takes about a minute",
 };
@@ -49,7 +50,7 @@ impl Server {
 }
 
 pub(super) fn find(folder: &StateFolder, processes: &Processes) -> Option<Process> {
-    processes.find(PACKAGE.name, &data(folder))
+    processes.find(PACKAGE.program, &data(folder))
 }
 
 pub(super) fn port_of(process: &Process) -> Option<u16> {

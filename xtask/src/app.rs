@@ -1,0 +1,140 @@
+//! The app's server, which `cargo xtask run` becomes: where it listens, and how it is found again.
+
+use std::fmt;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+
+use crate::compose::Port;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::package::Package;
+use crate::port;
+use crate::process::{Process, Processes};
+use crate::ui::Ui;
+
+/// The package, and its program.
+pub(crate) static PACKAGE: Package = Package {
+    name: "backend-flask-rs",
+    program: "backend-flask",
+    folder: "backend-flask-rs",
+    first_build: "app: its server is built once, which takes about two minutes",
+};
+
+/// Where Cruddur's front end looks for its backend.
+const DEFAULT_PORT: u16 = 4567;
+
+/// What a taken port says it is for.
+const SERVICE: &str = "app";
+
+/// How long it may take to answer.
+const ANSWER_BOUND: Duration = Duration::from_secs(5);
+
+const ADDRESS: &str = "--address";
+const WORKSPACE: &str = "--workspace";
+
+/// The server at one port of the loopback. Shown as its URL.
+pub(crate) struct App {
+    port: u16,
+}
+
+impl App {
+    pub(crate) fn at(port: u16) -> Self {
+        Self { port }
+    }
+
+    /// The arguments to start it with. The workspace is what it is found by.
+    ///
+    /// # Errors
+    /// The workspace has no real name.
+    pub(crate) fn arguments(&self, context: &Context) -> Result<[String; 4]> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        Ok([ADDRESS.to_owned(), address.to_string(), WORKSPACE.to_owned(), marker(context)?])
+    }
+
+    /// Asks it for its health.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(crate) async fn answers(&self) -> Result<()> {
+        let port = self.port;
+        let asked = tokio::task::spawn_blocking(move || ask(port)).await.context("the question panicked")?;
+        asked.map_err(|error| {
+            let remedy = "look at what it printed where `cargo xtask run` was started";
+            Failure::new(format!("the app at {self} does not answer"), remedy).caused_by(error).into()
+        })
+    }
+}
+
+impl fmt::Display for App {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "http://127.0.0.1:{}", self.port)
+    }
+}
+
+fn ask(port: u16) -> Result<()> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let mut stream = TcpStream::connect_timeout(&address, ANSWER_BOUND)?;
+    stream.set_read_timeout(Some(ANSWER_BOUND))?;
+    write!(stream, "GET /api/health-check HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut status = [0; 12];
+    stream.read_exact(&mut status)?;
+    // 503 names the database that is missing, which the page says too.
+    if status.starts_with(b"HTTP/1.1 ") { Ok(()) } else { Err(anyhow!("it does not speak HTTP")) }
+}
+
+/// The workspace by its real name, by which checkouts are told apart.
+fn marker(context: &Context) -> Result<String> {
+    let root = context.root.canonicalize().context("the workspace is not there")?;
+    Ok(root.display().to_string())
+}
+
+fn find(context: &Context) -> Result<Option<(Process, App)>> {
+    let process = Processes::now().find(PACKAGE.program, marker(context)?.as_ref());
+    Ok(process.and_then(|process| {
+        let address: SocketAddr = process.argument_after(ADDRESS)?.parse().ok()?;
+        Some((process, App::at(address.port())))
+    }))
+}
+
+/// The server of this workspace.
+///
+/// # Errors
+/// It does not run.
+pub(crate) fn running(context: &Context) -> Result<App> {
+    let found = find(context)?.map(|(_, app)| app);
+    found.ok_or_else(|| Failure::new("the app does not run", "start it with `cargo xtask run`").into())
+}
+
+/// Makes sure that this workspace's server is not running.
+///
+/// # Errors
+/// It is.
+pub(crate) fn check_that_none_runs(context: &Context) -> Result<()> {
+    let Some((process, app)) = find(context)? else { return Ok(()) };
+    let remedy = "open it with `cargo xtask open`, or end it first";
+    Err(Failure::new(format!("the app runs already, at {app} ({process})"), remedy).into())
+}
+
+/// The port to listen at: the one that the user wants, or the usual one, or the next that is free.
+///
+/// # Errors
+/// The one that the user wants is taken, or none is free nearby.
+pub(crate) fn port(wanted: Option<u16>, ui: &Ui) -> Result<u16> {
+    let holder = "another program";
+    match wanted {
+        Some(port) if port::is_free(port) => Ok(port),
+        Some(port) => Err(Failure::new(
+            format!("port 127.0.0.1:{port} of the {SERVICE} is held by {holder}"),
+            "stop what holds it, or give another --port, or none to let the port move",
+        )
+        .into()),
+        None if port::is_free(DEFAULT_PORT) => Ok(DEFAULT_PORT),
+        None => {
+            let usual = Port { host: DEFAULT_PORT, container: DEFAULT_PORT, fixed: false };
+            port::moved(usual, SERVICE, holder, &[], ui)
+        }
+    }
+}

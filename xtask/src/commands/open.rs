@@ -1,0 +1,37 @@
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use crate::app;
+use crate::context::Context;
+use crate::failure::Failure;
+
+/// What opens a page in the user's browser, and what goes before its address.
+const OPENER: (&str, &[&str]) = if cfg!(target_os = "macos") {
+    ("open", &[])
+} else if cfg!(windows) {
+    ("cmd", &["/C", "start", ""])
+} else {
+    ("xdg-open", &[])
+};
+
+/// Open the app's page in the browser
+#[derive(Debug, clap::Args)]
+pub(crate) struct Open {}
+
+impl Open {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let app = app::running(context)?;
+        app.answers().await?;
+        let (program, arguments) = OPENER;
+        context.ui.line(format_args!("opening {app}"));
+        let mut command = Command::new(program);
+        command.args(arguments).arg(app.to_string()).stdout(Stdio::null());
+        let problem = match command.status() {
+            Ok(status) if status.success() => return Ok(()),
+            Ok(status) => format!("{program} ended with {status}"),
+            Err(error) => format!("cannot run {program}: {error}"),
+        };
+        Err(Failure::new(problem, format!("open {app} by hand")).into())
+    }
+}

@@ -1,0 +1,94 @@
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+use aws_sdk_dynamodb::Client;
+use backend_flask::messages::TABLE_VARIABLE;
+
+use super::{db, ddb};
+use crate::app::{self, App};
+use crate::context::Context;
+use crate::process;
+use crate::services::Services;
+use crate::target::{DYNAMODB_URL, POSTGRES_URL, Targets};
+use crate::ui::Ui;
+
+/// Set up what is missing, and run the app: its HTTP API, and a page to read and write messages with
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    /// Where it listens on 127.0.0.1; without this, 4567 or the next free port
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+    #[command(flatten)]
+    seed: ddb::SeedOptions,
+}
+
+impl Run {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        // What can be wrong without a database is said before one is started.
+        let seed = self.seed.read()?;
+        app::check_that_none_runs(context)?;
+        let port = app::port(self.port, &context.ui)?;
+        let program = app::PACKAGE.built(&context.root, &context.ui).await?;
+        let services = Services::start(context, "run").await?;
+        let set_up = set_up_missing(context, &services, &seed).await;
+        services.explain_failure(context, set_up).await?;
+        let targets = services.targets.clone();
+        // Other commands may change the databases while the app runs.
+        drop(services);
+
+        let app = App::at(port);
+        context.ui.line(format_args!("\nThe app: {app} (`cargo xtask open` opens it, Ctrl-C ends it)"));
+        let mut command = Command::new(program);
+        let own = OWN_SETTINGS.iter().filter_map(|name| Some((*name, context.environment.get(name)?)));
+        command.args(app.arguments(context)?).envs(own).envs(settings(&targets));
+        process::become_program(&mut command).context("cannot run the app")
+    }
+}
+
+/// What the app takes from `.env` as well, where it is set.
+const OWN_SETTINGS: [&str; 3] = ["BACKEND_LOG", "BACKEND_LOG_FORMAT", "FRONTEND_URL"];
+
+/// What the app is told: who its users are is said by themselves, and where its databases are.
+fn settings(Targets { postgres, dynamodb }: &Targets) -> [(&'static str, String); 4] {
+    [
+        ("BACKEND_ACCESS", "local".to_owned()),
+        (POSTGRES_URL, postgres.url()),
+        (DYNAMODB_URL, dynamodb.endpoint().unwrap_or_default().to_owned()),
+        (TABLE_VARIABLE, dynamodb.table.clone()),
+    ]
+}
+
+/// Sets up what is not there. What is there stays as it is, however it came to be.
+async fn set_up_missing(context: &Context, services: &Services, seed: &ddb::Seed) -> Result<()> {
+    let postgres = async {
+        let maintenance = services.postgres_ready(context).await?;
+        db::set_up_missing(&context.ui, maintenance, &services.targets.postgres).await
+    };
+    let (mut postgres, client) = tokio::try_join!(postgres, services.dynamodb_ready(context))?;
+    let target = &services.targets.dynamodb;
+    if !ddb::has_messages_table(target, &client).await? {
+        ddb::schema_load(&context.ui, target, &client).await?;
+    }
+    if has_items(target, &client).await? {
+        return Ok(());
+    }
+    match seed.people(&mut postgres).await {
+        Ok(people) => {
+            seed.write(&context.ui, &target.wire().await?, people, ddb::Table::Empty).await.map(|_| ())
+        }
+        Err(error) => {
+            stays_empty(&context.ui, &error);
+            Ok(())
+        }
+    }
+}
+
+/// Users of one's own are no reason not to run: they write the first message themselves.
+fn stays_empty(ui: &Ui, error: &anyhow::Error) {
+    ui.warn(format_args!("there are no messages to begin with: {error:#}"));
+}
+
+async fn has_items(target: &crate::target::DynamoDbTarget, client: &Client) -> Result<bool> {
+    let page = client.scan().table_name(&target.table).limit(1).send().await;
+    Ok(page.map_err(|error| target.explain(error))?.count > 0)
+}

@@ -1,0 +1,118 @@
+//! The app, as `cargo xtask run` starts it and `cargo xtask open` opens it.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use crate::common::run::Running;
+use crate::common::{Workspace, free_port};
+use crate::{TABLE, World};
+
+/// `cargo xtask run`, up to where the app answers.
+fn run(world: &Workspace, port: u16) -> Running {
+    let mut running = world.xtask(&format!("run --port {port}")).start();
+    running.read_until(&format!("The app: http://127.0.0.1:{port} "));
+    running.read_until("listening");
+    running
+}
+
+/// What the app answers.
+fn get(port: u16, path: &str, headers: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n{headers}\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// A program in place of the one that opens a browser: it writes down what it was given.
+fn opener(world: &Workspace) -> String {
+    let folder = world.path("bin");
+    fs::create_dir(&folder).unwrap();
+    for name in ["xdg-open", "open"] {
+        let path = folder.join(name);
+        fs::write(&path, format!("#!/bin/sh\necho \"$@\" >'{}'\n", world.path("opened").display())).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    format!("{}:{}", folder.display(), std::env::var("PATH").unwrap())
+}
+
+#[test]
+fn run_sets_up_what_is_missing_and_becomes_the_app() {
+    let world = World::new();
+    let port = free_port();
+    let running = run(&world, port);
+    assert!(get(port, "/api/health-check", "").contains(r#""success":true"#));
+    let page = get(port, "/", "Cookie: cruddur_user=andrewbrown\r\n");
+    assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("Andrew Bayko"), "{page}");
+    assert_eq!(world.endpoint().items(TABLE).len(), 138);
+
+    let open = world.xtask("open").env("PATH", opener(&world)).ok();
+    open.says(&[&format!("opening http://127.0.0.1:{port}")]);
+    assert_eq!(fs::read_to_string(world.path("opened")).unwrap(), format!("http://127.0.0.1:{port}\n"));
+
+    let second = world.xtask("run").fails(1);
+    second
+        .says(&[&format!("the app runs already, at http://127.0.0.1:{port} (process "), "cargo xtask open"]);
+
+    running.signal("TERM");
+    let ended = running.end_within(Duration::from_secs(20));
+    assert_eq!(ended.code, Some(0), "{ended}");
+}
+
+#[test]
+fn run_leaves_what_is_there_alone() {
+    let world = World::with_short_conversation();
+    world
+        .database
+        .execute("delete from activities; update users set display_name = 'Me' where handle = 'bayko'");
+    let before = world.endpoint().items(TABLE);
+    let running = run(&world, free_port());
+    running.signal("INT");
+    let ended = running.end_within(Duration::from_secs(20));
+    assert_eq!(ended.code, Some(0), "{ended}");
+    assert_eq!(world.endpoint().items(TABLE), before);
+    assert_eq!(world.database.column("select display_name from users where handle = 'bayko'"), ["Me"]);
+    assert_eq!(world.database.column("select count(*)::text from activities"), ["0"]);
+}
+
+#[test]
+fn run_does_without_the_seed_where_the_users_are_others() {
+    let world = World::set_up();
+    world.database.execute("delete from activities; delete from users where handle <> 'teapot'");
+    world.xtask("ddb drop").arg(TABLE).ok();
+    let running = run(&world, free_port());
+    assert_eq!(world.endpoint().items(TABLE).len(), 0);
+    running.signal("TERM");
+    running.end_within(Duration::from_secs(20)).says(&["there are no messages to begin with: "]);
+}
+
+#[test]
+fn run_replaces_no_table_that_is_there() {
+    let world = World::set_up();
+    world.database.execute("drop table activities");
+    world.xtask("run").fails(1).says(&["has only one of its two tables", "cargo xtask db schema-load"]);
+    assert_eq!(world.database.column("select count(*)::text from users"), ["5"]);
+}
+
+#[test]
+fn a_port_that_was_asked_for_and_is_taken_is_said_before_anything_is_started() {
+    let world = World::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let ran = world.xtask(&format!("run --port {port}")).fails(1);
+    ran.says(&[&format!("port 127.0.0.1:{port} of the app is held by another program"), "--port"]);
+    assert!(!world.database.exists());
+}
+
+#[test]
+fn open_starts_nothing() {
+    let world = World::new();
+    let ran = world.xtask("open").env("PATH", opener(&world)).fails(1);
+    ran.says(&["the app does not run", "start it with `cargo xtask run`"]);
+    assert!(!world.path("opened").exists());
+    assert!(!world.database.exists());
+}
