@@ -1,5 +1,6 @@
 //! The page in a real browser: headless Chromium, driven over WebDriver.
 
+use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -15,9 +16,9 @@ use crate::world::{App, ONE, TWO, World};
 /// How long the page may take to show what it should.
 const BOUND: Duration = Duration::from_secs(20);
 
-/// ChromeDriver; killed when it is dropped, and its browsers with it.
+/// ChromeDriver; it ends its browsers and itself when it is dropped.
 struct Driver {
-    url: String,
+    port: u16,
     child: Child,
 }
 
@@ -28,7 +29,7 @@ impl Driver {
         driver.arg(format!("--port={port}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = driver.spawn().expect("chromedriver (Debian: `apt install chromium-driver`)");
         wait_for("answer of chromedriver", BOUND, || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
-        Self { url: format!("http://127.0.0.1:{port}"), child }
+        Self { port, child }
     }
 
     /// A browser of its own, with the page open as `handle`. It asks nothing of the network.
@@ -40,7 +41,8 @@ impl Driver {
         );
         let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": { "args": flags } });
         let wanted: Capabilities = serde_json::from_value(wanted).unwrap();
-        let client = ClientBuilder::new(HttpConnector::new()).capabilities(wanted).connect(&self.url).await;
+        let url = format!("http://127.0.0.1:{}", self.port);
+        let client = ClientBuilder::new(HttpConnector::new()).capabilities(wanted).connect(&url).await;
         let browser = Browser(client.unwrap());
         browser.0.goto(page).await.unwrap();
         browser.click(&format!("button[value={handle}]")).await;
@@ -51,7 +53,15 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Killed at once, it would leave its browsers behind.
+        let asked = std::net::TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
+            stream.set_read_timeout(Some(BOUND))?;
+            write!(stream, "GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", self.port)?;
+            stream.read(&mut [0; 64])
+        });
+        if asked.is_err() {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
 }

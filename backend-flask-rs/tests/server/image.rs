@@ -20,7 +20,7 @@ fn build() {
     let context = tempfile::tempdir().unwrap();
     std::fs::copy(env!("CARGO_BIN_EXE_backend-flask"), context.path().join("backend-flask")).unwrap();
     let mut build = Command::new("docker");
-    build.env("DOCKER_BUILDKIT", "1").args(["build", "--tag", IMAGE, "--build-arg", "PROGRAM=prebuilt"]);
+    build.args(["build", "--tag", IMAGE, "--target", "prebuilt"]);
     let has_local_base = Command::new("docker").args(["image", "inspect", LOCAL_BASE]).output().unwrap();
     if has_local_base.status.success() {
         build.args(["--build-arg", &format!("BASE_IMAGE={LOCAL_BASE}")]);

@@ -4,5 +4,5 @@ select
   users.display_name,
   users.handle
 from public.users
-order by users.created_at desc, users.handle
+order by users.created_at desc, users.uuid
 limit $1
