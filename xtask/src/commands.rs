@@ -34,6 +34,11 @@ pub(crate) struct Arguments {
     #[arg(short, long, global = true, value_enum, default_value = "table")]
     pub(crate) output: Format,
 
+    /// A host that CONNECTION_URL or AWS_ENDPOINT_URL_DYNAMODB may name although it is neither this machine
+    /// nor in a private network
+    #[arg(long, global = true, value_name = "HOST")]
+    pub(crate) allow_host: Vec<String>,
+
     #[command(subcommand)]
     command: Command,
 }

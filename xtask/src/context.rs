@@ -23,6 +23,8 @@ pub(crate) struct Context {
     pub(crate) engine: EngineChoice,
     /// What this checkout's commands remember.
     pub(crate) state: StateFolder,
+    /// Hosts that may be reached without `--prod` although they are neither this machine nor private.
+    pub(crate) allowed_hosts: Vec<String>,
     /// docker-compose.yml, once it has been read.
     compose: OnceCell<Compose>,
 }
@@ -32,7 +34,13 @@ impl Context {
     pub(crate) fn new(root: PathBuf, environment: Environment, engine: EngineChoice, format: Format) -> Self {
         let ui = Ui::new(&environment);
         let state = StateFolder::of(&root);
-        Self { root, environment, ui, format, engine, state, compose: OnceCell::new() }
+        let allowed_hosts = Vec::new();
+        Self { root, environment, ui, format, engine, state, allowed_hosts, compose: OnceCell::new() }
+    }
+
+    /// The same, where these hosts may be reached too.
+    pub(crate) fn allowing(self, hosts: Vec<String>) -> Self {
+        Self { allowed_hosts: hosts, ..self }
     }
 
     /// The engine that a command means which starts nothing.
@@ -81,10 +89,15 @@ impl Context {
     /// # Errors
     /// See [`Context::engine`]; for production, its settings are missing.
     pub(crate) fn postgres(&self, production: bool) -> Result<PostgresTarget> {
-        if production {
-            return target::production_postgres(&self.environment);
+        let target = if production {
+            target::production_postgres(&self.environment)?
+        } else {
+            self.engine()?.targets(self)?.postgres
+        };
+        if let Some(problem) = target.passfile_problem() {
+            self.ui.warn(problem);
         }
-        Ok(self.engine()?.targets(&self.environment)?.postgres)
+        Ok(target)
     }
 
     /// The DynamoDB that a `ddb` command means.
@@ -95,7 +108,7 @@ impl Context {
         if production {
             return Ok(target::production_dynamodb(&self.environment));
         }
-        Ok(self.engine()?.targets(&self.environment)?.dynamodb)
+        Ok(self.engine()?.targets(self)?.dynamodb)
     }
 }
 

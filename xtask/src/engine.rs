@@ -10,8 +10,10 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::compose::Compose;
+use crate::context::Context;
 use crate::environment::Environment;
 use crate::state::State;
+use crate::target::reach::Reach;
 use crate::target::{self, DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget, Targets};
 
 /// The variable that chooses the engine where no flag does.
@@ -118,10 +120,10 @@ impl Engine {
     ///
     /// # Errors
     /// For the external engine: a variable is missing or not a URL.
-    pub(crate) fn targets(&self, environment: &Environment) -> Result<Targets> {
+    pub(crate) fn targets(&self, context: &Context) -> Result<Targets> {
         match self {
-            Self::External => Targets::external(environment),
-            Self::Docker(compose) | Self::Embedded(compose) => local_targets(compose, environment),
+            Self::External => Targets::external(context),
+            Self::Docker(compose) | Self::Embedded(compose) => local_targets(compose, &context.environment),
         }
     }
 }
@@ -133,7 +135,13 @@ fn local_targets(compose: &Compose, environment: &Environment) -> Result<Targets
     let (user, password) = compose.postgres_login();
     Ok(Targets {
         postgres: PostgresTarget::local(compose.postgres.port.host, user, password, DATABASE, remedy()),
-        dynamodb: DynamoDbTarget::local(&endpoint, target::table(environment), remedy())?,
+        dynamodb: DynamoDbTarget::local(
+            "docker-compose.yml",
+            &endpoint,
+            target::table(environment),
+            remedy(),
+            Reach::Local(&[]),
+        )?,
     })
 }
 

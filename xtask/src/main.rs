@@ -64,7 +64,8 @@ fn context(arguments: &Arguments) -> Result<Context> {
                 ))
             })?,
         };
-        Ok(Context::new(root, environment, engine, arguments.output))
+        let context = Context::new(root, environment, engine, arguments.output);
+        Ok(context.allowing(arguments.allow_host.clone()))
     };
     read().inspect_err(|error| report(&Ui::new(&Environment::default()), error))
 }

@@ -68,7 +68,7 @@ impl Services {
         let mut state = context.state.read(ui)?;
         let postgres_is_suspect = state.postgres_is_unproven;
         // Mostly both run already: then the first connection is made while that is found out.
-        let usual = context.engine_by(&state)?.targets(&context.environment).ok();
+        let usual = context.engine_by(&state)?.targets(context).ok();
         let early = RefCell::new(usual.map(|targets| EarlyConnection::begin(&targets.postgres)));
         let choice = choose(context, &state).await?;
         ui.line(format_args!("engine {}: {}", choice.name, choice.why));
@@ -97,7 +97,7 @@ impl Services {
                 (engine, Running::Embedded(servers))
             }
         };
-        let targets = engine.targets(&context.environment)?;
+        let targets = engine.targets(context)?;
         Ok(Self { targets, running, early, state: RefCell::new(state), postgres_is_suspect, _lock: lock })
     }
 

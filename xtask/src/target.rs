@@ -1,14 +1,20 @@
 //! Which two databases a command means, and how to reach them.
 
 pub(crate) mod dynamodb;
+mod passfile;
 pub(crate) mod postgres;
+pub(crate) mod reach;
+mod tls;
+mod url;
 
 use anyhow::Result;
 use backend_flask::messages::{DEFAULT_TABLE, TABLE_VARIABLE};
 
 pub(crate) use dynamodb::DynamoDbTarget;
-pub(crate) use postgres::PostgresTarget;
+pub(crate) use postgres::{PostgresTarget, UrlSetting};
+use reach::Reach;
 
+use crate::context::Context;
 use crate::environment::Environment;
 use crate::failure::Failure;
 
@@ -32,8 +38,9 @@ impl Targets {
     /// The databases that the environment or `.env` names, for the external engine.
     ///
     /// # Errors
-    /// A variable that is missing or not a URL.
-    pub(crate) fn external(environment: &Environment) -> Result<Self> {
+    /// A variable that is missing, not a URL, or names a host that must not be reached without `--prod`.
+    pub(crate) fn external(context: &Context) -> Result<Self> {
+        let environment = &context.environment;
         let setting = |name: &str| {
             environment.get(name).ok_or_else(|| {
                 let remedy = format!("set {POSTGRES_URL} and {DYNAMODB_URL}, or use `--engine docker`");
@@ -41,12 +48,16 @@ impl Targets {
             })
         };
         let remedy = |variable| format!("check that {variable} names a server that is running");
+        let reach = Reach::Local(&context.allowed_hosts);
+        let url = UrlSetting { variable: POSTGRES_URL, url: setting(POSTGRES_URL)?, reach, environment };
         Ok(Self {
-            postgres: PostgresTarget::parse(POSTGRES_URL, setting(POSTGRES_URL)?, remedy(POSTGRES_URL))?,
+            postgres: PostgresTarget::parse(&url, remedy(POSTGRES_URL))?,
             dynamodb: DynamoDbTarget::local(
+                DYNAMODB_URL,
                 setting(DYNAMODB_URL)?,
                 table(environment),
                 remedy(DYNAMODB_URL),
+                reach,
             )?,
         })
     }
@@ -69,7 +80,8 @@ pub(crate) fn production_postgres(environment: &Environment) -> Result<PostgresT
         )
     })?;
     let remedy = format!("check {PRODUCTION_POSTGRES_URL} and that this machine may connect");
-    PostgresTarget::parse(PRODUCTION_POSTGRES_URL, url, remedy)
+    let reach = Reach::Production;
+    PostgresTarget::parse(&UrlSetting { variable: PRODUCTION_POSTGRES_URL, url, reach, environment }, remedy)
 }
 
 /// Production's DynamoDB: AWS's own credential chain and region, and another endpoint only where

@@ -217,10 +217,15 @@ async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()
     ui.run(label, work).await.map(|_| ())
 }
 
+/// Settings of libpq's that would lead psql elsewhere than the other commands.
+const UNUSED: [&str; 7] =
+    ["PGHOSTADDR", "PGPASSWORD", "PGSERVICE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"];
+
 /// psql takes its settings from the environment: the password is in no process list.
 fn connect(context: &Context, target: &PostgresTarget) -> Result<()> {
     let shell = Shell::new()?;
-    let psql = cmd!(shell, "psql").envs(target.libpq_environment());
+    let psql = UNUSED.iter().fold(cmd!(shell, "psql"), |psql, name| psql.env_remove(name));
+    let psql = psql.envs(target.libpq_environment());
     context.ui.line(format_args!("$ psql ({target})"));
     process::become_program(&mut std::process::Command::from(psql)).map_err(|error| {
         let remedy = "install PostgreSQL's client (Debian: `apt install postgresql-client`; macOS: `brew install libpq`)";

@@ -192,7 +192,7 @@ fn embedded_checks(context: &Context, checks: &mut Vec<Check>) -> bool {
 /// Whether each service's port is free, or who holds it.
 async fn port_checks(context: &Context, compose: &Compose) -> Result<Vec<Check>> {
     let docker = Docker::find(&context.environment).await.ok();
-    let own = context.engine()?.targets(&context.environment)?;
+    let own = context.engine()?.targets(context)?;
     let answers = [
         matches!(own.postgres.look().await, crate::poll::Look::Ready(_)),
         matches!(own.dynamodb.look(&own.dynamodb.client().await).await, crate::poll::Look::Ready(())),
@@ -239,7 +239,7 @@ fn setting_checks(context: &Context) -> Vec<Check> {
     let environment = &context.environment;
     let mut checks = Vec::new();
     if is_external(environment) {
-        let external = target::Targets::external(environment);
+        let external = target::Targets::external(context);
         checks.push(Check::of(
             "external databases",
             &external,

@@ -33,7 +33,7 @@ enum EnvFormat {
 impl Env {
     pub(crate) fn run(self, context: &Context) -> Result<()> {
         let engine = context.engine()?;
-        let targets = engine.targets(&context.environment)?;
+        let targets = engine.targets(context)?;
         let settings = [
             (engine::VARIABLE, engine.name().to_string()),
             (POSTGRES_URL, targets.postgres.url()),

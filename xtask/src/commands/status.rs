@@ -16,7 +16,7 @@ pub(crate) struct Status {}
 impl Status {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let engine = context.engine()?;
-        let targets = engine.targets(&context.environment)?;
+        let targets = engine.targets(context)?;
         let runs_in = match &engine {
             Engine::External => [json!("elsewhere"), json!("elsewhere")],
             Engine::Embedded(_) => processes(context),

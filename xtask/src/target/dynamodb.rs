@@ -20,6 +20,7 @@ use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
 use xtask_items::shortened;
 
+use super::reach::Reach;
 use crate::failure::Failure;
 use crate::poll::Look;
 use crate::wire::Wire;
@@ -52,26 +53,24 @@ pub(crate) struct DynamoDbTarget {
 }
 
 impl DynamoDbTarget {
-    /// A DynamoDB-compatible server that is not AWS.
+    /// A DynamoDB-compatible server that is not AWS, at the endpoint that `setting` names.
     ///
     /// # Errors
-    /// Not an http URL, or one of AWS's: without `--prod` nothing reaches AWS.
-    pub(crate) fn local(endpoint: &str, table: String, remedy: String) -> Result<Self> {
+    /// Not an http URL; or its host must not be reached.
+    pub(crate) fn local(
+        setting: &str,
+        endpoint: &str,
+        table: String,
+        remedy: String,
+        reach: Reach<'_>,
+    ) -> Result<Self> {
         let form = "write it as http://HOST:PORT";
-        let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
-        let Some(host) = host.filter(|host| !host.is_empty()) else {
+        let rest = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
+        let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
             return Err(Failure::new(format!("`{endpoint}` is not a DynamoDB endpoint"), form).into());
         };
-        let name = host.split(['/', ':', '?', '@']).next().unwrap_or_default().to_ascii_lowercase();
-        let name = name.trim_end_matches('.');
-        if ["amazonaws.com", "amazonaws.com.cn", "api.aws"].iter().any(|domain| name.ends_with(domain)) {
-            return Err(Failure::new(
-                format!("`{endpoint}` is AWS itself"),
-                "production is reached with --prod only",
-            )
-            .into());
-        }
-        ensure!(!host.contains('@'), "a DynamoDB endpoint takes no user or password");
+        ensure!(!rest.contains('@'), "a DynamoDB endpoint takes no user or password");
+        reach.check(setting, host_of(rest))?;
         Ok(Self {
             endpoint: Some(endpoint.trim_end_matches('/').to_owned()),
             production: false,
@@ -265,6 +264,15 @@ impl fmt::Display for DynamoDbTarget {
     }
 }
 
+/// The host of a URL without its scheme.
+fn host_of(rest: &str) -> &str {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    match authority.split_once(']') {
+        Some((address, _)) => address.trim_start_matches('['),
+        None => authority.split(':').next().unwrap_or(authority),
+    }
+}
+
 fn local_credentials() -> Credentials {
     Credentials::new(LOCAL_KEY, LOCAL_KEY, None, None, "local")
 }
@@ -290,7 +298,8 @@ mod tests {
     use crate::failure::Report;
 
     fn local(endpoint: &str) -> Result<DynamoDbTarget> {
-        DynamoDbTarget::local(endpoint, "t".to_owned(), String::new())
+        let setting = "AWS_ENDPOINT_URL_DYNAMODB";
+        DynamoDbTarget::local(setting, endpoint, "t".to_owned(), String::new(), Reach::Local(&[]))
     }
 
     #[test]
@@ -300,6 +309,7 @@ mod tests {
             "http://DynamoDB.eu-west-1.AmazonAWS.com.:443/",
             "https://dynamodb.cn-north-1.amazonaws.com.cn",
             "https://dynamodb.us-east-1.api.aws",
+            "https://dynamodb.us-east-1.amazonaws.com#.localhost",
         ] {
             let report = Report(&local(endpoint).err().unwrap()).to_string();
             assert!(report.ends_with("help: production is reached with --prod only"), "{report}");
@@ -309,7 +319,15 @@ mod tests {
     #[test]
     fn an_endpoint_is_an_http_url() {
         assert_eq!(local("http://127.0.0.1:8000/").unwrap().to_string(), "DynamoDB at http://127.0.0.1:8000");
-        for endpoint in ["127.0.0.1:8000", "http://", "ftp://h"] {
+        assert!(local("http://[::1]:8000").is_ok());
+        for endpoint in [
+            "127.0.0.1:8000",
+            "http://",
+            "ftp://h",
+            "http://:8000",
+            "http://example.com\\@localhost",
+            "http://me@h",
+        ] {
             assert!(local(endpoint).is_err(), "{endpoint}");
         }
     }

@@ -1,16 +1,22 @@
 //! A Postgres database and the connection to it.
 
+use std::error::Error as _;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
-use postgres::config::Host;
+use postgres::config::{Host, SslMode as Mode};
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
 use tokio::task::JoinHandle;
 
+use super::passfile::{self, Login};
+use super::reach::{Reach, is_loopback};
+use super::tls::{SslMode, Tls, TlsProblem};
+use super::url::Parameters;
+use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::poll::Look;
 
@@ -21,6 +27,9 @@ const MAINTENANCE_DATABASE: &str = "postgres";
 const WRONG_PASSWORD: &str = "set the password the server was created with; for the Docker engine's, which keeps \
                               its first one in its volume, start afresh with `cargo xtask down --volumes`";
 
+/// What to do when the server wants a password and there is none.
+const NO_PASSWORD: &str = "write the password into the URL, PGPASSWORD or ~/.pgpass";
+
 /// How long a server may take to accept a connection, where the URL does not say.
 const CONNECT_BOUND: Duration = Duration::from_secs(10);
 
@@ -28,8 +37,23 @@ const CONNECT_BOUND: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub(crate) struct PostgresTarget {
     config: Config,
+    tls: Tls,
+    /// What the URL says besides what the driver reads of it.
+    parameters: Parameters,
+    /// Why the password's file was not used, if it was not.
+    passfile_problem: Option<String>,
     /// What to do when it cannot be reached.
     remedy: String,
+}
+
+/// A setting that holds a Postgres URL.
+pub(crate) struct UrlSetting<'a> {
+    /// The variable's name.
+    pub(crate) variable: &'a str,
+    pub(crate) url: &'a str,
+    pub(crate) reach: Reach<'a>,
+    /// Where the password may be, and the user's folder.
+    pub(crate) environment: &'a Environment,
 }
 
 impl PostgresTarget {
@@ -40,16 +64,22 @@ impl PostgresTarget {
         Self::new(config, remedy)
     }
 
-    /// A database by the URL that the setting `variable` holds.
+    /// A database by a URL. The password is the URL's, `PGPASSWORD`, or the one that `~/.pgpass` has for this
+    /// database; the server's maintenance database is taken to have the same.
     ///
     /// # Errors
-    /// Not a Postgres URL, or without host, user or database. The message keeps the URL to itself: it
-    /// holds a password.
-    pub(crate) fn parse(variable: &str, url: &str, remedy: String) -> Result<Self> {
+    /// Not a Postgres URL, or without host, user or database; or with TLS settings that cannot be meant; or a
+    /// host that must not be reached. The message keeps the URL to itself: it holds a password.
+    pub(crate) fn parse(setting: &UrlSetting<'_>, remedy: String) -> Result<Self> {
+        let UrlSetting { variable, url, reach, environment } = *setting;
         let form = "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE";
-        let config = Config::from_str(url).map_err(|error| {
+        let (parameters, url) = Parameters::take(url);
+        let mut config = Config::from_str(&url).map_err(|error| {
             Failure::new(format!("{variable} is not a Postgres URL"), form).caused_by(error)
         })?;
+        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(Failure::new(format!("{variable} is not a Postgres URL"), form).into());
+        }
         for (part, missing) in [
             ("host", config.get_hosts().is_empty() && config.get_hostaddrs().is_empty()),
             ("user", config.get_user().is_none()),
@@ -59,7 +89,21 @@ impl PostgresTarget {
                 return Err(Failure::new(format!("{variable} names no {part}"), form).into());
             }
         }
-        Ok(Self::new(config, remedy))
+        name_hosts_by_address(&mut config);
+        let hosts = tcp_hosts(&config);
+        hosts.iter().try_for_each(|host| reach.check(variable, host))?;
+        let home = environment.home();
+        let is_local = !reach.is_production() && hosts.iter().all(|host| is_loopback(host));
+        let unset = if is_local { SslMode::Disable } else { SslMode::Prefer };
+        let tls = Tls::new(&parameters, home.as_deref(), unset);
+        let mut tls = tls.with_context(|| format!("{variable} cannot be used"))?;
+        if hosts.is_empty() {
+            // On a Unix socket libpq does not look at sslmode either.
+            tls = Tls::DISABLED;
+        }
+        let mut target = Self { tls, parameters, ..Self::new(config, remedy) };
+        target.find_password(reach, environment);
+        Ok(target)
     }
 
     fn new(mut config: Config, remedy: String) -> Self {
@@ -67,7 +111,38 @@ impl PostgresTarget {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_BOUND);
         }
-        Self { config, remedy }
+        let parameters = Parameters::default();
+        Self { config, tls: Tls::DISABLED, parameters, passfile_problem: None, remedy }
+    }
+
+    /// Looks for the password in libpq's order, but for the URL's own.
+    fn find_password(&mut self, reach: Reach<'_>, environment: &Environment) {
+        if self.config.get_password().is_some_and(|password| !password.is_empty()) {
+            return;
+        }
+        let setting = |name: &str| {
+            if reach.is_production() { environment.process_only(name) } else { environment.get(name) }
+        };
+        if let Some(password) = setting("PGPASSWORD") {
+            self.config.password(password);
+            return;
+        }
+        let default = || environment.home().map(|home| home.join(".pgpass"));
+        let named = self.parameters.passfile.clone().or_else(|| setting("PGPASSFILE").map(PathBuf::from));
+        let Some(path) = named.or_else(default) else { return };
+        let (host, port) = self.host_and_port();
+        let user = self.config.get_user().unwrap_or_default();
+        let login = Login { host: &host, port, database: self.database(), user };
+        match passfile::password(&path, &login) {
+            Ok(Some(password)) => _ = self.config.password(password),
+            Ok(None) => {}
+            Err(problem) => self.passfile_problem = Some(problem),
+        }
+    }
+
+    /// Why the password's file was not used, if it was not.
+    pub(crate) fn passfile_problem(&self) -> Option<&str> {
+        self.passfile_problem.as_deref()
     }
 
     /// The database's name.
@@ -79,7 +154,7 @@ impl PostgresTarget {
     pub(crate) fn maintenance(&self) -> Self {
         let mut config = self.config.clone();
         config.dbname(MAINTENANCE_DATABASE);
-        Self { config, remedy: self.remedy.clone() }
+        Self { config, ..self.clone() }
     }
 
     /// The URL, password included: for programs, never for the screen.
@@ -87,7 +162,15 @@ impl PostgresTarget {
         let password = self.password().map(|password| format!(":{}", percent_encoded(&password)));
         let user = percent_encoded(self.config.get_user().unwrap_or_default());
         let database = percent_encoded(self.database());
-        format!("postgresql://{user}{}@{}/{database}", password.unwrap_or_default(), self.address())
+        let parameters =
+            self.parameters.each().map(|(name, value)| format!("{name}={}", percent_encoded(&value)));
+        let parameters = parameters.collect::<Vec<_>>().join("&");
+        let separator = if parameters.is_empty() { "" } else { "?" };
+        format!(
+            "postgresql://{user}{}@{}/{database}{separator}{parameters}",
+            password.unwrap_or_default(),
+            self.address()
+        )
     }
 
     /// What psql needs to connect, as libpq's environment variables.
@@ -100,7 +183,10 @@ impl PostgresTarget {
             ("PGUSER", self.config.get_user().unwrap_or_default().to_owned()),
             ("PGDATABASE", self.database().to_owned()),
         ];
+        let addresses = self.config.get_hostaddrs().first();
+        variables.extend(addresses.map(|address| ("PGHOSTADDR", address.to_string())));
         variables.extend(self.password().map(|password| ("PGPASSWORD", password)));
+        variables.extend(self.tls.libpq_environment());
         variables
     }
 
@@ -129,24 +215,83 @@ impl PostgresTarget {
     /// The server cannot be reached or refuses; or the database is not there.
     pub(crate) async fn connect(&self) -> Result<Connection> {
         let connected = self.try_connect().await?;
-        connected.map_err(|error| {
-            let remedy = match error.code() {
-                Some(&SqlState::UNDEFINED_DATABASE) => "create it with `cargo xtask db create`",
-                Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
-                    WRONG_PASSWORD
-                }
-                _ => &self.remedy,
-            };
-            Failure::new(format!("cannot connect to Postgres at {self}"), remedy)
-                .caused_by(readable(error))
-                .into()
-        })
+        connected.map_err(|error| self.explain(error))
     }
 
     async fn try_connect(&self) -> Result<Result<Connection, postgres::Error>> {
-        let config = self.config.clone();
-        let connected = on_its_own_thread(move || config.connect(NoTls)).await?;
+        let target = self.clone();
+        let connected = on_its_own_thread(move || target.dial()).await??;
         Ok(connected.map(|client| Connection { client: Some(client), target: self.clone() }))
+    }
+
+    /// Connects, encrypted or not as `sslmode` says. The outer error is of the TLS settings' files.
+    fn dial(&self) -> Result<Result<Client, postgres::Error>> {
+        let plain = || self.config.connect(NoTls);
+        if self.tls.mode == SslMode::Disable {
+            return Ok(plain());
+        }
+        let connector = self.tls.connector()?;
+        let encrypted = |mode| {
+            let mut config = self.config.clone();
+            config.ssl_mode(mode);
+            config.connect(connector.clone())
+        };
+        Ok(match self.tls.mode {
+            SslMode::Allow => plain().or_else(|error| {
+                if !refuses_this_way(&error) {
+                    return Err(error);
+                }
+                // The server that has no TLS has said already why it refuses.
+                encrypted(Mode::Require).map_err(|again| if is_of_tls(&again) { error } else { again })
+            }),
+            SslMode::Prefer => encrypted(Mode::Prefer).or_else(|error| {
+                if is_of_tls(&error) || refuses_this_way(&error) { plain() } else { Err(error) }
+            }),
+            _ => encrypted(Mode::Require),
+        })
+    }
+
+    /// Says why no connection came about, and what to do.
+    fn explain(&self, error: postgres::Error) -> anyhow::Error {
+        let remedy = match error.code() {
+            Some(&SqlState::UNDEFINED_DATABASE) => "create it with `cargo xtask db create`".to_owned(),
+            Some(&SqlState::INVALID_PASSWORD) => WRONG_PASSWORD.to_owned(),
+            Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) if self.tls == Tls::DISABLED => {
+                WRONG_PASSWORD.to_owned()
+            }
+            _ if is_caused_by(&error, "password missing") => match &self.passfile_problem {
+                Some(problem) => format!("{NO_PASSWORD}; {problem}"),
+                None => NO_PASSWORD.to_owned(),
+            },
+            _ => self.tls_remedy(&error).unwrap_or_else(|| self.remedy.clone()),
+        };
+        let problem = format!("cannot connect to Postgres at {self}");
+        Failure::new(problem, remedy).caused_by(readable(error)).into()
+    }
+
+    /// What to do about a connection that could not be encrypted as it should.
+    fn tls_remedy(&self, error: &postgres::Error) -> Option<String> {
+        let mode = self.tls.mode;
+        if is_caused_by(error, NO_TLS) {
+            return Some(format!(
+                "sslmode={mode} wants it encrypted: turn `ssl` on in the server, or give up encryption with \
+                 sslmode=disable"
+            ));
+        }
+        Some(match problem_of_tls(error)? {
+            TlsProblem::Signer => format!(
+                "it is not the server you mean, or its authority's certificate is missing in {}: name the file \
+                 with sslrootcert",
+                self.tls.roots_shown()
+            ),
+            TlsProblem::Host { .. } => {
+                "connect by a name that the certificate is for; sslmode=verify-ca does \
+                                        not look at the name"
+                    .to_owned()
+            }
+            TlsProblem::Time(_) => "have the certificate renewed, and check this machine's clock".to_owned(),
+            TlsProblem::Other(_) => return None,
+        })
     }
 
     /// Whether the server answers a query, as a client would ask it: over TCP, as the real user. The
@@ -168,6 +313,7 @@ impl PostgresTarget {
                     Failure::new(format!("Postgres at {self} refuses the user or password"), WRONG_PASSWORD);
                 Look::Failed(failure.caused_by(readable(error)).into())
             }
+            _ if is_of_tls(&error) => Look::Failed(self.explain(error)),
             None
             | Some(&SqlState::CANNOT_CONNECT_NOW | &SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN) => {
                 Look::NotYet(format!("{:#}", readable(error)))
@@ -180,7 +326,7 @@ impl PostgresTarget {
 /// A connection to the maintenance database that is made while it is found out whether the server runs.
 pub(crate) struct EarlyConnection {
     target: PostgresTarget,
-    connected: JoinHandle<Result<Connection, postgres::Error>>,
+    connected: JoinHandle<Result<Connection>>,
 }
 
 impl EarlyConnection {
@@ -189,7 +335,7 @@ impl EarlyConnection {
         let target = target.maintenance();
         let connect = {
             let target = target.clone();
-            move || Ok(Connection { client: Some(target.config.connect(NoTls)?), target })
+            move || Ok(Connection { client: Some(target.dial()??), target })
         };
         Self { target, connected: tokio::task::spawn_blocking(connect) }
     }
@@ -293,6 +439,46 @@ pub(crate) fn readable(error: postgres::Error) -> anyhow::Error {
     }
 }
 
+/// What the driver says of a server that does not know TLS.
+const NO_TLS: &str = "server does not support TLS";
+
+fn is_caused_by(error: &postgres::Error, text: &str) -> bool {
+    error.source().is_some_and(|cause| cause.to_string() == text)
+}
+
+fn problem_of_tls(error: &postgres::Error) -> Option<&TlsProblem> {
+    error.source().and_then(|cause| cause.downcast_ref())
+}
+
+/// Whether it was the encryption that failed.
+fn is_of_tls(error: &postgres::Error) -> bool {
+    is_caused_by(error, NO_TLS) || problem_of_tls(error).is_some()
+}
+
+/// Whether the server may take the same user encrypted, or not encrypted: its pg_hba.conf tells them apart.
+fn refuses_this_way(error: &postgres::Error) -> bool {
+    error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
+}
+
+/// The hosts that are reached over TCP: names, and the addresses to use for them.
+fn tcp_hosts(config: &Config) -> Vec<String> {
+    let names = config.get_hosts().iter().filter_map(|host| match host {
+        Host::Tcp(name) => Some(name.clone()),
+        #[cfg(unix)]
+        Host::Unix(_) => None,
+    });
+    names.chain(config.get_hostaddrs().iter().map(ToString::to_string)).collect()
+}
+
+/// A certificate can be for an address: where the URL has nothing but `hostaddr`, that is the host.
+fn name_hosts_by_address(config: &mut Config) {
+    if config.get_hosts().is_empty() {
+        for address in config.get_hostaddrs().to_vec() {
+            config.host(&address.to_string());
+        }
+    }
+}
+
 /// Percent-encodes all but RFC 3986's unreserved characters.
 fn percent_encoded(text: &str) -> String {
     text.bytes()
@@ -311,7 +497,48 @@ mod tests {
     use crate::failure::Report;
 
     fn parse(url: &str) -> Result<PostgresTarget> {
-        PostgresTarget::parse("CONNECTION_URL", url, String::new())
+        let environment = &Environment::default();
+        let setting = UrlSetting { variable: "CONNECTION_URL", url, reach: Reach::Local(&[]), environment };
+        PostgresTarget::parse(&setting, String::new())
+    }
+
+    #[test]
+    fn local_connections_are_plain_unless_the_url_says_otherwise() {
+        for (url, mode) in [
+            ("postgres://me@127.0.0.1/d", SslMode::Disable),
+            ("postgres://me@localhost,127.0.0.1/d", SslMode::Disable),
+            ("postgres://me@%2Frun%2Fpostgresql/d?sslmode=require", SslMode::Disable),
+            ("postgres://me@localhost/d?sslmode=require", SslMode::Require),
+            ("postgres://me@db/d", SslMode::Prefer),
+            ("postgres://me@localhost,db/d", SslMode::Prefer),
+        ] {
+            assert_eq!(parse(url).unwrap().tls.mode, mode, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_the_url_says_of_tls_is_handed_on() {
+        let url = "postgresql://me@h:5432/d?sslmode=verify-ca&sslrootcert=%2Fa%20b";
+        let target = parse(url).unwrap();
+        assert_eq!(target.url(), url);
+        let variables = target.maintenance().libpq_environment();
+        for (name, value) in [("PGSSLMODE", "verify-ca"), ("PGSSLROOTCERT", "/a b"), ("PGHOST", "h")] {
+            assert!(variables.contains(&(name, value.to_owned())), "{variables:?}");
+        }
+    }
+
+    #[test]
+    fn the_password_is_the_url_s_or_the_environment_s() {
+        let environment = Environment::from([("PGPASSWORD", "other")]);
+        let password = |url, reach| {
+            let setting = UrlSetting { variable: "CONNECTION_URL", url, reach, environment: &environment };
+            PostgresTarget::parse(&setting, String::new()).unwrap().password()
+        };
+        for reach in [Reach::Production, Reach::Local(&[])] {
+            assert_eq!(password("postgres://me:own@h/d", reach).as_deref(), Some("own"));
+            assert_eq!(password("postgres://me@h/d", reach).as_deref(), Some("other"));
+            assert_eq!(password("postgres://me:@h/d", reach).as_deref(), Some("other"));
+        }
     }
 
     #[test]
@@ -330,6 +557,9 @@ mod tests {
             "postgres://me:hunter2@h:port/d",
             "postgres://me:hunter2@h",
             "postgres:///d",
+            "host=h user=me password=hunter2 dbname=d",
+            "postgres://me:hunter2@h/d?sslmode=strict",
+            "postgres://me:hunter2@db.example.com/d",
         ] {
             let report = Report(&parse(url).err().unwrap()).to_string();
             assert!(report.starts_with("error: CONNECTION_URL "), "{report}");

@@ -3,6 +3,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
+mod certificates;
 #[path = "../common/mod.rs"]
 mod common;
 mod db;
@@ -21,6 +22,7 @@ mod reading;
 mod run;
 mod setup;
 mod throttle;
+mod tls;
 mod writing;
 
 use std::ops::Deref;

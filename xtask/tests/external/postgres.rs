@@ -20,15 +20,20 @@ use crate::common::{PASSWORD, PASSWORD_IN_URL, free_port, wait_for};
 
 const USER: &str = "cruddur-tests";
 
-/// Runs in the server's folder as the server's user. `$1` is the folder with the binaries, `$2` the port.
-/// Durability is of no use to data that is thrown away. Of the two signals at the end, SIGTERM stops a
+/// Runs in the server's folder as the server's user. `$1` is the folder with the binaries, `$2` the port,
+/// and what follows are more arguments of the server's. What is in `extra` goes into the data folder; keys
+/// among it must be the user's own. Durability is of no use to data that is thrown away. Of the two signals at the end, SIGTERM stops a
 /// server that has not come to handle signals yet, and SIGQUIT one that has clients.
 const SUPERVISE: &str = r#"
 trap '' INT HUP
-"$1/initdb" --pgdata=data --username=cruddur-tests --pwfile=password --auth=scram-sha-256 \
+umask 077
+binaries=$1 port=$2
+shift 2
+"$binaries/initdb" --pgdata=data --username=cruddur-tests --pwfile=password --auth=scram-sha-256 \
     --encoding=UTF8 --locale=C --no-sync >log 2>&1 && {
-    "$1/postgres" -D "$PWD/data" -p "$2" -k "$PWD" -c listen_addresses=127.0.0.1 \
-        -c fsync=off -c full_page_writes=off -c synchronous_commit=off >>log 2>&1 &
+    if [ -d extra ]; then cp extra/* data; fi
+    "$binaries/postgres" -D "$PWD/data" -p "$port" -k "$PWD" -c listen_addresses=127.0.0.1 \
+        -c fsync=off -c full_page_writes=off -c synchronous_commit=off "$@" >>log 2>&1 &
 }
 read -r line
 kill -TERM $!
@@ -37,8 +42,8 @@ wait
 cd / && rm -rf "$OLDPWD"
 "#;
 
-struct Server {
-    port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     /// Held for its stdin: the pipe.
     _supervisor: Child,
 }
@@ -46,17 +51,22 @@ struct Server {
 /// The server, started by whichever test asks first.
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(start)
+    SERVER.get_or_init(|| start(&[], &[]))
 }
 
-fn start() -> Server {
+/// A server with files of its own in its data folder, each a name and a text, and more arguments.
+pub(crate) fn start(files: &[(&str, &str)], arguments: &[&str]) -> Server {
     let binaries = binaries();
     let user = server_user();
     let folder = folder(user);
+    for (name, text) in files {
+        fs::create_dir_all(folder.join("extra")).unwrap();
+        fs::write(folder.join("extra").join(name), text).unwrap();
+    }
     fs::write(folder.join("password"), PASSWORD).unwrap();
     let port = free_port();
     let mut shell = Command::new("sh");
-    shell.args(["-c", SUPERVISE, "supervise"]).arg(binaries).arg(port.to_string());
+    shell.args(["-c", SUPERVISE, "supervise"]).arg(binaries).arg(port.to_string()).args(arguments);
     shell.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     // A Ctrl-C for the tests is not for it: it sees them end.
     shell.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).process_group(0);
@@ -154,9 +164,18 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) fn new() -> Self {
+        Self::on(server())
+    }
+
+    /// On a server that is not the shared one.
+    pub(crate) fn on(server: &Server) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        Self { name, port: server().port }
+        Self { name, port: server.port }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
     }
 
     /// What CONNECTION_URL is to be.
@@ -167,6 +186,11 @@ impl Database {
     /// The same with another user or password.
     pub(crate) fn url_with(&self, user: &str, password: &str) -> String {
         format!("postgresql://{user}:{password}@127.0.0.1:{}/{}", self.port, self.name)
+    }
+
+    /// The same with another host, and with parameters.
+    pub(crate) fn url_by(&self, host: &str, parameters: &str) -> String {
+        self.url().replace("127.0.0.1", host) + "?" + parameters
     }
 
     /// A session of another client, in this database.

@@ -1,0 +1,107 @@
+//! `~/.pgpass`, as libpq reads it. <https://www.postgresql.org/docs/current/libpq-pgpass.html>
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// Whose password is looked for.
+pub(super) struct Login<'a> {
+    pub(super) host: &'a str,
+    pub(super) port: u16,
+    pub(super) database: &'a str,
+    pub(super) user: &'a str,
+}
+
+/// The password that the file has for a login, if it has one.
+///
+/// # Errors
+/// Why the file is not used. Its text is kept to itself.
+pub(super) fn password(path: &Path, login: &Login) -> Result<Option<String>, String> {
+    let shown = path.display();
+    let metadata = match fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(format!("the password file {shown} is not used: {error}")),
+    };
+    if !metadata.is_file() {
+        return Err(format!("the password file {shown} is not used: it is not a plain file"));
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = metadata.permissions().mode() & 0o777;
+        if mode & 0o077 != 0 {
+            return Err(format!(
+                "the password file {shown} is not used: others may read it (mode {mode:04o}); `chmod 600` it"
+            ));
+        }
+    }
+    let text = fs::read_to_string(path);
+    let text = text.map_err(|error| format!("the password file {shown} is not used: {error}"))?;
+    Ok(text.lines().find_map(|line| password_of(line, login)))
+}
+
+/// The password of a line that is about the login.
+fn password_of(line: &str, login: &Login) -> Option<String> {
+    if line.starts_with('#') {
+        return None;
+    }
+    let mut rest = line;
+    for wanted in [login.host, &login.port.to_string(), login.database, login.user] {
+        let end = end_of_field(rest)?;
+        let field = &rest[..end];
+        if field != "*" && unescaped(field) != wanted {
+            return None;
+        }
+        rest = &rest[end + 1..];
+    }
+    Some(unescaped(&rest[..end_of_field(rest).unwrap_or(rest.len())]))
+}
+
+/// Where the next colon is that no backslash stands before.
+fn end_of_field(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    text.bytes().position(|byte| {
+        let ends = byte == b':' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    })
+}
+
+/// A field without the backslashes that escape a colon or a backslash.
+fn unescaped(field: &str) -> String {
+    let mut characters = field.chars();
+    let mut text = String::new();
+    while let Some(character) = characters.next() {
+        text.push(match character {
+            '\\' => characters.next().unwrap_or('\\'),
+            other => other,
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_about_a_login_by_its_first_four_fields() {
+        let login = Login { host: "db.internal", port: 5432, database: "cruddur", user: "me" };
+        for (line, expected) in [
+            ("db.internal:5432:cruddur:me:secret", Some("secret")),
+            ("*:*:*:*:secret", Some("secret")),
+            (r"*:*:*:me:a\:b\\c", Some(r"a:b\c")),
+            (r"db\.internal:*:*:me:secret", Some("secret")),
+            ("db.internal:5433:cruddur:me:secret", None),
+            ("db.internal:5432:postgres:me:secret", None),
+            ("#db.internal:5432:cruddur:me:secret", None),
+            ("db.internal:5432", None),
+            ("", None),
+        ] {
+            assert_eq!(password_of(line, &login).as_deref(), expected, "{line}");
+        }
+    }
+}

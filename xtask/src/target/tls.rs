@@ -1,0 +1,287 @@
+//! TLS to Postgres: what libpq's `sslmode`, `sslrootcert`, `sslcert` and `sslkey` mean, by rustls.
+//! <https://www.postgresql.org/docs/current/libpq-ssl.html>
+//!
+//! Two things are told apart from libpq: host names are looked for in a certificate's alternative names
+//! only, never in its common name; and a file that the URL names has to be there.
+
+mod connect;
+mod verify;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use rustls::pki_types::pem::{Error as PemError, PemObject as _};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+use super::url::Parameters;
+use crate::failure::Failure;
+
+pub(super) use connect::Connector;
+pub(super) use verify::TlsProblem;
+use verify::Verifier;
+
+/// Whether a connection is encrypted, and what of the server's certificate is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SslMode {
+    /// Never encrypted.
+    Disable,
+    /// Encrypted where the server refuses a connection that is not.
+    Allow,
+    /// Encrypted where the server can.
+    Prefer,
+    /// Encrypted.
+    Require,
+    /// Encrypted, and the certificate is signed by one of the roots.
+    VerifyCa,
+    /// The same, and the certificate is for the host.
+    VerifyFull,
+}
+
+/// In the order of [`SslMode`]'s variants.
+const MODES: [(&str, SslMode); 6] = [
+    ("disable", SslMode::Disable),
+    ("allow", SslMode::Allow),
+    ("prefer", SslMode::Prefer),
+    ("require", SslMode::Require),
+    ("verify-ca", SslMode::VerifyCa),
+    ("verify-full", SslMode::VerifyFull),
+];
+
+/// How a connection to Postgres is encrypted.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Tls {
+    pub(super) mode: SslMode,
+    roots: Roots,
+    /// The files of the client's certificate and its key.
+    identity: Option<(PathBuf, PathBuf)>,
+}
+
+/// Who signs the certificates of good servers.
+#[derive(Debug, Clone, PartialEq)]
+enum Roots {
+    None,
+    /// The roots that this machine trusts for everything: `sslrootcert=system`.
+    System,
+    File(PathBuf),
+}
+
+impl Tls {
+    /// Never encrypted.
+    pub(super) const DISABLED: Self = Self { mode: SslMode::Disable, roots: Roots::None, identity: None };
+
+    /// As a URL's parameters say. `home` is the user's folder, which libpq's default files are in;
+    /// `unset` is the mode where the URL names none.
+    ///
+    /// # Errors
+    /// A mode that there is not, or one that does not go with the roots.
+    pub(super) fn new(parameters: &Parameters, home: Option<&Path>, unset: SslMode) -> Result<Self> {
+        let system = parameters.sslrootcert.as_deref() == Some(Path::new("system"));
+        let mode = match parameters.sslmode.as_deref() {
+            None if system => SslMode::VerifyFull,
+            None => unset,
+            Some(name) => name.parse()?,
+        };
+        if mode == SslMode::Disable {
+            return Ok(Self::DISABLED);
+        }
+        if system && mode != SslMode::VerifyFull {
+            let problem =
+                format!("sslmode={mode} is too weak for sslrootcert=system, whose roots sign for anybody");
+            return Err(Failure::new(problem, "write sslmode=verify-full").into());
+        }
+        let default = |name: &str| home.map(|home| home.join(".postgresql").join(name));
+        let if_there = |path: PathBuf| path.exists().then_some(path);
+        let roots = match &parameters.sslrootcert {
+            _ if system => Roots::System,
+            Some(path) => Roots::File(path.clone()),
+            None => default("root.crt").and_then(if_there).map_or(Roots::None, Roots::File),
+        };
+        if mode >= SslMode::VerifyCa && roots == Roots::None {
+            let problem =
+                format!("sslmode={mode} needs to know whose certificates are good, and nothing says so");
+            let remedy = "name the authority's certificate with sslrootcert=FILE, or put it into \
+                          ~/.postgresql/root.crt; sslrootcert=system takes the roots of this machine";
+            return Err(Failure::new(problem, remedy).into());
+        }
+        let certificate = parameters.sslcert.clone().or_else(|| default("postgresql.crt").and_then(if_there));
+        let key = || parameters.sslkey.clone().or_else(|| default("postgresql.key"));
+        let identity = certificate.and_then(|certificate| Some((certificate, key()?)));
+        Ok(Self { mode, roots, identity })
+    }
+
+    /// A connector for these settings. Reads their files.
+    ///
+    /// # Errors
+    /// One of the files cannot be read or used.
+    pub(super) fn connector(&self) -> Result<Connector> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Verifier::new(&provider, self.root_store()?, self.mode == SslMode::VerifyFull);
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier));
+        let config = match &self.identity {
+            None => config.with_no_client_auth(),
+            Some((certificate, key)) => {
+                let chain = certificates(certificate)?;
+                config.with_client_auth_cert(chain, private_key(key)?).map_err(|error| {
+                    let files = format!("{} and {}", certificate.display(), key.display());
+                    let remedy = "name a certificate with sslcert and its own key with sslkey";
+                    Failure::new(format!("the client's certificate cannot be used: {files}"), remedy)
+                        .caused_by(error)
+                })?
+            }
+        };
+        Ok(Connector::new(config))
+    }
+
+    /// The roots, if a certificate is looked at: libpq does so in every mode where there is a file of roots.
+    fn root_store(&self) -> Result<Option<RootCertStore>> {
+        let mut store = RootCertStore::empty();
+        match &self.roots {
+            Roots::None => return Ok(None),
+            Roots::System => {
+                store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            }
+            Roots::File(path) => {
+                for certificate in certificates(path)? {
+                    store.add(certificate).map_err(|error| {
+                        Failure::new(format!("{} holds what is no root", path.display()), WANTED_ROOTS)
+                            .caused_by(error)
+                    })?;
+                }
+            }
+        }
+        Ok(Some(store))
+    }
+
+    /// The settings, as libpq's environment variables.
+    /// <https://www.postgresql.org/docs/current/libpq-envars.html>
+    pub(super) fn libpq_environment(&self) -> Vec<(&'static str, String)> {
+        let mut variables = vec![("PGSSLMODE", self.mode.to_string())];
+        match &self.roots {
+            Roots::None => {}
+            Roots::System => variables.push(("PGSSLROOTCERT", "system".to_owned())),
+            Roots::File(path) => variables.push(("PGSSLROOTCERT", path.display().to_string())),
+        }
+        if let Some((certificate, key)) = &self.identity {
+            variables.push(("PGSSLCERT", certificate.display().to_string()));
+            variables.push(("PGSSLKEY", key.display().to_string()));
+        }
+        variables
+    }
+
+    /// Which roots a certificate has to be signed by, for people.
+    pub(super) fn roots_shown(&self) -> String {
+        match &self.roots {
+            Roots::None => "nobody".to_owned(),
+            Roots::System => "the roots of this machine".to_owned(),
+            Roots::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+const WANTED_ROOTS: &str = "name a file of certificates in PEM with sslrootcert";
+
+/// The certificates of a PEM file, of which there has to be one at least.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let read = || {
+        let certificates = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
+        if certificates.is_empty() { Err(PemError::NoItemsFound) } else { Ok(certificates) }
+    };
+    read().map_err(|error| {
+        let problem = format!("no certificate can be read from {}", path.display());
+        Failure::new(problem, "name a readable file of certificates in PEM").caused_by(error).into()
+    })
+}
+
+/// The private key of a PEM file that only its user may read.
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>> {
+    let problem = || format!("no private key can be read from {}", path.display());
+    let metadata = std::fs::metadata(path).with_context(problem)?;
+    refuse_open_key(path, &metadata)?;
+    PrivateKeyDer::from_pem_file(path).map_err(|error| {
+        let remedy = "name a readable key in PEM with sslkey, without a passphrase";
+        Failure::new(problem(), remedy).caused_by(error).into()
+    })
+}
+
+/// libpq's rule: nobody else may read the key, but for the group where it is root's.
+#[cfg(unix)]
+fn refuse_open_key(path: &Path, metadata: &std::fs::Metadata) -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let (mode, of_root) = (metadata.mode() & 0o777, metadata.uid() == 0);
+    if mode & if of_root { 0o037 } else { 0o077 } == 0 {
+        return Ok(());
+    }
+    let problem = format!("the private key {} is open to others (mode {mode:04o})", path.display());
+    Err(Failure::new(problem, format!("`chmod 600 {}`", path.display())).into())
+}
+
+#[cfg(not(unix))]
+fn refuse_open_key(_path: &Path, _metadata: &std::fs::Metadata) -> Result<()> {
+    Ok(())
+}
+
+impl std::str::FromStr for SslMode {
+    type Err = Failure;
+
+    fn from_str(name: &str) -> Result<Self, Failure> {
+        let found = MODES.iter().find(|(known, _)| *known == name);
+        found.map(|(_, mode)| *mode).ok_or_else(|| {
+            let names = MODES.map(|(name, _)| name).join(", ");
+            Failure::new(format!("sslmode={name} is no mode"), format!("write one of {names}"))
+        })
+    }
+}
+
+impl fmt::Display for SslMode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(MODES[*self as usize].0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Report;
+
+    fn tls(query: &str) -> Result<Tls> {
+        let (parameters, _) = Parameters::take(&format!("postgres://h/d?{query}"));
+        Tls::new(&parameters, None, SslMode::Prefer)
+    }
+
+    #[test]
+    fn modes_are_libpq_s() {
+        for (name, mode) in MODES {
+            assert_eq!((name.parse::<SslMode>().unwrap(), mode.to_string()), (mode, name.to_owned()));
+        }
+        assert_eq!(tls("").unwrap().mode, SslMode::Prefer);
+        assert_eq!(tls("sslmode=disable&sslrootcert=nowhere").unwrap(), Tls::DISABLED);
+        assert_eq!(tls("sslrootcert=system").unwrap().mode, SslMode::VerifyFull);
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused() {
+        for (query, problem) in [
+            ("sslmode=verify", "sslmode=verify is no mode"),
+            ("sslmode=require&sslrootcert=system", "too weak"),
+            ("sslmode=verify-ca", "nothing says so"),
+            ("sslmode=verify-full", "nothing says so"),
+        ] {
+            let report = Report(&tls(query).err().unwrap()).to_string();
+            assert!(report.contains(problem) && report.contains("help: "), "{report}");
+        }
+    }
+
+    #[test]
+    fn psql_is_told_the_same() {
+        let tls = tls("sslmode=verify-ca&sslrootcert=r&sslcert=c&sslkey=k").unwrap();
+        let expected =
+            [("PGSSLMODE", "verify-ca"), ("PGSSLROOTCERT", "r"), ("PGSSLCERT", "c"), ("PGSSLKEY", "k")];
+        assert_eq!(tls.libpq_environment(), expected.map(|(name, value)| (name, value.to_owned())));
+    }
+}
