@@ -65,6 +65,10 @@ pub const HAS_TABLES: &str = include_str!("../db/sql/admin/has_tables.sql");
 /// One row with the number of rows in each table: columns `users` and `activities`, both bigint (`i64`).
 pub const COUNTS: &str = include_str!("../db/sql/admin/counts.sql");
 
+/// Every table but the system's, largest first: columns `name` text (quoted, with its schema), `about` bigint (rows
+/// at the latest estimate, 0 where there is none) and `bytes` bigint.
+pub const TABLES: &str = include_str!("../db/sql/admin/tables.sql");
+
 /// Waits for its turn to create or drop a database; the session then has it until it ends. No column.
 pub const LOCK: &str = include_str!("../db/sql/admin/lock.sql");
 
@@ -82,6 +86,7 @@ pub const KILL_SESSIONS: &str = include_str!("../db/sql/admin/kill_sessions.sql"
 
 const CREATE_DATABASE: &str = include_str!("../db/sql/admin/create_database.sql");
 const DROP_DATABASE: &str = include_str!("../db/sql/admin/drop_database.sql");
+const COUNT_TABLE: &str = include_str!("../db/sql/admin/count_table.sql");
 
 /// Where a template takes its database's name, quoted: psql's own notation for it, so that
 /// `psql -v name=cruddur -f FILE` runs the same file.
@@ -97,6 +102,12 @@ pub fn create_database(name: &str) -> String {
 /// and later). It cannot run in a transaction, nor from a session in that same database.
 pub fn drop_database(name: &str) -> String {
     DROP_DATABASE.replace(NAME, &quote_identifier(name))
+}
+
+/// The query for the number of rows in a table: column `rows` bigint. `name` is quoted already, as [`TABLES`]
+/// gives it.
+pub fn count_table(name: &str) -> String {
+    COUNT_TABLE.replace(":name", name)
 }
 
 /// Quotes as the manual's "Identifiers and Key Words" says: in double quotes, those inside doubled.
@@ -220,6 +231,8 @@ mod tests {
             COUNTS,
             HAS_DATABASE,
             HAS_TABLES,
+            TABLES,
+            COUNT_TABLE,
             SESSIONS,
             KILL_SESSIONS,
         ] {

@@ -1,30 +1,65 @@
-//! The guard before anything that destroys or overwrites production's data.
+//! The guard before anything that destroys or overwrites production's data, and the rehearsal of it.
 
 use std::io::{IsTerminal as _, stdin};
 
 use anyhow::{Context as _, Result};
 
+use crate::context::Context;
+use crate::facts::Facts;
 use crate::failure::Failure;
+use crate::state::Lock;
 use crate::ui::Ui;
+
+/// Whose data a command that writes is about, and whether it is only rehearsed.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Rehearsal {
+    /// Say what would happen, and to what, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+impl Rehearsal {
+    /// Keeps other commands of this checkout from changing its databases meanwhile, where this one changes
+    /// them.
+    ///
+    /// # Errors
+    /// Another command did not end in time.
+    pub(crate) async fn lock(self, context: &Context, production: bool, doing: &str) -> Result<Option<Lock>> {
+        context.lock(production || self.dry_run, doing).await
+    }
+}
 
 /// What is about to happen, and to what.
 pub(crate) struct Guard<'a> {
     /// The deed, in the infinitive: `drop the table`.
-    pub(crate) what: &'a str,
-    /// The target in full.
-    pub(crate) target: &'a str,
+    pub(crate) deed: &'a str,
+    /// The targets in full.
+    pub(crate) facts: &'a [Facts],
     /// The name to type.
     pub(crate) name: &'a str,
+    pub(crate) production: bool,
+    /// What else is to be known before it, or empty.
+    pub(crate) hint: &'a str,
 }
 
 impl Guard<'_> {
+    /// Says what would happen.
+    pub(crate) fn rehearse(&self, ui: &Ui) {
+        let whose = if self.production { "in PRODUCTION, " } else { "" };
+        ui.line(format_args!("dry run: {whose}it would {}{}", self.deed, self.shown()));
+        ui.line("nothing was changed");
+    }
+
     /// Lets pass only who typed the name, here or as `--confirm NAME`.
     ///
     /// # Errors
     /// Another name, or nobody there to type one.
     pub(crate) fn pass(&self, ui: &Ui, confirmed: Option<&str>) -> Result<()> {
-        let Self { what, target, name } = self;
-        ui.warn(format_args!("PRODUCTION: about to {what}: {target}"));
+        let Self { deed, name, .. } = self;
+        ui.warn(format_args!("PRODUCTION: about to {deed}{}", self.shown()));
+        if !self.hint.is_empty() {
+            ui.line(self.hint);
+        }
         let typed = match confirmed {
             Some(name) => name.to_owned(),
             None => self.ask(ui)?,
@@ -33,18 +68,30 @@ impl Guard<'_> {
             return Ok(());
         }
         let problem = format!("`{typed}` is not the name of the target; nothing was changed");
-        Err(Failure::new(problem, format!("to {what}, the name is `{name}`")).into())
+        Err(Failure::new(problem, format!("to {deed}, the name is `{name}`")).into())
     }
 
     fn ask(&self, ui: &Ui) -> Result<String> {
-        let Self { what, name, .. } = self;
+        let Self { deed, name, .. } = self;
         if !stdin().is_terminal() {
             let problem = "nobody is there to type the target's name; nothing was changed";
-            return Err(Failure::new(problem, format!("to {what}, add `--confirm {name}`")).into());
+            return Err(Failure::new(problem, format!("to {deed}, add `--confirm {name}`")).into());
         }
-        ui.line(format_args!("Type `{name}` to {what}, anything else to stop:"));
-        let mut typed = String::new();
-        stdin().read_line(&mut typed).context("cannot read the answer")?;
-        Ok(typed.trim().to_owned())
+        ask(ui, &format!("Type `{name}` to {deed}, anything else to stop:"))
     }
+
+    fn shown(&self) -> String {
+        self.facts.iter().map(ToString::to_string).collect()
+    }
+}
+
+/// Asks on the terminal. Its end is an empty answer.
+///
+/// # Errors
+/// The answer cannot be read.
+pub(crate) fn ask(ui: &Ui, question: &str) -> Result<String> {
+    ui.line(question);
+    let mut typed = String::new();
+    stdin().read_line(&mut typed).context("cannot read the answer")?;
+    Ok(typed.trim().to_owned())
 }

@@ -8,6 +8,7 @@ mod context;
 mod docker;
 mod engine;
 mod environment;
+mod facts;
 mod failure;
 mod guard;
 mod output;

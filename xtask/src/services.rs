@@ -169,7 +169,7 @@ impl Services {
     /// It died, refuses the request, or did not answer in time.
     pub(crate) async fn dynamodb_ready(&self, context: &Context) -> Result<Client> {
         let target = &self.targets.dynamodb;
-        let client = target.client().await;
+        let client = target.client().await?;
         let death = async || match &self.running {
             Running::Docker(containers) => containers.dynamodb_death().await,
             Running::Embedded(servers) => servers.dynamodb_death(),

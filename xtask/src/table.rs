@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
+use crate::target::dynamodb::Trouble;
 use crate::wire::Wire;
 
 /// A table, as DescribeTable tells of it.
@@ -20,6 +21,8 @@ pub(crate) struct TableDescription {
     /// How many items it has. AWS counts them every six hours.
     #[serde(default)]
     pub(crate) item_count: u64,
+    #[serde(default)]
+    pub(crate) deletion_protection_enabled: bool,
     attribute_definitions: Vec<AttributeDefinition>,
     key_schema: Vec<KeyElement>,
     #[serde(default)]
@@ -84,12 +87,41 @@ impl TableDescription {
     /// # Errors
     /// There is no such table, or the server cannot be asked.
     pub(crate) async fn read(wire: &Wire, table: &str) -> Result<Self> {
+        let described = async {
+            let described = Self::described(wire, table).await?;
+            described.map_err(|trouble| wire.target.failure(trouble))
+        };
+        described.await.with_context(|| format!("cannot describe table {table}"))
+    }
+
+    /// Asks the server. None if there is no such table.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub(crate) async fn read_if_there(wire: &Wire, table: &str) -> Result<Option<Self>> {
+        match Self::described(wire, table).await? {
+            Ok(description) => Ok(Some(description)),
+            Err(Trouble::Service { code, .. }) if code == "ResourceNotFoundException" => Ok(None),
+            Err(trouble) => {
+                Err(wire.target.failure(trouble).context(format!("cannot describe table {table}")))
+            }
+        }
+    }
+
+    async fn described(wire: &Wire, table: &str) -> Result<std::result::Result<Self, Trouble>> {
         let body = serde_json::json!({ "TableName": table }).to_string();
-        let answer = wire.call("DescribeTable", body).await;
-        let answer = answer.with_context(|| format!("cannot describe table {table}"))?;
+        let answer = match wire.try_call("DescribeTable", body).await? {
+            Ok(answer) => answer,
+            Err(trouble) => return Ok(Err(trouble)),
+        };
         let answer: Answer = serde_json::from_slice(&answer)
             .with_context(|| format!("{} describes {table} in a form that is not its API's", wire.target))?;
-        Ok(answer.table)
+        Ok(Ok(answer.table))
+    }
+
+    /// The number of the account that it is in: `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME`.
+    pub(crate) fn account(&self) -> Option<&str> {
+        self.table_arn.split(':').nth(4).filter(|account| !account.is_empty())
     }
 
     /// Whether the server is dynoxide, the embedded engine's; it names itself as the region.

@@ -1,5 +1,6 @@
 //! Which two databases a command means, and how to reach them.
 
+mod aws;
 pub(crate) mod dynamodb;
 mod passfile;
 pub(crate) mod postgres;
@@ -90,5 +91,6 @@ pub(crate) fn production_dynamodb(environment: &Environment) -> DynamoDbTarget {
     DynamoDbTarget::production(
         environment.process_only(PRODUCTION_DYNAMODB_URL).map(str::to_owned),
         environment.process_only(TABLE_VARIABLE).unwrap_or(DEFAULT_TABLE).to_owned(),
+        environment,
     )
 }

@@ -34,7 +34,7 @@ const THROTTLED_ATTEMPTS: u32 = 12;
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Temporary credentials are replaced this long before they expire.
-const BEFORE_EXPIRY: Duration = Duration::from_secs(300);
+pub(crate) const BEFORE_EXPIRY: Duration = Duration::from_secs(300);
 
 /// How to reach a DynamoDB.
 pub(crate) struct Wire {
@@ -86,6 +86,16 @@ impl Wire {
         let pace = Pace::up_to(32);
         let credentials = RefCell::new(None);
         Self { target, pace, url, host, region, provider, credentials, connector, first_wait }
+    }
+
+    /// Where the requests go.
+    pub(crate) fn endpoint(&self) -> &str {
+        self.url.trim_end_matches('/')
+    }
+
+    /// The region that they are signed for.
+    pub(crate) fn region(&self) -> &str {
+        &self.region
     }
 
     /// Sends a request, again where that may help, and returns the answer. `operation` is one such as

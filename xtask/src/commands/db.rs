@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
 use crate::context::Context;
+use crate::facts::Facts;
 use crate::failure::Failure;
-use crate::guard::Guard;
+use crate::guard::{Guard, Rehearsal};
 use crate::output;
 use crate::process;
 use crate::target::PostgresTarget;
@@ -21,7 +22,7 @@ use crate::ui::Ui;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Db {
     /// Create the database
-    Create(Target),
+    Create(Writing),
     /// Drop the database, and end the sessions in it
     Drop(Guarded),
     /// Load backend-flask-rs/db/schema.sql: all of it or nothing
@@ -48,11 +49,20 @@ pub(crate) struct Target {
     prod: bool,
 }
 
+/// Which Postgres, for a command that writes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Writing {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    rehearsal: Rehearsal,
+}
+
 /// Which Postgres, for a command that destroys or overwrites.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Guarded {
     #[command(flatten)]
-    target: Target,
+    writing: Writing,
     /// With --prod: the database's name, instead of typing it
     #[arg(long, value_name = "NAME", requires = "prod")]
     confirm: Option<String>,
@@ -64,65 +74,102 @@ impl Target {
     }
 }
 
-impl Guarded {
-    /// The target, once it is certain that the user means it.
-    fn resolve(&self, context: &Context, what: &str) -> Result<PostgresTarget> {
+impl Writing {
+    /// The target; none where the deed has been rehearsed only.
+    async fn resolve(&self, context: &Context, deed: &str) -> Result<Option<PostgresTarget>> {
         let target = self.target.resolve(context)?;
-        if self.target.prod {
-            Guard { what, target: &target.to_string(), name: target.database() }
-                .pass(&context.ui, self.confirm.as_deref())?;
+        if self.rehearsal.dry_run {
+            let facts = [Facts::of_postgres(&target).await?];
+            let guard = Guard {
+                deed,
+                facts: &facts,
+                name: target.database(),
+                production: self.target.prod,
+                hint: "",
+            };
+            guard.rehearse(&context.ui);
+            return Ok(None);
+        }
+        Ok(Some(target))
+    }
+}
+
+impl Guarded {
+    /// The target, once it is certain that the user means it; none where the deed has been rehearsed only.
+    async fn resolve(&self, context: &Context, deed: &str) -> Result<Option<PostgresTarget>> {
+        let target = self.writing.resolve(context, deed).await?;
+        if let (Some(target), true) = (&target, self.writing.target.prod) {
+            let facts = [Facts::of_postgres(target).await?];
+            let guard =
+                Guard { deed, facts: &facts, name: target.database(), production: true, hint: NO_BACKUP };
+            guard.pass(&context.ui, self.confirm.as_deref())?;
         }
         Ok(target)
     }
 }
 
+/// What is said before Postgres's data is changed.
+const NO_BACKUP: &str = "no backup is made first: `pg_dump` makes one";
+
 impl Db {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let ui = &context.ui;
         let _lock = match self.changes() {
-            Some((production, doing)) => context.lock(production, doing).await?,
+            Some((writing, doing)) => writing.rehearsal.lock(context, writing.target.prod, doing).await?,
             None => None,
         };
         match self {
-            Self::Create(target) => {
-                let target = target.resolve(context)?;
+            Self::Create(writing) => {
+                let Some(target) = writing.resolve(context, "create the database").await? else {
+                    return Ok(());
+                };
                 create(ui, &mut exclusive(target.maintenance().connect().await?).await?, target.database())
                     .await
             }
             Self::Drop(guarded) => {
-                let target = guarded.resolve(context, "drop the database")?;
+                let Some(target) = guarded.resolve(context, "drop the database").await? else {
+                    return Ok(());
+                };
                 drop(ui, &mut exclusive(target.maintenance().connect().await?).await?, target.database())
                     .await
             }
             Self::SchemaLoad(guarded) => {
-                let target = guarded.resolve(context, "replace the tables and lose their rows")?;
+                let deed = "replace the tables and lose their rows";
+                let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
                 load(ui, &mut target.connect().await?, sql::SCHEMA).await
             }
             Self::Seed(guarded) => {
-                let target = guarded.resolve(context, "overwrite the seed's rows")?;
+                let deed = "overwrite the seed's rows";
+                let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
                 load(ui, &mut target.connect().await?, sql::SEED).await
             }
             Self::Setup(guarded) => {
-                let target = guarded.resolve(context, "drop and recreate the database")?;
+                let deed = "drop and recreate the database";
+                let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
                 setup(ui, target.maintenance().connect().await?, &target).await.map(|_| ())
             }
             Self::Connect(target) => connect(context, &target.resolve(context)?),
             Self::Sessions(target) => sessions(context, &target.resolve(context)?).await,
-            Self::KillAll(guarded) => kill_all(ui, &guarded.resolve(context, "end all sessions")?).await,
+            Self::KillAll(guarded) => {
+                let Some(target) = guarded.resolve(context, "end all sessions").await? else {
+                    return Ok(());
+                };
+                kill_all(ui, &target).await
+            }
             Self::Test(target) => test(context, &target.resolve(context)?).await,
         }
     }
 }
 
 impl Db {
-    /// Whether it changes production or not, and what to call it, for a command that changes something.
-    fn changes(&self) -> Option<(bool, &'static str)> {
+    /// What it changes, and what to call it, for a command that changes something.
+    fn changes(&self) -> Option<(&Writing, &'static str)> {
         match self {
-            Self::Create(target) => Some((target.prod, "db create")),
-            Self::Drop(guarded) => Some((guarded.target.prod, "db drop")),
-            Self::SchemaLoad(guarded) => Some((guarded.target.prod, "db schema-load")),
-            Self::Seed(guarded) => Some((guarded.target.prod, "db seed")),
-            Self::Setup(guarded) => Some((guarded.target.prod, "db setup")),
+            Self::Create(writing) => Some((writing, "db create")),
+            Self::Drop(guarded) => Some((&guarded.writing, "db drop")),
+            Self::SchemaLoad(guarded) => Some((&guarded.writing, "db schema-load")),
+            Self::Seed(guarded) => Some((&guarded.writing, "db seed")),
+            Self::Setup(guarded) => Some((&guarded.writing, "db setup")),
             Self::Connect(_) | Self::Sessions(_) | Self::KillAll(_) | Self::Test(_) => None,
         }
     }

@@ -1,5 +1,6 @@
 //! `cargo xtask ddb`: the DynamoDB commands.
 
+mod backup;
 mod export;
 mod expressions;
 mod import;
@@ -16,7 +17,10 @@ use clap::Subcommand;
 
 use super::Run;
 use crate::context::Context;
-use crate::guard::Guard;
+use crate::facts::Facts;
+use crate::guard::{Guard, Rehearsal};
+use crate::state::Lock;
+use crate::table::TableDescription;
 use crate::target::DynamoDbTarget;
 
 pub(crate) use seed::{People, Seed, SeedOptions, Table};
@@ -67,11 +71,20 @@ struct Target {
     prod: bool,
 }
 
+/// Which DynamoDB, for a command that writes.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Writing {
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    rehearsal: Rehearsal,
+}
+
 /// Which DynamoDB, for a command that destroys or overwrites.
 #[derive(Debug, clap::Args)]
 struct Guarded {
     #[command(flatten)]
-    target: Target,
+    writing: Writing,
     /// With --prod: the table's name, instead of typing it
     #[arg(long, value_name = "NAME", requires = "prod")]
     confirm: Option<String>,
@@ -83,15 +96,76 @@ impl Target {
     }
 }
 
+impl Writing {
+    async fn lock(self, context: &Context, doing: &str) -> Result<Option<Lock>> {
+        self.rehearsal.lock(context, self.target.prod, doing).await
+    }
+}
+
 impl Guarded {
-    /// The target, once it is certain that the user means it. `table` is none for the messages table.
-    fn resolve(&self, context: &Context, what: &str, table: Option<&str>) -> Result<DynamoDbTarget> {
-        let target = self.target.resolve(context)?;
-        let name = table.unwrap_or(&target.table);
-        if self.target.prod {
-            let shown = format!("table {name} in {target}");
-            Guard { what, target: &shown, name }.pass(&context.ui, self.confirm.as_deref())?;
+    async fn lock(&self, context: &Context, doing: &str) -> Result<Option<Lock>> {
+        self.writing.lock(context, doing).await
+    }
+
+    /// The target, before it is certain that the user means it.
+    fn target(&self, context: &Context) -> Result<DynamoDbTarget> {
+        self.writing.target.resolve(context)
+    }
+
+    /// Whether the target is shown in full first: production's, and any that nothing is done to.
+    fn shows(&self) -> bool {
+        self.is_production() || self.is_rehearsal()
+    }
+
+    fn is_production(&self) -> bool {
+        self.writing.target.prod
+    }
+
+    fn is_rehearsal(&self) -> bool {
+        self.writing.rehearsal.dry_run
+    }
+
+    /// The target, once it is certain that the user means it; none where the deed has been rehearsed only.
+    /// `table` is none for the messages table.
+    async fn resolve(
+        &self,
+        context: &Context,
+        deed: &str,
+        table: Option<&str>,
+    ) -> Result<Option<DynamoDbTarget>> {
+        self.resolve_with(context, deed, table, Vec::new()).await
+    }
+
+    /// As [`Guarded::resolve`], where the deed has other targets besides.
+    async fn resolve_with(
+        &self,
+        context: &Context,
+        deed: &str,
+        table: Option<&str>,
+        mut facts: Vec<Facts>,
+    ) -> Result<Option<DynamoDbTarget>> {
+        let target = self.target(context)?;
+        if !self.shows() {
+            return Ok(Some(target));
         }
-        Ok(target)
+        let name = table.unwrap_or(&target.table);
+        let wire = target.wire().await?;
+        let description = TableDescription::read(&wire, name).await?;
+        facts.push(Facts::of_table(&wire, name, Some(&description)));
+        let passed = self.pass(context, deed, &facts, name, "")?;
+        Ok(passed.then_some(target))
+    }
+
+    /// Shows the targets; whether the deed is to be done.
+    fn pass(&self, context: &Context, deed: &str, facts: &[Facts], name: &str, hint: &str) -> Result<bool> {
+        let guard = Guard { deed, facts, name, production: self.is_production(), hint };
+        if self.is_rehearsal() {
+            guard.rehearse(&context.ui);
+            return Ok(false);
+        }
+        if self.is_production() {
+            guard.pass(&context.ui, self.confirm.as_deref())?;
+        }
+        Ok(true)
     }
 }

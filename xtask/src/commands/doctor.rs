@@ -195,7 +195,7 @@ async fn port_checks(context: &Context, compose: &Compose) -> Result<Vec<Check>>
     let own = context.engine()?.targets(context)?;
     let answers = [
         matches!(own.postgres.look().await, crate::poll::Look::Ready(_)),
-        matches!(own.dynamodb.look(&own.dynamodb.client().await).await, crate::poll::Look::Ready(())),
+        matches!(own.dynamodb.look(&own.dynamodb.client().await?).await, crate::poll::Look::Ready(())),
     ];
     let mut checks = Vec::new();
     for (service, ours_answers) in compose.services().into_iter().zip(answers) {

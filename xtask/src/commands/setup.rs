@@ -5,6 +5,9 @@ use aws_sdk_dynamodb::Client;
 
 use super::{db, ddb};
 use crate::context::Context;
+use crate::engine::EngineChoice;
+use crate::facts::Facts;
+use crate::guard::{Guard, Rehearsal};
 use crate::services::Services;
 use crate::target::Targets;
 use crate::ui::seconds;
@@ -14,6 +17,8 @@ use crate::ui::seconds;
 pub(crate) struct Setup {
     #[command(flatten)]
     seed: ddb::SeedOptions,
+    #[command(flatten)]
+    rehearsal: Rehearsal,
 }
 
 /// What there is in the end, as it was read back.
@@ -28,6 +33,9 @@ impl Setup {
         let started = Instant::now();
         // What is wrong with the conversation is said before anything is started or dropped.
         let seed = self.seed.read()?;
+        if self.rehearsal.dry_run {
+            return rehearse(context);
+        }
         let services = {
             let _group = context.ui.group("Start the databases");
             Services::start(context, "ddb-setup").await?
@@ -40,6 +48,23 @@ impl Setup {
         summary(context, &services.targets, &counts, started.elapsed());
         Ok(())
     }
+}
+
+/// Says what it would do, without asking any server. Which engine is taken may be decided at the start only.
+fn rehearse(context: &Context) -> Result<()> {
+    let engine = context.engine()?;
+    let Targets { postgres, dynamodb } = engine.targets(context)?;
+    let mut facts = Facts::default();
+    let unless =
+        if context.engine == EngineChoice::Auto { ", unless another is chosen at the start" } else { "" };
+    facts.add("engine", format_args!("{}{unless}", engine.name()));
+    facts.add("Postgres", format_args!("{postgres}: drop and create the database, load schema and seed"));
+    let endpoint = dynamodb.endpoint().unwrap_or_default();
+    let table = &dynamodb.table;
+    facts.add("DynamoDB", format_args!("{endpoint}: drop and create table {table}, seed it"));
+    let deed = "start the databases that do not run, and set them up anew";
+    Guard { deed, facts: &[facts], name: "", production: false, hint: "" }.rehearse(&context.ui);
+    Ok(())
 }
 
 /// All steps. DynamoDB boots while Postgres is set up; its own steps come after Postgres's.

@@ -22,7 +22,7 @@ impl Status {
             Engine::Embedded(_) => processes(context),
             Engine::Docker(compose) => containers(context, compose).await?,
         };
-        let client = targets.dynamodb.client().await;
+        let client = targets.dynamodb.client().await?;
         let looks = tokio::join!(targets.postgres.look(), targets.dynamodb.look(&client));
         let answers = [answer(looks.0), answer(looks.1)];
         let addresses =

@@ -20,7 +20,9 @@ use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
 use xtask_items::shortened;
 
+use super::aws::{self, Loaded, Source};
 use super::reach::Reach;
+use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::poll::Look;
 use crate::wire::Wire;
@@ -45,7 +47,8 @@ pub(crate) const ATTEMPT_BOUND: Duration = Duration::from_secs(30);
 pub(crate) struct DynamoDbTarget {
     /// None means AWS's own endpoint of the region.
     endpoint: Option<String>,
-    production: bool,
+    /// Whose credentials reach it, for production's.
+    source: Option<Source>,
     /// The messages table.
     pub(crate) table: String,
     /// What to do when it cannot be reached.
@@ -71,18 +74,14 @@ impl DynamoDbTarget {
         };
         ensure!(!rest.contains('@'), "a DynamoDB endpoint takes no user or password");
         reach.check(setting, host_of(rest))?;
-        Ok(Self {
-            endpoint: Some(endpoint.trim_end_matches('/').to_owned()),
-            production: false,
-            table,
-            remedy,
-        })
+        Ok(Self { endpoint: Some(endpoint.trim_end_matches('/').to_owned()), source: None, table, remedy })
     }
 
     /// Production's DynamoDB.
-    pub(crate) fn production(endpoint: Option<String>, table: String) -> Self {
-        let remedy = "check AWS_PROFILE, AWS_REGION and the credentials (`aws sts get-caller-identity`)";
-        Self { endpoint, production: true, table, remedy: remedy.to_owned() }
+    pub(crate) fn production(endpoint: Option<String>, table: String, environment: &Environment) -> Self {
+        let source = Some(Source::of(environment));
+        let remedy = "check AWS_REGION, the network, and PROD_DYNAMODB_ENDPOINT_URL where it is set";
+        Self { endpoint, source, table, remedy: remedy.to_owned() }
     }
 
     /// The endpoint's URL, if it is not AWS's own.
@@ -92,33 +91,42 @@ impl DynamoDbTarget {
 
     /// Whether it is production's.
     pub(crate) fn is_production(&self) -> bool {
-        self.production
+        self.source.is_some()
     }
 
     /// A client for it. Local clients know their credentials and region and never ask the network.
-    pub(crate) async fn client(&self) -> Client {
-        let mut config = if self.production { self.production_config().await } else { self.local_config() };
+    ///
+    /// # Errors
+    /// Production's region or credentials are not set, or have expired.
+    pub(crate) async fn client(&self) -> Result<Client> {
+        let mut config = match &self.source {
+            Some(source) => ConfigBuilder::from(&self.load(source).await?.config),
+            None => self.local_config(),
+        };
         // Set even where it is none: an endpoint that the environment names is not production's.
         config.set_endpoint_url(self.endpoint.clone());
-        Client::from_conf(config.build())
+        Ok(Client::from_conf(config.build()))
+    }
+
+    async fn load(&self, source: &Source) -> Result<Loaded> {
+        aws::load(production_loader(), source, &self.to_string()).await
     }
 
     /// What sends requests as text to it.
     ///
     /// # Errors
-    /// Production's region or credentials are not set.
+    /// Production's region or credentials are not set, or have expired.
     pub(crate) async fn wire(&self) -> Result<Wire> {
         let wire = |url: &str, region, provider, first_wait| {
             Wire::new(self.clone(), url, region, provider, self.connector(), first_wait)
         };
-        if let (Some(endpoint), false) = (self.endpoint(), self.production) {
+        let Some(source) = &self.source else {
             let keys = SharedCredentialsProvider::new(local_credentials());
+            let endpoint = self.endpoint().unwrap_or_default();
             return Ok(wire(endpoint, LOCAL_REGION.to_owned(), keys, LOCAL_BACKOFF));
-        }
-        let config = production_loader().load().await;
-        let unset = |what: &str| Failure::new(format!("no {what} is set for {self}"), &self.remedy);
-        let region = config.region().ok_or_else(|| unset("region"))?.to_string();
-        let provider = config.credentials_provider().ok_or_else(|| unset("credentials provider"))?;
+        };
+        let Loaded { region, provider, .. } = self.load(source).await?;
+        let region = region.to_string();
         let url = match self.endpoint() {
             Some(endpoint) => endpoint.to_owned(),
             None => {
@@ -150,10 +158,6 @@ impl DynamoDbTarget {
             .retry_config(RetryConfig::standard().with_initial_backoff(LOCAL_BACKOFF))
             .timeout_config(timeouts())
             .http_client(http)
-    }
-
-    async fn production_config(&self) -> ConfigBuilder {
-        ConfigBuilder::from(&production_loader().load().await)
     }
 
     /// Whether the server answers a signed request.
@@ -190,9 +194,27 @@ impl DynamoDbTarget {
                 "there is no such table in",
                 "create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`",
             ),
-            _ => return anyhow!(trouble.to_string()),
+            Trouble::Service { code, .. } => return self.refusal(code, &trouble),
+            Trouble::Other(_) => return anyhow!(trouble.to_string()),
         };
         Failure::new(format!("{problem} {self}"), remedy).caused_by(trouble.to_string()).into()
+    }
+}
+
+impl DynamoDbTarget {
+    /// Says what is wrong with production's credentials, where it is they that the server refuses.
+    fn refusal(&self, code: &str, trouble: &Trouble) -> anyhow::Error {
+        let problem = match code {
+            "ExpiredTokenException" | "ExpiredToken" => "have expired",
+            "UnrecognizedClientException" | "InvalidSignatureException" | "IncompleteSignatureException" => {
+                "are not known"
+            }
+            "AccessDeniedException" => "do not allow it",
+            _ => return anyhow!(trouble.to_string()),
+        };
+        let Some(source) = &self.source else { return anyhow!(trouble.to_string()) };
+        let problem = format!("the AWS credentials {problem}: {source}, for {self}");
+        Failure::new(problem, source.renewal()).caused_by(trouble.to_string()).into()
     }
 }
 
@@ -222,7 +244,7 @@ impl Trouble {
         }
         match error {
             SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => Self::Unreachable(error.into()),
-            other => Self::Other(chain(&other)),
+            other => Self::Other(in_one_line(&other)),
         }
     }
 }
@@ -231,7 +253,7 @@ impl Trouble {
 impl fmt::Display for Trouble {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(error) => formatter.write_str(&chain(error.as_ref())),
+            Self::Unreachable(error) => formatter.write_str(&in_one_line(error.as_ref())),
             Self::Service { code, message } if message.is_empty() => write!(formatter, "{code}: no message"),
             // Some servers repeat the whole request in their message.
             Self::Service { code, message } => write!(formatter, "{code}: {}", shortened(message, 300)),
@@ -241,7 +263,7 @@ impl fmt::Display for Trouble {
 }
 
 /// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn in_one_line(error: &dyn std::error::Error) -> String {
     let mut texts = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -256,7 +278,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 impl fmt::Display for DynamoDbTarget {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.endpoint, self.production) {
+        match (&self.endpoint, self.is_production()) {
             (Some(endpoint), true) => write!(formatter, "production's DynamoDB at {endpoint}"),
             (Some(endpoint), false) => write!(formatter, "DynamoDB at {endpoint}"),
             (None, _) => write!(formatter, "DynamoDB on AWS"),

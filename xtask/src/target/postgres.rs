@@ -131,8 +131,7 @@ impl PostgresTarget {
         let named = self.parameters.passfile.clone().or_else(|| setting("PGPASSFILE").map(PathBuf::from));
         let Some(path) = named.or_else(default) else { return };
         let (host, port) = self.host_and_port();
-        let user = self.config.get_user().unwrap_or_default();
-        let login = Login { host: &host, port, database: self.database(), user };
+        let login = Login { host: &host, port, database: self.database(), user: self.user() };
         match passfile::password(&path, &login) {
             Ok(Some(password)) => _ = self.config.password(password),
             Ok(None) => {}
@@ -150,6 +149,16 @@ impl PostgresTarget {
         self.config.get_dbname().unwrap_or(MAINTENANCE_DATABASE)
     }
 
+    /// Whose session it is.
+    pub(crate) fn user(&self) -> &str {
+        self.config.get_user().unwrap_or_default()
+    }
+
+    /// How it is encrypted, as `sslmode` says.
+    pub(crate) fn encryption(&self) -> String {
+        format!("sslmode={}", self.tls.mode)
+    }
+
     /// The same server's maintenance database.
     pub(crate) fn maintenance(&self) -> Self {
         let mut config = self.config.clone();
@@ -160,7 +169,7 @@ impl PostgresTarget {
     /// The URL, password included: for programs, never for the screen.
     pub(crate) fn url(&self) -> String {
         let password = self.password().map(|password| format!(":{}", percent_encoded(&password)));
-        let user = percent_encoded(self.config.get_user().unwrap_or_default());
+        let user = percent_encoded(self.user());
         let database = percent_encoded(self.database());
         let parameters =
             self.parameters.each().map(|(name, value)| format!("{name}={}", percent_encoded(&value)));
@@ -180,7 +189,7 @@ impl PostgresTarget {
         let mut variables = vec![
             ("PGHOST", host),
             ("PGPORT", port.to_string()),
-            ("PGUSER", self.config.get_user().unwrap_or_default().to_owned()),
+            ("PGUSER", self.user().to_owned()),
             ("PGDATABASE", self.database().to_owned()),
         ];
         let addresses = self.config.get_hostaddrs().first();
@@ -194,7 +203,8 @@ impl PostgresTarget {
         self.config.get_password().map(|password| String::from_utf8_lossy(password).into_owned())
     }
 
-    fn host_and_port(&self) -> (String, u16) {
+    /// Where it is; of several hosts the first.
+    pub(crate) fn host_and_port(&self) -> (String, u16) {
         let host = match self.config.get_hosts().first() {
             Some(Host::Tcp(name)) => name.clone(),
             #[cfg(unix)]
@@ -216,6 +226,18 @@ impl PostgresTarget {
     pub(crate) async fn connect(&self) -> Result<Connection> {
         let connected = self.try_connect().await?;
         connected.map_err(|error| self.explain(error))
+    }
+
+    /// Connects, where the database is there.
+    ///
+    /// # Errors
+    /// The server cannot be reached or refuses.
+    pub(crate) async fn connect_if_there(&self) -> Result<Option<Connection>> {
+        match self.try_connect().await? {
+            Ok(connection) => Ok(Some(connection)),
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_DATABASE) => Ok(None),
+            Err(error) => Err(self.explain(error)),
+        }
     }
 
     async fn try_connect(&self) -> Result<Result<Connection, postgres::Error>> {
@@ -422,8 +444,7 @@ async fn on_its_own_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 
 
 impl fmt::Display for PostgresTarget {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let user = self.config.get_user().unwrap_or_default();
-        write!(formatter, "{user}@{}/{}", self.address(), self.database())
+        write!(formatter, "{}@{}/{}", self.user(), self.address(), self.database())
     }
 }
 

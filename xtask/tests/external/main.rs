@@ -11,6 +11,7 @@ mod ddb;
 mod dynamodb;
 mod failures;
 mod files;
+mod guard;
 mod items;
 mod output;
 mod patterns;

@@ -228,6 +228,7 @@ impl Database {
     pub(crate) fn redact(&self, text: &str) -> String {
         text.replace(&format!("127.0.0.1:{}/{}", self.port, self.name), "HOST/DATABASE")
             .replace(&format!("127.0.0.1:{}", self.port), "HOST")
+            .replace(&format!("port {}", self.port), "port PORT")
             .replace(&self.name, "DATABASE")
     }
 }

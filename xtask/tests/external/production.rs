@@ -7,10 +7,10 @@ use crate::{TABLE, World};
 
 /// A world whose servers are production's, by the settings that only the process environment can hold.
 /// The local settings name servers that nobody may talk to.
-struct Production(World);
+pub(crate) struct Production(World);
 
 impl Production {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut world = World::new();
         let (postgres, dynamodb) = (world.database.url(), world.endpoint().url());
         world.workspace = crate::common::Workspace::new()
@@ -23,6 +23,20 @@ impl Production {
             .with("AWS_REGION", "us-east-1")
             .with("AWS_EC2_METADATA_DISABLED", "true");
         Self(world)
+    }
+
+    /// After its databases were set up.
+    pub(crate) fn set_up() -> Self {
+        let world = Self::new();
+        world.xtask("db setup --prod --confirm").arg(&world.database.name).ok();
+        world.xtask("ddb schema-load --prod").ok();
+        world.xtask("ddb seed --prod --confirm").arg(TABLE).ok();
+        world
+    }
+
+    /// Sets a variable for every run from now on.
+    pub(crate) fn set(&mut self, name: &str, value: impl ToString) {
+        self.0.workspace.set(name, value);
     }
 }
 
@@ -81,31 +95,64 @@ fn what_destroys_wants_the_target_s_name() {
 
     let failed = world.xtask("ddb drop cruddur-messages --prod").fails(1);
     assert_snapshot!(world.redact(&failed.stderr), @"
-    warning: PRODUCTION: about to drop the table and lose its items: table cruddur-messages in production's DynamoDB at ENDPOINT
+    warning: PRODUCTION: about to drop the table and lose its items
+      account              000000000000
+      region               us-east-1
+      endpoint             ENDPOINT
+      table                cruddur-messages
+      items                139, by DynamoDB's own count, up to six hours old
+      deletion protection  off
+    no backup is made first: `--backup NAME` makes one
     error: nobody is there to type the target's name; nothing was changed
       help: to drop the table and lose its items, add `--confirm cruddur-messages`
     ");
     let failed = world.xtask("ddb delete a 1 prod").fails(1);
     assert_snapshot!(world.redact(&failed.stderr), @"
-    warning: PRODUCTION: about to delete an item: table cruddur-messages in production's DynamoDB at ENDPOINT
+    warning: PRODUCTION: about to delete the item a 1
+      account              000000000000
+      region               us-east-1
+      endpoint             ENDPOINT
+      table                cruddur-messages
+      items                139, by DynamoDB's own count, up to six hours old
+      deletion protection  off
     error: nobody is there to type the target's name; nothing was changed
-      help: to delete an item, add `--confirm cruddur-messages`
+      help: to delete the item a 1, add `--confirm cruddur-messages`
     ");
     let failed = world.xtask("db drop prod").fails(1);
     assert_snapshot!(world.redact(&failed.stderr), @"
-    warning: PRODUCTION: about to drop the database: cruddur-tests@HOST/DATABASE
+    warning: PRODUCTION: about to drop the database
+      host      127.0.0.1, port PORT, sslmode=prefer
+      database  DATABASE
+      user      cruddur-tests
+      rows      public.activities 0, public.users 5
+    no backup is made first: `pg_dump` makes one
     error: nobody is there to type the target's name; nothing was changed
       help: to drop the database, add `--confirm DATABASE`
     ");
     let failed = world.xtask("db setup --prod --confirm cruddur").fails(1);
     assert_snapshot!(world.redact(&failed.stderr), @"
-    warning: PRODUCTION: about to drop and recreate the database: cruddur-tests@HOST/DATABASE
+    warning: PRODUCTION: about to drop and recreate the database
+      host      127.0.0.1, port PORT, sslmode=prefer
+      database  DATABASE
+      user      cruddur-tests
+      rows      public.activities 0, public.users 5
+    no backup is made first: `pg_dump` makes one
     error: `cruddur` is not the name of the target; nothing was changed
       help: to drop and recreate the database, the name is `DATABASE`
     ");
     let failed = world.xtask("ddb seed --messages 5 --prod").fails(1);
     assert_snapshot!(world.redact(&failed.stderr), @"
-    warning: PRODUCTION: about to replace the synthetic users in cruddur-tests@HOST/DATABASE and their items: table cruddur-messages in production's DynamoDB at ENDPOINT
+    warning: PRODUCTION: about to replace the synthetic users in cruddur-tests@HOST/DATABASE and their items
+      host      127.0.0.1, port PORT, sslmode=prefer
+      database  DATABASE
+      user      cruddur-tests
+      rows      public.activities 0, public.users 5
+      account              000000000000
+      region               us-east-1
+      endpoint             ENDPOINT
+      table                cruddur-messages
+      items                139, by DynamoDB's own count, up to six hours old
+      deletion protection  off
     error: nobody is there to type the target's name; nothing was changed
       help: to replace the synthetic users in cruddur-tests@HOST/DATABASE and their items, add `--confirm cruddur-messages`
     ");

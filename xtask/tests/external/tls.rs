@@ -410,3 +410,15 @@ fn psql_gets_the_same_settings() {
     assert_ne!(refused.code, Some(0), "{refused}");
     refused.says(&["certificate verify failed"]);
 }
+
+#[test]
+fn psql_s_command_line_holds_nothing() {
+    let secure = Secure::new();
+    std::fs::create_dir(secure.workspace.path("bin")).unwrap();
+    let script = "#!/bin/sh\necho \"$# arguments, sslmode $PGSSLMODE, address $PGHOSTADDR, password ${PGPASSWORD:+set}\"\n";
+    secure.workspace.write("bin/psql", script);
+    secure.chmod("bin/psql", 0o755);
+    let path = format!("{}:/usr/bin:/bin", secure.workspace.path("bin").display());
+    let told = secure.run("db connect", "sslmode=require").env("PATH", path).ok();
+    assert_eq!(told.stdout, "0 arguments, sslmode require, address 127.0.0.1, password set\n");
+}

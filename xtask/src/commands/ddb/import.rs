@@ -59,9 +59,14 @@ impl Import {
         let shown = self.file.display().to_string();
         // What is wrong with the file is said before anything is asked or changed.
         drop(self.open(Position::default())?);
-        let _lock = context.lock(self.guarded.target.prod, "ddb import").await?;
-        let target =
-            self.guarded.resolve(context, "import into the table, over its items", self.table.as_deref())?;
+        if self.guarded.is_rehearsal() {
+            return self.rehearse(context).await;
+        }
+        let _lock = self.guarded.lock(context, "ddb import").await?;
+        let deed = "import into the table, over its items";
+        let Some(target) = self.guarded.resolve(context, deed, self.table.as_deref()).await? else {
+            return Ok(());
+        };
         let table = self.table.as_ref().unwrap_or(&target.table);
         let wire = target.wire().await?;
         let description = TableDescription::read(&wire, table).await?;
@@ -95,6 +100,32 @@ impl Import {
             }
             Err(error) => Err(error.context(step.failed())),
         }
+    }
+
+    /// Reads the file, as an import would from its beginning, and says what it would write.
+    async fn rehearse(&self, context: &Context) -> Result<()> {
+        let target = self.guarded.target(context)?;
+        let table = self.table.as_ref().unwrap_or(&target.table);
+        let description = TableDescription::read(&target.wire().await?, table).await?;
+        let keys = description.keys(None).context("the table has no key")?;
+        let mut file = self.open(Position::default())?;
+        let (mut good, mut bad) = (0_u64, 0_u64);
+        while let Some(Record { line, item, .. }) = file.next()? {
+            match importable(item, &keys) {
+                Ok(_) => good += 1,
+                Err(why) if self.reject => {
+                    context.ui.line(format_args!("{}:{line}: {why}", self.file.display()));
+                    bad += 1;
+                }
+                Err(why) => return Err(stopped(&self.file, line, &why)),
+            }
+        }
+        let rejected = match bad {
+            0 => String::new(),
+            bad => format!(", and put {bad} records into {}", rejected_file(&self.file).display()),
+        };
+        let deed = format!("import {good} items into the table, over its items{rejected}");
+        self.guarded.resolve(context, &deed, Some(table)).await.map(|_| ())
     }
 
     fn open(&self, position: Position) -> Result<ItemFile> {

@@ -178,7 +178,8 @@ impl Put {
             }
         };
         let put = item(&text).map_err(|error| Usage(format!("the item cannot be read: {error}")))?;
-        let target = self.guarded.resolve(context, "put an item", self.table.table.as_deref())?;
+        let table = self.table.table.as_deref();
+        let Some(target) = self.guarded.resolve(context, "put an item", table).await? else { return Ok(()) };
         let wire = target.wire().await?;
         let request = ItemRequest {
             table_name: self.table.of(&target).to_owned(),
@@ -197,7 +198,8 @@ impl Put {
 impl Delete {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let table = self.key.table.table.as_deref();
-        let target = self.guarded.resolve(context, "delete an item", table)?;
+        let deed = format!("delete the item {}", self.key.shown());
+        let Some(target) = self.guarded.resolve(context, &deed, table).await? else { return Ok(()) };
         let wire = target.wire().await?;
         let table = self.key.table(&target);
         let request = ItemRequest {

@@ -15,6 +15,7 @@ use super::Guarded;
 use super::population::{self, PopulationOptions};
 use crate::attribute::item_from_sdk;
 use crate::context::Context;
+use crate::facts::Facts;
 use crate::failure::{Failure, Usage};
 use crate::read;
 use crate::target::postgres::{Connection, readable};
@@ -40,9 +41,10 @@ impl SeedCommand {
             return self.populate(context, population).await;
         }
         let seed = self.options.read()?;
-        let _lock = context.lock(self.guarded.target.prod, "ddb seed").await?;
-        let target = self.guarded.resolve(context, "replace the seed conversation", None)?;
-        let mut postgres = context.postgres(self.guarded.target.prod)?.connect().await?;
+        let _lock = self.guarded.lock(context, "ddb seed").await?;
+        let deed = "replace the seed conversation";
+        let Some(target) = self.guarded.resolve(context, deed, None).await? else { return Ok(()) };
+        let mut postgres = context.postgres(self.guarded.is_production())?.connect().await?;
         let people = seed.people(&mut postgres).await?;
         let wire = target.wire().await?;
         seed.write(&context.ui, &wire, people, Table::InUse).await.map(|_| ())
@@ -50,10 +52,11 @@ impl SeedCommand {
 
     async fn populate(self, context: &Context, population: Population) -> Result<()> {
         let Self { guarded, .. } = self;
-        let _lock = context.lock(guarded.target.prod, "ddb seed").await?;
-        let postgres = context.postgres(guarded.target.prod)?;
-        let what = format!("replace the synthetic users in {postgres} and their items");
-        let target = guarded.resolve(context, &what, None)?;
+        let _lock = guarded.lock(context, "ddb seed").await?;
+        let postgres = context.postgres(guarded.is_production())?;
+        let deed = format!("replace the synthetic users in {postgres} and their items");
+        let facts = if guarded.shows() { vec![Facts::of_postgres(&postgres).await?] } else { Vec::new() };
+        let Some(target) = guarded.resolve_with(context, &deed, None, facts).await? else { return Ok(()) };
         population::write_users(&context.ui, &mut postgres.connect().await?, population).await?;
         population::write_items(&context.ui, &target.wire().await?, population).await
     }

@@ -8,11 +8,15 @@ use aws_sdk_dynamodb::types::TableStatus;
 use backend_flask::messages;
 use serde_json::json;
 
-use super::{Guarded, Target};
+use super::backup::{self, BackupOptions};
+use super::{Guarded, Target, Writing};
 use crate::context::Context;
+use crate::facts::Facts;
 use crate::failure::Failure;
+use crate::guard::Guard;
 use crate::output::{self, Format};
 use crate::poll::{self, Look};
+use crate::table::TableDescription;
 use crate::target::DynamoDbTarget;
 use crate::ui::Ui;
 
@@ -23,14 +27,30 @@ const TABLE_BOUND: Duration = Duration::from_secs(120);
 #[derive(Debug, clap::Args)]
 pub(crate) struct SchemaLoad {
     #[command(flatten)]
-    target: Target,
+    writing: Writing,
 }
 
 impl SchemaLoad {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let _lock = context.lock(self.target.prod, "ddb schema-load").await?;
-        let target = self.target.resolve(context)?;
-        schema_load(&context.ui, &target, &target.client().await).await
+        let _lock = self.writing.lock(context, "ddb schema-load").await?;
+        let target = self.writing.target.resolve(context)?;
+        if self.writing.rehearsal.dry_run {
+            return self.rehearse(context, &target).await;
+        }
+        schema_load(&context.ui, &target, &target.client().await?).await
+    }
+
+    async fn rehearse(&self, context: &Context, target: &DynamoDbTarget) -> Result<()> {
+        let (wire, name) = (target.wire().await?, target.table.as_str());
+        let description = TableDescription::read_if_there(&wire, name).await?;
+        let facts = [Facts::of_table(&wire, name, description.as_ref())];
+        let deed = match description {
+            None => "create the table",
+            Some(_) => "refuse to create the table, which exists already",
+        };
+        let production = self.writing.target.prod;
+        Guard { deed, facts: &facts, name, production, hint: "" }.rehearse(&context.ui);
+        Ok(())
     }
 }
 
@@ -91,14 +111,22 @@ pub(crate) struct Drop {
     /// The table's name
     table: String,
     #[command(flatten)]
+    backup: BackupOptions,
+    #[command(flatten)]
     guarded: Guarded,
 }
 
 impl Drop {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let _lock = context.lock(self.guarded.target.prod, "ddb drop").await?;
-        let target = self.guarded.resolve(context, "drop the table and lose its items", Some(&self.table))?;
-        let client = target.client().await;
+        if let Some(name) = self.backup.named() {
+            backup::check_name(name)?;
+        }
+        let _lock = self.guarded.lock(context, "ddb drop").await?;
+        let target = self.guarded.target(context)?;
+        if self.guarded.shows() && !self.prepare(context, &target).await? {
+            return Ok(());
+        }
+        let client = target.client().await?;
         let step = context.ui.step(format!("DynamoDB: drop table {}", self.table));
         match delete(&target, &client, &self.table).await {
             Ok(true) => {
@@ -114,6 +142,44 @@ impl Drop {
             Err(error) => Err(error.context(step.failed())),
         }
     }
+}
+
+impl Drop {
+    /// What comes before the drop: the table is shown, the user is asked, and a backup is made where one is
+    /// wanted. Whether the table is to be dropped.
+    async fn prepare(&self, context: &Context, target: &DynamoDbTarget) -> Result<bool> {
+        let (wire, table, ui) = (target.wire().await?, self.table.as_str(), &context.ui);
+        let description = TableDescription::read(&wire, table).await?;
+        let is_protected = description.deletion_protection_enabled;
+        let facts = [Facts::of_table(&wire, table, Some(&description))];
+        let deed = match self.backup.named() {
+            _ if is_protected => "refuse to drop the table, which is protected from deletion".to_owned(),
+            Some(name) => format!("make backup {name}, then drop the table and lose its items"),
+            None => "drop the table and lose its items".to_owned(),
+        };
+        if is_protected && !self.guarded.is_rehearsal() {
+            return Err(protected(table).into());
+        }
+        let confirmed = self.guarded.confirm.as_deref();
+        if !self.guarded.pass(context, &deed, &facts, table, self.backup.hint(confirmed))? {
+            return Ok(false);
+        }
+        if let Some(name) = self.backup.name(ui, confirmed)? {
+            backup::check_name(&name)?;
+            backup::make(ui, &wire, table, &name).await?;
+        }
+        Ok(true)
+    }
+}
+
+/// Deletion protection is somebody's word that the table stays: nothing here takes it back.
+fn protected(table: &str) -> Failure {
+    let problem = format!("table {table} is protected from deletion; nothing was changed");
+    let remedy = format!(
+        "if it is really to go: `aws dynamodb update-table --table-name {table} \
+         --no-deletion-protection-enabled`, then run this again"
+    );
+    Failure::new(problem, remedy)
 }
 
 /// Drops a table, if there is one of that name.
@@ -140,6 +206,9 @@ async fn delete(target: &DynamoDbTarget, client: &Client, table: &str) -> Result
             // It is being created or deleted by a run that did not wait for the end.
             Err(error) if error.code() == Some("ResourceInUseException") => {
                 Look::NotYet(target.explain(error).to_string())
+            }
+            Err(error) if error.message().is_some_and(|text| text.contains("protected against deletion")) => {
+                Look::Failed(protected(table).into())
             }
             Err(error) => Look::Failed(target.explain(error)),
         }
@@ -173,7 +242,7 @@ pub(crate) struct ListTables {
 impl ListTables {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let target = self.target.resolve(context)?;
-        let client = target.client().await;
+        let client = target.client().await?;
         let mut pages = client.list_tables().into_paginator().send();
         let mut names = Vec::new();
         while let Some(page) = pages.next().await {

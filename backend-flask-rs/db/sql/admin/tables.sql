@@ -1,0 +1,13 @@
+-- Every table of the database but the system's, largest first: its quoted name, about how many rows it
+-- holds (0 where nobody has looked yet), and its bytes.
+select
+  format('%I.%I', namespace.nspname, class.relname) as name,
+  greatest(class.reltuples::bigint, statistics.n_live_tup, 0) as about,
+  pg_table_size(class.oid) as bytes
+from pg_class as class
+join pg_namespace as namespace on namespace.oid = class.relnamespace
+left join pg_stat_user_tables as statistics on statistics.relid = class.oid
+where class.relkind = 'r'
+  and namespace.nspname <> 'information_schema'
+  and namespace.nspname not like 'pg\_%'
+order by bytes desc, name

@@ -1,0 +1,171 @@
+//! An on-demand backup of a table, before it is dropped.
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/backuprestore_HowItWorks.html>
+
+use std::io::{IsTerminal as _, stdin};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::guard;
+use crate::poll::{self, Look};
+use crate::target::dynamodb::Trouble;
+use crate::ui::Ui;
+use crate::wire::Wire;
+
+/// How long a backup may take. AWS makes them without reading the table, mostly within seconds.
+const BACKUP_BOUND: Duration = Duration::from_secs(1_800);
+
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is said to who can be asked nothing.
+pub(super) const NO_BACKUP: &str = "no backup is made first: `--backup NAME` makes one";
+
+/// Whether there is a backup first.
+#[derive(Debug, clap::Args)]
+pub(super) struct BackupOptions {
+    /// With --prod: make an on-demand backup of this name first
+    #[arg(long, value_name = "NAME", requires = "prod")]
+    backup: Option<String>,
+    /// With --prod: make none, and do not ask
+    #[arg(long, requires = "prod", conflicts_with = "backup")]
+    no_backup: bool,
+}
+
+/// The part of CreateBackup's and DescribeBackup's answers that is looked at.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct BackupDetails {
+    backup_arn: String,
+    /// `CREATING`, `DELETED` or `AVAILABLE`.
+    backup_status: String,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    #[serde(rename = "BackupDetails")]
+    details: BackupDetails,
+}
+
+#[derive(Deserialize)]
+struct Described {
+    #[serde(rename = "BackupDescription")]
+    description: Created,
+}
+
+impl BackupOptions {
+    /// The name that the options give.
+    pub(super) fn named(&self) -> Option<&str> {
+        self.backup.as_deref()
+    }
+
+    /// Whether somebody can be asked. `confirmed` is the name that confirms the deed: who gives it is a script.
+    pub(super) fn asks(&self, confirmed: Option<&str>) -> bool {
+        self.backup.is_none() && !self.no_backup && confirmed.is_none() && stdin().is_terminal()
+    }
+
+    /// The hint where nobody can be asked, and nothing was said about it.
+    pub(super) fn hint(&self, confirmed: Option<&str>) -> &'static str {
+        if self.backup.is_some() || self.no_backup || self.asks(confirmed) { "" } else { NO_BACKUP }
+    }
+
+    /// The name that the options or the user give.
+    ///
+    /// # Errors
+    /// The answer cannot be read.
+    pub(super) fn name(&self, ui: &Ui, confirmed: Option<&str>) -> Result<Option<String>> {
+        if !self.asks(confirmed) {
+            return Ok(self.backup.clone());
+        }
+        let answer = guard::ask(ui, "Type a name for a backup to make first, or nothing to go on without:")?;
+        Ok(Some(answer).filter(|name| !name.is_empty()))
+    }
+}
+
+/// Makes a backup and waits until a table can be made from it.
+///
+/// # Errors
+/// The server refused, or knows no backups; or it was not there in time.
+pub(super) async fn make(ui: &Ui, wire: &Wire, table: &str, name: &str) -> Result<()> {
+    let work = async {
+        let request = json!({ "TableName": table, "BackupName": name });
+        let answer = match wire.try_once("CreateBackup", request.to_string()).await? {
+            Ok(answer) => answer,
+            Err(trouble) => return Err(refused(wire, table, trouble)),
+        };
+        let Created { details } = parsed(wire, &answer)?;
+        available(wire, details).await
+    };
+    ui.run(format!("DynamoDB: make backup {name} of {table}"), work).await
+}
+
+async fn available(wire: &Wire, mut details: BackupDetails) -> Result<()> {
+    let request = json!({ "BackupArn": details.backup_arn }).to_string();
+    poll::until_ready(BACKUP_BOUND, INTERVAL, async || {
+        if details.backup_status == "CREATING" {
+            let described = async {
+                let answer = wire.call("DescribeBackup", request.clone()).await?;
+                parsed::<Described>(wire, &answer)
+            };
+            match described.await {
+                Ok(answer) => details = answer.description.details,
+                Err(error) => return Look::Failed(error),
+            }
+        }
+        match details.backup_status.as_str() {
+            "AVAILABLE" => Look::Ready(()),
+            "CREATING" => Look::NotYet("the backup is still being made".to_owned()),
+            status => Look::Failed(anyhow::anyhow!("the backup is {status}")),
+        }
+    })
+    .await
+}
+
+fn refused(wire: &Wire, table: &str, trouble: Trouble) -> anyhow::Error {
+    let Trouble::Service { code, .. } = &trouble else { return wire.target.failure(trouble) };
+    let remedy = match code.as_str() {
+        "UnknownOperationException" => format!(
+            "this server makes no backups: keep the items with `cargo xtask ddb export FILE {table} --prod`, then \
+             drop the table with --no-backup"
+        ),
+        _ => "nothing was dropped".to_owned(),
+    };
+    let problem = format!("{} refuses to make a backup of table {table}", wire.target);
+    Failure::new(problem, remedy).caused_by(trouble.to_string()).into()
+}
+
+fn parsed<T: serde::de::DeserializeOwned>(wire: &Wire, answer: &[u8]) -> Result<T> {
+    let read = serde_json::from_slice(answer);
+    read.with_context(|| format!("{} tells of its backup in a form that is not its API's", wire.target))
+}
+
+/// Whether a name can be a backup's.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateBackup.html>
+///
+/// # Errors
+/// It cannot.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    ensure!(
+        (3..=255).contains(&name.len()) && name.bytes().all(is_good),
+        "`{name}` cannot be a backup's name: 3 to 255 letters, digits, `_`, `.` and `-`"
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_as_the_api_takes_them() {
+        for name in ["abc", "before-drop_1.2", &"a".repeat(255)] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        for name in ["ab", "", "a b c", "abcé", &"a".repeat(256)] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+}
