@@ -6,6 +6,7 @@
 mod certificates;
 #[path = "../common/mod.rs"]
 mod common;
+mod credentials;
 mod db;
 mod ddb;
 mod dynamodb;

@@ -1,0 +1,314 @@
+//! Production's AWS credentials and region, by each way that leads to them, and what is said where none does.
+
+use std::io::{BufReader, Read as _, Write as _};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::mpsc::{Receiver, channel};
+
+use insta::assert_snapshot;
+
+use crate::common::dynamodb::{Answer, Head};
+use crate::common::run::Run;
+use crate::common::{SECRET_KEY, Workspace};
+use crate::dynamodb::DynamoDb;
+use crate::proxy::{Fate, Proxy};
+
+/// A workspace whose production is a DynamoDB of the test's own, without credentials or region.
+struct Production {
+    workspace: Workspace,
+    dynamodb: DynamoDb,
+}
+
+impl Production {
+    fn new() -> Self {
+        let dynamodb = DynamoDb::start();
+        let workspace = Workspace::new()
+            .with("PROD_DYNAMODB_ENDPOINT_URL", dynamodb.endpoint.url())
+            .with("AWS_EC2_METADATA_DISABLED", "true");
+        std::fs::create_dir(workspace.path("home/.aws")).unwrap();
+        std::fs::create_dir(workspace.path("bin")).unwrap();
+        Self { workspace, dynamodb }
+    }
+
+    /// The same with profiles; in `config`, HOME/ stands for the home folder.
+    fn with_config(config: &str) -> Self {
+        let production = Self::new();
+        let home = production.workspace.path("home/").display().to_string();
+        production.workspace.write("home/.aws/config", &config.replace("HOME/", &home));
+        production
+    }
+
+    /// Both ways of asking DynamoDB: through the SDK's client, and without it.
+    fn runs(&self) -> [Run; 2] {
+        ["ddb list-tables --prod", "ddb scan --prod"].map(|line| self.workspace.xtask(line))
+    }
+
+    /// Both find what they need: the second one gets as far as the table, which is not there.
+    #[track_caller]
+    fn is_reached(&self, with: impl Fn(Run) -> Run) {
+        let [list, scan] = self.runs();
+        with(list).ok();
+        with(scan).fails(1).says(&["there is no such table"]);
+    }
+
+    /// Both fail alike. Returned is the error.
+    #[track_caller]
+    fn fails(&self, with: impl Fn(Run) -> Run) -> String {
+        let [list, scan] = self.runs().map(|run| self.redact(with(run).fails(1).error()));
+        assert_eq!(list, scan);
+        list
+    }
+
+    fn redact(&self, text: &str) -> String {
+        text.replace(&self.dynamodb.endpoint.url(), "ENDPOINT")
+            .replace(&self.workspace.path("").display().to_string(), "WORKSPACE/")
+    }
+
+    /// A program of this name that comes first on PATH.
+    fn program(&self, name: &str, script: &str) {
+        let path = self.workspace.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{script}"));
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn path(&self) -> String {
+        format!("{}:/usr/bin:/bin", self.workspace.path("bin").display())
+    }
+}
+
+/// What a program for `credential_process` prints.
+fn process_output() -> String {
+    format!(
+        r#"{{"Version":1,"AccessKeyId":"AKIDPROCESS","SecretAccessKey":"{SECRET_KEY}","SessionToken":"t"}}"#
+    )
+}
+
+#[test]
+fn keys_and_region_may_be_in_the_environment() {
+    let production = Production::new();
+    production.is_reached(|run| {
+        run.env("AWS_ACCESS_KEY_ID", "AKID").env("AWS_SECRET_ACCESS_KEY", SECRET_KEY).env("AWS_REGION", "r")
+    });
+}
+
+#[test]
+fn a_profile_has_keys_and_region() {
+    let production = Production::with_config("[profile live]\nregion = eu-central-1\n");
+    let keys = format!("[live]\naws_access_key_id = AKID\naws_secret_access_key = {SECRET_KEY}\n");
+    production.workspace.write("home/.aws/credentials", &keys);
+    production.is_reached(|run| run.env("AWS_PROFILE", "live"));
+    let told = production.workspace.xtask("ddb schema-load --prod --dry-run").env("AWS_PROFILE", "live").ok();
+    told.says(&["region    eu-central-1"]);
+}
+
+#[test]
+fn a_profile_s_files_may_be_elsewhere() {
+    let production = Production::new();
+    let config =
+        format!("[default]\nregion = r\naws_access_key_id = AKID\naws_secret_access_key = {SECRET_KEY}\n");
+    let path = production.workspace.write("elsewhere", &config);
+    production.is_reached(|run| run.env("AWS_CONFIG_FILE", &path));
+}
+
+#[test]
+fn a_profile_may_have_a_process() {
+    let production = Production::with_config("[default]\nregion = r\ncredential_process = HOME/get-keys\n");
+    let script =
+        production.workspace.write("home/get-keys", &format!("#!/bin/sh\necho '{}'", process_output()));
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    production.is_reached(|run| run);
+    std::fs::write(&script, "#!/bin/sh\necho 'no ticket' >&2\nexit 3\n").unwrap();
+    assert_snapshot!(production.fails(|run| run), @"
+    error: there are no AWS credentials for production's DynamoDB at ENDPOINT: those of profile `default` cannot be had, or have expired
+      because: an error occurred while loading credentials: Error retrieving credentials: external process exited with code exit status: 3. Stderr: no ticket
+      help: `aws sso login --profile default` renews a profile with SSO, `aws configure --profile default` sets keys; AWS_PROFILE names another profile
+    ");
+}
+
+const SSO: &str = "
+[profile live]
+region = r
+sso_session = company
+sso_account_id = 123456789012
+sso_role_name = developer
+
+[profile login]
+region = r
+login_session = arn:aws:iam::123456789012:user/me
+
+[sso-session company]
+sso_region = r
+sso_start_url = https://example.awsapps.amazonaws.com/start
+";
+
+#[test]
+fn a_profile_with_sso_is_read_by_the_aws_cli() {
+    let production = Production::with_config(SSO);
+    let script = format!(
+        "echo \"$*\" >>'{}'\necho '{}'",
+        production.workspace.path("asked").display(),
+        process_output()
+    );
+    production.program("aws", &script);
+    for profile in ["live", "login"] {
+        production.is_reached(|run| run.env("AWS_PROFILE", profile).env("PATH", production.path()));
+        let asked = std::fs::read_to_string(production.workspace.path("asked")).unwrap();
+        let expected = format!("configure export-credentials --format process --profile {profile}");
+        assert!(asked.lines().all(|line| line == expected), "{asked}");
+        std::fs::remove_file(production.workspace.path("asked")).unwrap();
+    }
+}
+
+#[test]
+fn an_sso_session_that_has_expired_is_told_with_the_command_that_renews_it() {
+    let production = Production::with_config(SSO);
+    production.program(
+        "aws",
+        "echo 'Error when retrieving token from sso: Token has expired and refresh failed' >&2\nexit 255",
+    );
+    let fails = production.fails(|run| run.env("AWS_PROFILE", "live").env("PATH", production.path()));
+    assert_snapshot!(fails, @"
+    error: there are no AWS credentials for production's DynamoDB at ENDPOINT: those of profile `live` cannot be had, or have expired
+      because: an error occurred while loading credentials: Error retrieving credentials: external process exited with code exit status: 255. Stderr: Error when retrieving token from sso: Token has expired and refresh failed
+      help: `aws sso login --profile live` renews a profile with SSO, `aws configure --profile live` sets keys; AWS_PROFILE names another profile
+    ");
+    std::fs::remove_file(production.workspace.path("bin/aws")).unwrap();
+    // A PATH with a shell and nothing else.
+    std::os::unix::fs::symlink("/bin/sh", production.workspace.path("bin/sh")).unwrap();
+    let path = production.workspace.path("bin").display().to_string();
+    let fails = production.fails(|run| run.env("AWS_PROFILE", "live").env("PATH", &path));
+    assert!(fails.contains("the AWS CLI reads such a profile, and it is not there"), "{fails}");
+    assert!(fails.contains("help: install the AWS CLI"), "{fails}");
+}
+
+#[test]
+fn missing_credentials_and_profiles_are_told() {
+    let production = Production::new();
+    assert_snapshot!(production.fails(|run| run.env("AWS_REGION", "r")), @"
+    error: there are no AWS credentials for production's DynamoDB at ENDPOINT: no keys in the environment, none in profile `default`, no web identity, and no role of this machine or container
+      help: `aws sso login --profile default` renews a profile with SSO, `aws configure --profile default` sets keys; AWS_PROFILE names another profile
+    ");
+    let fails = production.fails(|run| run.env("AWS_REGION", "r").env("AWS_PROFILE", "nobody"));
+    assert!(fails.contains("`nobody`") && fails.contains("--profile nobody"), "{fails}");
+}
+
+#[test]
+fn a_missing_region_is_told() {
+    let production = Production::new();
+    let keys = |run: Run| run.env("AWS_ACCESS_KEY_ID", "AKID").env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    assert_snapshot!(production.fails(keys), @"
+    error: no region is set for production's DynamoDB at ENDPOINT
+      help: set AWS_REGION
+    ");
+    let fails = production.fails(|run| run.env("AWS_PROFILE", "live"));
+    assert!(fails.contains("help: set AWS_REGION, or `region` of profile live in ~/.aws/config"), "{fails}");
+}
+
+#[test]
+fn credentials_that_the_server_refuses_are_told() {
+    let mut production = Production::new();
+    for (code, problem) in [
+        ("com.amazon.coral.service#ExpiredTokenException", "have expired"),
+        ("com.amazon.coral.service#UnrecognizedClientException", "are not known"),
+        ("com.amazon.coral.service#AccessDeniedException", "do not allow it"),
+    ] {
+        let body = format!(
+            r#"{{"__type":"{code}","message":"The security token included in the request is no good"}}"#
+        );
+        let proxy = Proxy::start(production.dynamodb.endpoint, move |_, _| {
+            Ok(Fate::Answered(Answer { status: 400, body: body.clone() }))
+        });
+        production.workspace.set("PROD_DYNAMODB_ENDPOINT_URL", proxy.endpoint.url());
+        let config = format!(
+            "[profile live]\nregion = r\naws_access_key_id = AKID\naws_secret_access_key = {SECRET_KEY}\n"
+        );
+        production.workspace.write("home/.aws/config", &config);
+        for run in production.runs() {
+            run.env("AWS_PROFILE", "live").fails(1).says(&[
+                &format!("the AWS credentials {problem}: profile `live`, for production's DynamoDB"),
+                "is no good",
+                "help: `aws sso login --profile live`",
+            ]);
+        }
+    }
+}
+
+/// A server whose answer to a request's first line is `answer`'s, none being 404; the requests' first lines and
+/// bodies come out of the channel.
+fn answering(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (told, asked) = channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream?;
+            let mut reader = BufReader::new(stream.try_clone()?);
+            let Ok(head) = Head::read(&mut reader) else { continue };
+            let mut request = String::new();
+            reader.take(head.length.unwrap_or_default()).read_to_string(&mut request)?;
+            let (status, body) = answer(&head.first_line).map_or((404, String::new()), |body| (200, body));
+            // Who has ended does not want to know.
+            _ = told.send(format!("{}\n{request}", head.first_line));
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 {status} .\r\nContent-Length: {length}\r\nx-aws-ec2-metadata-token-ttl-seconds: 600\r\nConnection: close\r\n\r\n{body}"
+            )?;
+        }
+        std::io::Result::Ok(())
+    });
+    (url, asked)
+}
+
+#[test]
+fn a_container_has_a_role() {
+    let production = Production::new();
+    let body = format!(
+        r#"{{"AccessKeyId":"AKIDROLE","SecretAccessKey":"{SECRET_KEY}","Token":"t","Expiration":"2099-01-01T00:00:00Z"}}"#
+    );
+    let (url, asked) = answering(move |_| Some(body.clone()));
+    production.is_reached(|run| {
+        run.env("AWS_REGION", "r").env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{url}/role"))
+    });
+    assert!(asked.recv().unwrap().starts_with("GET /role "));
+}
+
+#[test]
+fn a_web_identity_takes_a_role() {
+    let production = Production::new();
+    let body = format!(
+        "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>\
+         <AccessKeyId>AKIDROLE</AccessKeyId><SecretAccessKey>{SECRET_KEY}</SecretAccessKey>\
+         <SessionToken>t</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>\
+         <AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/r/s</Arn><AssumedRoleId>r:s</AssumedRoleId>\
+         </AssumedRoleUser></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
+    );
+    let (url, asked) = answering(move |_| Some(body.clone()));
+    let token = production.workspace.write("token", "a-token");
+    production.is_reached(|run| {
+        run.env("AWS_REGION", "r")
+            .env("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/r")
+            .env("AWS_WEB_IDENTITY_TOKEN_FILE", &token)
+            .env("AWS_ENDPOINT_URL_STS", &url)
+    });
+    let request = asked.recv().unwrap();
+    assert!(request.contains("Action=AssumeRoleWithWebIdentity") && request.contains("a-token"), "{request}");
+}
+
+#[test]
+fn a_machine_has_a_role() {
+    let production = Production::new();
+    let keys = format!(
+        r#"{{"Code":"Success","Type":"AWS-HMAC","LastUpdated":"2026-01-01T00:00:00Z","AccessKeyId":"AKIDROLE","SecretAccessKey":"{SECRET_KEY}","Token":"t","Expiration":"2099-01-01T00:00:00Z"}}"#
+    );
+    let (url, asked) = answering(move |line| match line.split(' ').nth(1)? {
+        "/latest/api/token" => Some("token".to_owned()),
+        "/latest/meta-data/iam/security-credentials/" => Some("developer".to_owned()),
+        "/latest/meta-data/iam/security-credentials/developer" => Some(keys.clone()),
+        _ => None,
+    });
+    production.is_reached(|run| {
+        let run = run.env("AWS_REGION", "r").without("AWS_EC2_METADATA_DISABLED");
+        run.env("AWS_EC2_METADATA_SERVICE_ENDPOINT", &url)
+    });
+    assert!(asked.try_iter().any(|request| request.contains("/security-credentials/developer ")));
+}
