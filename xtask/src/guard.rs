@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::state::Lock;
 use crate::ui::Ui;
 
-/// Whose data a command that writes is about, and whether it is only rehearsed.
+/// Whether a command that writes is rehearsed only.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Rehearsal {
     /// Say what would happen, and to what, and change nothing

@@ -335,7 +335,8 @@ impl PostgresTarget {
                     Failure::new(format!("Postgres at {self} refuses the user or password"), WRONG_PASSWORD);
                 Look::Failed(failure.caused_by(readable(error)).into())
             }
-            _ if is_of_tls(&error) => Look::Failed(self.explain(error)),
+            // A certificate does not get better by waiting; a handshake that broke off may have met a restart.
+            _ if self.tls_remedy(&error).is_some() => Look::Failed(self.explain(error)),
             None
             | Some(&SqlState::CANNOT_CONNECT_NOW | &SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN) => {
                 Look::NotYet(format!("{:#}", readable(error)))

@@ -72,6 +72,9 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// What webpki says of an authority's certificate in a server's hands.
+const AUTHORITY: &str = "CaUsedAsEndEntity";
+
 /// Why no encrypted connection came about.
 #[derive(Debug)]
 pub(crate) enum TlsProblem {
@@ -101,6 +104,10 @@ impl From<std::io::Error> for TlsProblem {
             CertificateError::NotValidYetContext { not_before, .. } => {
                 Self::Time(format!("is not valid before {}", shown(*not_before)))
             }
+            // rustls keeps webpki's error to itself, but for its text.
+            CertificateError::Other(other) if other.to_string().contains(AUTHORITY) => Self::Other(
+                "the server's certificate is an authority's own (CA:TRUE), not a server's".to_owned(),
+            ),
             other => Self::Other(format!("the server's certificate is not good: {other}")),
         }
     }
@@ -142,6 +149,29 @@ impl std::error::Error for TlsProblem {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What is said of a server that has the only root's own certificate.
+    fn verified(is_authority: bool) -> Result<(), String> {
+        let mut parameters = rcgen::CertificateParams::new(["db".to_owned()]).unwrap();
+        if is_authority {
+            parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        }
+        let certificate = parameters.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Verifier::new(&provider, Some(roots), true);
+        let host = ServerName::try_from("db").unwrap();
+        let verified = verifier.verify_server_cert(certificate.der(), &[], &host, &[], UnixTime::now());
+        verified.map(|_| ()).map_err(|error| TlsProblem::from(std::io::Error::other(error)).to_string())
+    }
+
+    #[test]
+    fn a_certificate_that_signed_itself_is_good_where_it_is_a_server_s() {
+        assert_eq!(verified(false), Ok(()));
+        let authority = "the server's certificate is an authority's own (CA:TRUE), not a server's";
+        assert_eq!(verified(true), Err(authority.to_owned()));
+    }
 
     #[test]
     fn names_are_shown_bare() {
