@@ -272,16 +272,35 @@ fn a_container_has_a_role() {
     assert!(asked.recv().unwrap().starts_with("GET /role "));
 }
 
+/// What STS answers.
+fn assumed(action: &str) -> String {
+    format!(
+        "<{action}Response><{action}Result><Credentials><AccessKeyId>AKIDROLE</AccessKeyId>\
+         <SecretAccessKey>{SECRET_KEY}</SecretAccessKey><SessionToken>t</SessionToken>\
+         <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials><AssumedRoleUser>\
+         <Arn>arn:aws:sts::123456789012:assumed-role/r/s</Arn><AssumedRoleId>r:s</AssumedRoleId>\
+         </AssumedRoleUser></{action}Result></{action}Response>"
+    )
+}
+
+#[test]
+fn a_profile_takes_a_role() {
+    let config = format!(
+        "[profile live]\nregion = r\nrole_arn = arn:aws:iam::123456789012:role/developer\nsource_profile = me\n\
+         [profile me]\naws_access_key_id = AKID\naws_secret_access_key = {SECRET_KEY}\n"
+    );
+    let production = Production::with_config(&config);
+    let body = assumed("AssumeRole");
+    let (url, asked) = answering(move |_| Some(body.clone()));
+    production.is_reached(|run| run.env("AWS_PROFILE", "live").env("AWS_ENDPOINT_URL_STS", &url));
+    let request = asked.recv().unwrap();
+    assert!(request.contains("Action=AssumeRole&") && request.contains("role%2Fdeveloper"), "{request}");
+}
+
 #[test]
 fn a_web_identity_takes_a_role() {
     let production = Production::new();
-    let body = format!(
-        "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>\
-         <AccessKeyId>AKIDROLE</AccessKeyId><SecretAccessKey>{SECRET_KEY}</SecretAccessKey>\
-         <SessionToken>t</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>\
-         <AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/r/s</Arn><AssumedRoleId>r:s</AssumedRoleId>\
-         </AssumedRoleUser></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>"
-    );
+    let body = assumed("AssumeRoleWithWebIdentity");
     let (url, asked) = answering(move |_| Some(body.clone()));
     let token = production.workspace.write("token", "a-token");
     production.is_reached(|run| {
