@@ -20,6 +20,9 @@ use crate::wire::BEFORE_EXPIRY;
 /// What the SDK says of a profile that it has to be built with more for.
 const LEFT_OUT: &str = "cargo feature";
 
+/// What a shell says that has no AWS CLI, and what version 1 says, which cannot export credentials.
+const NO_CLI: [&str; 3] = ["aws: not found", "aws: command not found", "Invalid choice"];
+
 /// Whose credentials are taken, as far as the environment tells.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Source {
@@ -147,8 +150,8 @@ fn explain(error: &CredentialsError, source: &Source, target: &str) -> anyhow::E
             );
             return Failure::new(problem, source.renewal()).into();
         }
-        _ if text.contains("aws: not found") || text.contains("aws: command not found") => (
-            "the AWS CLI reads such a profile, and it is not there".to_owned(),
+        _ if NO_CLI.iter().any(|said| text.contains(said)) => (
+            "version 2 of the AWS CLI reads such a profile, and it is not there".to_owned(),
             "install the AWS CLI (version 2), or name a profile without SSO in AWS_PROFILE".to_owned(),
         ),
         CredentialsError::InvalidConfiguration(_) => {

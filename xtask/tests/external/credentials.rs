@@ -171,12 +171,19 @@ fn an_sso_session_that_has_expired_is_told_with_the_command_that_renews_it() {
       because: an error occurred while loading credentials: Error retrieving credentials: external process exited with code exit status: 255. Stderr: Error when retrieving token from sso: Token has expired and refresh failed
       help: `aws sso login --profile live` renews a profile with SSO, `aws configure --profile live` sets keys; AWS_PROFILE names another profile
     ");
+    let no_cli = "version 2 of the AWS CLI reads such a profile, and it is not there";
+    production.program(
+        "aws",
+        "echo 'aws: error: argument subcommand: Invalid choice, valid choices are:' >&2\nexit 2",
+    );
+    let fails = production.fails(|run| run.env("AWS_PROFILE", "live").env("PATH", production.path()));
+    assert!(fails.contains(no_cli), "{fails}");
     std::fs::remove_file(production.workspace.path("bin/aws")).unwrap();
     // A PATH with a shell and nothing else.
     std::os::unix::fs::symlink("/bin/sh", production.workspace.path("bin/sh")).unwrap();
     let path = production.workspace.path("bin").display().to_string();
     let fails = production.fails(|run| run.env("AWS_PROFILE", "live").env("PATH", &path));
-    assert!(fails.contains("the AWS CLI reads such a profile, and it is not there"), "{fails}");
+    assert!(fails.contains(no_cli), "{fails}");
     assert!(fails.contains("help: install the AWS CLI"), "{fails}");
 }
 
