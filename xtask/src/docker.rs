@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use bollard::errors::Error as ApiError;
 use bollard::models::{ContainerInspectResponse, ContainerSummary, ImageInspect, VolumeCreateRequest};
 use bollard::query_parameters as query;
@@ -17,7 +17,7 @@ use futures_util::StreamExt as _;
 use crate::compose::{Compose, Service, Source};
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::ui::Step;
+use crate::ui::{Step, seconds};
 
 pub(crate) use container::{container_name, volume_name};
 pub(crate) use find::{Place, places};
@@ -28,6 +28,9 @@ const PULL_ANSWER_BOUND: Duration = Duration::from_secs(12);
 
 /// How long a pull that has begun may go without a sign of life.
 const PULL_STALL_BOUND: Duration = Duration::from_secs(60);
+
+/// How long the daemon may take for anything else. Stopping a container takes it up to ten seconds.
+const DAEMON_BOUND: Duration = Duration::from_secs(30);
 
 /// A connection to a daemon that has answered.
 pub(crate) struct Docker {
@@ -118,7 +121,7 @@ impl Docker {
     /// # Errors
     /// The daemon failed to answer.
     pub(crate) async fn about(&self) -> Result<About> {
-        let info = self.api.info().await.context("cannot ask the daemon about itself")?;
+        let info = answer(self.api.info()).await.map_err(failed("cannot ask the daemon about itself"))?;
         let time = info.system_time.and_then(|time| backend_flask::time::parse(&time.to_string()).ok());
         Ok(About { version: info.server_version.unwrap_or_default(), time })
     }
@@ -147,8 +150,8 @@ impl Docker {
     /// # Errors
     /// The daemon failed to answer.
     pub(crate) async fn volume(&self, name: &str) -> Result<Option<Volume>> {
-        let inspected = found(self.api.inspect_volume(name).await);
-        let volume = inspected.with_context(|| format!("cannot inspect volume {name}"))?;
+        let inspected = found(answer(self.api.inspect_volume(name)).await);
+        let volume = inspected.map_err(failed(format!("cannot inspect volume {name}")))?;
         Ok(volume.map(|volume| Volume { folder: container::volume_folder(&volume.labels) }))
     }
 
@@ -180,12 +183,12 @@ impl Docker {
         let filters = HashMap::from([(filter.to_owned(), values.to_vec())]);
         let options =
             query::ListContainersOptionsBuilder::new().all(filter == "label").filters(&filters).build();
-        self.api.list_containers(Some(options)).await.context("cannot list containers")
+        answer(self.api.list_containers(Some(options))).await.map_err(failed("cannot list containers"))
     }
 
     async fn inspect(&self, container: &str) -> Result<Option<ContainerInspectResponse>> {
-        let inspected = self.api.inspect_container(container, None).await;
-        found(inspected).with_context(|| format!("cannot inspect container {container}"))
+        let inspected = answer(self.api.inspect_container(container, None)).await;
+        found(inspected).map_err(failed(format!("cannot inspect container {container}")))
     }
 
     /// Whether there is a local image of that name.
@@ -197,7 +200,8 @@ impl Docker {
     }
 
     async fn image(&self, image: &str) -> Result<Option<ImageInspect>> {
-        found(self.api.inspect_image(image).await).with_context(|| format!("cannot inspect image {image}"))
+        let inspected = answer(self.api.inspect_image(image)).await;
+        found(inspected).map_err(failed(format!("cannot inspect image {image}")))
     }
 
     /// Pulls an image, telling `step` how far it is.
@@ -240,19 +244,17 @@ impl Docker {
                 let name = volume_name(&compose.project, key);
                 let labels = Some(container::volume_labels(compose, key));
                 let request = VolumeCreateRequest { name: Some(name.clone()), labels, ..Default::default() };
-                self.api
-                    .create_volume(request)
-                    .await
-                    .with_context(|| format!("cannot create volume {name}"))?;
+                let created = answer(self.api.create_volume(request)).await;
+                created.map_err(failed(format!("cannot create volume {name}")))?;
             }
         }
         let name = container_name(&compose.project, service);
         let options = query::CreateContainerOptionsBuilder::new().name(&name).build();
-        let created =
-            self.api.create_container(Some(options), container::create_body(compose, service)).await;
+        let body = container::create_body(compose, service);
+        let created = answer(self.api.create_container(Some(options), body)).await;
         match created {
             Err(ApiError::DockerResponseServerError { status_code: 409, .. }) => Ok(None),
-            created => Ok(Some(created.with_context(|| format!("cannot create container {name}"))?.id)),
+            created => Ok(Some(created.map_err(failed(format!("cannot create container {name}")))?.id)),
         }
     }
 
@@ -261,7 +263,7 @@ impl Docker {
     /// # Errors
     /// The daemon refused, above all because the port is taken.
     pub(crate) async fn start(&self, id: &str) -> Result<()> {
-        self.api.start_container(id, None).await.map_err(|error| match error {
+        answer(self.api.start_container(id, None)).await.map_err(|error| match error {
             // Two wordings: another container holds the port, or another process does.
             ApiError::DockerResponseServerError { message, .. }
                 if message.contains("port is already allocated")
@@ -270,7 +272,7 @@ impl Docker {
                 let remedy = "run the command again: it finds another port";
                 Failure::new("the port was taken a moment ago", remedy).caused_by(message).into()
             }
-            error => anyhow!(error).context("cannot start the container"),
+            error => failed("cannot start the container")(error),
         })
     }
 
@@ -279,7 +281,7 @@ impl Docker {
     /// # Errors
     /// The daemon refused.
     pub(crate) async fn unpause(&self, id: &str) -> Result<()> {
-        self.api.unpause_container(id).await.context("cannot unpause the container")
+        answer(self.api.unpause_container(id)).await.map_err(failed("cannot unpause the container"))
     }
 
     /// Removes a container, running or not, and its anonymous volumes.
@@ -288,9 +290,11 @@ impl Docker {
     /// The daemon refused. A container that is already gone is fine.
     pub(crate) async fn remove(&self, id: &str) -> Result<()> {
         // Stopped first: a database that is killed has to recover at its next start.
-        found(self.api.stop_container(id, None).await).context("cannot stop the container")?;
+        found(answer(self.api.stop_container(id, None)).await)
+            .map_err(failed("cannot stop the container"))?;
         let options = query::RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        found(self.api.remove_container(id, Some(options)).await).context("cannot remove the container")?;
+        let removed = answer(self.api.remove_container(id, Some(options))).await;
+        found(removed).map_err(failed("cannot remove the container"))?;
         Ok(())
     }
 
@@ -299,8 +303,8 @@ impl Docker {
     /// # Errors
     /// The daemon refused, above all because a container still uses it.
     pub(crate) async fn remove_volume(&self, name: &str) -> Result<bool> {
-        let removed = found(self.api.remove_volume(name, None::<query::RemoveVolumeOptions>).await);
-        Ok(removed.with_context(|| format!("cannot remove volume {name}"))?.is_some())
+        let removed = answer(self.api.remove_volume(name, None::<query::RemoveVolumeOptions>)).await;
+        Ok(found(removed).map_err(failed(format!("cannot remove volume {name}")))?.is_some())
     }
 
     /// Removes the network that `docker compose` makes for a project, unless something still uses it.
@@ -309,9 +313,9 @@ impl Docker {
     /// The daemon failed to answer.
     pub(crate) async fn remove_network(&self, project: &str) -> Result<()> {
         let name = format!("{project}_default");
-        match self.api.remove_network(&name).await {
+        match answer(self.api.remove_network(&name)).await {
             Err(ApiError::DockerResponseServerError { status_code: 403 | 404, .. }) => Ok(()),
-            removed => removed.with_context(|| format!("cannot remove network {name}")),
+            removed => removed.map_err(failed(format!("cannot remove network {name}"))),
         }
     }
 
@@ -353,10 +357,36 @@ impl Docker {
         let options =
             query::LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail).follow(follow).build();
         let mut chunks = self.api.logs(id, Some(options));
-        while let Some(chunk) = chunks.next().await {
-            take(chunk.context("cannot read the container's log")?.as_ref())?;
+        loop {
+            // A container that is followed may well print nothing for hours.
+            let chunk = match follow {
+                true => chunks.next().await,
+                false => answer(async { Ok(chunks.next().await) }).await.map_err(failed(LOG))?,
+            };
+            let Some(chunk) = chunk else { return Ok(()) };
+            take(chunk.map_err(failed(LOG))?.as_ref())?;
         }
-        Ok(())
+    }
+}
+
+const LOG: &str = "cannot read the container's log";
+
+/// The daemon's answer, which has to come in time.
+async fn answer<T>(asked: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
+    tokio::time::timeout(DAEMON_BOUND, asked).await.unwrap_or(Err(ApiError::RequestTimeoutError))
+}
+
+/// Says what could not be done, and what to do where the daemon itself is the trouble.
+fn failed(what: impl Into<String>) -> impl FnOnce(ApiError) -> anyhow::Error {
+    let remedy = "the Docker daemon answers no more: see what is wrong with `docker info`, and run the command \
+                  again";
+    move |error| match error {
+        ApiError::DockerResponseServerError { .. } => anyhow!(error).context(what.into()),
+        ApiError::RequestTimeoutError => {
+            let waited = format!("no answer within {}", seconds(DAEMON_BOUND));
+            Failure::new(what, remedy).caused_by(waited).into()
+        }
+        error => Failure::new(what, remedy).caused_by(error).into(),
     }
 }
 
