@@ -107,15 +107,8 @@ impl StateFolder {
     /// # Errors
     /// It cannot be made.
     pub(crate) fn make(&self) -> Result<()> {
-        let mut builder = std::fs::DirBuilder::new();
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        match builder.create(&self.path) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                Err(error).with_context(|| format!("cannot make the state folder {}", self.path.display()))
-            }
-            _ => Ok(()),
-        }
+        make_folder(&self.path)
+            .with_context(|| format!("cannot make the state folder {}", self.path.display()))
     }
 
     /// What is remembered. A file that makes no sense is set aside, with a warning.
@@ -199,6 +192,20 @@ impl StateFolder {
         };
         note().with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Lock { _file: file })
+    }
+}
+
+/// Makes a folder for its owner alone, where there is none.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn make_folder(path: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -41,6 +41,7 @@ async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
         .await
         .with_context(|| format!("cannot listen on 127.0.0.1:{port}"))?;
     let file = folder.join("dynamodb.sqlite");
+    for_its_owner_alone(&file).with_context(|| format!("cannot write {}", file.display()))?;
     let file = file.to_str().context("the folder's name is not UTF-8")?;
     let database = Database::new(file).map_err(|error| anyhow!("cannot open {file}: {error}"))?;
     // SQLite's `synchronous = NORMAL`, which its log makes safe: a crash of the machine may lose the last
@@ -48,6 +49,20 @@ async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
     // <https://www.sqlite.org/pragma.html#pragma_synchronous>
     database.disable_bulk_loading().map_err(|error| anyhow!("cannot set up {file}: {error}"))?;
     serve_with_shutdown(listener, database, stop_asked()).await.map_err(|error| anyhow!(error))
+}
+
+/// Makes the file, or changes it; what SQLite puts beside it has the same permissions.
+fn for_its_owner_alone(file: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt};
+        let opened = options.mode(0o600).open(file)?;
+        opened.set_permissions(PermissionsExt::from_mode(0o600))
+    }
+    #[cfg(not(unix))]
+    options.open(file).map(drop)
 }
 
 /// Ends with the first SIGTERM or SIGINT.

@@ -221,3 +221,32 @@ fn a_port_that_was_asked_for_is_taken() {
     checkout.set_up();
     assert_eq!(checkout.ports(), ports);
 }
+
+#[test]
+fn what_is_kept_is_for_its_owner_alone() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    checkout.write("made.jsonl", "{\"pk\":{\"S\":\"a\"},\"sk\":{\"S\":\"1\"}}\n");
+    checkout.xtask("ddb import made.jsonl").ok();
+    let mut folders = vec![checkout.path(".cruddur")];
+    let (mut open, mut files) = (Vec::new(), 0);
+    while let Some(folder) = folders.pop() {
+        open.extend((mode(&folder) != 0o700).then(|| folder.clone()));
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                files += 1;
+                open.extend((mode(&entry.path()) != 0o600).then(|| entry.path()));
+            }
+        }
+    }
+    assert!(files > 100, "{files} files");
+    assert!(open.is_empty(), "others may read these, or enter: {open:?}");
+}
+
+fn mode(path: &std::path::Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}

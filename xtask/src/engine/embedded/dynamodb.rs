@@ -42,7 +42,7 @@ impl Server {
     /// It cannot be started.
     pub(super) fn start(&self, folder: &StateFolder, port: u16) -> Result<()> {
         let data = data(folder);
-        std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
+        crate::state::make_folder(&data).with_context(|| format!("cannot make {}", data.display()))?;
         let mut command = Command::new(&self.program);
         command.arg("--folder").arg(&data).arg("--port").arg(port.to_string());
         process::start_in_background(&mut command, &log(folder))
