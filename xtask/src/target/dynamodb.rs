@@ -70,9 +70,9 @@ impl DynamoDbTarget {
         let form = "write it as http://HOST:PORT";
         let rest = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
         let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
-            return Err(Failure::new(format!("`{endpoint}` is not a DynamoDB endpoint"), form).into());
+            return Err(Failure::new(format!("{setting}: `{endpoint}` is not a DynamoDB endpoint"), form).into());
         };
-        ensure!(!rest.contains('@'), "a DynamoDB endpoint takes no user or password");
+        ensure!(!rest.contains('@'), "{setting}: a DynamoDB endpoint takes no user or password");
         reach.check(setting, host_of(rest))?;
         Ok(Self { endpoint: Some(endpoint.trim_end_matches('/').to_owned()), source: None, table, remedy })
     }

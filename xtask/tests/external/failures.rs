@@ -95,10 +95,10 @@ fn a_url_that_is_none_is_told_without_its_password() {
       help: write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE
     ");
     assert_snapshot!(fails("AWS_ENDPOINT_URL_DYNAMODB", "127.0.0.1:8000"), @"
-    error: `127.0.0.1:8000` is not a DynamoDB endpoint
+    error: AWS_ENDPOINT_URL_DYNAMODB: `127.0.0.1:8000` is not a DynamoDB endpoint
       help: write it as http://HOST:PORT
     ");
-    assert_snapshot!(fails("AWS_ENDPOINT_URL_DYNAMODB", &url("http://me:PASSWORD@127.0.0.1:8000")), @"error: a DynamoDB endpoint takes no user or password");
+    assert_snapshot!(fails("AWS_ENDPOINT_URL_DYNAMODB", &url("http://me:PASSWORD@127.0.0.1:8000")), @"error: AWS_ENDPOINT_URL_DYNAMODB: a DynamoDB endpoint takes no user or password");
 }
 
 #[test]
