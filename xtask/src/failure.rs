@@ -43,13 +43,29 @@ impl Error for Failure {
     }
 }
 
-/// The run was ended by a signal, named by its number (2 for SIGINT, 15 for SIGTERM).
+/// The run was ended by a signal.
 #[derive(Debug)]
-pub(crate) struct Interrupted(pub(crate) u8);
+pub(crate) struct Interrupted {
+    /// Its number: 2 for SIGINT, 15 for SIGTERM.
+    pub(crate) signal: u8,
+    /// What had been done; empty where nothing was to be changed.
+    pub(crate) done: String,
+    /// What to do next; empty where nothing was changed.
+    pub(crate) remedy: &'static str,
+}
+
+impl Interrupted {
+    /// Says in an interruption what had been done by then; any other error is left as it is.
+    pub(crate) fn explained(error: anyhow::Error, done: impl FnOnce() -> String) -> anyhow::Error {
+        let explained = |interrupted| Self { done: done(), ..interrupted }.into();
+        error.downcast::<Self>().map_or_else(|error| error, explained)
+    }
+}
 
 impl fmt::Display for Interrupted {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("interrupted")
+        let separator = if self.done.is_empty() { "" } else { ": " };
+        write!(formatter, "interrupted{separator}{}", self.done)
     }
 }
 
@@ -74,6 +90,12 @@ impl fmt::Display for Report<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = String::new();
         let mut remedies = Vec::new();
+        if let Some(interrupted) = self.0.downcast_ref::<Interrupted>() {
+            // Where it was is not why it ended: the step says so itself.
+            write!(formatter, "{interrupted}")?;
+            let remedy = interrupted.remedy;
+            return if remedy.is_empty() { Ok(()) } else { write!(formatter, "\n  help: {remedy}") };
+        }
         for cause in self.0.chain() {
             let text = cause.to_string();
             // Some libraries repeat their source in their own message.

@@ -19,15 +19,19 @@ mod port;
 mod process;
 mod read;
 mod services;
+mod signals;
 mod state;
+mod stop;
 mod table;
 mod target;
+mod throttling;
 mod ui;
 mod wire;
 mod write;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser as _, ValueEnum as _};
@@ -37,7 +41,11 @@ use crate::context::Context;
 use crate::engine::EngineChoice;
 use crate::environment::Environment;
 use crate::failure::{Interrupted, Report, Usage};
-use crate::ui::Ui;
+use crate::signals::Signals;
+use crate::ui::{Ui, seconds};
+
+/// How long a run that was asked to stop may take to come to a safe point.
+const STOP_BOUND: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse_from(commands::with_prod_word(std::env::args_os().collect()));
@@ -71,59 +79,39 @@ fn context(arguments: &Arguments) -> Result<Context> {
     read().inspect_err(|error| report(&Ui::new(&Environment::default()), error))
 }
 
-/// Enters async once; a signal ends the run wherever it is.
+/// Enters async once. A signal ends the run: where it waits, or where it has come to a safe point. A second
+/// one ends it at once.
 fn run(arguments: Arguments, context: &Context) -> Result<()> {
+    signals::stand_in(&context.ui);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::new()?;
+        let mut run = arguments.run(context);
+        let signal = tokio::select! {
+            ended = &mut run => return ended,
+            signal = signals.next() => signal,
+        };
+        let stop = &context.ui.stop;
+        stop.ask(signal);
+        if stop.is_held() {
+            context.ui.line("stopping where that is safe; a second signal ends it at once");
+        }
+        let interrupted =
+            |done: String| anyhow::Error::from(Interrupted { done, ..stop.interrupted(signal) });
         tokio::select! {
-            ended = arguments.run(context) => ended,
-            signal = signals.next() => Err(Interrupted(signal).into()),
+            biased;
+            ended = &mut run => ended.and_then(|()| Err(interrupted("all was done by then".to_owned()))),
+            () = stop.is_safe() => Err(stop.interrupted(signal).into()),
+            _ = signals.next() => Err(interrupted("at once, wherever it was".to_owned())),
+            () = tokio::time::sleep(STOP_BOUND) => {
+                Err(interrupted(format!("it came to no safe point within {}", seconds(STOP_BOUND))))
+            }
         }
     });
     // A thread that still waits for Postgres must not keep the user waiting.
     runtime.shutdown_background();
     ended
-}
-
-/// The signals that end a run in order: SIGINT and SIGTERM.
-struct Signals {
-    #[cfg(unix)]
-    terminate: tokio::signal::unix::Signal,
-    #[cfg(unix)]
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    #[cfg(unix)]
-    fn new() -> Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        let take = |kind| signal(kind).context("cannot take signals");
-        Ok(Self { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())? })
-    }
-
-    #[cfg(not(unix))]
-    fn new() -> Result<Self> {
-        Ok(Self {})
-    }
-
-    /// The next signal's number.
-    #[cfg(unix)]
-    async fn next(&mut self) -> u8 {
-        tokio::select! {
-            _ = self.interrupt.recv() => 2,
-            _ = self.terminate.recv() => 15,
-        }
-    }
-
-    #[cfg(not(unix))]
-    async fn next(&mut self) -> u8 {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => 2,
-            Err(_) => std::future::pending().await,
-        }
-    }
 }
 
 fn report(ui: &Ui, error: &anyhow::Error) {
@@ -138,8 +126,8 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    if let Some(Interrupted(signal)) = error.downcast_ref() {
-        return ExitCode::from(128 + signal);
+    if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+        return ExitCode::from(128 + interrupted.signal);
     }
     if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Look<T> {
     Ready(T),
     /// Not yet, because; worth another look.
     NotYet(String),
+    /// Nobody listens there, says this reason; somebody may yet, where something is being started.
+    Nobody(String),
     /// It will not come; the waiting ends.
     Failed(anyhow::Error),
 }
@@ -30,7 +32,7 @@ pub(crate) async fn until_ready<T>(
         let reason = match look().await {
             Look::Ready(value) => return Ok(value),
             Look::Failed(error) => return Err(error),
-            Look::NotYet(reason) => reason,
+            Look::NotYet(reason) | Look::Nobody(reason) => reason,
         };
         if started.elapsed() >= bound {
             return Err(anyhow!("gave up after {}; at the last look: {reason}", seconds(bound)));

@@ -115,8 +115,10 @@ impl ReadRequest {
         let answer = answer.with_context(|| {
             format!("cannot {} table {}", operation.to_ascii_lowercase(), self.table_name)
         })?;
-        Page::read(answer)
-            .with_context(|| format!("{} answered in a form that is not its API's", wire.target))
+        let page = Page::read(answer)
+            .with_context(|| format!("{} answered in a form that is not its API's", wire.target))?;
+        wire.gained(page.count);
+        Ok(page)
     }
 }
 

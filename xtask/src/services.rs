@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use aws_sdk_dynamodb::Client;
 
 use crate::compose::Compose;
@@ -12,7 +12,7 @@ use crate::docker::Docker;
 use crate::engine::docker::{self, Containers, Found, Plan};
 use crate::engine::embedded::{self, Servers};
 use crate::engine::{Engine, EngineName, is_external};
-use crate::failure::Report;
+use crate::failure::{Failure, Report};
 use crate::poll::{self, Look};
 use crate::state::{Lock, Ports, State};
 use crate::target::Targets;
@@ -27,6 +27,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long one look may take.
 const LOOK_BOUND: Duration = Duration::from_secs(10);
+
+/// How long one that somebody else runs may have nobody listen where it should be.
+const NOBODY_BOUND: Duration = Duration::from_secs(3);
 
 /// How often one that does not answer is looked at whether it lives.
 const LIFE_INTERVAL: Duration = Duration::from_millis(300);
@@ -112,7 +115,7 @@ impl Services {
             (Err(error), Running::Docker(containers)) if self.postgres_is_suspect => {
                 ui.warn(format_args!("its first start was interrupted, it begins again\n{}", Report(&error)));
                 let again = containers.begin_postgres_again();
-                ui.run("Docker: begin Postgres again, with an empty volume", again).await?;
+                ui.run_whole("Docker: begin Postgres again, with an empty volume", again).await?;
                 self.wait_for_postgres(context).await?
             }
             (waited, _) => waited?,
@@ -160,7 +163,8 @@ impl Services {
                 (looked, _) => looked,
             }
         };
-        context.ui.run(format!("Postgres: wait for {target}"), wait(look, death)).await
+        let wait = self.wait(look, death, target.remedy());
+        context.ui.run(format!("Postgres: wait for {target}"), wait).await
     }
 
     /// Waits until DynamoDB answers a signed request; returns the client that asked.
@@ -182,9 +186,27 @@ impl Services {
             }
             (looked, _) => looked,
         };
-        let wait = wait(look, death);
+        let wait = self.wait(look, death, target.remedy());
         context.ui.run(format!("DynamoDB: wait for {target}"), wait).await?;
         Ok(client)
+    }
+
+    /// Looks until the database answers, and now and then whether it lives.
+    async fn wait<T>(
+        &self,
+        look: impl AsyncFn() -> Look<T>,
+        death: impl AsyncFn() -> Option<anyhow::Error>,
+        remedy: &str,
+    ) -> Result<T> {
+        let nobody_bound = matches!(self.running, Running::External).then_some(NOBODY_BOUND);
+        let waited = wait(look, death, nobody_bound).await;
+        // Where something of ours died, the error says what helps.
+        waited.map_err(|error| match &self.running {
+            Running::External if !error.is::<Failure>() => {
+                Failure::new("it does not answer", remedy).caused_by(error).into()
+            }
+            _ => error,
+        })
     }
 }
 
@@ -203,18 +225,25 @@ fn remember(context: &Context, state: &mut State, engine: &Engine) -> Result<()>
     context.state.write(state)
 }
 
-/// Looks until the database answers, and now and then whether it lives.
+/// See [`Services::wait`]; `nobody_bound` is how long nobody may listen there.
 async fn wait<T>(
     look: impl AsyncFn() -> Look<T>,
     death: impl AsyncFn() -> Option<anyhow::Error>,
+    nobody_bound: Option<Duration>,
 ) -> Result<T> {
-    let life_seen = Cell::new(Instant::now());
+    let started = Instant::now();
+    let life_seen = Cell::new(started);
     poll::until_ready(READY_BOUND, LOOK_INTERVAL, async || {
         // A server that accepts a connection and then says nothing would be waited for without an end.
         let looked = tokio::time::timeout(LOOK_BOUND, look()).await;
         let looked =
             looked.unwrap_or_else(|_| Look::NotYet(format!("no answer within {}", seconds(LOOK_BOUND))));
-        if matches!(looked, Look::NotYet(_)) && life_seen.get().elapsed() > LIFE_INTERVAL {
+        if let (Look::Nobody(reason), Some(bound)) = (&looked, nobody_bound)
+            && started.elapsed() > bound
+        {
+            return Look::Failed(anyhow!("nobody listens there, for {}: {reason}", seconds(bound)));
+        }
+        if matches!(looked, Look::NotYet(_) | Look::Nobody(_)) && life_seen.get().elapsed() > LIFE_INTERVAL {
             life_seen.set(Instant::now());
             return death().await.map_or(looked, Look::Failed);
         }

@@ -9,10 +9,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use xtask_items::Response;
 
 use crate::environment::Environment;
+use crate::failure::Interrupted;
+use crate::stop::Stop;
 
 /// Announces steps and shows progress: lines in place on a terminal, plain lines in CI and in pipes.
 #[derive(Clone)]
 pub(crate) struct Ui {
+    /// The user's wish to stop.
+    pub(crate) stop: Stop,
     bars: Option<MultiProgress>,
     color: bool,
     groups: Groups,
@@ -40,7 +44,12 @@ impl Ui {
             (_, true) => Groups::GitLab,
             _ => Groups::None,
         };
-        Self { bars: interactive.then(MultiProgress::new), color, groups }
+        Self { stop: Stop::new(), bars: interactive.then(MultiProgress::new), color, groups }
+    }
+
+    /// Whether steps show how far they are.
+    pub(crate) fn shows_progress(&self) -> bool {
+        self.bars.is_some()
     }
 
     /// Groups the lines printed until the group is dropped, where the CI service can show that.
@@ -116,8 +125,21 @@ impl Ui {
                 step.done("");
                 Ok(value)
             }
-            Err(error) => Err(error.context(step.failed())),
+            Err(error) => Err(step.ended_by(error)),
         }
+    }
+
+    /// As [`Ui::run`], for work that must not be left half-way: a user who asks to stop waits for its end.
+    ///
+    /// # Errors
+    /// See [`Ui::run`].
+    pub(crate) async fn run_whole<T>(
+        &self,
+        label: impl Into<String>,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let _held = self.stop.hold().await;
+        self.run(label, work).await
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -179,7 +201,13 @@ impl Step {
     pub(crate) fn done(mut self, detail: &str) {
         let separator = if detail.is_empty() { "" } else { ": " };
         let line = format!("{}{separator}{detail}", self.label);
+        self.ui.stop.done(&self.label);
         self.end(&self.ui.paint("32", "ok "), &line);
+    }
+
+    /// Ends the step by an error, which it returns with its label as context: badly, or as interrupted.
+    pub(crate) fn ended_by(self, error: anyhow::Error) -> anyhow::Error {
+        if error.is::<Interrupted>() { error } else { error.context(self.failed()) }
     }
 
     /// Ends the step badly and returns its label, as context for the error.

@@ -6,7 +6,7 @@
 //! are the SDK's. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
 
 use std::cell::RefCell;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow};
 use aws_sdk_dynamodb::config::{Credentials, ProvideCredentials as _, SharedCredentialsProvider};
@@ -20,16 +20,24 @@ use serde::Deserialize;
 
 use crate::pace::Pace;
 use crate::target::DynamoDbTarget;
-use crate::target::dynamodb::{ATTEMPT_BOUND, Trouble};
+#[cfg(doc)]
+use crate::target::dynamodb::CONNECT_BOUND;
+use crate::target::dynamodb::{ATTEMPT_BOUND, CREDENTIALS_BOUND, Trouble};
+use crate::throttling::Throttling;
+use crate::ui::Ui;
 
 /// The version that the name of each operation begins with.
 const API: &str = "DynamoDB_20120810";
 
+/// The one operation that may do a part of what it was asked.
+pub(crate) const BATCH_WRITE: &str = "BatchWriteItem";
+
 /// How often a request is sent when it fails on its way, or in the server.
 const ATTEMPTS: u32 = 3;
 
-/// How often a request is sent while the server throttles: with the waits between, half a minute.
-const THROTTLED_ATTEMPTS: u32 = 12;
+/// No attempt begins later than this after the first; so a server that says nothing costs one
+/// [attempt](ATTEMPT_BOUND), and one that cannot be reached three of their [connections](CONNECT_BOUND).
+const RETRY_BOUND: Duration = Duration::from_secs(20);
 
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -42,6 +50,10 @@ pub(crate) struct Wire {
     pub(crate) target: DynamoDbTarget,
     /// How many requests may be under way at once.
     pub(crate) pace: Pace,
+    /// How it throttles.
+    throttling: Throttling,
+    /// Who is told.
+    pub(crate) ui: Ui,
     url: String,
     host: String,
     region: String,
@@ -71,8 +83,10 @@ struct ErrorBody {
 }
 
 impl Wire {
-    /// For the server at `url`. `first_wait` is the longest time before a second attempt.
+    /// For the server at `url`. `first_wait` is the longest time before a second attempt; `ui` is told when
+    /// it throttles.
     pub(crate) fn new(
+        ui: &Ui,
         target: DynamoDbTarget,
         url: &str,
         region: String,
@@ -85,7 +99,8 @@ impl Wire {
         let url = format!("{}/", url.trim_end_matches('/'));
         let pace = Pace::up_to(32);
         let credentials = RefCell::new(None);
-        Self { target, pace, url, host, region, provider, credentials, connector, first_wait }
+        let (throttling, ui) = (Throttling::default(), ui.clone());
+        Self { target, pace, throttling, ui, url, host, region, provider, credentials, connector, first_wait }
     }
 
     /// Where the requests go.
@@ -102,7 +117,8 @@ impl Wire {
     /// `Query`; `body` is its request in JSON.
     ///
     /// # Errors
-    /// The server refused, throttled for half a minute, or could not be reached.
+    /// The server refused, throttled and gave nothing for too long, or could not be reached; or the user
+    /// asked to stop.
     pub(crate) async fn call(&self, operation: &str, body: String) -> Result<Vec<u8>> {
         self.try_call(operation, body).await?.map_err(|trouble| self.target.failure(trouble))
     }
@@ -110,7 +126,8 @@ impl Wire {
     /// As [`Wire::call`], with the server's refusal told apart: some mean something to the caller.
     ///
     /// # Errors
-    /// There are no credentials to sign with.
+    /// There are no credentials to sign with; the server throttled and gave nothing for too long; or the
+    /// user asked to stop while it throttled.
     pub(crate) async fn try_call(
         &self,
         operation: &str,
@@ -123,7 +140,7 @@ impl Wire {
     /// sent again. One that was throttled has not been done.
     ///
     /// # Errors
-    /// There are no credentials to sign with.
+    /// See [`Wire::try_call`].
     pub(crate) async fn try_once(
         &self,
         operation: &str,
@@ -139,33 +156,61 @@ impl Wire {
         attempts_if_lost: u32,
     ) -> Result<std::result::Result<Vec<u8>, Trouble>> {
         let body = bytes::Bytes::from(body);
-        let mut attempt = 0;
+        let started = Instant::now();
+        let (mut lost, mut throttled) = (0, 0);
         loop {
-            attempt += 1;
             let request = self.signed(operation, &body).await?;
-            let (trouble, attempts) = match self.attempt(request).await {
+            match self.attempt(request).await {
                 Ended::Answer(answer) => {
                     self.pace.answered();
+                    // How much of a batch was taken, only its answer says.
+                    if operation != BATCH_WRITE {
+                        self.throttling.gained(0);
+                    }
                     return Ok(Ok(answer));
                 }
                 Ended::Refused(trouble) => return Ok(Err(trouble)),
-                Ended::Lost(trouble) => (trouble, attempts_if_lost),
-                Ended::Throttled(trouble) => {
-                    self.pace.throttled();
-                    (trouble, THROTTLED_ATTEMPTS)
+                Ended::Lost(trouble) => {
+                    lost += 1;
+                    if lost >= attempts_if_lost || started.elapsed() >= RETRY_BOUND {
+                        return Ok(Err(trouble));
+                    }
                 }
-            };
-            if attempt >= attempts {
-                return Ok(Err(trouble));
+                Ended::Throttled(trouble) => {
+                    throttled += 1;
+                    self.throttled(&trouble.to_string())?;
+                }
             }
-            self.wait(attempt).await;
+            self.wait(lost + throttled).await?;
         }
+    }
+
+    /// The server has taken or given items.
+    pub(crate) fn gained(&self, items: u64) {
+        self.throttling.gained(items);
+    }
+
+    /// The server has just throttled.
+    ///
+    /// # Errors
+    /// It has given nothing for too long.
+    pub(crate) fn throttled(&self, reason: &str) -> Result<()> {
+        self.pace.throttled();
+        self.throttling.throttled(&self.ui, &self.target, reason)
     }
 
     /// Waits after a failed attempt, counted from 1: exponential backoff with full jitter.
     /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
-    pub(crate) async fn wait(&self, attempt: u32) {
-        tokio::time::sleep(longest_wait(self.first_wait, attempt).mul_f64(fastrand::f64())).await;
+    ///
+    /// # Errors
+    /// The user asked to stop.
+    pub(crate) async fn wait(&self, attempt: u32) -> Result<()> {
+        let wait = longest_wait(self.first_wait, attempt).mul_f64(fastrand::f64());
+        let waited = async {
+            tokio::time::sleep(wait).await;
+            Ok(())
+        };
+        self.ui.stop.or(waited).await
     }
 
     async fn signed(&self, operation: &str, body: &bytes::Bytes) -> Result<HttpRequest> {
@@ -202,7 +247,8 @@ impl Wire {
         if let Some(known) = known.filter(|known| known.expiry().is_none_or(|expiry| expiry > soon)) {
             return Ok(known);
         }
-        let fresh = self.provider.provide_credentials().await;
+        let fresh = tokio::time::timeout(CREDENTIALS_BOUND, self.provider.provide_credentials()).await;
+        let fresh = fresh.map_err(|_| self.target.no_credentials("credentials"))?;
         let fresh = fresh.map_err(|error| self.target.failure(Trouble::Unreachable(error.into())))?;
         self.credentials.replace(Some(fresh.clone()));
         Ok(fresh)

@@ -8,8 +8,8 @@ use std::ops::Range;
 use anyhow::{Context as _, Result};
 use xtask_items::{Item, batch_body, delete_request, key_text, put_request, unprocessed};
 
-use crate::failure::Failure;
-use crate::wire::Wire;
+use crate::failure::Interrupted;
+use crate::wire::{BATCH_WRITE, Wire};
 
 /// The most that BatchWriteItem takes.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
@@ -20,9 +20,6 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// The most batches that are under way at once.
 const AT_ONCE: usize = 32;
-
-/// How often in a row a batch may come back without the server having taken anything.
-const FRUITLESS_ATTEMPTS: u32 = 10;
 
 /// A request to put or to delete an item, as text.
 pub(crate) struct WriteRequest {
@@ -52,29 +49,43 @@ pub(crate) struct Written {
     pub(crate) in_order: u64,
 }
 
-/// Sends all requests, many batches at a time; those for one key in their order. After each batch
-/// `progress` is told how far it is. Returns how many there were.
+/// Sends all requests, many batches at a time; those for one key in their order. After each answer
+/// `progress` is told how far it is. Returns how many there were. A user who asks to stop waits for the
+/// batches under way.
 ///
 /// # Errors
-/// The server refused, or kept handing items back: how many were written. Or what `requests` or `progress`
-/// ended with.
+/// The server refused, or throttled and took nothing for too long: how many were written. Or what `requests`
+/// or `progress` ended with. Or the user asked to stop.
 pub(crate) async fn write_all(
     wire: &Wire,
     table: &str,
     requests: impl IntoIterator<Item = Result<WriteRequest>>,
     progress: impl FnMut(Written) -> Result<()>,
 ) -> Result<u64> {
+    let _held = wire.ui.stop.hold().await;
     let queue = RefCell::new(Queue::new(requests.into_iter()));
     let progress = RefCell::new(progress);
+    let took = |count| (progress.borrow_mut())(queue.borrow_mut().took(count));
     let write = async |batch: Batch| {
-        write_batch(wire, table, &batch.requests).await?;
-        let written = queue.borrow_mut().has_written(batch);
-        (progress.borrow_mut())(written)
+        let written = write_batch(wire, table, &batch.requests, took).await;
+        match written {
+            Ok(()) => (progress.borrow_mut())(queue.borrow_mut().has_written(batch)),
+            // Those beside it are waited for, and counted; `next` ends it all.
+            Err(error) if error.is::<Interrupted>() => Ok(()),
+            Err(error) => Err(error),
+        }
     };
-    let ended = wire.pace.run(AT_ONCE, || Ok(queue.borrow_mut().next_batch()?.map(&write))).await;
+    let next = || {
+        wire.ui.stop.check()?;
+        Ok(queue.borrow_mut().next_batch()?.map(&write))
+    };
+    let ended = wire.pace.run(AT_ONCE, next).await;
     let written = queue.borrow().written;
-    ended.with_context(|| format!("{} items are written for certain", written.count))?;
-    Ok(written.count)
+    let written_for_certain = format!("{} items are written for certain", written.count);
+    match ended {
+        Err(error) if error.is::<Interrupted>() => Err(Interrupted::explained(error, || written_for_certain)),
+        ended => ended.context(written_for_certain).map(|()| written.count),
+    }
 }
 
 /// The requests that are still to be sent, and what is known of those that were.
@@ -124,13 +135,18 @@ impl<I: Iterator<Item = Result<WriteRequest>>> Queue<I> {
         Ok((!requests.is_empty()).then_some(Batch { places: start..self.taken, requests }))
     }
 
-    /// Takes note that a batch is written.
+    /// Takes note that so many requests of a batch were taken.
+    fn took(&mut self, count: u64) -> Written {
+        self.written.count += count;
+        self.written
+    }
+
+    /// Takes note that all of a batch was taken.
     fn has_written(&mut self, batch: Batch) -> Written {
         for request in &batch.requests {
             self.keys.remove(&request.key);
         }
-        let Written { count, in_order } = &mut self.written;
-        *count += batch.places.end - batch.places.start;
+        let in_order = &mut self.written.in_order;
         self.ahead.insert(batch.places.start, batch.places.end);
         while let Some(end) = self.ahead.remove(in_order) {
             *in_order = end;
@@ -139,29 +155,31 @@ impl<I: Iterator<Item = Result<WriteRequest>>> Queue<I> {
     }
 }
 
-/// Sends one batch, and again what was handed back, waiting longer each time.
-async fn write_batch(wire: &Wire, table: &str, requests: &[WriteRequest]) -> Result<()> {
+/// Sends one batch, and again what was handed back, waiting longer each time; tells `took` how many were
+/// taken.
+async fn write_batch(
+    wire: &Wire,
+    table: &str,
+    requests: &[WriteRequest],
+    took: impl Fn(u64) -> Result<()>,
+) -> Result<()> {
     let mut body = batch_body(table, requests.iter().map(|request| request.text.as_str()));
     let mut sent = requests.len();
     let mut fruitless = 0;
     loop {
-        let answer = wire.call("BatchWriteItem", body).await?;
-        let left =
-            unprocessed(&answer).with_context(|| format!("{} answered BatchWriteItem", wire.target))?;
+        let answer = wire.call(BATCH_WRITE, body).await?;
+        let left = unprocessed(&answer).with_context(|| format!("{} answered {BATCH_WRITE}", wire.target))?;
+        let taken = sent.saturating_sub(left.len()) as u64;
+        if taken > 0 {
+            wire.gained(taken);
+            took(taken)?;
+        }
         if left.is_empty() {
             return Ok(());
         }
-        wire.pace.throttled();
-        fruitless = if left.len() < sent { 0 } else { fruitless + 1 };
-        if fruitless == FRUITLESS_ATTEMPTS {
-            let problem = format!(
-                "{} is throttling: {fruitless} times in a row it took no item of a batch",
-                wire.target
-            );
-            let remedy = "run the command again, which starts over; or give the table more write capacity";
-            return Err(Failure::new(problem, remedy).into());
-        }
-        wire.wait(fruitless + 1).await;
+        wire.throttled("it handed all items of a batch back")?;
+        fruitless = if taken > 0 { 0 } else { fruitless + 1 };
+        wire.wait(fruitless + 1).await?;
         sent = left.len();
         body = batch_body(table, left.iter().map(String::as_str));
     }
@@ -185,11 +203,12 @@ mod tests {
         let first = queue.next_batch().unwrap();
         assert_eq!(keys(&first), ["a", "b"]);
         assert!(queue.next_batch().unwrap().is_none());
+        assert_eq!(queue.took(2), Written { count: 2, in_order: 0 });
         assert_eq!(queue.has_written(first.unwrap()), Written { count: 2, in_order: 2 });
         let second = queue.next_batch().unwrap();
         assert_eq!(keys(&second), ["a", "c"]);
         assert!(queue.next_batch().unwrap().is_none());
-        assert_eq!(queue.has_written(second.unwrap()), Written { count: 4, in_order: 4 });
+        assert_eq!(queue.has_written(second.unwrap()).in_order, 4);
     }
 
     #[test]
@@ -197,9 +216,8 @@ mod tests {
         let names: Vec<String> = (0..60).map(|number| number.to_string()).collect();
         let mut queue = Queue::new(names.iter().map(|name| request(name)));
         let [one, two, three] = [(); 3].map(|()| queue.next_batch().unwrap().unwrap());
-        assert_eq!(queue.has_written(two), Written { count: 25, in_order: 0 });
-        assert_eq!(queue.has_written(three), Written { count: 35, in_order: 0 });
-        assert_eq!(queue.has_written(one), Written { count: 60, in_order: 60 });
+        let in_order = [two, three, one].map(|batch| queue.has_written(batch).in_order);
+        assert_eq!(in_order, [0, 0, 60]);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! `cargo xtask db`: the Postgres commands.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, Result};
 use backend_flask::sql::{self, Script};
 use clap::Subcommand;
@@ -15,8 +17,14 @@ use crate::guard::{Guard, Rehearsal};
 use crate::output;
 use crate::process;
 use crate::target::PostgresTarget;
-use crate::target::postgres::{Connection, readable};
+use crate::target::postgres::{Connection, STATEMENT_BOUND, readable, readable_script};
 use crate::ui::Ui;
+
+/// How long another command's session may take to create or drop a database: as long as a few statements.
+const TURN_BOUND: Duration = STATEMENT_BOUND.saturating_mul(3);
+
+/// When a user who waits for that is told so.
+const TURN_TOLD_AFTER: Duration = Duration::from_secs(1);
 
 /// Postgres: create, load, seed and look at the database `cruddur`
 #[derive(Debug, Subcommand)]
@@ -115,7 +123,10 @@ impl Db {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let ui = &context.ui;
         let _lock = match self.changes() {
-            Some((writing, doing)) => writing.rehearsal.lock(context, writing.target.prod, doing).await?,
+            Some((writing, doing)) => {
+                ui.stop.remedy("run the same command again: each of its steps was done whole, or not at all");
+                writing.rehearsal.lock(context, writing.target.prod, doing).await?
+            }
             None => None,
         };
         match self {
@@ -123,14 +134,14 @@ impl Db {
                 let Some(target) = writing.resolve(context, "create the database").await? else {
                     return Ok(());
                 };
-                create(ui, &mut exclusive(target.maintenance().connect().await?).await?, target.database())
-                    .await
+                let mut maintenance = exclusive(ui, target.maintenance().connect().await?).await?;
+                create(ui, &mut maintenance, target.database()).await
             }
             Self::Drop(guarded) => {
                 let Some(target) = guarded.resolve(context, "drop the database").await? else {
                     return Ok(());
                 };
-                drop(ui, &mut exclusive(target.maintenance().connect().await?).await?, target.database())
+                drop(ui, &mut exclusive(ui, target.maintenance().connect().await?).await?, target.database())
                     .await
             }
             Self::SchemaLoad(guarded) => {
@@ -181,7 +192,7 @@ impl Db {
 /// # Errors
 /// The first step that failed.
 pub(crate) async fn setup(ui: &Ui, maintenance: Connection, target: &PostgresTarget) -> Result<Connection> {
-    let mut maintenance = exclusive(maintenance).await?;
+    let mut maintenance = exclusive(ui, maintenance).await?;
     drop(ui, &mut maintenance, target.database()).await?;
     create(ui, &mut maintenance, target.database()).await?;
     let mut connection = target.connect().await?;
@@ -200,7 +211,7 @@ pub(crate) async fn set_up_missing(
     maintenance: Connection,
     target: &PostgresTarget,
 ) -> Result<Connection> {
-    let mut maintenance = exclusive(maintenance).await?;
+    let mut maintenance = exclusive(ui, maintenance).await?;
     let name = target.database().to_owned();
     let has_database = maintenance.with(move |client| {
         let row = client.query_typed_opt(sql::HAS_DATABASE, &[(&name, Type::TEXT)]);
@@ -229,10 +240,25 @@ pub(crate) async fn set_up_missing(
     Ok(connection)
 }
 
-/// Waits until the session of a command that was killed has ended its work.
-async fn exclusive(mut maintenance: Connection) -> Result<Connection> {
-    maintenance.with(|client| client.batch_execute(sql::LOCK).map_err(readable)).await?;
+/// Waits until the session of another command, perhaps one that was killed, has ended its work.
+async fn exclusive(ui: &Ui, mut maintenance: Connection) -> Result<Connection> {
+    take_turn(ui, &mut maintenance).await?;
     Ok(maintenance)
+}
+
+async fn take_turn(ui: &Ui, maintenance: &mut Connection) -> Result<()> {
+    let shown = maintenance.target.to_string();
+    let lock =
+        maintenance.with_within(TURN_BOUND, |client| client.batch_execute(sql::LOCK).map_err(readable));
+    let mut lock = std::pin::pin!(lock);
+    let locked = match tokio::time::timeout(TURN_TOLD_AFTER, &mut lock).await {
+        Ok(locked) => locked,
+        Err(_) => {
+            ui.line(format_args!("waiting for another session to create or drop a database at {shown}"));
+            lock.await
+        }
+    };
+    locked.context("another session is creating or dropping a database, or the server is stuck")
 }
 
 async fn create(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
@@ -249,19 +275,39 @@ async fn create(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result
             _ => readable(error),
         })
     });
-    ui.run(label, work).await
+    ui.run_whole(label, work).await
 }
 
 async fn drop(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
+    let in_it = sessions_in(maintenance, database).await?;
+    if !in_it.is_empty() {
+        ui.line(format_args!("dropping {database} ends the sessions of {}", in_it.join(", ")));
+    }
     let statement = sql::drop_database(database);
     let work = maintenance.with(move |client| client.batch_execute(&statement).map_err(readable));
-    ui.run(format!("Postgres: drop database {database} if it exists"), work).await
+    ui.run_whole(format!("Postgres: drop database {database} if it exists"), work).await
+}
+
+/// Who else is connected to a database.
+async fn sessions_in(maintenance: &mut Connection, database: &str) -> Result<Vec<String>> {
+    let database = database.to_owned();
+    let rows = maintenance.with(move |client| {
+        let rows = client.query_typed(sql::SESSIONS, &[]).map_err(readable)?;
+        let in_it = |row: &postgres::Row| -> Result<Option<String>, postgres::Error> {
+            let text = |column| Ok(row.try_get::<_, Option<String>>(column)?.unwrap_or_default());
+            let (user, application) = (text("usename")?, text("application_name")?);
+            let shown = format!("{user} ({application}, pid {})", row.try_get::<_, i32>("pid")?);
+            Ok((text("datname")? == database).then_some(shown))
+        };
+        rows.iter().filter_map(|row| in_it(row).transpose()).collect::<Result<Vec<_>, _>>().map_err(readable)
+    });
+    rows.await.context("cannot ask who is connected")
 }
 
 async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
     let label = format!("Postgres: load {} into {}", script.path, connection.target.database());
-    let work = connection.with(move |client| Ok(script.run(client)?));
-    ui.run(label, work).await.map(|_| ())
+    let work = connection.with(move |client| script.run(client).map_err(readable_script));
+    ui.run_whole(label, work).await.map(|_| ())
 }
 
 /// Settings of libpq's that would lead psql elsewhere than the other commands.
@@ -317,6 +363,7 @@ fn session(row: &postgres::Row) -> Result<Vec<Value>, postgres::Error> {
 async fn kill_all(ui: &Ui, target: &PostgresTarget) -> Result<()> {
     let mut maintenance = target.maintenance().connect().await?;
     let database = target.database().to_owned();
+    let _held = ui.stop.hold().await;
     let step = ui.step(format!("Postgres: end the other sessions in {target}"));
     let ended = maintenance.with(move |client| {
         let rows = client.query_typed(sql::KILL_SESSIONS, &[(&database, Type::TEXT)]).map_err(readable)?;

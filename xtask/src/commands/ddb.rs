@@ -149,7 +149,7 @@ impl Guarded {
             return Ok(Some(target));
         }
         let name = table.unwrap_or(&target.table);
-        let wire = target.wire().await?;
+        let wire = target.wire(&context.ui).await?;
         let description = TableDescription::read(&wire, name).await?;
         facts.push(Facts::of_table(&wire, name, Some(&description)));
         let passed = self.pass(context, deed, &facts, name, "")?;

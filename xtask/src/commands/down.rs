@@ -15,6 +15,7 @@ pub(crate) struct Down {
 impl Down {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let ui = &context.ui;
+        ui.stop.remedy("run the same command again: it goes on with whatever it finds");
         let _lock = context.state.lock(ui, "down").await?;
         let engine = context.engine()?;
         match &engine {

@@ -36,6 +36,7 @@ impl Setup {
         if self.rehearsal.dry_run {
             return rehearse(context);
         }
+        context.ui.stop.remedy("run `cargo xtask ddb-setup` again: it begins with whatever it finds");
         let services = {
             let _group = context.ui.group("Start the databases");
             Services::start(context, "ddb-setup").await?
@@ -99,7 +100,7 @@ async fn dynamodb(
     let target = &services.targets.dynamodb;
     ddb::drop_if_exists(&context.ui, target, client, &target.table).await?;
     ddb::schema_load(&context.ui, target, client).await?;
-    seed.write(&context.ui, &target.wire().await?, people, ddb::Table::Empty).await
+    seed.write(&context.ui, &target.wire(&context.ui).await?, people, ddb::Table::Empty).await
 }
 
 fn summary(context: &Context, Targets { postgres, dynamodb }: &Targets, counts: &Counts, elapsed: Duration) {

@@ -43,7 +43,7 @@ impl Status {
 fn answer<T>(look: Look<T>) -> String {
     match look {
         Look::Ready(_) => "ready".to_owned(),
-        Look::NotYet(reason) => format!("none: {reason}"),
+        Look::NotYet(reason) | Look::Nobody(reason) => format!("none: {reason}"),
         Look::Failed(error) => format!("refused: {error:#}"),
     }
 }

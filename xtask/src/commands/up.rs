@@ -10,6 +10,7 @@ pub(crate) struct Up {}
 
 impl Up {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        context.ui.stop.remedy("run `cargo xtask up` again: it goes on with whatever it finds");
         let services = Services::start(context, "up").await?;
         let ready =
             async { tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context)) };

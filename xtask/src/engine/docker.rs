@@ -207,7 +207,7 @@ pub(crate) async fn remove(docker: &Docker, compose: &Compose, ui: &Ui) -> Resul
 async fn remove_container(docker: &Docker, compose: &Compose, service: &Service, ui: &Ui) -> Result<bool> {
     let Some(container) = docker.container(compose, service).await? else { return Ok(false) };
     container.check_owner(compose)?;
-    ui.run(format!("Docker: remove {}", container.name), docker.remove(&container.id)).await?;
+    ui.run_whole(format!("Docker: remove {}", container.name), docker.remove(&container.id)).await?;
     Ok(true)
 }
 
@@ -400,10 +400,12 @@ impl ServicePlan {
                 match found.state {
                     ContainerState::Running => {}
                     ContainerState::Paused => {
-                        ui.run(format!("Docker: unpause {}", found.name), docker.unpause(&found.id)).await?;
+                        ui.run_whole(format!("Docker: unpause {}", found.name), docker.unpause(&found.id))
+                            .await?;
                     }
                     ContainerState::Stopped | ContainerState::Unusable => {
-                        ui.run(format!("Docker: start {}", found.name), docker.start(&found.id)).await?;
+                        ui.run_whole(format!("Docker: start {}", found.name), docker.start(&found.id))
+                            .await?;
                     }
                 }
                 Ok(found.id)
@@ -415,12 +417,12 @@ impl ServicePlan {
                     docker.remove(&found.id).await?;
                     create_and_start(docker, compose, &self.service).await
                 };
-                ui.run(format!("Docker: replace {} ({why})", found.name), replace).await
+                ui.run_whole(format!("Docker: replace {} ({why})", found.name), replace).await
             }
             None => {
                 let name = docker::container_name(&compose.project, &self.service);
                 let create = create_and_start(docker, compose, &self.service);
-                ui.run(format!("Docker: create and start {name}"), create).await
+                ui.run_whole(format!("Docker: create and start {name}"), create).await
             }
         }
     }

@@ -9,7 +9,7 @@ mod binaries;
 mod dynamodb;
 mod postgres;
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -36,6 +36,10 @@ const LISTEN_BOUND: Duration = Duration::from_secs(5);
 
 /// How long the system may take to show a process that was started.
 const SHOWN_BOUND: Duration = Duration::from_millis(500);
+
+/// How long this machine's other checkouts may take to find their ports.
+const PORTS_BOUND: Duration = Duration::from_secs(60);
+const PORTS_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How much of a dead process's log is shown.
 const LAST_LINES: usize = 15;
@@ -137,8 +141,14 @@ impl PortLock {
         // Another user's file can be locked, but not created again.
         let file = File::open(&path).or_else(|_| File::options().create(true).append(true).open(&path));
         let file = file.with_context(|| format!("cannot open {}", path.display()))?;
-        let locked = tokio::task::spawn_blocking(move || file.lock().map(|()| file)).await?;
-        Ok(Self { _file: locked.with_context(|| format!("cannot lock {}", path.display()))? })
+        let lock = async || match file.try_lock() {
+            Ok(()) => Look::Ready(()),
+            Err(TryLockError::WouldBlock) => Look::NotYet("another checkout starts its servers".to_owned()),
+            Err(TryLockError::Error(error)) => Look::Failed(error.into()),
+        };
+        let locked = poll::until_ready(PORTS_BOUND, PORTS_INTERVAL, lock).await;
+        locked.with_context(|| format!("cannot lock {}", path.display()))?;
+        Ok(Self { _file: file })
     }
 }
 
@@ -233,10 +243,10 @@ pub(crate) async fn stop(folder: &StateFolder, ui: &Ui) -> Result<bool> {
     let running = Running::find(&folder);
     let any = running.postgres.is_some() || running.dynamodb.is_some();
     if let Some(process) = running.dynamodb {
-        ui.run(format!("DynamoDB: stop {process}"), process.end(dynamodb::STOP)).await?;
+        ui.run_whole(format!("DynamoDB: stop {process}"), process.end(dynamodb::STOP)).await?;
     }
     if let Some(process) = running.postgres {
-        ui.run(format!("Postgres: stop {process}"), process.end(postgres::STOP)).await?;
+        ui.run_whole(format!("Postgres: stop {process}"), process.end(postgres::STOP)).await?;
     }
     Ok(any)
 }

@@ -25,6 +25,8 @@ use super::reach::Reach;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::poll::Look;
+use crate::target::postgres::is_refused;
+use crate::ui::{Ui, seconds};
 use crate::wire::Wire;
 
 /// Local servers need a signed request but check no key; with `-sharedDb` all keys and regions are one.
@@ -38,9 +40,20 @@ const BACKOFF: Duration = Duration::from_secs(1);
 
 const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
 
-const CONNECT_BOUND: Duration = Duration::from_secs(5);
+/// How long a connection may take.
+pub(crate) const CONNECT_BOUND: Duration = Duration::from_secs(5);
+
 /// How long one attempt of a request may take, its answer included.
 pub(crate) const ATTEMPT_BOUND: Duration = Duration::from_secs(30);
+
+/// How long a request of the SDK's may take, with all its attempts.
+const REQUEST_BOUND: Duration = Duration::from_secs(35);
+
+/// How long a server may take to say that it is there.
+const PROBE_BOUND: Duration = Duration::from_secs(2);
+
+/// How long production's credentials, and its region, may take: a program or a service may be asked for them.
+pub(crate) const CREDENTIALS_BOUND: Duration = Duration::from_secs(20);
 
 /// DynamoDB, local or production's, and the table that holds the messages.
 #[derive(Clone)]
@@ -70,7 +83,9 @@ impl DynamoDbTarget {
         let form = "write it as http://HOST:PORT";
         let rest = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
         let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
-            return Err(Failure::new(format!("{setting}: `{endpoint}` is not a DynamoDB endpoint"), form).into());
+            // What is before an `@` may be a password.
+            let shown = endpoint.rsplit('@').next().unwrap_or_default();
+            return Err(Failure::new(format!("{setting}: `{shown}` is not a DynamoDB endpoint"), form).into());
         };
         ensure!(!rest.contains('@'), "{setting}: a DynamoDB endpoint takes no user or password");
         reach.check(setting, host_of(rest))?;
@@ -109,16 +124,18 @@ impl DynamoDbTarget {
     }
 
     async fn load(&self, source: &Source) -> Result<Loaded> {
-        aws::load(production_loader(), source, &self.to_string()).await
+        let target = self.to_string();
+        let loaded = tokio::time::timeout(CREDENTIALS_BOUND, aws::load(production_loader(), source, &target));
+        loaded.await.map_err(|_| self.no_credentials("credentials"))?
     }
 
     /// What sends requests as text to it.
     ///
     /// # Errors
     /// Production's region or credentials are not set, or have expired.
-    pub(crate) async fn wire(&self) -> Result<Wire> {
+    pub(crate) async fn wire(&self, ui: &Ui) -> Result<Wire> {
         let wire = |url: &str, region, provider, first_wait| {
-            Wire::new(self.clone(), url, region, provider, self.connector(), first_wait)
+            Wire::new(ui, self.clone(), url, region, provider, self.connector(), first_wait)
         };
         let Some(source) = &self.source else {
             let keys = SharedCredentialsProvider::new(local_credentials());
@@ -136,6 +153,12 @@ impl DynamoDbTarget {
             }
         };
         Ok(wire(&url, region, provider, BACKOFF))
+    }
+
+    /// Whoever was to give production's credentials, or its region, did not.
+    pub(crate) fn no_credentials(&self, what: &str) -> anyhow::Error {
+        let waited = seconds(CREDENTIALS_BOUND);
+        Failure::new(format!("nobody gave the {what} for {self} within {waited}"), &self.remedy).into()
     }
 
     /// Plain HTTP needs no TLS roots, and loading the system's takes a while.
@@ -163,7 +186,7 @@ impl DynamoDbTarget {
     /// Whether the server answers a signed request.
     pub(crate) async fn look(&self, client: &Client) -> Look<()> {
         // Polling is the retry: the SDK's own would hide the reason for seconds.
-        let quick = TimeoutConfig::builder().operation_timeout(Duration::from_secs(2)).build();
+        let quick = TimeoutConfig::builder().operation_timeout(PROBE_BOUND).build();
         let override_ = aws_sdk_dynamodb::config::Config::builder()
             .retry_config(RetryConfig::disabled())
             .timeout_config(quick);
@@ -173,8 +196,17 @@ impl DynamoDbTarget {
                 let failure = Failure::new(format!("{self} refuses ListTables"), &self.remedy);
                 Look::Failed(failure.caused_by(error.into_err()).into())
             }
-            Err(error) => Look::NotYet(Trouble::of(error).to_string()),
+            Err(error) => {
+                let nobody = is_refused(&error);
+                let reason = Trouble::of(error).to_string();
+                if nobody { Look::Nobody(reason) } else { Look::NotYet(reason) }
+            }
         }
+    }
+
+    /// What to do when it cannot be reached.
+    pub(crate) fn remedy(&self) -> &str {
+        &self.remedy
     }
 
     /// Says what went wrong in a request of the SDK's.
@@ -193,6 +225,10 @@ impl DynamoDbTarget {
             Trouble::Service { code, .. } if code == "ResourceNotFoundException" => (
                 "there is no such table in",
                 "create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`",
+            ),
+            Trouble::Service { .. } if trouble.is_about_time() => (
+                "this machine's clock is too far from that of",
+                "set the clock (Linux: `timedatectl set-ntp true`), and run the command again",
             ),
             Trouble::Service { code, .. } => return self.refusal(code, &trouble),
             Trouble::Other(_) => return anyhow!(trouble.to_string()),
@@ -233,6 +269,19 @@ pub(crate) enum Trouble {
 }
 
 impl Trouble {
+    /// Whether the server finds the request's signature too old, or of a time to come.
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
+    fn is_about_time(&self) -> bool {
+        let Self::Service { code, message } = self else { return false };
+        match code.as_str() {
+            "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => true,
+            "InvalidSignatureException" | "SignatureDoesNotMatch" => {
+                ["Signature expired", "Signature not yet current"].iter().any(|words| message.contains(words))
+            }
+            _ => false,
+        }
+    }
+
     fn of<E, R>(error: SdkError<E, R>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -279,7 +328,11 @@ pub(super) fn in_one_line(error: &dyn std::error::Error) -> String {
 impl fmt::Display for DynamoDbTarget {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.endpoint, self.is_production()) {
-            (Some(endpoint), true) => write!(formatter, "production's DynamoDB at {endpoint}"),
+            (Some(endpoint), true) => {
+                // What is before an `@` may be a password.
+                let shown = endpoint.rsplit('@').next().unwrap_or_default();
+                write!(formatter, "production's DynamoDB at {shown}")
+            }
             (Some(endpoint), false) => write!(formatter, "DynamoDB at {endpoint}"),
             (None, _) => write!(formatter, "DynamoDB on AWS"),
         }
@@ -311,7 +364,11 @@ fn tls_client() -> SharedHttpClient {
 }
 
 fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder().connect_timeout(CONNECT_BOUND).operation_attempt_timeout(ATTEMPT_BOUND).build()
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_BOUND)
+        .operation_attempt_timeout(ATTEMPT_BOUND)
+        .operation_timeout(REQUEST_BOUND)
+        .build()
 }
 
 #[cfg(test)]

@@ -2,11 +2,13 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
+use backend_flask::sql::SqlError;
 use postgres::config::{Host, SslMode as Mode};
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
@@ -19,6 +21,7 @@ use super::url::Parameters;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::poll::Look;
+use crate::ui::seconds;
 
 /// The database that is always there, from which others are created and dropped.
 const MAINTENANCE_DATABASE: &str = "postgres";
@@ -30,8 +33,11 @@ const WRONG_PASSWORD: &str = "set the password the server was created with; for 
 /// What to do when the server wants a password and there is none.
 const NO_PASSWORD: &str = "write the password into the URL, PGPASSWORD or ~/.pgpass";
 
-/// How long a server may take to accept a connection, where the URL does not say.
+/// How long a server may take to accept a connection and the user, where the URL does not say.
 const CONNECT_BOUND: Duration = Duration::from_secs(10);
+
+/// How long one piece of work with a connection may take: a statement, or a script of them.
+pub(crate) const STATEMENT_BOUND: Duration = Duration::from_secs(30);
 
 /// A Postgres database. Shown as `user@host:port/database`, never with the password.
 #[derive(Clone)]
@@ -111,6 +117,8 @@ impl PostgresTarget {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_BOUND);
         }
+        // A server that has gone without a word is given up, also where nobody waits for an answer.
+        config.keepalives_idle(STATEMENT_BOUND).tcp_user_timeout(STATEMENT_BOUND);
         let parameters = Parameters::default();
         Self { config, tls: Tls::DISABLED, parameters, passfile_problem: None, remedy }
     }
@@ -242,7 +250,10 @@ impl PostgresTarget {
 
     async fn try_connect(&self) -> Result<Result<Connection, postgres::Error>> {
         let target = self.clone();
-        let connected = on_its_own_thread(move || target.dial()).await??;
+        let dial = on_its_own_thread(move || target.dial());
+        // The driver's own bound ends when the socket is open: the server may still say nothing.
+        let bound = self.config.get_connect_timeout().copied().unwrap_or(CONNECT_BOUND);
+        let connected = tokio::time::timeout(bound, dial).await.map_err(|_| self.no_answer(bound))???;
         Ok(connected.map(|client| Connection { client: Some(client), target: self.clone() }))
     }
 
@@ -285,6 +296,7 @@ impl PostgresTarget {
                 Some(problem) => format!("{NO_PASSWORD}; {problem}"),
                 None => NO_PASSWORD.to_owned(),
             },
+            Some(code) if let Some(remedy) = remedy(code) => remedy.to_owned(),
             _ => self.tls_remedy(&error).unwrap_or_else(|| self.remedy.clone()),
         };
         let problem = format!("cannot connect to Postgres at {self}");
@@ -316,11 +328,21 @@ impl PostgresTarget {
         })
     }
 
+    /// What to do when it cannot be reached.
+    pub(crate) fn remedy(&self) -> &str {
+        &self.remedy
+    }
+
+    fn no_answer(&self, bound: Duration) -> anyhow::Error {
+        let problem = format!("Postgres at {self} did not answer within {}", seconds(bound));
+        Failure::new(problem, &self.remedy).into()
+    }
+
     /// Whether the server answers a query, as a client would ask it: over TCP, as the real user. The
     /// connection is to the maintenance database.
     pub(crate) async fn look(&self) -> Look<Connection> {
         match self.maintenance().try_connect().await {
-            Err(error) => Look::Failed(error),
+            Err(error) => Look::NotYet(format!("{error:#}")),
             Ok(Err(error)) => self.reason(error),
             Ok(Ok(connection)) => connection.answers().await,
         }
@@ -337,6 +359,7 @@ impl PostgresTarget {
             }
             // A certificate does not get better by waiting; a handshake that broke off may have met a restart.
             _ if self.tls_remedy(&error).is_some() => Look::Failed(self.explain(error)),
+            None if is_refused(&error) => Look::Nobody(format!("{:#}", readable(error))),
             None
             | Some(&SqlState::CANNOT_CONNECT_NOW | &SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN) => {
                 Look::NotYet(format!("{:#}", readable(error)))
@@ -384,20 +407,33 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Does `work` with the connection.
+    /// Does `work` with the connection, within [`STATEMENT_BOUND`].
     ///
     /// # Errors
-    /// What `work` returns; or an earlier `work` panicked.
+    /// What `work` returns; or it did not end in time; or an earlier `work` did not, or panicked.
     pub(crate) async fn with<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.with_within(STATEMENT_BOUND, work).await
+    }
+
+    /// As [`Connection::with`], within a bound of its own.
+    ///
+    /// # Errors
+    /// See [`Connection::with`].
+    pub(crate) async fn with_within<T: Send + 'static>(
+        &mut self,
+        bound: Duration,
+        work: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let mut client = self.client.take().context("the connection to Postgres was lost")?;
-        let (client, done) = on_its_own_thread(move || {
+        let work = on_its_own_thread(move || {
             let done = work(&mut client);
             (client, done)
-        })
-        .await?;
+        });
+        let worked = tokio::time::timeout(bound, work).await;
+        let (client, done) = worked.map_err(|_| self.target.no_answer(bound))??;
         self.client = Some(client);
         done
     }
@@ -449,13 +485,40 @@ impl fmt::Display for PostgresTarget {
     }
 }
 
+/// Whether nobody listens where it went to.
+pub(crate) fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|io| io.kind() == ErrorKind::ConnectionRefused) || error.source().is_some_and(is_refused)
+}
+
+/// What helps where the server's own state is the trouble.
+fn remedy(code: &SqlState) -> Option<&'static str> {
+    match *code {
+        SqlState::CANNOT_CONNECT_NOW => {
+            Some("wait until it has started or recovered, and run the command again")
+        }
+        SqlState::READ_ONLY_SQL_TRANSACTION => {
+            Some("it is a standby, or set to be read only: name the server that takes writes")
+        }
+        SqlState::DISK_FULL => Some("make room on the server's disk, and run the command again"),
+        SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => {
+            Some("the server ends the connection: see its log, and run the command again")
+        }
+        _ => None,
+    }
+}
+
 /// The server's own words, or else the driver's.
 pub(crate) fn readable(error: postgres::Error) -> anyhow::Error {
     match error.as_db_error() {
         Some(database) => {
             let more = [database.detail(), database.hint()].into_iter().flatten();
             let text = more.fold(database.message().to_owned(), |text, more| format!("{text}; {more}"));
-            anyhow!("{text} (SQLSTATE {})", database.code().code())
+            let text = format!("{text} (SQLSTATE {})", database.code().code());
+            match remedy(database.code()) {
+                Some(remedy) => Failure::new(text, remedy).into(),
+                None => anyhow!(text),
+            }
         }
         None => error.into(),
     }
@@ -498,6 +561,15 @@ fn name_hosts_by_address(config: &mut Config) {
         for address in config.get_hostaddrs().to_vec() {
             config.host(&address.to_string());
         }
+    }
+}
+
+/// What a script of ours failed with, and what to do where the server's own state is the trouble.
+pub(crate) fn readable_script(error: SqlError) -> anyhow::Error {
+    let server = error.source().and_then(|source| source.downcast_ref::<postgres::Error>());
+    match server.and_then(postgres::Error::code).and_then(remedy) {
+        Some(remedy) => Failure::new("nothing of it has taken effect", remedy).caused_by(error).into(),
+        None => error.into(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! `cargo xtask ddb seed`, and writing against a server that throttles.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use insta::assert_snapshot;
 
@@ -101,24 +100,4 @@ fn items_handed_back_are_sent_again_until_each_is_written_once() {
     assert_eq!(written.len(), there);
     assert_eq!(written.iter().collect::<HashSet<_>>().len(), there);
     assert!(throttle.batches() > 12, "{} batches", throttle.batches());
-}
-
-#[test]
-fn a_server_that_throttles_for_ever_is_given_up_with_the_count_of_what_is_written() {
-    let world = World::set_up();
-    world.xtask("ddb drop").arg(TABLE).ok();
-    world.xtask("ddb schema-load").ok();
-    let throttle = Throttle::start(world.endpoint(), |number, size| if number == 0 { size } else { 0 });
-    let url = throttle.endpoint.url();
-    let failed = world.xtask("ddb seed").env("AWS_ENDPOINT_URL_DYNAMODB", &url).fails(1);
-    failed.within(Duration::from_secs(60));
-    let error = world.redact(failed.error()).replace(&url, "ENDPOINT");
-    assert_snapshot!(error, @"
-    error: DynamoDB: seed 138 items into cruddur-messages
-      because: 25 items are written for certain
-      because: DynamoDB at ENDPOINT is throttling: 10 times in a row it took no item of a batch
-      help: run the command again, which starts over; or give the table more write capacity
-    ");
-    assert_eq!(throttle.written().len(), 25);
-    assert_eq!(world.endpoint().items(TABLE).len(), 25);
 }

@@ -6,7 +6,7 @@ use xtask_items::{Attribute, Item, Page};
 
 use super::Target;
 use crate::context::Context;
-use crate::failure::{Failure, Usage};
+use crate::failure::{Failure, Interrupted, Usage};
 use crate::output::PageThread;
 use crate::read::{self, ReadRequest};
 use crate::table::TableDescription;
@@ -45,10 +45,14 @@ impl Export {
         }
         let target = self.target.resolve(context)?;
         let table = self.table.as_ref().unwrap_or(&target.table);
-        let wire = target.wire().await?;
+        let wire = target.wire(&context.ui).await?;
         let step = context.ui.step(format!("DynamoDB: export {table} to {file}"));
+        // A page on its way can be left, but not the file that is begun: its thread removes it.
+        let stop = &context.ui.stop;
+        let _held = stop.hold().await;
+        let mut count = 0;
         let exported = async {
-            let description = TableDescription::read(&wire, table).await?;
+            let description = stop.or(TableDescription::read(&wire, table)).await?;
             let keys = description.keys(None).context("the table has no key")?;
             let keys = keys.each().map(|key| key.name.clone()).collect();
             let notation = if self.plain { Notation::Plain } else { Notation::Typed };
@@ -56,13 +60,12 @@ impl Export {
             let thread = PageThread::new(|pages| writing.pages(pages));
             let request = ReadRequest { table_name: table.clone(), ..ReadRequest::default() };
             let rate = Rate::new();
-            let mut count = 0;
             let read = read::in_order(&wire, request, &description, async |page: Page| {
                 count += page.count;
                 step.progress(rate.of(count, description.item_count));
                 thread.page(page).await
-            })
-            .await;
+            });
+            let read = stop.or(read).await;
             let written = thread.finish()?;
             let response = read?;
             anyhow::Ok((response, written.finish()?))
@@ -72,7 +75,10 @@ impl Export {
                 step.done(&format!("{response}; {bytes} bytes"));
                 Ok(())
             }
-            Err(error) => Err(error.context(step.failed())),
+            Err(error) => {
+                let done = || format!("{count} items were read, and no file was made");
+                Err(step.ended_by(Interrupted::explained(error, done)))
+            }
         }
     }
 }

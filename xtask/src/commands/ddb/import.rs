@@ -14,7 +14,7 @@ use xtask_items::{Attribute, Item, size_of};
 
 use super::Guarded;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, Interrupted};
 use crate::state::StateFolder;
 use crate::table::{KeyType, Keys, TableDescription};
 use crate::ui::{Rate, Step};
@@ -62,13 +62,14 @@ impl Import {
         if self.guarded.is_rehearsal() {
             return self.rehearse(context).await;
         }
+        context.ui.stop.remedy("run the same command again: it goes on where it was");
         let _lock = self.guarded.lock(context, "ddb import").await?;
         let deed = "import into the table, over its items";
         let Some(target) = self.guarded.resolve(context, deed, self.table.as_deref()).await? else {
             return Ok(());
         };
         let table = self.table.as_ref().unwrap_or(&target.table);
-        let wire = target.wire().await?;
+        let wire = target.wire(&context.ui).await?;
         let description = TableDescription::read(&wire, table).await?;
         let keys = description.keys(None).context("the table has no key")?;
         let journal = Journal::of(&context.state, &self.file, &target.to_string(), &description)?;
@@ -98,7 +99,7 @@ impl Import {
                 }
                 Ok(())
             }
-            Err(error) => Err(error.context(step.failed())),
+            Err(error) => Err(step.ended_by(error)),
         }
     }
 
@@ -106,7 +107,7 @@ impl Import {
     async fn rehearse(&self, context: &Context) -> Result<()> {
         let target = self.guarded.target(context)?;
         let table = self.table.as_ref().unwrap_or(&target.table);
-        let description = TableDescription::read(&target.wire().await?, table).await?;
+        let description = TableDescription::read(&target.wire(&context.ui).await?, table).await?;
         let keys = description.keys(None).context("the table has no key")?;
         let mut file = self.open(Position::default())?;
         let (mut good, mut bad) = (0_u64, 0_u64);
@@ -192,10 +193,11 @@ impl Import {
             }
         });
         let mut done = begun;
-        let mut in_order = 0;
+        let (mut in_order, mut so_far) = (0, begun.imported);
         let mut remembered = Instant::now();
         let rate = Rate::new();
         let progress = |written: Written| {
+            so_far = begun.imported + written.count;
             let mut behind = behind.borrow_mut();
             while in_order < written.in_order {
                 in_order += 1;
@@ -215,7 +217,10 @@ impl Import {
             Ok(_) => Ok(made.into_inner()),
             Err(error) => {
                 journal.write(&done)?;
-                Err(error)
+                let share = 100 * read.load(Ordering::Relaxed) / size.max(1);
+                Err(Interrupted::explained(error, || {
+                    format!("{so_far} items are written, about {share} % of {}", self.file.display())
+                }))
             }
         }
     }

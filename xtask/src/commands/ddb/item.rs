@@ -147,7 +147,7 @@ impl TableArgument {
 impl Get {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let target = self.target.resolve(context)?;
-        let wire = target.wire().await?;
+        let wire = target.wire(&context.ui).await?;
         let table = self.key.table(&target);
         let placeholders = Placeholders::of_names(self.names);
         let request = ItemRequest {
@@ -180,7 +180,7 @@ impl Put {
         let put = item(&text).map_err(|error| Usage(format!("the item cannot be read: {error}")))?;
         let table = self.table.table.as_deref();
         let Some(target) = self.guarded.resolve(context, "put an item", table).await? else { return Ok(()) };
-        let wire = target.wire().await?;
+        let wire = target.wire(&context.ui).await?;
         let request = ItemRequest {
             table_name: self.table.of(&target).to_owned(),
             item: Some(put),
@@ -200,7 +200,7 @@ impl Delete {
         let table = self.key.table.table.as_deref();
         let deed = format!("delete the item {}", self.key.shown());
         let Some(target) = self.guarded.resolve(context, &deed, table).await? else { return Ok(()) };
-        let wire = target.wire().await?;
+        let wire = target.wire(&context.ui).await?;
         let table = self.key.table(&target);
         let request = ItemRequest {
             table_name: table.to_owned(),
@@ -231,6 +231,7 @@ impl Condition {
 
 /// Sends a write, once: a second time it would find what it did itself. Returns what was there before.
 async fn write(wire: &Wire, operation: &str, request: &ItemRequest) -> Result<Option<Item>> {
+    let _held = wire.ui.stop.hold().await;
     match wire.try_once(operation, serde_json::to_string(request)?).await? {
         Ok(answer) => answer_of(wire, &answer),
         Err(Trouble::Service { code, .. }) if code == "ConditionalCheckFailedException" => {

@@ -65,7 +65,7 @@ impl GetConversation {
     async fn run(self, context: &Context) -> Result<()> {
         let range = self.range()?;
         let target = self.target.resolve(context)?;
-        let wire = target.wire().await?;
+        let wire = target.wire(&context.ui).await?;
         let query = messages::conversation(&target.table, self.message_group, &range);
         let mut printer = Printer::new(context.format, message_line);
         let response = if self.all {
@@ -117,7 +117,7 @@ impl ListConversations {
     async fn run(self, context: &Context) -> Result<()> {
         let target = self.target.resolve(context)?;
         let postgres = context.postgres(self.target.prod)?;
-        let (connection, wire) = tokio::join!(postgres.connect(), target.wire());
+        let (connection, wire) = tokio::join!(postgres.connect(), target.wire(&context.ui));
         // Open to the end: closing it takes time of the query's.
         let (mut connection, wire) = (connection?, wire?);
         let user = seed::find_user(&mut connection, &self.handle).await?;

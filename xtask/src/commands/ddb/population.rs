@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::types::Select;
 use backend_flask::population::{self, Population, Wanted};
@@ -8,12 +10,15 @@ use xtask_items::Page;
 use super::seed::KEYS;
 use crate::attribute::item_from_sdk;
 use crate::commands::db;
-use crate::failure::{Failure, Usage};
+use crate::failure::{Failure, Interrupted, Usage};
 use crate::read::{self, Segments};
 use crate::target::postgres::{Connection, readable};
-use crate::ui::Ui;
+use crate::ui::{Rate, Ui};
 use crate::wire::Wire;
 use crate::write::{self, WriteRequest};
+
+/// How long all of a population's users may take to be written; a million take about a minute.
+const USERS_BOUND: Duration = Duration::from_secs(600);
 
 /// How large a synthetic population is.
 #[derive(Debug, clap::Args)]
@@ -55,11 +60,12 @@ pub(super) async fn write_users(ui: &Ui, connection: &mut Connection, population
     let users = u64::from(population.users());
     let label = format!("Postgres: write {users} synthetic users into {}", connection.target.database());
     let work = async {
-        let there = connection.with(move |client| population.write_users(client).map_err(explain)).await?;
+        let write = move |client: &mut postgres::Client| population.write_users(client).map_err(explain);
+        let there = connection.with_within(USERS_BOUND, write).await?;
         ensure!(there == users, "{users} users were written, but {there} are there");
         Ok(())
     };
-    ui.run(label, work).await
+    ui.run_whole(label, work).await
 }
 
 fn explain(error: postgres::Error) -> anyhow::Error {
@@ -83,14 +89,20 @@ pub(super) async fn write_items(ui: &Ui, wire: &Wire, population: Population) ->
     let table = &wire.target.table;
     let count = population.item_count();
     let step = ui.step(format!("DynamoDB: write {count} synthetic items into {table}"));
+    let (rate, mut so_far) = (Rate::new(), 0);
     let requests = population.items().map(|item| Ok(WriteRequest::put(&item_from_sdk(item), &KEYS)));
     let written = write::write_all(wire, table, requests, |written| {
-        step.progress(format_args!("{} so far", written.count));
+        so_far = written.count;
+        step.progress(rate.of(so_far, count));
         Ok(())
-    });
-    match written.await {
+    })
+    .await;
+    match written {
         Ok(_) => step.done(""),
-        Err(error) => return Err(error.context(step.failed())),
+        Err(error) => {
+            let error = Interrupted::explained(error, || format!("{so_far} of {count} items are written"));
+            return Err(step.ended_by(error));
+        }
     }
     let counted = async {
         let there = count_items(wire).await?;
@@ -109,9 +121,11 @@ async fn remove_items(ui: &Ui, wire: &Wire) -> Result<()> {
         let keys = page.items()?;
         let requests = keys.iter().map(|key| Ok(WriteRequest::delete(key, &KEYS)));
         let before = removed;
-        removed += write::write_all(wire, table, requests, |_| Ok(()))
-            .await
-            .with_context(|| format!("{before} items were removed before"))?;
+        let written = write::write_all(wire, table, requests, |written| {
+            removed = before + written.count;
+            Ok(())
+        });
+        written.await.with_context(|| format!("{before} items were removed before"))?;
         step.progress(format_args!("{removed} so far"));
         Ok(())
     };
@@ -119,7 +133,10 @@ async fn remove_items(ui: &Ui, wire: &Wire) -> Result<()> {
     match read::scan(wire, keys.into(), Segments::Fitting, remove).await {
         Ok(_) if removed == 0 => step.done("there were none"),
         Ok(_) => step.done(&format!("{removed} were there")),
-        Err(error) => return Err(error.context(step.failed())),
+        Err(error) => {
+            let error = Interrupted::explained(error, || format!("{removed} earlier items are removed"));
+            return Err(step.ended_by(error));
+        }
     }
     Ok(())
 }

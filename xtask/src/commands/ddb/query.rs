@@ -87,7 +87,7 @@ impl Query {
         let target = self.target.resolve(context)?;
         let table = self.table.as_ref().unwrap_or(&target.table);
         let mut request = self.options.request(table)?;
-        let wire = target.wire().await?;
+        let wire = target.wire(&context.ui).await?;
         let description = TableDescription::read(&wire, table).await?;
         let keys = description.keys(self.options.index.as_deref()).ok_or_else(|| {
             let index = self.options.index.as_deref().unwrap_or_default();

@@ -31,7 +31,7 @@ impl Scan {
         let target = self.target.resolve(context)?;
         let table = self.table.as_ref().unwrap_or(&target.table);
         let request = self.options.request(table)?;
-        let wire = target.wire().await?;
+        let wire = target.wire(&context.ui).await?;
         let form = self.options.form(context, self.columns(context, &wire).await?)?;
         let mut printer = PagePrinter::new(form);
         let take = async |page| printer.page(page).await;

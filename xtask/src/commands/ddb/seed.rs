@@ -16,10 +16,10 @@ use super::population::{self, PopulationOptions};
 use crate::attribute::item_from_sdk;
 use crate::context::Context;
 use crate::facts::Facts;
-use crate::failure::{Failure, Usage};
+use crate::failure::{Failure, Interrupted, Usage};
 use crate::read;
 use crate::target::postgres::{Connection, readable};
-use crate::ui::Ui;
+use crate::ui::{Rate, Ui};
 use crate::wire::Wire;
 use crate::write::{self, WriteRequest};
 
@@ -41,26 +41,31 @@ impl SeedCommand {
             return self.populate(context, population).await;
         }
         let seed = self.options.read()?;
+        context.ui.stop.remedy(AGAIN);
         let _lock = self.guarded.lock(context, "ddb seed").await?;
         let deed = "replace the seed conversation";
         let Some(target) = self.guarded.resolve(context, deed, None).await? else { return Ok(()) };
         let mut postgres = context.postgres(self.guarded.is_production())?.connect().await?;
         let people = seed.people(&mut postgres).await?;
-        let wire = target.wire().await?;
+        let wire = target.wire(&context.ui).await?;
         seed.write(&context.ui, &wire, people, Table::InUse).await.map(|_| ())
     }
 
     async fn populate(self, context: &Context, population: Population) -> Result<()> {
         let Self { guarded, .. } = self;
+        context.ui.stop.remedy(AGAIN);
         let _lock = guarded.lock(context, "ddb seed").await?;
         let postgres = context.postgres(guarded.is_production())?;
         let deed = format!("replace the synthetic users in {postgres} and their items");
         let facts = if guarded.shows() { vec![Facts::of_postgres(&postgres).await?] } else { Vec::new() };
         let Some(target) = guarded.resolve_with(context, &deed, None, facts).await? else { return Ok(()) };
         population::write_users(&context.ui, &mut postgres.connect().await?, population).await?;
-        population::write_items(&context.ui, &target.wire().await?, population).await
+        population::write_items(&context.ui, &target.wire(&context.ui).await?, population).await
     }
 }
+
+/// What helps after an interruption: the same items are written again, in place of themselves.
+const AGAIN: &str = "run the same command again: it writes all of it, and removes what is too much";
 
 /// What is seeded.
 #[derive(Debug, clap::Args)]
@@ -146,6 +151,8 @@ impl Seed {
             self.conversation.items(SEED_GROUP, [one, two], now).map(item_from_sdk).collect();
         let count = items.len();
         let name = &wire.target.table;
+        let step = ui.step(format!("DynamoDB: seed {count} items into {name}"));
+        let rate = Rate::new();
         let work = async {
             let keys: HashSet<String> = items.iter().map(|item| key_text(item, &KEYS)).collect();
             let mut stale = match table {
@@ -153,16 +160,29 @@ impl Seed {
                 Table::InUse => seeded_keys(wire, &people).await?,
             };
             stale.retain(|key| !keys.contains(&key_text(key, &KEYS)));
-            let write = async |requests: Vec<WriteRequest>| {
-                write::write_all(wire, name, requests.into_iter().map(Ok), |_| Ok(())).await
-            };
-            write(items.iter().map(|item| WriteRequest::put(item, &KEYS)).collect()).await?;
-            write(stale.iter().map(|key| WriteRequest::delete(key, &KEYS)).collect()).await?;
+            let puts = items.iter().map(|item| Ok(WriteRequest::put(item, &KEYS)));
+            let written = write::write_all(wire, name, puts, |written| {
+                step.progress(rate.of(written.count, count as u64));
+                Ok(())
+            });
+            written.await?;
+            let deletes = stale.iter().map(|key| Ok(WriteRequest::delete(key, &KEYS)));
+            write::write_all(wire, name, deletes, |_| Ok(())).await.map_err(|error| {
+                Interrupted::explained(error, || {
+                    format!("all {count} items are written; an earlier seed's are still there")
+                })
+            })?;
             let there = count_seeded(wire, &people).await?;
             ensure!(there == count as u64, "{count} items were written, but {there} are there");
             Ok(count)
         };
-        ui.run(format!("DynamoDB: seed {count} items into {name}"), work).await
+        match work.await {
+            Ok(count) => {
+                step.done("");
+                Ok(count)
+            }
+            Err(error) => Err(step.ended_by(error)),
+        }
     }
 }
 

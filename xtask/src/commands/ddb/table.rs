@@ -23,6 +23,9 @@ use crate::ui::Ui;
 /// How long a table may take to become active, or to be gone. Both are asynchronous on AWS.
 const TABLE_BOUND: Duration = Duration::from_secs(120);
 
+/// What helps after an interruption.
+const LOOK: &str = "see what there is with `cargo xtask ddb list-tables`";
+
 /// Create the messages table and wait until it is active
 #[derive(Debug, clap::Args)]
 pub(crate) struct SchemaLoad {
@@ -32,6 +35,7 @@ pub(crate) struct SchemaLoad {
 
 impl SchemaLoad {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        context.ui.stop.remedy(LOOK);
         let _lock = self.writing.lock(context, "ddb schema-load").await?;
         let target = self.writing.target.resolve(context)?;
         if self.writing.rehearsal.dry_run {
@@ -41,7 +45,7 @@ impl SchemaLoad {
     }
 
     async fn rehearse(&self, context: &Context, target: &DynamoDbTarget) -> Result<()> {
-        let (wire, name) = (target.wire().await?, target.table.as_str());
+        let (wire, name) = (target.wire(&context.ui).await?, target.table.as_str());
         let description = TableDescription::read_if_there(&wire, name).await?;
         let facts = [Facts::of_table(&wire, name, description.as_ref())];
         let deed = match description {
@@ -90,7 +94,7 @@ pub(crate) async fn schema_load(ui: &Ui, target: &DynamoDbTarget, client: &Clien
         })
         .await
     };
-    ui.run(format!("DynamoDB: create table {table}"), create).await
+    ui.run_whole(format!("DynamoDB: create table {table}"), create).await
 }
 
 /// Whether the messages table is there.
@@ -121,12 +125,14 @@ impl Drop {
         if let Some(name) = self.backup.named() {
             backup::check_name(name)?;
         }
+        context.ui.stop.remedy(LOOK);
         let _lock = self.guarded.lock(context, "ddb drop").await?;
         let target = self.guarded.target(context)?;
         if self.guarded.shows() && !self.prepare(context, &target).await? {
             return Ok(());
         }
         let client = target.client().await?;
+        let _held = context.ui.stop.hold().await;
         let step = context.ui.step(format!("DynamoDB: drop table {}", self.table));
         match delete(&target, &client, &self.table).await {
             Ok(true) => {
@@ -148,7 +154,7 @@ impl Drop {
     /// What comes before the drop: the table is shown, the user is asked, and a backup is made where one is
     /// wanted. Whether the table is to be dropped.
     async fn prepare(&self, context: &Context, target: &DynamoDbTarget) -> Result<bool> {
-        let (wire, table, ui) = (target.wire().await?, self.table.as_str(), &context.ui);
+        let (wire, table, ui) = (target.wire(&context.ui).await?, self.table.as_str(), &context.ui);
         let description = TableDescription::read(&wire, table).await?;
         let is_protected = description.deletion_protection_enabled;
         let facts = [Facts::of_table(&wire, table, Some(&description))];
@@ -192,9 +198,8 @@ pub(crate) async fn drop_if_exists(
     client: &Client,
     table: &str,
 ) -> Result<()> {
-    ui.run(format!("DynamoDB: drop table {table} if it exists"), delete(target, client, table))
-        .await
-        .map(|_| ())
+    let label = format!("DynamoDB: drop table {table} if it exists");
+    ui.run_whole(label, delete(target, client, table)).await.map(|_| ())
 }
 
 /// Deletes a table and waits until it is gone. Returns whether there was one.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
@@ -14,11 +15,14 @@ use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::process::{self, Process, Processes};
 use crate::state::StateFolder;
-use crate::ui::Ui;
+use crate::ui::{Ui, seconds};
 
 /// How it is asked to end: a fast shutdown, which ends the sessions.
 /// <https://www.postgresql.org/docs/current/server-shutdown.html>
 pub(super) const STOP: Signal = Signal::INT;
+
+/// How long initdb may take: two seconds here, and many times that on a slow disk.
+const INITDB_BOUND: Duration = Duration::from_secs(120);
 
 /// A server that is about to be started, its cluster created first where there is none.
 #[derive(Clone)]
@@ -59,8 +63,12 @@ impl Plan {
             return Ok(());
         }
         let plan = self.clone();
-        let create = async { tokio::task::spawn_blocking(move || plan.create_cluster()).await? };
-        ui.run(format!("Postgres: create a cluster in {}", self.home.data.display()), create).await
+        let create = async {
+            let created = tokio::task::spawn_blocking(move || plan.create_cluster());
+            let created = tokio::time::timeout(INITDB_BOUND, created).await;
+            created.with_context(|| format!("initdb did not end within {}", seconds(INITDB_BOUND)))??
+        };
+        ui.run_whole(format!("Postgres: create a cluster in {}", self.home.data.display()), create).await
     }
 
     /// Creates the cluster beside its place and then moves it there: a half-made one is never used.
