@@ -284,3 +284,58 @@ fn every_test_in_the_docker_folder_is_one_that_needs_docker() {
         assert_eq!(tests, gated, "{}", path.display());
     }
 }
+
+/// The first two cells of a document's table rows: a name in backquotes or bare, and what is beside it.
+fn rows(document: &str) -> Vec<(String, String)> {
+    let cells = document.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let name = |cell: &str| cell.trim_matches('`').to_owned();
+    cells.map(|(first, rest)| (name(first), rest.split(" | ").next().unwrap().to_owned())).collect()
+}
+
+#[test]
+fn every_fault_has_a_row_and_every_row_is_a_test() {
+    let mut tests = Vec::new();
+    for (_, text) in texts().filter(|(path, _)| path.starts_with("xtask/tests/faults")) {
+        let mut lines = text.lines();
+        while lines.any(|line| line.trim() == "#[test]") {
+            let mut behind = lines.clone().filter_map(|line| line.trim().strip_prefix("fn "));
+            tests.push(behind.next().unwrap().split('(').next().unwrap().to_owned());
+        }
+    }
+    assert!(tests.len() > 40, "the tests were found: {tests:?}");
+    let faults = read("docs/faults.md");
+    let mut listed: Vec<_> = rows(&faults).into_iter().map(|(name, _)| name).collect();
+    listed.retain(|name| name.contains('_') && name.chars().all(|c| !c.is_uppercase()));
+    tests.sort();
+    listed.sort();
+    assert_eq!(listed, tests, "the rows of docs/faults.md, and the tests");
+}
+
+#[test]
+fn every_bound_is_listed_as_it_is() {
+    let rows = rows(&read("docs/faults.md"));
+    let (mut wrong, mut found) = (Vec::new(), 0);
+    for (path, text) in texts().filter(|(path, _)| path.starts_with("xtask/src")) {
+        for line in text.lines().filter(|line| line.contains("BOUND: Duration = ")) {
+            found += 1;
+            let (name, value) = line.split_once(": Duration = ").unwrap();
+            let name = name.rsplit(' ').next().unwrap();
+            let is_listed = rows.iter().any(|(listed, bound)| {
+                let is_said = |form: &str, unit: &str| {
+                    let number = value.strip_prefix(form).and_then(|rest| rest.strip_suffix(");"));
+                    number.is_none_or(|number| {
+                        bound.split(", ").any(|bound| bound == format!("{} {unit}", number.replace('_', "")))
+                    })
+                };
+                listed == name
+                    && is_said("Duration::from_secs(", "s")
+                    && is_said("Duration::from_millis(", "ms")
+            });
+            if !is_listed {
+                wrong.push(format!("{}: {name} {value}", path.display()));
+            }
+        }
+    }
+    assert!(found > 20, "the bounds were found");
+    assert_none("bounds that docs/faults.md does not list, or not as they are", &wrong);
+}

@@ -23,8 +23,11 @@ pub(crate) const WRONG_PASSWORD: &str = "hush-wr0ng";
 /// A secret access key for a pretended production. Never to be printed.
 pub(crate) const SECRET_KEY: &str = "hushHUSHhushHUSH/secretACCESSkey";
 
+/// A session token beside it. Never to be printed.
+pub(crate) const SESSION_TOKEN: &str = "hush-se55ion-token//==";
+
 /// What no command prints, but `env`.
-pub(crate) const SECRETS: [&str; 4] = [PASSWORD, PASSWORD_IN_URL, WRONG_PASSWORD, SECRET_KEY];
+pub(crate) const SECRETS: [&str; 5] = [PASSWORD, PASSWORD_IN_URL, WRONG_PASSWORD, SECRET_KEY, SESSION_TOKEN];
 
 /// A temporary folder that the program takes for its workspace, with a home folder of its own in it.
 pub(crate) struct Workspace {

@@ -42,6 +42,15 @@ impl Run {
         self
     }
 
+    /// The same run, by a program that is given these arguments and then the whole command line.
+    pub(crate) fn through(self, program: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(self.command.get_program()).args(self.command.get_args()).env_clear();
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir(self.command.get_current_dir().unwrap_or(Path::new(".")));
+        Self { command, ..self }
+    }
+
     pub(crate) fn stdin(mut self, text: &str) -> Self {
         self.stdin = text.into();
         self
@@ -99,6 +108,19 @@ impl Run {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = Some(self.command.spawn().unwrap());
         Running { shown: self.shown(), started: Instant::now(), child, stderr: String::new() }
+    }
+
+    /// The command on a terminal of its own, whose input and output are pipes.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn on_a_terminal(self) -> Command {
+        let program = self.command.get_program().to_str().unwrap();
+        let words = self.command.get_args().map(|word| format!(" '{}'", word.to_str().unwrap()));
+        let line = format!("'{program}'{}", words.collect::<String>());
+        let mut script = Command::new("script");
+        script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear();
+        script.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        script.stdin(Stdio::piped()).stdout(Stdio::piped());
+        script
     }
 
     /// The command, for what the other ways of running it do not offer.

@@ -17,8 +17,10 @@ mod items;
 mod output;
 mod patterns;
 mod population;
+#[allow(dead_code, reason = "shared with the tests of faults, which use more of it")]
 mod postgres;
 mod production;
+#[allow(dead_code, reason = "shared with the tests of faults, which use more of it")]
 mod proxy;
 mod reading;
 mod run;

@@ -85,14 +85,14 @@ pub(crate) fn start(files: &[(&str, &str)], arguments: &[&str]) -> Server {
     Server { port, _supervisor: supervisor }
 }
 
-fn connect(port: u16, database: &str) -> Result<Client, postgres::Error> {
+pub(crate) fn connect(port: u16, database: &str) -> Result<Client, postgres::Error> {
     let mut config = postgres::Config::new();
     config.host("127.0.0.1").port(port).user(USER).password(PASSWORD).dbname(database);
     config.application_name("another client").connect(NoTls)
 }
 
 /// The user and group the server runs as where they are not the tests' own: it refuses to be root.
-fn server_user() -> Option<(u32, u32)> {
+pub(crate) fn server_user() -> Option<(u32, u32)> {
     let probe = tempfile::tempfile().unwrap();
     if probe.metadata().unwrap().uid() != 0 {
         return None;
@@ -107,7 +107,7 @@ fn server_user() -> Option<(u32, u32)> {
 }
 
 /// A fresh folder that belongs to the server's user, in a place that this user can reach.
-fn folder(user: Option<(u32, u32)>) -> PathBuf {
+pub(crate) fn folder(user: Option<(u32, u32)>) -> PathBuf {
     let reachable = |folder: &Path| {
         let others_may_enter = |folder: &Path| fs::metadata(folder).is_ok_and(|m| m.mode() & 0o001 != 0);
         user.is_none() || folder.ancestors().all(others_may_enter)
@@ -124,7 +124,7 @@ fn folder(user: Option<(u32, u32)>) -> PathBuf {
 }
 
 /// The folder that holds `initdb` and `postgres`.
-fn binaries() -> PathBuf {
+pub(crate) fn binaries() -> PathBuf {
     let mut places: Vec<PathBuf> =
         std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
     if let Ok(output) = Command::new("pg_config").arg("--bindir").output() {
@@ -159,7 +159,7 @@ fn binaries() -> PathBuf {
 /// The name of a database of a test's own, on the shared server. It does not exist yet.
 pub(crate) struct Database {
     pub(crate) name: String,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Database {
@@ -181,6 +181,11 @@ impl Database {
     /// What CONNECTION_URL is to be.
     pub(crate) fn url(&self) -> String {
         self.url_with(USER, PASSWORD_IN_URL)
+    }
+
+    /// The same at another port.
+    pub(crate) fn url_at(&self, port: u16) -> String {
+        self.url().replace(&format!(":{}/", self.port), &format!(":{port}/"))
     }
 
     /// The same with another user or password.

@@ -17,6 +17,8 @@ pub(crate) enum Fate {
     Lost,
     /// The connection is closed without an answer, but the real server has done it.
     AnswerLost,
+    /// The real server has done it, and half of its answer comes before the connection is closed.
+    AnswerCut,
 }
 
 impl Fate {
@@ -78,16 +80,22 @@ fn serve(
         let head = Head::read(&mut reader)?;
         let mut body = String::new();
         (&mut reader).take(head.length.unwrap_or_default()).read_to_string(&mut body)?;
-        let Answer { status, body } = match decide(&head.operation, &body)? {
-            Fate::Passed => behind.send(&head.operation, &body)?,
+        let fate = decide(&head.operation, &body)?;
+        let is_cut = matches!(fate, Fate::AnswerCut);
+        let Answer { status, body } = match fate {
+            Fate::Passed | Fate::AnswerCut => behind.send(&head.operation, &body)?,
             Fate::Answered(answer) => answer,
             Fate::Lost => return Ok(()),
             Fate::AnswerLost => return behind.send(&head.operation, &body).map(drop),
         };
         write!(
             out,
-            "HTTP/1.1 {status} .\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: {}\r\n\r\n{body}",
+            "HTTP/1.1 {status} .\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: {}\r\n\r\n",
             body.len()
         )?;
+        if is_cut {
+            return out.write_all(&body.as_bytes()[..body.len() / 2]);
+        }
+        out.write_all(body.as_bytes())?;
     }
 }

@@ -1,0 +1,199 @@
+//! Ctrl-C and SIGTERM.
+
+use std::time::Duration;
+
+use crate::common::run::{Ran, Running};
+use crate::common::wait_for;
+use crate::proxy::{Fate, Proxy};
+use crate::units::Units;
+use crate::{QUICK, SETUP, TABLE, World, assert_imported, line, lines};
+
+const SIGNALS: [(&str, i32); 2] = [("INT", 130), ("TERM", 143)];
+
+/// A run that is asked to stop does so within this.
+const STOPS: Duration = Duration::from_secs(8);
+
+#[track_caller]
+fn stopped(running: Running, signal: &str, code: i32) -> Ran {
+    running.signal(signal);
+    let ended = running.end_within(STOPS);
+    assert_eq!(ended.code, Some(code), "{ended}");
+    ended.says(&["interrupted"]);
+    ended
+}
+
+/// The number before these words.
+#[track_caller]
+fn number_before(ran: &Ran, words: &str) -> usize {
+    let before = ran.stderr.split(words).next().filter(|before| before.len() < ran.stderr.len());
+    let before = before.unwrap_or_else(|| panic!("no {words:?}: {ran}"));
+    before.rsplit(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn an_import_that_is_interrupted_tells_how_far_it_is_and_goes_on_there() {
+    for (signal, code) in SIGNALS {
+        let world = World::set_up();
+        world.endpoint().create_table("imported", &[("pk", "S"), ("sk", "S")]);
+        let made = lines(3_000);
+        world.write("made.jsonl", &made);
+        let table = Units::start(world.endpoint(), 400);
+        let import = || {
+            world
+                .xtask("ddb import made.jsonl imported")
+                .env("AWS_ENDPOINT_URL_DYNAMODB", table.endpoint.url())
+        };
+        let running = import().start();
+        wait_for("items", QUICK, || (table.written() > 500).then_some(()));
+        let ended = stopped(running, signal, code);
+        let told = number_before(&ended, " items are written, about ");
+        assert_eq!(world.endpoint().items("imported").len(), told, "{ended}");
+        ended.says(&["% of made.jsonl", "help: run the same command again: it goes on where it was"]);
+        table.enough();
+        import().ok().says(&["going on after line "]);
+        assert_imported(world.endpoint(), "imported", &made);
+    }
+}
+
+#[test]
+fn a_seed_that_is_interrupted_tells_how_far_it_is_and_is_made_whole_by_the_next() {
+    for (signal, code) in SIGNALS {
+        let world = World::set_up();
+        let table = Units::start(world.endpoint(), 100);
+        let seed = || {
+            let run = world.xtask("ddb seed --messages 2000");
+            run.env("AWS_ENDPOINT_URL_DYNAMODB", table.endpoint.url())
+        };
+        let running = seed().start();
+        wait_for("items", QUICK, || (table.written() > 150).then_some(()));
+        let ended = stopped(running, signal, code);
+        let told = number_before(&ended, " of 2040 items are written");
+        assert_eq!(world.endpoint().items(TABLE).len(), 138 + told, "{ended}");
+        ended.says(&["help: run the same command again"]);
+        table.enough();
+        seed().ok();
+        assert_eq!(world.endpoint().items(TABLE).len(), 138 + 2_040);
+    }
+}
+
+#[test]
+fn an_export_that_is_interrupted_leaves_no_file() {
+    for (signal, code) in SIGNALS {
+        let world = World::set_up();
+        let slow = Proxy::start(world.endpoint(), |operation, _| {
+            if operation == "Scan" {
+                std::thread::sleep(Duration::from_secs(20));
+            }
+            Ok(Fate::Passed)
+        });
+        std::fs::create_dir(world.path("out")).unwrap();
+        let export = world.xtask("ddb export out/a.jsonl.gz");
+        let mut running = export.env("AWS_ENDPOINT_URL_DYNAMODB", slow.endpoint.url()).start();
+        running.read_until("export");
+        let ended = stopped(running, signal, code);
+        ended.says(&["no file was made"]);
+        assert_eq!(std::fs::read_dir(world.path("out")).unwrap().count(), 0, "{ended}");
+        world.xtask("ddb export out/a.jsonl.gz").ok();
+    }
+}
+
+/// The signal comes while the table is being created: it is there, whole, when the command ends.
+#[test]
+fn a_table_that_is_being_created_is_there_after_an_interruption() {
+    for (signal, code) in SIGNALS {
+        let world = World::new();
+        let slow = Proxy::start(world.endpoint(), |operation, _| {
+            if operation == "CreateTable" {
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            Ok(Fate::Passed)
+        });
+        let create = world.xtask("ddb schema-load");
+        let mut running = create.env("AWS_ENDPOINT_URL_DYNAMODB", slow.endpoint.url()).start();
+        running.read_until("create table");
+        std::thread::sleep(Duration::from_millis(100));
+        let ended = stopped(running, signal, code);
+        ended.says(&["stopping where that is safe", "ok  DynamoDB: create table", "all was done by then"]);
+        assert_eq!(world.endpoint().tables(), [TABLE]);
+        world.recovers();
+    }
+}
+
+/// Anywhere in a set-up: the step that is under way is done whole, no other is begun, and the next set-up
+/// makes all right.
+#[test]
+fn a_set_up_that_is_interrupted_anywhere() {
+    let world = World::set_up();
+    let mut interrupted = 0;
+    for step in
+        ["wait for", "drop database", "create database", "schema.sql", "seed.sql", "drop table", "seed 138"]
+    {
+        for (signal, code) in SIGNALS {
+            let mut running = world.xtask(SETUP).start();
+            running.read_until(step);
+            running.signal(signal);
+            let ended = running.end_within(STOPS);
+            // The last steps may be over before the signal is heard.
+            assert!(ended.code == Some(code) || ended.code == Some(0), "{step}: {ended}");
+            if ended.code == Some(code) {
+                interrupted += 1;
+                ended.says(&["interrupted: ", "help: run `cargo xtask ddb-setup` again"]);
+            }
+            let begun = ended.stderr.matches("... ").count();
+            let over = ended.stderr.matches("\nok ").count() + ended.stderr.matches("\nstopped ").count();
+            assert_eq!(begun, over, "each step that was begun says how it ended: {ended}");
+        }
+    }
+    assert!(interrupted > 6, "{interrupted} were");
+    world.recovers();
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let world = World::new();
+    let (listener, port) = line::silent();
+    let never = Proxy::start(world.endpoint(), move |operation, _| {
+        if operation == "CreateTable" {
+            _ = listener.accept();
+        }
+        Ok(Fate::Passed)
+    });
+    let create = world.xtask("ddb schema-load");
+    let mut running = create.env("AWS_ENDPOINT_URL_DYNAMODB", never.endpoint.url()).start();
+    running.read_until("create table");
+    std::thread::sleep(Duration::from_millis(300));
+    running.signal("INT");
+    running.read_until("a second signal ends it at once");
+    running.signal("INT");
+    let ended = running.end_within(Duration::from_secs(2));
+    assert_eq!(ended.code, Some(130), "{ended}");
+    ended.says(&["interrupted: at once, wherever it was", "help: see what there is"]);
+    // Let go of what is held up.
+    _ = std::net::TcpStream::connect(("127.0.0.1", port));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_signal_while_a_name_is_to_be_typed() {
+    use std::io::{Read as _, Write as _};
+    let world = World::set_up();
+    let run = world.xtask("ddb drop cruddur-messages --prod").env("TERM", "dumb");
+    let run = run.env("PROD_DYNAMODB_ENDPOINT_URL", world.endpoint().url()).env("AWS_REGION", "us-east-1");
+    let mut script = run.on_a_terminal().spawn().expect("`script`, of Debian's package bsdutils");
+    let mut out = script.stdout.take().unwrap();
+    let mut text = String::new();
+    let mut bytes = [0; 1024];
+    while !text.contains("anything else to stop") {
+        let read = out.read(&mut bytes).unwrap();
+        assert_ne!(read, 0, "{text}");
+        text.push_str(&String::from_utf8_lossy(&bytes[..read]));
+    }
+    // As Ctrl-C is typed.
+    let mut typed = script.stdin.take().unwrap();
+    typed.write_all(b"\x03").unwrap();
+    let code = wait_for("end", STOPS, || script.try_wait().unwrap()).code();
+    out.read_to_string(&mut text).unwrap();
+    assert_eq!(code, Some(130), "{text}");
+    assert!(text.contains("interrupted"), "{text}");
+    world.assert_whole();
+}

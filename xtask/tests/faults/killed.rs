@@ -1,0 +1,30 @@
+//! Servers that are killed while they write.
+
+use std::time::Duration;
+
+use crate::checkout::Checkout;
+use crate::common::dynamodb::Endpoint;
+use crate::{QUICK, TABLE, assert_imported, lines};
+
+#[test]
+fn a_dynamodb_killed_in_the_middle_of_an_import() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    checkout.xtask("ddb drop cruddur-messages").ok();
+    checkout.xtask("ddb schema-load").ok();
+    let made = lines(30_000);
+    checkout.write("made.jsonl", &made);
+    for delay in [100, 700] {
+        let mut running = checkout.xtask("ddb import made.jsonl").start();
+        running.read_until("import made.jsonl");
+        std::thread::sleep(Duration::from_millis(delay));
+        checkout.kill("dynamodb");
+        let ended = running.end_within(QUICK);
+        assert_eq!(ended.code, Some(1), "{ended}");
+        ended.says(&["items are written for certain", "cannot reach DynamoDB", "help: start the databases"]);
+        checkout.xtask("up").ok();
+    }
+    checkout.xtask("ddb import made.jsonl").ok();
+    let [_, port] = checkout.ports();
+    assert_imported(Endpoint(port), TABLE, &made);
+}

@@ -1,0 +1,145 @@
+//! What goes wrong outside of the program: networks, servers, disks, daemons, and people who press Ctrl-C.
+//! Every command ends within its bound, with a truthful exit status and the cause, and run again on healthy
+//! servers it leaves exactly the right data. Each test is a row of `docs/faults.md`.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
+#[allow(dead_code, reason = "shared with the tests beside these, which use more of it")]
+#[path = "../embedded/checkout.rs"]
+mod checkout;
+#[path = "../common/mod.rs"]
+mod common;
+mod daemon;
+#[path = "../external/dynamodb.rs"]
+mod dynamodb;
+mod interruption;
+mod killed;
+mod line;
+mod machine;
+mod own_postgres;
+#[allow(dead_code, reason = "shared with the tests beside these, which use more of it")]
+#[path = "../external/postgres.rs"]
+mod postgres;
+mod postgres_faults;
+#[path = "../external/proxy.rs"]
+mod proxy;
+mod requests;
+mod secrets;
+#[allow(dead_code, reason = "shared with the tests beside these, which use more of it")]
+#[path = "../external/throttle.rs"]
+mod throttle;
+mod throttling;
+mod units;
+mod waiting;
+
+use std::ops::Deref;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use common::Workspace;
+use common::dynamodb::Endpoint;
+use common::run::Ran;
+use dynamodb::DynamoDb;
+use postgres::Database;
+
+const TABLE: &str = "cruddur-messages";
+
+/// A set-up of which every byte is known.
+const SETUP: &str = "ddb-setup --now 2026-01-01T00:00:00Z";
+
+/// What ends without waiting for a bound ends well within this, on a busy machine too.
+const QUICK: Duration = Duration::from_secs(20);
+
+/// Healthy servers of the test's own, both empty, and a workspace whose settings name them.
+struct World {
+    workspace: Workspace,
+    database: Database,
+    dynamodb: DynamoDb,
+}
+
+impl World {
+    fn new() -> Self {
+        waiting::begin_early();
+        let (database, dynamodb) = (Database::new(), DynamoDb::start());
+        let workspace = Workspace::new()
+            .with("CONNECTION_URL", database.url())
+            .with("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint.url());
+        Self { workspace, database, dynamodb }
+    }
+
+    fn set_up() -> Self {
+        let world = Self::new();
+        world.xtask(SETUP).ok();
+        world
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        self.dynamodb.endpoint
+    }
+
+    /// Runs a command with another DynamoDB; it fails, in time.
+    #[track_caller]
+    fn fails_at(&self, line: &str, endpoint: Endpoint, bound: Duration) -> Ran {
+        let failed = self.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", endpoint.url()).fails(1);
+        failed.within(bound);
+        failed
+    }
+
+    /// Sets up again on healthy servers: every byte is as it should be.
+    #[track_caller]
+    fn recovers(&self) {
+        self.xtask(SETUP).ok();
+        self.assert_whole();
+    }
+
+    /// Asserts that both databases hold the seed, and nothing else.
+    #[track_caller]
+    fn assert_whole(&self) {
+        assert_eq!(self.endpoint().items(TABLE), *seed(), "what DynamoDB holds");
+        assert_rows(&self.database);
+    }
+}
+
+#[track_caller]
+fn assert_rows(database: &Database) {
+    let counts = "select (select count(*) from users) || ' ' || (select count(*) from activities)";
+    assert_eq!(database.column(counts), ["5 4"], "what Postgres holds");
+}
+
+impl Deref for World {
+    type Target = Workspace;
+
+    fn deref(&self) -> &Workspace {
+        &self.workspace
+    }
+}
+
+/// Every item of [`SETUP`], by a run in which nothing went wrong.
+fn seed() -> &'static Vec<Value> {
+    static SEED: OnceLock<Vec<Value>> = OnceLock::new();
+    SEED.get_or_init(|| {
+        let world = World::set_up();
+        let items = world.endpoint().items(TABLE);
+        assert_eq!(items.len(), 138);
+        items
+    })
+}
+
+/// So many items as lines of DynamoDB JSON, each smaller than a unit.
+fn lines(count: usize) -> String {
+    let line =
+        |number| format!("{{\"pk\":{{\"S\":\"p{}\"}},\"sk\":{{\"S\":\"{number:06}\"}}}}\n", number % 7);
+    (0..count).map(line).collect()
+}
+
+/// Asserts that a table holds what these lines are.
+#[track_caller]
+fn assert_imported(endpoint: Endpoint, table: &str, lines: &str) {
+    let mut items: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    items.sort_by_key(|item| ["pk", "sk"].map(|name| item[name]["S"].as_str().unwrap().to_owned()));
+    let there = endpoint.items(table);
+    assert_eq!(there.len(), items.len());
+    assert!(there == items, "an item differs");
+}

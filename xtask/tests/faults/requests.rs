@@ -1,0 +1,132 @@
+//! DynamoDB, and the line to it.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::common::dynamodb::{Answer, Endpoint};
+use crate::line::{Fault, Line};
+use crate::proxy::{Fate, Proxy};
+use crate::{QUICK, SETUP, TABLE, World, assert_imported, lines};
+
+/// What reads and what writes, the SDK's way and ours.
+const COMMANDS: [&str; 6] = [
+    "ddb seed",
+    "ddb seed --messages 50",
+    "ddb scan",
+    "ddb export out.jsonl",
+    "ddb import made.jsonl",
+    "ddb list-tables",
+];
+
+/// Every command fails at this server and says all of `says`; on a healthy one all is right again.
+#[track_caller]
+fn all_fail(endpoint: impl Fn(&World) -> Endpoint, says: &[&str]) {
+    let world = World::set_up();
+    world.write("made.jsonl", &lines(100));
+    let endpoint = endpoint(&world);
+    for line in COMMANDS {
+        world.fails_at(line, endpoint, QUICK).says(says);
+    }
+    assert!(!world.path("out.jsonl").exists());
+    world.recovers();
+    world.xtask("ddb import made.jsonl").ok();
+    assert_eq!(world.endpoint().items(TABLE).len(), 238);
+}
+
+fn broken_line(world: &World, fault: Fault) -> Endpoint {
+    Line::start(world.endpoint().0, move |_| fault).endpoint()
+}
+
+#[test]
+fn a_dynamodb_that_resets_every_connection() {
+    all_fail(|world| broken_line(world, Fault::Reset(0)), &["onnection reset by peer"]);
+}
+
+#[test]
+fn a_dynamodb_whose_answers_are_cut_short() {
+    for after in [0, 30, 150] {
+        all_fail(|world| broken_line(world, Fault::Cut(after)), &["help: ", "AWS_ENDPOINT_URL_DYNAMODB"]);
+    }
+}
+
+#[test]
+fn a_dynamodb_that_answers_garbage() {
+    all_fail(|world| broken_line(world, Fault::Garbage(b"SSH-2.0-OpenSSH_9.2\r\n")), &["invalid HTTP"]);
+}
+
+#[test]
+fn a_dynamodb_whose_answers_are_not_its_api_s() {
+    let html = |_: &str, _: &str| {
+        Ok(Fate::Answered(Answer { status: 200, body: "<html>Please log in</html>".to_owned() }))
+    };
+    let proxy = std::cell::OnceCell::new();
+    all_fail(|world| proxy.get_or_init(|| Proxy::start(world.endpoint(), html)).endpoint, &["error: "]);
+}
+
+#[test]
+fn a_dynamodb_that_answers_500() {
+    let broken = |_: &str, _: &str| {
+        let body =
+            r#"{"__type":"com.amazonaws.dynamodb.v20120810#InternalServerError","message":"out of luck"}"#;
+        Ok(Fate::Answered(Answer { status: 500, body: body.to_owned() }))
+    };
+    let proxy = std::cell::OnceCell::new();
+    let endpoint = |world: &World| proxy.get_or_init(|| Proxy::start(world.endpoint(), broken)).endpoint;
+    all_fail(endpoint, &["InternalServerError: out of luck"]);
+}
+
+#[test]
+fn a_clock_that_is_far_off() {
+    let expired = |_: &str, _: &str| {
+        let body = r#"{"__type":"com.amazon.coral.service#InvalidSignatureException","message":"Signature expired: 20260101T000000Z is now earlier than 20260102T000000Z (20260102T001500Z - 15 min.)"}"#;
+        Ok(Fate::Answered(Answer { status: 400, body: body.to_owned() }))
+    };
+    let proxy = std::cell::OnceCell::new();
+    let endpoint = |world: &World| proxy.get_or_init(|| Proxy::start(world.endpoint(), expired)).endpoint;
+    all_fail(endpoint, &["Signature expired", "help: set the clock"]);
+}
+
+/// Some of what networks and busy servers do, of every kind; no request meets with it a third time.
+#[test]
+fn a_dynamodb_that_fails_now_and_then() {
+    let world = World::set_up();
+    let seen: Mutex<HashMap<String, usize>> = Mutex::default();
+    let proxy = Proxy::start(world.endpoint(), move |operation, body| {
+        let mut seen = seen.lock().unwrap();
+        let number = seen.len();
+        let request = seen.entry(format!("{operation} {body}")).or_insert(0);
+        *request += 1;
+        let done_twice_is_done = !matches!(operation, "CreateTable" | "DeleteTable");
+        Ok(match (*request, number % 6) {
+            (1, 0) => Fate::Lost,
+            (1, 1) | (2, 0) => Fate::throttled(),
+            (1, 2) => Fate::Answered(Answer { status: 503, body: "<html>busy</html>".to_owned() }),
+            (1, 3) | (2, 1) if done_twice_is_done => Fate::AnswerLost,
+            (1, 4) | (2, 2) if done_twice_is_done => Fate::AnswerCut,
+            _ => Fate::Passed,
+        })
+    });
+    let made = lines(2_000);
+    world.write("made.jsonl", &made);
+    let at = |line: &str| world.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", proxy.endpoint.url()).ok();
+    at(SETUP);
+    world.assert_whole();
+    assert_eq!(at("ddb scan -o jsonl").json_lines().len(), 138);
+    at("ddb drop cruddur-messages");
+    at("ddb schema-load");
+    at("ddb import made.jsonl").within(Duration::from_secs(60));
+    assert_imported(world.endpoint(), TABLE, &made);
+}
+
+#[test]
+fn a_write_whose_answer_is_lost() {
+    let world = World::set_up();
+    let lost =
+        |operation: &str, _: &str| Ok(if operation == "PutItem" { Fate::AnswerLost } else { Fate::Passed });
+    let proxy = Proxy::start(world.endpoint(), lost);
+    let failed = world.fails_at(r#"ddb put {"pk":"a","sk":"1"}"#, proxy.endpoint, QUICK);
+    // It has been done all the same: that is what is said.
+    failed.says(&["ddb get"]);
+    world.xtask("ddb get a 1").ok();
+}

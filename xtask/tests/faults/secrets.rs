@@ -1,0 +1,176 @@
+//! What no command prints, on no path: passwords, keys and tokens. Each run's whole output is searched for
+//! them (`Ran::assert_no_secrets`); here every command there is runs, well and badly.
+
+use crate::common::run::{Ran, Run};
+use crate::common::{PASSWORD_IN_URL, SECRET_KEY, SESSION_TOKEN, WRONG_PASSWORD, Workspace, free_port};
+use crate::daemon::{self, Then};
+use crate::{World, lines};
+
+/// What a command has to be given, beside its name.
+fn arguments(command: &str) -> &'static [&'static str] {
+    match command {
+        "ddb drop" => &["cruddur-messages"],
+        "ddb query" => &["--pk", "a"],
+        "ddb get" | "ddb delete" => &["a", "000001"],
+        "ddb put" => &[r#"{"pk":"a","sk":"000001"}"#],
+        "ddb export" => &["out.jsonl", "--force"],
+        "ddb import" => &["made.jsonl", "--restart"],
+        "logs" => &["--tail", "5"],
+        _ => &[],
+    }
+}
+
+/// It starts a program of its own that works for minutes.
+const LEFT_OUT: &str = "bench";
+
+/// Every command, as the help lists them: each that has no commands of its own.
+fn commands(workspace: &Workspace, group: &str) -> Vec<String> {
+    let help = workspace.xtask(group).arg("--help").ok().stdout;
+    let Some((_, rest)) = help.split_once("\nCommands:\n") else { return vec![group.trim().to_owned()] };
+    let list = rest.split("\n\n").next().unwrap();
+    // A name is two places in; what it does may go on in the next line, further in.
+    let names = list.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let names = names.filter(|name| !name.is_empty() && *name != "help");
+    names.flat_map(|name| commands(workspace, &format!("{group} {name}"))).collect()
+}
+
+/// How many commands run at once: most of them wait for something that does not come.
+const AT_ONCE: usize = 4;
+
+/// Does something with every command there is.
+fn with_all(workspace: &Workspace, each: impl Fn(usize, &str) + Sync) {
+    let commands = commands(workspace, "");
+    assert!(
+        commands.len() > 20 && commands.contains(&"ddb patterns get-conversation".to_owned()),
+        "{commands:?}"
+    );
+    let numbered: Vec<_> = commands.iter().enumerate().filter(|(_, command)| *command != LEFT_OUT).collect();
+    std::thread::scope(|scope| {
+        for first in 0..AT_ONCE {
+            let (numbered, each) = (&numbered, &each);
+            scope.spawn(move || {
+                numbered
+                    .iter()
+                    .skip(first)
+                    .step_by(AT_ONCE)
+                    .for_each(|(number, command)| each(*number, command));
+            });
+        }
+    });
+}
+
+/// Runs every command, each made `worse` in one way, in every form of output.
+fn run_all(workspace: &Workspace, worse: impl Fn(Run) -> Run + Sync) {
+    with_all(workspace, |number, command| {
+        let format = ["table", "json", "jsonl"][number % 3];
+        let run = arguments(command).iter().fold(workspace.xtask(command), Run::arg);
+        let run = worse(run.arg("-o").arg(format)).env("RUST_BACKTRACE", "full").env("RUST_LOG", "trace");
+        // Settings for other programs are what it is for.
+        let run = if command == "env" { run.shows_secrets() } else { run };
+        assert_known(command, &run.end());
+    });
+}
+
+/// What has wrong usage is a command that this test does not know. psql means something else by it.
+fn assert_known(command: &str, ran: &Ran) {
+    assert!(ran.code != Some(2) || command == "db connect", "how is it run? {ran}");
+}
+
+fn world() -> World {
+    let world = World::set_up();
+    world.write("made.jsonl", &lines(10));
+    world
+}
+
+#[test]
+fn no_secret_is_printed_where_all_is_well() {
+    run_all(&world(), |run| run);
+}
+
+#[test]
+fn no_secret_is_printed_where_a_password_is_wrong() {
+    let world = world();
+    let wrong = world.database.url_with("cruddur-tests", WRONG_PASSWORD);
+    run_all(&world, |run| run.env("CONNECTION_URL", &wrong));
+}
+
+#[test]
+fn no_secret_is_printed_where_nobody_listens() {
+    let world = world();
+    let nowhere = world.database.url_at(free_port());
+    let nothing = format!("http://127.0.0.1:{}", free_port());
+    run_all(&world, |run| run.env("CONNECTION_URL", &nowhere).env("AWS_ENDPOINT_URL_DYNAMODB", &nothing));
+}
+
+#[test]
+fn no_secret_is_printed_where_a_setting_makes_no_sense() {
+    let world = world();
+    for url in [
+        "mysql://me:PASSWORD@host/database",
+        "postgresql://me:PASSWORD@host:port/database",
+        "postgresql://me:PASSWORD@/database?password=PASSWORD",
+        "host=127.0.0.1 user=me password=PASSWORD nonsense",
+        "postgresql://me:PASSWORD@127.0.0.1:1/database?passwrod=PASSWORD",
+    ] {
+        run_all(&world, |run| run.env("CONNECTION_URL", url.replace("PASSWORD", PASSWORD_IN_URL)));
+    }
+    for url in ["http://me:PASSWORD@127.0.0.1:1", "me:PASSWORD@127.0.0.1:1", "ftp://me:PASSWORD@host"] {
+        let url = url.replace("PASSWORD", WRONG_PASSWORD);
+        run_all(&world, |run| run.env("AWS_ENDPOINT_URL_DYNAMODB", &url));
+    }
+}
+
+/// The commands of production, for which the local settings are of no use.
+fn run_all_of_production(world: &World, url: &str, endpoint: &str) {
+    let production = Workspace::new()
+        .with("PROD_CONNECTION_URL", url)
+        .with("PROD_DYNAMODB_ENDPOINT_URL", endpoint)
+        .with("AWS_ACCESS_KEY_ID", "production")
+        .with("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        .with("AWS_SESSION_TOKEN", SESSION_TOKEN)
+        .with("AWS_REGION", "us-east-1")
+        .with("AWS_EC2_METADATA_DISABLED", "true");
+    production.write("made.jsonl", &lines(10));
+    with_all(&production, |_, command| {
+        let help = production.xtask(command).arg("--help").ok().stdout;
+        if !help.contains("--prod") {
+            return;
+        }
+        let run = |confirm: Option<&str>| {
+            let run = arguments(command).iter().fold(production.xtask(command), Run::arg).arg("--prod");
+            let run = confirm.into_iter().fold(run, |run, name| run.arg("--confirm").arg(name));
+            assert_known(command, &run.env("RUST_BACKTRACE", "1").end());
+        };
+        run(None);
+        if help.contains("--confirm") {
+            run(Some(&world.database.name));
+            run(Some(crate::TABLE));
+        }
+    });
+}
+
+#[test]
+fn no_secret_of_production_is_printed() {
+    let world = world();
+    let (url, endpoint) = (world.database.url(), world.endpoint().url());
+    run_all_of_production(&world, &url, &endpoint);
+    run_all_of_production(&world, &world.database.url_with("me", WRONG_PASSWORD), &endpoint);
+    let nothing = format!("http://me:{WRONG_PASSWORD}@127.0.0.1:{}", free_port());
+    run_all_of_production(&world, &world.database.url_at(free_port()), &nothing);
+    run_all_of_production(&world, &format!("mysql://me:{WRONG_PASSWORD}@h/d"), "nonsense");
+}
+
+#[test]
+fn no_secret_is_printed_where_docker_fails() {
+    let (workspace, socket) = daemon::workspace();
+    daemon::start(&socket, Then::Fails);
+    workspace.write("made.jsonl", &lines(10));
+    workspace.edit(
+        "docker-compose.yml",
+        "POSTGRES_PASSWORD: password",
+        &format!("POSTGRES_PASSWORD: {WRONG_PASSWORD}"),
+    );
+    run_all(&workspace, |run| run);
+    workspace.edit("docker-compose.yml", WRONG_PASSWORD, &format!("[{WRONG_PASSWORD}]"));
+    run_all(&workspace, |run| run);
+}

@@ -1,0 +1,262 @@
+//! Faults that nothing tells but time: each is waited for as long as its bound says. All of them are
+//! brought about at once, by whichever test is first, so that together they take no longer than the longest.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::common::dynamodb::Endpoint;
+use crate::common::{SECRET_KEY, free_port};
+use crate::daemon::{self, Then};
+use crate::line::{self, Fault, Line};
+use crate::own_postgres::OwnPostgres;
+use crate::proxy::{Fate, Proxy};
+use crate::throttle::Throttle;
+use crate::{SETUP, TABLE, World};
+
+/// The bounds, and what a busy machine needs beyond them.
+const SLACK: Duration = Duration::from_secs(15);
+const fn within(seconds: u64) -> Duration {
+    Duration::from_secs(seconds).saturating_add(SLACK)
+}
+
+type Wait = fn();
+
+const WAITS: [(&str, Wait); 13] = [
+    ("never_answers", never_answers),
+    ("drips", drips),
+    ("connections_hang", connections_hang),
+    ("throttles_for_ever", throttles_for_ever),
+    ("hands_all_back", hands_all_back),
+    ("no_credentials", no_credentials),
+    ("postgres_never_answers", postgres_never_answers),
+    ("postgres_stops_answering", postgres_stops_answering),
+    ("postgres_connections_hang", postgres_connections_hang),
+    ("daemon_is_silent", daemon_is_silent),
+    ("daemon_never_answers", daemon_never_answers),
+    ("nobody_listens", nobody_listens),
+    ("never_ready", never_ready),
+];
+
+static ALL: LazyLock<Mutex<HashMap<&str, JoinHandle<()>>>> = LazyLock::new(|| {
+    let begun = WAITS.map(|(name, wait)| (name, std::thread::spawn(wait)));
+    Mutex::new(begun.into_iter().collect())
+});
+
+/// Waits for one of them.
+fn wait(name: &str) {
+    let waited = ALL.lock().unwrap().remove(name).expect("one of WAITS");
+    if let Err(panic) = waited.join() {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        panic!("{}", text.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default());
+    }
+}
+
+/// Begins them where all tests are run: then they wait while the others work.
+pub(crate) fn begin_early() {
+    if std::env::args().skip(1).all(|argument| argument.starts_with("--test-threads")) {
+        LazyLock::force(&ALL);
+    }
+}
+
+/// A command fails at this DynamoDB within the bound, names the cause, and on a healthy one all is right.
+fn fails_at(world: &World, endpoint: Endpoint, bound: u64, says: &[&str]) {
+    world.fails_at("ddb seed", endpoint, within(bound)).says(says).says(&["help: "]);
+    world.recovers();
+}
+
+#[test]
+fn a_dynamodb_that_never_answers() {
+    wait("never_answers");
+}
+
+fn never_answers() {
+    let (_listener, port) = line::silent();
+    fails_at(&World::set_up(), Endpoint(port), 30, &["no answer within 30 s"]);
+}
+
+#[test]
+fn a_dynamodb_that_drips() {
+    wait("drips");
+}
+
+fn drips() {
+    let world = World::set_up();
+    let line = Line::start(world.endpoint().0, |_| Fault::Drip(20, Duration::from_millis(500)));
+    fails_at(&world, line.endpoint(), 30, &["no answer within 30 s"]);
+}
+
+#[test]
+fn a_dynamodb_to_which_connections_hang() {
+    wait("connections_hang");
+}
+
+fn connections_hang() {
+    let (_socket, _held, port) = line::full();
+    let world = World::set_up();
+    fails_at(&world, Endpoint(port), 17, &["HTTP connect timeout occurred after 5s"]);
+    world.fails_at("ddb list-tables", Endpoint(port), within(17)).says(&["timeout", "help: "]);
+}
+
+#[test]
+fn a_dynamodb_that_throttles_for_ever() {
+    wait("throttles_for_ever");
+}
+
+fn throttles_for_ever() {
+    let world = World::set_up();
+    let proxy = Proxy::start(world.endpoint(), |operation, _| {
+        Ok(if operation == "BatchWriteItem" { Fate::throttled() } else { Fate::Passed })
+    });
+    let says = ["is throttling: it took and gave nothing for 30.0 s", "0 items are written for certain"];
+    fails_at(&world, proxy.endpoint, 37, &says);
+}
+
+#[test]
+fn a_dynamodb_that_hands_all_items_back_for_ever() {
+    wait("hands_all_back");
+}
+
+fn hands_all_back() {
+    let world = World::set_up();
+    world.xtask("ddb drop cruddur-messages").ok();
+    world.xtask("ddb schema-load").ok();
+    let throttle = Throttle::start(world.endpoint(), |number, size| if number == 0 { size } else { 0 });
+    let failed = world.fails_at("ddb seed", throttle.endpoint, within(37));
+    let error = failed.error().replace(&throttle.endpoint.url(), "ENDPOINT");
+    insta::assert_snapshot!(error, @"
+    error: DynamoDB: seed 138 items into cruddur-messages
+      because: 25 items are written for certain
+      because: DynamoDB at ENDPOINT is throttling: it took and gave nothing for 30.0 s
+      because: it handed all items of a batch back
+      help: run the command again later, or give the table more capacity units
+    ");
+    assert_eq!(throttle.written().len(), 25);
+    assert_eq!(world.endpoint().items(TABLE).len(), 25);
+    world.recovers();
+}
+
+#[test]
+fn credentials_that_never_come() {
+    wait("no_credentials");
+}
+
+fn no_credentials() {
+    let world = World::set_up();
+    let (_listener, port) = line::silent();
+    let run = |line: &str| {
+        let run = world.xtask(line).env("PROD_CONNECTION_URL", world.database.url());
+        let run =
+            run.env("PROD_DYNAMODB_ENDPOINT_URL", world.endpoint().url()).env("AWS_REGION", "us-east-1");
+        run.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://127.0.0.1:{port}/"))
+    };
+    let failed = run("ddb scan --prod").fails(1);
+    failed.within(within(20)).says(&["help: check AWS_PROFILE, AWS_REGION and the credentials"]);
+    let failed = run("ddb list-tables --prod").fails(1);
+    failed.within(within(35)).says(&["error: "]);
+    let given = run("ddb scan --prod").env("AWS_ACCESS_KEY_ID", "production");
+    given.env("AWS_SECRET_ACCESS_KEY", SECRET_KEY).ok();
+}
+
+#[test]
+fn a_postgres_that_never_answers() {
+    wait("postgres_never_answers");
+}
+
+fn postgres_never_answers() {
+    let world = World::set_up();
+    let (_listener, port) = line::silent();
+    let failed = world.xtask("db setup").env("CONNECTION_URL", world.database.url_at(port)).fails(1);
+    failed.within(within(10)).says(&["did not answer within 10.0 s", "help: check that CONNECTION_URL"]);
+    world.recovers();
+}
+
+#[test]
+fn a_postgres_that_stops_answering() {
+    wait("postgres_stops_answering");
+}
+
+fn postgres_stops_answering() {
+    let world = World::new();
+    // One of its own: the session that is left has its turn to create databases, and others would wait.
+    let own = OwnPostgres::start(":");
+    // Behind the log-in, some way into the work.
+    let line = Line::start(own.port, |_| Fault::Stall(700));
+    let failed = world.xtask("db setup").env("CONNECTION_URL", own.url_at(line.port)).fails(1);
+    failed.within(within(30)).says(&["did not answer within 30.0 s", "help: "]);
+    world.xtask(SETUP).env("CONNECTION_URL", own.url()).ok();
+}
+
+#[test]
+fn a_postgres_to_which_connections_hang() {
+    wait("postgres_connections_hang");
+}
+
+fn postgres_connections_hang() {
+    let (_socket, _held, port) = line::full();
+    let world = World::set_up();
+    let failed = world.xtask("db test").env("CONNECTION_URL", world.database.url_at(port)).fails(1);
+    failed.within(within(10)).says(&["help: check that CONNECTION_URL"]);
+    world.recovers();
+}
+
+#[test]
+fn a_docker_daemon_that_answers_no_more() {
+    wait("daemon_is_silent");
+}
+
+fn daemon_is_silent() {
+    let (workspace, socket) = daemon::workspace();
+    daemon::start(&socket, Then::IsSilent);
+    let failed = workspace.xtask("ddb-setup").fails(1);
+    failed.within(within(30)).says(&[
+        "cannot list containers",
+        "no answer within 30.0 s",
+        "help: the Docker daemon",
+    ]);
+}
+
+#[test]
+fn a_docker_daemon_that_never_answers() {
+    wait("daemon_never_answers");
+}
+
+fn daemon_never_answers() {
+    let (workspace, socket) = daemon::workspace();
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    let failed = workspace.xtask("ddb-setup").fails(1);
+    failed.within(within(5)).says(&["no answer within 5 s", "help: start Docker"]);
+}
+
+#[test]
+fn external_databases_where_nobody_listens() {
+    wait("nobody_listens");
+}
+
+fn nobody_listens() {
+    let world = World::new();
+    let nowhere = world.database.url_at(free_port());
+    let failed = world.xtask(SETUP).env("CONNECTION_URL", nowhere).fails(1);
+    failed.within(within(3)).says(&["nobody listens there", "help: check that CONNECTION_URL"]);
+    let failed = world.fails_at(SETUP, Endpoint(free_port()), within(3));
+    failed.says(&["nobody listens there", "help: check that AWS_ENDPOINT_URL_DYNAMODB"]);
+    world.recovers();
+}
+
+#[test]
+fn an_external_database_that_never_becomes_ready() {
+    wait("never_ready");
+}
+
+fn never_ready() {
+    let world = World::set_up();
+    let line = Line::start(world.endpoint().0, |_| Fault::Reset(0));
+    let failed = world.fails_at(SETUP, line.endpoint(), within(60));
+    failed.says(&[
+        "gave up after 1 min 0 s",
+        "onnection reset",
+        "help: check that AWS_ENDPOINT_URL_DYNAMODB",
+    ]);
+    world.recovers();
+}
