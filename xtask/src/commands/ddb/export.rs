@@ -46,10 +46,10 @@ impl Export {
         let target = self.target.resolve(context)?;
         let table = self.table.as_ref().unwrap_or(&target.table);
         let wire = target.wire(&context.ui).await?;
-        let step = context.ui.step(format!("DynamoDB: export {table} to {file}"));
         // A page on its way can be left, but not the file that is begun: its thread removes it.
         let stop = &context.ui.stop;
         let _held = stop.hold().await;
+        let step = context.ui.step(format!("DynamoDB: export {table} to {file}"));
         let mut count = 0;
         let exported = async {
             let description = stop.or(TableDescription::read(&wire, table)).await?;
