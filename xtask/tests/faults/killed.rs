@@ -12,9 +12,9 @@ fn a_dynamodb_killed_in_the_middle_of_an_import() {
     checkout.set_up();
     checkout.xtask("ddb drop cruddur-messages").ok();
     checkout.xtask("ddb schema-load").ok();
-    let made = lines(30_000);
+    let made = lines(15_000);
     checkout.write("made.jsonl", &made);
-    for delay in [100, 700] {
+    for delay in [100, 500] {
         let mut running = checkout.xtask("ddb import made.jsonl").start();
         running.read_until("import made.jsonl");
         std::thread::sleep(Duration::from_millis(delay));

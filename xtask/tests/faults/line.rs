@@ -136,10 +136,22 @@ pub(crate) fn silent() -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// A server to which no connection comes about: its queue is full. Both hold it so.
-pub(crate) fn full() -> (Socket, Vec<TcpStream>, u16) {
+/// A port on which nobody listens, and nobody else will while this is held.
+pub(crate) fn nobody() -> (Socket, u16) {
+    let socket = bound();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    (socket, port)
+}
+
+fn bound() -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket
+}
+
+/// A server to which no connection comes about: its queue is full. Both hold it so.
+pub(crate) fn full() -> (Socket, Vec<TcpStream>, u16) {
+    let socket = bound();
     socket.listen(0).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     let connect = |_| TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok();

@@ -2,9 +2,9 @@
 //! them (`Ran::assert_no_secrets`); here every command there is runs, well and badly.
 
 use crate::common::run::{Ran, Run};
-use crate::common::{PASSWORD_IN_URL, SECRET_KEY, SESSION_TOKEN, WRONG_PASSWORD, Workspace, free_port};
+use crate::common::{PASSWORD_IN_URL, SECRET_KEY, SESSION_TOKEN, WRONG_PASSWORD, Workspace};
 use crate::daemon::{self, Then};
-use crate::{World, lines};
+use crate::{World, line, lines};
 
 /// What a command has to be given, beside its name.
 fn arguments(command: &str) -> &'static [&'static str] {
@@ -97,8 +97,8 @@ fn no_secret_is_printed_where_a_password_is_wrong() {
 #[test]
 fn no_secret_is_printed_where_nobody_listens() {
     let world = world();
-    let nowhere = world.database.url_at(free_port());
-    let nothing = format!("http://127.0.0.1:{}", free_port());
+    let (_socket, port) = line::nobody();
+    let (nowhere, nothing) = (world.database.url_at(port), format!("http://127.0.0.1:{port}"));
     run_all(&world, |run| run.env("CONNECTION_URL", &nowhere).env("AWS_ENDPOINT_URL_DYNAMODB", &nothing));
 }
 
@@ -155,8 +155,9 @@ fn no_secret_of_production_is_printed() {
     let (url, endpoint) = (world.database.url(), world.endpoint().url());
     run_all_of_production(&world, &url, &endpoint);
     run_all_of_production(&world, &world.database.url_with("me", WRONG_PASSWORD), &endpoint);
-    let nothing = format!("http://me:{WRONG_PASSWORD}@127.0.0.1:{}", free_port());
-    run_all_of_production(&world, &world.database.url_at(free_port()), &nothing);
+    let (_socket, port) = line::nobody();
+    let nothing = format!("http://me:{WRONG_PASSWORD}@127.0.0.1:{port}");
+    run_all_of_production(&world, &world.database.url_at(port), &nothing);
     run_all_of_production(&world, &format!("mysql://me:{WRONG_PASSWORD}@h/d"), "nonsense");
 }
 

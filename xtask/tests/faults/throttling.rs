@@ -35,7 +35,7 @@ fn an_import_and_a_seed_against_few_write_units() {
     // At most a line every three seconds, with the pace of the fifty units.
     let paces: Vec<f64> = imported_told[1..].iter().map(|line| pace(line)).collect();
     assert!(!paces.is_empty(), "{imported}");
-    assert!(paces.iter().all(|pace| (30.0..80.0).contains(pace)), "{imported}");
+    assert!(paces.iter().all(|pace| (10.0..80.0).contains(pace)), "{imported}");
     assert!(imported_told.len() as f64 <= 2.0 + imported.took.as_secs_f64() / 3.0, "{imported}");
     imported.says(&["300 items; the server throttled "]);
 }
@@ -49,6 +49,6 @@ fn pace(line: &str) -> f64 {
 #[test]
 #[ignore = "takes minutes"]
 fn an_import_and_a_seed_against_five_write_units() {
-    let [imported, _] = import_and_seed(5, 600);
-    assert!(imported.took > Duration::from_secs(110), "{imported}");
+    let [imported, _] = import_and_seed(5, 400);
+    assert!(imported.took > Duration::from_secs(75), "{imported}");
 }

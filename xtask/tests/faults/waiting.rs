@@ -6,8 +6,8 @@ use std::sync::{LazyLock, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::common::SECRET_KEY;
 use crate::common::dynamodb::Endpoint;
-use crate::common::{SECRET_KEY, free_port};
 use crate::daemon::{self, Then};
 use crate::line::{self, Fault, Line};
 use crate::own_postgres::OwnPostgres;
@@ -236,10 +236,11 @@ fn external_databases_where_nobody_listens() {
 
 fn nobody_listens() {
     let world = World::new();
-    let nowhere = world.database.url_at(free_port());
+    let (_socket, port) = line::nobody();
+    let nowhere = world.database.url_at(port);
     let failed = world.xtask(SETUP).env("CONNECTION_URL", nowhere).fails(1);
     failed.within(within(3)).says(&["nobody listens there", "help: check that CONNECTION_URL"]);
-    let failed = world.fails_at(SETUP, Endpoint(free_port()), within(3));
+    let failed = world.fails_at(SETUP, Endpoint(port), within(3));
     failed.says(&["nobody listens there", "help: check that AWS_ENDPOINT_URL_DYNAMODB"]);
     world.recovers();
 }
