@@ -15,6 +15,11 @@ use crate::environment::{Environment, is_variable_name};
 /// The file's name, in the workspace's top folder.
 pub(crate) const FILE: &str = "docker-compose.yml";
 
+/// The largest file that is read, in bytes, and the most lists and maps in brackets: where these are nested, the
+/// time that YAML takes grows with the square of their number.
+const LARGEST: usize = 1 << 20;
+const MOST_BRACKETS: usize = 1_000;
+
 /// The compose file, with its variables filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Compose {
@@ -91,7 +96,16 @@ impl Compose {
         Self::parse(folder, &text, environment).with_context(|| format!("in {}", path.display()))
     }
 
-    fn parse(folder: &Path, text: &str, environment: &Environment) -> Result<Self> {
+    /// Checks a compose file's text; `folder` is where it is.
+    ///
+    /// # Errors
+    /// As [`Compose::read`]; the message names the key.
+    pub(crate) fn parse(folder: &Path, text: &str, environment: &Environment) -> Result<Self> {
+        ensure!(text.len() <= LARGEST, "it is larger than {LARGEST} bytes");
+        ensure!(
+            brackets(text) <= MOST_BRACKETS,
+            "it has more than {MOST_BRACKETS} lists and maps in brackets"
+        );
         let file: File = yaml_serde::from_str(text)?;
         let reader = Reader { folder, environment, volumes: &file.volumes };
         Ok(Self {
@@ -319,6 +333,15 @@ impl Reader<'_> {
     }
 }
 
+/// How many lists and maps are in brackets, at most: not `${NAME}`, but what a text holds is counted.
+fn brackets(text: &str) -> usize {
+    let before = std::iter::once(b'\n').chain(text.bytes());
+    before
+        .zip(text.bytes())
+        .filter(|(before, byte)| *byte == b'[' || *byte == b'{' && *before != b'$')
+        .count()
+}
+
 fn is_project_letter(c: char) -> bool {
     c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_'
 }
@@ -468,6 +491,27 @@ mod tests {
         for (line, expected) in cases {
             assert_eq!(error(&with_line(line)), expected);
         }
+    }
+
+    #[test]
+    fn what_would_take_yaml_long_is_refused() {
+        let nested = error(&format!("services: {}", "{a: ".repeat(100_000)));
+        assert_eq!(nested, "it has more than 1000 lists and maps in brackets");
+        assert_eq!(error(&"#".repeat(LARGEST + 1)), "it is larger than 1048576 bytes");
+        assert_eq!(brackets("a: [{b: ${C}}, $${d}]"), 2);
+    }
+
+    /// Twenty anchors, each nine times the one before it.
+    #[test]
+    fn aliases_do_not_multiply() {
+        let bomb = (1..20).fold("a0: &a0 [x]\n".to_owned(), |bomb, level| {
+            let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
+            format!("{bomb}a{level}: &a{level} [{aliases}]\n")
+        });
+        let beside = with_line("    ports: ['5432:5432']");
+        assert!(parse(&format!("{bomb}{beside}"), &Environment::default()).is_ok());
+        let inside = with_line("    ports: ['5432:5432']\n    environment: {A: *a19}");
+        assert!(error(&format!("{bomb}{inside}")).contains("invalid type: sequence"));
     }
 
     #[test]

@@ -4,12 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use xtask_items::Item;
+use xtask_items::{DEPTH, Item, is_too_deep};
 
 use crate::notation::{Plain, Typed, Unique, on_one_line};
-
-/// The most objects and arrays within another that are read, as of serde_json.
-const DEPTH: usize = 127;
 
 /// How JSON lines write values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,25 +105,6 @@ fn typed(line: &str) -> serde_json::Result<Item> {
             Err(if is_enclosed { inner } else { error })
         }
     }
-}
-
-/// Plain values are read from the outside in, each level anew, where serde_json's own limit does not hold.
-fn is_too_deep(line: &str) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    for byte in line.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = in_text,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => depth += 1,
-            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > DEPTH {
-            return true;
-        }
-    }
-    false
 }
 
 #[cfg(test)]

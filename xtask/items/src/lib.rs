@@ -5,6 +5,7 @@
 mod attribute;
 mod batch;
 mod columns;
+mod depth;
 mod page;
 mod plain;
 mod response;
@@ -15,6 +16,7 @@ mod writer;
 pub use attribute::{Attribute, Item, PlainJson};
 pub use batch::{batch_body, delete_request, key_text, put_request, unprocessed};
 pub use columns::{Columns, fitted};
+pub use depth::{DEPTH, is_too_deep};
 pub use page::{Capacity, Page};
 pub use plain::{from_plain, item_from_plain};
 pub use response::Response;

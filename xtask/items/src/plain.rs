@@ -2,25 +2,37 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::Error as _;
 use serde_json::value::RawValue;
 
-use crate::{Attribute, Item};
+use crate::{Attribute, DEPTH, Item, is_too_deep};
 
 /// The attribute that a plain JSON value means: text S, a number N with its digits as they are written,
 /// true and false BOOL, null NULL, an object M, a list L. Sets and binary have no plain form.
 ///
 /// # Errors
-/// The text is not JSON.
+/// The text is not JSON, or nested too deep.
 pub fn from_plain(text: &str) -> Result<Attribute, serde_json::Error> {
+    check_depth(text)?;
     of_raw(serde_json::from_str(text)?)
 }
 
 /// The item that a plain JSON object means; see [`from_plain`].
 ///
 /// # Errors
-/// The text is not a JSON object.
+/// The text is not a JSON object, or nested too deep.
 pub fn item_from_plain(text: &str) -> Result<Item, serde_json::Error> {
+    check_depth(text)?;
     map_of(text)
+}
+
+fn check_depth(text: &str) -> Result<(), serde_json::Error> {
+    match is_too_deep(text) {
+        true => Err(serde_json::Error::custom(format_args!(
+            "more than {DEPTH} objects and lists within each other"
+        ))),
+        false => Ok(()),
+    }
 }
 
 fn map_of(text: &str) -> Result<Item, serde_json::Error> {
@@ -65,5 +77,18 @@ mod tests {
             assert!(from_plain(text).is_err(), "{text}");
         }
         assert!(item_from_plain("[]").is_err());
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_an_error() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(from_plain(&nested(DEPTH)).is_ok());
+        for deep in [DEPTH + 1, 100_000] {
+            let error = from_plain(&nested(deep)).unwrap_err().to_string();
+            assert_eq!(error, "more than 127 objects and lists within each other");
+            assert!(item_from_plain(&format!("{{\"a\":{}}}", nested(deep))).is_err());
+        }
+        // Brackets in a text are none.
+        assert!(from_plain(&format!("[\"\\\"{}\"]", nested(1_000))).is_ok());
     }
 }

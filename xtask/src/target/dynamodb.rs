@@ -389,6 +389,7 @@ mod tests {
             "https://dynamodb.cn-north-1.amazonaws.com.cn",
             "https://dynamodb.us-east-1.api.aws",
             "https://dynamodb.us-east-1.amazonaws.com#.localhost",
+            "https://dynamodb.us-east-1.amazonaws.com#",
         ] {
             let report = Report(&local(endpoint).err().unwrap()).to_string();
             assert!(report.ends_with("help: production is reached with --prod only"), "{report}");
