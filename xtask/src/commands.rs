@@ -2,7 +2,7 @@
 
 mod bench;
 mod db;
-mod ddb;
+pub(crate) mod ddb;
 mod doctor;
 mod down;
 mod env;

@@ -54,7 +54,7 @@ impl Environment {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
         let process = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
@@ -63,7 +63,10 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
 }
 
 /// `.env` as `docker compose` reads it: `NAME=value`, `export NAME=value`, comments, quotes around a value.
-fn parse_dotenv(path: &Path, text: &str) -> Result<BTreeMap<String, String>> {
+///
+/// # Errors
+/// A line in another form: the message names `path` and the line.
+pub(crate) fn parse_dotenv(path: &Path, text: &str) -> Result<BTreeMap<String, String>> {
     let mut variables = BTreeMap::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();

@@ -12,6 +12,8 @@ mod engine;
 mod environment;
 mod facts;
 mod failure;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod guard;
 mod output;
 mod pace;

@@ -2,7 +2,7 @@
 
 mod backup;
 mod export;
-mod expressions;
+pub(crate) mod expressions;
 mod import;
 mod item;
 mod patterns;

@@ -19,11 +19,11 @@ pub(crate) const STOPPED: &str = "stopped at --limit: there may be more";
 pub(crate) struct Placeholders {
     /// What a `#name` in an expression stands for: `#name=ATTRIBUTE`, or a JSON object of such
     #[arg(long, value_name = "#NAME=ATTRIBUTE")]
-    names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// What a `:value` in an expression stands for: `:value=VALUE`, a JSON value or else a text; or a JSON
     /// object of such, plain or in DynamoDB JSON
     #[arg(long, value_name = ":VALUE=VALUE")]
-    values: Vec<String>,
+    pub(crate) values: Vec<String>,
 }
 
 impl Placeholders {

@@ -1,0 +1,87 @@
+//! What a user sets: the command line, the two files of settings, URLs; and what was remembered of it.
+
+use std::path::Path;
+
+use clap::Parser as _;
+
+use super::text;
+use crate::commands::{Arguments, with_prod_word};
+use crate::compose::{Compose, Source};
+use crate::environment::{Environment, is_variable_name, parse_dotenv};
+use crate::state::State;
+use crate::target::{DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget};
+
+/// The command line, an argument a line.
+pub(super) fn arguments(input: &[u8]) {
+    let Some(text) = text(input) else { return };
+    let words = ["xtask"].into_iter().chain(text.lines()).map(Into::into).collect();
+    if let Err(error) = Arguments::try_parse_from(with_prod_word(words)) {
+        assert!([0, 2].contains(&error.exit_code()), "{error}");
+    }
+}
+
+/// `docker-compose.yml`.
+pub(super) fn compose(input: &[u8]) {
+    let Some(text) = text(input) else { return };
+    let environment = Environment::from([("DYNAMODB_IMAGE", "mirror/dynamodb"), ("POSTGRES_PORT", "5433")]);
+    let Ok(compose) = Compose::parse(Path::new("/work/cruddur"), text, &environment) else { return };
+    assert!(!compose.project.is_empty());
+    for service in compose.services() {
+        assert!(service.port.host > 0 && service.port.container > 0);
+        assert!(!service.image.trim().is_empty());
+        for mount in &service.volumes {
+            assert!(mount.target.starts_with('/'));
+            assert!(!matches!(&mount.source, Source::Path(path) if path.is_relative()));
+        }
+    }
+    compose.postgres_login();
+}
+
+/// `.env`.
+pub(super) fn dotenv(input: &[u8]) {
+    let Some(text) = text(input) else { return };
+    match parse_dotenv(Path::new(".env"), text) {
+        Ok(variables) => assert!(variables.keys().all(|name| is_variable_name(name))),
+        Err(error) => {
+            let error = error.to_string();
+            let line =
+                error.strip_prefix(".env:").and_then(|rest| rest.strip_suffix(": expected NAME=value"));
+            let line = line.and_then(|line| line.parse::<usize>().ok());
+            assert!(line.is_some_and(|line| (1..=text.lines().count()).contains(&line)), "{error}");
+        }
+    }
+}
+
+/// A Postgres URL; and as two lines, a user and a password of which one is written.
+pub(super) fn postgres_url(input: &[u8]) {
+    let Some(text) = text(input) else { return };
+    if let Ok(target) = PostgresTarget::parse(POSTGRES_URL, text, String::new()) {
+        assert!(target.url().starts_with("postgresql://") && target.to_string().contains('@'));
+        target.libpq_environment();
+    }
+    let Some((user, password)) = text.split_once('\n').filter(|(user, _)| !user.is_empty()) else { return };
+    let written = PostgresTarget::local(5432, user, password, "cruddur", String::new()).url();
+    match PostgresTarget::parse(POSTGRES_URL, &written, String::new()) {
+        Ok(read) => assert_eq!(read.url(), written),
+        Err(error) => panic!("{written}: {error:#}"),
+    }
+}
+
+/// A DynamoDB endpoint. None that is accepted without `--prod` is AWS's.
+pub(super) fn dynamodb_url(input: &[u8]) {
+    let Some(text) = text(input) else { return };
+    let Ok(target) = DynamoDbTarget::local(text, "t".to_owned(), DYNAMODB_URL.to_owned()) else { return };
+    let endpoint = target.endpoint().unwrap_or_default().to_ascii_lowercase();
+    let (_, rest) = endpoint.split_once("://").unwrap_or_default();
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let name = authority.rsplit('@').next().unwrap_or_default();
+    let name = name.split(':').next().unwrap_or_default().trim_end_matches('.');
+    assert!(!name.ends_with("amazonaws.com") && !name.ends_with("api.aws"), "{endpoint}");
+}
+
+/// The state folder's `state.json`.
+pub(super) fn state(input: &[u8]) {
+    let Ok(state) = serde_json::from_slice::<State>(input) else { return };
+    let written = serde_json::to_vec(&state).unwrap_or_default();
+    assert_eq!(serde_json::from_slice::<State>(&written).ok(), Some(state));
+}
