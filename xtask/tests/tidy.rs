@@ -194,6 +194,55 @@ fn dependencies_come_from_crates_io_only() {
     assert_none("other sources", &others.into_iter().map(str::to_owned).collect::<Vec<_>>());
 }
 
+/// The crates of the lock file: each one's name and version.
+fn locked(lock: &str) -> Vec<(&str, &str)> {
+    let packages = lock.split("[[package]]\nname = \"").skip(1);
+    let parts = packages.map(|package| package.split('"').collect::<Vec<_>>());
+    parts.map(|parts| (parts[0], parts[2])).collect()
+}
+
+/// The crates that a list of .ci/deny.toml names, as they are written there: `name`, `name@2` or `name:<2`.
+fn listed<'a>(deny: &'a str, list: &str) -> Vec<&'a str> {
+    let (_, rest) = deny.split_once(&format!("\n{list} = [\n")).unwrap();
+    let (list, _) = rest.split_once("\n]").unwrap();
+    list.lines().map(|line| line.split('"').nth(1).unwrap()).collect()
+}
+
+#[test]
+fn no_crate_is_there_in_two_versions_without_a_reason() {
+    let (lock, deny) = (read("Cargo.lock"), read(".ci/deny.toml"));
+    let locked = locked(&lock);
+    assert!(locked.len() > 100, "the lock file was read");
+    let mut seen = BTreeSet::new();
+    let twice: BTreeSet<_> =
+        locked.iter().map(|(name, _)| *name).filter(|name| !seen.insert(*name)).collect();
+    let skipped = listed(&deny, "skip");
+    let names: BTreeSet<_> = skipped.iter().map(|entry| entry.split('@').next().unwrap()).collect();
+    assert_eq!(twice, names, "two versions in Cargo.lock, and those that .ci/deny.toml skips");
+    for entry in &skipped {
+        let (name, version) = entry.split_once('@').unwrap();
+        let is_meant =
+            |locked: &&(&str, &str)| locked.0 == name && locked.1.starts_with(&format!("{version}."));
+        assert_eq!(locked.iter().filter(is_meant).count(), 1, "{entry}");
+    }
+    assert!(deny.matches("reason = \"").count() == skipped.len(), "each says why");
+}
+
+#[test]
+fn there_is_one_tls_one_http_and_one_cryptography() {
+    let (lock, deny) = (read("Cargo.lock"), read(".ci/deny.toml"));
+    let locked = locked(&lock);
+    for only in ["http", "hyper", "ring", "rustls"] {
+        assert_eq!(locked.iter().filter(|(name, _)| *name == only).count(), 1, "{only}");
+    }
+    for banned in listed(&deny, "deny") {
+        // What is banned in older versions is there once, by the test above.
+        if !banned.contains(':') {
+            assert!(locked.iter().all(|(name, _)| *name != banned), "{banned}");
+        }
+    }
+}
+
 #[test]
 fn what_is_a_machine_s_own_is_ignored_by_git() {
     let ignored = read(".gitignore");
