@@ -63,12 +63,13 @@ impl Columns {
     /// A cell is empty, or two cells are of one column.
     pub(crate) fn from_header(header: &StringRecord) -> Result<Self, String> {
         let mut columns = Vec::with_capacity(header.len());
+        let mut seen = BTreeSet::new();
         for (index, cell) in header.iter().enumerate() {
             let column = Column::named(cell);
             if cell.is_empty() {
                 return Err(format!("the header's cell {} is empty: it names an attribute", index + 1));
             }
-            if columns.contains(&column) {
+            if !seen.insert(column.clone()) {
                 return Err(format!("the header has `{cell}` twice"));
             }
             columns.push(column);

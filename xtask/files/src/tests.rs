@@ -255,6 +255,42 @@ fn a_line_longer_than_the_limit_is_a_bad_one() {
     assert_eq!(lines, [(1, lines::LIMIT, Err("it is longer than 16 MiB".to_owned())), (2, 9, Ok(1))]);
 }
 
+/// A small file with a text in it that has no end: it is neither held in memory nor an end of the program.
+#[test]
+fn a_compressed_line_without_an_end_is_a_bad_one() {
+    let folder = folder();
+    for (name, compression) in
+        [("a.csv", Compression::None), ("a.jsonl.gz", Compression::Gzip), ("a.csv.zst", Compression::Zstd)]
+    {
+        let path = folder.path().join(name);
+        let mut out = crate::compression::Sink::new(fs::File::create(&path).unwrap(), compression);
+        out.write_all(b"a\n\"").unwrap();
+        out.write_all(&vec![b'x'; lines::LIMIT + (1 << 20)]).unwrap();
+        out.finish().unwrap();
+        assert!(compression == Compression::None || fs::metadata(&path).unwrap().len() < 1 << 20);
+        let mut file = ItemFile::open(&path, Some(Notation::Typed), Position::default()).unwrap();
+        let mut last = None;
+        while let Some(record) = file.next().unwrap() {
+            assert!(record.text.len() <= lines::LIMIT);
+            last = Some((record.line, record.item.unwrap_err()));
+        }
+        let (line, why) = last.unwrap();
+        assert!(line == 2 && why.starts_with("it is longer than 16 MiB"), "{name}: {line}: {why}");
+    }
+}
+
+/// Its time grows as the header does, and not with the square of that.
+#[test]
+fn a_header_may_have_very_many_cells() {
+    let folder = folder();
+    let cells = (0..50_000).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+    let path = file(&folder, "a.csv", format!("{cells}\n{cells}\n"));
+    assert_eq!(read(open(&path)).0[0].len(), 50_000);
+    let path = file(&folder, "b.csv", format!("{cells},7\n"));
+    let error = ItemFile::open(&path, None, Position::default()).err().unwrap().to_string();
+    assert_eq!(error, "the header has `7` twice");
+}
+
 #[test]
 fn a_table_as_people_have_it_is_read_as_strings() {
     let folder = folder();

@@ -75,6 +75,10 @@ enum PlainNumber<'a> {
 }
 
 fn plain_number(number: &str) -> PlainNumber<'_> {
+    // What begins so and is JSON is a number, and no list with a line end in it, say.
+    if !number.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return PlainNumber::Text(number);
+    }
     RawValue::from_string(number.to_owned()).map_or(PlainNumber::Text(number), PlainNumber::Digits)
 }
 
@@ -94,6 +98,14 @@ mod tests {
             plain,
             r#"{"b":"AQL/","bool":true,"bs":["AA=="],"l":["x",-1.5E+3],"m":{"a":"1","z":""},"n":12345678901234567890123456789012345678,"ns":[1,2.50],"null":null,"s":"é\"\n","ss":["x"]}"#
         );
+    }
+
+    #[test]
+    fn what_is_no_number_is_printed_as_text() {
+        for text in ["[1,\n2]", "", "null", " 1", "+5", "00042", ".5", "5.", "1\n2"] {
+            let plain = serde_json::to_string(&PlainJson(&Attribute::N(text.to_owned()))).unwrap();
+            assert_eq!(plain, serde_json::to_string(text).unwrap());
+        }
     }
 
     #[test]

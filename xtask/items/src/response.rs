@@ -24,15 +24,15 @@ pub struct Response {
 impl Response {
     /// Adds a page's figures.
     pub fn add(&mut self, page: &Page) {
-        self.count += page.count;
-        self.scanned_count += page.scanned_count;
+        self.count = self.count.saturating_add(page.count);
+        self.scanned_count = self.scanned_count.saturating_add(page.scanned_count);
         self.cost(page);
     }
 
     /// Adds the figures of another part of the table.
     pub fn join(&mut self, part: Self) {
-        self.count += part.count;
-        self.scanned_count += part.scanned_count;
+        self.count = self.count.saturating_add(part.count);
+        self.scanned_count = self.scanned_count.saturating_add(part.scanned_count);
         self.table = part.table.or(self.table.take());
         if let Some(units) = part.capacity_units {
             *self.capacity_units.get_or_insert_default() += units;
@@ -59,5 +59,22 @@ impl fmt::Display for Response {
             Some(units) => write!(formatter, "; consumed capacity: {units} units"),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_may_count_as_it_likes() {
+        let page =
+            Page::read(br#"{"Count":18446744073709551615,"ScannedCount":18446744073709551615}"#.to_vec());
+        let page = page.unwrap();
+        let mut response = Response::default();
+        response.add(&page);
+        response.add(&page);
+        assert_eq!((response.count, response.scanned_count), (u64::MAX, u64::MAX));
     }
 }
