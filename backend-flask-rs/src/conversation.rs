@@ -4,7 +4,7 @@ mod error;
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::messages::{Item, Message, MessageGroup};
@@ -97,9 +97,19 @@ impl Conversation {
         &self.lines
     }
 
+    /// When the first message is sent, if the last one is at `now`; `None` before the year 0, which a sort key
+    /// cannot hold.
+    pub fn begin(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let intervals = u64::try_from(self.len().saturating_sub(1)).ok()?;
+        let seconds = i64::try_from(INTERVAL.checked_mul(intervals)?).ok()?;
+        let begin = now.checked_sub_signed(TimeDelta::try_seconds(seconds)?)?;
+        time::YEARS.contains(&begin.year()).then_some(begin)
+    }
+
     /// The items to put, [`len`](Self::len) + 2 of them: both [`groups`](Self::groups), then the
     /// [`messages`](Self::messages). The same arguments give the same items. `people` are person 1 and
-    /// person 2, two different users: both groups of one user would have the same key.
+    /// person 2, two different users: both groups of one user would have the same key. At this `now` there
+    /// must be a [`begin`](Self::begin).
     pub fn items<'a>(
         &'a self,
         group: Uuid,

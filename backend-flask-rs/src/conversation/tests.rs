@@ -123,6 +123,18 @@ fn messages_lead_up_to_now() -> TestResult {
     Ok(())
 }
 
+#[test]
+fn the_first_message_is_in_a_year_that_can_be_written() -> TestResult {
+    let conversation = Conversation::parse("", "Person 1: a\nPerson 2: b\nPerson 1: c")?;
+    let begin = |now| -> Result<_, time::ParseTimeError> { Ok(conversation.begin(time::parse(now)?)) };
+    let first =
+        conversation.messages(SEED_GROUP, [&one()?, &two()?], time::parse("2024-01-01T00:00:30Z")?).next();
+    assert_eq!(begin("2024-01-01T00:00:30Z")?, first.map(|message| message.created_at));
+    assert!(begin("0000-01-01T00:02:00Z")?.is_some());
+    assert_eq!(begin("0000-01-01T00:01:59Z")?, None);
+    Ok(())
+}
+
 /// The uuids as Python's `uuid.uuid5(UUID("5ae290ed-…"), "1")` and `"2"` have them.
 #[test]
 fn message_uuids_come_from_the_group_and_the_position() -> TestResult {

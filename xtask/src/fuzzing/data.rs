@@ -30,7 +30,9 @@ pub(super) fn conversation(input: &[u8]) {
         handle: format!("user{number}"),
     };
     let (one, two) = (user(1), user(2));
-    let now = time::parse("2024-01-01T00:00:00Z").unwrap_or_default();
+    // The first time at which there is a beginning, or a later one.
+    let now = time::parse("0000-01-01T00:00:00Z").unwrap_or_default();
+    let now = if conversation.begin(now).is_some() { now } else { Default::default() };
     for (index, item) in conversation.items(SEED_GROUP, [&one, &two], now).enumerate() {
         let is_read = if index < 2 {
             MessageGroup::from_item(&item).is_ok()

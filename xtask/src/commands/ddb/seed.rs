@@ -111,7 +111,8 @@ impl SeedOptions {
     /// Reads the conversation. Nothing has been written when this fails.
     ///
     /// # Errors
-    /// A file that cannot be read or has a line in another form; a time in the future; one person twice.
+    /// A file that cannot be read or has a line in another form; a time in the future, or before the year 0; one
+    /// person twice.
     pub(crate) fn read(self) -> Result<Seed> {
         if self.person_1 == self.person_2 {
             return Err(Usage(format!("both persons are {}: a conversation takes two", self.person_1)).into());
@@ -125,6 +126,12 @@ impl SeedOptions {
                 Conversation::parse(&path.display().to_string(), &text)?
             }
         };
+        if now.is_some_and(|now| conversation.begin(now).is_none()) {
+            return Err(Usage(
+                "--now is too early: the first message would be sent before the year 0".to_owned(),
+            )
+            .into());
+        }
         Ok(Seed { conversation, now, handles: [self.person_1, self.person_2] })
     }
 }
