@@ -9,6 +9,8 @@ use crate::commands::{Arguments, with_prod_word};
 use crate::compose::{Compose, Source};
 use crate::environment::{Environment, is_variable_name, parse_dotenv};
 use crate::state::State;
+use crate::target::postgres::UrlSetting;
+use crate::target::reach::Reach;
 use crate::target::{DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget};
 
 /// The command line, an argument a line.
@@ -55,13 +57,18 @@ pub(super) fn dotenv(input: &[u8]) {
 /// A Postgres URL; and as two lines, a user and a password of which one is written.
 pub(super) fn postgres_url(input: &[u8]) {
     let Some(text) = text(input) else { return };
-    if let Ok(target) = PostgresTarget::parse(POSTGRES_URL, text, String::new()) {
+    let environment = &Environment::default();
+    let parse = |url| {
+        let setting = UrlSetting { variable: POSTGRES_URL, url, reach: Reach::Local(&[]), environment };
+        PostgresTarget::parse(&setting, String::new())
+    };
+    if let Ok(target) = parse(text) {
         assert!(target.url().starts_with("postgresql://") && target.to_string().contains('@'));
         target.libpq_environment();
     }
     let Some((user, password)) = text.split_once('\n').filter(|(user, _)| !user.is_empty()) else { return };
     let written = PostgresTarget::local(5432, user, password, "cruddur", String::new()).url();
-    match PostgresTarget::parse(POSTGRES_URL, &written, String::new()) {
+    match parse(&written) {
         Ok(read) => assert_eq!(read.url(), written),
         Err(error) => panic!("{written}: {error:#}"),
     }
@@ -70,7 +77,8 @@ pub(super) fn postgres_url(input: &[u8]) {
 /// A DynamoDB endpoint. None that is accepted without `--prod` is AWS's.
 pub(super) fn dynamodb_url(input: &[u8]) {
     let Some(text) = text(input) else { return };
-    let Ok(target) = DynamoDbTarget::local(text, "t".to_owned(), DYNAMODB_URL.to_owned()) else { return };
+    let local = DynamoDbTarget::local(DYNAMODB_URL, text, "t".to_owned(), String::new(), Reach::Local(&[]));
+    let Ok(target) = local else { return };
     let endpoint = target.endpoint().unwrap_or_default().to_ascii_lowercase();
     let (_, rest) = endpoint.split_once("://").unwrap_or_default();
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
