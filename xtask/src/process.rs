@@ -45,7 +45,7 @@ impl Processes {
             name == Some(OsStr::new(program))
                 && process.arguments.iter().skip(1).any(|argument| *argument == marker)
         };
-        self.0.iter().find(is_meant).cloned()
+        self.0.iter().find(|process| is_meant(process) && !process.is_killed()).cloned()
     }
 }
 
@@ -79,6 +79,23 @@ fn all() -> Vec<Process> {
 }
 
 impl Process {
+    /// Whether it was sent a SIGKILL that it has not died of yet: whoever kills a server and starts it again at
+    /// once shall not meet the old one. <https://docs.kernel.org/filesystems/proc.html#process-specific-subdirectories>
+    #[cfg(target_os = "linux")]
+    fn is_killed(&self) -> bool {
+        let Ok(status) = std::fs::read_to_string(format!("/proc/{}/status", self.pid)) else { return true };
+        let pending = status.lines().filter_map(|line| {
+            line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:")).map(str::trim)
+        });
+        let kill = 1 << (Signal::KILL.as_raw() - 1);
+        pending.filter_map(|mask| u64::from_str_radix(mask, 16).ok()).any(|mask| mask & kill != 0)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn is_killed(&self) -> bool {
+        false
+    }
+
     /// What follows `flag` on its command line.
     pub(crate) fn argument_after(&self, flag: &str) -> Option<&str> {
         let position = self.arguments.iter().position(|argument| argument == flag)?;

@@ -342,8 +342,9 @@ impl fmt::Display for DynamoDbTarget {
 /// The host of a URL without its scheme.
 fn host_of(rest: &str) -> &str {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    match authority.split_once(']') {
-        Some((address, _)) => address.trim_start_matches('['),
+    let bracketed = authority.strip_prefix('[').and_then(|rest| rest.split_once(']'));
+    match bracketed.filter(|(_, port)| port.is_empty() || port.starts_with(':')) {
+        Some((address, _)) => address,
         None => authority.split(':').next().unwrap_or(authority),
     }
 }
@@ -389,6 +390,7 @@ mod tests {
             "https://dynamodb.cn-north-1.amazonaws.com.cn",
             "https://dynamodb.us-east-1.api.aws",
             "https://dynamodb.us-east-1.amazonaws.com#.localhost",
+            "https://d]ynamodb.us-east-1.api.aws",
             "https://dynamodb.us-east-1.amazonaws.com#",
         ] {
             let report = Report(&local(endpoint).err().unwrap()).to_string();

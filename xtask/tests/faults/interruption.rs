@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::common::SECRET_KEY;
 use crate::common::run::{Ran, Running};
 use crate::common::wait_for;
 use crate::proxy::{Fate, Proxy};
@@ -179,6 +180,7 @@ fn a_signal_while_a_name_is_to_be_typed() {
     let world = World::set_up();
     let run = world.xtask("ddb drop cruddur-messages --prod").env("TERM", "dumb");
     let run = run.env("PROD_DYNAMODB_ENDPOINT_URL", world.endpoint().url()).env("AWS_REGION", "us-east-1");
+    let run = run.env("AWS_ACCESS_KEY_ID", "production").env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
     let mut script = run.on_a_terminal().spawn().expect("`script`, of Debian's package bsdutils");
     let mut out = script.stdout.take().unwrap();
     let mut text = String::new();

@@ -152,7 +152,11 @@ fn no_credentials() {
         run.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://127.0.0.1:{port}/"))
     };
     let failed = run("ddb scan --prod").fails(1);
-    failed.within(within(20)).says(&["help: check AWS_PROFILE, AWS_REGION and the credentials"]);
+    failed.within(within(20)).says(&[
+        "error: there are no AWS credentials",
+        "timed out",
+        "help: `aws sso login",
+    ]);
     let failed = run("ddb list-tables --prod").fails(1);
     failed.within(within(35)).says(&["error: "]);
     let given = run("ddb scan --prod").env("AWS_ACCESS_KEY_ID", "production");
