@@ -13,7 +13,7 @@ use crate::place::Place;
 use crate::stamp::private_file;
 
 /// Puts a copy of the program in its place, if a build has put it there: that one has another name, in
-/// cargo's own folder.
+/// cargo's own folder. The copy is as old: cargo may put its own back, which is the same program.
 ///
 /// # Errors
 ///
@@ -22,8 +22,11 @@ pub(crate) fn rewrite(place: &Place) -> io::Result<()> {
     if !has_another_name(&place.program)? {
         return Ok(());
     }
+    let built = fs::metadata(&place.program)?.modified()?;
     let copy = private_file(&place.program);
-    let rewritten = fs::copy(&place.program, &copy).and_then(|_| fs::rename(&copy, &place.program));
+    let rewritten = fs::copy(&place.program, &copy)
+        .and_then(|_| File::options().write(true).open(&copy)?.set_modified(built))
+        .and_then(|()| fs::rename(&copy, &place.program));
     if rewritten.is_err() {
         let _ = fs::remove_file(&copy);
     }
