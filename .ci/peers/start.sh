@@ -2,6 +2,7 @@
 # The least that any set-up has to wait for: both containers started at once, until both answer.
 # start.sh POSTGRES_PORT DYNAMODB_PORT
 set -euo pipefail
+: "${POSTGRES_IMAGE:?}" "${DYNAMODB_IMAGE:?}"
 postgres_port=$1
 dynamodb_port=$2
 
