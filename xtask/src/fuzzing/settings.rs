@@ -26,7 +26,7 @@ pub(super) fn arguments(input: &[u8]) {
 pub(super) fn compose(input: &[u8]) {
     let Some(text) = text(input) else { return };
     let environment = Environment::from([("DYNAMODB_IMAGE", "mirror/dynamodb"), ("POSTGRES_PORT", "5433")]);
-    let Ok(compose) = Compose::parse(Path::new("/work/cruddur"), text, &environment) else { return };
+    let Ok(compose) = Compose::parse(Path::new("/srv/cruddur"), text, &environment) else { return };
     assert!(!compose.project.is_empty());
     for service in compose.services() {
         assert!(service.port.host > 0 && service.port.container > 0);
