@@ -233,14 +233,9 @@ fn no_crate_is_there_in_two_versions_without_a_reason() {
 fn there_is_one_tls_one_http_and_one_cryptography() {
     let (lock, deny) = (read("Cargo.lock"), read(".ci/deny.toml"));
     let locked = locked(&lock);
-    for only in ["hyper", "ring", "rustls"] {
+    for only in ["http", "hyper", "ring", "rustls"] {
         assert_eq!(locked.iter().filter(|(name, _)| *name == only).count(), 1, "{only}");
     }
-    // The browser test's client names its types by an older `http`, and sends nothing with it.
-    let packages = lock.split("[[package]]\nname = \"").skip(1);
-    let takers =
-        packages.filter(|package| package.contains("\"http 0.")).map(|package| package.split('"').next());
-    assert_eq!(takers.flatten().collect::<Vec<_>>(), ["webdriver"]);
     for banned in listed(&deny, "deny") {
         // What is banned in older versions is there once, by the test above.
         if !banned.contains(':') {

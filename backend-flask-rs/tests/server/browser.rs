@@ -1,156 +1,83 @@
-//! The page in a real browser: headless Chromium, driven over WebDriver.
+//! The page in a real browser.
 
-use std::io::{Read as _, Write as _};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::ops::Deref;
 
-use fantoccini::key::Key;
-use fantoccini::wd::Capabilities;
-use fantoccini::{Client, ClientBuilder, Locator};
-use hyper_util::client::legacy::connect::HttpConnector;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::common::{free_port, wait_for};
+use crate::webdriver::{Browser, Driver, ENTER};
 use crate::world::{App, ONE, TWO, World};
 
-/// How long the page may take to show what it should.
-const BOUND: Duration = Duration::from_secs(20);
+/// The page, open in a browser of its own.
+struct Page(Browser);
 
-/// ChromeDriver; it ends its browsers and itself when it is dropped.
-struct Driver {
-    port: u16,
-    child: Child,
-}
-
-impl Driver {
-    fn start() -> Self {
-        let port = free_port();
-        let mut driver = Command::new("chromedriver");
-        driver.arg(format!("--port={port}")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let child = driver.spawn().expect("chromedriver (Debian: `apt install chromium-driver`)");
-        wait_for("answer of chromedriver", BOUND, || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
-        Self { port, child }
-    }
-
-    /// A browser of its own, with the page open as `handle`. It asks nothing of the network.
-    async fn browser(&self, page: &str, handle: &str) -> Browser {
-        let quiet = ["quic", "gpu", "background-networking", "component-update", "sync", "default-apps"];
-        let mut flags: Vec<_> = quiet.iter().map(|what| format!("--disable-{what}")).collect();
-        flags.extend(
-            ["--headless", "--no-sandbox", "--no-first-run", "--window-size=1100,800"].map(str::to_owned),
-        );
-        let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": { "args": flags } });
-        let wanted: Capabilities = serde_json::from_value(wanted).unwrap();
-        let url = format!("http://127.0.0.1:{}", self.port);
-        let client = ClientBuilder::new(HttpConnector::new()).capabilities(wanted).connect(&url).await;
-        let browser = Browser(client.unwrap());
-        browser.0.goto(page).await.unwrap();
-        browser.click(&format!("button[value={handle}]")).await;
-        browser.find("#messages .message").await;
-        browser
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        // Killed at once, it would leave its browsers behind.
-        let asked = std::net::TcpStream::connect(("127.0.0.1", self.port)).and_then(|mut stream| {
-            stream.set_read_timeout(Some(BOUND))?;
-            write!(stream, "GET /shutdown HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", self.port)?;
-            stream.read(&mut [0; 64])
-        });
-        if asked.is_err() {
-            let _ = self.child.kill();
-        }
-        let _ = self.child.wait();
-    }
-}
-
-struct Browser(Client);
-
-impl Browser {
-    async fn find(&self, css: &str) -> fantoccini::elements::Element {
-        let found = self.0.wait().at_most(BOUND).for_element(Locator::Css(css)).await;
-        found.unwrap_or_else(|error| panic!("{css}: {error}"))
-    }
-
-    async fn click(&self, css: &str) {
-        self.find(css).await.click().await.unwrap();
-    }
-
-    /// What a script returns.
-    async fn run(&self, script: &str) -> Value {
-        self.0.execute(script, Vec::new()).await.unwrap()
-    }
-
-    /// Waits until a script returns true.
-    async fn until(&self, script: &str) {
-        let started = std::time::Instant::now();
-        while self.run(&format!("return {script}")).await != true {
-            assert!(started.elapsed() < BOUND, "never: {script}\n{}", self.text().await);
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    async fn text(&self) -> String {
-        self.find("body").await.text().await.unwrap()
-    }
-
-    /// Types into whatever has the focus.
-    async fn types(&self, text: &str) {
-        self.0.active_element().await.unwrap().send_keys(text).await.unwrap();
+impl Page {
+    /// At `url`, as `handle` sees it.
+    #[track_caller]
+    fn open(driver: &Driver, url: &str, handle: &str) -> Self {
+        let page = Self(driver.browser());
+        page.0.open(url);
+        page.click(&format!("button[value={handle}]"));
+        page.find("#messages .message");
+        page
     }
 
     /// The texts of the messages, oldest first.
-    async fn messages(&self) -> Vec<String> {
-        let texts =
-            self.run("return [...document.querySelectorAll('.bubble p')].map((p) => p.textContent)").await;
+    #[track_caller]
+    fn messages(&self) -> Vec<String> {
+        let texts = self.run("return [...document.querySelectorAll('.bubble p')].map((p) => p.textContent)");
         serde_json::from_value(texts).unwrap()
     }
 
     /// Waits until the last message is this one.
-    async fn until_last(&self, text: &str) {
+    #[track_caller]
+    fn until_last(&self, text: &str) {
         let last =
             format!("[...document.querySelectorAll('.bubble p')].at(-1)?.textContent === {}", json!(text));
-        self.until(&last).await;
+        self.until(&last);
     }
 }
 
-/// Runs a test in a browser.
-fn drive(test: impl AsyncFnOnce(&World, &Driver, &str)) {
+impl Deref for Page {
+    type Target = Browser;
+
+    fn deref(&self) -> &Browser {
+        &self.0
+    }
+}
+
+/// Runs a test with a driver and the address of the world's page.
+fn drive(test: impl FnOnce(&World, &Driver, &str)) {
     let world = World::new();
     let driver = Driver::start();
-    let page = format!("http://{}/", world.app.0);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(test(&world, &driver, &page));
+    test(&world, &driver, &format!("http://{}/", world.app.0));
 }
 
 #[test]
 #[ignore = "needs Chromium"]
 fn what_one_writes_appears_for_the_other() {
-    drive(async |world, driver, page| {
-        let one = driver.browser(page, ONE).await;
-        let two = driver.browser(page, TWO).await;
+    drive(|world, driver, url| {
+        let one = Page::open(driver, url, ONE);
+        let two = Page::open(driver, url, TWO);
         let path = format!("/api/messages/{}", backend_flask::messages::SEED_GROUP);
         let seeded = world.app.get(&path).from(ONE).send().ok();
         let last = seeded.as_array().unwrap().last().unwrap()["message"].as_str().unwrap().to_owned();
-        for browser in [&one, &two] {
-            browser.until_last(&last).await;
+        for page in [&one, &two] {
+            page.until_last(&last);
         }
         // The box has the focus: nothing but the keyboard is needed.
-        one.types("Do you see this?").await;
-        one.types(&char::from(Key::Enter).to_string()).await;
-        for browser in [&one, &two] {
-            browser.until_last("Do you see this?").await;
-            browser.until("document.querySelector('.group small').textContent === 'Do you see this?'").await;
+        one.types("Do you see this?");
+        one.types(ENTER);
+        for page in [&one, &two] {
+            page.until_last("Do you see this?");
+            page.until("document.querySelector('.group small').textContent === 'Do you see this?'");
         }
-        assert_eq!(one.run("return document.querySelector('#message').value").await, "");
-        assert_eq!(one.run("return document.querySelectorAll('.own:last-child').length").await, 1);
-        assert_eq!(two.run("return document.querySelectorAll('.own:last-child').length").await, 0);
+        assert_eq!(one.run("return document.querySelector('#message').value"), "");
+        assert_eq!(one.run("return document.querySelectorAll('.own:last-child').length"), 1);
+        assert_eq!(two.run("return document.querySelectorAll('.own:last-child').length"), 0);
 
-        two.types("Yes, at once.").await;
-        two.click("#write button").await;
-        one.until_last("Yes, at once.").await;
+        two.types("Yes, at once.");
+        two.click("#write button");
+        one.until_last("Yes, at once.");
         assert_eq!(world.items("MSG#").len(), 138);
     });
 }
@@ -158,37 +85,37 @@ fn what_one_writes_appears_for_the_other() {
 #[test]
 #[ignore = "needs Chromium"]
 fn what_a_user_writes_is_never_run() {
-    drive(async |world, driver, page| {
-        let two = driver.browser(page, TWO).await;
+    drive(|world, driver, url| {
+        let two = Page::open(driver, url, TWO);
         let evil =
             "</p><script>document.title = 'run'</script><img src=x onerror=\"document.title = 'run'\">";
         assert_eq!(world.app.write(ONE, evil).status, 201);
-        two.until_last(evil).await;
-        two.0.refresh().await.unwrap();
-        two.until_last(evil).await;
-        assert_eq!(two.run("return document.querySelectorAll('img, main script').length").await, 0);
-        assert_ne!(two.0.title().await.unwrap(), "run");
+        two.until_last(evil);
+        two.refresh();
+        two.until_last(evil);
+        assert_eq!(two.run("return document.querySelectorAll('img, main script').length"), 0);
+        assert_ne!(two.title(), "run");
     });
 }
 
 #[test]
 #[ignore = "needs Chromium"]
 fn older_messages_are_loaded_on_scroll() {
-    drive(async |world, driver, page| {
-        let one = driver.browser(page, ONE).await;
-        let first = one.messages().await;
+    drive(|world, driver, url| {
+        let one = Page::open(driver, url, ONE);
+        let first = one.messages();
         assert_eq!(first.len(), 40);
         let is_at_end = "const m = document.querySelector('#messages'); return m.scrollHeight - m.scrollTop - m.clientHeight < 2";
-        assert_eq!(one.run(is_at_end).await, true, "the newest is in view");
+        assert_eq!(one.run(is_at_end), true, "the newest is in view");
         let all = world.items("MSG#").len();
         for shown in [80, 120, all] {
-            one.run("document.querySelector('#messages').scrollTop = 0").await;
-            one.until(&format!("document.querySelectorAll('.message').length === {shown}")).await;
+            one.run("document.querySelector('#messages').scrollTop = 0");
+            one.until(&format!("document.querySelectorAll('.message').length === {shown}"));
         }
-        let shown = one.messages().await;
+        let shown = one.messages();
         assert_eq!(shown[all - 40..], first);
         let times = "return [...document.querySelectorAll('.message')].map((m) => m.dataset.at)";
-        let times: Vec<String> = serde_json::from_value(one.run(times).await).unwrap();
+        let times: Vec<String> = serde_json::from_value(one.run(times)).unwrap();
         assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "in order, none twice");
     });
 }
@@ -196,20 +123,20 @@ fn older_messages_are_loaded_on_scroll() {
 #[test]
 #[ignore = "needs Chromium"]
 fn users_are_switched_and_conversations_begun() {
-    drive(async |world, driver, page| {
-        let one = driver.browser(page, ONE).await;
-        let zone = one.run("return document.querySelector('.bubble time').textContent").await;
+    drive(|world, driver, url| {
+        let one = Page::open(driver, url, ONE);
+        let zone = one.run("return document.querySelector('.bubble time').textContent");
         assert!(!zone.as_str().unwrap().contains("UTC"), "{zone}");
-        one.click(".others summary").await;
-        one.click(".others a[href='/to/teapot']").await;
-        one.find("#write input[name=handle][value=teapot]").await;
-        one.types("Short and stout?").await;
-        one.types(&char::from(Key::Enter).to_string()).await;
-        one.until_last("Short and stout?").await;
-        one.until("location.pathname.startsWith('/messages/')").await;
-        one.find("select#user").await.select_by_value("teapot").await.unwrap();
-        one.until("document.querySelector('#user')?.value === 'teapot' && document.querySelector('h1.names b')?.textContent === 'Andrew Brown'").await;
-        one.until_last("Short and stout?").await;
+        one.click(".others summary");
+        one.click(".others a[href='/to/teapot']");
+        one.find("#write input[name=handle][value=teapot]");
+        one.types("Short and stout?");
+        one.types(ENTER);
+        one.until_last("Short and stout?");
+        one.until("location.pathname.startsWith('/messages/')");
+        one.click("select#user option[value=teapot]");
+        one.until("document.querySelector('#user')?.value === 'teapot' && document.querySelector('h1.names b')?.textContent === 'Andrew Brown'");
+        one.until_last("Short and stout?");
         assert_eq!(world.items("GRP#").len(), 4);
     });
 }
@@ -217,18 +144,18 @@ fn users_are_switched_and_conversations_begun() {
 #[test]
 #[ignore = "needs Chromium"]
 fn what_was_missed_while_the_server_was_away_is_caught_up_with() {
-    drive(async |world, driver, _| {
+    drive(|world, driver, _| {
         let app = world.another();
         let address = app.0;
-        let one = driver.browser(&format!("http://{address}/"), ONE).await;
+        let one = Page::open(driver, &format!("http://{address}/"), ONE);
         drop(app);
-        one.until("document.body.classList.contains('alone')").await;
+        one.until("document.body.classList.contains('alone')");
         assert_eq!(world.app.write(TWO, "While you were away").status, 201);
         let mut settings = world.settings();
         settings.retain(|(name, _)| *name != "BACKEND_ADDRESS");
         settings.push(("BACKEND_ADDRESS", address.to_string()));
         let _back = App::start(&settings);
-        one.until_last("While you were away").await;
-        one.until("!document.body.classList.contains('alone')").await;
+        one.until_last("While you were away");
+        one.until("!document.body.classList.contains('alone')");
     });
 }

@@ -15,6 +15,7 @@ mod live;
 mod messages;
 mod posts;
 mod program;
+mod webdriver;
 mod world;
 
 #[allow(dead_code, reason = "the tests of `cargo xtask` use more of it")]
