@@ -1,6 +1,6 @@
 //! The users of a population, in Postgres.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 use postgres::types::Type;
@@ -63,13 +63,13 @@ impl Population {
         indices: impl Iterator<Item = u32>,
     ) -> Result<(), postgres::Error> {
         let (mut uuids, mut names) = (Vec::<Uuid>::new(), Vec::<String>::new());
-        let (mut handles, mut joined) = (Vec::<String>::new(), Vec::<DateTime<Utc>>::new());
+        let (mut handles, mut joined) = (Vec::<String>::new(), Vec::<SystemTime>::new());
         for index in indices {
             let user = self.user(index);
             uuids.push(user.uuid);
             names.push(user.display_name);
             handles.push(user.handle);
-            joined.push(self.joined(index));
+            joined.push(self.joined(index).into());
         }
         let arrays: [(&(dyn postgres::types::ToSql + Sync), Type); 4] = [
             (&uuids, Type::UUID_ARRAY),

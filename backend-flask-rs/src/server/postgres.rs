@@ -1,11 +1,11 @@
 //! Postgres, through connections that are kept and shared.
 
 mod news;
+mod timestamp;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use chrono::{DateTime, Utc};
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use deadpool_postgres::tokio_postgres::{Config, NoTls, Row};
 use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction};
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::refusal::Refusal;
 use crate::sql;
 use crate::users::User;
+use timestamp::Timestamp;
 
 /// How many connections are kept. A server's worth of memory lies behind each in Postgres; a query of ours
 /// takes it for a millisecond.
@@ -173,7 +174,7 @@ impl TryFrom<&Row> for Activity {
     type Error = deadpool_postgres::tokio_postgres::Error;
 
     fn try_from(row: &Row) -> Result<Self, Self::Error> {
-        let time = |t: DateTime<Utc>| crate::time::format(t);
+        let time = |Timestamp(t)| crate::time::format(t);
         Ok(Self {
             uuid: row.try_get("uuid")?,
             display_name: row.try_get("display_name")?,
