@@ -7,7 +7,8 @@
 //!
 //! Nothing in these opens a connection or sends a request by itself: callers pass a Postgres client in
 //! and send the DynamoDB requests that they are given, so that a task and a server can each do it their
-//! own way. The server is here too, behind the feature of its name: Cruddur's HTTP API, and a page.
+//! own way. The server is here too, behind the feature of its name: Cruddur's HTTP API, and a page. [`tls`],
+//! behind `postgres-tls`, is how either one's connection to Postgres is encrypted.
 
 pub mod conversation;
 mod excerpt;
@@ -17,4 +18,6 @@ pub mod population;
 pub mod server;
 pub mod sql;
 pub mod time;
+#[cfg(feature = "postgres-tls")]
+pub mod tls;
 pub mod users;

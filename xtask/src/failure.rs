@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use backend_flask::sql::SqlError;
+use backend_flask::tls::TlsError;
 
 /// Something went wrong, and we know what the user can do about it.
 #[derive(Debug)]
@@ -28,6 +29,13 @@ impl Failure {
     pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self
+    }
+}
+
+impl From<TlsError> for Failure {
+    fn from(error: TlsError) -> Self {
+        let (problem, remedy) = (error.to_string(), error.remedy().to_owned());
+        Self { problem, remedy, cause: error.into_cause() }
     }
 }
 

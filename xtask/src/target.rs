@@ -5,8 +5,6 @@ pub(crate) mod dynamodb;
 mod passfile;
 pub(crate) mod postgres;
 pub(crate) mod reach;
-mod tls;
-mod url;
 
 use anyhow::Result;
 use backend_flask::messages::{DEFAULT_TABLE, TABLE_VARIABLE};

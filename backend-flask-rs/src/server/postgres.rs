@@ -1,20 +1,24 @@
 //! Postgres, through connections that are kept and shared.
 
+mod dial;
 mod news;
 mod timestamp;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
-use deadpool_postgres::tokio_postgres::{Config, NoTls, Row};
+use deadpool_postgres::tokio_postgres::{Config, Row};
 use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::refusal::Refusal;
+use super::settings::PostgresSettings;
 use crate::sql;
+use crate::tls::TlsError;
 use crate::users::User;
+use dial::Dialer;
 use timestamp::Timestamp;
 
 /// How many connections are kept. A server's worth of memory lies behind each in Postgres; a query of ours
@@ -38,6 +42,7 @@ pub(crate) struct Postgres {
     pool: Pool,
     /// For a connection beside the pool's.
     config: Config,
+    dialer: Dialer,
     /// What this server calls itself among others.
     server: Uuid,
 }
@@ -58,11 +63,11 @@ pub(crate) struct Activity {
 }
 
 impl Postgres {
-    /// For the database that `config` names; nothing is connected yet.
+    /// For the database that the settings name; nothing is connected yet.
     ///
     /// # Errors
-    /// The pool's own settings contradict each other.
-    pub(crate) fn new(mut config: Config) -> Result<Self> {
+    /// The pool's own settings contradict each other, or a file that TLS needs cannot be used.
+    pub(crate) fn new(PostgresSettings { mut config, tls }: PostgresSettings) -> Result<Self> {
         config.application_name("backend-flask");
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_BOUND);
@@ -70,16 +75,17 @@ impl Postgres {
         if config.get_options().is_none() {
             config.options(BOUNDS);
         }
+        let dialer = Dialer::new(&tls).map_err(explained)?;
         // A connection that has broken is seen at its next query, which pays for no other one before it.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(config.clone(), NoTls, recycling))
+        let pool = Pool::builder(Manager::from_connect(config.clone(), dialer.clone(), recycling))
             .runtime(Runtime::Tokio1)
             .max_size(CONNECTIONS)
             .wait_timeout(Some(CONNECT_BOUND))
             .create_timeout(Some(CONNECT_BOUND))
             .build()
             .context("cannot make the pool of connections to Postgres")?;
-        Ok(Self { pool, config, server: Uuid::new_v4() })
+        Ok(Self { pool, config, dialer, server: Uuid::new_v4() })
     }
 
     /// The user with this handle.
@@ -161,6 +167,11 @@ async fn take_turn(
 
 fn unavailable(error: deadpool_postgres::tokio_postgres::Error) -> Refusal {
     Refusal::unavailable(NAME, chain(&error))
+}
+
+/// What is wrong with the settings of TLS, and what to do about it.
+pub(super) fn explained(error: TlsError) -> anyhow::Error {
+    anyhow!("{}; {}", chain(&error), error.remedy())
 }
 
 /// An error and its causes in one line.

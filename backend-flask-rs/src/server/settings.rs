@@ -1,6 +1,7 @@
 //! What the server is told by its environment.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::str::FromStr as _;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -8,7 +9,9 @@ use axum::http::HeaderValue;
 use deadpool_postgres::tokio_postgres::Config as PostgresConfig;
 use tracing_subscriber::filter::Targets;
 
+use super::postgres::explained;
 use crate::messages::{DEFAULT_TABLE, TABLE_VARIABLE};
+use crate::tls::{self, Parameters, SslMode, Tls};
 
 const ACCESS: &str = "BACKEND_ACCESS";
 /// The setting that says where the server listens: `IP:PORT`.
@@ -17,6 +20,8 @@ const LOG: &str = "BACKEND_LOG";
 const LOG_FORMAT: &str = "BACKEND_LOG_FORMAT";
 const FRONT_END: &str = "FRONTEND_URL";
 const POSTGRES: &str = "CONNECTION_URL";
+/// The user's folder, where libpq looks for files that its URL does not name.
+const HOME: &str = "HOME";
 const DYNAMODB: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 const ISSUER: &str = "COGNITO_ISSUER";
 const CLIENT_ID: &str = "COGNITO_CLIENT_ID";
@@ -32,7 +37,7 @@ pub struct Settings {
     pub address: SocketAddr,
     /// How it knows who a request is from.
     pub(crate) access: AccessSettings,
-    pub(crate) postgres: PostgresConfig,
+    pub(crate) postgres: PostgresSettings,
     pub(crate) dynamodb: DynamoDbSettings,
     /// The origin of the front end, whose pages may call the API.
     pub(crate) front_end: Option<HeaderValue>,
@@ -58,6 +63,13 @@ pub(crate) struct CognitoSettings {
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     pub(crate) keys_url: String,
+}
+
+/// Which Postgres, and how the connection to it is encrypted.
+#[derive(Clone, Debug)]
+pub(crate) struct PostgresSettings {
+    pub(crate) config: PostgresConfig,
+    pub(crate) tls: Tls,
 }
 
 /// Which DynamoDB.
@@ -110,9 +122,7 @@ impl Settings {
             }
             other => bail!("{ACCESS}={other} is neither local nor cognito"),
         };
-        // The driver's error keeps the URL, and with it the password, to itself.
-        let postgres = PostgresConfig::from_str(&need(POSTGRES)?)
-            .with_context(|| format!("{POSTGRES} is not postgresql://USER:PASSWORD@HOST:PORT/DATABASE"))?;
+        let postgres = PostgresSettings::of(&need(POSTGRES)?, get(HOME).as_deref().map(Path::new))?;
         let front_end = get(FRONT_END).map(|url| {
             let origin = url.trim_end_matches('/');
             HeaderValue::from_str(origin).with_context(|| format!("{FRONT_END}={origin} is no origin"))
@@ -131,6 +141,25 @@ impl Settings {
                 Some(other) => bail!("{LOG_FORMAT}={other} is neither text nor json"),
             },
         })
+    }
+}
+
+impl PostgresSettings {
+    /// As a URL says. `home` is the user's folder.
+    fn of(url: &str, home: Option<&Path>) -> Result<Self> {
+        let (parameters, url) = Parameters::take(url);
+        // The driver's error keeps the URL, and with it the password, to itself.
+        let mut config = PostgresConfig::from_str(&url)
+            .with_context(|| format!("{POSTGRES} is not postgresql://USER:PASSWORD@HOST:PORT/DATABASE"))?;
+        for name in tls::named_by_address(config.get_hosts(), config.get_hostaddrs()) {
+            config.host(name);
+        }
+        let tls = Tls::new(&parameters, home, SslMode::Prefer).map_err(explained);
+        let tls = tls.with_context(|| format!("{POSTGRES} cannot be used"))?;
+        // On a Unix socket libpq does not look at sslmode either.
+        let is_on_socket = tls::tcp_hosts(config.get_hosts(), config.get_hostaddrs()).is_empty();
+        let tls = if is_on_socket { Tls::DISABLED } else { tls };
+        Ok(Self { config, tls })
     }
 }
 
@@ -192,8 +221,25 @@ mod tests {
 
     #[test]
     fn an_error_keeps_the_password() {
-        let error = error(&[(POSTGRES, "postgresql://me:hunter2@127.0.0.1:port/cruddur")]);
-        assert!(error.starts_with("CONNECTION_URL is not postgresql://"), "{error}");
-        assert!(!error.contains("hunter2"), "{error}");
+        for (wrong, problem) in [
+            (":port/cruddur", "is not postgresql://"),
+            ("/cruddur?sslmode=strict", "cannot be used: sslmode=strict is no mode; write one of disable, "),
+            ("/cruddur?sslmode=verify-full", "cannot be used: sslmode=verify-full needs to know whose"),
+        ] {
+            let error = error(&[(POSTGRES, &format!("postgresql://me:hunter2@127.0.0.1{wrong}"))]);
+            assert!(error.starts_with(&format!("CONNECTION_URL {problem}")), "{error}");
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn postgres_is_encrypted_where_it_can_be_unless_its_url_says_otherwise() {
+        let mode = |rest: &str| {
+            let settings = read(&[(POSTGRES, &format!("postgresql://me@{rest}"))]).unwrap();
+            settings.postgres.tls.mode
+        };
+        assert_eq!(mode("db.internal/cruddur"), SslMode::Prefer);
+        assert_eq!(mode("db.internal/cruddur?sslmode=require"), SslMode::Require);
+        assert_eq!(mode("%2Frun%2Fpostgresql/cruddur?sslmode=require"), SslMode::Disable);
     }
 }

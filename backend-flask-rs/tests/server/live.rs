@@ -11,11 +11,11 @@ use crate::common::wait_for;
 use crate::world::{App, ONE, STRANGER, TWO, World};
 
 /// Somebody who listens.
-struct Listener(BufReader<TcpStream>);
+pub(crate) struct Listener(BufReader<TcpStream>);
 
 impl Listener {
     #[track_caller]
-    fn new(app: &App, handle: &str) -> Self {
+    pub(crate) fn new(app: &App, handle: &str) -> Self {
         let (reader, head) = app.get("/api/events").from(handle).begin();
         assert_eq!(head.status, 200, "{head:?}");
         assert_eq!(head.header("content-type"), Some("text/event-stream"));
@@ -24,7 +24,7 @@ impl Listener {
 
     /// The data of the next event that is about a message.
     #[track_caller]
-    fn next(&mut self) -> Value {
+    pub(crate) fn next(&mut self) -> Value {
         loop {
             let mut line = String::new();
             assert_ne!(self.0.read_line(&mut line).unwrap(), 0, "the stream has ended");
@@ -36,7 +36,7 @@ impl Listener {
 }
 
 /// Waits until as many servers listen to each other.
-fn wait_for_listeners(world: &World, count: usize) {
+pub(crate) fn wait_for_listeners(world: &World, count: usize) {
     let sql = "select datname::text from pg_stat_activity
         where datname = current_database() and state = 'idle' and query like '%listen cruddur_news%'";
     wait_for("listening servers", Duration::from_secs(10), || {

@@ -15,9 +15,13 @@ mod live;
 mod messages;
 mod posts;
 mod program;
+mod tls;
 mod webdriver;
 mod world;
 
+#[allow(dead_code, reason = "the tests of `cargo xtask` use more of it")]
+#[path = "../../../xtask/tests/external/certificates.rs"]
+mod certificates;
 #[allow(dead_code, reason = "the tests of `cargo xtask` use more of it")]
 #[path = "../../../xtask/tests/external/dynamodb.rs"]
 mod dynamodb;

@@ -52,9 +52,13 @@ impl Program {
 
     /// The lines that say that a request was answered.
     fn answered(&self) -> Vec<Value> {
-        let lines = self.log.lock().unwrap();
-        let lines = lines.iter().map(|line| parsed(line));
+        let lines = self.lines().into_iter();
         lines.filter(|line| line["fields"]["message"] == "answered").collect()
+    }
+
+    /// Everything that it has logged so far.
+    pub(crate) fn lines(&self) -> Vec<Value> {
+        self.log.lock().unwrap().iter().map(|line| parsed(line)).collect()
     }
 }
 
@@ -78,7 +82,7 @@ fn parsed(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
 }
 
-fn command(settings: &[(&'static str, String)]) -> Command {
+pub(crate) fn command(settings: &[(&'static str, String)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backend-flask"));
     command.env_clear().envs(settings.iter().map(|(name, value)| (*name, value)));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

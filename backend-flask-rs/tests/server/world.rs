@@ -40,7 +40,11 @@ impl World {
 
     /// On the DynamoDB at `endpoint`, which has no table yet.
     pub(crate) fn on(endpoint: Endpoint, dynamodb: Option<DynamoDb>) -> Self {
-        let database = Database::new();
+        Self::of(Database::new(), endpoint, dynamodb)
+    }
+
+    /// The same in a Postgres that is not the shared one.
+    pub(crate) fn of(database: Database, endpoint: Endpoint, dynamodb: Option<DynamoDb>) -> Self {
         seed(&database, endpoint);
         let app = App::start(&local(&database, endpoint));
         Self { app, database, endpoint, _dynamodb: dynamodb }

@@ -9,15 +9,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use backend_flask::sql::SqlError;
-use postgres::config::{Host, SslMode as Mode};
+use backend_flask::tls::{self, Parameters, SslMode, Tls, TlsProblem};
+use postgres::config::Host;
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
 use tokio::task::JoinHandle;
 
 use super::passfile::{self, Login};
 use super::reach::{Reach, is_loopback};
-use super::tls::{SslMode, Tls, TlsProblem};
-use super::url::Parameters;
 use crate::environment::Environment;
 use crate::failure::Failure;
 use crate::poll::Look;
@@ -95,13 +94,15 @@ impl PostgresTarget {
                 return Err(Failure::new(format!("{variable} names no {part}"), form).into());
             }
         }
-        name_hosts_by_address(&mut config);
-        let hosts = tcp_hosts(&config);
+        for name in tls::named_by_address(config.get_hosts(), config.get_hostaddrs()) {
+            config.host(&name);
+        }
+        let hosts = tls::tcp_hosts(config.get_hosts(), config.get_hostaddrs());
         hosts.iter().try_for_each(|host| reach.check(variable, host))?;
         let home = environment.home();
         let is_local = !reach.is_production() && hosts.iter().all(|host| is_loopback(host));
         let unset = if is_local { SslMode::Disable } else { SslMode::Prefer };
-        let tls = Tls::new(&parameters, home.as_deref(), unset);
+        let tls = Tls::new(&parameters, home.as_deref(), unset).map_err(Failure::from);
         let mut tls = tls.with_context(|| format!("{variable} cannot be used"))?;
         if hosts.is_empty() {
             // On a Unix socket libpq does not look at sslmode either.
@@ -259,29 +260,20 @@ impl PostgresTarget {
 
     /// Connects, encrypted or not as `sslmode` says. The outer error is of the TLS settings' files.
     fn dial(&self) -> Result<Result<Client, postgres::Error>> {
-        let plain = || self.config.connect(NoTls);
-        if self.tls.mode == SslMode::Disable {
-            return Ok(plain());
+        let mode = self.tls.mode;
+        if mode == SslMode::Disable {
+            return Ok(self.config.connect(NoTls));
         }
-        let connector = self.tls.connector()?;
-        let encrypted = |mode| {
+        let connector = self.tls.connector().map_err(Failure::from)?;
+        let attempt = |mode| {
             let mut config = self.config.clone();
             config.ssl_mode(mode);
             config.connect(connector.clone())
         };
-        Ok(match self.tls.mode {
-            SslMode::Allow => plain().or_else(|error| {
-                if !refuses_this_way(&error) {
-                    return Err(error);
-                }
-                // The server that has no TLS has said already why it refuses.
-                encrypted(Mode::Require).map_err(|again| if is_of_tls(&again) { error } else { again })
-            }),
-            SslMode::Prefer => encrypted(Mode::Prefer).or_else(|error| {
-                if is_of_tls(&error) || refuses_this_way(&error) { plain() } else { Err(error) }
-            }),
-            _ => encrypted(Mode::Require),
-        })
+        Ok(attempt(mode.first()).or_else(|first| match mode.second(&first) {
+            Some(mode) => attempt(mode).map_err(|second| tls::telling(first, second)),
+            None => Err(first),
+        }))
     }
 
     /// Says why no connection came about, and what to do.
@@ -306,13 +298,13 @@ impl PostgresTarget {
     /// What to do about a connection that could not be encrypted as it should.
     fn tls_remedy(&self, error: &postgres::Error) -> Option<String> {
         let mode = self.tls.mode;
-        if is_caused_by(error, NO_TLS) {
+        if tls::lacks_tls(error) {
             return Some(format!(
                 "sslmode={mode} wants it encrypted: turn `ssl` on in the server, or give up encryption with \
                  sslmode=disable"
             ));
         }
-        Some(match problem_of_tls(error)? {
+        Some(match tls::problem(error)? {
             TlsProblem::Signer => format!(
                 "it is not the server you mean, or its authority's certificate is missing in {}: name the file \
                  with sslrootcert",
@@ -524,44 +516,8 @@ pub(crate) fn readable(error: postgres::Error) -> anyhow::Error {
     }
 }
 
-/// What the driver says of a server that does not know TLS.
-const NO_TLS: &str = "server does not support TLS";
-
 fn is_caused_by(error: &postgres::Error, text: &str) -> bool {
     error.source().is_some_and(|cause| cause.to_string() == text)
-}
-
-fn problem_of_tls(error: &postgres::Error) -> Option<&TlsProblem> {
-    error.source().and_then(|cause| cause.downcast_ref())
-}
-
-/// Whether it was the encryption that failed.
-fn is_of_tls(error: &postgres::Error) -> bool {
-    is_caused_by(error, NO_TLS) || problem_of_tls(error).is_some()
-}
-
-/// Whether the server may take the same user encrypted, or not encrypted: its pg_hba.conf tells them apart.
-fn refuses_this_way(error: &postgres::Error) -> bool {
-    error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
-}
-
-/// The hosts that are reached over TCP: names, and the addresses to use for them.
-fn tcp_hosts(config: &Config) -> Vec<String> {
-    let names = config.get_hosts().iter().filter_map(|host| match host {
-        Host::Tcp(name) => Some(name.clone()),
-        #[cfg(unix)]
-        Host::Unix(_) => None,
-    });
-    names.chain(config.get_hostaddrs().iter().map(ToString::to_string)).collect()
-}
-
-/// A certificate can be for an address: where the URL has nothing but `hostaddr`, that is the host.
-fn name_hosts_by_address(config: &mut Config) {
-    if config.get_hosts().is_empty() {
-        for address in config.get_hostaddrs().to_vec() {
-            config.host(&address.to_string());
-        }
-    }
 }
 
 /// What a script of ours failed with, and what to do where the server's own state is the trouble.

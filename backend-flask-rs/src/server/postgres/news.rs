@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use deadpool_postgres::tokio_postgres::types::Type;
-use deadpool_postgres::tokio_postgres::{AsyncMessage, Error, NoTls};
+use deadpool_postgres::tokio_postgres::{AsyncMessage, Error};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -42,7 +42,7 @@ impl Postgres {
     }
 
     async fn listen_once(&self, live: &Live) -> Result<(), Error> {
-        let (client, mut connection) = self.config.connect(NoTls).await?;
+        let (client, mut connection) = self.dialer.dial(&self.config).await?;
         let listening = client.batch_execute(sql::LISTEN_TO_NEWS);
         tokio::pin!(listening);
         let mut is_listening = false;

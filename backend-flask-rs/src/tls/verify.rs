@@ -77,11 +77,16 @@ const AUTHORITY: &str = "CaUsedAsEndEntity";
 
 /// Why no encrypted connection came about.
 #[derive(Debug)]
-pub(crate) enum TlsProblem {
+pub enum TlsProblem {
     /// None of the roots has signed the certificate.
     Signer,
     /// The certificate is for other hosts.
-    Host { wanted: String, presented: Vec<String> },
+    Host {
+        /// The host that was connected to.
+        wanted: String,
+        /// The hosts that it is for.
+        presented: Vec<String>,
+    },
     /// The certificate is not valid at this time.
     Time(String),
     /// Anything else.

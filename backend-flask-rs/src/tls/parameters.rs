@@ -7,17 +7,22 @@ use percent_encoding::percent_decode_str;
 
 /// What a URL says of TLS and of the password's file; as it is written there, so none is a default.
 #[derive(Debug, Default, Clone, PartialEq)]
-pub(super) struct Parameters {
-    pub(super) sslmode: Option<String>,
-    pub(super) sslrootcert: Option<PathBuf>,
-    pub(super) sslcert: Option<PathBuf>,
-    pub(super) sslkey: Option<PathBuf>,
-    pub(super) passfile: Option<PathBuf>,
+pub struct Parameters {
+    /// How it is encrypted.
+    pub sslmode: Option<String>,
+    /// The file of the good authorities' certificates, or `system`.
+    pub sslrootcert: Option<PathBuf>,
+    /// The file of the client's certificate.
+    pub sslcert: Option<PathBuf>,
+    /// The file of its private key.
+    pub sslkey: Option<PathBuf>,
+    /// The file of passwords.
+    pub passfile: Option<PathBuf>,
 }
 
 impl Parameters {
     /// Takes them out of a URL. Returned with them is the URL without them, for the driver.
-    pub(super) fn take(url: &str) -> (Self, String) {
+    pub fn take(url: &str) -> (Self, String) {
         let mut taken = Self::default();
         let Some((rest, query)) = split_query(url) else { return (taken, url.to_owned()) };
         let left: Vec<_> = query.split('&').filter(|parameter| !taken.takes(parameter)).collect();
@@ -43,7 +48,7 @@ impl Parameters {
     }
 
     /// Each that is set, with its name.
-    pub(super) fn each(&self) -> impl Iterator<Item = (&'static str, String)> {
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, String)> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         [
             ("sslmode", self.sslmode.clone()),

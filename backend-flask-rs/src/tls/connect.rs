@@ -17,7 +17,7 @@ use super::TlsProblem;
 
 /// Encrypts the driver's connections.
 #[derive(Clone)]
-pub(crate) struct Connector(TlsConnector);
+pub struct Connector(TlsConnector);
 
 impl Connector {
     pub(super) fn new(config: ClientConfig) -> Self {
@@ -26,13 +26,13 @@ impl Connector {
 }
 
 /// Encrypts a connection to one host.
-pub(crate) struct ToHost {
+pub struct ToHost {
     connector: TlsConnector,
-    host: ServerName<'static>,
+    host: String,
 }
 
 /// An encrypted connection.
-pub(crate) struct Encrypted(tokio_rustls::client::TlsStream<Socket>);
+pub struct Encrypted(tokio_rustls::client::TlsStream<Socket>);
 
 impl MakeTlsConnect<Socket> for Connector {
     type Stream = Encrypted;
@@ -40,9 +40,8 @@ impl MakeTlsConnect<Socket> for Connector {
     type Error = TlsProblem;
 
     fn make_tls_connect(&mut self, host: &str) -> Result<ToHost, TlsProblem> {
-        let name = ServerName::try_from(host.to_owned());
-        let host = name.map_err(|_| TlsProblem::Other(format!("no certificate can be for `{host}`")))?;
-        Ok(ToHost { connector: self.0.clone(), host })
+        // The driver asks before it knows whether it will encrypt: on a Unix socket there is no host.
+        Ok(ToHost { connector: self.0.clone(), host: host.to_owned() })
     }
 }
 
@@ -52,7 +51,12 @@ impl TlsConnect<Socket> for ToHost {
     type Future = Pin<Box<dyn Future<Output = Result<Encrypted, TlsProblem>> + Send>>;
 
     fn connect(self, socket: Socket) -> Self::Future {
-        Box::pin(async move { Ok(Encrypted(self.connector.connect(self.host, socket).await?)) })
+        Box::pin(async move {
+            let Self { connector, host } = self;
+            let name = ServerName::try_from(host.clone());
+            let name = name.map_err(|_| TlsProblem::Other(format!("no certificate can be for `{host}`")))?;
+            Ok(Encrypted(connector.connect(name, socket).await?))
+        })
     }
 }
 
