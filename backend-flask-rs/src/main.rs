@@ -33,7 +33,8 @@ fn run() -> Result<()> {
         let stop = stop_asked()?;
         let server = Server::bind(settings).await?;
         tracing::info!(address = %server.address(), "listening");
-        server.serve(stop).await
+        server.serve(stop).await;
+        Ok(())
     })
 }
 

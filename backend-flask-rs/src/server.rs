@@ -7,6 +7,7 @@
 mod access;
 mod api;
 mod app;
+mod connections;
 mod dynamodb;
 mod layers;
 mod live;
@@ -37,6 +38,7 @@ pub struct Server {
     address: SocketAddr,
     app: Arc<App>,
     router: Router,
+    idle: Duration,
 }
 
 impl Server {
@@ -52,7 +54,7 @@ impl Server {
         let address = listener.local_addr().context("cannot tell the own address")?;
         let app = Arc::new(App::new(&settings).await?);
         let router = layers::around(routes(&app), &app, settings.front_end);
-        Ok(Self { listener, address, app, router })
+        Ok(Self { listener, address, app, router, idle: settings.idle })
     }
 
     /// Where it listens.
@@ -61,11 +63,8 @@ impl Server {
     }
 
     /// Answers until `stop` ends; then what is under way is answered still, for ten seconds at most.
-    ///
-    /// # Errors
-    /// The system takes the port away.
-    pub async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        let Self { listener, app, router, .. } = self;
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let Self { listener, app, router, idle, .. } = self;
         let (stopping, stopped) = tokio::sync::oneshot::channel();
         let ended = Arc::clone(&app);
         let stop = async move {
@@ -79,8 +78,7 @@ impl Server {
             let app = Arc::clone(&app);
             async move { app.postgres.listen(&app.live).await }
         });
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        let serving = axum::serve(listener, service).with_graceful_shutdown(stop);
+        let serving = connections::serve(listener, router, idle, stop);
         let late = async {
             // An error means that the server has ended by itself.
             if stopped.await.is_err() {
@@ -88,15 +86,11 @@ impl Server {
             }
             tokio::time::sleep(STOP_BOUND).await;
         };
-        let served = tokio::select! {
-            served = serving => served.context("cannot serve"),
-            () = late => {
-                tracing::warn!("some requests were still under way after {} s", STOP_BOUND.as_secs());
-                Ok(())
-            }
-        };
+        tokio::select! {
+            () = serving => {}
+            () = late => tracing::warn!("some requests were still under way after {} s", STOP_BOUND.as_secs()),
+        }
         listening.abort();
-        served
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::str::FromStr as _;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use axum::http::HeaderValue;
@@ -18,6 +19,7 @@ const ACCESS: &str = "BACKEND_ACCESS";
 pub const ADDRESS: &str = "BACKEND_ADDRESS";
 const LOG: &str = "BACKEND_LOG";
 const LOG_FORMAT: &str = "BACKEND_LOG_FORMAT";
+const IDLE: &str = "BACKEND_IDLE_TIMEOUT";
 const FRONT_END: &str = "FRONTEND_URL";
 const POSTGRES: &str = "CONNECTION_URL";
 /// The user's folder, where libpq looks for files that its URL does not name.
@@ -30,6 +32,11 @@ const KEYS_URL: &str = "COGNITO_JWKS_URL";
 /// Where Cruddur's front end has always looked for its backend.
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4567);
 
+/// Longer than what stands before a server keeps its connections to it: 60 s where that is Amazon's load
+/// balancer, which answers 502 for a connection that was closed as it sent a request there.
+/// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html>
+const DEFAULT_IDLE: Duration = Duration::from_secs(75);
+
 /// Everything that the server can be told.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -41,6 +48,8 @@ pub struct Settings {
     pub(crate) dynamodb: DynamoDbSettings,
     /// The origin of the front end, whose pages may call the API.
     pub(crate) front_end: Option<HeaderValue>,
+    /// How long a connection may be without the whole head of a request.
+    pub(crate) idle: Duration,
     /// What is logged.
     pub log: Targets,
     /// In which form.
@@ -127,6 +136,11 @@ impl Settings {
             let origin = url.trim_end_matches('/');
             HeaderValue::from_str(origin).with_context(|| format!("{FRONT_END}={origin} is no origin"))
         });
+        let idle = match get(IDLE).map(|text| (text.parse(), text)) {
+            None => DEFAULT_IDLE,
+            Some((Ok(seconds @ 1..), _)) => Duration::from_secs(seconds),
+            Some((_, text)) => bail!("{IDLE}={text} is no number of seconds"),
+        };
         let log = get(LOG).unwrap_or_else(|| "info".to_owned());
         Ok(Self {
             address,
@@ -134,6 +148,7 @@ impl Settings {
             postgres,
             dynamodb,
             front_end: front_end.transpose()?,
+            idle,
             log: log.parse().with_context(|| format!("{LOG}={log} is no filter such as info,hyper=debug"))?,
             log_form: match get(LOG_FORMAT).as_deref() {
                 None | Some("text") => LogForm::Text,
@@ -206,6 +221,18 @@ mod tests {
             assert!(error(&[(ADDRESS, address)]).ends_with("must be a loopback address"), "{address}");
         }
         assert!(read(&[(ADDRESS, "[::1]:0")]).is_ok());
+    }
+
+    #[test]
+    fn an_idle_connection_has_a_bound() {
+        assert_eq!(read(&[]).unwrap().idle, DEFAULT_IDLE);
+        assert_eq!(read(&[(IDLE, "3")]).unwrap().idle, Duration::from_secs(3));
+        for none in ["0", "-1", "soon"] {
+            assert_eq!(
+                error(&[(IDLE, none)]),
+                format!("BACKEND_IDLE_TIMEOUT={none} is no number of seconds")
+            );
+        }
     }
 
     #[test]

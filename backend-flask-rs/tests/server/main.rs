@@ -7,6 +7,7 @@ mod browser;
 mod client;
 mod cognito;
 mod common;
+mod connections;
 mod container;
 mod groups;
 mod health;

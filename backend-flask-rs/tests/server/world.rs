@@ -91,7 +91,7 @@ impl App {
             runtime.block_on(async {
                 let server = Server::bind(settings).await.unwrap();
                 tell.send(server.address()).unwrap();
-                server.serve(async { _ = stopped.await }).await.unwrap();
+                server.serve(async { _ = stopped.await }).await;
             });
         });
         Self { address: Address(told.recv().unwrap()), stop: Some(stop), thread: Some(thread) }

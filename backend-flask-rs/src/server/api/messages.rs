@@ -1,6 +1,7 @@
 //! Messages: reading a conversation, and writing into one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Bytes;
@@ -24,6 +25,9 @@ use crate::users::User;
 const TEXT: &str = "message";
 const GROUP: &str = "message_group_uuid";
 const HANDLE: &str = "handle";
+
+/// How long a client may take to send a body.
+const BODY_BOUND: Duration = Duration::from_secs(10);
 
 /// A message and who sent it.
 #[derive(Serialize)]
@@ -136,7 +140,11 @@ impl<S: Send + Sync> FromRequest<S> for NewMessage {
             let error = "must be application/json";
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", error));
         }
-        let body = Bytes::from_request(request, state).await;
+        let body = tokio::time::timeout(BODY_BOUND, Bytes::from_request(request, state)).await;
+        let body = body.map_err(|_| {
+            let error = format!("did not come within {} s", BODY_BOUND.as_secs());
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, "body", error)
+        })?;
         let body = body.map_err(|error| Refusal::new(error.status(), "body", error.body_text()))?;
         let mut body: Map<String, Value> =
             serde_json::from_slice(&body).map_err(|error| Refusal::malformed("body", error.to_string()))?;

@@ -1,0 +1,70 @@
+//! Connections: each is a task of its own, and none keeps its place without using it.
+
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use axum::serve::Listener;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// Answers the connections that `listener` takes until `stop` ends, and then what is under way on them.
+///
+/// A connection on which no request's head has come to its end for `idle` is closed: one that is kept
+/// between two requests, and one whose client sends its head a byte at a time.
+pub(super) async fn serve(
+    mut listener: TcpListener,
+    router: Router,
+    idle: Duration,
+    stop: impl Future<Output = ()>,
+) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(idle);
+    let (stopping, stopped) = watch::channel(());
+    let mut stop = pin!(stop);
+    loop {
+        // It waits by itself where there are too many connections.
+        let (stream, peer) = tokio::select! {
+            accepted = Listener::accept(&mut listener) => accepted,
+            () = &mut stop => break,
+        };
+        tokio::spawn(serve_one(http.clone(), stream, peer, router.clone(), stopped.clone()));
+    }
+    drop((listener, stopped));
+    stopping.send_replace(());
+    // Each connection holds a receiver for as long as it lasts.
+    stopping.closed().await;
+}
+
+async fn serve_one(
+    http: http1::Builder,
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    mut stopped: watch::Receiver<()>,
+) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        router.call(request)
+    });
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        // Clients go away, and are late.
+        tracing::debug!(cause = %error, "a connection has ended");
+    }
+}

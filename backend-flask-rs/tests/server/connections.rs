@@ -1,0 +1,100 @@
+//! Clients that take their time, and keep a connection that others could have.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::world::{App, ONE, World};
+
+/// A server on the same databases that keeps no connection longer than `idle`, in seconds.
+fn start(world: &World, idle: &str) -> App {
+    let mut settings = world.settings();
+    settings.push(("BACKEND_IDLE_TIMEOUT", idle.to_owned()));
+    App::start(&settings)
+}
+
+fn connect(app: &App) -> TcpStream {
+    let stream = TcpStream::connect(app.0).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
+}
+
+/// What is sent until the server closes the connection, which it must do on its own.
+#[track_caller]
+fn rest(stream: &mut TcpStream) -> String {
+    let mut rest = String::new();
+    match stream.read_to_string(&mut rest) {
+        Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => panic!("{error}"),
+        _ => rest,
+    }
+}
+
+#[test]
+fn a_head_that_comes_a_byte_at_a_time_is_waited_for_within_the_bound() {
+    let world = World::new();
+    let app = start(&world, "1");
+    let mut stream = connect(&app);
+    let started = Instant::now();
+    let mut trickle = stream.try_clone().unwrap();
+    let trickling = std::thread::spawn(move || {
+        let head = "GET /api/health-check HTTP/1.1\r\nX-Slow: ".bytes().chain(std::iter::repeat(b'x'));
+        // Until the server closes: no pause in it is as long as the bound.
+        head.map_while(|byte| {
+            std::thread::sleep(Duration::from_millis(50));
+            trickle.write_all(&[byte]).ok()
+        })
+        .count()
+    });
+    assert_eq!(rest(&mut stream), "");
+    let took = started.elapsed().as_secs_f64();
+    assert!((0.9..10.0).contains(&took), "{took} s");
+    let sent = trickling.join().unwrap();
+    assert!(sent > 2, "{sent} bytes");
+}
+
+#[test]
+fn a_connection_is_kept_for_the_next_request_and_closed_when_none_comes() {
+    let world = World::new();
+    let app = start(&world, "2");
+    let mut stream = connect(&app);
+    let request = format!("GET /api/users/@{ONE}/short HTTP/1.1\r\nHost: {}\r\n\r\n", app.0);
+    let mut answer = [0; 4096];
+    for _ in 0..2 {
+        stream.write_all(request.as_bytes()).unwrap();
+        let length = stream.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with('}'), "{answer}");
+    }
+    let started = Instant::now();
+    assert_eq!(rest(&mut stream), "");
+    let took = started.elapsed().as_secs_f64();
+    assert!((1.0..10.0).contains(&took), "{took} s");
+}
+
+#[test]
+fn a_body_that_does_not_come_is_refused() {
+    let world = World::new();
+    let app = start(&world, "60");
+    let mut stream = connect(&app);
+    let head = format!("POST /api/messages HTTP/1.1\r\nHost: {}\r\nX-Cruddur-User: {ONE}\r\n", app.0);
+    let started = Instant::now();
+    write!(stream, "{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{").unwrap();
+    let answer = rest(&mut stream);
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"field\":\"body\""), "{answer}");
+    let took = started.elapsed().as_secs_f64();
+    assert!((9.0..20.0).contains(&took), "{took} s");
+}
+
+/// News is an answer that goes on: who listens is not idle.
+#[test]
+fn who_listens_for_news_is_not_idle() {
+    let world = World::new();
+    let app = start(&world, "1");
+    let mut listener = crate::live::Listener::new(&app, ONE);
+    // Others that began later have been closed by now.
+    for _ in 0..2 {
+        assert_eq!(rest(&mut connect(&app)), "");
+    }
+    let sent = app.write(ONE, "Still there?").json();
+    assert_eq!(listener.next()["uuid"], sent["uuid"]);
+}
