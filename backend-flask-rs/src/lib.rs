@@ -12,6 +12,7 @@
 
 pub mod conversation;
 mod excerpt;
+pub mod http;
 pub mod messages;
 pub mod population;
 #[cfg(feature = "server")]

@@ -10,16 +10,15 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{Builder as ConfigBuilder, Credentials, SharedHttpClient};
+use aws_sdk_dynamodb::config::{Builder as ConfigBuilder, Credentials};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
-use aws_smithy_http_client::Builder as HttpBuilder;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::refusal::Refusal;
 use super::settings::DynamoDbSettings;
+use crate::http;
 use crate::messages::{self, Item, ItemError, MemberRow, Message, MessageGroup, TimeRange};
 use crate::users::User;
 pub(crate) use post::Posted;
@@ -196,23 +195,17 @@ fn until(before: Option<DateTime<Utc>>) -> TimeRange {
 }
 
 fn local_config(endpoint: &str) -> ConfigBuilder {
-    // Plain HTTP needs no TLS roots, and loading the system's takes a while.
-    let http = if endpoint.starts_with("http://") { HttpBuilder::new().build_http() } else { tls_client() };
     ConfigBuilder::new()
         .behavior_version(BehaviorVersion::latest())
         .credentials_provider(Credentials::new(LOCAL_KEY, LOCAL_KEY, None, None, "local"))
         .region(Region::from_static(LOCAL_REGION))
         .endpoint_url(endpoint)
-        .http_client(http)
+        .http_client(http::client(Some(endpoint)))
 }
 
 async fn aws_config() -> ConfigBuilder {
-    let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(tls_client());
+    let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http::client(None));
     ConfigBuilder::from(&loader.load().await)
-}
-
-fn tls_client() -> SharedHttpClient {
-    HttpBuilder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
 }
 
 fn corrupt(cause: impl std::fmt::Display) -> Refusal {

@@ -9,15 +9,13 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
-use aws_sdk_dynamodb::config::{
-    Builder as ConfigBuilder, Credentials, SharedCredentialsProvider, SharedHttpClient,
-};
+use aws_sdk_dynamodb::config::{Builder as ConfigBuilder, Credentials, SharedCredentialsProvider};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_async::rt::sleep::TokioSleep;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_http_client::{Builder as HttpBuilder, Connector};
+use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
 
+use backend_flask::http;
 use xtask_items::shortened;
 
 use super::aws::{self, Loaded, Source};
@@ -37,8 +35,6 @@ pub(crate) const LOCAL_REGION: &str = "us-east-1";
 const LOCAL_BACKOFF: Duration = Duration::from_millis(50);
 /// The SDK's own first wait.
 const BACKOFF: Duration = Duration::from_secs(1);
-
-const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
 
 /// How long a connection may take.
 pub(crate) const CONNECT_BOUND: Duration = Duration::from_secs(5);
@@ -161,26 +157,20 @@ impl DynamoDbTarget {
         Failure::new(format!("nobody gave the {what} for {self} within {waited}"), &self.remedy).into()
     }
 
-    /// Plain HTTP needs no TLS roots, and loading the system's takes a while.
-    fn is_plain(&self) -> bool {
-        self.endpoint().is_some_and(|endpoint| endpoint.starts_with("http://"))
-    }
-
     fn connector(&self) -> Connector {
         let settings = HttpConnectorSettings::builder().connect_timeout(CONNECT_BOUND).build();
         let connector = Connector::builder().connector_settings(settings).sleep_impl(TokioSleep::new());
-        if self.is_plain() { connector.build_http() } else { connector.tls_provider(TLS).build() }
+        http::connector(connector, self.endpoint())
     }
 
     fn local_config(&self) -> ConfigBuilder {
-        let http = if self.is_plain() { HttpBuilder::new().build_http() } else { tls_client() };
         ConfigBuilder::new()
             .behavior_version(BehaviorVersion::latest())
             .credentials_provider(local_credentials())
             .region(Region::from_static(LOCAL_REGION))
             .retry_config(RetryConfig::standard().with_initial_backoff(LOCAL_BACKOFF))
             .timeout_config(timeouts())
-            .http_client(http)
+            .http_client(http::client(self.endpoint()))
     }
 
     /// Whether the server answers a signed request.
@@ -355,13 +345,9 @@ fn local_credentials() -> Credentials {
 
 fn production_loader() -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest())
-        .http_client(tls_client())
+        .http_client(http::client(None))
         .timeout_config(timeouts())
         .retry_config(RetryConfig::standard())
-}
-
-fn tls_client() -> SharedHttpClient {
-    HttpBuilder::new().tls_provider(TLS).build_https()
 }
 
 fn timeouts() -> TimeoutConfig {

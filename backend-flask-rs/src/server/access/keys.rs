@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use aws_smithy_http_client::Connector;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
@@ -13,6 +12,7 @@ use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
+use crate::http;
 use crate::server::refusal::Refusal;
 
 /// How long keys are kept before they are fetched again: the issuer may withdraw one.
@@ -63,11 +63,7 @@ struct Key {
 impl Keys {
     /// The keys that will be found at `url`.
     pub(super) fn new(url: String) -> Self {
-        let connector = if url.starts_with("http://") {
-            Connector::builder().build_http()
-        } else {
-            Connector::builder().tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
-        };
+        let connector = http::connector(Connector::builder(), Some(&url));
         Self { url, connector, known: Mutex::default() }
     }
 
