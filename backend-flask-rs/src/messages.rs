@@ -11,6 +11,7 @@
 mod item;
 mod membership;
 mod range;
+mod repeats;
 mod writes;
 
 use aws_sdk_dynamodb::operation::create_table::CreateTableInput;
@@ -26,6 +27,7 @@ use uuid::Uuid;
 pub use item::{Item, ItemError, Message, MessageGroup, Problem};
 pub use membership::{MemberRow, group_of_pair, membership, membership_with};
 pub use range::TimeRange;
+pub use repeats::{message_of_key, repeated};
 pub use writes::{LONGEST_MESSAGE, check_text, next_time, open, post};
 
 /// The table's name where [`TABLE_VARIABLE`] does not give another.

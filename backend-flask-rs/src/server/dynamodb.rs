@@ -21,7 +21,7 @@ use super::settings::DynamoDbSettings;
 use crate::http;
 use crate::messages::{self, Item, ItemError, MemberRow, Message, MessageGroup, TimeRange};
 use crate::users::User;
-pub(crate) use post::Posted;
+pub(crate) use post::{Draft, IDEMPOTENCY_KEY, Posted};
 use turns::Turns;
 
 /// Local servers need a signed request and check no key.

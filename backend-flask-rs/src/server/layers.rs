@@ -21,6 +21,7 @@ use tracing::Instrument as _;
 
 use super::access;
 use super::app::App;
+use super::dynamodb::IDEMPOTENCY_KEY;
 use super::refusal::Refusal;
 
 /// How long a request may take to its answer's head. A post gives up before.
@@ -63,7 +64,12 @@ fn cors(origin: HeaderValue) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origin)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([AUTHORIZATION, CONTENT_TYPE, HeaderName::from_static("x-cruddur-user")])
+        .allow_headers([
+            AUTHORIZATION,
+            CONTENT_TYPE,
+            HeaderName::from_static(IDEMPOTENCY_KEY),
+            HeaderName::from_static("x-cruddur-user"),
+        ])
         .expose_headers([LINK, REQUEST_ID])
         .max_age(Duration::from_secs(3600))
 }

@@ -16,6 +16,7 @@ mod live;
 mod messages;
 mod posts;
 mod program;
+mod repeats;
 mod tls;
 mod webdriver;
 mod world;

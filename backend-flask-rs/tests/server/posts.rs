@@ -171,7 +171,7 @@ fn sixty_four_writers_of_ten_thousand_messages_on_dynamodb_local() {
 }
 
 /// The same databases behind a proxy, with a server of its own.
-fn behind_proxy(
+pub(crate) fn behind_proxy(
     world: &World,
     decide: impl Fn(&str, &str) -> std::io::Result<Fate> + Send + Sync + 'static,
 ) -> (Proxy, App) {
@@ -184,7 +184,7 @@ fn behind_proxy(
 }
 
 /// What becomes of each transaction, in order; those behind the last pass.
-fn fates(fates: impl IntoIterator<Item = Fate>) -> impl Fn(&str, &str) -> std::io::Result<Fate> {
+pub(crate) fn fates(fates: impl IntoIterator<Item = Fate>) -> impl Fn(&str, &str) -> std::io::Result<Fate> {
     let fates = Mutex::new(fates.into_iter().collect::<Vec<_>>().into_iter());
     move |operation, _| match operation {
         "TransactWriteItems" => Ok(fates.lock().unwrap().next().unwrap_or(Fate::Passed)),

@@ -16,7 +16,7 @@ use super::page_of::{PageOf, group_in_path};
 use crate::messages::{self, Message};
 use crate::server::access::CurrentUser;
 use crate::server::app::App;
-use crate::server::dynamodb::Posted;
+use crate::server::dynamodb::{Draft, IDEMPOTENCY_KEY, Posted};
 use crate::server::live::Written;
 use crate::server::refusal::Refusal;
 use crate::time;
@@ -25,6 +25,9 @@ use crate::users::User;
 const TEXT: &str = "message";
 const GROUP: &str = "message_group_uuid";
 const HANDLE: &str = "handle";
+
+/// How long an idempotency key may be.
+const LONGEST_KEY: usize = 255;
 
 /// How long a client may take to send a body.
 const BODY_BOUND: Duration = Duration::from_secs(10);
@@ -91,6 +94,8 @@ fn no_member() -> Refusal {
 pub(crate) struct NewMessage {
     pub(crate) text: String,
     pub(crate) to: To,
+    /// By which the client knows its request again.
+    pub(crate) idempotency_key: Option<String>,
 }
 
 /// Where a message goes.
@@ -126,7 +131,7 @@ impl NewMessage {
                 return Err(Refusal::unacceptable(HANDLE, "a message goes to a group or to a handle"));
             }
         };
-        Ok(Self { text, to })
+        Ok(Self { text, to, idempotency_key: None })
     }
 }
 
@@ -140,6 +145,7 @@ impl<S: Send + Sync> FromRequest<S> for NewMessage {
             let error = "must be application/json";
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", error));
         }
+        let idempotency_key = idempotency_key(request.headers())?;
         let body = tokio::time::timeout(BODY_BOUND, Bytes::from_request(request, state)).await;
         let body = body.map_err(|_| {
             let error = format!("did not come within {} s", BODY_BOUND.as_secs());
@@ -153,8 +159,17 @@ impl<S: Send + Sync> FromRequest<S> for NewMessage {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(Refusal::unacceptable(field, "is not a string")),
         };
-        Self::check(text(TEXT)?, text(GROUP)?, text(HANDLE)?)
+        Ok(Self { idempotency_key, ..Self::check(text(TEXT)?, text(GROUP)?, text(HANDLE)?)? })
     }
+}
+
+/// The key, without the quotes that the header's draft standard has it in.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let bare = |text| str::strip_prefix(text, '"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let key = value.to_str().ok().map(bare).filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
+    let key = key.ok_or_else(|| Refusal::malformed(IDEMPOTENCY_KEY, "must be 1 to 255 ASCII characters"))?;
+    Ok(Some(key.to_owned()))
 }
 
 /// `POST /api/messages`: writes into a group, or to a handle. Answers with the message.
@@ -174,24 +189,27 @@ pub(super) async fn create(
 /// # Errors
 /// The sender is no member of the group; there is no user of that handle; a database cannot be asked.
 pub(crate) async fn send(app: &Arc<App>, sender: &User, new: NewMessage) -> Result<Posted, Refusal> {
-    let NewMessage { text, to } = new;
+    let NewMessage { text, to, idempotency_key } = new;
+    let draft = Draft { sender, text: &text, idempotency_key: idempotency_key.as_deref() };
     let posted = match to {
-        To::Group(group) => app.dynamodb.post(group, sender, &text).await?.ok_or_else(no_member)?,
-        To::User(handle) => to_user(app, sender, &handle, &text).await?,
+        To::Group(group) => app.dynamodb.post(group, draft).await?.ok_or_else(no_member)?,
+        To::User(handle) => to_user(app, &handle, draft).await?,
     };
+    // Of one that was written before too: the server that wrote it may not have come to that.
     app.tell(Written::from(&posted));
     Ok(posted)
 }
 
 /// Writes to a user: into the group that both have, or into a new one.
-async fn to_user(app: &App, sender: &User, handle: &str, text: &str) -> Result<Posted, Refusal> {
+async fn to_user(app: &App, handle: &str, draft: Draft<'_>) -> Result<Posted, Refusal> {
+    let sender = draft.sender;
     let receiver = app.postgres.user_by_handle(handle).await?;
     let receiver = receiver.ok_or_else(|| Refusal::absent(HANDLE, "there is no user with this handle"))?;
     if receiver.uuid == sender.uuid {
         return Err(Refusal::unacceptable(HANDLE, "is your own: a conversation takes two"));
     }
     let into_group = async || match app.dynamodb.group_with(sender.uuid, receiver.uuid).await? {
-        Some(group) => app.dynamodb.post(group, sender, text).await,
+        Some(group) => app.dynamodb.post(group, draft).await,
         None => Ok(None),
     };
     if let Some(posted) = into_group().await? {
@@ -203,7 +221,7 @@ async fn to_user(app: &App, sender: &User, handle: &str, text: &str) -> Result<P
             // Whoever had the turn before may have begun it.
             match into_group().await? {
                 Some(posted) => Ok(posted),
-                None => app.dynamodb.open(sender, &receiver, text).await,
+                None => app.dynamodb.open(draft, &receiver).await,
             }
         })
         .await

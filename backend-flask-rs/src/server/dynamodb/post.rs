@@ -4,6 +4,10 @@
 //! until it takes effect. An attempt whose answer was lost may have taken effect all the same, or may do so
 //! later: its message is looked for before the next attempt is made, and of two attempts that are both
 //! under way the conditions let only one through, because both move the same rows.
+//!
+//! A client's own second request for the same message, by its idempotency key, is met in the same way: both
+//! members' rows are read before the message is looked for, so that whoever writes it meanwhile has moved
+//! them.
 
 use std::time::{Duration, Instant};
 
@@ -23,6 +27,9 @@ use crate::users::User;
 /// How long attempts may go on. Within the time that a whole request may take.
 const BOUND: Duration = Duration::from_secs(10);
 
+/// What a refusal calls the key.
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
@@ -30,6 +37,15 @@ const LONGEST_WAIT: Duration = Duration::from_millis(500);
 pub(crate) struct Posted {
     pub(crate) message: Message,
     pub(crate) members: [Uuid; 2],
+}
+
+/// What is to be written.
+#[derive(Clone, Copy)]
+pub(crate) struct Draft<'a> {
+    pub(crate) sender: &'a User,
+    pub(crate) text: &'a str,
+    /// By which the client knows its request again.
+    pub(crate) idempotency_key: Option<&'a str>,
 }
 
 /// Why an attempt did not take effect, or may not have.
@@ -51,23 +67,24 @@ struct Attempts {
 }
 
 impl DynamoDb {
-    /// Writes a message of `sender` into `group`; `None` where they are no member of it.
+    /// Writes a message into `group`; `None` where its sender is no member of it. One that was written
+    /// before with the same idempotency key is not written again.
     ///
     /// # Errors
-    /// The server could not be asked, or other writers were first for ten seconds.
-    pub(crate) async fn post(
-        &self,
-        group: Uuid,
-        sender: &User,
-        text: &str,
-    ) -> Result<Option<Posted>, Refusal> {
+    /// The server could not be asked, or other writers were first for ten seconds; or the key was another
+    /// message's.
+    pub(crate) async fn post(&self, group: Uuid, draft: Draft<'_>) -> Result<Option<Posted>, Refusal> {
         let _turn = self.turns.of(group).await;
-        let mut message = new_message(group, sender, text);
+        let mut message = new_message(group, draft);
         let mut attempts = Attempts::new();
         loop {
-            let Some(Rows { own, other }) = self.rows(group, sender).await? else { return Ok(None) };
+            let Some(Rows { own, other }) = self.rows(group, draft.sender).await? else { return Ok(None) };
             let members = [own.group.member_uuid, other.group.member_uuid];
-            if self.find(&mut message, &attempts.unsure).await? {
+            let is_there = match draft.idempotency_key {
+                Some(_) => self.find_repeated(&mut message).await?,
+                None => self.find(&mut message, &attempts.unsure).await?,
+            };
+            if is_there {
                 return Ok(Some(Posted { message, members }));
             }
             let last = own.group.last_message_at.max(other.group.last_message_at);
@@ -80,14 +97,15 @@ impl DynamoDb {
         }
     }
 
-    /// Writes the first message of `sender` to `receiver`, who have no group. The caller sees to it that
+    /// Writes the first message to `receiver`, with whom its sender has no group. The caller sees to it that
     /// nobody else opens it meanwhile.
     ///
     /// # Errors
     /// The server could not be asked.
-    pub(crate) async fn open(&self, sender: &User, receiver: &User, text: &str) -> Result<Posted, Refusal> {
+    pub(crate) async fn open(&self, draft: Draft<'_>, receiver: &User) -> Result<Posted, Refusal> {
+        let sender = draft.sender;
         let members = [sender.uuid, receiver.uuid];
-        let mut message = new_message(messages::group_of_pair(members), sender, text);
+        let mut message = new_message(messages::group_of_pair(members), draft);
         let mut attempts = Attempts::new();
         loop {
             // One time for all attempts: one that takes effect late is in the way of the next.
@@ -108,6 +126,30 @@ impl DynamoDb {
 
     async fn attempt(&self, request: TransactWriteItemsInputBuilder) -> Result<(), Miss> {
         request.send_with(&self.writer).await.map(|_| ()).map_err(miss)
+    }
+
+    /// Whether the message of this uuid was sent before, which it then is.
+    async fn find_repeated(&self, message: &mut Message) -> Result<bool, Refusal> {
+        let group = message.message_group_uuid;
+        let query = messages::repeated(&self.table, group, message.message_uuid, Utc::now());
+        let mut start = None;
+        loop {
+            let page = query.clone().set_exclusive_start_key(start).send_with(&self.client).await;
+            let page = page.map_err(unavailable)?;
+            if let Some(item) = page.items().first() {
+                let found = Message::from_item(item).map_err(corrupt)?;
+                if found.message != message.message {
+                    let error = "was sent with another message before";
+                    return Err(Refusal::unacceptable(IDEMPOTENCY_KEY, error));
+                }
+                *message = found;
+                return Ok(true);
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return Ok(false);
+            }
+        }
     }
 
     /// Whether the message is there under one of these times, which it then has.
@@ -172,11 +214,12 @@ fn longest_wait(attempt: u32) -> Duration {
     FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT)
 }
 
-fn new_message(group: Uuid, sender: &User, text: &str) -> Message {
+fn new_message(group: Uuid, Draft { sender, text, idempotency_key }: Draft<'_>) -> Message {
+    let of_key = |key| messages::message_of_key(group, sender.uuid, key);
     Message {
         message_group_uuid: group,
         created_at: messages::next_time(Utc::now(), DateTime::UNIX_EPOCH),
-        message_uuid: Uuid::new_v4(),
+        message_uuid: idempotency_key.map_or_else(Uuid::new_v4, of_key),
         message: text.to_owned(),
         user_uuid: sender.uuid,
         user_display_name: sender.display_name.clone(),

@@ -104,7 +104,10 @@ const groups = () =>
 function writing(form) {
   const box = form.elements.message;
   const problem = $("#problem");
+  // Sent again after its answer was lost, a message has the same key; another text is another message.
+  let key = crypto.randomUUID();
   const grow = () => {
+    key = crypto.randomUUID();
     box.rows = Math.min(6, box.value.split("\n").length);
     const left = box.dataset.limit - [...box.value].length;
     problem.textContent = left < 100 ? `${left} characters left` : "";
@@ -121,7 +124,7 @@ function writing(form) {
     form.classList.add("busy");
     const body = JSON.stringify(Object.fromEntries(new FormData(form)));
     try {
-      const response = await fetch("/api/messages", { method: "POST", headers: { "content-type": "application/json" }, body });
+      const response = await fetch("/api/messages", { method: "POST", headers: { "content-type": "application/json", "idempotency-key": key }, body });
       const answer = await response.json();
       if (!response.ok) throw new Error(answer.error);
       if (!group) return location.assign(`/messages/${answer.message_group_uuid}`);

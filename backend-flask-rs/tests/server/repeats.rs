@@ -1,0 +1,137 @@
+//! A client that lost the answer to its request sends it again, with the same idempotency key.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use backend_flask::messages::SEED_GROUP;
+use serde_json::json;
+
+use crate::client::{Answer, Request};
+use crate::common::wait_for;
+use crate::container::DynamoDbLocal;
+use crate::proxy::Fate;
+use crate::world::{Address, ONE, STRANGER, TWO, World};
+
+/// How many messages the seed has.
+const SEEDED: usize = 136;
+
+fn request(app: &Address, from: &str, text: &str, key: &str) -> Request {
+    let body = json!({ "message": text, "message_group_uuid": SEED_GROUP.to_string() });
+    app.post("/api/messages").from(from).header("Idempotency-Key", key).json(&body)
+}
+
+/// Asserts that a message was written, and returns its answer.
+#[track_caller]
+fn written(request: Request) -> String {
+    let Answer { status, body, .. } = request.send();
+    assert_eq!(status, 201, "{body}");
+    body
+}
+
+fn assert_written_once(world: &World) {
+    let another = world.another();
+    let first = written(request(&world.app, ONE, "Once", "\"a-key\""));
+    // With other messages between, at another server, and with the key as other APIs take it.
+    assert_eq!(world.app.write(TWO, "In between").status, 201);
+    assert_eq!(written(request(&world.app, ONE, "Once", "\"a-key\"")), first);
+    assert_eq!(written(request(&another, ONE, "Once", "a-key")), first);
+    assert_eq!(world.items("MSG#").len(), SEEDED + 2);
+
+    // Another key, another user, no key: other messages.
+    assert_ne!(written(request(&world.app, ONE, "Once", "another")), first);
+    assert_ne!(written(request(&world.app, TWO, "Once", "a-key")), first);
+    assert_eq!(world.app.write(ONE, "Once").status, 201);
+    assert_eq!(world.items("MSG#").len(), SEEDED + 5);
+
+    // The whole conversation is begun once too.
+    let body = json!({ "message": "Hello", "handle": STRANGER });
+    let open = || world.app.post("/api/messages").from(ONE).header("Idempotency-Key", "k").json(&body);
+    assert_eq!(written(open()), written(open()));
+    assert_eq!(world.items("GRP#").len(), 4);
+    assert_eq!(world.items("MSG#").len(), SEEDED + 6);
+}
+
+#[test]
+fn a_request_with_the_same_key_is_answered_again_and_written_once() {
+    assert_written_once(&World::new());
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn the_same_on_dynamodb_local() {
+    let container = DynamoDbLocal::start();
+    assert_written_once(&World::on(container.endpoint, None));
+}
+
+#[test]
+fn at_once_at_two_servers_it_is_written_once() {
+    let world = World::new();
+    let another = world.another();
+    for round in 0..5 {
+        let (text, key) = (format!("Round {round}"), format!("key-{round}"));
+        let barrier = Barrier::new(8);
+        let answers: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|number| {
+                    let app: &Address = if number % 2 == 0 { &world.app } else { &another };
+                    let (barrier, text, key) = (&barrier, &text, &key);
+                    scope.spawn(move || {
+                        barrier.wait();
+                        written(request(app, ONE, text, key))
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:#?}");
+        assert_eq!(world.items("MSG#").len(), SEEDED + round + 1);
+    }
+}
+
+#[test]
+fn a_client_that_went_away_before_the_answer_may_ask_again() {
+    let world = World::new();
+    let body = json!({ "message": "Did it?", "message_group_uuid": SEED_GROUP.to_string() }).to_string();
+    let mut stream = TcpStream::connect(world.app.0).unwrap();
+    write!(
+        stream,
+        "POST /api/messages HTTP/1.1\r\nHost: {}\r\nX-Cruddur-User: {ONE}\r\nIdempotency-Key: gone\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        world.app.0,
+        body.len()
+    )
+    .unwrap();
+    let count = || world.items("MSG#").len();
+    wait_for("message", Duration::from_secs(10), || (count() == SEEDED + 1).then_some(()));
+    drop(stream);
+    written(request(&world.app, ONE, "Did it?", "gone"));
+    assert_eq!(count(), SEEDED + 1);
+}
+
+#[test]
+fn a_message_with_a_key_whose_answer_was_lost_behind_the_server_is_there_once() {
+    let world = World::new();
+    let lost = [Fate::AnswerLost, Fate::Lost, Fate::throttled(), Fate::AnswerLost];
+    let (_proxy, app) = crate::posts::behind_proxy(&world, crate::posts::fates(lost));
+    for number in 0..3 {
+        let (text, key) = (format!("Number {number}"), format!("key-{number}"));
+        let first = written(request(&app, ONE, &text, &key));
+        assert_eq!(written(request(&app, ONE, &text, &key)), first);
+    }
+    assert_eq!(world.items("MSG#").len(), SEEDED + 3);
+}
+
+#[test]
+fn a_key_is_one_message_s() {
+    let world = World::new();
+    written(request(&world.app, ONE, "The one", "a-key"));
+    request(&world.app, ONE, "The other", "a-key").send().refuses(422, "idempotency-key");
+    let long = "k".repeat(256);
+    for key in ["", "\"\"", "schl\u{fc}ssel", &long] {
+        request(&world.app, ONE, "x", key).send().refuses(400, "idempotency-key");
+    }
+    written(request(&world.app, ONE, "x", &long[1..]));
+    assert_eq!(world.items("MSG#").len(), SEEDED + 2);
+}
