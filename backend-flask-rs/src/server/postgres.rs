@@ -7,6 +7,7 @@ mod timestamp;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
+use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use deadpool_postgres::tokio_postgres::{Config, Row};
 use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction};
@@ -27,6 +28,9 @@ const CONNECTIONS: usize = 16;
 
 /// How long a request may wait for a connection, or for one to be made.
 const CONNECT_BOUND: Duration = Duration::from_secs(5);
+
+/// How long a server may be without a sign of life, where a connection to it is silent.
+const GONE_BOUND: Duration = Duration::from_secs(30);
 
 /// No query of ours takes long: one that does waits for another session's lock, or for a server in trouble.
 const BOUNDS: &str = "-c lock_timeout=5s -c statement_timeout=10s";
@@ -72,6 +76,8 @@ impl Postgres {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_BOUND);
         }
+        // A server that has gone without a word is given up, also where nobody waits for an answer but for news.
+        config.keepalives_idle(GONE_BOUND).tcp_user_timeout(GONE_BOUND);
         if config.get_options().is_none() {
             config.options(BOUNDS);
         }
@@ -141,10 +147,12 @@ impl Postgres {
     }
 
     async fn query(&self, sql: &str, values: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Refusal> {
-        let asked = self.client().await?.query_typed(sql, values).await;
-        match asked {
+        let client = self.client().await?;
+        match client.query_typed(sql, values).await {
             // A server that was restarted has closed every connection: one that is kept tells it only now.
-            Err(error) if error.is_closed() => {
+            Err(error) if has_ended(&error) => {
+                // Before its end is seen it would be handed out again.
+                drop(Client::take(client));
                 self.client().await?.query_typed(sql, values).await.map_err(unavailable)
             }
             asked => asked.map_err(unavailable),
@@ -163,6 +171,12 @@ async fn take_turn(
     let transaction = client.transaction().await?;
     transaction.query_typed(sql::LOCK_PAIR, &[(&pair.to_string(), Type::TEXT)]).await?;
     Ok(transaction)
+}
+
+/// Whether an error is the end of its connection: a server that stops says so before it closes.
+fn has_ended(error: &deadpool_postgres::tokio_postgres::Error) -> bool {
+    let is_stopped = |code: &SqlState| matches!(*code, SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN);
+    error.is_closed() || error.code().is_some_and(is_stopped)
 }
 
 fn unavailable(error: deadpool_postgres::tokio_postgres::Error) -> Refusal {

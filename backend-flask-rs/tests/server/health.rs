@@ -1,7 +1,11 @@
 //! Whether the server says how it is, and what it says of what is not there.
 
+use std::time::Duration;
+
 use serde_json::json;
 
+use crate::common::wait_for;
+use crate::program::Program;
 use crate::world::{App, World};
 
 #[test]
@@ -36,6 +40,26 @@ fn it_says_which_database_is_missing() {
 
     let app = without("DDB_MESSAGE_TABLE", "no-such-table".to_owned());
     app.get("/api/health-check").send().refuses(503, "dynamodb");
+}
+
+#[test]
+fn a_postgres_that_says_nothing_is_given_up() {
+    let world = World::new();
+    // The system takes connections for it; nobody answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut settings = world.settings();
+    settings.retain(|(name, _)| *name != "CONNECTION_URL");
+    settings.push(("CONNECTION_URL", world.database.url_at(silent.local_addr().unwrap().port())));
+    let program = Program::start(&settings);
+    program.get("/api/health-check").send().refuses(503, "postgres");
+    wait_for("word of the missing news", Duration::from_secs(20), || {
+        let lines = program.lines();
+        let causes = lines.iter().filter(|line| {
+            line["fields"]["message"] == "no news from other servers for now"
+                && line["fields"]["cause"].as_str().unwrap().starts_with("Postgres does not answer")
+        });
+        (causes.count() > 0).then_some(())
+    });
 }
 
 #[test]

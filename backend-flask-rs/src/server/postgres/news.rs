@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use anyhow::{Context as _, Result};
+use deadpool_postgres::tokio_postgres::AsyncMessage;
 use deadpool_postgres::tokio_postgres::types::Type;
-use deadpool_postgres::tokio_postgres::{AsyncMessage, Error};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Postgres, chain};
+use super::{CONNECT_BOUND, Postgres};
 use crate::server::live::{Live, News, Written};
 use crate::sql;
 
@@ -35,14 +36,16 @@ impl Postgres {
     pub(crate) async fn listen(&self, live: &Live) {
         loop {
             if let Err(error) = self.listen_once(live).await {
-                tracing::warn!(cause = chain(&error), "no news from other servers for now");
+                tracing::warn!(cause = format!("{error:#}"), "no news from other servers for now");
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    async fn listen_once(&self, live: &Live) -> Result<(), Error> {
-        let (client, mut connection) = self.dialer.dial(&self.config).await?;
+    async fn listen_once(&self, live: &Live) -> Result<()> {
+        // The driver's own bound ends when the socket is open: the server may still say nothing.
+        let dialed = tokio::time::timeout(CONNECT_BOUND, self.dialer.dial(&self.config)).await;
+        let (client, mut connection) = dialed.context("Postgres does not answer")??;
         let listening = client.batch_execute(sql::LISTEN_TO_NEWS);
         tokio::pin!(listening);
         let mut is_listening = false;
