@@ -77,7 +77,7 @@ impl Arguments {
             Command::Down(command) => Box::pin(command.run(context)),
             Command::Status(command) => Box::pin(command.run(context)),
             Command::Logs(command) => Box::pin(command.run(context)),
-            Command::Env(command) => Box::pin(async { command.run(context) }),
+            Command::Env(command) => Box::pin(command.run(context)),
             Command::Doctor(command) => Box::pin(command.run(context)),
             Command::Run(command) => Box::pin(command.run(context)),
             Command::Open(command) => Box::pin(command.run(context)),

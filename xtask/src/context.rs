@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 
 use crate::compose::Compose;
+use crate::engine::own::{Evidence, Own};
 use crate::engine::{Engine, EngineChoice};
 use crate::environment::Environment;
 use crate::output::Format;
@@ -87,12 +88,12 @@ impl Context {
     /// The Postgres that a `db` command means.
     ///
     /// # Errors
-    /// See [`Context::engine`]; for production, its settings are missing.
-    pub(crate) fn postgres(&self, production: bool) -> Result<PostgresTarget> {
+    /// See [`Own::find`]; none of this checkout's runs; for production, its settings are missing.
+    pub(crate) async fn postgres(&self, production: bool, evidence: Evidence) -> Result<PostgresTarget> {
         let target = if production {
             target::production_postgres(&self.environment)?
         } else {
-            self.engine()?.targets(self)?.postgres
+            Own::find(self, evidence).await?.postgres(self)?
         };
         if let Some(problem) = target.passfile_problem() {
             self.ui.warn(problem);
@@ -103,12 +104,12 @@ impl Context {
     /// The DynamoDB that a `ddb` command means.
     ///
     /// # Errors
-    /// See [`Context::engine`].
-    pub(crate) fn dynamodb(&self, production: bool) -> Result<DynamoDbTarget> {
+    /// See [`Own::find`]; none of this checkout's runs.
+    pub(crate) async fn dynamodb(&self, production: bool, evidence: Evidence) -> Result<DynamoDbTarget> {
         if production {
             return Ok(target::production_dynamodb(&self.environment));
         }
-        Ok(self.engine()?.targets(self)?.dynamodb)
+        Own::find(self, evidence).await?.dynamodb(self)
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) struct Container {
     pub(crate) state: State,
     /// Set where it is not what docker-compose.yml describes now: what differs.
     pub(crate) outdated: Option<String>,
+    /// The port of this machine that it is published on.
+    pub(crate) port: Option<u16>,
     /// The folder of the compose file it was created from.
     folder: Option<String>,
 }
@@ -139,6 +141,7 @@ impl Docker {
         Ok(Some(Container {
             name: details.name.as_deref().unwrap_or(&id).trim_start_matches('/').to_owned(),
             state: container::state(&details),
+            port: container::published_port(service, &details),
             folder: container::folder(&details),
             outdated: container::difference(compose, service, image.as_ref(), &details),
             id,

@@ -2,6 +2,7 @@
 
 pub(crate) mod docker;
 pub(crate) mod embedded;
+pub(crate) mod own;
 
 use std::fmt;
 

@@ -40,12 +40,17 @@ impl Processes {
     /// The first process whose program is called `program` and whose arguments contain the path `marker`.
     pub(crate) fn find(&self, program: &str, marker: &Path) -> Option<Process> {
         let marker = marker.to_string_lossy();
-        let is_meant = |process: &&Process| {
+        let has_marker =
+            |process: &&Process| process.arguments.iter().skip(1).any(|argument| *argument == marker);
+        self.all_called(program).find(|process| has_marker(process) && !process.is_killed()).cloned()
+    }
+
+    /// The processes whose program is called `program`.
+    pub(crate) fn all_called(&self, program: &str) -> impl Iterator<Item = &Process> {
+        self.0.iter().filter(move |process| {
             let name = process.arguments.first().map(Path::new).and_then(Path::file_name);
             name == Some(OsStr::new(program))
-                && process.arguments.iter().skip(1).any(|argument| *argument == marker)
-        };
-        self.0.iter().find(|process| is_meant(process) && !process.is_killed()).cloned()
+        })
     }
 }
 

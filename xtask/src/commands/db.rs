@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
 use crate::context::Context;
+use crate::engine::own::Evidence;
 use crate::facts::Facts;
 use crate::failure::Failure;
 use crate::guard::{Guard, Rehearsal};
@@ -77,15 +78,15 @@ pub(crate) struct Guarded {
 }
 
 impl Target {
-    fn resolve(&self, context: &Context) -> Result<PostgresTarget> {
-        context.postgres(self.prod)
+    async fn resolve(&self, context: &Context, evidence: Evidence) -> Result<PostgresTarget> {
+        context.postgres(self.prod, evidence).await
     }
 }
 
 impl Writing {
     /// The target; none where the deed has been rehearsed only.
     async fn resolve(&self, context: &Context, deed: &str) -> Result<Option<PostgresTarget>> {
-        let target = self.target.resolve(context)?;
+        let target = self.target.resolve(context, Evidence::Sight).await?;
         if self.rehearsal.dry_run {
             let facts = [Facts::of_postgres(&target).await?];
             let guard = Guard {
@@ -159,15 +160,17 @@ impl Db {
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
                 setup(ui, target.maintenance().connect().await?, &target).await.map(|_| ())
             }
-            Self::Connect(target) => connect(context, &target.resolve(context)?),
-            Self::Sessions(target) => sessions(context, &target.resolve(context)?).await,
+            Self::Connect(target) => connect(context, &target.resolve(context, Evidence::Memory).await?),
+            Self::Sessions(target) => {
+                sessions(context, &target.resolve(context, Evidence::Memory).await?).await
+            }
             Self::KillAll(guarded) => {
                 let Some(target) = guarded.resolve(context, "end all sessions").await? else {
                     return Ok(());
                 };
                 kill_all(ui, &target).await
             }
-            Self::Test(target) => test(context, &target.resolve(context)?).await,
+            Self::Test(target) => test(context, &target.resolve(context, Evidence::Memory).await?).await,
         }
     }
 }

@@ -17,6 +17,7 @@ use clap::Subcommand;
 
 use super::Run;
 use crate::context::Context;
+use crate::engine::own::Evidence;
 use crate::facts::Facts;
 use crate::guard::{Guard, Rehearsal};
 use crate::state::Lock;
@@ -91,12 +92,16 @@ struct Guarded {
 }
 
 impl Target {
-    fn resolve(self, context: &Context) -> Result<DynamoDbTarget> {
-        context.dynamodb(self.prod)
+    async fn resolve(self, context: &Context) -> Result<DynamoDbTarget> {
+        context.dynamodb(self.prod, Evidence::Memory).await
     }
 }
 
 impl Writing {
+    async fn resolve(self, context: &Context) -> Result<DynamoDbTarget> {
+        context.dynamodb(self.target.prod, Evidence::Sight).await
+    }
+
     async fn lock(self, context: &Context, doing: &str) -> Result<Option<Lock>> {
         self.rehearsal.lock(context, self.target.prod, doing).await
     }
@@ -108,8 +113,8 @@ impl Guarded {
     }
 
     /// The target, before it is certain that the user means it.
-    fn target(&self, context: &Context) -> Result<DynamoDbTarget> {
-        self.writing.target.resolve(context)
+    async fn target(&self, context: &Context) -> Result<DynamoDbTarget> {
+        self.writing.resolve(context).await
     }
 
     /// Whether the target is shown in full first: production's, and any that nothing is done to.
@@ -144,7 +149,7 @@ impl Guarded {
         table: Option<&str>,
         mut facts: Vec<Facts>,
     ) -> Result<Option<DynamoDbTarget>> {
-        let target = self.target(context)?;
+        let target = self.target(context).await?;
         if !self.shows() {
             return Ok(Some(target));
         }

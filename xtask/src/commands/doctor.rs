@@ -9,8 +9,10 @@ use crate::compose::{Compose, Service, port_variable};
 use crate::context::Context;
 use crate::docker::{self, Docker};
 use crate::engine::embedded::{Binaries, Running};
+use crate::engine::own::{Evidence, Own};
 use crate::engine::{EngineName, is_external};
 use crate::output;
+use crate::poll::Look;
 use crate::port;
 use crate::target;
 
@@ -192,11 +194,18 @@ fn embedded_checks(context: &Context, checks: &mut Vec<Check>) -> bool {
 /// Whether each service's port is free, or who holds it.
 async fn port_checks(context: &Context, compose: &Compose) -> Result<Vec<Check>> {
     let docker = Docker::find(&context.environment).await.ok();
-    let own = context.engine()?.targets(context)?;
-    let answers = [
-        matches!(own.postgres.look().await, crate::poll::Look::Ready(_)),
-        matches!(own.dynamodb.look(&own.dynamodb.client().await?).await, crate::poll::Look::Ready(())),
-    ];
+    let answers = match Own::find(context, Evidence::Sight).await {
+        Ok(Own { engine, missing: [postgres, dynamodb] }) => {
+            let own = engine.targets(context)?;
+            let client = own.dynamodb.client().await?;
+            [
+                postgres.is_none() && matches!(own.postgres.look().await, Look::Ready(_)),
+                dynamodb.is_none() && matches!(own.dynamodb.look(&client).await, Look::Ready(())),
+            ]
+        }
+        // What is wrong with Docker has been told.
+        Err(_) => [false, false],
+    };
     let mut checks = Vec::new();
     for (service, ours_answers) in compose.services().into_iter().zip(answers) {
         checks.push(port_check(service, ours_answers, docker.as_ref()).await?);

@@ -1,8 +1,9 @@
 use anyhow::Result;
 
+use crate::compose::Compose;
 use crate::context::Context;
 use crate::docker::Docker;
-use crate::engine::{Engine, docker, embedded};
+use crate::engine::{Engine, EngineName, docker, embedded};
 
 /// Stop both databases; their data stays
 #[derive(Debug, clap::Args)]
@@ -17,44 +18,68 @@ impl Down {
         let ui = &context.ui;
         ui.stop.remedy("run the same command again: it goes on with whatever it finds");
         let _lock = context.state.lock(ui, "down").await?;
-        let engine = context.engine()?;
-        match &engine {
+        let state = context.state.read(ui)?;
+        let is_guess = context.engine.named().is_none() && state.engine.is_none();
+        match context.engine_by(&state)? {
             Engine::External => {
-                ui.line("engine external: nothing was started here, so there is nothing to stop")
+                ui.line("engine external: nothing was started here, so there is nothing to stop");
+                Ok(())
+            }
+            Engine::Embedded(_) => self.embedded(context).await,
+            // Nothing is remembered: what is there of either engine goes.
+            Engine::Docker(compose) if is_guess => {
+                self.embedded(context).await?;
+                match Docker::find(&context.environment).await {
+                    Ok(client) => self.docker(context, &client, &compose).await,
+                    Err(_) => Ok(()),
+                }
             }
             Engine::Docker(compose) => {
-                let client = Docker::find(&context.environment).await?;
-                if !docker::remove(&client, compose, ui).await? {
-                    ui.line(format_args!("project {}: no containers", compose.project));
-                }
-                if self.volumes {
-                    for service in compose.services() {
-                        for name in docker::remove_volumes(&client, compose, service).await? {
-                            ui.line(format_args!("removed volume {name} and its data"));
-                        }
-                    }
-                }
+                self.docker(context, &Docker::find(&context.environment).await?, &compose).await
             }
-            Engine::Embedded(_) => {
-                if !embedded::stop(&context.state, ui).await? {
-                    ui.line("engine embedded: nothing was running");
-                }
-                if self.volumes {
-                    embedded::remove_data(&context.state, ui)?;
+        }
+    }
+
+    async fn docker(&self, context: &Context, client: &Docker, compose: &Compose) -> Result<()> {
+        let ui = &context.ui;
+        let project = &compose.project;
+        if docker::is_of_another_checkout(client, compose).await? {
+            ui.line(format_args!(
+                "project {project} is another checkout's: there is nothing of this one's to stop"
+            ));
+            return self.forget(context, EngineName::Docker);
+        }
+        if !docker::remove(client, compose, ui).await? {
+            ui.line(format_args!("project {project}: no containers"));
+        }
+        if self.volumes {
+            for service in compose.services() {
+                for name in docker::remove_volumes(client, compose, service).await? {
+                    ui.line(format_args!("removed volume {name} and its data"));
                 }
             }
         }
-        self.forget(context, &engine)
+        self.forget(context, EngineName::Docker)
+    }
+
+    async fn embedded(&self, context: &Context) -> Result<()> {
+        if !embedded::stop(&context.state, &context.ui).await? {
+            context.ui.line("engine embedded: nothing was running");
+        }
+        if self.volumes {
+            embedded::remove_data(&context.state, &context.ui)?;
+        }
+        self.forget(context, EngineName::Embedded)
     }
 
     /// What is not running has no port; what has no data is nothing to be careful with.
-    fn forget(&self, context: &Context, engine: &Engine) -> Result<()> {
+    fn forget(&self, context: &Context, engine: EngineName) -> Result<()> {
         let mut state = context.state.read(&context.ui)?;
-        if state.engine == Some(engine.name()) {
+        if state.engine == Some(engine) {
             state.engine = None;
         }
-        state.ports.remove(&engine.name());
-        if self.volumes && matches!(engine, Engine::Docker(_)) {
+        state.ports.remove(&engine);
+        if self.volumes && engine == EngineName::Docker {
             state.project = None;
             state.postgres_is_unproven = false;
         }

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use crate::context::Context;
 use crate::engine;
+use crate::engine::own::{Evidence, Own};
 use crate::output;
 use crate::target::dynamodb::{LOCAL_KEY, LOCAL_REGION};
 use crate::target::{DYNAMODB_URL, POSTGRES_URL};
@@ -31,11 +32,11 @@ enum EnvFormat {
 }
 
 impl Env {
-    pub(crate) fn run(self, context: &Context) -> Result<()> {
-        let engine = context.engine()?;
-        let targets = engine.targets(context)?;
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let own = Own::find(context, Evidence::Memory).await?;
+        let targets = own.targets(context)?;
         let settings = [
-            (engine::VARIABLE, engine.name().to_string()),
+            (engine::VARIABLE, own.engine.name().to_string()),
             (POSTGRES_URL, targets.postgres.url()),
             (DYNAMODB_URL, targets.dynamodb.endpoint().unwrap_or_default().to_owned()),
             (TABLE_VARIABLE, targets.dynamodb.table),

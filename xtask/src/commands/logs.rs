@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use crate::compose::{Compose, Service};
 use crate::context::Context;
 use crate::docker::Docker;
-use crate::engine::{Engine, embedded};
+use crate::engine::{Engine, docker, embedded};
 use crate::failure::Failure;
 use crate::process;
 
@@ -93,7 +93,7 @@ impl Logs {
         if self.leaves_out(name) {
             return Ok(());
         }
-        let Some(container) = docker.container(compose, service).await? else {
+        let Some(container) = docker::own_container(docker, compose, service).await? else {
             let problem = format!("service {} has no container", service.name);
             return Err(Failure::new(problem, "start the databases with `cargo xtask up`").into());
         };

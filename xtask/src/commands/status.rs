@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use crate::compose::{Compose, Service};
 use crate::context::Context;
 use crate::docker::{Docker, State};
-use crate::engine::Engine;
 use crate::engine::embedded::Running;
+use crate::engine::own::{Evidence, Own};
+use crate::engine::{Engine, docker};
 use crate::output;
 use crate::poll::Look;
 
@@ -15,7 +16,7 @@ pub(crate) struct Status {}
 
 impl Status {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let engine = context.engine()?;
+        let Own { engine, missing } = Own::find(context, Evidence::Sight).await?;
         let targets = engine.targets(context)?;
         let runs_in = match &engine {
             Engine::External => [json!("elsewhere"), json!("elsewhere")],
@@ -23,8 +24,12 @@ impl Status {
             Engine::Docker(compose) => containers(context, compose).await?,
         };
         let client = targets.dynamodb.client().await?;
-        let looks = tokio::join!(targets.postgres.look(), targets.dynamodb.look(&client));
-        let answers = [answer(looks.0), answer(looks.1)];
+        let [postgres, dynamodb] = missing;
+        let answers: [String; 2] = tokio::join!(
+            answer(postgres, targets.postgres.look()),
+            answer(dynamodb, targets.dynamodb.look(&client))
+        )
+        .into();
         let addresses =
             [targets.postgres.to_string(), targets.dynamodb.endpoint().unwrap_or_default().to_owned()];
         let rows = ["postgres", "dynamodb"].into_iter().zip(runs_in).zip(addresses).zip(answers);
@@ -39,9 +44,12 @@ impl Status {
     }
 }
 
-/// A word for a database's answer, or why there is none.
-fn answer<T>(look: Look<T>) -> String {
-    match look {
+/// A word for a database's answer, or why there is none. Whoever may answer where it is missing is another.
+async fn answer<T>(missing: Option<String>, look: impl Future<Output = Look<T>>) -> String {
+    if let Some(why) = missing {
+        return format!("none: {why}");
+    }
+    match look.await {
         Look::Ready(_) => "ready".to_owned(),
         Look::NotYet(reason) | Look::Nobody(reason) => format!("none: {reason}"),
         Look::Failed(error) => format!("refused: {error:#}"),
@@ -65,7 +73,9 @@ async fn containers(context: &Context, compose: &Compose) -> Result<[Value; 2]> 
 }
 
 async fn container(docker: &Docker, compose: &Compose, service: &Service) -> Result<Value> {
-    let Some(container) = docker.container(compose, service).await? else { return Ok(json!("none")) };
+    let Some(container) = docker::own_container(docker, compose, service).await? else {
+        return Ok(json!("none"));
+    };
     let state = match container.state {
         State::Running => "running",
         State::Paused => "paused",

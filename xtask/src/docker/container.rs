@@ -150,6 +150,12 @@ pub(super) fn folder(details: &ContainerInspectResponse) -> Option<String> {
     details.config.as_ref()?.labels.as_ref()?.get(label::WORKING_DIR).cloned()
 }
 
+/// The port of this machine that the service's own is published on.
+pub(super) fn published_port(service: &Service, details: &ContainerInspectResponse) -> Option<u16> {
+    let bindings = details.host_config.as_ref()?.port_bindings.as_ref()?.get(&container_port(service))?;
+    bindings.as_ref()?.first()?.host_port.as_ref()?.parse().ok()
+}
+
 /// What differs between the container and what docker-compose.yml describes, if anything.
 /// `image` is the local one that the service's image name means now, if there is one; what the service
 /// does not say, it says.

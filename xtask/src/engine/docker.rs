@@ -149,6 +149,19 @@ pub(crate) async fn find(docker: &Docker, compose: &Compose) -> Result<Found> {
     Ok([postgres, dynamodb])
 }
 
+/// The service's container, if it is this checkout's.
+///
+/// # Errors
+/// The daemon failed to answer.
+pub(crate) async fn own_container(
+    docker: &Docker,
+    compose: &Compose,
+    service: &Service,
+) -> Result<Option<Container>> {
+    let found = docker.container(compose, service).await?;
+    Ok(found.filter(|container| container.check_owner(compose).is_ok()))
+}
+
 /// Whether both services' containers are running.
 pub(crate) fn are_running(found: &Found) -> bool {
     found.iter().all(|container| container.as_ref().is_some_and(|c| c.state == ContainerState::Running))
@@ -278,7 +291,11 @@ async fn avoid_other_checkouts(docker: &Docker, compose: &mut Compose, ui: &Ui) 
     Ok(())
 }
 
-async fn is_of_another_checkout(docker: &Docker, compose: &Compose) -> Result<bool> {
+/// Whether what Docker has of the project is another checkout's.
+///
+/// # Errors
+/// The daemon failed to answer.
+pub(crate) async fn is_of_another_checkout(docker: &Docker, compose: &Compose) -> Result<bool> {
     let mut volumes_of_others = false;
     for service in compose.services() {
         // A container tells the folder it was made for.
@@ -289,8 +306,9 @@ async fn is_of_another_checkout(docker: &Docker, compose: &Compose) -> Result<bo
             let Some(volume) = docker.volume(&name).await? else { continue };
             volumes_of_others |= match &volume.folder {
                 Some(folder) => *folder != compose.folder,
-                // `docker compose` does not say whose they are: ours, if we have used this project before.
-                None => !compose.project_is_remembered,
+                // `docker compose` does not say whose they are: ours, if we have used this project before, or the
+                // user says that it is this checkout's.
+                None => !compose.project_is_remembered && !compose.project_is_fixed,
             };
         }
     }

@@ -70,11 +70,11 @@ impl Plan {
             Some(_) => None,
             None => Some(postgres::Plan::make(environment, &folder, &compose)?),
         };
-        for (service, port) in [
-            (&mut compose.postgres, running.postgres.as_ref().map(postgres::port_of)),
-            (&mut compose.dynamodb, running.dynamodb.as_ref().map(dynamodb::port_of)),
-        ] {
-            match port.flatten() {
+        let [postgres_port, dynamodb_port] = running.ports();
+        for (service, port) in
+            [(&mut compose.postgres, postgres_port), (&mut compose.dynamodb, dynamodb_port)]
+        {
+            match port {
                 Some(port) => service.port.host = port,
                 None if service.port.fixed => port::check(service.port, service.name, HOLDER)?,
                 None => {}
@@ -215,11 +215,36 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Neither.
+    pub(crate) const NOTHING: Self = Self { postgres: None, dynamodb: None };
+
     /// Looks at the system's processes.
     pub(crate) fn find(folder: &StateFolder) -> Self {
         let processes = Processes::now();
         Self { postgres: postgres::find(folder, &processes), dynamodb: dynamodb::find(folder, &processes) }
     }
+
+    /// Whether one of them runs.
+    pub(crate) fn any(&self) -> bool {
+        self.postgres.is_some() || self.dynamodb.is_some()
+    }
+
+    /// Where each of them listens, Postgres first.
+    pub(crate) fn ports(&self) -> [Option<u16>; 2] {
+        [
+            self.postgres.as_ref().and_then(postgres::port_of),
+            self.dynamodb.as_ref().and_then(dynamodb::port_of),
+        ]
+    }
+}
+
+/// The folder of the data that an embedded server of any checkout's serves at `port`.
+pub(crate) fn data_served_at(port: u16) -> Option<PathBuf> {
+    let processes = Processes::now();
+    let postgres = processes.all_called("postgres").map(|it| (postgres::port_of(it), postgres::data_of(it)));
+    let dynamodb =
+        processes.all_called(DYNAMODB.program).map(|it| (dynamodb::port_of(it), dynamodb::data_of(it)));
+    postgres.chain(dynamodb).find_map(|(listens_at, data)| data.filter(|_| listens_at == Some(port)))
 }
 
 /// Whether both processes run.
@@ -241,7 +266,7 @@ pub(crate) fn logs(folder: &StateFolder) -> [PathBuf; 2] {
 pub(crate) async fn stop(folder: &StateFolder, ui: &Ui) -> Result<bool> {
     let Ok(folder) = folder.canonical() else { return Ok(false) };
     let running = Running::find(&folder);
-    let any = running.postgres.is_some() || running.dynamodb.is_some();
+    let any = running.any();
     if let Some(process) = running.dynamodb {
         ui.run_whole(format!("DynamoDB: stop {process}"), process.end(dynamodb::STOP)).await?;
     }

@@ -5,6 +5,7 @@
 
 pub(crate) mod dynamodb;
 mod machine;
+pub(crate) mod neighbour;
 pub(crate) mod redact;
 pub(crate) mod run;
 

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::common::{PASSWORD, free_port, skip};
+use crate::common::{PASSWORD, free_port, skip, wait_for};
 use crate::project::{Project, SERVICES, docker, inspect, lines};
 
 /// A container's labels of compose's.
@@ -167,6 +168,29 @@ fn containers_that_compose_created_are_reused_and_removed() {
     project.xtask("down --volumes").ok();
     project.assert_nothing_there();
     assert_eq!(docker(&["network", "ls", "--quiet", "--filter", &format!("name=^{}", project.name)]), "");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn containers_that_compose_started_are_ours_before_any_set_up() {
+    let project = Project::new();
+    create_as_compose_does(&project);
+    project.both_ids().iter().for_each(|id| drop(docker(&["start", id])));
+    for engine in ["docker", "auto"] {
+        let run = |line: &str| project.xtask(line).env("CRUDDUR_ENGINE", engine);
+        wait_for("answer of both", Duration::from_secs(60), || {
+            let status = run("status -o json").ok().json();
+            status.as_array().unwrap().iter().all(|row| row["answer"] == "ready").then_some(())
+        });
+        assert_eq!(run("ddb list-tables").ok().stdout, "");
+        run("ddb schema-load").ok();
+        assert_eq!(run("ddb list-tables").ok().stdout, "cruddur-messages\n");
+        run("ddb drop cruddur-messages").ok();
+        run("db setup").ok();
+        assert_eq!(run("db test -o json").ok().json()[0]["users"], 5);
+    }
+    project.xtask("down --volumes").env("CRUDDUR_ENGINE", "auto").ok();
+    project.assert_nothing_there();
 }
 
 #[test]

@@ -10,4 +10,5 @@ mod common;
 mod compose;
 mod failures;
 mod lifecycle;
+mod neighbour;
 mod project;

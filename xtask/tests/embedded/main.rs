@@ -8,4 +8,5 @@ mod checkout;
 mod common;
 mod crashes;
 mod engine;
+mod neighbour;
 mod parity;

@@ -43,7 +43,7 @@ impl Export {
         if self.plain && form.encoding == Encoding::Csv {
             return Err(Usage("--plain is for JSON lines; CSV keeps all types".to_owned()).into());
         }
-        let target = self.target.resolve(context)?;
+        let target = self.target.resolve(context).await?;
         let table = self.table.as_ref().unwrap_or(&target.table);
         let wire = target.wire(&context.ui).await?;
         // A page on its way can be left, but not the file that is begun: its thread removes it.

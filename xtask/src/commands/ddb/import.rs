@@ -105,7 +105,7 @@ impl Import {
 
     /// Reads the file, as an import would from its beginning, and says what it would write.
     async fn rehearse(&self, context: &Context) -> Result<()> {
-        let target = self.guarded.target(context)?;
+        let target = self.guarded.target(context).await?;
         let table = self.table.as_ref().unwrap_or(&target.table);
         let description = TableDescription::read(&target.wire(&context.ui).await?, table).await?;
         let keys = description.keys(None).context("the table has no key")?;

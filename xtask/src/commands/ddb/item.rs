@@ -146,7 +146,7 @@ impl TableArgument {
 
 impl Get {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let target = self.target.resolve(context)?;
+        let target = self.target.resolve(context).await?;
         let wire = target.wire(&context.ui).await?;
         let table = self.key.table(&target);
         let placeholders = Placeholders::of_names(self.names);

@@ -13,6 +13,7 @@ use super::super::Run;
 use super::{Target, seed};
 use crate::attribute::to_sdk;
 use crate::context::Context;
+use crate::engine::own::Evidence;
 use crate::failure::Usage;
 use crate::output::Format;
 use crate::read;
@@ -64,7 +65,7 @@ pub(crate) struct GetConversation {
 impl GetConversation {
     async fn run(self, context: &Context) -> Result<()> {
         let range = self.range()?;
-        let target = self.target.resolve(context)?;
+        let target = self.target.resolve(context).await?;
         let wire = target.wire(&context.ui).await?;
         let query = messages::conversation(&target.table, self.message_group, &range);
         let mut printer = Printer::new(context.format, message_line);
@@ -115,8 +116,8 @@ pub(crate) struct ListConversations {
 
 impl ListConversations {
     async fn run(self, context: &Context) -> Result<()> {
-        let target = self.target.resolve(context)?;
-        let postgres = context.postgres(self.target.prod)?;
+        let target = self.target.resolve(context).await?;
+        let postgres = context.postgres(self.target.prod, Evidence::Memory).await?;
         let (connection, wire) = tokio::join!(postgres.connect(), target.wire(&context.ui));
         // Open to the end: closing it takes time of the query's.
         let (mut connection, wire) = (connection?, wire?);

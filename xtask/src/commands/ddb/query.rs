@@ -84,7 +84,7 @@ impl SortCondition {
 
 impl Query {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let target = self.target.resolve(context)?;
+        let target = self.target.resolve(context).await?;
         let table = self.table.as_ref().unwrap_or(&target.table);
         let mut request = self.options.request(table)?;
         let wire = target.wire(&context.ui).await?;

@@ -15,6 +15,7 @@ use super::Guarded;
 use super::population::{self, PopulationOptions};
 use crate::attribute::item_from_sdk;
 use crate::context::Context;
+use crate::engine::own::Evidence;
 use crate::facts::Facts;
 use crate::failure::{Failure, Interrupted, Usage};
 use crate::read;
@@ -45,7 +46,8 @@ impl SeedCommand {
         let _lock = self.guarded.lock(context, "ddb seed").await?;
         let deed = "replace the seed conversation";
         let Some(target) = self.guarded.resolve(context, deed, None).await? else { return Ok(()) };
-        let mut postgres = context.postgres(self.guarded.is_production())?.connect().await?;
+        let mut postgres =
+            context.postgres(self.guarded.is_production(), Evidence::Sight).await?.connect().await?;
         let people = seed.people(&mut postgres).await?;
         let wire = target.wire(&context.ui).await?;
         seed.write(&context.ui, &wire, people, Table::InUse).await.map(|_| ())
@@ -55,7 +57,7 @@ impl SeedCommand {
         let Self { guarded, .. } = self;
         context.ui.stop.remedy(AGAIN);
         let _lock = guarded.lock(context, "ddb seed").await?;
-        let postgres = context.postgres(guarded.is_production())?;
+        let postgres = context.postgres(guarded.is_production(), Evidence::Sight).await?;
         let deed = format!("replace the synthetic users in {postgres} and their items");
         let facts = if guarded.shows() { vec![Facts::of_postgres(&postgres).await?] } else { Vec::new() };
         let Some(target) = guarded.resolve_with(context, &deed, None, facts).await? else { return Ok(()) };

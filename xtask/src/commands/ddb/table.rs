@@ -37,7 +37,7 @@ impl SchemaLoad {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         context.ui.stop.remedy(LOOK);
         let _lock = self.writing.lock(context, "ddb schema-load").await?;
-        let target = self.writing.target.resolve(context)?;
+        let target = self.writing.resolve(context).await?;
         if self.writing.rehearsal.dry_run {
             return self.rehearse(context, &target).await;
         }
@@ -127,7 +127,7 @@ impl Drop {
         }
         context.ui.stop.remedy(LOOK);
         let _lock = self.guarded.lock(context, "ddb drop").await?;
-        let target = self.guarded.target(context)?;
+        let target = self.guarded.target(context).await?;
         if self.guarded.shows() && !self.prepare(context, &target).await? {
             return Ok(());
         }
@@ -246,7 +246,7 @@ pub(crate) struct ListTables {
 
 impl ListTables {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let target = self.target.resolve(context)?;
+        let target = self.target.resolve(context).await?;
         let client = target.client().await?;
         let mut pages = client.list_tables().into_paginator().send();
         let mut names = Vec::new();

@@ -53,6 +53,10 @@ pub(super) fn find(folder: &StateFolder, processes: &Processes) -> Option<Proces
     processes.find(PACKAGE.program, &data(folder))
 }
 
+pub(super) fn data_of(process: &Process) -> Option<PathBuf> {
+    process.argument_after("--folder").map(PathBuf::from)
+}
+
 pub(super) fn port_of(process: &Process) -> Option<u16> {
     process.argument_after("--port")?.parse().ok()
 }

@@ -1,0 +1,163 @@
+//! Which databases are this checkout's, for a command that starts nothing: at the ports that docker-compose.yml
+//! names may be another checkout's, or anybody's.
+
+use anyhow::Result;
+
+use super::Engine;
+use super::docker;
+use super::embedded::{self, Running};
+use crate::compose::Compose;
+use crate::context::Context;
+use crate::docker::{Docker, State as ContainerState};
+use crate::failure::Failure;
+use crate::port;
+use crate::target::{DynamoDbTarget, PostgresTarget, Targets};
+
+const REMEDY: &str =
+    "set both databases up with `cargo xtask ddb-setup`; `cargo xtask up` starts them as they are";
+
+/// By what a command takes a database for this checkout's.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Evidence {
+    /// It was started here, and is taken to run still: enough to read, where the user waits for each question.
+    Memory,
+    /// It is seen to run: since it was started it may have ended, and another have taken its port.
+    Sight,
+}
+
+/// The engine that a command means which starts nothing, with the ports of what runs.
+pub(crate) struct Own {
+    pub(crate) engine: Engine,
+    /// Why a database of this checkout's is not there, where it is not; Postgres's first.
+    pub(crate) missing: [Option<String>; 2],
+}
+
+impl Own {
+    /// Looks for what runs, where nothing is remembered of it: `docker compose` may have started it.
+    ///
+    /// # Errors
+    /// Settings, docker-compose.yml or the state folder cannot be used; or Docker, where it was chosen by name.
+    pub(crate) async fn find(context: &Context, evidence: Evidence) -> Result<Self> {
+        let state = context.state.read(&context.ui)?;
+        let engine = context.engine_by(&state)?;
+        let is_remembered = state.engine == Some(engine.name());
+        if is_remembered && evidence == Evidence::Memory {
+            return Ok(Self::all_there(engine));
+        }
+        let is_guess = !is_remembered && context.engine.named().is_none();
+        match engine {
+            Engine::External => Ok(Self::all_there(engine)),
+            Engine::Embedded(compose) => Ok(Self::embedded(&running(context), compose).await),
+            Engine::Docker(compose) => {
+                if is_guess && running(context).any() {
+                    return Ok(Self::embedded(&running(context), Box::new(context.compose()?)).await);
+                }
+                match Docker::find(&context.environment).await {
+                    Ok(docker) => Self::docker(&docker, compose).await,
+                    // Without a daemon nobody can tell; what does not run does not answer either.
+                    Err(_) if is_remembered => Ok(Self::all_there(Engine::Docker(compose))),
+                    Err(_) if is_guess => Ok(Self::embedded(&running(context), compose).await),
+                    Err(error) => Err(error),
+                }
+            }
+        }
+    }
+
+    fn all_there(engine: Engine) -> Self {
+        Self { engine, missing: [None, None] }
+    }
+
+    async fn embedded(running: &Running, mut compose: Box<Compose>) -> Self {
+        let mut missing = [None, None];
+        let services = [&mut compose.postgres, &mut compose.dynamodb];
+        for ((service, port), missing) in services.into_iter().zip(running.ports()).zip(&mut missing) {
+            match port {
+                Some(port) => service.port.host = port,
+                None => *missing = Some(instead(service.port.host, None).await),
+            }
+        }
+        Self { engine: Engine::Embedded(compose), missing }
+    }
+
+    async fn docker(docker: &Docker, mut compose: Box<Compose>) -> Result<Self> {
+        let containers = docker::find(docker, &compose).await?;
+        let containers = containers.map(|found| found.filter(|found| found.check_owner(&compose).is_ok()));
+        let mut missing = [None, None];
+        let services = [&mut compose.postgres, &mut compose.dynamodb];
+        for ((service, container), missing) in services.into_iter().zip(containers).zip(&mut missing) {
+            match container {
+                Some(container) if container.state == ContainerState::Running => {
+                    service.port.host = container.port.unwrap_or(service.port.host);
+                }
+                Some(container) => *missing = Some(format!("its container {} does not run", container.name)),
+                None => *missing = Some(instead(service.port.host, Some(docker)).await),
+            }
+        }
+        Ok(Self { engine: Engine::Docker(compose), missing })
+    }
+
+    /// Both databases.
+    ///
+    /// # Errors
+    /// One is not there; or see [`Engine::targets`].
+    pub(crate) fn targets(&self, context: &Context) -> Result<Targets> {
+        self.check_postgres()?;
+        self.check_dynamodb()?;
+        self.engine.targets(context)
+    }
+
+    /// Postgres.
+    ///
+    /// # Errors
+    /// It is not there; or see [`Engine::targets`].
+    pub(crate) fn postgres(&self, context: &Context) -> Result<PostgresTarget> {
+        self.check_postgres()?;
+        Ok(self.engine.targets(context)?.postgres)
+    }
+
+    /// DynamoDB.
+    ///
+    /// # Errors
+    /// It is not there; or see [`Engine::targets`].
+    pub(crate) fn dynamodb(&self, context: &Context) -> Result<DynamoDbTarget> {
+        self.check_dynamodb()?;
+        Ok(self.engine.targets(context)?.dynamodb)
+    }
+
+    fn check_postgres(&self) -> Result<()> {
+        check("Postgres", self.missing[0].as_deref())
+    }
+
+    fn check_dynamodb(&self) -> Result<()> {
+        check("DynamoDB", self.missing[1].as_deref())
+    }
+}
+
+fn check(what: &str, missing: Option<&str>) -> Result<()> {
+    match missing {
+        None => Ok(()),
+        Some(why) => {
+            Err(Failure::new(format!("this checkout's {what} is not running"), REMEDY).caused_by(why).into())
+        }
+    }
+}
+
+/// The embedded servers of this checkout that run.
+fn running(context: &Context) -> Running {
+    context.state.canonical().map_or(Running::NOTHING, |folder| Running::find(&folder))
+}
+
+/// Who is at the port that ours would be at.
+async fn instead(port: u16, docker: Option<&Docker>) -> String {
+    if port::is_free(port) {
+        return format!("nobody listens at 127.0.0.1:{port}");
+    }
+    let publisher = match docker {
+        Some(docker) => docker.publisher_of(port).await.ok().flatten(),
+        None => None,
+    };
+    let container = publisher.map(|name| format!("container {name}"));
+    let server = || Some(format!("the server of {}", embedded::data_served_at(port)?.display()));
+    let other = container.or_else(server).unwrap_or_else(|| "another process".to_owned());
+    format!("what answers at 127.0.0.1:{port} is another's: {other}")
+}

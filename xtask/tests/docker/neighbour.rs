@@ -1,0 +1,112 @@
+//! Another checkout's databases at the ports that this one's would have: they are not taken for ours.
+
+use std::process::Command;
+
+use crate::common::neighbour::{assert_not_changed, assert_not_taken_for_ours};
+use crate::common::run::Run;
+use crate::project::{Project, docker};
+
+/// The ports and the project's name of a neighbour: as in folders of one name.
+fn at(neighbour: &Project, run: Run) -> Run {
+    run.env("POSTGRES_PORT", neighbour.postgres_port.to_string())
+        .env("DYNAMODB_PORT", neighbour.dynamodb_port.to_string())
+        .env("COMPOSE_PROJECT_NAME", &neighbour.name)
+}
+
+fn ports(project: &Project) -> [u16; 2] {
+    [project.postgres_port, project.dynamodb_port]
+}
+
+/// Asserts that the neighbour's containers run still, with what was in them.
+#[track_caller]
+fn assert_as_it_was(neighbour: &Project, ids: &[String; 2]) {
+    assert_eq!(neighbour.both_ids(), *ids);
+    assert_eq!(neighbour.volumes().len(), 2);
+    assert_eq!(neighbour.xtask("db test -o json").ok().json()[0]["users"], 5);
+    assert_eq!(neighbour.xtask("ddb list-tables").ok().stdout, "cruddur-messages\n");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_checkout_that_was_never_set_up_leaves_its_neighbour_alone() {
+    let neighbour = Project::new();
+    neighbour.set_up();
+    let ids = neighbour.both_ids();
+    let checkout = Project::new();
+    for engine in ["docker", "auto"] {
+        let run = |line: &str| at(&neighbour, checkout.xtask(line)).env("CRUDDUR_ENGINE", engine);
+        let in_a_project_of_its_own = |line: &str| run(line).env("COMPOSE_PROJECT_NAME", &checkout.name);
+        assert_not_taken_for_ours(ports(&neighbour), run);
+        assert_not_taken_for_ours(ports(&neighbour), in_a_project_of_its_own);
+        let failed = run("db test").fails(1);
+        failed.says(&[&format!("is another's: container {}", neighbour.container("db"))]);
+        run("logs").fails(1).says(&["service db has no container"]);
+        for line in ["down", "down --volumes"] {
+            let project = &neighbour.name;
+            run(line).ok().says(&[&format!("project {project} is another checkout's")]);
+            in_a_project_of_its_own(line).ok().says(&["no containers"]);
+        }
+    }
+    assert_as_it_was(&neighbour, &ids);
+    // Where its containers are gone, the volumes are still its own.
+    neighbour.xtask("down").ok();
+    at(&neighbour, checkout.xtask("down --volumes")).ok();
+    assert_eq!(neighbour.volumes().len(), 2);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_checkout_whose_containers_are_gone_leaves_who_took_its_ports_alone() {
+    let (checkout, neighbour) = (Project::new(), Project::new());
+    checkout.xtask("up").ok();
+    // As after a restart of the machine, of which the state folder knows nothing.
+    checkout.both_ids().iter().for_each(|id| drop(docker(&["rm", "--force", id])));
+    let run = |line: &str| {
+        let run = neighbour.xtask(line).env("POSTGRES_PORT", checkout.postgres_port.to_string());
+        run.env("DYNAMODB_PORT", checkout.dynamodb_port.to_string())
+    };
+    run("ddb-setup").ok();
+    assert_not_changed(ports(&checkout), |line| checkout.xtask(line));
+    assert_not_changed(ports(&checkout), |line| checkout.xtask(line).env("CRUDDUR_ENGINE", "auto"));
+    checkout.xtask("down").ok();
+    assert_eq!(run("db test -o json").ok().json()[0]["users"], 5);
+    assert_eq!(run("ddb list-tables").ok().stdout, "cruddur-messages\n");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn where_it_is_known_what_runs_reading_asks_no_daemon() {
+    let project = Project::new();
+    project.set_up();
+    let without = |line: &str| project.xtask(line).env("DOCKER_HOST", "unix:///nonexistent");
+    for line in ["db test", "ddb list-tables", "ddb patterns list-conversations", "env"] {
+        without(line).shows_secrets().ok();
+    }
+    // What was stopped is not taken for running.
+    docker(&["stop", &project.container("db")]);
+    let failed = project.xtask("db seed").fails(1);
+    failed.says(&[&format!("its container {} does not run", project.container("db"))]);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn what_runs_of_a_checkout_is_found_where_nothing_is_remembered_of_it() {
+    let project = Project::new();
+    project.set_up();
+    std::fs::remove_file(project.path(".cruddur/state.json")).unwrap();
+    for engine in ["docker", "auto"] {
+        // Nor do the ports lead there.
+        let elsewhere = |line: &str| {
+            let run = project.xtask(line).env("CRUDDUR_ENGINE", engine);
+            run.env("POSTGRES_PORT", "1").env("DYNAMODB_PORT", "2")
+        };
+        assert_eq!(elsewhere("db test -o json").ok().json()[0]["users"], 5);
+        assert_eq!(elsewhere("ddb list-tables").ok().stdout, "cruddur-messages\n");
+        let settings = elsewhere("env").shows_secrets().ok().stdout;
+        let script = format!("{settings}\npsql --no-psqlrc -At \"$CONNECTION_URL\" -c 'select 1'");
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "1\n");
+    }
+    project.xtask("down --volumes").env("CRUDDUR_ENGINE", "auto").ok();
+    project.assert_nothing_there();
+}
