@@ -120,9 +120,23 @@ impl Process {
         Ok(())
     }
 
+    /// Kills it and, where it leads a process group, whom it started, and waits until it has ended.
+    ///
+    /// # Errors
+    /// It may not be signalled, or does not even end when killed.
+    pub(crate) async fn kill_with_group(&self) -> Result<()> {
+        self.sent(rustix::process::kill_process_group(self.pid, Signal::KILL))?;
+        self.signal(Signal::KILL)?;
+        self.wait_for_end().await
+    }
+
     fn signal(&self, signal: Signal) -> Result<()> {
-        match rustix::process::kill_process(self.pid, signal) {
-            // It ended by itself meanwhile.
+        self.sent(rustix::process::kill_process(self.pid, signal))
+    }
+
+    fn sent(&self, sent: rustix::io::Result<()>) -> Result<()> {
+        match sent {
+            // It ended by itself meanwhile; or leads no group.
             Err(rustix::io::Errno::SRCH) => Ok(()),
             sent => sent.with_context(|| format!("cannot signal process {}", self.pid)),
         }
@@ -153,12 +167,19 @@ pub(crate) fn start_in_background(command: &mut Command, log: &Path) -> Result<(
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let log = options.open(log).with_context(|| format!("cannot write {}", log.display()))?;
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(command, 0);
+    lead_group(command);
     let name = command.get_program().display().to_string();
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
     command.spawn().with_context(|| format!("cannot start {name}"))?;
     Ok(())
+}
+
+/// Has a program lead a process group of its own: no signal of this terminal reaches it.
+pub(crate) fn lead_group(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    #[cfg(not(unix))]
+    let _ = command;
 }
 
 /// Has a program take this process's place: Ctrl-C, job control and its exit status are its own.

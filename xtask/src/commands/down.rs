@@ -67,7 +67,7 @@ impl Down {
             context.ui.line("engine embedded: nothing was running");
         }
         if self.volumes {
-            embedded::remove_data(&context.state, &context.ui)?;
+            embedded::remove_data(&context.state, &context.ui).await?;
         }
         self.forget(context, EngineName::Embedded)
     }

@@ -280,8 +280,11 @@ pub(crate) async fn stop(folder: &StateFolder, ui: &Ui) -> Result<bool> {
 ///
 /// # Errors
 /// It cannot be removed.
-pub(crate) fn remove_data(folder: &StateFolder, ui: &Ui) -> Result<()> {
+pub(crate) async fn remove_data(folder: &StateFolder, ui: &Ui) -> Result<()> {
     let Ok(folder) = folder.canonical() else { return Ok(()) };
+    for data in postgres::places(&folder) {
+        postgres::remove_unfinished(&data).await?;
+    }
     for data in postgres::places(&folder).into_iter().chain([dynamodb::data(&folder)]) {
         if data.exists() {
             std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;

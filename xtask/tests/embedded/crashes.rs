@@ -1,9 +1,11 @@
 //! Killed servers, killed commands, damaged files: `ddb-setup` recovers, or says what to do.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use crate::checkout::Checkout;
+use crate::common::wait_for;
 
 #[test]
 fn a_killed_server_is_started_again() {
@@ -32,6 +34,36 @@ fn a_killed_command_leaves_nothing_that_stops_the_next() {
         drop(run);
         checkout.set_up();
     }
+}
+
+/// An initdb that never ends: whom it starts writes files for as long as it may.
+const ENDLESS_INITDB: &str = r#"#!/bin/bash
+exec -a initdb bash -c 'while :; do : >"$1/$((++count))"; done & wait' initdb "$2"
+"#;
+
+#[test]
+fn what_a_killed_command_has_started_writes_no_more_once_the_next_begins() {
+    let checkout = Checkout::new();
+    let real = std::env::split_paths(&std::env::var("PATH").unwrap())
+        .chain(fs::read_dir("/usr/lib/postgresql").unwrap().flatten().map(|entry| entry.path().join("bin")))
+        .find(|folder| folder.join("initdb").is_file() && folder.join("postgres").is_file());
+    fs::create_dir(checkout.path("bin")).unwrap();
+    let initdb = checkout.write("bin/initdb", ENDLESS_INITDB);
+    fs::set_permissions(&initdb, fs::Permissions::from_mode(0o755)).unwrap();
+    std::os::unix::fs::symlink(real.unwrap().join("postgres"), checkout.path("bin/postgres")).unwrap();
+    let path = format!("{}:{}", checkout.path("bin").display(), std::env::var("PATH").unwrap());
+
+    let run = checkout.xtask("ddb-setup").env("PATH", path).start();
+    let unfinished = checkout.state("postgres.new");
+    let files = || fs::read_dir(&unfinished).map_or(0, Iterator::count);
+    wait_for("file of initdb's", Duration::from_secs(60), || (files() > 100).then_some(()));
+    run.signal("KILL");
+    drop(run);
+    let killed = files();
+    wait_for("file that it writes still", Duration::from_secs(60), || (files() > killed).then_some(()));
+    checkout.set_up();
+    assert!(!unfinished.exists());
+    assert_eq!(checkout.processes("postgres.new"), []);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Postgres as a process of this machine, with a cluster of this workspace's own.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use super::binaries::Binaries;
 use crate::compose::Compose;
 use crate::environment::Environment;
 use crate::failure::Failure;
+use crate::poll::{self, Look};
 use crate::process::{self, Process, Processes};
 use crate::state::StateFolder;
 use crate::ui::{Ui, seconds};
@@ -23,6 +25,10 @@ pub(super) const STOP: Signal = Signal::INT;
 
 /// How long initdb may take: two seconds here, and many times that on a slow disk.
 const INITDB_BOUND: Duration = Duration::from_secs(120);
+
+/// How long what a killed run left may keep from being removed, once nobody is said to write there.
+const REMOVAL_BOUND: Duration = Duration::from_secs(10);
+const REMOVAL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A server that is about to be started, its cluster created first where there is none.
 #[derive(Clone)]
@@ -64,6 +70,7 @@ impl Plan {
         }
         let plan = self.clone();
         let create = async {
+            remove_unfinished(&self.home.data).await?;
             let created = tokio::task::spawn_blocking(move || plan.create_cluster());
             let created = tokio::time::timeout(INITDB_BOUND, created).await;
             created.with_context(|| format!("initdb did not end within {}", seconds(INITDB_BOUND)))??
@@ -74,9 +81,7 @@ impl Plan {
     /// Creates the cluster beside its place and then moves it there: a half-made one is never used.
     fn create_cluster(&self) -> Result<()> {
         let Home { account, data } = &self.home;
-        let unfinished = data.with_extension("new");
-        let password = data.with_extension("password");
-        remove_leftovers(&unfinished, &password)?;
+        let [unfinished, password] = unfinished(data);
         account.make_folder(&unfinished)?;
         account.write_file(&password, &self.password)?;
         let mut initdb = account.command(&self.binaries.program("initdb"));
@@ -87,6 +92,8 @@ impl Plan {
             .arg(&password)
             .args(["--username", &self.user]);
         initdb.args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]);
+        // Should this command be killed, the next one ends it, and whom it has started.
+        process::lead_group(&mut initdb);
         // Not synced: should the machine crash now, the cluster is created again.
         let output = initdb.arg("--no-sync").stdin(Stdio::null()).output().context("cannot run initdb")?;
         std::fs::remove_file(&password).with_context(|| format!("cannot remove {}", password.display()))?;
@@ -107,7 +114,7 @@ impl Plan {
         // No process serves this cluster (see `find`); but the number in a lock file left by a crash may
         // be somebody else's by now, and the server would take that for its own.
         match std::fs::remove_file(data.join("postmaster.pid")) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(error)
                     .with_context(|| format!("cannot remove the lock file in {}", data.display()));
             }
@@ -123,15 +130,42 @@ impl Plan {
     }
 }
 
-/// What an interrupted run left beside the cluster's place.
-fn remove_leftovers(folder: &Path, file: &Path) -> Result<()> {
-    if folder.exists() {
-        std::fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-    }
-    if file.exists() {
-        std::fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))?;
+/// Where the cluster of `data` is created, and the file with its password.
+fn unfinished(data: &Path) -> [PathBuf; 2] {
+    ["new", "password"].map(|extension| data.with_extension(extension))
+}
+
+/// Removes what an interrupted run left beside the place of `data`. Its initdb may be at work still.
+///
+/// # Errors
+/// That does not end, or what it left cannot be removed.
+pub(super) async fn remove_unfinished(data: &Path) -> Result<()> {
+    for path in unfinished(data) {
+        while let Some(initdb) = creating(&path) {
+            initdb.kill_with_group().await?;
+        }
+        let removed = poll::until_ready(REMOVAL_BOUND, REMOVAL_INTERVAL, async || removal(&path)).await;
+        removed.with_context(|| format!("cannot remove {}", path.display()))?;
     }
     Ok(())
+}
+
+/// What creates a cluster in `folder`. unshare becomes initdb in a moment.
+fn creating(folder: &Path) -> Option<Process> {
+    let processes = Processes::now();
+    ["initdb", "unshare"].iter().find_map(|program| processes.find(program, folder))
+}
+
+/// Whoever was killed while it wrote there may take a moment to end.
+fn removal(path: &Path) -> Look<()> {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Look::NotYet(error.to_string()),
+        Err(error) if error.kind() != ErrorKind::NotFound => Look::Failed(error.into()),
+        // Gone; a file that went away in the middle of it may have left the rest.
+        _ if path.exists() => Look::NotYet("it is there again".to_owned()),
+        _ => Look::Ready(()),
+    }
 }
 
 /// Where the data may be: in the state folder, or, where the server cannot use that, in a folder of its
