@@ -21,7 +21,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
 pub use attempts::{lacks_tls, problem, telling};
-pub use connect::{Connector, Encrypted, ToHost};
+pub use connect::{Connector, Encrypted, Handshake, ToHost};
 pub use error::TlsError;
 pub use parameters::Parameters;
 pub use verify::TlsProblem;

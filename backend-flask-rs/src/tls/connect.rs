@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use postgres::Socket;
@@ -15,19 +16,39 @@ use tokio_rustls::TlsConnector;
 
 use super::TlsProblem;
 
+/// Whether a server that has agreed to encrypt is to end the handshake yet.
+#[derive(Debug, Clone, Default)]
+pub struct Handshake(Arc<AtomicBool>);
+
+impl Handshake {
+    /// Whether it is under way at this moment.
+    pub fn is_under_way(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
 /// Encrypts the driver's connections.
 #[derive(Clone)]
-pub struct Connector(TlsConnector);
+pub struct Connector {
+    connector: TlsConnector,
+    handshake: Handshake,
+}
 
 impl Connector {
     pub(super) fn new(config: ClientConfig) -> Self {
-        Self(TlsConnector::from(Arc::new(config)))
+        Self { connector: TlsConnector::from(Arc::new(config)), handshake: Handshake::default() }
+    }
+
+    /// The same, which tells of its handshake.
+    pub fn telling(self, handshake: &Handshake) -> Self {
+        Self { handshake: handshake.clone(), ..self }
     }
 }
 
 /// Encrypts a connection to one host.
 pub struct ToHost {
     connector: TlsConnector,
+    handshake: Handshake,
     host: String,
 }
 
@@ -41,7 +62,8 @@ impl MakeTlsConnect<Socket> for Connector {
 
     fn make_tls_connect(&mut self, host: &str) -> Result<ToHost, TlsProblem> {
         // The driver asks before it knows whether it will encrypt: on a Unix socket there is no host.
-        Ok(ToHost { connector: self.0.clone(), host: host.to_owned() })
+        let Self { connector, handshake } = self.clone();
+        Ok(ToHost { connector, handshake, host: host.to_owned() })
     }
 }
 
@@ -52,10 +74,13 @@ impl TlsConnect<Socket> for ToHost {
 
     fn connect(self, socket: Socket) -> Self::Future {
         Box::pin(async move {
-            let Self { connector, host } = self;
+            let Self { connector, handshake, host } = self;
             let name = ServerName::try_from(host.clone());
             let name = name.map_err(|_| TlsProblem::Other(format!("no certificate can be for `{host}`")))?;
-            Ok(Encrypted(connector.connect(name, socket).await?))
+            handshake.0.store(true, Ordering::SeqCst);
+            let stream = connector.connect(name, socket).await;
+            handshake.0.store(false, Ordering::SeqCst);
+            Ok(Encrypted(stream?))
         })
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use backend_flask::sql::SqlError;
-use backend_flask::tls::{self, Parameters, SslMode, Tls, TlsProblem};
+use backend_flask::tls::{self, Handshake, Parameters, SslMode, Tls, TlsProblem};
 use postgres::config::Host;
 use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
@@ -250,21 +250,26 @@ impl PostgresTarget {
     }
 
     async fn try_connect(&self) -> Result<Result<Connection, postgres::Error>> {
-        let target = self.clone();
-        let dial = on_its_own_thread(move || target.dial());
+        let handshake = Handshake::default();
+        let dial = {
+            let (target, handshake) = (self.clone(), handshake.clone());
+            on_its_own_thread(move || target.dial(&handshake))
+        };
         // The driver's own bound ends when the socket is open: the server may still say nothing.
         let bound = self.config.get_connect_timeout().copied().unwrap_or(CONNECT_BOUND);
-        let connected = tokio::time::timeout(bound, dial).await.map_err(|_| self.no_answer(bound))???;
+        let connected = tokio::time::timeout(bound, dial)
+            .await
+            .map_err(|_| self.no_connection(bound, &handshake))???;
         Ok(connected.map(|client| Connection { client: Some(client), target: self.clone() }))
     }
 
     /// Connects, encrypted or not as `sslmode` says. The outer error is of the TLS settings' files.
-    fn dial(&self) -> Result<Result<Client, postgres::Error>> {
+    fn dial(&self, handshake: &Handshake) -> Result<Result<Client, postgres::Error>> {
         let mode = self.tls.mode;
         if mode == SslMode::Disable {
             return Ok(self.config.connect(NoTls));
         }
-        let connector = self.tls.connector().map_err(Failure::from)?;
+        let connector = self.tls.connector().map_err(Failure::from)?.telling(handshake);
         let attempt = |mode| {
             let mut config = self.config.clone();
             config.ssl_mode(mode);
@@ -325,6 +330,17 @@ impl PostgresTarget {
         &self.remedy
     }
 
+    fn no_connection(&self, bound: Duration, handshake: &Handshake) -> anyhow::Error {
+        if !handshake.is_under_way() {
+            return self.no_answer(bound);
+        }
+        let waited = seconds(bound);
+        let problem = format!(
+            "Postgres at {self} agreed to encrypt, but did not end the TLS handshake within {waited}"
+        );
+        Failure::new(problem, &self.remedy).into()
+    }
+
     fn no_answer(&self, bound: Duration) -> anyhow::Error {
         let problem = format!("Postgres at {self} did not answer within {}", seconds(bound));
         Failure::new(problem, &self.remedy).into()
@@ -373,7 +389,7 @@ impl EarlyConnection {
         let target = target.maintenance();
         let connect = {
             let target = target.clone();
-            move || Ok(Connection { client: Some(target.dial()??), target })
+            move || Ok(Connection { client: Some(target.dial(&Handshake::default())??), target })
         };
         Self { target, connected: tokio::task::spawn_blocking(connect) }
     }

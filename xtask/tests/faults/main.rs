@@ -5,6 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 #[allow(dead_code, reason = "shared with the tests beside these, which use more of it")]
+#[path = "../external/certificates.rs"]
+mod certificates;
+#[allow(dead_code, reason = "shared with the tests beside these, which use more of it")]
 #[path = "../embedded/checkout.rs"]
 mod checkout;
 #[path = "../common/mod.rs"]

@@ -6,11 +6,13 @@ use std::sync::{LazyLock, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::certificates::{Authority, Identity};
 use crate::common::SECRET_KEY;
 use crate::common::dynamodb::Endpoint;
 use crate::daemon::{self, Then};
 use crate::line::{self, Fault, Line};
 use crate::own_postgres::OwnPostgres;
+use crate::postgres::Database;
 use crate::proxy::{Fate, Proxy};
 use crate::throttle::Throttle;
 use crate::{SETUP, TABLE, World};
@@ -23,7 +25,7 @@ const fn within(seconds: u64) -> Duration {
 
 type Wait = fn();
 
-const WAITS: [(&str, Wait); 13] = [
+const WAITS: [(&str, Wait); 14] = [
     ("never_answers", never_answers),
     ("drips", drips),
     ("connections_hang", connections_hang),
@@ -31,6 +33,7 @@ const WAITS: [(&str, Wait); 13] = [
     ("hands_all_back", hands_all_back),
     ("no_credentials", no_credentials),
     ("postgres_never_answers", postgres_never_answers),
+    ("postgres_handshake_stalls", postgres_handshake_stalls),
     ("postgres_stops_answering", postgres_stops_answering),
     ("postgres_connections_hang", postgres_connections_hang),
     ("daemon_is_silent", daemon_is_silent),
@@ -174,6 +177,34 @@ fn postgres_never_answers() {
     let failed = world.xtask("db setup").env("CONNECTION_URL", world.database.url_at(port)).fails(1);
     failed.within(within(10)).says(&["did not answer within 10.0 s", "help: check that CONNECTION_URL"]);
     world.recovers();
+}
+
+#[test]
+fn a_postgres_whose_tls_handshake_stalls() {
+    wait("postgres_handshake_stalls");
+}
+
+fn postgres_handshake_stalls() {
+    let Identity { certificate, key } = Authority::new("good").server(&["localhost"]);
+    let files = [("server.crt", certificate.as_str()), ("server.key", &key)];
+    let server = crate::postgres::start(&files, &["-c", "ssl=on"]);
+    let world = World { database: Database::on(&server), ..World::new() };
+    let run = |line: &str, port, mode| {
+        let url = format!("{}?sslmode={mode}", world.database.url_at(port));
+        world.xtask(line).env("CONNECTION_URL", url)
+    };
+    run(SETUP, server.port, "require").ok();
+    // One byte, by which the server agrees to encrypt, and no more.
+    let line = Line::start(server.port, |_| Fault::Stall(1));
+    for mode in ["prefer", "require"] {
+        let failed = run("db setup", line.port, mode).fails(1);
+        failed.within(within(10)).says(&[
+            "agreed to encrypt, but did not end the TLS handshake within 10.0 s",
+            "help: check that CONNECTION_URL",
+        ]);
+    }
+    run(SETUP, server.port, "require").ok();
+    world.assert_whole();
 }
 
 #[test]
