@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use crate::common::dynamodb::Answer;
 use crate::common::{Workspace, free_port};
-use crate::production::Production;
 use crate::proxy::{Fate, Proxy};
+use crate::world::Production;
 use crate::{NOW, TABLE, World};
 
 /// Every command that writes, and what it says it would do.

@@ -27,6 +27,8 @@ mod run;
 mod setup;
 mod throttle;
 mod tls;
+#[path = "../common/world.rs"]
+mod world;
 mod writing;
 
 use std::ops::Deref;
@@ -35,27 +37,9 @@ use common::Workspace;
 use common::dynamodb::Endpoint;
 use common::redact;
 use dynamodb::DynamoDb;
-use postgres::Database;
-
-/// The messages table's name in these tests.
-const TABLE: &str = "cruddur-messages";
-
-/// A workspace whose settings name a Postgres database and a DynamoDB of the test's own, both empty.
-struct World {
-    workspace: Workspace,
-    database: Database,
-    dynamodb: DynamoDb,
-}
+use world::{TABLE, World};
 
 impl World {
-    fn new() -> Self {
-        let (database, dynamodb) = (Database::new(), DynamoDb::start());
-        let workspace = Workspace::new()
-            .with("CONNECTION_URL", database.url())
-            .with("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint.url());
-        Self { workspace, database, dynamodb }
-    }
-
     /// After `ddb-setup`.
     fn set_up() -> Self {
         let world = Self::new();
@@ -71,23 +55,11 @@ impl World {
         world
     }
 
-    fn endpoint(&self) -> Endpoint {
-        self.dynamodb.endpoint
-    }
-
     /// Takes ports, names and times out of a text, for snapshots.
     fn redact(&self, text: &str) -> String {
         let text = text.replace(&self.endpoint().url(), "ENDPOINT");
         let text = text.replace(&self.path("").display().to_string(), "WORKSPACE/");
         redact::times(&self.database.redact(&text))
-    }
-}
-
-impl Deref for World {
-    type Target = Workspace;
-
-    fn deref(&self) -> &Workspace {
-        &self.workspace
     }
 }
 

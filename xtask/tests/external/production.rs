@@ -2,51 +2,8 @@
 
 use insta::assert_snapshot;
 
-use crate::common::{SECRET_KEY, WRONG_PASSWORD};
-use crate::{TABLE, World};
-
-/// A world whose servers are production's, by the settings that only the process environment can hold.
-/// The local settings name servers that nobody may talk to.
-pub(crate) struct Production(World);
-
-impl Production {
-    pub(crate) fn new() -> Self {
-        let mut world = World::new();
-        let (postgres, dynamodb) = (world.database.url(), world.endpoint().url());
-        world.workspace = crate::common::Workspace::new()
-            .with("PROD_CONNECTION_URL", postgres)
-            .with("PROD_DYNAMODB_ENDPOINT_URL", dynamodb)
-            .with("CONNECTION_URL", format!("postgresql://me:{WRONG_PASSWORD}@127.0.0.1:1/local"))
-            .with("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1")
-            .with("AWS_ACCESS_KEY_ID", "production")
-            .with("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-            .with("AWS_REGION", "us-east-1")
-            .with("AWS_EC2_METADATA_DISABLED", "true");
-        Self(world)
-    }
-
-    /// After its databases were set up.
-    pub(crate) fn set_up() -> Self {
-        let world = Self::new();
-        world.xtask("db setup --prod --confirm").arg(&world.database.name).ok();
-        world.xtask("ddb schema-load --prod").ok();
-        world.xtask("ddb seed --prod --confirm").arg(TABLE).ok();
-        world
-    }
-
-    /// Sets a variable for every run from now on.
-    pub(crate) fn set(&mut self, name: &str, value: impl ToString) {
-        self.0.workspace.set(name, value);
-    }
-}
-
-impl std::ops::Deref for Production {
-    type Target = World;
-
-    fn deref(&self) -> &World {
-        &self.0
-    }
-}
+use crate::common::SECRET_KEY;
+use crate::world::{Production, TABLE, World};
 
 #[test]
 fn the_word_prod_and_the_switch_mean_the_same() {

@@ -34,20 +34,19 @@ mod throttle;
 mod throttling;
 mod units;
 mod waiting;
+#[allow(dead_code, reason = "shared with the tests beside these, which use more of it")]
+#[path = "../common/world.rs"]
+mod world;
 
-use std::ops::Deref;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use common::Workspace;
 use common::dynamodb::Endpoint;
 use common::run::Ran;
-use dynamodb::DynamoDb;
 use postgres::Database;
-
-const TABLE: &str = "cruddur-messages";
+use world::{TABLE, World};
 
 /// A set-up of which every byte is known.
 const SETUP: &str = "ddb-setup --now 2026-01-01T00:00:00Z";
@@ -55,31 +54,12 @@ const SETUP: &str = "ddb-setup --now 2026-01-01T00:00:00Z";
 /// What ends without waiting for a bound ends well within this, on a busy machine too.
 const QUICK: Duration = Duration::from_secs(20);
 
-/// Healthy servers of the test's own, both empty, and a workspace whose settings name them.
-struct World {
-    workspace: Workspace,
-    database: Database,
-    dynamodb: DynamoDb,
-}
-
 impl World {
-    fn new() -> Self {
-        waiting::begin_early();
-        let (database, dynamodb) = (Database::new(), DynamoDb::start());
-        let workspace = Workspace::new()
-            .with("CONNECTION_URL", database.url())
-            .with("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.endpoint.url());
-        Self { workspace, database, dynamodb }
-    }
-
     fn set_up() -> Self {
+        waiting::begin_early();
         let world = Self::new();
         world.xtask(SETUP).ok();
         world
-    }
-
-    fn endpoint(&self) -> Endpoint {
-        self.dynamodb.endpoint
     }
 
     /// Runs a command with another DynamoDB; it fails, in time.
@@ -109,14 +89,6 @@ impl World {
 fn assert_rows(database: &Database) {
     let counts = "select (select count(*) from users) || ' ' || (select count(*) from activities)";
     assert_eq!(database.column(counts), ["5 4"], "what Postgres holds");
-}
-
-impl Deref for World {
-    type Target = Workspace;
-
-    fn deref(&self) -> &Workspace {
-        &self.workspace
-    }
 }
 
 /// Every item of [`SETUP`], by a run in which nothing went wrong.

@@ -2,8 +2,9 @@
 //! them (`Ran::assert_no_secrets`); here every command there is runs, well and badly.
 
 use crate::common::run::{Ran, Run};
-use crate::common::{PASSWORD_IN_URL, SECRET_KEY, SESSION_TOKEN, WRONG_PASSWORD, Workspace};
+use crate::common::{PASSWORD_IN_URL, SESSION_TOKEN, WRONG_PASSWORD, Workspace};
 use crate::daemon::{self, Then};
+use crate::world::production;
 use crate::{World, line, lines};
 
 /// What a command has to be given, beside its name.
@@ -122,22 +123,15 @@ fn no_secret_is_printed_where_a_setting_makes_no_sense() {
 
 /// The commands of production, for which the local settings are of no use.
 fn run_all_of_production(world: &World, url: &str, endpoint: &str) {
-    let production = Workspace::new()
-        .with("PROD_CONNECTION_URL", url)
-        .with("PROD_DYNAMODB_ENDPOINT_URL", endpoint)
-        .with("AWS_ACCESS_KEY_ID", "production")
-        .with("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
-        .with("AWS_SESSION_TOKEN", SESSION_TOKEN)
-        .with("AWS_REGION", "us-east-1")
-        .with("AWS_EC2_METADATA_DISABLED", "true");
-    production.write("made.jsonl", &lines(10));
-    with_all(&production, |_, command| {
-        let help = production.xtask(command).arg("--help").ok().stdout;
+    let workspace = production(url, endpoint).with("AWS_SESSION_TOKEN", SESSION_TOKEN);
+    workspace.write("made.jsonl", &lines(10));
+    with_all(&workspace, |_, command| {
+        let help = workspace.xtask(command).arg("--help").ok().stdout;
         if !help.contains("--prod") {
             return;
         }
         let run = |confirm: Option<&str>| {
-            let run = arguments(command).iter().fold(production.xtask(command), Run::arg).arg("--prod");
+            let run = arguments(command).iter().fold(workspace.xtask(command), Run::arg).arg("--prod");
             let run = confirm.into_iter().fold(run, |run, name| run.arg("--confirm").arg(name));
             assert_known(command, &run.env("RUST_BACKTRACE", "1").end());
         };
