@@ -285,7 +285,11 @@ async fn choose(context: &Context, state: &State) -> Result<Choice> {
             let choice = Choice::new(EngineName::Docker, "a daemon answers and has the images");
             Ok(Choice { docker: Some(docker), ..choice })
         }
-        Err(error) => Ok(Choice::new(EngineName::Embedded, format!("Docker cannot be used: {error:#}"))),
+        Err(error) => {
+            // The places tried are lines of their own where they are all that is told.
+            let why = format!("Docker cannot be used: {error:#}").replace('\n', " ");
+            Ok(Choice::new(EngineName::Embedded, why))
+        }
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) static PACKAGE: Package = Package {
     name: "xtask-dynamodb",
     program: "xtask-dynamodb",
     folder: "xtask/dynamodb",
-    first_build: "DynamoDB: the embedded server is built once, which takes about a minute",
+    first_build: "DynamoDB: the embedded server is built once, which takes a minute or two",
 };
 
 /// How it is asked to end.
