@@ -36,9 +36,9 @@ fn a_killed_command_leaves_nothing_that_stops_the_next() {
     }
 }
 
-/// An initdb that never ends: whom it starts writes files for as long as it may.
+/// An initdb that does not end by itself: whom it starts writes files for as long as there is a folder.
 const ENDLESS_INITDB: &str = r#"#!/bin/bash
-exec -a initdb bash -c 'while :; do : >"$1/$((++count))"; done & wait' initdb "$2"
+exec -a initdb bash -c 'while : >"$1/$((++count))"; do :; done & wait' initdb "$2"
 "#;
 
 #[test]
