@@ -12,6 +12,22 @@ use std::path::Path;
 use crate::place::Place;
 use crate::stamp::private_file;
 
+/// Does so if cargo has put its own back, as it does at each build or test by hand, and no other launcher is
+/// building.
+///
+/// # Errors
+///
+/// When it cannot be read or written.
+pub(crate) fn rewrite_if_alone(place: &Place) -> io::Result<()> {
+    if has_another_name(&place.program)? {
+        let lock = lock_file(place)?;
+        if lock.try_lock().is_ok() {
+            rewrite(place)?;
+        }
+    }
+    Ok(())
+}
+
 /// Puts a copy of the program in its place, if a build has put it there: that one has another name, in
 /// cargo's own folder. The copy is as old: cargo may put its own back, which is the same program.
 ///
@@ -50,8 +66,7 @@ fn has_another_name(_: &Path) -> io::Result<bool> {
 ///
 /// When there can be no lock here.
 pub(crate) fn build_alone(place: &Place, wait: impl FnOnce()) -> io::Result<File> {
-    let path = place.program.with_extension("lock");
-    let file = File::options().create(true).truncate(false).write(true).open(path)?;
+    let file = lock_file(place)?;
     match file.try_lock() {
         Ok(()) => return Ok(file),
         Err(TryLockError::WouldBlock) => wait(),
@@ -59,4 +74,8 @@ pub(crate) fn build_alone(place: &Place, wait: impl FnOnce()) -> io::Result<File
     }
     file.lock()?;
     Ok(file)
+}
+
+fn lock_file(place: &Place) -> io::Result<File> {
+    File::options().create(true).truncate(false).write(true).open(place.program.with_extension("lock"))
 }
