@@ -521,18 +521,19 @@ fn a_server_that_dies_in_the_middle_of_a_read_is_an_error() {
         failed.says(&told);
         failed
     };
-    // What had come is printed; a document is printed whole or not at all, and no count is half a count.
+    // What had come is printed; a document is printed whole or not at all, and no count is half a count. Of
+    // segments, one that is lost may end the read before the one that is answered has come.
     for (line, some) in [
-        ("ddb scan -o jsonl", true),
-        ("ddb scan -o table", true),
-        ("ddb scan -o jsonl --segments 3", true),
-        ("ddb scan -o jsonl --limit 1400", true),
-        ("ddb scan -o json", false),
-        ("ddb scan --count", false),
+        ("ddb scan -o jsonl", Some(true)),
+        ("ddb scan -o table", Some(true)),
+        ("ddb scan -o jsonl --segments 3", None),
+        ("ddb scan -o jsonl --limit 1400", Some(true)),
+        ("ddb scan -o json", Some(false)),
+        ("ddb scan --count", Some(false)),
     ] {
         let failed = dying(line);
         let count = failed.stdout.lines().count();
-        assert_eq!(count > 0, some, "{line}: {count} lines");
+        assert!(some.is_none_or(|some| some == (count > 0)), "{line}: {count} lines");
         assert!(count < 1_400, "{line}: {count} lines");
     }
 }
