@@ -2,7 +2,7 @@
 //! built from has changed.
 //!
 //! `cargo run --package xtask` would do the same, but looks at some three hundred packages before every
-//! run. This package has no dependencies, so that cargo is done with it in less than half the time, and
+//! run. This package has no dependencies, so that cargo is done with it in about half the time, and
 //! asking the file system about the program's own sources takes a millisecond.
 //!
 //! - [`place`]: where the program, its stamp and the workspace are.
