@@ -84,13 +84,17 @@ fn without_namespaces_root_s_cluster_is_where_another_user_can_reach_it() {
 #[test]
 fn a_taken_port_moves_and_later_commands_find_it() {
     let checkout = Checkout::new();
-    // The default ports, taken by this test unless somebody else has them already.
-    let taken: Vec<_> = [5432, 8000].map(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port))).into();
+    // Default ports of this checkout's own: the usual ones come and go with the tests beside this one.
+    let taken =
+        [("POSTGRES_PORT:-5432", "db"), ("DYNAMODB_PORT:-8000", "dynamodb-local")].map(|(port, service)| {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let held = listener.local_addr().unwrap().port();
+            let variable = port.split_once(":-").unwrap().0;
+            checkout.edit("docker-compose.yml", port, &format!("{variable}:-{held}"));
+            (listener, format!("port 127.0.0.1:{held} of service {service} is held by"))
+        });
     let ran = checkout.set_up();
-    ran.says(&[
-        "port 127.0.0.1:5432 of service db is held by",
-        "port 127.0.0.1:8000 of service dynamodb-local is held by",
-    ]);
+    ran.says(&[&taken[0].1, &taken[1].1]);
     drop(taken);
     assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["activities"], 4);
     assert_eq!(checkout.xtask("ddb list-tables").ok().stdout, "cruddur-messages\n");
