@@ -160,9 +160,10 @@ impl Wire {
         let (mut lost, mut throttled) = (0, 0);
         loop {
             let request = self.signed(operation, &body).await?;
+            let sent = Instant::now();
             match self.attempt(request).await {
                 Ended::Answer(answer) => {
-                    self.pace.answered();
+                    self.pace.answered(sent.elapsed());
                     // How much of a batch was taken, only its answer says.
                     if operation != BATCH_WRITE {
                         self.throttling.gained(0);
