@@ -28,7 +28,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::messages::{Item, Message, MessageGroup, group_key, message_key};
+use crate::messages::{Attributes, Message, MessageGroup, group_key, message_key};
 use crate::time;
 use crate::users::User;
 
@@ -142,13 +142,13 @@ impl Population {
 
     /// The items to put, [`item_count`](Self::item_count) of them, of one conversation after another: both groups, then
     /// the messages, newest first. No two have the same key.
-    pub fn items(self) -> impl Iterator<Item = Item> {
+    pub fn items(self) -> impl Iterator<Item = Attributes> {
         self.all_conversations().flat_map(move |conversation| {
             let members = conversation.members.map(|index| self.user(index));
             let messages = self.messages_of(conversation, members.clone());
             let last = messages.clone().next();
             let groups = last.into_iter().flat_map(move |last| groups(&members, &last));
-            groups.map(|group| group.to_item()).chain(messages.map(|message| message.to_item()))
+            groups.map(|group| group.attributes()).chain(messages.map(|message| message.attributes()))
         })
     }
 

@@ -1,12 +1,12 @@
 //! Writing items in batches, until the server has taken every one.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::iter::Peekable;
 use std::ops::Range;
 
 use anyhow::{Context as _, Result};
-use xtask_items::{Item, batch_body, delete_request, key_text, put_request, unprocessed};
+use xtask_items::{KeySet, WriteRequest, batch_body, unprocessed};
 
 use crate::failure::Interrupted;
 use crate::wire::{BATCH_WRITE, Wire};
@@ -21,25 +21,6 @@ const BATCH_BYTES: usize = 1 << 20;
 /// The most batches that are under way at once.
 const AT_ONCE: usize = 32;
 
-/// A request to put or to delete an item, as text.
-pub(crate) struct WriteRequest {
-    /// Two requests for one key are never under way together.
-    key: String,
-    text: String,
-}
-
-impl WriteRequest {
-    /// Puts an item into a table whose keys have these names.
-    pub(crate) fn put(item: &Item, keys: &[&str]) -> Self {
-        Self { key: key_text(item, keys), text: put_request(item) }
-    }
-
-    /// Deletes the item that has this key, from a table whose keys have these names.
-    pub(crate) fn delete(key: &Item, keys: &[&str]) -> Self {
-        Self { key: key_text(key, keys), text: delete_request(key) }
-    }
-}
-
 /// How far writing is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Written {
@@ -49,7 +30,7 @@ pub(crate) struct Written {
     pub(crate) in_order: u64,
 }
 
-/// Sends all requests, many batches at a time; those for one key in their order. After each answer
+/// Sends all requests, many batches at a time; those for one key in their order, one after the other. After each answer
 /// `progress` is told how far it is. Returns how many there were. A user who asks to stop waits for the
 /// batches under way.
 ///
@@ -92,7 +73,7 @@ pub(crate) async fn write_all(
 struct Queue<I: Iterator> {
     requests: Peekable<I>,
     /// The keys of what is under way.
-    keys: HashSet<String>,
+    keys: KeySet,
     /// How many were taken from `requests`.
     taken: u64,
     /// The ranges, by their beginning, that were written while an earlier one was not.
@@ -110,7 +91,7 @@ impl<I: Iterator<Item = Result<WriteRequest>>> Queue<I> {
     fn new(requests: I) -> Self {
         Self {
             requests: requests.peekable(),
-            keys: HashSet::new(),
+            keys: KeySet::default(),
             taken: 0,
             ahead: BTreeMap::new(),
             written: Written::default(),
@@ -127,7 +108,7 @@ impl<I: Iterator<Item = Result<WriteRequest>>> Queue<I> {
             };
             let Some(request) = self.requests.next_if(|next| !waits(next)).transpose()? else { break };
             bytes += request.text.len();
-            self.keys.insert(request.key.clone());
+            self.keys.insert(&request.key);
             requests.push(request);
         }
         let start = self.taken;

@@ -15,6 +15,9 @@ use crate::time;
 /// An item as the SDK sends and receives it: attributes by name.
 pub type Item = HashMap<String, AttributeValue>;
 
+/// An item as it is written: the names and values of its attributes, all of which are strings.
+pub type Attributes = [(&'static str, String); 7];
+
 /// How many characters of an attribute's value an error shows.
 const SHOWN: usize = 60;
 
@@ -47,7 +50,12 @@ pub struct MessageGroup {
 impl MessageGroup {
     /// The item to put.
     pub fn to_item(&self) -> Item {
-        item([
+        item(self.attributes())
+    }
+
+    /// The attributes of the item to put.
+    pub fn attributes(&self) -> Attributes {
+        [
             (PARTITION_KEY, group_key(self.member_uuid)),
             (SORT_KEY, time::format(self.last_message_at)),
             (MESSAGE_GROUP_UUID, self.message_group_uuid.to_string()),
@@ -55,7 +63,7 @@ impl MessageGroup {
             (USER_UUID, self.user_uuid.to_string()),
             (USER_DISPLAY_NAME, self.user_display_name.clone()),
             (USER_HANDLE, self.user_handle.clone()),
-        ])
+        ]
     }
 
     /// Reads an item that anyone wrote; attributes that are not ours are passed over.
@@ -64,7 +72,7 @@ impl MessageGroup {
     ///
     /// [`ItemError`] for the first attribute that is missing or is not what it should be.
     pub fn from_item(item: &Item) -> Result<Self, ItemError> {
-        let attributes = Attributes(item);
+        let attributes = Found(item);
         Ok(Self {
             member_uuid: attributes.partition(GROUP_PREFIX)?,
             last_message_at: attributes.time(SORT_KEY)?,
@@ -99,7 +107,12 @@ pub struct Message {
 impl Message {
     /// The item to put.
     pub fn to_item(&self) -> Item {
-        item([
+        item(self.attributes())
+    }
+
+    /// The attributes of the item to put.
+    pub fn attributes(&self) -> Attributes {
+        [
             (PARTITION_KEY, message_key(self.message_group_uuid)),
             (SORT_KEY, time::format(self.created_at)),
             (MESSAGE_UUID, self.message_uuid.to_string()),
@@ -107,7 +120,7 @@ impl Message {
             (USER_UUID, self.user_uuid.to_string()),
             (USER_DISPLAY_NAME, self.user_display_name.clone()),
             (USER_HANDLE, self.user_handle.clone()),
-        ])
+        ]
     }
 
     /// Reads an item that anyone wrote; attributes that are not ours are passed over.
@@ -116,7 +129,7 @@ impl Message {
     ///
     /// [`ItemError`] for the first attribute that is missing or is not what it should be.
     pub fn from_item(item: &Item) -> Result<Self, ItemError> {
-        let attributes = Attributes(item);
+        let attributes = Found(item);
         Ok(Self {
             message_group_uuid: attributes.partition(MESSAGE_PREFIX)?,
             created_at: attributes.time(SORT_KEY)?,
@@ -129,14 +142,14 @@ impl Message {
     }
 }
 
-fn item<const N: usize>(attributes: [(&str, String); N]) -> Item {
+fn item(attributes: Attributes) -> Item {
     attributes.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
 }
 
 /// Reads an item's attributes as what they should be.
-struct Attributes<'a>(&'a Item);
+struct Found<'a>(&'a Item);
 
-impl<'a> Attributes<'a> {
+impl<'a> Found<'a> {
     fn string(&self, name: &'static str) -> Result<&'a str, ItemError> {
         let value = self.0.get(name);
         let value = value.ok_or_else(|| self.error(name, Problem::Missing))?;

@@ -1,12 +1,13 @@
 //! The items that every client writes: those of `ddb seed --messages N`.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use backend_flask::population::{DEFAULT_END, Population, Wanted};
-use xtask_items::{Attribute, Item, PlainJson, batch_body, put_request};
+use xtask_items::{WriteRequest, batch_body};
 
 use crate::connection::request;
 use crate::workspace::TABLE;
@@ -24,43 +25,27 @@ pub(crate) fn population(messages: u32) -> Result<Population> {
 }
 
 /// The requests that write a population, whole.
-///
-/// # Errors
-/// See [`items`].
-pub(crate) fn batches(population: Population) -> Result<Vec<Vec<u8>>> {
-    let requests = items(population).map(|item| Ok(put_request(&item?)));
-    let requests = requests.collect::<Result<Vec<String>>>()?;
+pub(crate) fn batches(population: Population) -> Vec<Vec<u8>> {
+    let requests: Vec<String> =
+        population.items().map(|item| WriteRequest::put_strings(&item, &[]).text).collect();
     let batch =
         |batch: &[String]| request("BatchWriteItem", &batch_body(TABLE, batch.iter().map(String::as_str)));
-    Ok(requests.chunks(BATCH).map(batch).collect())
+    requests.chunks(BATCH).map(batch).collect()
 }
 
 /// Writes a population into a file, an item a line, as plain JSON.
 ///
 /// # Errors
-/// The file cannot be written. See also [`items`].
+/// The file cannot be written.
 pub(crate) fn write_jsonl(population: Population, path: &Path) -> Result<()> {
     let write = || {
         let mut file = BufWriter::new(File::create(path)?);
-        for item in items(population) {
-            serde_json::to_writer(&mut file, &PlainJson(&item?))?;
+        for item in population.items() {
+            let item: BTreeMap<_, _> = item.into();
+            serde_json::to_writer(&mut file, &item)?;
             file.write_all(b"\n")?;
         }
         anyhow::Ok(file.flush()?)
     };
     write().with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// The items, as text has them.
-///
-/// # Errors
-/// An attribute is no string: the messages table's all are.
-fn items(population: Population) -> impl Iterator<Item = Result<Item>> {
-    population.items().map(|item| {
-        let attributes = item.into_iter().map(|(name, value)| match value.as_s() {
-            Ok(text) => Ok((name, Attribute::S(text.clone()))),
-            Err(_) => Err(anyhow!("{name} is no string")),
-        });
-        attributes.collect()
-    })
 }

@@ -4,7 +4,7 @@
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use xtask_items::{
-    Attribute, Form, Item, ItemWriter, Page, Response, batch_body, item_from_plain, put_request, unprocessed,
+    Attribute, Form, Item, ItemWriter, Page, Response, WriteRequest, batch_body, item_from_plain, unprocessed,
 };
 
 /// How many items there are on a page.
@@ -71,20 +71,24 @@ fn read_plain(bencher: Bencher) {
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| item_from_plain(black_box(&line)).unwrap());
 }
 
+fn put(item: &Item) -> WriteRequest {
+    WriteRequest::put(item, &["pk", "sk"])
+}
+
 /// Encoding: the requests of a batch, and its body.
 #[divan::bench]
 fn encode_batch(bencher: Bencher) {
     let items: Vec<Item> = (0..BATCH).map(item).collect();
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| {
-        let requests: Vec<String> = items.iter().map(put_request).collect();
-        batch_body("cruddur-messages", requests.iter().map(String::as_str))
+        let requests: Vec<WriteRequest> = items.iter().map(put).collect();
+        batch_body("cruddur-messages", requests.iter().map(|request| request.text.as_str()))
     });
 }
 
 /// Parsing: the answer to a batch, all of it handed back.
 #[divan::bench]
 fn read_unprocessed(bencher: Bencher) {
-    let requests: Vec<String> = (0..BATCH).map(|index| put_request(&item(index))).collect();
+    let requests: Vec<String> = (0..BATCH).map(|index| put(&item(index)).text).collect();
     let body = format!(r#"{{"UnprocessedItems":{{"cruddur-messages":[{}]}}}}"#, requests.join(","));
     bencher.counter(ItemsCount::new(BATCH)).bench_local(|| unprocessed(black_box(body.as_bytes())).unwrap());
 }

@@ -1,21 +1,85 @@
-//! Requests to write items, as text.
+//! The requests and answers of BatchWriteItem, as text.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use serde::Deserialize;
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::value::RawValue;
 
 use crate::Item;
 
-/// One request of a batch: to put this item.
-pub fn put_request(item: &Item) -> String {
+/// A request to put or to delete an item.
+pub struct WriteRequest {
+    /// The attributes that are the item's key, as text.
+    pub key: String,
+    /// The request, in JSON.
+    pub text: String,
+}
+
+impl WriteRequest {
+    /// Puts an item into a table whose keys have these names.
+    pub fn put(item: &Item, keys: &[&str]) -> Self {
+        Self { key: key_text(item, keys), text: put(item) }
+    }
+
+    /// As [`WriteRequest::put`], where each attribute is a string.
+    pub fn put_strings(item: &[(&str, String)], keys: &[&str]) -> Self {
+        let of = |name| item.iter().filter(move |attribute| attribute.0 == name);
+        let key =
+            keys.iter().flat_map(|name| of(*name)).map(|(_, value)| text(&StringAttribute { s: value }));
+        Self { key: key.collect::<Vec<_>>().join(","), text: put(&Strings(item)) }
+    }
+
+    /// Deletes the item that has this key, from a table whose keys have these names.
+    pub fn delete(key: &Item, keys: &[&str]) -> Self {
+        let request = format!("{{\"DeleteRequest\":{{\"Key\":{}}}}}", text(key));
+        Self { key: key_text(key, keys), text: request }
+    }
+}
+
+fn put(item: &impl Serialize) -> String {
     format!("{{\"PutRequest\":{{\"Item\":{}}}}}", text(item))
 }
 
-/// One request of a batch: to delete the item that has this key.
-pub fn delete_request(key: &Item) -> String {
-    format!("{{\"DeleteRequest\":{{\"Key\":{}}}}}", text(key))
+/// An item whose attributes are all strings.
+struct Strings<'a>(&'a [(&'a str, String)]);
+
+impl Serialize for Strings<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in self.0 {
+            map.serialize_entry(name, &StringAttribute { s: value })?;
+        }
+        map.end()
+    }
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+struct StringAttribute<'a> {
+    s: &'a str,
+}
+
+/// Keys, as [`WriteRequest::key`] has them.
+// A set of the standard library's own is compiled, unoptimised, by who uses it.
+#[derive(Default)]
+pub struct KeySet(HashSet<String>);
+
+impl KeySet {
+    /// Whether this one is there.
+    pub fn contains(&self, key: &str) -> bool {
+        self.0.contains(key)
+    }
+
+    /// Adds one.
+    pub fn insert(&mut self, key: &str) {
+        self.0.insert(key.to_owned());
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, key: &str) {
+        self.0.remove(key);
+    }
 }
 
 /// The attributes that are an item's key, as text: two items of a table that have the same are one.
@@ -41,7 +105,7 @@ pub fn batch_body<'a>(table: &str, requests: impl Iterator<Item = &'a str>) -> S
 /// # Errors
 /// The body is not an answer of BatchWriteItem.
 pub fn unprocessed(body: &[u8]) -> Result<Vec<String>, serde_json::Error> {
-    #[derive(Deserialize)]
+    #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Body<'a> {
         #[serde(borrow)]
@@ -69,12 +133,36 @@ mod tests {
             attribute("pk", Attribute::S("a\"".to_owned())),
             attribute("sk", Attribute::N("1".to_owned())),
         ]);
-        let requests = [put_request(&item), delete_request(&item)];
+        let keys = ["sk", "pk"];
+        let requests = [WriteRequest::put(&item, &keys), WriteRequest::delete(&item, &keys)];
         assert_eq!(
-            batch_body("t", requests.iter().map(String::as_str)),
+            batch_body("t", requests.iter().map(|request| request.text.as_str())),
             r#"{"RequestItems":{"t":[{"PutRequest":{"Item":{"pk":{"S":"a\""},"sk":{"N":"1"}}}},{"DeleteRequest":{"Key":{"pk":{"S":"a\""},"sk":{"N":"1"}}}}]}}"#
         );
-        assert_eq!(key_text(&item, &["sk", "pk"]), r#"{"N":"1"},{"S":"a\""}"#);
+        for request in requests {
+            assert_eq!(request.key, r#"{"N":"1"},{"S":"a\""}"#);
+        }
+    }
+
+    #[test]
+    fn an_item_of_strings_is_put_as_any_other() {
+        let strings =
+            [("pk", "a\""), ("sk", "1"), ("message", "é")].map(|(name, value)| (name, value.to_owned()));
+        let item = strings.clone().map(|(name, value)| (name.to_owned(), Attribute::S(value))).into();
+        let keys = ["pk", "sk"];
+        let [any, of_strings] = [WriteRequest::put(&item, &keys), WriteRequest::put_strings(&strings, &keys)];
+        let [any_json, json] = [&any, &of_strings]
+            .map(|request| serde_json::from_str::<serde_json::Value>(&request.text).unwrap());
+        assert_eq!((of_strings.key, json), (any.key, any_json));
+    }
+
+    #[test]
+    fn keys_come_and_go() {
+        let mut keys = KeySet::default();
+        keys.insert("a");
+        assert!(keys.contains("a") && !keys.contains("b"));
+        keys.remove("a");
+        assert!(!keys.contains("a"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ mod text;
 mod writer;
 
 pub use attribute::{Attribute, Item, PlainJson};
-pub use batch::{batch_body, delete_request, key_text, put_request, unprocessed};
+pub use batch::{KeySet, WriteRequest, batch_body, key_text, unprocessed};
 pub use columns::{Columns, fitted};
 pub use depth::{DEPTH, is_too_deep};
 pub use page::{Capacity, Page};

@@ -4,7 +4,7 @@ use std::io::sink;
 
 use serde::de::IgnoredAny;
 use xtask_items::{
-    Attribute, Form, Item, ItemWriter, Page, PlainJson, Response, batch_body, key_text, put_request, size_of,
+    Attribute, Form, Item, ItemWriter, Page, PlainJson, Response, WriteRequest, batch_body, size_of,
     unprocessed,
 };
 
@@ -75,8 +75,7 @@ fn print(page: &Page, response: &Response) {
 /// What is written of an item is one line of JSON, and the same item again.
 fn written_is_read(item: &Item) {
     size_of(item);
-    key_text(item, &["pk", "sk"]);
-    assert_json(&put_request(item));
+    assert_json(&WriteRequest::put(item, &["pk", "sk"]).text);
     let typed = serde_json::to_string(item).unwrap_or_default();
     assert_json(&typed);
     assert_json(&serde_json::to_string(&PlainJson(item)).unwrap_or_default());

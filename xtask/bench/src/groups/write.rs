@@ -13,7 +13,7 @@ const STEP: [&str; 2] = ["... DynamoDB: write ", "ok  DynamoDB: write "];
 
 pub(super) fn measure(measure: &Measure, work: &Workspace, table: &mut Table) -> Result<()> {
     let population = measure.population()?;
-    let batches = items::batches(population)?;
+    let batches = items::batches(population);
     let file = work.file("items.jsonl");
     items::write_jsonl(population, &file)?;
     let bare = |threads| {

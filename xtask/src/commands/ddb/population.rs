@@ -5,17 +5,16 @@ use aws_sdk_dynamodb::types::Select;
 use backend_flask::population::{self, Population, Wanted};
 use chrono::{DateTime, Utc};
 use postgres::error::SqlState;
-use xtask_items::Page;
+use xtask_items::{Page, WriteRequest};
 
 use super::seed::KEYS;
-use crate::attribute::item_from_sdk;
 use crate::commands::db;
 use crate::failure::{Failure, Interrupted, Usage};
 use crate::read::{self, Segments};
 use crate::target::postgres::{Connection, readable};
 use crate::ui::{Rate, Ui};
 use crate::wire::Wire;
-use crate::write::{self, WriteRequest};
+use crate::write;
 
 /// How long all of a population's users may take to be written; a million take about a minute.
 const USERS_BOUND: Duration = Duration::from_secs(600);
@@ -90,7 +89,7 @@ pub(super) async fn write_items(ui: &Ui, wire: &Wire, population: Population) ->
     let count = population.item_count();
     let step = ui.step(format!("DynamoDB: write {count} synthetic items into {table}"));
     let (rate, mut so_far) = (Rate::new(), 0);
-    let requests = population.items().map(|item| Ok(WriteRequest::put(&item_from_sdk(item), &KEYS)));
+    let requests = population.items().map(|item| Ok(WriteRequest::put_strings(&item, &KEYS)));
     let written = write::write_all(wire, table, requests, |written| {
         so_far = written.count;
         step.progress(rate.of(so_far, count));

@@ -9,7 +9,7 @@ use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRan
 use backend_flask::population::Population;
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
-use xtask_items::{Item, key_text};
+use xtask_items::{Item, WriteRequest, key_text};
 
 use super::Guarded;
 use super::population::{self, PopulationOptions};
@@ -22,7 +22,7 @@ use crate::read;
 use crate::target::postgres::{Connection, readable};
 use crate::ui::{Rate, Ui};
 use crate::wire::Wire;
-use crate::write::{self, WriteRequest};
+use crate::write;
 
 /// Write the seed conversation into the messages table, in place of an earlier one; or a synthetic
 /// population, as large as you like
