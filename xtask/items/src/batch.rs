@@ -8,6 +8,9 @@ use serde_json::value::RawValue;
 
 use crate::Item;
 
+/// How many bytes the text of an item is likely to take at most. To make room again and again costs as much as to write.
+const TEXT: usize = 1024;
+
 /// A request to put or to delete an item.
 pub struct WriteRequest {
     /// The attributes that are the item's key, as text.
@@ -25,20 +28,19 @@ impl WriteRequest {
     /// As [`WriteRequest::put`], where each attribute is a string.
     pub fn put_strings(item: &[(&str, String)], keys: &[&str]) -> Self {
         let of = |name| item.iter().filter(move |attribute| attribute.0 == name);
-        let key =
-            keys.iter().flat_map(|name| of(*name)).map(|(_, value)| text(&StringAttribute { s: value }));
-        Self { key: key.collect::<Vec<_>>().join(","), text: put(&Strings(item)) }
+        let key = keys.iter().flat_map(|name| of(*name)).map(|(_, value)| StringAttribute { s: value });
+        Self { key: text(&key.collect::<Vec<_>>()), text: put(&Strings(item)) }
     }
 
     /// Deletes the item that has this key, from a table whose keys have these names.
     pub fn delete(key: &Item, keys: &[&str]) -> Self {
-        let request = format!("{{\"DeleteRequest\":{{\"Key\":{}}}}}", text(key));
-        Self { key: key_text(key, keys), text: request }
+        let text = text_between("{\"DeleteRequest\":{\"Key\":", key, "}}");
+        Self { key: key_text(key, keys), text }
     }
 }
 
 fn put(item: &impl Serialize) -> String {
-    format!("{{\"PutRequest\":{{\"Item\":{}}}}}", text(item))
+    text_between("{\"PutRequest\":{\"Item\":", item, "}}")
 }
 
 /// An item whose attributes are all strings.
@@ -84,7 +86,7 @@ impl KeySet {
 
 /// The attributes that are an item's key, as text: two items of a table that have the same are one.
 pub fn key_text(item: &Item, names: &[&str]) -> String {
-    names.iter().filter_map(|name| item.get(*name)).map(text).collect::<Vec<_>>().join(",")
+    text(&names.iter().filter_map(|name| item.get(*name)).collect::<Vec<_>>())
 }
 
 /// BatchWriteItem's body for these requests to one table.
@@ -115,9 +117,17 @@ pub fn unprocessed(body: &[u8]) -> Result<Vec<String>, serde_json::Error> {
     Ok(body.unprocessed_items.into_values().flatten().map(|request| request.get().to_owned()).collect())
 }
 
-/// Texts and maps of texts are always JSON.
-fn text(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+fn text(value: &impl Serialize) -> String {
+    text_between("", value, "")
+}
+
+/// JSON between two texts. What is given here can always be written as JSON: it is texts, in lists and maps.
+fn text_between(before: &str, value: &impl Serialize, after: &str) -> String {
+    let mut text = Vec::with_capacity(TEXT);
+    text.extend_from_slice(before.as_bytes());
+    serde_json::to_writer(&mut text, value).unwrap_or_default();
+    text.extend_from_slice(after.as_bytes());
+    String::from_utf8(text).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -140,7 +150,7 @@ mod tests {
             r#"{"RequestItems":{"t":[{"PutRequest":{"Item":{"pk":{"S":"a\""},"sk":{"N":"1"}}}},{"DeleteRequest":{"Key":{"pk":{"S":"a\""},"sk":{"N":"1"}}}}]}}"#
         );
         for request in requests {
-            assert_eq!(request.key, r#"{"N":"1"},{"S":"a\""}"#);
+            assert_eq!(request.key, r#"[{"N":"1"},{"S":"a\""}]"#);
         }
     }
 
