@@ -2,9 +2,10 @@
 //! gets through, and no output of it goes unchecked.
 
 use std::ffi::OsStr;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::SECRETS;
@@ -21,7 +22,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(super) fn new(workspace: &Path) -> Self {
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("xtask"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("CRUDDUR_WORKSPACE", workspace).current_dir(workspace);
         Self { command, stdin: Vec::new(), shows_secrets: false }
@@ -68,8 +69,7 @@ impl Run {
         let shows_secrets = self.shows_secrets;
         let shown = self.shown();
         let started = Instant::now();
-        let mut command = assert_cmd::Command::from_std(self.command);
-        let output = command.timeout(BOUND).write_stdin(self.stdin).output().unwrap();
+        let output = output_of(self.command, self.stdin, BOUND);
         let text = |bytes| String::from_utf8(bytes).unwrap();
         let ran = Ran {
             shown,
@@ -132,6 +132,25 @@ impl Run {
         let arguments = self.command.get_args().map(|argument| argument.to_string_lossy());
         arguments.collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Runs a command to its end, which must come within `bound`; its stdin is at its end after `typed`.
+#[track_caller]
+pub(crate) fn output_of(mut command: Command, typed: Vec<u8>, bound: Duration) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (id, mut stdin) = (child.id().to_string(), child.stdin.take().unwrap());
+    // Whoever does not read all of it closes it.
+    std::thread::spawn(move || stdin.write_all(&typed).unwrap_or_default());
+    let (sender, ended) = mpsc::channel();
+    std::thread::spawn(move || sender.send(child.wait_with_output()));
+    ended.recv_timeout(bound).map_or_else(
+        |_| {
+            let killed = Command::new("kill").args(["-s", "KILL", &id]).status();
+            panic!("{command:?} goes on after {bound:?}; kill: {killed:?}")
+        },
+        |output| output.unwrap(),
+    )
 }
 
 /// A run under way; killed when it is dropped before its end.

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
+use crate::common::run::output_of;
 use crate::{DynamoDbOnly, TABLE, World};
 
 #[test]
@@ -95,11 +96,10 @@ fn on_terminal(first: &str, command: Command, typed: &str) -> (Option<i32>, Stri
     let program = command.get_program().to_str().unwrap().to_owned();
     let words = command.get_args().map(|word| format!(" '{}'", word.to_str().unwrap()));
     let line = format!("{first}'{program}'{}", words.collect::<String>());
-    let mut script = assert_cmd::Command::new("script");
+    let mut script = Command::new("script");
     script.args(["--quiet", "--return", "--command", &line, "/dev/null"]).env_clear();
     script.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let script = script.timeout(std::time::Duration::from_secs(60)).write_stdin(typed);
-    let output = script.output().expect("`script`, of Debian's package bsdutils");
+    let output = output_of(script, typed.into(), std::time::Duration::from_secs(60));
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
