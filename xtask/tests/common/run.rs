@@ -167,13 +167,21 @@ impl Running {
     /// Reads stderr until it has `text`, which must come before it is closed.
     #[track_caller]
     pub(crate) fn read_until(&mut self, text: &str) {
+        assert!(self.says_before_its_end(text), "`{}` never said {text:?}: {}", self.shown, self.stderr);
+    }
+
+    /// Reads stderr until it has `text` or is closed; whether it has `text`.
+    pub(crate) fn says_before_its_end(&mut self, text: &str) -> bool {
         let pipe = self.child.as_mut().unwrap().stderr.as_mut().unwrap();
         let mut bytes = [0; 1024];
         while !self.stderr.contains(text) {
             let read = pipe.read(&mut bytes).unwrap();
-            assert_ne!(read, 0, "`{}` never said {text:?}: {}", self.shown, self.stderr);
+            if read == 0 {
+                return false;
+            }
             self.stderr.push_str(&String::from_utf8_lossy(&bytes[..read]));
         }
+        true
     }
 
     /// Sends a signal, such as `INT`.

@@ -1,6 +1,8 @@
 //! What no command prints, on no path: passwords, keys and tokens. Each run's whole output is searched for
 //! them (`Ran::assert_no_secrets`); here every command there is runs, well and badly.
 
+use std::time::Duration;
+
 use crate::common::run::{Ran, Run};
 use crate::common::{PASSWORD_IN_URL, SESSION_TOKEN, WRONG_PASSWORD, Workspace};
 use crate::daemon::{self, Then};
@@ -68,8 +70,17 @@ fn run_all(workspace: &Workspace, worse: impl Fn(Run) -> Run + Sync) {
         let run = worse(run.arg("-o").arg(format)).env("RUST_BACKTRACE", "full").env("RUST_LOG", "trace");
         // Settings for other programs are what it is for.
         let run = if command == "env" { run.shows_secrets() } else { run };
-        assert_known(command, &run.end());
+        assert_known(command, &if command == "run" { end_of_app(run) } else { run.end() });
     });
+}
+
+/// The app runs until it is told to end, unless something keeps it from running.
+fn end_of_app(run: Run) -> Ran {
+    let mut app = run.start();
+    if app.says_before_its_end("listening") {
+        app.signal("TERM");
+    }
+    app.end_within(Duration::from_secs(60))
 }
 
 /// What has wrong usage is a command that this test does not know. psql means something else by it.
