@@ -30,9 +30,9 @@ pub(crate) struct Written {
     pub(crate) in_order: u64,
 }
 
-/// Sends all requests, many batches at a time; those for one key in their order, one after the other. After each answer
-/// `progress` is told how far it is. Returns how many there were. A user who asks to stop waits for the
-/// batches under way.
+/// Sends all requests, many batches at a time; those for one key in their order, one after the other. After
+/// each answer `progress` is told how far it is. Returns how many there were. A user who asks to stop waits
+/// for the batches under way.
 ///
 /// # Errors
 /// The server refused, or throttled and took nothing for too long: how many were written. Or what `requests`

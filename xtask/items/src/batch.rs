@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 
 use crate::Item;
 
-/// How many bytes the text of an item is likely to take at most. To make room again and again costs as much as to write.
+/// How many bytes the text of an item is likely to take at most. To make room again and again costs as much as
+/// to write.
 const TEXT: usize = 1024;
 
 /// A request to put or to delete an item.
