@@ -1,8 +1,10 @@
 //! Ports on this machine's loopback.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, Result};
+use tokio::net::TcpSocket;
 
 use crate::compose::{Port, port_variable};
 use crate::failure::Failure;
@@ -13,7 +15,17 @@ const REACH: u16 = 100;
 
 /// Whether nobody listens there.
 pub(crate) fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    bind(port).is_ok()
+}
+
+/// A socket there that does not listen: a server that binds to the port at this very moment would find
+/// it taken by one that did.
+fn bind(port: u16) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    // On Windows this would share the port with a server that listens.
+    socket.set_reuseaddr(cfg!(unix))?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    Ok(socket)
 }
 
 /// Whether a port that the user has set is free.
@@ -54,8 +66,21 @@ pub(crate) fn moved(port: Port, service: &str, holder: &str, others: &[u16], ui:
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
     use crate::environment::Environment;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn who_looks_at_a_port_is_not_in_the_way_of_who_takes_it() {
+        let asked = bind(0).unwrap();
+        let port = asked.local_addr().unwrap().port();
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        assert!(bind(port).is_err());
+        drop((asked, taken));
+        assert!(is_free(port));
+    }
 
     #[test]
     fn a_taken_port_moves_unless_it_was_set() {
