@@ -5,6 +5,9 @@ mod scan;
 mod start;
 mod write;
 
+use std::process::Command;
+use std::time::Duration;
+
 use anyhow::Result;
 use backend_flask::population::Population;
 use clap::ValueEnum;
@@ -12,7 +15,7 @@ use clap::ValueEnum;
 use crate::items;
 use crate::peers::Peers;
 use crate::program::{self, Ran};
-use crate::report::Table;
+use crate::report::{Runs, Table, say};
 use crate::workspace::Workspace;
 
 /// What can be measured.
@@ -89,13 +92,46 @@ impl Group {
     }
 }
 
+/// One of those that are compared.
+struct Client<'a> {
+    name: String,
+    /// Does its work once: how long that took, and its peak memory in KiB.
+    work: Box<dyn FnMut() -> Result<(Duration, Option<u64>)> + 'a>,
+}
+
+impl<'a> Client<'a> {
+    fn new(name: &str, work: impl FnMut() -> Result<(Duration, Option<u64>)> + 'a) -> Self {
+        Self { name: name.to_owned(), work: Box::new(work) }
+    }
+}
+
+/// Has clients work in turn, so many rounds, each round begun by the next of them: what one leaves behind in
+/// the server is not always met by the same. Returns each one's runs.
+///
+/// # Errors
+/// A client failed.
+fn in_turn(title: &str, rounds: usize, mut clients: Vec<Client>) -> Result<Vec<(String, Runs)>> {
+    let mut measured: Vec<_> = clients.iter().map(|client| (client.name.clone(), Runs::default())).collect();
+    for round in 0..rounds {
+        say(format_args!("{title}, {} of {rounds}", round + 1));
+        for turn in 0..clients.len() {
+            let place = (round + turn) % clients.len();
+            let (took, peak) = (clients[place].work)()?;
+            let (name, runs) = &mut measured[place];
+            say(format_args!("  {name}: {:.2} s", took.as_secs_f64()));
+            runs.add(took, peak);
+        }
+    }
+    Ok(measured)
+}
+
 /// Writes a population into an empty table by `ddb seed`.
 fn seed(work: &Workspace, messages: u32) -> Result<Ran> {
     work.empty_table()?;
     program::run(&mut work.xtask(&["ddb", "seed", "--messages", &messages.to_string()]))
 }
 
-/// Reads the table by `ddb scan`.
-fn scan(work: &Workspace) -> Result<Ran> {
-    program::run(&mut work.xtask(&["ddb", "scan", "-o", "jsonl"]))
+/// `ddb scan`, which reads the table.
+fn scan(work: &Workspace) -> Command {
+    work.xtask(&["ddb", "scan", "-o", "jsonl"])
 }

@@ -50,11 +50,6 @@ impl Peers {
         Some(command)
     }
 
-    /// Whether boto3 is installed.
-    pub(crate) fn has_boto3(&self) -> bool {
-        self.boto3.is_some()
-    }
-
     /// boto3's batch writer. It prints how many seconds it wrote the items of a file.
     pub(crate) fn boto3_write(&self, work: &Workspace, items: &Path) -> Option<Command> {
         self.boto3.as_ref()?;

@@ -1,9 +1,9 @@
 use anyhow::Result;
 
 use super::{Measure, scan, seed};
-use crate::items;
 use crate::report::{Table, mebibytes, say};
 use crate::workspace::Workspace;
+use crate::{items, program};
 
 /// How many times as large the larger table is.
 const LARGER: u32 = 10;
@@ -17,7 +17,7 @@ pub(super) fn measure(measure: &Measure, work: &Workspace, table: &mut Table) ->
     for messages in [measure.messages, measure.messages.saturating_mul(LARGER)] {
         let items = crate::report::thousands(items::population(messages)?.item_count() as f64);
         say(format_args!("{}: write and read {items} items", work.engine));
-        let peaks = [seed(work, messages)?.peak, scan(work)?.peak];
+        let peaks = [seed(work, messages)?.peak, program::run(&mut scan(work))?.peak];
         sizes.push((items, peaks));
     }
     let [(items, small), (more, large)] = &sizes[..] else { return Ok(()) };

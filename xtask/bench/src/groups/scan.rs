@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Measure, scan, seed};
+use super::{Client, Measure, in_turn, scan, seed};
 use crate::bare::{self, Reading};
 use crate::program;
-use crate::report::{Runs, Table, say};
+use crate::report::{Table, say};
 use crate::workspace::{TABLE, Workspace};
 
 /// How many of the bare loops take part in every round, the quickest first.
@@ -18,36 +18,28 @@ pub(super) fn measure(measure: &Measure, work: &Workspace, table: &mut Table) ->
     let source = bare::Table { port: work.port, name: TABLE, items };
 
     say(format_args!("{}: look for the most that it gives", work.engine));
-    let mut finalists: Vec<(Reading, Runs)> =
-        quickest(source)?.into_iter().map(|reading| (reading, Runs::default())).collect();
-    let others = [
+    let finalists = quickest(source)?;
+    let finalist_count = finalists.len();
+    let programs = [
+        ("`ddb scan -o jsonl`", Some(scan(work))),
         ("`aws dynamodb scan`", measure.peers.aws_scan(work)),
         ("boto3's paginator", measure.peers.boto3_scan(work)),
     ];
-    let mut others: Vec<_> = others
-        .into_iter()
-        .filter_map(|(name, command)| Some((name.to_owned(), command?, Runs::default())))
-        .collect();
-
-    let mut ours = Runs::default();
-    for run in 1..=measure.runs {
-        say(format_args!("{}: scan, {run} of {}", work.engine, measure.runs));
-        let ran = scan(work)?;
-        ours.add(ran.took, ran.peak);
-        for (reading, runs) in &mut finalists {
+    let programs = programs.into_iter().filter_map(|(name, command)| {
+        let mut command = command?;
+        Some(Client::new(name, move || program::run(&mut command).map(|ran| (ran.took, ran.peak))))
+    });
+    let bare = finalists.into_iter().map(|reading| {
+        Client::new(&format!("the server's most: {reading}"), move || {
             let took = reading.read(source, Duration::MAX)?.context("a bare loop that was given up")?;
-            runs.add(took, None);
-        }
-        for (_, command, runs) in &mut others {
-            let ran = program::run(command)?;
-            runs.add(ran.took, ran.peak);
-        }
-    }
-    let most = finalists.into_iter().min_by(|(_, one), (_, other)| one.median().total_cmp(&other.median()));
-    let (reading, most) = most.context("no bare loop")?;
-    let mut clients = vec![("`ddb scan -o jsonl`".to_owned(), ours)];
-    clients.extend(others.into_iter().map(|(name, _, runs)| (name, runs)));
-    clients.push((format!("the server's most: {reading}"), most));
+            Ok((took, None))
+        })
+    });
+    let clients = programs.chain(bare).collect();
+    let mut clients = in_turn(&format!("{}: scan", work.engine), measure.runs, clients)?;
+    // Of the bare loops the quickest is the server's most.
+    let bare = clients.split_off(clients.len() - finalist_count);
+    clients.extend(bare.into_iter().min_by(|(_, one), (_, other)| one.median().total_cmp(&other.median())));
     table.clients(&work.engine.to_string(), items, &clients);
     Ok(())
 }

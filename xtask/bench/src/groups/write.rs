@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{Measure, seed};
+use super::{Client, Measure, in_turn, seed};
 use crate::bare::{self, WRITERS};
-use crate::report::{Runs, Table, say};
+use crate::report::{Table, say};
 use crate::workspace::Workspace;
 use crate::{items, program};
 
@@ -29,24 +29,21 @@ pub(super) fn measure(measure: &Measure, work: &Workspace, table: &mut Table) ->
     }
     let (_, threads) = best.into_iter().min().context("no bare loop")?;
 
-    let [mut ours, mut boto3, mut most] = [(); 3].map(|()| Runs::default());
-    for run in 1..=measure.runs {
-        say(format_args!("{}: write, {run} of {}", work.engine, measure.runs));
+    let mut clients = vec![Client::new("`ddb seed`", || {
         let ran = seed(work, measure.messages)?;
-        ours.add(ran.between(STEP[0], STEP[1])?, ran.peak);
-        most.add(bare(threads)?, None);
-        if let Some(mut command) = measure.peers.boto3_write(work, &file) {
+        Ok((ran.between(STEP[0], STEP[1])?, ran.peak))
+    })];
+    if let Some(mut command) = measure.peers.boto3_write(work, &file) {
+        clients.push(Client::new("boto3's `batch_writer`", move || {
             work.empty_table()?;
             let ran = program::ask(&mut command)?;
             let seconds = ran.output.trim().parse().context("boto3's script printed no time")?;
-            boto3.add(Duration::from_secs_f64(seconds), ran.peak);
-        }
+            Ok((Duration::from_secs_f64(seconds), ran.peak))
+        }));
     }
-    let mut clients = vec![("`ddb seed`".to_owned(), ours)];
-    if measure.peers.has_boto3() {
-        clients.push(("boto3's `batch_writer`".to_owned(), boto3));
-    }
-    clients.push((format!("the server's most: {threads} threads"), most));
+    let most = format!("the server's most: {threads} threads");
+    clients.push(Client::new(&most, || Ok((bare(threads)?, None))));
+    let clients = in_turn(&format!("{}: write", work.engine), measure.runs, clients)?;
     table.clients(&work.engine.to_string(), population.item_count(), &clients);
     Ok(())
 }
