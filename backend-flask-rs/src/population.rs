@@ -142,14 +142,15 @@ impl Population {
 
     /// The items to put, [`item_count`](Self::item_count) of them, of one conversation after another: both groups, then
     /// the messages, newest first. No two have the same key.
-    pub fn items(self) -> impl Iterator<Item = Attributes> {
-        self.all_conversations().flat_map(move |conversation| {
+    // A type of its own would be compiled, unoptimised, by who uses it.
+    pub fn items(self) -> Box<dyn Iterator<Item = Attributes>> {
+        Box::new(self.all_conversations().flat_map(move |conversation| {
             let members = conversation.members.map(|index| self.user(index));
             let messages = self.messages_of(conversation, members.clone());
             let last = messages.clone().next();
             let groups = last.into_iter().flat_map(move |last| groups(&members, &last));
             groups.map(|group| group.attributes()).chain(messages.map(|message| message.attributes()))
-        })
+        }))
     }
 
     /// The messages of a conversation, newest first.

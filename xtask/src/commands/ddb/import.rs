@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xtask_files::{ItemFile, Notation, Position, Record};
-use xtask_items::{Attribute, Item, WriteRequest, size_of};
+use xtask_items::{Attribute, Item, WriteRequest, Written, size_of};
 
 use super::Guarded;
 use crate::context::Context;
@@ -19,7 +19,7 @@ use crate::state::StateFolder;
 use crate::table::{KeyType, Keys, TableDescription};
 use crate::ui::{Rate, Step};
 use crate::wire::Wire;
-use crate::write::{self, Written};
+use crate::write;
 
 /// The most bytes that an item may have.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
