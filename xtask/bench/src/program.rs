@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 /// How often a program's memory is looked at. The system keeps the peak itself, so only one in the very
-/// last moments of a program can be missed. To look takes some 50 microseconds from what is measured.
+/// last moments of a program can be missed. To look takes time from what is measured.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What a program did.
