@@ -10,7 +10,7 @@ mod dynamodb;
 mod postgres;
 
 use std::fs::{File, TryLockError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -90,7 +90,7 @@ impl Plan {
     pub(crate) async fn carry_out(self, ui: &Ui) -> Result<(Servers, Compose)> {
         let Self { mut compose, folder, postgres, starts_dynamodb } = self;
         if postgres.is_none() && !starts_dynamodb {
-            return Ok((Servers { folder }, compose));
+            return Ok((Servers::new(folder, &compose), compose));
         }
         let prepare_postgres = async {
             match &postgres {
@@ -115,8 +115,8 @@ impl Plan {
             compose.dynamodb.port.host = free_port(&compose.dynamodb, &[compose.postgres.port.host], ui)?;
             server.start(&folder, compose.dynamodb.port.host)?;
         }
-        let servers = Servers { folder };
-        servers.listening(compose.services().map(|service| service.port.host)).await;
+        let servers = Servers::new(folder, &compose);
+        servers.listening().await;
         Ok((servers, compose))
     }
 }
@@ -155,17 +155,23 @@ impl PortLock {
 /// The two processes, started.
 pub(crate) struct Servers {
     folder: StateFolder,
+    /// Where they are to listen, Postgres first.
+    ports: [u16; 2],
 }
 
 impl Servers {
+    fn new(folder: StateFolder, compose: &Compose) -> Self {
+        Self { folder, ports: compose.services().map(|service| service.port.host) }
+    }
+
     /// Waits until both ports are taken, or a process has ended: readiness will tell why.
-    async fn listening(&self, ports: [u16; 2]) {
+    async fn listening(&self) {
         let started = Instant::now();
         let look = async || {
             // The system shows a process's command line a moment after it was started.
             let is_shown = started.elapsed() > SHOWN_BOUND;
             let dead = is_shown && (self.postgres_death().is_some() || self.dynamodb_death().is_some());
-            if dead || ports.iter().all(|port| !port::is_free(*port)) {
+            if dead || self.ports.iter().all(|port| !port::is_free(*port)) {
                 return Look::Ready(());
             }
             Look::NotYet(String::new())
@@ -182,16 +188,16 @@ impl Servers {
 
     /// Why Postgres is not running, if it is not.
     pub(crate) fn postgres_death(&self) -> Option<anyhow::Error> {
-        death(Running::find(&self.folder).postgres, &postgres::log(&self.folder))
+        let [port, _] = self.ports;
+        death(Running::find(&self.folder).postgres, port, &postgres::log(&self.folder))
     }
 
     /// Why DynamoDB is not running, if it is not.
     pub(crate) fn dynamodb_death(&self) -> Option<anyhow::Error> {
-        death(Running::find(&self.folder).dynamodb, &dynamodb::log(&self.folder))
+        let [_, port] = self.ports;
+        death(Running::find(&self.folder).dynamodb, port, &dynamodb::log(&self.folder))
     }
-}
 
-impl Servers {
     /// The last lines of both logs.
     pub(crate) fn last_logs(&self, lines: usize) -> String {
         let [postgres, dynamodb] = logs(&self.folder).map(|log| process::last_lines(&log, lines));
@@ -199,13 +205,21 @@ impl Servers {
     }
 }
 
-fn death(process: Option<Process>, log: &std::path::Path) -> Option<anyhow::Error> {
+fn death(process: Option<Process>, port: u16, log: &Path) -> Option<anyhow::Error> {
     if process.is_some() {
         return None;
     }
     let lines = process::last_lines(log, LAST_LINES);
-    let problem = format!("its process ended; the last lines of {}:\n{lines}", log.display());
-    Some(Failure::new(problem, START_AFRESH).into())
+    let lines = format!("the last lines of {}:\n{lines}", log.display());
+    let failure = match port::is_free(port) {
+        true => Failure::new(format!("its process ended; {lines}"), START_AFRESH),
+        // Whoever is no checkout of ours may take a port between the look at it and the server's own.
+        false => Failure::new(
+            format!("its process ended, and 127.0.0.1:{port} is held by {HOLDER}; {lines}"),
+            "run the command again: it looks for a port that is free",
+        ),
+    };
+    Some(failure.into())
 }
 
 /// What runs at this moment, by what the system says.
@@ -292,4 +306,21 @@ pub(crate) async fn remove_data(folder: &StateFolder, ui: &Ui) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    #[test]
+    fn a_port_that_was_lost_is_no_reason_to_remove_data() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let lost = death(None, port, Path::new("postgres.log")).unwrap().downcast::<Failure>().unwrap();
+        let problem = format!("its process ended, and 127.0.0.1:{port} is held by another process; ");
+        assert!(lost.to_string().starts_with(&problem), "{lost}");
+        assert_eq!(lost.remedy(), "run the command again: it looks for a port that is free");
+    }
 }
