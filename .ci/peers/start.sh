@@ -10,7 +10,8 @@ docker run --detach --name bench-postgres --env POSTGRES_USER=postgres --env POS
     --publish "127.0.0.1:$postgres_port:5432" --volume /var/lib/postgresql/data "$POSTGRES_IMAGE" &
 docker run --detach --name bench-dynamodb --user root --workdir /home/dynamodblocal \
     --publish "127.0.0.1:$dynamodb_port:8000" --volume /home/dynamodblocal/data "$DYNAMODB_IMAGE" \
-    -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -jar DynamoDBLocal.jar -sharedDb -inMemory &
+    -XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 \
+    -XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000 -XX:+UseSerialGC -jar DynamoDBLocal.jar -sharedDb -inMemory &
 wait
 
 until psql --quiet --dbname postgres --command 'select 1' >/dev/null 2>&1; do sleep 0.02; done

@@ -427,7 +427,9 @@ mod tests {
         assert_eq!(compose.postgres.environment["POSTGRES_PASSWORD"], "password");
         assert_eq!(compose.dynamodb.image, "mirror/dynamodb");
         assert_eq!(compose.dynamodb.user.as_deref(), Some("root"));
-        assert_eq!(compose.dynamodb.command.as_ref().unwrap()[2..4], ["-jar", "DynamoDBLocal.jar"]);
+        let command = compose.dynamodb.command.as_ref().unwrap();
+        let last = command.iter().skip_while(|word| *word != "-jar");
+        assert!(last.eq(["-jar", "DynamoDBLocal.jar", "-sharedDb", "-inMemory"]), "{command:?}");
         let data = Source::Volume("dynamodb-data".to_owned());
         assert_eq!(compose.dynamodb.volumes[0].source, data);
     }

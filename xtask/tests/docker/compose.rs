@@ -146,7 +146,10 @@ fn create_as_compose_does(project: &Project) {
         &["--user", "root", "--workdir", "/home/dynamodblocal", "--publish", &publish, "--volume", &volume],
         &image("DYNAMODB_IMAGE", &default("DYNAMODB_IMAGE")),
         &[
-            "-XX:TieredStopAtLevel=1",
+            "-XX:Tier4InvocationThreshold=50000",
+            "-XX:Tier4MinInvocationThreshold=6000",
+            "-XX:Tier4CompileThreshold=150000",
+            "-XX:Tier4BackEdgeThreshold=400000",
             "-XX:+UseSerialGC",
             "-jar",
             "DynamoDBLocal.jar",
