@@ -7,13 +7,10 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use backend_flask::population::{DEFAULT_END, Population, Wanted};
-use xtask_items::{WriteRequest, batch_body};
+use xtask_items::{BATCH, WriteRequest, batch_body};
 
 use crate::connection::request;
 use crate::workspace::TABLE;
-
-/// The most that BatchWriteItem takes.
-const BATCH: usize = 25;
 
 /// The population of so many messages.
 ///

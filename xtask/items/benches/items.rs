@@ -4,14 +4,12 @@
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use xtask_items::{
-    Attribute, Form, Item, ItemWriter, Page, Response, WriteRequest, batch_body, item_from_plain, unprocessed,
+    Attribute, BATCH, Form, Item, ItemWriter, Page, Response, WriteRequest, batch_body, item_from_plain,
+    unprocessed,
 };
 
 /// How many items there are on a page.
 const ITEMS: usize = 1_000;
-
-/// The most that BatchWriteItem takes.
-const BATCH: usize = 25;
 
 fn main() {
     divan::main();

@@ -20,7 +20,7 @@ pub use columns::{Columns, fitted};
 pub use depth::{DEPTH, is_too_deep};
 pub use page::{Capacity, Page};
 pub use plain::{from_plain, item_from_plain};
-pub use queue::{Batch, WriteQueue, Written};
+pub use queue::{BATCH, Batch, WriteQueue, Written};
 pub use response::Response;
 pub use size::size_of;
 pub use text::shortened;

@@ -8,9 +8,9 @@ use anyhow::Result;
 
 use crate::WriteRequest;
 
-/// The most that BatchWriteItem takes.
+/// The most requests that BatchWriteItem takes.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
-const BATCH: usize = 25;
+pub const BATCH: usize = 25;
 
 /// A batch of more text than this is sent before it is full: many at once must not fill the memory.
 const BATCH_BYTES: usize = 1 << 20;
