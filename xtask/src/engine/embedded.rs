@@ -44,6 +44,9 @@ const PORTS_INTERVAL: Duration = Duration::from_millis(20);
 /// How much of a dead process's log is shown.
 const LAST_LINES: usize = 15;
 
+/// How many of its lines say why it ended: those before may be of an earlier start.
+const FAREWELL_LINES: usize = 2;
+
 /// What is about to be done. Nothing has been changed yet.
 pub(crate) struct Plan {
     compose: Compose,
@@ -189,13 +192,19 @@ impl Servers {
     /// Why Postgres is not running, if it is not.
     pub(crate) fn postgres_death(&self) -> Option<anyhow::Error> {
         let [port, _] = self.ports;
-        death(Running::find(&self.folder).postgres, port, &postgres::log(&self.folder))
+        match Running::find(&self.folder).postgres {
+            Some(_) => None,
+            None => Some(death(port, &postgres::log(&self.folder), postgres::LOST_PORT)),
+        }
     }
 
     /// Why DynamoDB is not running, if it is not.
     pub(crate) fn dynamodb_death(&self) -> Option<anyhow::Error> {
         let [_, port] = self.ports;
-        death(Running::find(&self.folder).dynamodb, port, &dynamodb::log(&self.folder))
+        match Running::find(&self.folder).dynamodb {
+            Some(_) => None,
+            None => Some(death(port, &dynamodb::log(&self.folder), dynamodb::LOST_PORT)),
+        }
     }
 
     /// The last lines of both logs.
@@ -205,21 +214,20 @@ impl Servers {
     }
 }
 
-fn death(process: Option<Process>, port: u16, log: &Path) -> Option<anyhow::Error> {
-    if process.is_some() {
-        return None;
-    }
+/// Why a server ended, by what it printed last. Whoever is no checkout of ours may take a port between
+/// the look at it and the server's own; `lost_port` is what the server then says. The port itself is no
+/// evidence: a server that ended for another reason has left it to anybody.
+fn death(port: u16, log: &Path, lost_port: &str) -> anyhow::Error {
     let lines = process::last_lines(log, LAST_LINES);
     let lines = format!("the last lines of {}:\n{lines}", log.display());
-    let failure = match port::is_free(port) {
-        true => Failure::new(format!("its process ended; {lines}"), START_AFRESH),
-        // Whoever is no checkout of ours may take a port between the look at it and the server's own.
-        false => Failure::new(
-            format!("its process ended, and 127.0.0.1:{port} is held by {HOLDER}; {lines}"),
+    let failure = match process::last_lines(log, FAREWELL_LINES).contains(lost_port) {
+        true => Failure::new(
+            format!("its process ended, as another had taken 127.0.0.1:{port}; {lines}"),
             "run the command again: it looks for a port that is free",
         ),
+        false => Failure::new(format!("its process ended; {lines}"), START_AFRESH),
     };
-    Some(failure.into())
+    failure.into()
 }
 
 /// What runs at this moment, by what the system says.
@@ -310,17 +318,42 @@ pub(crate) async fn remove_data(folder: &StateFolder, ui: &Ui) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{Ipv4Addr, TcpListener};
-
     use super::*;
+
+    /// What Postgres 15 and our own server print where another listens on their port.
+    const POSTGRES_LOST: &str = "\
+        LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use\n\
+        WARNING:  could not create listen socket for \"127.0.0.1\"\n\
+        FATAL:  could not create any TCP/IP sockets\n\
+        LOG:  database system is shut down\n";
+    const DYNAMODB_LOST: &str = "error: cannot listen on 127.0.0.1:7: Address already in use (os error 98)\n";
+    const DAMAGED: &str = "\
+        FATAL:  \"postgres\" is not a valid data directory\n\
+        DETAIL:  File \"postgres/PG_VERSION\" is missing.\n";
+
+    fn failure(log: &str, lost_port: &str) -> Failure {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), log).unwrap();
+        death(7, file.path(), lost_port).downcast().unwrap()
+    }
 
     #[test]
     fn a_port_that_was_lost_is_no_reason_to_remove_data() {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let lost = death(None, port, Path::new("postgres.log")).unwrap().downcast::<Failure>().unwrap();
-        let problem = format!("its process ended, and 127.0.0.1:{port} is held by another process; ");
-        assert!(lost.to_string().starts_with(&problem), "{lost}");
-        assert_eq!(lost.remedy(), "run the command again: it looks for a port that is free");
+        for (log, lost_port) in [(POSTGRES_LOST, postgres::LOST_PORT), (DYNAMODB_LOST, dynamodb::LOST_PORT)] {
+            let lost = failure(log, lost_port);
+            let problem = lost.to_string();
+            assert!(
+                problem.starts_with("its process ended, as another had taken 127.0.0.1:7; "),
+                "{problem}"
+            );
+            assert_eq!(lost.remedy(), "run the command again: it looks for a port that is free");
+        }
+    }
+
+    #[test]
+    fn a_port_that_was_lost_before_does_not_hide_damaged_data() {
+        let damaged = failure(&format!("{POSTGRES_LOST}{DAMAGED}"), postgres::LOST_PORT);
+        assert!(damaged.to_string().starts_with("its process ended; "), "{damaged}");
+        assert_eq!(damaged.remedy(), START_AFRESH);
     }
 }

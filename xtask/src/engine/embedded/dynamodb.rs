@@ -22,6 +22,9 @@ pub(crate) static PACKAGE: Package = Package {
 /// How it is asked to end.
 pub(super) const STOP: Signal = Signal::TERM;
 
+/// What it says last where another listens on its port.
+pub(super) const LOST_PORT: &str = "cannot listen on ";
+
 /// A server that is about to be started.
 pub(super) struct Server {
     program: PathBuf,

@@ -23,6 +23,9 @@ use crate::ui::{Ui, seconds};
 /// <https://www.postgresql.org/docs/current/server-shutdown.html>
 pub(super) const STOP: Signal = Signal::INT;
 
+/// What it says last where another listens on its port.
+pub(super) const LOST_PORT: &str = "could not create any TCP/IP sockets";
+
 /// How long initdb may take: two seconds here, and many times that on a slow disk.
 const INITDB_BOUND: Duration = Duration::from_secs(120);
 
