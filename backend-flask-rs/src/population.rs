@@ -149,7 +149,7 @@ impl Population {
             let messages = self.messages_of(conversation, members.clone());
             let last = messages.clone().next();
             let groups = last.into_iter().flat_map(move |last| groups(&members, &last));
-            groups.map(|group| group.attributes()).chain(messages.map(|message| message.attributes()))
+            groups.map(MessageGroup::into_attributes).chain(messages.map(Message::into_attributes))
         }))
     }
 

@@ -50,19 +50,19 @@ pub struct MessageGroup {
 impl MessageGroup {
     /// The item to put.
     pub fn to_item(&self) -> Item {
-        item(self.attributes())
+        item(self.clone().into_attributes())
     }
 
     /// The attributes of the item to put.
-    pub fn attributes(&self) -> Attributes {
+    pub fn into_attributes(self) -> Attributes {
         [
             (PARTITION_KEY, group_key(self.member_uuid)),
             (SORT_KEY, time::format(self.last_message_at)),
             (MESSAGE_GROUP_UUID, self.message_group_uuid.to_string()),
-            (MESSAGE, self.message.clone()),
+            (MESSAGE, self.message),
             (USER_UUID, self.user_uuid.to_string()),
-            (USER_DISPLAY_NAME, self.user_display_name.clone()),
-            (USER_HANDLE, self.user_handle.clone()),
+            (USER_DISPLAY_NAME, self.user_display_name),
+            (USER_HANDLE, self.user_handle),
         ]
     }
 
@@ -107,19 +107,19 @@ pub struct Message {
 impl Message {
     /// The item to put.
     pub fn to_item(&self) -> Item {
-        item(self.attributes())
+        item(self.clone().into_attributes())
     }
 
     /// The attributes of the item to put.
-    pub fn attributes(&self) -> Attributes {
+    pub fn into_attributes(self) -> Attributes {
         [
             (PARTITION_KEY, message_key(self.message_group_uuid)),
             (SORT_KEY, time::format(self.created_at)),
             (MESSAGE_UUID, self.message_uuid.to_string()),
-            (MESSAGE, self.message.clone()),
+            (MESSAGE, self.message),
             (USER_UUID, self.user_uuid.to_string()),
-            (USER_DISPLAY_NAME, self.user_display_name.clone()),
-            (USER_HANDLE, self.user_handle.clone()),
+            (USER_DISPLAY_NAME, self.user_display_name),
+            (USER_HANDLE, self.user_handle),
         ]
     }
 

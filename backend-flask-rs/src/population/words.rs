@@ -23,8 +23,11 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| {
 pub(super) const LONGEST: usize = 1024;
 
 /// How many sentences a message has that is no short reply, by percentage.
-const SENTENCES: [(u64, u32); 9] =
+const SENTENCES: [(u64, usize); 9] =
     [(44, 1), (27, 2), (12, 3), (7, 4), (4, 5), (2, 6), (2, 7), (1, 8), (1, 9)];
+
+/// About how many bytes a sentence has, and what is before it.
+const SENTENCE: usize = 64;
 
 /// How many of a hundred messages are short replies.
 const REPLIES: u64 = 15;
@@ -53,8 +56,9 @@ pub(super) fn message(random: &mut Random) -> String {
     if random.below(100) < REPLIES {
         return (*random.choose(&words.replies)).to_owned();
     }
-    let mut text = String::new();
-    for _ in 0..*random.weigh(&SENTENCES) {
+    let sentences = *random.weigh(&SENTENCES);
+    let mut text = String::with_capacity(sentences * SENTENCE);
+    for _ in 0..sentences {
         let [opening, middle, ending] =
             [&words.openings, &words.middles, &words.endings].map(|list| *random.choose(list));
         let before_ending = if ending.starts_with([',', '.']) { "" } else { " " };
@@ -94,7 +98,7 @@ mod tests {
         let longest = |list: &[&str]| list.iter().map(|text| text.chars().count()).max().unwrap_or_default();
         let words = &*WORDS;
         let sentence = [&words.openings, &words.middles, &words.endings].map(|list| longest(list) + 1);
-        let sentences = SENTENCES.iter().map(|(_, sentences)| *sentences as usize).max().unwrap_or_default();
+        let sentences = SENTENCES.iter().map(|(_, sentences)| *sentences).max().unwrap_or_default();
         assert!(sentences * sentence.iter().sum::<usize>() <= LONGEST);
         assert_eq!(SENTENCES.iter().map(|(percent, _)| percent).sum::<u64>(), 100);
     }

@@ -66,12 +66,11 @@ impl<'a> WriteQueue<'a> {
         let mut requests = Vec::with_capacity(BATCH);
         let mut bytes = 0;
         while requests.len() < BATCH && bytes < BATCH_BYTES {
-            let waits = |next: &Result<WriteRequest>| {
-                next.as_ref().is_ok_and(|request| self.keys.contains(&request.key))
+            let mut is_free = |next: &Result<WriteRequest>| {
+                next.as_ref().map_or(true, |request| self.keys.insert(request.key))
             };
-            let Some(request) = self.requests.next_if(|next| !waits(next)).transpose()? else { break };
+            let Some(request) = self.requests.next_if(&mut is_free).transpose()? else { break };
             bytes += request.text.len();
-            self.keys.insert(request.key);
             requests.push(request);
         }
         let start = self.taken;
