@@ -182,6 +182,20 @@ pub(crate) fn lead_group(command: &mut Command) {
     let _ = command;
 }
 
+/// Has this thread, and what it starts, yield a processor to others that want it, from now on: it is as nice as
+/// `nice` makes a command, or as it was if that is nicer. Nothing comes of it where the system has no niceness, or
+/// compares that of a session's or a container's own processes only.
+pub(crate) fn give_way() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{getpriority_process, setpriority_process};
+        /// What `nice` adds by default. <https://pubs.opengroup.org/onlinepubs/9799919799/utilities/nice.html>
+        const NICENESS: i32 = 10;
+        // Only how fast it goes depends on it.
+        let _ = getpriority_process(None).and_then(|now| setpriority_process(None, now.max(NICENESS)));
+    }
+}
+
 /// Has a program take this process's place: Ctrl-C, job control and its exit status are its own.
 ///
 /// # Errors
@@ -240,6 +254,19 @@ mod tests {
         assert_eq!(process.argument_after("--port"), Some("7"));
         runtime.block_on(process.end(Signal::TERM)).unwrap();
         assert!(Processes::now().find("sh", &marker).is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn giving_way_never_takes_it_back() {
+        let niceness = || rustix::process::getpriority_process(None).unwrap();
+        let given = std::thread::spawn(move || {
+            give_way();
+            rustix::process::setpriority_process(None, niceness() + 2).unwrap();
+            give_way();
+            niceness()
+        });
+        assert!(given.join().unwrap() >= 12);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use xtask_items::{Batch, WriteQueue, WriteRequest, Written, batch_body, unprocessed};
 
 use crate::failure::Interrupted;
+use crate::process;
 use crate::wire::{BATCH_WRITE, Wire};
 
 /// The most batches that are under way at once.
@@ -25,6 +26,11 @@ pub(crate) async fn write_all(
     progress: impl FnMut(Written) -> Result<()>,
 ) -> Result<u64> {
     let _held = wire.ui.stop.hold().await;
+    if !wire.target.is_production() {
+        // A server on this machine writes one request after the other: whoever takes the processor from its
+        // writer holds up all of them.
+        process::give_way();
+    }
     let queue = RefCell::new(WriteQueue::new(requests));
     let progress = RefCell::new(progress);
     let took = |count| (progress.borrow_mut())(queue.borrow_mut().took(count));
