@@ -50,24 +50,40 @@ struct Body<'a> {
 }
 
 impl Page {
-    /// Reads what a response's body says beside its items.
+    /// Reads what a response's body says beside its items. Where they stand as servers write them they are not
+    /// looked at yet: the next page can be asked for before this one is gone through.
     ///
     /// # Errors
     /// The body is not a response in DynamoDB JSON.
     pub fn read(body: Vec<u8>) -> Result<Self, serde_json::Error> {
+        if let Some(page) = Self::beside_items(&body) {
+            return Ok(Self { body, ..page });
+        }
         let read: Body = serde_json::from_slice(&body)?;
         let items = read.items.map(|items| {
             let start = items.get().as_ptr().addr() - body.as_ptr().addr();
             start..start + items.get().len()
         });
-        Ok(Self {
-            items,
-            count: read.count,
-            scanned_count: read.scanned_count,
-            last_evaluated_key: read.last_evaluated_key,
-            consumed_capacity: read.consumed_capacity,
-            body,
-        })
+        let page = Self::from(read);
+        Ok(Self { items, body, ..page })
+    }
+
+    /// The page of a body that is a response once all between the brackets of `"Items"` is left out.
+    ///
+    /// The last `],"` of the body is taken for the list's end. Were it within a string, what follows would end
+    /// within one too; were it deeper than the list's own, a bracket would be left over: neither is JSON. So
+    /// nothing but the list's own text is left out, and that is read when it is asked for.
+    fn beside_items(body: &[u8]) -> Option<Self> {
+        let place = |pattern: &[u8]| body.windows(pattern.len()).position(|window| window == pattern);
+        let end = body.windows(3).rposition(|window| window == b"],\"")?;
+        let start = place(b"\"Items\":[")? + b"\"Items\":[".len();
+        if end < start {
+            return None;
+        }
+        let beside = [body.get(..start)?, body.get(end..)?].concat();
+        let read: Body = serde_json::from_slice(&beside).ok()?;
+        let is_left_out = read.items.is_some_and(|items| items.get() == "[]");
+        is_left_out.then(|| Self { items: Some(start - 1..end + 1), ..Self::from(read) })
     }
 
     /// The items, in the order of the response.
@@ -99,7 +115,21 @@ impl Page {
     pub fn each(&self, take: impl FnMut(Item)) -> Result<(), serde_json::Error> {
         let Some(items) = &self.items else { return Ok(()) };
         let mut text = serde_json::Deserializer::from_slice(&self.body[items.clone()]);
-        Each { left: self.count, take }.deserialize(&mut text)
+        Each { left: self.count, take }.deserialize(&mut text)?;
+        text.end()
+    }
+}
+
+impl From<Body<'_>> for Page {
+    fn from(read: Body) -> Self {
+        Self {
+            body: Vec::new(),
+            items: None,
+            count: read.count,
+            scanned_count: read.scanned_count,
+            last_evaluated_key: read.last_evaluated_key,
+            consumed_capacity: read.consumed_capacity,
+        }
     }
 }
 
@@ -153,6 +183,41 @@ mod tests {
         assert_eq!(page.last_evaluated_key.unwrap().get(), r#"{"n": {"N": "1"}}"#);
         let capacity = Capacity { table_name: Some("t".to_owned()), capacity_units: 0.5 };
         assert_eq!(page.consumed_capacity, Some(capacity));
+    }
+
+    #[test]
+    fn items_are_left_out_where_they_stand_as_a_server_writes_them() {
+        let strings = ["", "],", "],\"", "\"],\"Count\":7}", "\\", "\\\"],\"", "\"Items\":["];
+        for (text, other) in strings.iter().flat_map(|text| strings.map(|other| (*text, other))) {
+            let [text, other] = [text, other].map(|text| serde_json::to_string(text).unwrap());
+            let key = format!(r#"{{{other}:{{"S":{text}}},"n":{{"S":{other}}}}}"#);
+            let items = format!(r#"[{key},{{"l":{{"L":[{{"S":{text}}},{{"L":[]}}]}},"n":{{"S":{other}}}}}]"#);
+            for body in [
+                format!(r#"{{"Items":{items},"Count":2,"ScannedCount":3,"LastEvaluatedKey":{key}}}"#),
+                format!(r#"{{"Count":2,"Items":{items},"LastEvaluatedKey":{key},"ScannedCount":3}}"#),
+                format!(r#"{{"LastEvaluatedKey":{key},"Items":{items},"ScannedCount":3,"Count":2}}"#),
+                format!(r#"{{"Count":2,"ScannedCount":3,"LastEvaluatedKey":{key},"Items":{items}}}"#),
+            ] {
+                let page = Page::read(body.clone().into_bytes()).unwrap();
+                assert_eq!(
+                    page.items().unwrap(),
+                    serde_json::from_str::<Vec<Item>>(&items).unwrap(),
+                    "{body}"
+                );
+                assert_eq!((page.count, page.scanned_count), (2, 3), "{body}");
+                assert_eq!(page.last_evaluated_key.unwrap().get(), key, "{body}");
+            }
+        }
+    }
+
+    #[test]
+    fn other_lists_are_told_from_the_items() {
+        let before = Page::read(br#"{"Other":[],"Items":[],"Count":0}"#.to_vec()).unwrap();
+        assert_eq!(before.items().unwrap(), []);
+        let last = Page::read(br#"{"Other":[{}],"Items":[]}"#.to_vec()).unwrap();
+        assert_eq!(last.items().unwrap(), []);
+        let behind = Page::read(br#"{"Items":[{}],"Other":[{}],"Count":2}"#.to_vec()).unwrap();
+        assert!(behind.items().is_err());
     }
 
     #[test]
