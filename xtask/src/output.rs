@@ -3,6 +3,7 @@
 use std::io::{IsTerminal as _, Write as _, stdout};
 use std::thread::JoinHandle;
 
+use crate::process;
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use serde_json::{Map, Value};
@@ -68,7 +69,12 @@ impl<T: Send + 'static> PageThread<T> {
     /// Begins `work`.
     pub(crate) fn new(work: impl FnOnce(Pages) -> Result<T> + Send + 'static) -> Self {
         let (pages, waiting) = mpsc::channel::<Page>(WAITING_PAGES);
-        Self { pages, thread: std::thread::spawn(|| work(Pages(waiting))) }
+        let thread = std::thread::spawn(|| {
+            // Whoever reads the next page is waited for by the server, and the server by all.
+            process::give_way();
+            work(Pages(waiting))
+        });
+        Self { pages, thread }
     }
 
     /// Hands a page on.
