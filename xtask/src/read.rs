@@ -225,6 +225,7 @@ pub(crate) async fn scan(
             let page = request.page(wire).await?;
             let total = match page.last_evaluated_key {
                 None => 1,
+                Some(_) if wire.is_dynoxide() => 1,
                 Some(_) => fitting(&TableDescription::read(wire, &request.table_name).await?),
             };
             if total == 1 {
@@ -281,7 +282,7 @@ pub(crate) async fn in_order(
     table: &TableDescription,
     mut take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
-    let total = fitting(table);
+    let total = if wire.is_dynoxide() { 1 } else { fitting(table) };
     let mut response = Response::default();
     for segment in 0..total {
         let part = match total {
@@ -295,8 +296,7 @@ pub(crate) async fn in_order(
 
 /// How many segments suit a table that does not fit one page.
 fn fitting(table: &TableDescription) -> u32 {
-    // Dynoxide goes through the whole table for each page of a segment, but not for one of the table.
-    if table.is_of_dynoxide() || table.item_count < WORTH_SEGMENTS { 1 } else { FITTING }
+    if table.item_count < WORTH_SEGMENTS { 1 } else { FITTING }
 }
 
 impl ReadRequest {

@@ -124,11 +124,6 @@ impl TableDescription {
         self.table_arn.split(':').nth(4).filter(|account| !account.is_empty())
     }
 
-    /// Whether the server is dynoxide, the embedded engine's; it names itself as the region.
-    pub(crate) fn is_of_dynoxide(&self) -> bool {
-        self.table_arn.starts_with("arn:aws:dynamodb:dynoxide:")
-    }
-
     /// The table's keys, or those of one of its indexes; none if there is no such index.
     pub(crate) fn keys(&self, index: Option<&str>) -> Option<Keys> {
         let schema = match index {

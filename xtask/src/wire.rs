@@ -5,7 +5,7 @@
 //! hides from the [pace](Pace) that the server throttles. Credentials, endpoint, signature and connections
 //! are the SDK's. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -61,6 +61,8 @@ pub(crate) struct Wire {
     credentials: RefCell<Option<Credentials>>,
     connector: Connector,
     first_wait: Duration,
+    /// Whether an answer said so.
+    is_dynoxide: Cell<bool>,
 }
 
 /// What a request ended with.
@@ -100,7 +102,27 @@ impl Wire {
         let pace = Pace::up_to(32);
         let credentials = RefCell::new(None);
         let (throttling, ui) = (Throttling::default(), ui.clone());
-        Self { target, pace, throttling, ui, url, host, region, provider, credentials, connector, first_wait }
+        let is_dynoxide = Cell::new(false);
+        Self {
+            target,
+            pace,
+            throttling,
+            ui,
+            url,
+            host,
+            region,
+            provider,
+            credentials,
+            connector,
+            first_wait,
+            is_dynoxide,
+        }
+    }
+
+    /// Whether the server is dynoxide, the embedded engine's: from the first answer on it is known. It goes through
+    /// the whole table for each page of a segment, but not for one of the table, and to describe the table.
+    pub(crate) fn is_dynoxide(&self) -> bool {
+        self.is_dynoxide.get()
     }
 
     /// Where the requests go.
@@ -259,6 +281,8 @@ impl Wire {
         let exchange = async {
             let response = self.connector.call(request).await?;
             let status = response.status().as_u16();
+            let server = response.headers().get("server").unwrap_or_default();
+            self.is_dynoxide.set(server.starts_with("Dynoxide/"));
             let body = whole(response.into_body()).await?;
             anyhow::Ok((status, body))
         };
