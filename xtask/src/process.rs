@@ -189,7 +189,7 @@ pub(crate) fn give_way() {
     #[cfg(unix)]
     {
         use rustix::process::{getpriority_process, setpriority_process};
-        /// What `nice` adds by default. <https://pubs.opengroup.org/onlinepubs/9799919799/utilities/nice.html>
+        /// What `nice` adds by default, by POSIX.
         const NICENESS: i32 = 10;
         // Only how fast it goes depends on it.
         let _ = getpriority_process(None).and_then(|now| setpriority_process(None, now.max(NICENESS)));
