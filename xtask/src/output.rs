@@ -3,12 +3,13 @@
 use std::io::{IsTerminal as _, Write as _, stdout};
 use std::thread::JoinHandle;
 
-use crate::process;
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use xtask_items::{Columns, Form, ItemWriter, Page, Response, aws_cli_style};
+
+use crate::process;
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]

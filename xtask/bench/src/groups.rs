@@ -50,8 +50,15 @@ impl Measure {
 impl Group {
     /// An empty table for this group's figures, and what it is called.
     pub(crate) fn table(self) -> Table {
-        const CLIENTS: [&str; 6] =
-            ["on", "client", "time", "items a second", "peak memory", "its time / ours"];
+        const CLIENTS: [&str; 7] = [
+            "on",
+            "client",
+            "time",
+            "shortest to longest",
+            "items a second",
+            "peak memory",
+            "its time / ours",
+        ];
         match self {
             Self::Write | Self::Scan => Table::new(&CLIENTS, 2),
             Self::Memory => memory::table(),

@@ -37,6 +37,12 @@ impl Runs {
         median(self.times.iter().map(Duration::as_secs_f64))
     }
 
+    /// The shortest and the longest, in seconds: a ratio of medians that lies within them says little.
+    fn spread(&self) -> [f64; 2] {
+        let times = || self.times.iter().map(Duration::as_secs_f64);
+        [times().fold(f64::NAN, f64::min), times().fold(f64::NAN, f64::max)]
+    }
+
     /// How many times as long these took as `ours` did: the median of the rounds' ratios.
     pub(crate) fn over(&self, ours: &Self) -> f64 {
         let pairs = self.times.iter().zip(&ours.times);
@@ -85,6 +91,7 @@ impl Table {
                 what.to_owned(),
                 name.clone(),
                 seconds(median),
+                runs.spread().map(seconds).join(" to "),
                 thousands(items as f64 / median),
                 mebibytes(runs.peak),
                 ratio.unwrap_or_default(),
@@ -162,6 +169,7 @@ mod tests {
         assert_eq!(theirs.over(&ours), 2.0);
         assert_eq!(runs(&[1_000, 2_000]).median(), 1.5);
         assert!(runs(&[]).median().is_nan());
+        assert_eq!(ours.spread(), [1.0, 4.0]);
     }
 
     #[test]

@@ -19,7 +19,6 @@ pub(super) fn measure(measure: &Measure, work: &Workspace, table: &mut Table) ->
 
     say(format_args!("{}: look for the most that it gives", work.engine));
     let finalists = quickest(source)?;
-    let finalist_count = finalists.len();
     let programs = [
         ("`ddb scan -o jsonl`", Some(scan(work))),
         ("`aws dynamodb scan`", measure.peers.aws_scan(work)),
@@ -29,16 +28,18 @@ pub(super) fn measure(measure: &Measure, work: &Workspace, table: &mut Table) ->
         let mut command = command?;
         Some(Client::new(name, move || program::run(&mut command).map(|ran| (ran.took, ran.peak))))
     });
+    let mut clients: Vec<_> = programs.collect();
+    let program_count = clients.len();
     let bare = finalists.into_iter().map(|reading| {
         Client::new(&format!("the server's most: {reading}"), move || {
             let took = reading.read(source, Duration::MAX)?.context("a bare loop that was given up")?;
             Ok((took, None))
         })
     });
-    let clients = programs.chain(bare).collect();
+    clients.extend(bare);
     let mut clients = in_turn(&format!("{}: scan", work.engine), measure.runs, clients)?;
     // Of the bare loops the quickest is the server's most.
-    let bare = clients.split_off(clients.len() - finalist_count);
+    let bare = clients.split_off(program_count);
     clients.extend(bare.into_iter().min_by(|(_, one), (_, other)| one.median().total_cmp(&other.median())));
     table.clients(&work.engine.to_string(), items, &clients);
     Ok(())
