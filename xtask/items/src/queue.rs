@@ -66,10 +66,10 @@ impl<'a> WriteQueue<'a> {
         let mut requests = Vec::with_capacity(BATCH);
         let mut bytes = 0;
         while requests.len() < BATCH && bytes < BATCH_BYTES {
-            let mut is_free = |next: &Result<WriteRequest>| {
+            let mut reserves_key = |next: &Result<WriteRequest>| {
                 next.as_ref().map_or(true, |request| self.keys.insert(request.key))
             };
-            let Some(request) = self.requests.next_if(&mut is_free).transpose()? else { break };
+            let Some(request) = self.requests.next_if(&mut reserves_key).transpose()? else { break };
             bytes += request.text.len();
             requests.push(request);
         }

@@ -192,19 +192,15 @@ impl Servers {
     /// Why Postgres is not running, if it is not.
     pub(crate) fn postgres_death(&self) -> Option<anyhow::Error> {
         let [port, _] = self.ports;
-        match Running::find(&self.folder).postgres {
-            Some(_) => None,
-            None => Some(death(port, &postgres::log(&self.folder), postgres::LOST_PORT)),
-        }
+        let is_dead = Running::find(&self.folder).postgres.is_none();
+        is_dead.then(|| death(port, &postgres::log(&self.folder), postgres::LOST_PORT))
     }
 
     /// Why DynamoDB is not running, if it is not.
     pub(crate) fn dynamodb_death(&self) -> Option<anyhow::Error> {
         let [_, port] = self.ports;
-        match Running::find(&self.folder).dynamodb {
-            Some(_) => None,
-            None => Some(death(port, &dynamodb::log(&self.folder), dynamodb::LOST_PORT)),
-        }
+        let is_dead = Running::find(&self.folder).dynamodb.is_none();
+        is_dead.then(|| death(port, &dynamodb::log(&self.folder), dynamodb::LOST_PORT))
     }
 
     /// The last lines of both logs.
@@ -219,8 +215,9 @@ impl Servers {
 /// evidence: a server that ended for another reason has left it to anybody.
 fn death(port: u16, log: &Path, lost_port: &str) -> anyhow::Error {
     let lines = process::last_lines(log, LAST_LINES);
+    let has_lost_port = lines.lines().rev().take(FAREWELL_LINES).any(|line| line.contains(lost_port));
     let lines = format!("the last lines of {}:\n{lines}", log.display());
-    let failure = match process::last_lines(log, FAREWELL_LINES).contains(lost_port) {
+    let failure = match has_lost_port {
         true => Failure::new(
             format!("its process ended, as another had taken 127.0.0.1:{port}; {lines}"),
             "run the command again: it looks for a port that is free",
