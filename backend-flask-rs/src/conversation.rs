@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use uuid::Uuid;
 
-use crate::messages::{Item, Message, MessageGroup};
+use crate::messages::{Attributes, Message, MessageGroup};
 use crate::time;
 use crate::users::User;
 
@@ -110,16 +110,16 @@ impl Conversation {
     /// [`messages`](Self::messages). The same arguments give the same items. `people` are person 1 and
     /// person 2, two different users: both groups of one user would have the same key. At this `now` there
     /// must be a [`begin`](Self::begin).
+    // A type of its own would be compiled, unoptimised, by who uses it.
     pub fn items<'a>(
         &'a self,
         group: Uuid,
         people: [&'a User; 2],
         now: DateTime<Utc>,
-    ) -> impl Iterator<Item = Item> + 'a {
-        let groups = self.groups(group, people, now);
+    ) -> Box<dyn Iterator<Item = Attributes> + 'a> {
+        let groups = self.groups(group, people, now).into_iter();
         let messages = self.messages(group, people, now);
-        let groups = groups.into_iter().map(|group| group.to_item());
-        groups.chain(messages.map(|message| message.to_item()))
+        Box::new(groups.map(MessageGroup::into_attributes).chain(messages.map(Message::into_attributes)))
     }
 
     /// The messages, a minute apart, the last one sent at `now` without what is finer than a

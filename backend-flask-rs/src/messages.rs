@@ -24,7 +24,7 @@ use aws_sdk_dynamodb::types::{
 };
 use uuid::Uuid;
 
-pub use item::{Attributes, Item, ItemError, Message, MessageGroup, Problem};
+pub use item::{Attributes, Item, ItemError, Message, MessageGroup, Problem, item_of};
 pub use membership::{MemberRow, group_of_pair, membership, membership_with};
 pub use range::TimeRange;
 pub use repeats::{message_of_key, repeated};

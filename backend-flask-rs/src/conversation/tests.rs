@@ -1,5 +1,5 @@
 use super::*;
-use crate::messages::SEED_GROUP;
+use crate::messages::{SEED_GROUP, item_of};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -185,10 +185,11 @@ fn items_are_the_groups_then_the_messages() -> TestResult {
     let items_once = items().collect::<Vec<_>>();
     assert_eq!(items_once, items().collect::<Vec<_>>());
     assert_eq!(items_once.len(), conversation.len() + 2);
-    for item in &items_once[..2] {
+    let items: Vec<_> = items_once.into_iter().map(item_of).collect();
+    for item in &items[..2] {
         MessageGroup::from_item(item)?;
     }
-    for item in &items_once[2..] {
+    for item in &items[2..] {
         Message::from_item(item)?;
     }
     Ok(())

@@ -50,7 +50,7 @@ pub struct MessageGroup {
 impl MessageGroup {
     /// The item to put.
     pub fn to_item(&self) -> Item {
-        item(self.clone().into_attributes())
+        item_of(self.clone().into_attributes())
     }
 
     /// The attributes of the item to put.
@@ -107,7 +107,7 @@ pub struct Message {
 impl Message {
     /// The item to put.
     pub fn to_item(&self) -> Item {
-        item(self.clone().into_attributes())
+        item_of(self.clone().into_attributes())
     }
 
     /// The attributes of the item to put.
@@ -142,7 +142,8 @@ impl Message {
     }
 }
 
-fn item(attributes: Attributes) -> Item {
+/// The item that has these attributes, each a string.
+pub fn item_of(attributes: Attributes) -> Item {
     attributes.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
 }
 

@@ -2,7 +2,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::conversations::partner;
 use super::*;
-use crate::messages::{Item, PARTITION_KEY, SORT_KEY};
+use crate::messages::{PARTITION_KEY, SORT_KEY, item_of};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
@@ -23,8 +23,8 @@ fn texts(item: &Attributes) -> HashMap<&str, &str> {
 fn read(population: Population) -> Result<(Vec<MessageGroup>, Vec<Message>), crate::messages::ItemError> {
     let (mut groups, mut messages) = (Vec::new(), Vec::new());
     for item in population.items() {
-        let item = item.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into();
-        match Item::contains_key(&item, "message_uuid") {
+        let item = item_of(item);
+        match item.contains_key("message_uuid") {
             true => messages.push(Message::from_item(&item)?),
             false => groups.push(MessageGroup::from_item(&item)?),
         }

@@ -82,11 +82,6 @@ fn hash<'a>(key: impl Iterator<Item = (&'static str, &'a str)>) -> u64 {
     hasher.finish()
 }
 
-/// The attributes that are an item's key, as text: two items of a table that have the same are one.
-pub fn key_text(item: &Item, names: &[&str]) -> String {
-    text(&names.iter().filter_map(|name| item.get(*name)).collect::<Vec<_>>())
-}
-
 /// BatchWriteItem's body for these requests to one table.
 pub fn batch_body<'a>(table: &str, requests: impl Iterator<Item = &'a str>) -> String {
     let mut body = format!("{{\"RequestItems\":{{{}:[", text(&table));

@@ -15,7 +15,7 @@ mod text;
 mod writer;
 
 pub use attribute::{Attribute, Item, PlainJson};
-pub use batch::{WriteRequest, batch_body, key_text, unprocessed};
+pub use batch::{WriteRequest, batch_body, unprocessed};
 pub use columns::{Columns, fitted};
 pub use depth::{DEPTH, is_too_deep};
 pub use page::{Capacity, Page};

@@ -1,7 +1,7 @@
 //! What the data layer reads.
 
 use backend_flask::conversation::{Conversation, Person};
-use backend_flask::messages::{Message, MessageGroup, SEED_GROUP, TimeRange};
+use backend_flask::messages::{Message, MessageGroup, SEED_GROUP, TimeRange, item_of};
 use backend_flask::time;
 use backend_flask::users::User;
 use uuid::Uuid;
@@ -34,6 +34,7 @@ pub(super) fn conversation(input: &[u8]) {
     let now = time::parse("0000-01-01T00:00:00Z").unwrap_or_default();
     let now = if conversation.begin(now).is_some() { now } else { Default::default() };
     for (index, item) in conversation.items(SEED_GROUP, [&one, &two], now).enumerate() {
+        let item = item_of(item);
         let is_read = if index < 2 {
             MessageGroup::from_item(&item).is_ok()
         } else {

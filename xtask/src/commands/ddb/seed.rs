@@ -9,11 +9,10 @@ use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRan
 use backend_flask::population::Population;
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
-use xtask_items::{Item, WriteRequest, key_text};
+use xtask_items::{Item, WriteRequest};
 
 use super::Guarded;
 use super::population::{self, PopulationOptions};
-use crate::attribute::item_from_sdk;
 use crate::context::Context;
 use crate::engine::own::Evidence;
 use crate::facts::Facts;
@@ -156,27 +155,28 @@ impl Seed {
     pub(crate) async fn write(&self, ui: &Ui, wire: &Wire, people: People, table: Table) -> Result<usize> {
         let [one, two] = &people;
         let now = self.now.unwrap_or_else(Utc::now);
-        let items: Vec<Item> =
-            self.conversation.items(SEED_GROUP, [one, two], now).map(item_from_sdk).collect();
-        let count = items.len();
+        let items = self.conversation.items(SEED_GROUP, [one, two], now);
+        let puts: Vec<_> = items.map(|item| WriteRequest::put_strings(&item, &KEYS)).collect();
+        let count = puts.len();
         let name = &wire.target.table;
         let step = ui.step(format!("DynamoDB: seed {count} items into {name}"));
         let rate = Rate::new();
         let work = async {
-            let keys: HashSet<String> = items.iter().map(|item| key_text(item, &KEYS)).collect();
-            let mut stale = match table {
+            let stale = match table {
                 Table::Empty => Vec::new(),
-                Table::InUse => seeded_keys(wire, &people).await?,
+                Table::InUse => {
+                    let kept: HashSet<u64> = puts.iter().map(|put| put.key).collect();
+                    let seeded = seeded_keys(wire, &people).await?;
+                    let deletes = seeded.iter().map(|key| WriteRequest::delete(key, &KEYS));
+                    deletes.filter(|delete| !kept.contains(&delete.key)).collect()
+                }
             };
-            stale.retain(|key| !keys.contains(&key_text(key, &KEYS)));
-            let puts = items.iter().map(|item| Ok(WriteRequest::put(item, &KEYS)));
-            let written = write::write_all(wire, name, puts, |written| {
+            let written = write::write_all(wire, name, puts.into_iter().map(Ok), |written| {
                 step.progress(rate.of(written.count, count as u64));
                 Ok(())
             });
             written.await?;
-            let deletes = stale.iter().map(|key| Ok(WriteRequest::delete(key, &KEYS)));
-            write::write_all(wire, name, deletes, |_| Ok(())).await.map_err(|error| {
+            write::write_all(wire, name, stale.into_iter().map(Ok), |_| Ok(())).await.map_err(|error| {
                 Interrupted::explained(error, || {
                     format!("all {count} items are written; an earlier seed's are still there")
                 })
