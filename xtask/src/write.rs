@@ -1,6 +1,6 @@
 //! Writing items in batches, until the server has taken every one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use anyhow::{Context as _, Result};
 use xtask_items::{Batch, WriteQueue, WriteRequest, Written, batch_body, unprocessed};
@@ -8,6 +8,11 @@ use xtask_items::{Batch, WriteQueue, WriteRequest, Written, batch_body, unproces
 use crate::failure::Interrupted;
 use crate::process;
 use crate::wire::{BATCH_WRITE, Wire};
+
+/// From so many items on, this process gives way to others. A server on this machine writes one request after the
+/// other, and whoever takes the processor from its writer holds up all of them. Fewer are written in a moment, after
+/// which nothing is to wait for this process.
+const MANY: u64 = 1_000;
 
 /// The most batches that are under way at once.
 const AT_ONCE: usize = 32;
@@ -26,13 +31,9 @@ pub(crate) async fn write_all(
     progress: impl FnMut(Written) -> Result<()>,
 ) -> Result<u64> {
     let _held = wire.ui.stop.hold().await;
-    if !wire.target.is_production() {
-        // A server on this machine writes one request after the other: whoever takes the processor from its
-        // writer holds up all of them.
-        process::give_way();
-    }
     let queue = RefCell::new(WriteQueue::new(requests));
     let progress = RefCell::new(progress);
+    let gives_way = Cell::new(false);
     let took = |count| (progress.borrow_mut())(queue.borrow_mut().took(count));
     let write = async |batch: Batch| {
         let written = write_batch(wire, table, &batch.requests, took).await;
@@ -45,6 +46,10 @@ pub(crate) async fn write_all(
     };
     let next = || {
         wire.ui.stop.check()?;
+        if !wire.target.is_production() && !gives_way.get() && queue.borrow().written().count >= MANY {
+            gives_way.set(true);
+            process::give_way();
+        }
         Ok(queue.borrow_mut().next_batch()?.map(&write))
     };
     let ended = wire.pace.run(AT_ONCE, next).await;
