@@ -58,14 +58,22 @@ impl Processes {
 #[cfg(target_os = "linux")]
 fn all() -> Vec<Process> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let process = |entry: std::fs::DirEntry| {
-        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?;
-        // A process that has ended, or is a thread of the kernel, has an empty command line.
-        let line = std::fs::read(entry.path().join("cmdline")).ok().filter(|line| !line.is_empty())?;
-        let line = String::from_utf8_lossy(line.strip_suffix(b"\0").unwrap_or(&line)).into_owned();
-        Some(Process { pid, arguments: line.split('\0').map(str::to_owned).collect() })
-    };
+    let process = |entry: std::fs::DirEntry| of_id(Pid::from_raw(entry.file_name().to_str()?.parse().ok()?)?);
     entries.filter_map(process).collect()
+}
+
+/// The process of this id, if its command line can be seen.
+#[cfg(target_os = "linux")]
+fn of_id(pid: Pid) -> Option<Process> {
+    // A process that has ended, or is a thread of the kernel, has an empty command line.
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok().filter(|line| !line.is_empty())?;
+    let line = String::from_utf8_lossy(line.strip_suffix(b"\0").unwrap_or(&line)).into_owned();
+    Some(Process { pid, arguments: line.split('\0').map(str::to_owned).collect() })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn of_id(pid: Pid) -> Option<Process> {
+    all().into_iter().find(|process| process.pid == pid)
 }
 
 /// Every process that `ps` shows. Arguments with a space in them cannot be told apart there.
@@ -99,6 +107,15 @@ impl Process {
     #[cfg(not(target_os = "linux"))]
     fn is_killed(&self) -> bool {
         false
+    }
+
+    /// Whether its id is still its own, and nobody has killed it.
+    pub(crate) fn still_runs(&self) -> bool {
+        self.has_its_id() && !self.is_killed()
+    }
+
+    fn has_its_id(&self) -> bool {
+        of_id(self.pid).is_some_and(|now| now.arguments == self.arguments)
     }
 
     /// What follows `flag` on its command line.
@@ -144,8 +161,11 @@ impl Process {
 
     async fn wait_for_end(&self) -> Result<()> {
         poll::until_ready(END_BOUND, Duration::from_millis(10), async || {
-            let lives = all().iter().any(|other| other.pid == self.pid && other.arguments == self.arguments);
-            if lives { Look::NotYet(format!("process {} still runs", self.pid)) } else { Look::Ready(()) }
+            if self.has_its_id() {
+                Look::NotYet(format!("process {} still runs", self.pid))
+            } else {
+                Look::Ready(())
+            }
         })
         .await
     }

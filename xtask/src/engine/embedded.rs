@@ -53,7 +53,7 @@ pub(crate) struct Plan {
     folder: StateFolder,
     /// None where it runs already.
     postgres: Option<postgres::Plan>,
-    starts_dynamodb: bool,
+    running: Running,
 }
 
 impl Plan {
@@ -83,7 +83,7 @@ impl Plan {
                 None => {}
             }
         }
-        Ok(Self { compose, folder, postgres, starts_dynamodb: running.dynamodb.is_none() })
+        Ok(Self { compose, folder, postgres, running })
     }
 
     /// Starts what is not running, both at once. Returns the compose file as well, with the ports taken.
@@ -91,9 +91,10 @@ impl Plan {
     /// # Errors
     /// A cluster that cannot be created; a program that cannot be built or started.
     pub(crate) async fn carry_out(self, ui: &Ui) -> Result<(Servers, Compose)> {
-        let Self { mut compose, folder, postgres, starts_dynamodb } = self;
+        let Self { mut compose, folder, postgres, running } = self;
+        let starts_dynamodb = running.dynamodb.is_none();
         if postgres.is_none() && !starts_dynamodb {
-            return Ok((Servers::new(folder, &compose), compose));
+            return Ok((Servers::new(folder, &compose, running), compose));
         }
         let prepare_postgres = async {
             match &postgres {
@@ -118,7 +119,7 @@ impl Plan {
             compose.dynamodb.port.host = free_port(&compose.dynamodb, &[compose.postgres.port.host], ui)?;
             server.start(&folder, compose.dynamodb.port.host)?;
         }
-        let servers = Servers::new(folder, &compose);
+        let servers = Servers::new(folder, &compose, running);
         servers.listening().await;
         Ok((servers, compose))
     }
@@ -160,11 +161,24 @@ pub(crate) struct Servers {
     folder: StateFolder,
     /// Where they are to listen, Postgres first.
     ports: [u16; 2],
+    /// Which of them ran before: they are told by their ids, where they still run.
+    known: Running,
 }
 
 impl Servers {
-    fn new(folder: StateFolder, compose: &Compose) -> Self {
-        Self { folder, ports: compose.services().map(|service| service.port.host) }
+    fn new(folder: StateFolder, compose: &Compose, known: Running) -> Self {
+        Self { folder, ports: compose.services().map(|service| service.port.host), known }
+    }
+
+    /// What runs at this moment.
+    fn running(&self) -> Running {
+        let Running { postgres, dynamodb } = &self.known;
+        match (postgres, dynamodb) {
+            (Some(postgres), Some(dynamodb)) if postgres.still_runs() && dynamodb.still_runs() => {
+                self.known.clone()
+            }
+            _ => Running::find(&self.folder),
+        }
     }
 
     /// Waits until both ports are taken, or a process has ended: readiness will tell why.
@@ -186,20 +200,20 @@ impl Servers {
 
     /// The folder that Postgres's data is in, if it runs: by it a client knows that it talks to ours.
     pub(crate) fn postgres_data(&self) -> Option<PathBuf> {
-        Running::find(&self.folder).postgres.as_ref().and_then(postgres::data_of)
+        self.running().postgres.as_ref().and_then(postgres::data_of)
     }
 
     /// Why Postgres is not running, if it is not.
     pub(crate) fn postgres_death(&self) -> Option<anyhow::Error> {
         let [port, _] = self.ports;
-        let is_dead = Running::find(&self.folder).postgres.is_none();
+        let is_dead = self.running().postgres.is_none();
         is_dead.then(|| death(port, &postgres::log(&self.folder), postgres::LOST_PORT))
     }
 
     /// Why DynamoDB is not running, if it is not.
     pub(crate) fn dynamodb_death(&self) -> Option<anyhow::Error> {
         let [_, port] = self.ports;
-        let is_dead = Running::find(&self.folder).dynamodb.is_none();
+        let is_dead = self.running().dynamodb.is_none();
         is_dead.then(|| death(port, &dynamodb::log(&self.folder), dynamodb::LOST_PORT))
     }
 
@@ -228,6 +242,7 @@ fn death(port: u16, log: &Path, lost_port: &str) -> anyhow::Error {
 }
 
 /// What runs at this moment, by what the system says.
+#[derive(Clone)]
 pub(crate) struct Running {
     pub(crate) postgres: Option<Process>,
     pub(crate) dynamodb: Option<Process>,
