@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use aws_sdk_dynamodb::Client;
 
 use crate::compose::Compose;
 use crate::context::Context;
@@ -18,6 +17,7 @@ use crate::state::{Lock, Ports, State};
 use crate::target::Targets;
 use crate::target::postgres::{Connection, EarlyConnection};
 use crate::ui::seconds;
+use crate::wire::Wire;
 
 /// How long a database may take from its start to its first answer.
 const READY_BOUND: Duration = Duration::from_secs(60);
@@ -152,34 +152,35 @@ impl Services {
             Running::External => None,
         };
         let look = async || {
-            let looked = match self.early.take() {
-                Some(early) => early.look(target).await,
-                None => target.look().await,
+            let reached = match self.early.take() {
+                Some(early) => early.reach(target).await,
+                None => target.reach().await,
             };
-            match (looked, &self.running) {
+            match (reached, &self.running) {
                 (Look::Ready(connection), Running::Embedded(servers)) => {
                     connection.serves(servers.postgres_data()).await
                 }
-                (looked, _) => looked,
+                (Look::Ready(connection), _) => connection.answers().await,
+                (reached, _) => reached,
             }
         };
         let wait = self.wait(look, death, target.remedy());
         context.ui.run(format!("Postgres: wait for {target}"), wait).await
     }
 
-    /// Waits until DynamoDB answers a signed request; returns the client that asked.
+    /// Waits until DynamoDB answers a signed request; returns what asked.
     ///
     /// # Errors
     /// It died, refuses the request, or did not answer in time.
-    pub(crate) async fn dynamodb_ready(&self, context: &Context) -> Result<Client> {
+    pub(crate) async fn dynamodb_ready(&self, context: &Context) -> Result<Wire> {
         let target = &self.targets.dynamodb;
-        let client = target.client().await?;
+        let wire = target.wire(&context.ui).await?;
         let death = async || match &self.running {
             Running::Docker(containers) => containers.dynamodb_death().await,
             Running::Embedded(servers) => servers.dynamodb_death(),
             Running::External => None,
         };
-        let look = async || match (target.look(&client).await, &self.running) {
+        let look = async || match (wire.look().await, &self.running) {
             // Ours has ended and another checkout's has taken its port meanwhile: that one is not ours.
             (Look::Ready(()), Running::Embedded(servers)) => {
                 servers.dynamodb_death().map_or(Look::Ready(()), Look::Failed)
@@ -188,7 +189,7 @@ impl Services {
         };
         let wait = self.wait(look, death, target.remedy());
         context.ui.run(format!("DynamoDB: wait for {target}"), wait).await?;
-        Ok(client)
+        Ok(wire)
     }
 
     /// Looks until the database answers, and now and then whether it lives.

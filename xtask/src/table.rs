@@ -1,7 +1,10 @@
 //! What a table's server tells of it.
 
 use anyhow::{Context as _, Result};
+use aws_sdk_dynamodb::operation::create_table::builders::CreateTableInputBuilder;
+use aws_sdk_dynamodb::types::{AttributeDefinition as SdkDefinition, BillingMode, KeySchemaElement};
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::target::dynamodb::Trouble;
 use crate::wire::Wire;
@@ -15,6 +18,9 @@ pub(crate) struct TableDescription {
     pub(crate) table_name: String,
     #[serde(default)]
     table_arn: String,
+    /// `CREATING`, `ACTIVE` and so on.
+    #[serde(default)]
+    pub(crate) table_status: String,
     /// In seconds since 1970.
     #[serde(default)]
     pub(crate) creation_date_time: f64,
@@ -78,7 +84,27 @@ pub(crate) struct Keys {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Answer {
+    #[serde(alias = "TableDescription")]
     table: TableDescription,
+}
+
+/// CreateTable's body, as the data layer asks.
+fn creation(table: &CreateTableInputBuilder) -> String {
+    let attributes = table.get_attribute_definitions().iter().flatten();
+    let attribute = |it: &SdkDefinition| json!({ "AttributeName": it.attribute_name(), "AttributeType": it.attribute_type().as_str() });
+    let keys = table.get_key_schema().iter().flatten();
+    let key = |it: &KeySchemaElement| json!({ "AttributeName": it.attribute_name(), "KeyType": it.key_type().as_str() });
+    let throughput = table.get_provisioned_throughput().as_ref().map(|it| {
+        json!({ "ReadCapacityUnits": it.read_capacity_units(), "WriteCapacityUnits": it.write_capacity_units() })
+    });
+    let body = json!({
+        "TableName": table.get_table_name(),
+        "AttributeDefinitions": attributes.map(attribute).collect::<Vec<_>>(),
+        "KeySchema": keys.map(key).collect::<Vec<_>>(),
+        "BillingMode": table.get_billing_mode().as_ref().map(BillingMode::as_str),
+        "ProvisionedThroughput": throughput,
+    });
+    body.to_string()
 }
 
 impl TableDescription {
@@ -108,15 +134,39 @@ impl TableDescription {
         }
     }
 
+    /// Has the server create a table, which may be active only a while later. The inner error is the server's.
+    ///
+    /// # Errors
+    /// The server cannot be asked, or answered in another form.
+    pub(crate) async fn create(
+        wire: &Wire,
+        table: &CreateTableInputBuilder,
+    ) -> Result<std::result::Result<Self, Trouble>> {
+        Self::answered(wire, "CreateTable", creation(table)).await
+    }
+
     async fn described(wire: &Wire, table: &str) -> Result<std::result::Result<Self, Trouble>> {
-        let body = serde_json::json!({ "TableName": table }).to_string();
-        let answer = match wire.try_call("DescribeTable", body).await? {
+        Self::answered(wire, "DescribeTable", json!({ "TableName": table }).to_string()).await
+    }
+
+    async fn answered(
+        wire: &Wire,
+        operation: &str,
+        body: String,
+    ) -> Result<std::result::Result<Self, Trouble>> {
+        let answer = match wire.try_call(operation, body).await? {
             Ok(answer) => answer,
             Err(trouble) => return Ok(Err(trouble)),
         };
-        let answer: Answer = serde_json::from_slice(&answer)
-            .with_context(|| format!("{} describes {table} in a form that is not its API's", wire.target))?;
+        let answer: Answer = serde_json::from_slice(&answer).with_context(|| {
+            format!("{} answered {operation} in a form that is not its API's", wire.target)
+        })?;
         Ok(Ok(answer.table))
+    }
+
+    /// Whether it takes items.
+    pub(crate) fn is_active(&self) -> bool {
+        self.table_status == "ACTIVE"
     }
 
     /// The number of the account that it is in: `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME`.
@@ -158,7 +208,32 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
+    use aws_sdk_dynamodb::operation::create_table::CreateTableInput;
+
     use super::*;
+
+    /// What [`creation`] does not know would be lost.
+    #[test]
+    fn the_messages_table_has_nothing_that_its_creation_leaves_out() {
+        let table = backend_flask::messages::create_table("t");
+        let known = CreateTableInput::builder()
+            .set_table_name(table.get_table_name().clone())
+            .set_attribute_definitions(table.get_attribute_definitions().clone())
+            .set_key_schema(table.get_key_schema().clone())
+            .set_billing_mode(table.get_billing_mode().clone())
+            .set_provisioned_throughput(table.get_provisioned_throughput().clone());
+        assert_eq!(known, table);
+        let created: serde_json::Value = serde_json::from_str(&creation(&table)).unwrap();
+        let attribute = |name: &str, other: &str, value: &str| json!({ "AttributeName": name, other: value });
+        let expected = json!({
+            "TableName": "t",
+            "AttributeDefinitions": [attribute("pk", "AttributeType", "S"), attribute("sk", "AttributeType", "S")],
+            "KeySchema": [attribute("pk", "KeyType", "HASH"), attribute("sk", "KeyType", "RANGE")],
+            "BillingMode": "PROVISIONED",
+            "ProvisionedThroughput": { "ReadCapacityUnits": 5, "WriteCapacityUnits": 5 },
+        });
+        assert_eq!(created, expected);
+    }
 
     #[test]
     fn keys_are_read_with_their_types() {

@@ -1,9 +1,8 @@
 //! DynamoDB's low-level API: requests and answers as JSON text.
 //!
-//! What is done for each page or batch of a table goes this way. The SDK's own operations take a
-//! millisecond of this machine for each request in a development build, and retry by themselves, which
-//! hides from the [pace](Pace) that the server throttles. Credentials, endpoint, signature and connections
-//! are the SDK's. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
+//! All that the tasks ask goes this way. The SDK's own operations take a millisecond of this machine for each
+//! request in a development build, and retry by themselves, which hides from the [pace](Pace) that the server
+//! throttles. Credentials, endpoint, signature and connections are the SDK's. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant, SystemTime};
@@ -18,13 +17,16 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use serde::Deserialize;
 
+use crate::failure::Failure;
 use crate::pace::Pace;
+use crate::poll::Look;
 use crate::target::DynamoDbTarget;
 #[cfg(doc)]
 use crate::target::dynamodb::CONNECT_BOUND;
 use crate::target::dynamodb::{ATTEMPT_BOUND, CREDENTIALS_BOUND, Trouble};
+use crate::target::postgres::is_refused;
 use crate::throttling::Throttling;
-use crate::ui::Ui;
+use crate::ui::{Ui, seconds};
 
 /// The version that the name of each operation begins with.
 const API: &str = "DynamoDB_20120810";
@@ -40,6 +42,12 @@ const ATTEMPTS: u32 = 3;
 const RETRY_BOUND: Duration = Duration::from_secs(20);
 
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a server may take to say that it is there.
+const PROBE_BOUND: Duration = Duration::from_secs(2);
+
+/// ListTables' body, for whoever wants no names.
+const LIMIT_ONE: bytes::Bytes = bytes::Bytes::from_static(br#"{"Limit":1}"#);
 
 /// Temporary credentials are replaced this long before they expire.
 pub(crate) const BEFORE_EXPIRY: Duration = Duration::from_secs(300);
@@ -169,6 +177,28 @@ impl Wire {
         body: String,
     ) -> Result<std::result::Result<Vec<u8>, Trouble>> {
         self.send(operation, body, 1).await
+    }
+
+    /// Whether the server answers a signed request, within [`PROBE_BOUND`]. It is sent once: whoever waits for a
+    /// server looks again, and is to know what it says meanwhile.
+    pub(crate) async fn look(&self) -> Look<()> {
+        let probe = async { Ok(self.attempt(self.signed("ListTables", &LIMIT_ONE).await?).await) };
+        let (trouble, is_final) = match tokio::time::timeout(PROBE_BOUND, probe).await {
+            Ok(Ok(Ended::Answer(_))) => return Look::Ready(()),
+            Ok(Ok(Ended::Refused(trouble))) => (trouble, true),
+            Ok(Ok(Ended::Lost(trouble) | Ended::Throttled(trouble))) => (trouble, false),
+            Ok(Err(error)) => return Look::Failed(error),
+            Err(_) => return Look::NotYet(format!("no answer within {}", seconds(PROBE_BOUND))),
+        };
+        let reason = trouble.to_string();
+        match trouble {
+            _ if is_final => {
+                let problem = format!("{} refuses ListTables", self.target);
+                Look::Failed(Failure::new(problem, self.target.remedy()).caused_by(reason).into())
+            }
+            Trouble::Unreachable(error) if is_refused(error.as_ref()) => Look::Nobody(reason),
+            _ => Look::NotYet(reason),
+        }
     }
 
     async fn send(

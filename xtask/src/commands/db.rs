@@ -158,7 +158,7 @@ impl Db {
             Self::Setup(guarded) => {
                 let deed = "drop and recreate the database";
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
-                setup(ui, target.maintenance().connect().await?, &target).await.map(|_| ())
+                setup(ui, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
             }
             Self::Connect(target) => connect(context, &target.resolve(context, Evidence::Memory).await?),
             Self::Sessions(target) => {
@@ -194,10 +194,14 @@ impl Db {
 ///
 /// # Errors
 /// The first step that failed.
-pub(crate) async fn setup(ui: &Ui, maintenance: Connection, target: &PostgresTarget) -> Result<Connection> {
-    let mut maintenance = exclusive(ui, maintenance).await?;
-    drop(ui, &mut maintenance, target.database()).await?;
-    create(ui, &mut maintenance, target.database()).await?;
+pub(crate) async fn setup(
+    ui: &Ui,
+    maintenance: &mut Connection,
+    target: &PostgresTarget,
+) -> Result<Connection> {
+    take_turn(ui, maintenance).await?;
+    drop(ui, maintenance, target.database()).await?;
+    create(ui, maintenance, target.database()).await?;
     let mut connection = target.connect().await?;
     load(ui, &mut connection, sql::SCHEMA).await?;
     load(ui, &mut connection, sql::SEED).await?;

@@ -197,10 +197,10 @@ async fn port_checks(context: &Context, compose: &Compose) -> Result<Vec<Check>>
     let answers = match Own::find(context, Evidence::Sight).await {
         Ok(Own { engine, missing: [postgres, dynamodb] }) => {
             let own = engine.targets(context)?;
-            let client = own.dynamodb.client().await?;
+            let wire = own.dynamodb.wire(&context.ui).await?;
             [
                 postgres.is_none() && matches!(own.postgres.look().await, Look::Ready(_)),
-                dynamodb.is_none() && matches!(own.dynamodb.look(&client).await, Look::Ready(())),
+                dynamodb.is_none() && matches!(wire.look().await, Look::Ready(())),
             ]
         }
         // What is wrong with Docker has been told.

@@ -1,16 +1,17 @@
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use aws_sdk_dynamodb::Client;
 use backend_flask::messages::TABLE_VARIABLE;
 
 use super::{db, ddb};
 use crate::app::{self, App};
 use crate::context::Context;
 use crate::process;
+use crate::read::{self, ReadRequest};
 use crate::services::Services;
 use crate::target::{DYNAMODB_URL, POSTGRES_URL, Targets};
 use crate::ui::Ui;
+use crate::wire::Wire;
 
 /// Set up what is missing, and run the app: its HTTP API, and a page to read and write messages with
 #[derive(Debug, clap::Args)]
@@ -64,19 +65,15 @@ async fn set_up_missing(context: &Context, services: &Services, seed: &ddb::Seed
         let maintenance = services.postgres_ready(context).await?;
         db::set_up_missing(&context.ui, maintenance, &services.targets.postgres).await
     };
-    let (mut postgres, client) = tokio::try_join!(postgres, services.dynamodb_ready(context))?;
-    let target = &services.targets.dynamodb;
-    if !ddb::has_messages_table(target, &client).await? {
-        ddb::schema_load(&context.ui, target, &client).await?;
+    let (mut postgres, wire) = tokio::try_join!(postgres, services.dynamodb_ready(context))?;
+    if !ddb::has_messages_table(&wire).await? {
+        ddb::schema_load(&wire).await?;
     }
-    if has_items(target, &client).await? {
+    if has_items(&wire).await? {
         return Ok(());
     }
     match seed.people(&mut postgres).await {
-        Ok(people) => seed
-            .write(&context.ui, &target.wire(&context.ui).await?, people, ddb::Table::Empty)
-            .await
-            .map(|_| ()),
+        Ok(people) => seed.write(&context.ui, &wire, people, ddb::Table::Empty).await.map(|_| ()),
         Err(error) => {
             stays_empty(&context.ui, &error);
             Ok(())
@@ -89,7 +86,8 @@ fn stays_empty(ui: &Ui, error: &anyhow::Error) {
     ui.warn(format_args!("there are no messages to begin with: {error:#}"));
 }
 
-async fn has_items(target: &crate::target::DynamoDbTarget, client: &Client) -> Result<bool> {
-    let page = client.scan().table_name(&target.table).limit(1).send().await;
-    Ok(page.map_err(|error| target.explain(error))?.count > 0)
+async fn has_items(wire: &Wire) -> Result<bool> {
+    let scan = ReadRequest { table_name: wire.target.table.clone(), ..ReadRequest::default() };
+    let response = read::pages(wire, scan, Some(1), async |_| Ok(())).await?;
+    Ok(response.count > 0)
 }

@@ -1,7 +1,6 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use aws_sdk_dynamodb::Client;
 
 use super::{db, ddb};
 use crate::context::Context;
@@ -10,7 +9,9 @@ use crate::facts::Facts;
 use crate::guard::{Guard, Rehearsal};
 use crate::services::Services;
 use crate::target::Targets;
+use crate::target::postgres::Connection;
 use crate::ui::seconds;
+use crate::wire::Wire;
 
 /// Start both databases, set up Postgres, then DynamoDB: from nothing to two seeded databases
 #[derive(Debug, clap::Args)]
@@ -70,37 +71,32 @@ fn rehearse(context: &Context) -> Result<()> {
 
 /// All steps. DynamoDB boots while Postgres is set up; its own steps come after Postgres's.
 async fn set_up(context: &Context, services: &Services, seed: &ddb::Seed) -> Result<Counts> {
-    let ((people, [users, activities]), client) =
+    let ((maintenance, mut postgres, people), wire) =
         tokio::try_join!(postgres(context, services, seed), services.dynamodb_ready(context))?;
-    let items = dynamodb(context, services, &client, seed, people).await?;
+    let dynamodb = dynamodb(context, &wire, seed, people);
+    let ([users, activities], items) = tokio::try_join!(db::counts(&mut postgres), dynamodb)?;
+    maintenance.leave_open();
+    postgres.leave_open();
     Ok(Counts { users, activities, items })
 }
 
-/// Postgres's steps. Returns the two users of the conversation, and how many users and activities there are.
+/// Postgres's steps. Returns a connection to the database, and the two users of the conversation.
 async fn postgres(
     context: &Context,
     services: &Services,
     seed: &ddb::Seed,
-) -> Result<(ddb::People, [i64; 2])> {
-    let maintenance = services.postgres_ready(context).await?;
-    let mut connection = db::setup(&context.ui, maintenance, &services.targets.postgres).await?;
+) -> Result<(Connection, Connection, ddb::People)> {
+    let mut maintenance = services.postgres_ready(context).await?;
+    let mut connection = db::setup(&context.ui, &mut maintenance, &services.targets.postgres).await?;
     let people = seed.people(&mut connection).await?;
-    let counts = db::counts(&mut connection).await?;
-    Ok((people, counts))
+    Ok((maintenance, connection, people))
 }
 
 /// DynamoDB's steps. Returns how many items there are.
-async fn dynamodb(
-    context: &Context,
-    services: &Services,
-    client: &Client,
-    seed: &ddb::Seed,
-    people: ddb::People,
-) -> Result<usize> {
-    let target = &services.targets.dynamodb;
-    ddb::drop_if_exists(&context.ui, target, client, &target.table).await?;
-    ddb::schema_load(&context.ui, target, client).await?;
-    seed.write(&context.ui, &target.wire(&context.ui).await?, people, ddb::Table::Empty).await
+async fn dynamodb(context: &Context, wire: &Wire, seed: &ddb::Seed, people: ddb::People) -> Result<usize> {
+    ddb::drop_if_exists(wire, &wire.target.table).await?;
+    ddb::schema_load(wire).await?;
+    seed.write(&context.ui, wire, people, ddb::Table::Empty).await
 }
 
 fn summary(context: &Context, Targets { postgres, dynamodb }: &Targets, counts: &Counts, elapsed: Duration) {

@@ -23,13 +23,10 @@ impl Status {
             Engine::Embedded(_) => processes(context),
             Engine::Docker(compose) => containers(context, compose).await?,
         };
-        let client = targets.dynamodb.client().await?;
+        let wire = targets.dynamodb.wire(&context.ui).await?;
         let [postgres, dynamodb] = missing;
-        let answers: [String; 2] = tokio::join!(
-            answer(postgres, targets.postgres.look()),
-            answer(dynamodb, targets.dynamodb.look(&client))
-        )
-        .into();
+        let answers: [String; 2] =
+            tokio::join!(answer(postgres, targets.postgres.look()), answer(dynamodb, wire.look())).into();
         let addresses =
             [targets.postgres.to_string(), targets.dynamodb.endpoint().unwrap_or_default().to_owned()];
         let rows = ["postgres", "dynamodb"].into_iter().zip(runs_in).zip(addresses).zip(answers);

@@ -14,10 +14,9 @@ impl Up {
         let services = Services::start(context, "up").await?;
         let ready =
             async { tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context)) };
-        let (_, client) = services.explain_failure(context, ready.await).await?;
-        let target = &services.targets.dynamodb;
-        if !ddb::has_messages_table(target, &client).await? {
-            let table = &target.table;
+        let (_, wire) = services.explain_failure(context, ready.await).await?;
+        if !ddb::has_messages_table(&wire).await? {
+            let table = &wire.target.table;
             context.ui.line(format_args!(
                 "there is no table {table} yet: `cargo xtask ddb-setup` sets both databases up"
             ));

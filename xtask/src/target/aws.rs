@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 use aws_config::credential_process::CredentialProcessProvider;
-use aws_config::{ConfigLoader, Region, SdkConfig};
+use aws_config::{ConfigLoader, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
@@ -89,15 +89,17 @@ pub(super) async fn load(loader: ConfigLoader, source: &Source, target: &str) ->
     };
     let found = first(provider, source).await.map_err(|error| explain(&error, source, target))?;
     let provider = SharedCredentialsProvider::new(found);
-    let config = config.into_builder().credentials_provider(provider.clone()).build();
-    Ok(Loaded { config, region, provider })
+    let (use_fips, use_dual_stack) = (config.use_fips(), config.use_dual_stack());
+    Ok(Loaded { region, provider, use_fips, use_dual_stack })
 }
 
 /// What reaches production.
 pub(super) struct Loaded {
-    pub(super) config: SdkConfig,
     pub(super) region: Region,
     pub(super) provider: SharedCredentialsProvider,
+    /// Whether AWS's own endpoint is to be one of its FIPS 140 ones, and one that IPv6 reaches too.
+    pub(super) use_fips: Option<bool>,
+    pub(super) use_dual_stack: Option<bool>,
 }
 
 /// Asks the chain. Profiles that the SDK reads with two crates more only, those with SSO and `aws login`, are the

@@ -1,4 +1,4 @@
-//! A DynamoDB endpoint, its messages table, and the client for it.
+//! A DynamoDB endpoint, its messages table, and how to reach it.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,11 +6,9 @@ use std::time::Duration;
 use anyhow::{Result, anyhow, ensure};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, ConfigLoader, Region};
-use aws_sdk_dynamodb::Client;
+use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
-use aws_sdk_dynamodb::config::{Builder as ConfigBuilder, Credentials, SharedCredentialsProvider};
-use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
@@ -22,8 +20,6 @@ use super::aws::{self, Loaded, Source};
 use super::reach::Reach;
 use crate::environment::Environment;
 use crate::failure::Failure;
-use crate::poll::Look;
-use crate::target::postgres::is_refused;
 use crate::ui::{Ui, seconds};
 use crate::wire::Wire;
 
@@ -42,11 +38,8 @@ pub(crate) const CONNECT_BOUND: Duration = Duration::from_secs(5);
 /// How long one attempt of a request may take, its answer included.
 pub(crate) const ATTEMPT_BOUND: Duration = Duration::from_secs(30);
 
-/// How long a request of the SDK's may take, with all its attempts.
+/// How long a request for credentials may take, with all its attempts.
 const REQUEST_BOUND: Duration = Duration::from_secs(35);
-
-/// How long a server may take to say that it is there.
-const PROBE_BOUND: Duration = Duration::from_secs(2);
 
 /// How long production's credentials, and its region, may take: a program or a service may be asked for them.
 pub(crate) const CREDENTIALS_BOUND: Duration = Duration::from_secs(20);
@@ -105,20 +98,6 @@ impl DynamoDbTarget {
         self.source.is_some()
     }
 
-    /// A client for it. Local clients know their credentials and region and never ask the network.
-    ///
-    /// # Errors
-    /// Production's region or credentials are not set, or have expired.
-    pub(crate) async fn client(&self) -> Result<Client> {
-        let mut config = match &self.source {
-            Some(source) => ConfigBuilder::from(&self.load(source).await?.config),
-            None => self.local_config(),
-        };
-        // Set even where it is none: an endpoint that the environment names is not production's.
-        config.set_endpoint_url(self.endpoint.clone());
-        Ok(Client::from_conf(config.build()))
-    }
-
     async fn load(&self, source: &Source) -> Result<Loaded> {
         let target = self.to_string();
         let loaded = tokio::time::timeout(CREDENTIALS_BOUND, aws::load(production_loader(), source, &target));
@@ -138,12 +117,14 @@ impl DynamoDbTarget {
             let endpoint = self.endpoint().unwrap_or_default();
             return Ok(wire(endpoint, LOCAL_REGION.to_owned(), keys, LOCAL_BACKOFF));
         };
-        let Loaded { region, provider, .. } = self.load(source).await?;
+        let Loaded { region, provider, use_fips, use_dual_stack } = self.load(source).await?;
         let region = region.to_string();
         let url = match self.endpoint() {
             Some(endpoint) => endpoint.to_owned(),
             None => {
-                let parameters = Params::builder().region(region.clone()).build()?;
+                let parameters = Params::builder().region(region.clone());
+                let parameters =
+                    parameters.set_use_fips(use_fips).set_use_dual_stack(use_dual_stack).build()?;
                 let endpoint = DefaultResolver::new().resolve_endpoint(&parameters).await;
                 endpoint.map_err(|error| anyhow!(error))?.url().to_owned()
             }
@@ -163,49 +144,9 @@ impl DynamoDbTarget {
         http::connector(connector, self.endpoint())
     }
 
-    fn local_config(&self) -> ConfigBuilder {
-        ConfigBuilder::new()
-            .behavior_version(BehaviorVersion::latest())
-            .credentials_provider(local_credentials())
-            .region(Region::from_static(LOCAL_REGION))
-            .retry_config(RetryConfig::standard().with_initial_backoff(LOCAL_BACKOFF))
-            .timeout_config(timeouts())
-            .http_client(http::client(self.endpoint()))
-    }
-
-    /// Whether the server answers a signed request.
-    pub(crate) async fn look(&self, client: &Client) -> Look<()> {
-        // Polling is the retry: the SDK's own would hide the reason for seconds.
-        let quick = TimeoutConfig::builder().operation_timeout(PROBE_BOUND).build();
-        let override_ = aws_sdk_dynamodb::config::Config::builder()
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(quick);
-        match client.list_tables().limit(1).customize().config_override(override_).send().await {
-            Ok(_) => Look::Ready(()),
-            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() < 500 => {
-                let failure = Failure::new(format!("{self} refuses ListTables"), &self.remedy);
-                Look::Failed(failure.caused_by(error.into_err()).into())
-            }
-            Err(error) => {
-                let nobody = is_refused(&error);
-                let reason = Trouble::of(error).to_string();
-                if nobody { Look::Nobody(reason) } else { Look::NotYet(reason) }
-            }
-        }
-    }
-
     /// What to do when it cannot be reached.
     pub(crate) fn remedy(&self) -> &str {
         &self.remedy
-    }
-
-    /// Says what went wrong in a request of the SDK's.
-    pub(crate) fn explain<E, R>(&self, error: SdkError<E, R>) -> anyhow::Error
-    where
-        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-        R: fmt::Debug + Send + Sync + 'static,
-    {
-        self.failure(Trouble::of(error))
     }
 
     /// Says what went wrong, and what to do where that is known.
@@ -221,7 +162,6 @@ impl DynamoDbTarget {
                 "set the clock (Linux: `timedatectl set-ntp true`), and run the command again",
             ),
             Trouble::Service { code, .. } => return self.refusal(code, &trouble),
-            Trouble::Other(_) => return anyhow!(trouble.to_string()),
         };
         Failure::new(format!("{problem} {self}"), remedy).caused_by(trouble.to_string()).into()
     }
@@ -254,11 +194,17 @@ pub(crate) enum Trouble {
         code: String,
         message: String,
     },
-    /// It could not be sent, or its answer not be read.
-    Other(String),
 }
 
 impl Trouble {
+    /// The name of the server's own error.
+    pub(crate) fn code(&self) -> Option<&str> {
+        match self {
+            Self::Unreachable(_) => None,
+            Self::Service { code, .. } => Some(code),
+        }
+    }
+
     /// Whether the server finds the request's signature too old, or of a time to come.
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
     fn is_about_time(&self) -> bool {
@@ -271,21 +217,6 @@ impl Trouble {
             _ => false,
         }
     }
-
-    fn of<E, R>(error: SdkError<E, R>) -> Self
-    where
-        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-        R: fmt::Debug + Send + Sync + 'static,
-    {
-        if let Some(code) = error.as_service_error().and_then(ProvideErrorMetadata::code) {
-            let message = error.as_service_error().and_then(ProvideErrorMetadata::message);
-            return Self::Service { code: code.to_owned(), message: message.unwrap_or_default().to_owned() };
-        }
-        match error {
-            SdkError::DispatchFailure(_) | SdkError::TimeoutError(_) => Self::Unreachable(error.into()),
-            other => Self::Other(in_one_line(&other)),
-        }
-    }
 }
 
 /// On one line: a server's code and message, or what happened on the way.
@@ -296,7 +227,6 @@ impl fmt::Display for Trouble {
             Self::Service { code, message } if message.is_empty() => write!(formatter, "{code}: no message"),
             // Some servers repeat the whole request in their message.
             Self::Service { code, message } => write!(formatter, "{code}: {}", shortened(message, 300)),
-            Self::Other(text) => formatter.write_str(text),
         }
     }
 }

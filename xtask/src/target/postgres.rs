@@ -349,10 +349,19 @@ impl PostgresTarget {
     /// Whether the server answers a query, as a client would ask it: over TCP, as the real user. The
     /// connection is to the maintenance database.
     pub(crate) async fn look(&self) -> Look<Connection> {
+        match self.reach().await {
+            Look::Ready(connection) => connection.answers().await,
+            looked => looked,
+        }
+    }
+
+    /// Whether the server lets the real user in, over TCP. The connection is to the maintenance database; nothing
+    /// has been asked yet.
+    pub(crate) async fn reach(&self) -> Look<Connection> {
         match self.maintenance().try_connect().await {
             Err(error) => Look::NotYet(format!("{error:#}")),
             Ok(Err(error)) => self.reason(error),
-            Ok(Ok(connection)) => connection.answers().await,
+            Ok(Ok(connection)) => Look::Ready(connection),
         }
     }
 
@@ -394,15 +403,15 @@ impl EarlyConnection {
         Self { target, connected: tokio::task::spawn_blocking(connect) }
     }
 
-    /// As [`PostgresTarget::look`]. Only a good connection counts: the server may have been started
+    /// As [`PostgresTarget::reach`]. Only a good connection counts: the server may have been started
     /// since, or replaced, or be another one than was thought.
-    pub(crate) async fn look(self, target: &PostgresTarget) -> Look<Connection> {
+    pub(crate) async fn reach(self, target: &PostgresTarget) -> Look<Connection> {
         if self.target.url() == target.maintenance().url()
             && let Ok(Ok(connection)) = self.connected.await
         {
-            return connection.answers().await;
+            return Look::Ready(connection);
         }
-        target.look().await
+        target.reach().await
     }
 }
 
@@ -445,17 +454,24 @@ impl Connection {
         self.client = Some(client);
         done
     }
+
+    /// Leaves it to the end of this process to close the connection. The server then takes a processor for three
+    /// milliseconds, which the user need not wait for.
+    pub(crate) fn leave_open(mut self) {
+        std::mem::forget(self.client.take());
+    }
 }
 
 impl Connection {
-    async fn answers(mut self) -> Look<Self> {
+    /// Whether the server answers a query.
+    pub(crate) async fn answers(mut self) -> Look<Self> {
         match self.with(|client| Ok(client.simple_query("select 1")?)).await {
             Ok(_) => Look::Ready(self),
             Err(error) => Look::NotYet(format!("{error:#}")),
         }
     }
 
-    /// Whether it is to the server of the data in `folder`: another checkout's may have the same password.
+    /// Whether the server answers, and is that of the data in `folder`: another checkout's may have the same password.
     /// `folder` is none where no server of ours runs.
     pub(crate) async fn serves(mut self, folder: Option<PathBuf>) -> Look<Self> {
         let asked = self.with(|client| {

@@ -262,7 +262,6 @@ fn may_be_done(trouble: &Trouble) -> bool {
             !causes.any(|cause| cause.kind() == std::io::ErrorKind::ConnectionRefused)
         }
         Trouble::Service { code, .. } => code == "InternalServerError",
-        Trouble::Other(_) => false,
     }
 }
 

@@ -119,9 +119,9 @@ impl ListConversations {
         let target = self.target.resolve(context).await?;
         let postgres = context.postgres(self.target.prod, Evidence::Memory).await?;
         let (connection, wire) = tokio::join!(postgres.connect(), target.wire(&context.ui));
-        // Open to the end: closing it takes time of the query's.
         let (mut connection, wire) = (connection?, wire?);
         let user = seed::find_user(&mut connection, &self.handle).await?;
+        connection.leave_open();
         let query = messages::conversations_of(&target.table, user.uuid);
         let mut printer = Printer::new(context.format, group_line);
         let response =

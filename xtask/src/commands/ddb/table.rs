@@ -1,11 +1,9 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::Result;
-use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
-use aws_sdk_dynamodb::types::TableStatus;
+use anyhow::{Context as _, Result};
 use backend_flask::messages;
+use serde::Deserialize;
 use serde_json::json;
 
 use super::backup::{self, BackupOptions};
@@ -18,7 +16,7 @@ use crate::output::{self, Format};
 use crate::poll::{self, Look};
 use crate::table::TableDescription;
 use crate::target::DynamoDbTarget;
-use crate::ui::Ui;
+use crate::wire::Wire;
 
 /// How long a table may take to become active, or to be gone. Both are asynchronous on AWS.
 const TABLE_BOUND: Duration = Duration::from_secs(120);
@@ -41,7 +39,7 @@ impl SchemaLoad {
         if self.writing.rehearsal.dry_run {
             return self.rehearse(context, &target).await;
         }
-        schema_load(&context.ui, &target, &target.client().await?).await
+        schema_load(&target.wire(&context.ui).await?).await
     }
 
     async fn rehearse(&self, context: &Context, target: &DynamoDbTarget) -> Result<()> {
@@ -62,51 +60,40 @@ impl SchemaLoad {
 ///
 /// # Errors
 /// It exists already, or did not become active in time.
-pub(crate) async fn schema_load(ui: &Ui, target: &DynamoDbTarget, client: &Client) -> Result<()> {
-    let table = &target.table;
+pub(crate) async fn schema_load(wire: &Wire) -> Result<()> {
+    let table = &wire.target.table;
     let create = async {
-        let created = messages::create_table(table).send_with(client).await.map_err(|error| {
-            if error.code() == Some("ResourceInUseException") {
+        let created = TableDescription::create(wire, &messages::create_table(table)).await?;
+        let created = created.map_err(|trouble| match trouble.code() {
+            Some("ResourceInUseException") => {
                 let remedy = format!("drop it first with `cargo xtask ddb drop {table}`");
-                return Failure::new(format!("table {table} exists already"), remedy).into();
+                Failure::new(format!("table {table} exists already"), remedy).into()
             }
-            target.explain(error)
+            _ => wire.target.failure(trouble),
         })?;
-        let status = created.table_description.and_then(|description| description.table_status);
-        if status == Some(TableStatus::Active) {
+        if created.is_active() {
             return Ok(());
         }
-        poll::until_ready(TABLE_BOUND, interval(target), async || {
-            match client.describe_table().table_name(table).send().await {
-                Ok(answer) => match answer.table.and_then(|table| table.table_status) {
-                    Some(TableStatus::Active) => Look::Ready(()),
-                    status => Look::NotYet(format!(
-                        "table {table} is {}",
-                        status.map_or("unknown".to_owned(), |s| s.to_string())
-                    )),
-                },
+        poll::until_ready(TABLE_BOUND, interval(wire), async || {
+            match TableDescription::read_if_there(wire, table).await {
+                Ok(Some(now)) if now.is_active() => Look::Ready(()),
+                Ok(Some(now)) => Look::NotYet(format!("table {table} is {}", now.table_status)),
                 // A table that was just created may not be known everywhere yet.
-                Err(error) if error.code() == Some("ResourceNotFoundException") => {
-                    Look::NotYet("it is not there yet".to_owned())
-                }
-                Err(error) => Look::Failed(target.explain(error)),
+                Ok(None) => Look::NotYet("it is not there yet".to_owned()),
+                Err(error) => Look::Failed(error),
             }
         })
         .await
     };
-    ui.run_whole(format!("DynamoDB: create table {table}"), create).await
+    wire.ui.run_whole(format!("DynamoDB: create table {table}"), create).await
 }
 
 /// Whether the messages table is there.
 ///
 /// # Errors
 /// The server refused to say.
-pub(crate) async fn has_messages_table(target: &DynamoDbTarget, client: &Client) -> Result<bool> {
-    match client.describe_table().table_name(&target.table).send().await {
-        Ok(_) => Ok(true),
-        Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(false),
-        Err(error) => Err(target.explain(error)),
-    }
+pub(crate) async fn has_messages_table(wire: &Wire) -> Result<bool> {
+    Ok(TableDescription::read_if_there(wire, &wire.target.table).await?.is_some())
 }
 
 /// Drop a table and wait until it is gone
@@ -131,10 +118,10 @@ impl Drop {
         if self.guarded.shows() && !self.prepare(context, &target).await? {
             return Ok(());
         }
-        let client = target.client().await?;
+        let wire = target.wire(&context.ui).await?;
         let _held = context.ui.stop.hold().await;
         let step = context.ui.step(format!("DynamoDB: drop table {}", self.table));
-        match delete(&target, &client, &self.table).await {
+        match delete(&wire, &self.table).await {
             Ok(true) => {
                 step.done("");
                 Ok(())
@@ -192,39 +179,37 @@ fn protected(table: &str) -> Failure {
 ///
 /// # Errors
 /// The server refused, or the table was not gone in time.
-pub(crate) async fn drop_if_exists(
-    ui: &Ui,
-    target: &DynamoDbTarget,
-    client: &Client,
-    table: &str,
-) -> Result<()> {
+pub(crate) async fn drop_if_exists(wire: &Wire, table: &str) -> Result<()> {
     let label = format!("DynamoDB: drop table {table} if it exists");
-    ui.run_whole(label, delete(target, client, table)).await.map(|_| ())
+    wire.ui.run_whole(label, delete(wire, table)).await.map(|_| ())
 }
 
 /// Deletes a table and waits until it is gone. Returns whether there was one.
-async fn delete(target: &DynamoDbTarget, client: &Client, table: &str) -> Result<bool> {
-    let existed = poll::until_ready(TABLE_BOUND, interval(target), async || {
-        match client.delete_table().table_name(table).send().await {
-            Ok(_) => Look::Ready(true),
-            Err(error) if error.code() == Some("ResourceNotFoundException") => Look::Ready(false),
+async fn delete(wire: &Wire, table: &str) -> Result<bool> {
+    let body = json!({ "TableName": table }).to_string();
+    let existed = poll::until_ready(TABLE_BOUND, interval(wire), async || {
+        let trouble = match wire.try_call("DeleteTable", body.clone()).await {
+            Ok(Ok(_)) => return Look::Ready(true),
+            Ok(Err(trouble)) => trouble,
+            Err(error) => return Look::Failed(error),
+        };
+        match trouble.code() {
+            Some("ResourceNotFoundException") => Look::Ready(false),
             // It is being created or deleted by a run that did not wait for the end.
-            Err(error) if error.code() == Some("ResourceInUseException") => {
-                Look::NotYet(target.explain(error).to_string())
-            }
-            Err(error) if error.message().is_some_and(|text| text.contains("protected against deletion")) => {
+            Some("ResourceInUseException") => Look::NotYet(trouble.to_string()),
+            Some(_) if trouble.to_string().contains("protected against deletion") => {
                 Look::Failed(protected(table).into())
             }
-            Err(error) => Look::Failed(target.explain(error)),
+            _ => Look::Failed(wire.target.failure(trouble)),
         }
     })
     .await?;
     if existed {
-        poll::until_ready(TABLE_BOUND, interval(target), async || {
-            match client.describe_table().table_name(table).send().await {
-                Ok(_) => Look::NotYet(format!("table {table} is still being deleted")),
-                Err(error) if error.code() == Some("ResourceNotFoundException") => Look::Ready(()),
-                Err(error) => Look::Failed(target.explain(error)),
+        poll::until_ready(TABLE_BOUND, interval(wire), async || {
+            match TableDescription::read_if_there(wire, table).await {
+                Ok(Some(_)) => Look::NotYet(format!("table {table} is still being deleted")),
+                Ok(None) => Look::Ready(()),
+                Err(error) => Look::Failed(error),
             }
         })
         .await?;
@@ -233,8 +218,17 @@ async fn delete(target: &DynamoDbTarget, client: &Client, table: &str) -> Result
 }
 
 /// A local server changes a table within milliseconds; AWS takes seconds and limits such calls.
-fn interval(target: &DynamoDbTarget) -> Duration {
-    Duration::from_millis(if target.is_production() { 1_000 } else { 5 })
+fn interval(wire: &Wire) -> Duration {
+    Duration::from_millis(if wire.target.is_production() { 1_000 } else { 5 })
+}
+
+/// A page of ListTables' answer.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Names {
+    table_names: Vec<String>,
+    #[serde(rename = "LastEvaluatedTableName")]
+    last: Option<String>,
 }
 
 /// List the tables
@@ -246,12 +240,19 @@ pub(crate) struct ListTables {
 
 impl ListTables {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let target = self.target.resolve(context).await?;
-        let client = target.client().await?;
-        let mut pages = client.list_tables().into_paginator().send();
+        let wire = self.target.resolve(context).await?.wire(&context.ui).await?;
         let mut names = Vec::new();
-        while let Some(page) = pages.next().await {
-            names.extend(page.map_err(|error| target.explain(error))?.table_names.unwrap_or_default());
+        let mut body = json!({});
+        loop {
+            let answer = wire.call("ListTables", body.to_string()).await?;
+            let mut page: Names = serde_json::from_slice(&answer).with_context(|| {
+                format!("{} answered ListTables in a form that is not its API's", wire.target)
+            })?;
+            names.append(&mut page.table_names);
+            match page.last {
+                Some(last) => body = json!({ "ExclusiveStartTableName": last }),
+                None => break,
+            }
         }
         let mut out = std::io::stdout().lock();
         match context.format {
