@@ -335,11 +335,9 @@ impl Reader<'_> {
 
 /// How many lists and maps are in brackets, at most: not `${NAME}`, but what a text holds is counted.
 fn brackets(text: &str) -> usize {
-    let before = std::iter::once(b'\n').chain(text.bytes());
-    before
-        .zip(text.bytes())
-        .filter(|(before, byte)| *byte == b'[' || *byte == b'{' && *before != b'$')
-        .count()
+    // The search for one character is the standard library's, which is optimised in every profile.
+    let maps = text.match_indices('{').filter(|(at, _)| !text[..*at].ends_with('$'));
+    text.matches('[').count() + maps.count()
 }
 
 fn is_project_letter(c: char) -> bool {

@@ -16,7 +16,6 @@ static PACKAGE: Package = Package {
     first_build: "bench: what measures is built once, which takes about a minute",
 };
 
-/// Measure the tasks beside the AWS CLI and boto3, on both local servers (`bench --help` tells how)
 #[derive(Debug, clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Bench {

@@ -10,6 +10,7 @@ use postgres::types::Type;
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
+use super::lazy::Lazy;
 use crate::context::Context;
 use crate::engine::own::Evidence;
 use crate::facts::Facts;
@@ -27,27 +28,26 @@ const TURN_BOUND: Duration = STATEMENT_BOUND.saturating_mul(3);
 /// When a user who waits for that is told so.
 const TURN_TOLD_AFTER: Duration = Duration::from_secs(1);
 
-/// Postgres: create, load, seed and look at the database `cruddur`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Db {
     /// Create the database
-    Create(Writing),
+    Create(Lazy<Writing>),
     /// Drop the database, and end the sessions in it
-    Drop(Guarded),
+    Drop(Lazy<Guarded>),
     /// Load backend-flask-rs/db/schema.sql: all of it or nothing
-    SchemaLoad(Guarded),
+    SchemaLoad(Lazy<Guarded>),
     /// Load backend-flask-rs/db/seed.sql: all of it or nothing
-    Seed(Guarded),
+    Seed(Lazy<Guarded>),
     /// Drop the database if it exists, create it, load the schema, seed it
-    Setup(Guarded),
+    Setup(Lazy<Guarded>),
     /// Open psql on the database
-    Connect(Target),
+    Connect(Lazy<Target>),
     /// List the sessions of other clients
-    Sessions(Target),
+    Sessions(Lazy<Target>),
     /// End the sessions of other clients in the database
-    KillAll(Guarded),
+    KillAll(Lazy<Guarded>),
     /// Connect and ask how many rows there are
-    Test(Target),
+    Test(Lazy<Target>),
 }
 
 /// Which Postgres.
@@ -131,46 +131,50 @@ impl Db {
             None => None,
         };
         match self {
-            Self::Create(writing) => {
+            Self::Create(Lazy(writing)) => {
                 let Some(target) = writing.resolve(context, "create the database").await? else {
                     return Ok(());
                 };
                 let mut maintenance = exclusive(ui, target.maintenance().connect().await?).await?;
                 create(ui, &mut maintenance, target.database()).await
             }
-            Self::Drop(guarded) => {
+            Self::Drop(Lazy(guarded)) => {
                 let Some(target) = guarded.resolve(context, "drop the database").await? else {
                     return Ok(());
                 };
                 drop(ui, &mut exclusive(ui, target.maintenance().connect().await?).await?, target.database())
                     .await
             }
-            Self::SchemaLoad(guarded) => {
+            Self::SchemaLoad(Lazy(guarded)) => {
                 let deed = "replace the tables and lose their rows";
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
                 load(ui, &mut target.connect().await?, sql::SCHEMA).await
             }
-            Self::Seed(guarded) => {
+            Self::Seed(Lazy(guarded)) => {
                 let deed = "overwrite the seed's rows";
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
                 load(ui, &mut target.connect().await?, sql::SEED).await
             }
-            Self::Setup(guarded) => {
+            Self::Setup(Lazy(guarded)) => {
                 let deed = "drop and recreate the database";
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
                 setup(ui, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
             }
-            Self::Connect(target) => connect(context, &target.resolve(context, Evidence::Memory).await?),
-            Self::Sessions(target) => {
+            Self::Connect(Lazy(target)) => {
+                connect(context, &target.resolve(context, Evidence::Memory).await?)
+            }
+            Self::Sessions(Lazy(target)) => {
                 sessions(context, &target.resolve(context, Evidence::Memory).await?).await
             }
-            Self::KillAll(guarded) => {
+            Self::KillAll(Lazy(guarded)) => {
                 let Some(target) = guarded.resolve(context, "end all sessions").await? else {
                     return Ok(());
                 };
                 kill_all(ui, &target).await
             }
-            Self::Test(target) => test(context, &target.resolve(context, Evidence::Memory).await?).await,
+            Self::Test(Lazy(target)) => {
+                test(context, &target.resolve(context, Evidence::Memory).await?).await
+            }
         }
     }
 }
@@ -179,11 +183,11 @@ impl Db {
     /// What it changes, and what to call it, for a command that changes something.
     fn changes(&self) -> Option<(&Writing, &'static str)> {
         match self {
-            Self::Create(writing) => Some((writing, "db create")),
-            Self::Drop(guarded) => Some((&guarded.writing, "db drop")),
-            Self::SchemaLoad(guarded) => Some((&guarded.writing, "db schema-load")),
-            Self::Seed(guarded) => Some((&guarded.writing, "db seed")),
-            Self::Setup(guarded) => Some((&guarded.writing, "db setup")),
+            Self::Create(Lazy(writing)) => Some((writing, "db create")),
+            Self::Drop(Lazy(guarded)) => Some((&guarded.writing, "db drop")),
+            Self::SchemaLoad(Lazy(guarded)) => Some((&guarded.writing, "db schema-load")),
+            Self::Seed(Lazy(guarded)) => Some((&guarded.writing, "db seed")),
+            Self::Setup(Lazy(guarded)) => Some((&guarded.writing, "db setup")),
             Self::Connect(_) | Self::Sessions(_) | Self::KillAll(_) | Self::Test(_) => None,
         }
     }

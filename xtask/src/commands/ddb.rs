@@ -16,6 +16,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use super::Run;
+use super::lazy::Lazy;
 use crate::context::Context;
 use crate::engine::own::Evidence;
 use crate::facts::Facts;
@@ -27,39 +28,61 @@ use crate::target::DynamoDbTarget;
 pub(crate) use seed::{People, Seed, SeedOptions, Table};
 pub(crate) use table::{drop_if_exists, has_messages_table, schema_load};
 
-/// DynamoDB: create, seed and look at the messages table
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ddb {
-    SchemaLoad(table::SchemaLoad),
-    ListTables(table::ListTables),
-    Drop(table::Drop),
-    Seed(seed::SeedCommand),
-    Scan(scan::Scan),
-    Query(query::Query),
-    Get(item::Get),
-    Put(item::Put),
-    Delete(item::Delete),
-    Export(export::Export),
-    Import(import::Import),
+    /// Create the messages table and wait until it is active
+    SchemaLoad(Lazy<table::SchemaLoad>),
+    /// List the tables
+    ListTables(Lazy<table::ListTables>),
+    /// Drop a table and wait until it is gone
+    Drop(Lazy<table::Drop>),
+    /// Write the seed conversation into the messages table, in place of an earlier one; or a synthetic
+    /// population, as large as you like
+    Seed(Lazy<seed::SeedCommand>),
+    /// Print every item of a table
+    ///
+    /// A large table is read in segments at once, and its items come in no order. With --limit it is read in
+    /// one piece.
+    Scan(Lazy<scan::Scan>),
+    /// Print the items of one partition, in the order of their sort key
+    ///
+    /// Keys are written as they are: a number for a number key, base64 for a binary one.
+    Query(Lazy<query::Query>),
+    /// Print one item, by its key
+    Get(Lazy<item::Get>),
+    /// Put one item, in place of the one that has its key
+    Put(Lazy<item::Put>),
+    /// Delete one item, by its key
+    Delete(Lazy<item::Delete>),
+    /// Write a table's items into a file
+    ///
+    /// The file's name says its form: .jsonl or .csv, compressed with .gz or .zst behind that.
+    Export(Lazy<export::Export>),
+    /// Put a file's items into a table
+    ///
+    /// The file's name says its form: .jsonl or .csv, compressed with .gz or .zst behind that. An import that
+    /// was interrupted goes on from where it was when the same command is run again.
+    Import(Lazy<import::Import>),
+    /// Ask for messages and conversations as the app does
     #[command(subcommand)]
-    Patterns(patterns::Patterns),
+    Patterns(Lazy<patterns::Patterns>),
 }
 
 impl Ddb {
     pub(crate) fn run(self, context: &Context) -> Run<'_> {
         match self {
-            Self::SchemaLoad(command) => Box::pin(command.run(context)),
-            Self::ListTables(command) => Box::pin(command.run(context)),
-            Self::Drop(command) => Box::pin(command.run(context)),
-            Self::Seed(command) => Box::pin(command.run(context)),
-            Self::Scan(command) => Box::pin(command.run(context)),
-            Self::Query(command) => Box::pin(command.run(context)),
-            Self::Get(command) => Box::pin(command.run(context)),
-            Self::Put(command) => Box::pin(command.run(context)),
-            Self::Delete(command) => Box::pin(command.run(context)),
-            Self::Export(command) => Box::pin(command.run(context)),
-            Self::Import(command) => Box::pin(command.run(context)),
-            Self::Patterns(command) => command.run(context),
+            Self::SchemaLoad(Lazy(command)) => Box::pin(command.run(context)),
+            Self::ListTables(Lazy(command)) => Box::pin(command.run(context)),
+            Self::Drop(Lazy(command)) => Box::pin(command.run(context)),
+            Self::Seed(Lazy(command)) => Box::pin(command.run(context)),
+            Self::Scan(Lazy(command)) => Box::pin(command.run(context)),
+            Self::Query(Lazy(command)) => Box::pin(command.run(context)),
+            Self::Get(Lazy(command)) => Box::pin(command.run(context)),
+            Self::Put(Lazy(command)) => Box::pin(command.run(context)),
+            Self::Delete(Lazy(command)) => Box::pin(command.run(context)),
+            Self::Export(Lazy(command)) => Box::pin(command.run(context)),
+            Self::Import(Lazy(command)) => Box::pin(command.run(context)),
+            Self::Patterns(Lazy(command)) => command.run(context),
         }
     }
 }

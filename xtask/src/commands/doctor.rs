@@ -20,7 +20,6 @@ use crate::target;
 /// off, and a seed would lie in the future. <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
-/// Check everything the tasks rely on, and say how to mend what is wrong
 #[derive(Debug, clap::Args)]
 pub(crate) struct Doctor {}
 

@@ -5,7 +5,6 @@ use crate::context::Context;
 use crate::docker::Docker;
 use crate::engine::{Engine, EngineName, docker, embedded};
 
-/// Stop both databases; their data stays
 #[derive(Debug, clap::Args)]
 pub(crate) struct Down {
     /// Remove the data too

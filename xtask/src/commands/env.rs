@@ -11,7 +11,6 @@ use crate::output;
 use crate::target::dynamodb::{LOCAL_KEY, LOCAL_REGION};
 use crate::target::{DYNAMODB_URL, POSTGRES_URL};
 
-/// Print the settings of the databases for other programs: eval "$(cargo xtask env)"
 #[derive(Debug, clap::Args)]
 pub(crate) struct Env {
     /// For whom

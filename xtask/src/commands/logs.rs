@@ -16,7 +16,6 @@ use crate::process;
 /// How often a log file is looked at while it is followed.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Print what the databases logged
 #[derive(Debug, clap::Args)]
 pub(crate) struct Logs {
     /// Only this one's

@@ -15,7 +15,6 @@ const OPENER: (&str, &[&str]) = if cfg!(target_os = "macos") {
     ("xdg-open", &[])
 };
 
-/// Open the app's page in the browser
 #[derive(Debug, clap::Args)]
 pub(crate) struct Open {}
 

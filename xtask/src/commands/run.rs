@@ -13,7 +13,6 @@ use crate::target::{DYNAMODB_URL, POSTGRES_URL, Targets};
 use crate::ui::Ui;
 use crate::wire::Wire;
 
-/// Set up what is missing, and run the app: its HTTP API, and a page to read and write messages with
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
     /// Where it listens on 127.0.0.1; without this, 4567 or the next free port

@@ -13,7 +13,6 @@ use crate::target::postgres::Connection;
 use crate::ui::seconds;
 use crate::wire::Wire;
 
-/// Start both databases, set up Postgres, then DynamoDB: from nothing to two seeded databases
 #[derive(Debug, clap::Args)]
 pub(crate) struct Setup {
     #[command(flatten)]

@@ -10,7 +10,6 @@ use crate::engine::{Engine, docker};
 use crate::output;
 use crate::poll::Look;
 
-/// Show both databases: what runs them, where they listen, and whether they answer
 #[derive(Debug, clap::Args)]
 pub(crate) struct Status {}
 

@@ -4,7 +4,6 @@ use super::ddb;
 use crate::context::Context;
 use crate::services::Services;
 
-/// Start both databases and wait until they answer
 #[derive(Debug, clap::Args)]
 pub(crate) struct Up {}
 

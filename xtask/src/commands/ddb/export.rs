@@ -12,9 +12,6 @@ use crate::read::{self, ReadRequest};
 use crate::table::TableDescription;
 use crate::ui::Rate;
 
-/// Write a table's items into a file
-///
-/// The file's name says its form: .jsonl or .csv, compressed with .gz or .zst behind that.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
     /// The file

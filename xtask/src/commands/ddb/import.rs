@@ -28,10 +28,6 @@ const ITEM_BYTES: usize = 400 * 1024;
 /// How often it is remembered how far an import is.
 const REMEMBERED_EVERY: Duration = Duration::from_millis(500);
 
-/// Put a file's items into a table
-///
-/// The file's name says its form: .jsonl or .csv, compressed with .gz or .zst behind that. An import that
-/// was interrupted goes on from where it was when the same command is run again.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
     /// The file

@@ -19,7 +19,6 @@ use crate::target::DynamoDbTarget;
 use crate::target::dynamodb::Trouble;
 use crate::wire::Wire;
 
-/// Print one item, by its key
 #[derive(Debug, clap::Args)]
 pub(crate) struct Get {
     #[command(flatten)]
@@ -37,7 +36,6 @@ pub(crate) struct Get {
     target: Target,
 }
 
-/// Put one item, in place of the one that has its key
 #[derive(Debug, clap::Args)]
 pub(crate) struct Put {
     /// The item: a JSON object, plain or in DynamoDB JSON [default: read from stdin]
@@ -50,7 +48,6 @@ pub(crate) struct Put {
     guarded: Guarded,
 }
 
-/// Delete one item, by its key
 #[derive(Debug, clap::Args)]
 pub(crate) struct Delete {
     #[command(flatten)]

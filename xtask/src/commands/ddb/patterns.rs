@@ -10,6 +10,7 @@ use uuid::Uuid;
 use xtask_items::{Item, ItemWriter, Response, shortened};
 
 use super::super::Run;
+use super::super::lazy::Lazy;
 use super::{Target, seed};
 use crate::attribute::to_sdk;
 use crate::context::Context;
@@ -21,23 +22,23 @@ use crate::read;
 /// How many characters of a message a line shows.
 const MESSAGE_WIDTH: usize = 40;
 
-/// Ask for messages and conversations as the app does
 #[derive(Debug, Subcommand)]
 pub(crate) enum Patterns {
-    GetConversation(GetConversation),
-    ListConversations(ListConversations),
+    /// Print the newest messages of a conversation, oldest first
+    GetConversation(Lazy<GetConversation>),
+    /// Print a user's conversations, the one with the newest message first
+    ListConversations(Lazy<ListConversations>),
 }
 
 impl Patterns {
     pub(crate) fn run(self, context: &Context) -> Run<'_> {
         match self {
-            Self::GetConversation(command) => Box::pin(command.run(context)),
-            Self::ListConversations(command) => Box::pin(command.run(context)),
+            Self::GetConversation(Lazy(command)) => Box::pin(command.run(context)),
+            Self::ListConversations(Lazy(command)) => Box::pin(command.run(context)),
         }
     }
 }
 
-/// Print the newest messages of a conversation, oldest first
 #[derive(Debug, clap::Args)]
 pub(crate) struct GetConversation {
     /// The conversation [default: the seeded one]
@@ -104,7 +105,6 @@ impl GetConversation {
     }
 }
 
-/// Print a user's conversations, the one with the newest message first
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListConversations {
     /// Whose conversations

@@ -9,9 +9,6 @@ use crate::output::PagePrinter;
 use crate::read::{self, ReadRequest};
 use crate::table::{KeyAttribute, Keys, TableDescription};
 
-/// Print the items of one partition, in the order of their sort key
-///
-/// Keys are written as they are: a number for a number key, base64 for a binary one.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Query {
     /// The table's name [default: the messages table]

@@ -9,10 +9,6 @@ use crate::read::{self, Segments};
 use crate::table::{Keys, TableDescription};
 use crate::wire::Wire;
 
-/// Print every item of a table
-///
-/// A large table is read in segments at once, and its items come in no order. With --limit it is read in
-/// one piece.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Scan {
     /// The table's name [default: the messages table]

@@ -23,8 +23,6 @@ use crate::ui::{Rate, Ui};
 use crate::wire::Wire;
 use crate::write;
 
-/// Write the seed conversation into the messages table, in place of an earlier one; or a synthetic
-/// population, as large as you like
 #[derive(Debug, clap::Args)]
 pub(crate) struct SeedCommand {
     #[command(flatten)]

@@ -24,7 +24,6 @@ const TABLE_BOUND: Duration = Duration::from_secs(120);
 /// What helps after an interruption.
 const LOOK: &str = "see what there is with `cargo xtask ddb list-tables`";
 
-/// Create the messages table and wait until it is active
 #[derive(Debug, clap::Args)]
 pub(crate) struct SchemaLoad {
     #[command(flatten)]
@@ -96,7 +95,6 @@ pub(crate) async fn has_messages_table(wire: &Wire) -> Result<bool> {
     Ok(TableDescription::read_if_there(wire, &wire.target.table).await?.is_some())
 }
 
-/// Drop a table and wait until it is gone
 #[derive(Debug, clap::Args)]
 pub(crate) struct Drop {
     /// The table's name
@@ -231,7 +229,6 @@ struct Names {
     last: Option<String>,
 }
 
-/// List the tables
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListTables {
     #[command(flatten)]
