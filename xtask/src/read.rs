@@ -225,8 +225,11 @@ pub(crate) async fn scan(
             let page = request.page(wire).await?;
             let total = match page.last_evaluated_key {
                 None => 1,
-                Some(_) if wire.is_dynoxide() => 1,
-                Some(_) => fitting(&TableDescription::read(wire, &request.table_name).await?),
+                Some(_) => {
+                    let count =
+                        async || Ok(TableDescription::read(wire, &request.table_name).await?.item_count);
+                    fitting(wire, count).await?
+                }
             };
             if total == 1 {
                 response.add(&page);
@@ -282,7 +285,7 @@ pub(crate) async fn in_order(
     table: &TableDescription,
     mut take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
-    let total = if wire.is_dynoxide() { 1 } else { fitting(table) };
+    let total = fitting(wire, async || Ok(table.item_count)).await?;
     let mut response = Response::default();
     for segment in 0..total {
         let part = match total {
@@ -294,9 +297,12 @@ pub(crate) async fn in_order(
     Ok(response)
 }
 
-/// How many segments suit a table that does not fit one page.
-fn fitting(table: &TableDescription) -> u32 {
-    if table.item_count < WORTH_SEGMENTS { 1 } else { FITTING }
+/// How many segments suit a table that does not fit one page, on this server, which has answered before. `count`
+/// tells how many items there are, where that matters.
+async fn fitting(wire: &Wire, count: impl AsyncFnOnce() -> Result<u64>) -> Result<u32> {
+    // dynoxide goes through the whole table for each page of a segment, and to count its items.
+    let is_worth_it = !wire.is_dynoxide() && count().await? >= WORTH_SEGMENTS;
+    Ok(if is_worth_it { FITTING } else { 1 })
 }
 
 impl ReadRequest {

@@ -127,8 +127,7 @@ impl Wire {
         }
     }
 
-    /// Whether the server is dynoxide, the embedded engine's: from the first answer on it is known. It goes through
-    /// the whole table for each page of a segment, but not for one of the table, and to describe the table.
+    /// Whether the server is dynoxide, the embedded engine's: from the first answer on it is known.
     pub(crate) fn is_dynoxide(&self) -> bool {
         self.is_dynoxide.get()
     }
