@@ -19,7 +19,8 @@ use std::pin::Pin;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::commands::lazy::Lazy;
+use lazy::Lazy;
+
 use crate::context::Context;
 use crate::engine::EngineChoice;
 use crate::output::Format;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::operation::create_table::builders::CreateTableInputBuilder;
-use aws_sdk_dynamodb::types::{AttributeDefinition as SdkDefinition, BillingMode, KeySchemaElement};
+use aws_sdk_dynamodb::types::BillingMode;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -90,17 +90,19 @@ struct Answer {
 
 /// CreateTable's body, as the data layer asks.
 fn creation(table: &CreateTableInputBuilder) -> String {
+    let named = |name: &str, what: &str, value: &str| json!({ "AttributeName": name, what: value });
     let attributes = table.get_attribute_definitions().iter().flatten();
-    let attribute = |it: &SdkDefinition| json!({ "AttributeName": it.attribute_name(), "AttributeType": it.attribute_type().as_str() });
+    let attributes =
+        attributes.map(|it| named(it.attribute_name(), "AttributeType", it.attribute_type().as_str()));
     let keys = table.get_key_schema().iter().flatten();
-    let key = |it: &KeySchemaElement| json!({ "AttributeName": it.attribute_name(), "KeyType": it.key_type().as_str() });
+    let keys = keys.map(|it| named(it.attribute_name(), "KeyType", it.key_type().as_str()));
     let throughput = table.get_provisioned_throughput().as_ref().map(|it| {
         json!({ "ReadCapacityUnits": it.read_capacity_units(), "WriteCapacityUnits": it.write_capacity_units() })
     });
     let body = json!({
         "TableName": table.get_table_name(),
-        "AttributeDefinitions": attributes.map(attribute).collect::<Vec<_>>(),
-        "KeySchema": keys.map(key).collect::<Vec<_>>(),
+        "AttributeDefinitions": attributes.collect::<Vec<_>>(),
+        "KeySchema": keys.collect::<Vec<_>>(),
         "BillingMode": table.get_billing_mode().as_ref().map(BillingMode::as_str),
         "ProvisionedThroughput": throughput,
     });
@@ -158,9 +160,7 @@ impl TableDescription {
             Ok(answer) => answer,
             Err(trouble) => return Ok(Err(trouble)),
         };
-        let answer: Answer = serde_json::from_slice(&answer).with_context(|| {
-            format!("{} answered {operation} in a form that is not its API's", wire.target)
-        })?;
+        let answer: Answer = wire.parsed(&answer)?;
         Ok(Ok(answer.table))
     }
 

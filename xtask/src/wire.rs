@@ -16,6 +16,7 @@ use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::failure::Failure;
 use crate::pace::Pace;
@@ -235,6 +236,15 @@ impl Wire {
             }
             self.wait(lost + throttled).await?;
         }
+    }
+
+    /// Reads an answer of the server's.
+    ///
+    /// # Errors
+    /// It has another form.
+    pub(crate) fn parsed<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T> {
+        serde_json::from_slice(answer)
+            .with_context(|| format!("{} answered in a form that is not its API's", self.target))
     }
 
     /// The server has taken or given items.

@@ -1,6 +1,6 @@
 //! Writing items in batches, until the server has taken every one.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 use anyhow::{Context as _, Result};
 use xtask_items::{Batch, WriteQueue, WriteRequest, Written, batch_body, unprocessed};
@@ -33,7 +33,6 @@ pub(crate) async fn write_all(
     let _held = wire.ui.stop.hold().await;
     let queue = RefCell::new(WriteQueue::new(requests));
     let progress = RefCell::new(progress);
-    let gives_way = Cell::new(false);
     let took = |count| (progress.borrow_mut())(queue.borrow_mut().took(count));
     let write = async |batch: Batch| {
         let written = write_batch(wire, table, &batch.requests, took).await;
@@ -46,8 +45,7 @@ pub(crate) async fn write_all(
     };
     let next = || {
         wire.ui.stop.check()?;
-        if !wire.target.is_production() && !gives_way.get() && queue.borrow().written().count >= MANY {
-            gives_way.set(true);
+        if !wire.target.is_production() && queue.borrow().written().count >= MANY {
             process::give_way();
         }
         Ok(queue.borrow_mut().next_batch()?.map(&write))

@@ -135,15 +135,17 @@ impl Db {
                 let Some(target) = writing.resolve(context, "create the database").await? else {
                     return Ok(());
                 };
-                let mut maintenance = exclusive(ui, target.maintenance().connect().await?).await?;
+                let mut maintenance = target.maintenance().connect().await?;
+                take_turn(ui, &mut maintenance).await?;
                 create(ui, &mut maintenance, target.database()).await
             }
             Self::Drop(Lazy(guarded)) => {
                 let Some(target) = guarded.resolve(context, "drop the database").await? else {
                     return Ok(());
                 };
-                drop(ui, &mut exclusive(ui, target.maintenance().connect().await?).await?, target.database())
-                    .await
+                let mut maintenance = target.maintenance().connect().await?;
+                take_turn(ui, &mut maintenance).await?;
+                drop(ui, &mut maintenance, target.database()).await
             }
             Self::SchemaLoad(Lazy(guarded)) => {
                 let deed = "replace the tables and lose their rows";
@@ -219,10 +221,10 @@ pub(crate) async fn setup(
 /// A step failed, or only one of the tables is there.
 pub(crate) async fn set_up_missing(
     ui: &Ui,
-    maintenance: Connection,
+    mut maintenance: Connection,
     target: &PostgresTarget,
 ) -> Result<Connection> {
-    let mut maintenance = exclusive(ui, maintenance).await?;
+    take_turn(ui, &mut maintenance).await?;
     let name = target.database().to_owned();
     let has_database = maintenance.with(move |client| {
         let row = client.query_typed_opt(sql::HAS_DATABASE, &[(&name, Type::TEXT)]);
@@ -252,11 +254,6 @@ pub(crate) async fn set_up_missing(
 }
 
 /// Waits until the session of another command, perhaps one that was killed, has ended its work.
-async fn exclusive(ui: &Ui, mut maintenance: Connection) -> Result<Connection> {
-    take_turn(ui, &mut maintenance).await?;
-    Ok(maintenance)
-}
-
 async fn take_turn(ui: &Ui, maintenance: &mut Connection) -> Result<()> {
     let shown = maintenance.target.to_string();
     let lock =

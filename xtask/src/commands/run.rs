@@ -72,7 +72,7 @@ async fn set_up_missing(context: &Context, services: &Services, seed: &ddb::Seed
         return Ok(());
     }
     match seed.people(&mut postgres).await {
-        Ok(people) => seed.write(&context.ui, &wire, people, ddb::Table::Empty).await.map(|_| ()),
+        Ok(people) => seed.write(&wire, people, ddb::Table::Empty).await.map(|_| ()),
         Err(error) => {
             stays_empty(&context.ui, &error);
             Ok(())

@@ -72,14 +72,15 @@ fn rehearse(context: &Context) -> Result<()> {
 async fn set_up(context: &Context, services: &Services, seed: &ddb::Seed) -> Result<Counts> {
     let ((maintenance, mut postgres, people), wire) =
         tokio::try_join!(postgres(context, services, seed), services.dynamodb_ready(context))?;
-    let dynamodb = dynamodb(context, &wire, seed, people);
+    let dynamodb = dynamodb(&wire, seed, people);
     let ([users, activities], items) = tokio::try_join!(db::counts(&mut postgres), dynamodb)?;
     maintenance.leave_open();
     postgres.leave_open();
     Ok(Counts { users, activities, items })
 }
 
-/// Postgres's steps. Returns a connection to the database, and the two users of the conversation.
+/// Postgres's steps. Returns the connections to the maintenance database and to the new one, and the two users of the
+/// conversation.
 async fn postgres(
     context: &Context,
     services: &Services,
@@ -92,10 +93,10 @@ async fn postgres(
 }
 
 /// DynamoDB's steps. Returns how many items there are.
-async fn dynamodb(context: &Context, wire: &Wire, seed: &ddb::Seed, people: ddb::People) -> Result<usize> {
+async fn dynamodb(wire: &Wire, seed: &ddb::Seed, people: ddb::People) -> Result<usize> {
     ddb::drop_if_exists(wire, &wire.target.table).await?;
     ddb::schema_load(wire).await?;
-    seed.write(&context.ui, wire, people, ddb::Table::Empty).await
+    seed.write(wire, people, ddb::Table::Empty).await
 }
 
 fn summary(context: &Context, Targets { postgres, dynamodb }: &Targets, counts: &Counts, elapsed: Duration) {

@@ -4,7 +4,7 @@
 use std::io::{IsTerminal as _, stdin};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -88,17 +88,17 @@ impl BackupOptions {
 ///
 /// # Errors
 /// The server refused, or knows no backups; or it was not there in time.
-pub(super) async fn make(ui: &Ui, wire: &Wire, table: &str, name: &str) -> Result<()> {
+pub(super) async fn make(wire: &Wire, table: &str, name: &str) -> Result<()> {
     let work = async {
         let request = json!({ "TableName": table, "BackupName": name });
         let answer = match wire.try_once("CreateBackup", request.to_string()).await? {
             Ok(answer) => answer,
             Err(trouble) => return Err(refused(wire, table, trouble)),
         };
-        let Created { details } = parsed(wire, &answer)?;
+        let Created { details } = wire.parsed(&answer)?;
         available(wire, details).await
     };
-    ui.run(format!("DynamoDB: make backup {name} of {table}"), work).await
+    wire.ui.run(format!("DynamoDB: make backup {name} of {table}"), work).await
 }
 
 async fn available(wire: &Wire, mut details: BackupDetails) -> Result<()> {
@@ -107,7 +107,7 @@ async fn available(wire: &Wire, mut details: BackupDetails) -> Result<()> {
         if details.backup_status == "CREATING" {
             let described = async {
                 let answer = wire.call("DescribeBackup", request.clone()).await?;
-                parsed::<Described>(wire, &answer)
+                wire.parsed::<Described>(&answer)
             };
             match described.await {
                 Ok(answer) => details = answer.description.details,
@@ -134,11 +134,6 @@ fn refused(wire: &Wire, table: &str, trouble: Trouble) -> anyhow::Error {
     };
     let problem = format!("{} refuses to make a backup of table {table}", wire.target);
     Failure::new(problem, remedy).caused_by(trouble.to_string()).into()
-}
-
-fn parsed<T: serde::de::DeserializeOwned>(wire: &Wire, answer: &[u8]) -> Result<T> {
-    let read = serde_json::from_slice(answer);
-    read.with_context(|| format!("{} tells of its backup in a form that is not its API's", wire.target))
 }
 
 /// Whether a name can be a backup's.

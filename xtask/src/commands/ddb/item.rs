@@ -263,8 +263,7 @@ fn may_be_done(trouble: &Trouble) -> bool {
 }
 
 fn answer_of(wire: &Wire, answer: &[u8]) -> Result<Option<Item>> {
-    let answer: ItemAnswer = serde_json::from_slice(answer)
-        .with_context(|| format!("{} answered in a form that is not its API's", wire.target))?;
+    let answer: ItemAnswer = wire.parsed(answer)?;
     Ok(answer.item)
 }
 

@@ -83,11 +83,11 @@ fn explain(error: postgres::Error) -> anyhow::Error {
 ///
 /// # Errors
 /// The server refused, or does not hold in the end what was written.
-pub(super) async fn write_items(ui: &Ui, wire: &Wire, population: Population) -> Result<()> {
-    remove_items(ui, wire).await?;
+pub(super) async fn write_items(wire: &Wire, population: Population) -> Result<()> {
+    remove_items(wire).await?;
     let table = &wire.target.table;
     let count = population.item_count();
-    let step = ui.step(format!("DynamoDB: write {count} synthetic items into {table}"));
+    let step = wire.ui.step(format!("DynamoDB: write {count} synthetic items into {table}"));
     let (rate, mut so_far) = (Rate::new(), 0);
     let requests = population.items().map(|item| Ok(WriteRequest::put_strings(&item, &KEYS)));
     let written = write::write_all(wire, table, requests, |written| {
@@ -108,13 +108,13 @@ pub(super) async fn write_items(ui: &Ui, wire: &Wire, population: Population) ->
         ensure!(there == count, "{count} items were written, but {there} are there");
         Ok(())
     };
-    ui.run(format!("DynamoDB: count the synthetic items in {table}"), counted).await
+    wire.ui.run(format!("DynamoDB: count the synthetic items in {table}"), counted).await
 }
 
 /// Removes every synthetic item, page by page of the table.
-async fn remove_items(ui: &Ui, wire: &Wire) -> Result<()> {
+async fn remove_items(wire: &Wire) -> Result<()> {
     let table = &wire.target.table;
-    let step = ui.step(format!("DynamoDB: remove earlier synthetic items from {table}"));
+    let step = wire.ui.step(format!("DynamoDB: remove earlier synthetic items from {table}"));
     let mut removed = 0;
     let remove = async |page: Page| {
         let keys = page.items()?;

@@ -19,7 +19,7 @@ use crate::facts::Facts;
 use crate::failure::{Failure, Interrupted, Usage};
 use crate::read;
 use crate::target::postgres::{Connection, readable};
-use crate::ui::{Rate, Ui};
+use crate::ui::Rate;
 use crate::wire::Wire;
 use crate::write;
 
@@ -47,7 +47,7 @@ impl SeedCommand {
             context.postgres(self.guarded.is_production(), Evidence::Sight).await?.connect().await?;
         let people = seed.people(&mut postgres).await?;
         let wire = target.wire(&context.ui).await?;
-        seed.write(&context.ui, &wire, people, Table::InUse).await.map(|_| ())
+        seed.write(&wire, people, Table::InUse).await.map(|_| ())
     }
 
     async fn populate(self, context: &Context, population: Population) -> Result<()> {
@@ -59,7 +59,7 @@ impl SeedCommand {
         let facts = if guarded.shows() { vec![Facts::of_postgres(&postgres).await?] } else { Vec::new() };
         let Some(target) = guarded.resolve_with(context, &deed, None, facts).await? else { return Ok(()) };
         population::write_users(&context.ui, &mut postgres.connect().await?, population).await?;
-        population::write_items(&context.ui, &target.wire(&context.ui).await?, population).await
+        population::write_items(&target.wire(&context.ui).await?, population).await
     }
 }
 
@@ -150,14 +150,14 @@ impl Seed {
     ///
     /// # Errors
     /// The server refused, or does not hold in the end what was written.
-    pub(crate) async fn write(&self, ui: &Ui, wire: &Wire, people: People, table: Table) -> Result<usize> {
+    pub(crate) async fn write(&self, wire: &Wire, people: People, table: Table) -> Result<usize> {
         let [one, two] = &people;
         let now = self.now.unwrap_or_else(Utc::now);
         let items = self.conversation.items(SEED_GROUP, [one, two], now);
         let puts: Vec<_> = items.map(|item| WriteRequest::put_strings(&item, &KEYS)).collect();
         let count = puts.len();
         let name = &wire.target.table;
-        let step = ui.step(format!("DynamoDB: seed {count} items into {name}"));
+        let step = wire.ui.step(format!("DynamoDB: seed {count} items into {name}"));
         let rate = Rate::new();
         let work = async {
             let stale = match table {

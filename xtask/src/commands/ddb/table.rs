@@ -1,7 +1,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use backend_flask::messages;
 use serde::Deserialize;
 use serde_json::json;
@@ -157,7 +157,7 @@ impl Drop {
         }
         if let Some(name) = self.backup.name(ui, confirmed)? {
             backup::check_name(&name)?;
-            backup::make(ui, &wire, table, &name).await?;
+            backup::make(&wire, table, &name).await?;
         }
         Ok(true)
     }
@@ -242,9 +242,7 @@ impl ListTables {
         let mut body = json!({});
         loop {
             let answer = wire.call("ListTables", body.to_string()).await?;
-            let mut page: Names = serde_json::from_slice(&answer).with_context(|| {
-                format!("{} answered ListTables in a form that is not its API's", wire.target)
-            })?;
+            let mut page: Names = wire.parsed(&answer)?;
             names.append(&mut page.table_names);
             match page.last {
                 Some(last) => body = json!({ "ExclusiveStartTableName": last }),
