@@ -1,15 +1,31 @@
 //! What tests need of the machine that they run on, whichever program they test.
 
 use std::io::Write as _;
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// The password of every test's Postgres, with letters that a URL must encode. Never to be printed.
 pub(crate) const PASSWORD: &str = "hush-p@ss/w:rd";
 pub(crate) const PASSWORD_IN_URL: &str = "hush-p%40ss%2Fw%3Ard";
 
-/// A port on the loopback that nothing listened on a moment ago.
+/// A port on the loopback that nothing listens on, and that stays free until it is used: no other
+/// call returns it, and no connection is given it. Systems number the near ends of connections from
+/// 32768 (Linux, `net.ipv4.ip_local_port_range`) or 49152 (IANA's dynamic ports; macOS, Windows) upwards,
+/// so that a server whose port is from there may find it taken by somebody's connection.
 pub(crate) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const RANGE: std::ops::Range<u32> = 20_000..32_768;
+    /// Ports a server moves to, from one that is taken, are just above it.
+    const STEP: u32 = 7;
+    static CALLS: AtomicU32 = AtomicU32::new(0);
+    // Programs that run at the same time have ids that follow each other: they begin far apart.
+    let begin = std::process::id().wrapping_mul(1_009);
+    let ports = std::iter::repeat_with(|| {
+        let offset = begin.wrapping_add(CALLS.fetch_add(STEP, Ordering::Relaxed));
+        u16::try_from(RANGE.start + offset % (RANGE.end - RANGE.start)).unwrap()
+    });
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    ports.take(RANGE.len()).find(is_free).unwrap()
 }
 
 /// Says that a test shows nothing here.
