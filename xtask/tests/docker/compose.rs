@@ -141,9 +141,10 @@ fn create_as_compose_does(project: &Project) {
     );
     let publish = format!("127.0.0.1:{}:8000", project.dynamodb_port);
     let volume = format!("{}_dynamodb-data:/home/dynamodblocal/data", project.name);
+    let server = ["--user", "root", "--workdir", "/home/dynamodblocal", "--env", "DDB_LOCAL_TELEMETRY=0"];
     create(
         "dynamodb-local",
-        &["--user", "root", "--workdir", "/home/dynamodblocal", "--publish", &publish, "--volume", &volume],
+        &[&server[..], &["--publish", &publish, "--volume", &volume]].concat(),
         &image("DYNAMODB_IMAGE", &default("DYNAMODB_IMAGE")),
         &[
             "-XX:Tier4InvocationThreshold=50000",

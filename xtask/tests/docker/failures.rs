@@ -114,8 +114,8 @@ fn a_container_that_dies_while_it_boots_ends_the_wait_and_shows_its_last_words()
     project.edit("docker-compose.yml", "-jar NoSuch.jar", "-jar DynamoDBLocal.jar");
     project.edit(
         "docker-compose.yml",
-        "    environment:\n",
-        "    command: -c no_such_setting=1\n    environment:\n",
+        "    environment:\n      POSTGRES_USER",
+        "    command: -c no_such_setting=1\n    environment:\n      POSTGRES_USER",
     );
     let failed = project.xtask("up").fails(1);
     failed.within(Duration::from_secs(30)).says(&["no_such_setting", "its container stopped"]);
