@@ -9,7 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use bollard::errors::Error as ApiError;
-use bollard::models::{ContainerInspectResponse, ContainerSummary, ImageInspect, VolumeCreateRequest};
+use bollard::models::{
+    ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum as SummaryState, ImageInspect,
+    VolumeCreateRequest,
+};
 use bollard::query_parameters as query;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
@@ -134,7 +137,8 @@ impl Docker {
     /// The daemon failed to answer.
     pub(crate) async fn container(&self, compose: &Compose, service: &Service) -> Result<Option<Container>> {
         let labels = container::identifying_labels(&compose.project, service);
-        let found = self.list(&labels, "label").await?;
+        let labels = HashMap::from([("label".to_owned(), labels)]);
+        let found = self.list(query::ListContainersOptionsBuilder::new().all(true).filters(&labels)).await?;
         let Some(id) = found.into_iter().find_map(|summary| summary.id) else { return Ok(None) };
         let (details, image) = tokio::try_join!(self.inspect(&id), self.image(&service.image))?;
         let Some(details) = details else { return Ok(None) };
@@ -177,16 +181,21 @@ impl Docker {
     /// # Errors
     /// The daemon failed to answer.
     pub(crate) async fn publisher_of(&self, port: u16) -> Result<Option<String>> {
-        let found = self.list(&[port.to_string()], "publish").await?;
-        let names = found.into_iter().find_map(|summary| summary.names).unwrap_or_default();
-        Ok(names.first().map(|name| name.trim_start_matches('/').to_owned()))
+        // Docker could look for it itself; Podman 4 refuses to, and tells the ports of those that ended, too.
+        let all = self.list(query::ListContainersOptionsBuilder::new().all(true)).await?;
+        let publishes = |container: &ContainerSummary| {
+            matches!(
+                container.state,
+                Some(SummaryState::RUNNING | SummaryState::PAUSED | SummaryState::RESTARTING)
+            ) && container.ports.iter().flatten().any(|published| published.public_port == Some(port))
+        };
+        let names = all.into_iter().find(publishes).and_then(|container| container.names);
+        Ok(names.and_then(|names| Some(names.first()?.trim_start_matches('/').to_owned())))
     }
 
-    async fn list(&self, values: &[String], filter: &str) -> Result<Vec<ContainerSummary>> {
-        let filters = HashMap::from([(filter.to_owned(), values.to_vec())]);
-        let options =
-            query::ListContainersOptionsBuilder::new().all(filter == "label").filters(&filters).build();
-        answer(self.api.list_containers(Some(options))).await.map_err(failed("cannot list containers"))
+    async fn list(&self, which: query::ListContainersOptionsBuilder) -> Result<Vec<ContainerSummary>> {
+        let listed = answer(self.api.list_containers(Some(which.build()))).await;
+        listed.map_err(failed("cannot list containers"))
     }
 
     async fn inspect(&self, container: &str) -> Result<Option<ContainerInspectResponse>> {
@@ -213,8 +222,7 @@ impl Docker {
     /// The registry refused, could not be reached, or stopped answering.
     pub(crate) async fn pull(&self, image: &str, step: &Step) -> Result<()> {
         // Without a tag the API would pull every tag there is.
-        let last = image.rsplit('/').next().unwrap_or(image);
-        let full = if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") };
+        let full = container::with_tag(image);
         let options = query::CreateImageOptionsBuilder::new().from_image(&full).build();
         let mut events = self.api.create_image(Some(options), None, None);
         let mut layers = Layers::default();

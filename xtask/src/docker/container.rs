@@ -41,6 +41,12 @@ pub(crate) fn volume_name(project: &str, key: &str) -> String {
     format!("{project}_{key}")
 }
 
+/// The image's name with a tag or digest: without one it means the tag `latest`.
+pub(super) fn with_tag(image: &str) -> String {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
+}
+
 /// `NAME=value` for each label that a service's container has, whoever created it.
 pub(super) fn identifying_labels(project: &str, service: &Service) -> Vec<String> {
     identity(project, service).map(|(name, value)| format!("{name}={value}")).into()
@@ -180,19 +186,27 @@ pub(super) fn difference(
     };
     let default = image.and_then(|image| image.config.clone());
     let image_id = image.and_then(|image| image.id.as_deref());
+    let has_id = image_id.is_none_or(|id| details.image.as_deref() == Some(id));
+    let has_name = config.image.is_some_and(|name| {
+        // Podman puts the registry in front.
+        let ends_alike = || name.ends_with(&format!("/{}", with_tag(&service.image)));
+        name == service.image || image_id.is_some() && has_id && ends_alike()
+    });
     let default_command = default.as_ref().and_then(|default| default.cmd.clone());
     let default_user = default.as_ref().and_then(|default| default.user.clone());
     let default_folder = default.as_ref().and_then(|default| default.working_dir.clone());
+    // Where the image says nothing, Docker says nothing either, and Podman "/".
+    let or_root = |folder: Option<String>| folder.filter(|f| !f.is_empty()).or_else(|| Some("/".to_owned()));
     let differences = [
-        (config.image.as_deref() != Some(service.image.as_str()), "image"),
-        (
-            image_id.is_some() && details.image.as_deref() != image_id,
-            "image (there is a newer one of its name)",
-        ),
+        (!has_name, "image"),
+        (!has_id, "image (there is a newer one of its name)"),
         (!variables(service).all(|variable| has_variable(&variable)), "environment"),
         (differs(&config.cmd, &service.command, default_command, image), "command"),
         (differs(&config.user, &service.user, default_user, image), "user"),
-        (differs(&config.working_dir, &service.working_dir, default_folder, image), "working_dir"),
+        (
+            differs(&or_root(config.working_dir), &service.working_dir, or_root(default_folder), image),
+            "working_dir",
+        ),
         (published != Some(vec![loopback(service.port.host)]), "ports"),
         (!service.volumes.iter().all(|mount| is_mounted(&mount)), "volumes"),
     ];
@@ -301,5 +315,22 @@ mod tests {
         assert_eq!(difference_of(change), named("environment"));
         let newer = difference(&same, &same.postgres, Some(&image("sha256:2")), &details);
         assert_eq!(newer, named("image (there is a newer one of its name)"));
+    }
+
+    #[test]
+    fn podman_says_the_same_in_other_words() {
+        let mut described = compose();
+        let mut details = details(create_body(&described, &described.postgres));
+        let image = ImageInspect { id: Some("sha256:1".to_owned()), ..Default::default() };
+        for (name, full) in
+            [("image:1", "docker.io/library/image:1"), ("my/image", "localhost/my/image:latest")]
+        {
+            described.postgres.image = name.to_owned();
+            details.config.as_mut().unwrap().image = Some(full.to_owned());
+            assert_eq!(difference(&described, &described.postgres, Some(&image), &details), None);
+            // It may be another registry's of that name.
+            let unknown = difference(&described, &described.postgres, None, &details);
+            assert_eq!(unknown.as_deref(), Some("image"));
+        }
     }
 }

@@ -278,7 +278,7 @@ fn a_container_that_is_not_as_described_any_more_is_replaced_and_its_volume_kept
     let tag = Tag(other.clone());
     project.take_postgres_from(&other);
     replaced(&project, &mut ids, &["db"], "image");
-    assert_eq!(inspect(&ids[0])["Config"]["Image"], other.as_str());
+    assert!(inspect(&ids[0])["Config"]["Image"].as_str().unwrap().ends_with(&other));
     project.xtask("down --volumes").ok();
     drop(tag);
 }
