@@ -127,16 +127,18 @@ fn hands_all_back() {
     world.xtask("ddb schema-load").ok();
     let throttle = Throttle::start(world.endpoint(), |number, size| if number == 0 { size } else { 0 });
     let failed = world.fails_at("ddb seed", throttle.endpoint, within(37));
+    // Of the batches sent at once, the last and smaller one may be the first to arrive.
+    let written = throttle.written().len();
+    assert!([25, 13].contains(&written), "{written}");
+    assert_eq!(world.endpoint().items(TABLE).len(), written);
     let error = failed.error().replace(&throttle.endpoint.url(), "ENDPOINT");
-    insta::assert_snapshot!(error, @"
+    insta::assert_snapshot!(error.replace(&format!("{written} items"), "N items"), @"
     error: DynamoDB: seed 138 items into cruddur-messages
-      because: 25 items are written for certain
+      because: N items are written for certain
       because: DynamoDB at ENDPOINT is throttling: it took and gave nothing for 30.0 s
       because: it handed all items of a batch back
       help: run the command again later, or give the table more capacity units
     ");
-    assert_eq!(throttle.written().len(), 25);
-    assert_eq!(world.endpoint().items(TABLE).len(), 25);
     world.recovers();
 }
 
