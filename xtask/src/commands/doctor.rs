@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::compose::{Compose, Service, port_variable};
 use crate::context::Context;
 use crate::docker::{self, Docker};
-use crate::engine::embedded::{Binaries, Running};
+use crate::engine::embedded::{self, Running};
 use crate::engine::own::{Evidence, Own};
 use crate::engine::{EngineName, is_external};
 use crate::output;
@@ -169,7 +169,9 @@ fn clock_check(docker: Option<DateTime<Utc>>) -> Check {
 
 /// Postgres's programs and what runs of the embedded engine. Returns whether it can be used.
 fn embedded_checks(context: &Context, checks: &mut Vec<Check>) -> bool {
-    let binaries = Binaries::find(&context.environment);
+    let folder = context.state.canonical().ok();
+    let binaries =
+        embedded::postgres_binaries(&context.environment, folder.as_ref().unwrap_or(&context.state));
     let works = binaries.is_ok();
     checks.push(match binaries {
         Ok(binaries) => Check::good("PostgreSQL server", binaries.version()),
@@ -179,7 +181,7 @@ fn embedded_checks(context: &Context, checks: &mut Vec<Check>) -> bool {
             Check::missing("PostgreSQL server", error.to_string(), remedy)
         }
     });
-    if let Ok(folder) = context.state.canonical() {
+    if let Some(folder) = folder {
         let Running { postgres, dynamodb } = Running::find(&folder);
         for (name, process) in [("Postgres", postgres), ("DynamoDB", dynamodb)] {
             if let Some(process) = process {

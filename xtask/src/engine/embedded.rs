@@ -1,8 +1,8 @@
 //! The embedded engine: no Docker. Postgres is this machine's own server with a cluster in the state
 //! folder; DynamoDB is the workspace's `xtask-dynamodb`, with its data there too.
 
-pub(crate) use binaries::Binaries;
 pub(crate) use dynamodb::PACKAGE as DYNAMODB;
+pub(crate) use postgres::binaries as postgres_binaries;
 
 mod account;
 mod binaries;
@@ -28,8 +28,7 @@ use crate::ui::Ui;
 const HOLDER: &str = "another process";
 
 /// What helps when the data cannot be used.
-const START_AFRESH: &str =
-    "if its data is damaged, start afresh with `cargo xtask down --volumes` and `cargo xtask ddb-setup`";
+const START_AFRESH: &str = "start afresh with `cargo xtask down --volumes` and `cargo xtask ddb-setup`";
 
 /// How long a server may take from its start until it listens, for others that look for ports.
 const LISTEN_BOUND: Duration = Duration::from_secs(5);
@@ -236,7 +235,10 @@ fn death(port: u16, log: &Path, lost_port: &str) -> anyhow::Error {
             format!("its process ended, as another had taken 127.0.0.1:{port}; {lines}"),
             "run the command again: it looks for a port that is free",
         ),
-        false => Failure::new(format!("its process ended; {lines}"), START_AFRESH),
+        false => Failure::new(
+            format!("its process ended; {lines}"),
+            format!("if its data is damaged, {START_AFRESH}"),
+        ),
     };
     failure.into()
 }
@@ -366,6 +368,6 @@ mod tests {
     fn a_port_that_was_lost_before_does_not_hide_damaged_data() {
         let damaged = failure(&format!("{POSTGRES_LOST}{DAMAGED}"), postgres::LOST_PORT);
         assert!(damaged.to_string().starts_with("its process ended; "), "{damaged}");
-        assert_eq!(damaged.remedy(), START_AFRESH);
+        assert_eq!(damaged.remedy(), format!("if its data is damaged, {START_AFRESH}"));
     }
 }

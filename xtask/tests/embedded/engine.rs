@@ -1,7 +1,8 @@
 //! The engine's daily life: start, stop, ports, two checkouts, two runs at once, the settings it prints.
 
+use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
 
 use crate::checkout::Checkout;
@@ -22,6 +23,35 @@ fn from_nothing_again_and_after_down_it_is_the_same() {
 
     checkout.xtask("down --volumes").ok();
     assert!(!checkout.state("postgres").exists() && !checkout.state("dynamodb").exists());
+    checkout.set_up();
+}
+
+#[test]
+fn a_cluster_is_served_by_the_version_that_made_it() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    checkout.xtask("down").ok();
+    // As after an upgrade: a newer one comes first.
+    let newer = tempfile::tempdir().unwrap();
+    for program in ["initdb", "postgres"] {
+        let path = newer.path().join(program);
+        fs::write(&path, "#!/bin/sh\necho 'postgres (PostgreSQL) 99.1'\n").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = format!("{}:{}", newer.path().display(), std::env::var("PATH").unwrap());
+    checkout.xtask("up").env("PATH", &path).ok();
+    assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["users"], 5);
+    checkout.xtask("down").ok();
+
+    // As after one that removed the older.
+    fs::write(checkout.state("postgres/PG_VERSION"), "9.6\n").unwrap();
+    let cluster = format!("the cluster in {} is of PostgreSQL 9.6", checkout.state("postgres").display());
+    let failed = checkout.xtask("ddb-setup").env("PATH", &path).fails(1);
+    failed.says(&[&cluster, "and here is only:\n", "postgres (PostgreSQL) 99.1 in "]);
+    failed.says(&["help: install PostgreSQL 9.6 as well, or start afresh with `cargo xtask down --volumes`"]);
+    assert!(checkout.processes("dynamodb").is_empty(), "nothing was started");
+    assert!(checkout.xtask("doctor").end().stdout.contains(&cluster));
+    checkout.xtask("down --volumes").ok();
     checkout.set_up();
 }
 
@@ -251,6 +281,5 @@ fn what_is_kept_is_for_its_owner_alone() {
 }
 
 fn mode(path: &std::path::Path) -> u32 {
-    use std::os::unix::fs::PermissionsExt as _;
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }

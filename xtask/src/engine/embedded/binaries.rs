@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::START_AFRESH;
 use crate::environment::Environment;
 use crate::failure::Failure;
 
@@ -14,35 +15,85 @@ pub(crate) struct Binaries {
     folder: PathBuf,
 }
 
+/// A cluster that is there already.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Cluster {
+    data: PathBuf,
+    /// The major version that made it, as 17 or 9.6: no other can serve it.
+    version: String,
+}
+
+impl Cluster {
+    /// The cluster in that folder, if there is one that says its version.
+    pub(super) fn at(data: &Path) -> Option<Self> {
+        let version = std::fs::read_to_string(data.join("PG_VERSION")).ok()?.trim().to_owned();
+        let is_version = !version.is_empty() && version.chars().all(|c| c.is_ascii_digit() || c == '.');
+        is_version.then(|| Self { data: data.to_owned(), version })
+    }
+
+    /// Whether a server can serve it that says this of its version, as in `postgres (PostgreSQL) 17.2`.
+    fn is_of(&self, said: &str) -> bool {
+        let rest = said.split_whitespace().find_map(|word| word.strip_prefix(self.version.as_str()));
+        rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
+    }
+}
+
 impl Binaries {
-    /// Finds them: on PATH, where pg_config says, and where Debian, Homebrew and Postgres.app put them.
+    /// Finds them: on PATH, where Debian, Homebrew and Postgres.app put them, and where pg_config says. Where
+    /// there is a cluster already, those that can serve it.
     ///
     /// # Errors
-    /// They are in none of these places; the error lists the places and the shortest way out.
-    pub(crate) fn find(environment: &Environment) -> Result<Self> {
-        let mut places = places(environment);
-        let found = places.iter().find(|folder| is_complete(folder)).cloned().or_else(|| {
-            // Asked last: it has to be started to answer.
-            let folder = asked_pg_config()?;
-            places.push(folder.clone());
-            is_complete(&folder).then_some(folder)
-        });
-        found.map(|folder| Self { folder }).ok_or_else(|| {
-            let looked: Vec<String> = places.iter().map(|place| format!("\n  {}", place.display())).collect();
-            let problem = format!(
-                "no PostgreSQL server (initdb, postgres) on this machine; looked in:{}",
-                looked.concat()
-            );
-            Failure::new(problem, install_hint()).into()
-        })
+    /// They are in none of these places, or of other versions; the error lists the places and the shortest way
+    /// out.
+    pub(super) fn find(environment: &Environment, cluster: Option<&Cluster>) -> Result<Self> {
+        let mut looked = Vec::new();
+        let mut others = Vec::new();
+        // pg_config last: it has to be started to answer.
+        let asked = std::iter::once_with(asked_pg_config).flatten();
+        for folder in places(environment).into_iter().chain(asked) {
+            let name = folder.display().to_string();
+            if looked.contains(&name) {
+                continue;
+            }
+            looked.push(name);
+            if !is_complete(&folder) {
+                continue;
+            }
+            let found = Self { folder };
+            match cluster {
+                Some(cluster) if !cluster.is_of(&found.said()) => others.push(found.version()),
+                _ => return Ok(found),
+            }
+        }
+        let listed = |lines: Vec<String>| lines.iter().map(|line| format!("\n  {line}")).collect::<String>();
+        Err(match cluster {
+            Some(Cluster { data, version }) if !others.is_empty() => Failure::new(
+                format!(
+                    "the cluster in {} is of PostgreSQL {version}, and here is only:{}",
+                    data.display(),
+                    listed(others)
+                ),
+                format!("install PostgreSQL {version} as well, or {START_AFRESH}"),
+            ),
+            _ => Failure::new(
+                format!(
+                    "no PostgreSQL server (initdb, postgres) on this machine; looked in:{}",
+                    listed(looked)
+                ),
+                install_hint(),
+            ),
+        }
+        .into())
     }
 
     /// What the server says of its version, or where it is.
     pub(crate) fn version(&self) -> String {
+        format!("{} in {}", self.said(), self.folder.display())
+    }
+
+    fn said(&self) -> String {
         let asked = Command::new(self.program("postgres")).arg("--version").output();
-        let said =
-            asked.map(|answer| String::from_utf8_lossy(&answer.stdout).trim().to_owned()).unwrap_or_default();
-        format!("{said} in {}", self.folder.display())
+        asked.map(|answer| String::from_utf8_lossy(&answer.stdout).trim().to_owned()).unwrap_or_default()
     }
 
     /// A program's path.
@@ -115,12 +166,33 @@ mod tests {
     }
 
     #[test]
+    fn a_cluster_is_served_by_its_own_major_version() {
+        let cluster = |version: &str| {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::write(folder.path().join("PG_VERSION"), format!("{version}\n")).unwrap();
+            Cluster::at(folder.path())
+        };
+        let is_of = |version: &str, said: &str| cluster(version).unwrap().is_of(said);
+        assert!(is_of("15", "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)"));
+        assert!(is_of("18", "postgres (PostgreSQL) 18beta1"));
+        assert!(is_of("9.6", "postgres (PostgreSQL) 9.6.24"));
+        for said in
+            ["postgres (PostgreSQL) 17.2", "postgres (PostgreSQL) 150.1", "postgres (PostgreSQL) 9.6.15", ""]
+        {
+            assert!(!is_of("15", said), "{said}");
+        }
+        // The server itself says what is wrong with it.
+        assert_eq!(cluster("damaged"), None);
+        assert_eq!(cluster(""), None);
+    }
+
+    #[test]
     fn path_comes_first_and_must_have_both_programs() {
         let folder = tempfile::tempdir().unwrap();
         let environment = Environment::from([("PATH", folder.path().to_str().unwrap())]);
         std::fs::write(folder.path().join("initdb"), "").unwrap();
-        assert!(Binaries::find(&environment).ok().is_none_or(|found| found.folder != folder.path()));
+        assert!(Binaries::find(&environment, None).ok().is_none_or(|found| found.folder != folder.path()));
         std::fs::write(folder.path().join("postgres"), "").unwrap();
-        assert_eq!(Binaries::find(&environment).unwrap().folder, folder.path());
+        assert_eq!(Binaries::find(&environment, None).unwrap().folder, folder.path());
     }
 }

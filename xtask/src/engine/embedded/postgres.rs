@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use uuid::Uuid;
 
 use super::account::Home;
-use super::binaries::Binaries;
+use super::binaries::{Binaries, Cluster};
 use crate::compose::Compose;
 use crate::environment::Environment;
 use crate::failure::Failure;
@@ -46,9 +46,9 @@ impl Plan {
     /// Looks for the programs and for a place for the data.
     ///
     /// # Errors
-    /// No PostgreSQL on this machine; or a cluster of another version.
+    /// No PostgreSQL on this machine, or none that can serve the cluster that is there; no password.
     pub(super) fn make(environment: &Environment, folder: &StateFolder, compose: &Compose) -> Result<Self> {
-        let binaries = Binaries::find(environment)?;
+        let binaries = binaries(environment, folder)?;
         let [wanted, elsewhere] = places(folder);
         let home = Home::choose(wanted, elsewhere)?;
         let (user, password) = compose.postgres_login();
@@ -176,6 +176,15 @@ fn removal(path: &Path) -> Look<()> {
 pub(super) fn places(folder: &StateFolder) -> [PathBuf; 2] {
     let name = Uuid::new_v5(&Uuid::NAMESPACE_URL, folder.workspace().as_os_str().as_encoded_bytes());
     [folder.join("postgres"), PathBuf::from(format!("/var/tmp/cruddur-{}", name.simple()))]
+}
+
+/// PostgreSQL's programs for the cluster that is there, or for one that is to be created.
+///
+/// # Errors
+/// See [`Binaries::find`].
+pub(crate) fn binaries(environment: &Environment, folder: &StateFolder) -> Result<Binaries> {
+    let cluster = places(folder).iter().find_map(|data| Cluster::at(data));
+    Binaries::find(environment, cluster.as_ref())
 }
 
 pub(super) fn find(folder: &StateFolder, processes: &Processes) -> Option<Process> {
