@@ -201,6 +201,27 @@ impl Wire {
         }
     }
 
+    /// Does `work`, and opens a connection meanwhile, for the first request behind it.
+    pub(crate) async fn open_during<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = self.open() => {}
+        }
+        work.await
+    }
+
+    /// Asks for `/`, as whoever checks a server's health does. Where it says nothing, the first request tells.
+    async fn open(&self) {
+        let mut question = HttpRequest::new(SdkBody::empty());
+        if question.set_uri(self.url.as_str()).is_ok()
+            && let Ok(answer) = self.connector.call(question).await
+        {
+            whole(answer.into_body()).await.ok();
+        }
+    }
+
     async fn send(
         &self,
         operation: &str,

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::common::dynamodb::{Answer, Endpoint};
-use crate::line::{Fault, Line};
+use crate::line::{self, Fault, Line};
 use crate::proxy::{Fate, Proxy};
 use crate::{QUICK, SETUP, TABLE, World, assert_imported, lines};
 
@@ -48,6 +48,25 @@ fn a_dynamodb_whose_answers_are_cut_short() {
     for after in [0, 30, 150] {
         all_fail(|world| broken_line(world, Fault::Cut(after)), &["help: ", "AWS_ENDPOINT_URL_DYNAMODB"]);
     }
+}
+
+#[test]
+fn a_connection_that_was_opened_early_may_break() {
+    let world = World::set_up();
+    for fault in [Fault::Reset(0), Fault::Cut(30), Fault::Garbage(b"SSH-2.0-OpenSSH_9.2\r\n")] {
+        let first = move |number| if number == 0 { fault } else { Fault::Whole };
+        let line = Line::start(world.endpoint().0, first);
+        let listed = world.xtask("ddb patterns list-conversations");
+        let listed = listed.env("AWS_ENDPOINT_URL_DYNAMODB", line.endpoint().url()).ok();
+        assert_eq!(listed.stdout.lines().count(), 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn what_postgres_says_is_not_held_up_by_a_dynamodb_that_says_nothing() {
+    let (_listener, port) = line::silent();
+    let unknown = "ddb patterns list-conversations --handle nobody-has-it";
+    World::set_up().fails_at(unknown, Endpoint(port), QUICK).says(&["has no user with handle"]);
 }
 
 #[test]

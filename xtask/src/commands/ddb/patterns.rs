@@ -118,10 +118,14 @@ impl ListConversations {
     async fn run(self, context: &Context) -> Result<()> {
         let target = self.target.resolve(context).await?;
         let postgres = context.postgres(self.target.prod, Evidence::Memory).await?;
-        let (connection, wire) = tokio::join!(postgres.connect(), target.wire(&context.ui));
-        let (mut connection, wire) = (connection?, wire?);
-        let user = seed::find_user(&mut connection, &self.handle).await?;
-        connection.leave_open();
+        let wire = target.wire(&context.ui).await?;
+        let user = async {
+            let mut connection = postgres.connect().await?;
+            let user = seed::find_user(&mut connection, &self.handle).await?;
+            connection.leave_open();
+            anyhow::Ok(user)
+        };
+        let user = wire.open_during(user).await?;
         let query = messages::conversations_of(&target.table, user.uuid);
         let mut printer = Printer::new(context.format, group_line);
         let response =
