@@ -6,14 +6,14 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
+use xtask_base::failure::Failure;
+use xtask_base::package::Package;
+use xtask_base::process::{Process, Processes};
+use xtask_base::ui::Ui;
+use xtask_docker::compose::Port;
+use xtask_docker::port;
 
-use crate::compose::Port;
 use crate::context::Context;
-use crate::failure::Failure;
-use crate::package::Package;
-use crate::port;
-use crate::process::{Process, Processes};
-use crate::ui::Ui;
 
 /// The package, and its program.
 pub(crate) static PACKAGE: Package = Package {

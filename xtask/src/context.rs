@@ -4,15 +4,15 @@ use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use xtask_base::environment::Environment;
+use xtask_base::ui::Ui;
+use xtask_docker::compose::Compose;
 
-use crate::compose::Compose;
 use crate::engine::own::{Evidence, Own};
 use crate::engine::{Engine, EngineChoice};
-use crate::environment::Environment;
 use crate::output::Format;
 use crate::state::{Lock, State, StateFolder};
 use crate::target::{self, DynamoDbTarget, PostgresTarget};
-use crate::ui::Ui;
 
 /// One run of the program.
 pub(crate) struct Context {
@@ -122,7 +122,7 @@ pub(crate) fn workspace_root() -> Result<PathBuf> {
         return Ok(PathBuf::from(root));
     }
     let current = std::env::current_dir().context("cannot tell the current folder")?;
-    let root = current.ancestors().find(|folder| folder.join(crate::compose::FILE).is_file());
+    let root = current.ancestors().find(|folder| folder.join(xtask_docker::compose::FILE).is_file());
     Ok(root
         .context("no docker-compose.yml here or in a folder above: run `cargo xtask` in the workspace")?
         .to_owned())

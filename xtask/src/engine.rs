@@ -9,10 +9,10 @@ use std::fmt;
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
+use xtask_base::environment::Environment;
+use xtask_docker::compose::Compose;
 
-use crate::compose::Compose;
 use crate::context::Context;
-use crate::environment::Environment;
 use crate::state::State;
 use crate::target::reach::Reach;
 use crate::target::{self, DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget, Targets};

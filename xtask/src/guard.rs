@@ -3,12 +3,12 @@
 use std::io::{IsTerminal as _, stdin};
 
 use anyhow::{Context as _, Result};
+use xtask_base::failure::Failure;
+use xtask_base::ui::Ui;
 
 use crate::context::Context;
 use crate::facts::Facts;
-use crate::failure::Failure;
 use crate::state::Lock;
-use crate::ui::Ui;
 
 /// Whether a command that writes is rehearsed only.
 #[derive(Debug, Clone, Copy, clap::Args)]

@@ -5,31 +5,20 @@
 mod app;
 mod attribute;
 mod commands;
-mod compose;
 mod context;
-mod docker;
 mod engine;
-mod environment;
 mod facts;
-mod failure;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod guard;
 mod output;
 mod pace;
-mod package;
-mod poll;
-mod port;
-mod process;
 mod read;
 mod services;
-mod signals;
 mod state;
-mod stop;
 mod table;
 mod target;
 mod throttling;
-mod ui;
 mod wire;
 mod write;
 
@@ -39,14 +28,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser as _, ValueEnum as _};
+use xtask_base::environment::Environment;
+use xtask_base::failure::{Interrupted, Report, Usage};
+use xtask_base::signals::{self, Signals};
+use xtask_base::ui::{Ui, seconds};
 
 use crate::commands::Arguments;
 use crate::context::Context;
 use crate::engine::EngineChoice;
-use crate::environment::Environment;
-use crate::failure::{Interrupted, Report, Usage};
-use crate::signals::Signals;
-use crate::ui::{Ui, seconds};
 
 /// How long a run that was asked to stop may take to come to a safe point.
 const STOP_BOUND: Duration = Duration::from_secs(10);

@@ -7,9 +7,8 @@ use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
+use xtask_base::process;
 use xtask_items::{Columns, Form, ItemWriter, Page, Response, aws_cli_style};
-
-use crate::process;
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]

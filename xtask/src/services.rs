@@ -4,19 +4,19 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
+use xtask_base::failure::{Failure, Report};
+use xtask_base::poll::{self, Look};
+use xtask_base::ui::seconds;
+use xtask_docker::compose::Compose;
+use xtask_docker::daemon::Docker;
 
-use crate::compose::Compose;
 use crate::context::Context;
-use crate::docker::Docker;
 use crate::engine::docker::{self, Containers, Found, Plan};
 use crate::engine::embedded::{self, Servers};
 use crate::engine::{Engine, EngineName, is_external};
-use crate::failure::{Failure, Report};
-use crate::poll::{self, Look};
 use crate::state::{Lock, Ports, State};
 use crate::target::Targets;
 use crate::target::postgres::{Connection, EarlyConnection};
-use crate::ui::seconds;
 use crate::wire::Wire;
 
 /// How long a database may take from its start to its first answer.

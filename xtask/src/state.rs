@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use xtask_base::failure::Failure;
+use xtask_base::ui::Ui;
+use xtask_docker::compose::Compose;
 
-use crate::compose::Compose;
 use crate::engine::EngineName;
-use crate::failure::Failure;
-use crate::ui::Ui;
 
 /// The folder's name, in the workspace's top folder. Git ignores it.
 const FOLDER: &str = ".cruddur";
@@ -239,7 +239,7 @@ pub(crate) struct Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::environment::Environment;
+    use xtask_base::environment::Environment;
 
     fn ui() -> Ui {
         Ui::new(&Environment::from([("CI", "true")]))

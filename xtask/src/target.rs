@@ -8,14 +8,14 @@ pub(crate) mod reach;
 
 use anyhow::Result;
 use backend_flask::messages::{DEFAULT_TABLE, TABLE_VARIABLE};
+use xtask_base::environment::Environment;
+use xtask_base::failure::Failure;
 
 pub(crate) use dynamodb::DynamoDbTarget;
 pub(crate) use postgres::{PostgresTarget, UrlSetting};
 use reach::Reach;
 
 use crate::context::Context;
-use crate::environment::Environment;
-use crate::failure::Failure;
 
 /// Where Postgres is, for `--engine external` and the app's server.
 pub(crate) const POSTGRES_URL: &str = "CONNECTION_URL";

@@ -5,9 +5,8 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-
-use crate::failure::Failure;
-use crate::ui::{Ui, seconds};
+use xtask_base::failure::Failure;
+use xtask_base::ui::{Ui, seconds};
 
 /// How long a server may throttle without having taken or given anything at all. One that goes on at
 /// however slow a pace is never given up.

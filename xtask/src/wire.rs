@@ -17,17 +17,17 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use xtask_base::failure::Failure;
+use xtask_base::poll::Look;
+use xtask_base::ui::{Ui, seconds};
 
-use crate::failure::Failure;
 use crate::pace::Pace;
-use crate::poll::Look;
 use crate::target::DynamoDbTarget;
 #[cfg(doc)]
 use crate::target::dynamodb::CONNECT_BOUND;
 use crate::target::dynamodb::{ATTEMPT_BOUND, CREDENTIALS_BOUND, Trouble};
 use crate::target::postgres::is_refused;
 use crate::throttling::Throttling;
-use crate::ui::{Ui, seconds};
 
 /// The version that the name of each operation begins with.
 const API: &str = "DynamoDB_20120810";

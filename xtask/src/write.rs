@@ -3,10 +3,10 @@
 use std::cell::RefCell;
 
 use anyhow::{Context as _, Result};
+use xtask_base::failure::Interrupted;
+use xtask_base::process;
 use xtask_items::{Batch, WriteQueue, WriteRequest, Written, batch_body, unprocessed};
 
-use crate::failure::Interrupted;
-use crate::process;
 use crate::wire::{BATCH_WRITE, Wire};
 
 /// From so many items on, this process gives way to others. A server on this machine writes one request after the

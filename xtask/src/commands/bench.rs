@@ -2,11 +2,11 @@ use std::ffi::OsString;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+use xtask_base::package::Package;
+use xtask_base::process;
 
 use crate::context::Context;
 use crate::engine::embedded;
-use crate::package::Package;
-use crate::process;
 
 /// What measures.
 static PACKAGE: Package = Package {

@@ -9,18 +9,18 @@ use postgres::error::SqlState;
 use postgres::types::Type;
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
+use xtask_base::failure::Failure;
+use xtask_base::process;
+use xtask_base::ui::Ui;
 
 use super::lazy::Lazy;
 use crate::context::Context;
 use crate::engine::own::Evidence;
 use crate::facts::Facts;
-use crate::failure::Failure;
 use crate::guard::{Guard, Rehearsal};
 use crate::output;
-use crate::process;
 use crate::target::PostgresTarget;
 use crate::target::postgres::{Connection, STATEMENT_BOUND, readable, readable_script};
-use crate::ui::Ui;
 
 /// How long another command's session may take to create or drop a database: as long as a few statements.
 const TURN_BOUND: Duration = STATEMENT_BOUND.saturating_mul(3);

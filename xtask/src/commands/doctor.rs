@@ -4,16 +4,16 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 use serde_json::json;
+use xtask_base::poll::Look;
+use xtask_docker::compose::{Compose, Service, port_variable};
+use xtask_docker::daemon::{self, Docker};
+use xtask_docker::port;
 
-use crate::compose::{Compose, Service, port_variable};
 use crate::context::Context;
-use crate::docker::{self, Docker};
 use crate::engine::embedded::{self, Running};
 use crate::engine::own::{Evidence, Own};
 use crate::engine::{EngineName, is_external};
 use crate::output;
-use crate::poll::Look;
-use crate::port;
 use crate::target;
 
 /// How far this machine's clock and Docker's may differ: DynamoDB refuses a request that is five minutes
@@ -111,7 +111,7 @@ fn print(context: &Context, checks: &[Check]) -> Result<()> {
 /// can be used as it is.
 async fn docker_checks(context: &Context, compose: &Compose, checks: &mut Vec<Check>) -> Result<bool> {
     let remedy = "start Docker, or set DOCKER_HOST; not needed for the embedded engine";
-    let places = match docker::places(&context.environment) {
+    let places = match daemon::places(&context.environment) {
         Ok(places) => places,
         Err(error) => {
             checks.push(Check::bad(
@@ -177,7 +177,7 @@ fn embedded_checks(context: &Context, checks: &mut Vec<Check>) -> bool {
         Ok(binaries) => Check::good("PostgreSQL server", binaries.version()),
         Err(error) => {
             let remedy =
-                error.downcast_ref::<crate::failure::Failure>().map_or("", |failure| failure.remedy());
+                error.downcast_ref::<xtask_base::failure::Failure>().map_or("", |failure| failure.remedy());
             Check::missing("PostgreSQL server", error.to_string(), remedy)
         }
     });

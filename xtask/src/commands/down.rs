@@ -1,8 +1,8 @@
 use anyhow::Result;
+use xtask_docker::compose::Compose;
+use xtask_docker::daemon::Docker;
 
-use crate::compose::Compose;
 use crate::context::Context;
-use crate::docker::Docker;
 use crate::engine::{Engine, EngineName, docker, embedded};
 
 #[derive(Debug, clap::Args)]

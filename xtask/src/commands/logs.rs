@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use xtask_base::failure::Failure;
+use xtask_base::process;
+use xtask_docker::compose::{Compose, Service};
+use xtask_docker::daemon::Docker;
 
-use crate::compose::{Compose, Service};
 use crate::context::Context;
-use crate::docker::Docker;
 use crate::engine::{Engine, docker, embedded};
-use crate::failure::Failure;
-use crate::process;
 
 /// How often a log file is looked at while it is followed.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);

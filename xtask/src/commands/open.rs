@@ -1,10 +1,10 @@
 use std::process::{Command, Stdio};
 
 use anyhow::Result;
+use xtask_base::failure::Failure;
 
 use crate::app;
 use crate::context::Context;
-use crate::failure::Failure;
 
 /// What opens a page in the user's browser, and what goes before its address.
 const OPENER: (&str, &[&str]) = if cfg!(target_os = "macos") {

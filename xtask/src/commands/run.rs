@@ -2,15 +2,15 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use backend_flask::messages::TABLE_VARIABLE;
+use xtask_base::process;
+use xtask_base::ui::Ui;
 
 use super::{db, ddb};
 use crate::app::{self, App};
 use crate::context::Context;
-use crate::process;
 use crate::read::{self, ReadRequest};
 use crate::services::Services;
 use crate::target::{DYNAMODB_URL, POSTGRES_URL, Targets};
-use crate::ui::Ui;
 use crate::wire::Wire;
 
 #[derive(Debug, clap::Args)]

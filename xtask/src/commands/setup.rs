@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use xtask_base::ui::seconds;
 
 use super::{db, ddb};
 use crate::context::Context;
@@ -10,7 +11,6 @@ use crate::guard::{Guard, Rehearsal};
 use crate::services::Services;
 use crate::target::Targets;
 use crate::target::postgres::Connection;
-use crate::ui::seconds;
 use crate::wire::Wire;
 
 #[derive(Debug, clap::Args)]

@@ -1,14 +1,14 @@
 use anyhow::Result;
 use serde_json::{Value, json};
+use xtask_base::poll::Look;
+use xtask_docker::compose::{Compose, Service};
+use xtask_docker::daemon::{Docker, State};
 
-use crate::compose::{Compose, Service};
 use crate::context::Context;
-use crate::docker::{Docker, State};
 use crate::engine::embedded::Running;
 use crate::engine::own::{Evidence, Own};
 use crate::engine::{Engine, docker};
 use crate::output;
-use crate::poll::Look;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Status {}

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use uuid::Uuid;
-
-use crate::compose::{Compose, Service, Source};
-use crate::docker::{self, Container, Docker, State as ContainerState, volume_name};
-use crate::failure::Failure;
-use crate::poll::{self, Look};
-use crate::port;
-use crate::ui::Ui;
+use xtask_base::failure::Failure;
+use xtask_base::poll::{self, Look};
+use xtask_base::ui::Ui;
+use xtask_docker::compose::{Compose, Service, Source};
+use xtask_docker::daemon::{self, Container, Docker, State as ContainerState, volume_name};
+use xtask_docker::port;
 
 /// How much of a dead container's log is shown.
 const LAST_LINES: usize = 15;
@@ -380,7 +379,7 @@ impl ServicePlan {
         if self.found.is_some() {
             return Ok(());
         }
-        let name = docker::container_name(&compose.project, &self.service);
+        let name = daemon::container_name(&compose.project, &self.service);
         let Some(image) = docker.foreign_holder_of_name(compose, &self.service).await? else {
             return Ok(());
         };
@@ -438,7 +437,7 @@ impl ServicePlan {
                 ui.run_whole(format!("Docker: replace {} ({why})", found.name), replace).await
             }
             None => {
-                let name = docker::container_name(&compose.project, &self.service);
+                let name = daemon::container_name(&compose.project, &self.service);
                 let create = create_and_start(docker, compose, &self.service);
                 ui.run_whole(format!("Docker: create and start {name}"), create).await
             }
@@ -463,7 +462,7 @@ async fn create_and_start(docker: &Docker, compose: &Compose, service: &Service)
             Ok(None) => match remove_latecomer(docker, compose, service).await {
                 Ok(()) => Look::NotYet(format!(
                     "the name {} is taken",
-                    docker::container_name(&compose.project, service)
+                    daemon::container_name(&compose.project, service)
                 )),
                 Err(error) => Look::Failed(error),
             },

@@ -14,15 +14,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use xtask_base::environment::Environment;
+use xtask_base::failure::Failure;
+use xtask_base::poll::{self, Look};
+use xtask_base::process::{self, Process, Processes};
+use xtask_base::ui::Ui;
+use xtask_docker::compose::{Compose, Service};
+use xtask_docker::port;
 
-use crate::compose::{Compose, Service};
-use crate::environment::Environment;
-use crate::failure::Failure;
-use crate::poll::{self, Look};
-use crate::port;
-use crate::process::{self, Process, Processes};
 use crate::state::StateFolder;
-use crate::ui::Ui;
 
 /// Who holds a port that is taken: the system does not tell everybody.
 const HOLDER: &str = "another process";

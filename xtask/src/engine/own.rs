@@ -2,15 +2,15 @@
 //! names may be another checkout's, or anybody's.
 
 use anyhow::Result;
+use xtask_base::failure::Failure;
+use xtask_docker::compose::Compose;
+use xtask_docker::daemon::{Docker, State as ContainerState};
+use xtask_docker::port;
 
 use super::Engine;
 use super::docker;
 use super::embedded::{self, Running};
-use crate::compose::Compose;
 use crate::context::Context;
-use crate::docker::{Docker, State as ContainerState};
-use crate::failure::Failure;
-use crate::port;
 use crate::target::{DynamoDbTarget, PostgresTarget, Targets};
 
 const REMEDY: &str =

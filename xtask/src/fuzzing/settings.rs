@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use clap::Parser as _;
+use xtask_base::environment::{Environment, is_variable_name, parse_dotenv};
+use xtask_docker::compose::{Compose, Source};
 
 use super::text;
 use crate::commands::{Arguments, with_prod_word};
-use crate::compose::{Compose, Source};
-use crate::environment::{Environment, is_variable_name, parse_dotenv};
 use crate::state::State;
 use crate::target::postgres::UrlSetting;
 use crate::target::reach::Reach;

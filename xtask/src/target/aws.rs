@@ -11,10 +11,10 @@ use aws_config::{ConfigLoader, Region};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use xtask_base::environment::Environment;
+use xtask_base::failure::Failure;
 
 use super::dynamodb::in_one_line;
-use crate::environment::Environment;
-use crate::failure::Failure;
 use crate::wire::BEFORE_EXPIRY;
 
 /// What the SDK says of a profile that it has to be built with more for.

@@ -12,15 +12,15 @@ use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::HttpConnectorSettings;
+use xtask_base::environment::Environment;
+use xtask_base::failure::Failure;
+use xtask_base::ui::{Ui, seconds};
 
 use backend_flask::http;
 use xtask_items::shortened;
 
 use super::aws::{self, Loaded, Source};
 use super::reach::Reach;
-use crate::environment::Environment;
-use crate::failure::Failure;
-use crate::ui::{Ui, seconds};
 use crate::wire::Wire;
 
 /// Local servers need a signed request but check no key; with `-sharedDb` all keys and regions are one.
@@ -291,7 +291,7 @@ fn timeouts() -> TimeoutConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Report;
+    use xtask_base::failure::Report;
 
     fn local(endpoint: &str) -> Result<DynamoDbTarget> {
         let setting = "AWS_ENDPOINT_URL_DYNAMODB";

@@ -14,6 +14,8 @@ use anyhow::{Context as _, Result};
 use backend_flask::tls::{self, Parameters, SslMode, Tls};
 use postgres::Config;
 use postgres::config::Host;
+use xtask_base::environment::Environment;
+use xtask_base::failure::Failure;
 
 use connection::CONNECT_BOUND;
 pub(crate) use connection::{Connection, EarlyConnection, STATEMENT_BOUND};
@@ -21,8 +23,6 @@ pub(crate) use trouble::{is_refused, readable, readable_script};
 
 use super::passfile::{self, Login};
 use super::reach::{Reach, is_loopback};
-use crate::environment::Environment;
-use crate::failure::Failure;
 
 /// The database that is always there, from which others are created and dropped.
 const MAINTENANCE_DATABASE: &str = "postgres";
@@ -91,7 +91,7 @@ impl PostgresTarget {
         let home = environment.home();
         let is_local = !reach.is_production() && hosts.iter().all(|host| is_loopback(host));
         let unset = if is_local { SslMode::Disable } else { SslMode::Prefer };
-        let tls = Tls::new(&parameters, home.as_deref(), unset).map_err(Failure::from);
+        let tls = Tls::new(&parameters, home.as_deref(), unset).map_err(trouble::of_tls);
         let mut tls = tls.with_context(|| format!("{variable} cannot be used"))?;
         if hosts.is_empty() {
             // On a Unix socket libpq does not look at sslmode either.
@@ -244,7 +244,7 @@ fn percent_encoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Report;
+    use xtask_base::failure::Report;
 
     fn parse(url: &str) -> Result<PostgresTarget> {
         let environment = &Environment::default();

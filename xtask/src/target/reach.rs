@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::failure::Failure;
+use xtask_base::failure::Failure;
 
 /// AWS's own domains, which a command without `--prod` never reaches. The last is a whole top-level domain,
 /// such as `api.aws` and `on.aws`.
@@ -104,7 +104,7 @@ fn is_within(name: &str, domains: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Report;
+    use xtask_base::failure::Report;
 
     fn check(host: &str, allowed: &[&str]) -> Result<(), String> {
         let allowed: Vec<_> = allowed.iter().map(|&host| host.to_owned()).collect();

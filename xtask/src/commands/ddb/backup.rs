@@ -7,12 +7,12 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 use serde_json::json;
+use xtask_base::failure::Failure;
+use xtask_base::poll::{self, Look};
+use xtask_base::ui::Ui;
 
-use crate::failure::Failure;
 use crate::guard;
-use crate::poll::{self, Look};
 use crate::target::dynamodb::Trouble;
-use crate::ui::Ui;
 use crate::wire::Wire;
 
 /// How long a backup may take. AWS makes them without reading the table, mostly within seconds.

@@ -1,16 +1,16 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use xtask_base::failure::{Failure, Interrupted, Usage};
+use xtask_base::ui::Rate;
 use xtask_files::{Columns, Encoding, FileForm, ItemFileWriter, Layout, Notation};
 use xtask_items::{Attribute, Item, Page};
 
 use super::Target;
 use crate::context::Context;
-use crate::failure::{Failure, Interrupted, Usage};
 use crate::output::PageThread;
 use crate::read::{self, ReadRequest};
 use crate::table::TableDescription;
-use crate::ui::Rate;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
@@ -56,7 +56,7 @@ impl Export {
             let writing = Writing { path: self.file.clone(), form, notation, keys, out: None };
             let thread = PageThread::new(|pages| writing.pages(pages));
             let request = ReadRequest { table_name: table.clone(), ..ReadRequest::default() };
-            let rate = Rate::new();
+            let rate = Rate::begin();
             let read = read::in_order(&wire, request, &description, async |page: Page| {
                 count += page.count;
                 step.progress(rate.of(count, description.item_count));

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use xtask_base::failure::Usage;
 use xtask_items::{Attribute, Form, Item, from_plain};
 
 use crate::context::Context;
-use crate::failure::Usage;
 use crate::output::Format;
 use crate::read::ReadRequest;
 use crate::table::{KeyAttribute, KeyType};

@@ -9,15 +9,15 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+use xtask_base::failure::{Failure, Interrupted};
+use xtask_base::ui::{Rate, Step};
 use xtask_files::{ItemFile, Notation, Position, Record};
 use xtask_items::{Attribute, Item, WriteRequest, Written, size_of};
 
 use super::Guarded;
 use crate::context::Context;
-use crate::failure::{Failure, Interrupted};
 use crate::state::StateFolder;
 use crate::table::{KeyType, Keys, TableDescription};
-use crate::ui::{Rate, Step};
 use crate::wire::Wire;
 use crate::write;
 
@@ -191,7 +191,7 @@ impl Import {
         let mut done = begun;
         let (mut in_order, mut so_far) = (0, begun.imported);
         let mut remembered = Instant::now();
-        let rate = Rate::new();
+        let rate = Rate::begin();
         let progress = |written: Written| {
             so_far = begun.imported + written.count;
             let mut behind = behind.borrow_mut();

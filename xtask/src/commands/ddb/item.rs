@@ -6,13 +6,13 @@ use std::io::{Read as _, Write as _, stdin, stdout};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use xtask_base::failure::{Failure, Usage};
 use xtask_items::{Attribute, Columns, Item, PlainJson};
 
 use super::expressions::{Placeholders, item};
 use super::query::key_of;
 use super::{Guarded, Target};
 use crate::context::Context;
-use crate::failure::{Failure, Usage};
 use crate::output::{Format, print_json};
 use crate::table::TableDescription;
 use crate::target::DynamoDbTarget;

@@ -7,6 +7,7 @@ use backend_flask::messages::{self, Message, MessageGroup, SEED_GROUP, TimeRange
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use uuid::Uuid;
+use xtask_base::failure::Usage;
 use xtask_items::{Item, ItemWriter, Response, shortened};
 
 use super::super::Run;
@@ -15,7 +16,6 @@ use super::{Target, seed};
 use crate::attribute::to_sdk;
 use crate::context::Context;
 use crate::engine::own::Evidence;
-use crate::failure::Usage;
 use crate::output::Format;
 use crate::read;
 

@@ -5,14 +5,14 @@ use aws_sdk_dynamodb::types::Select;
 use backend_flask::population::{self, Population, Wanted};
 use chrono::{DateTime, Utc};
 use postgres::error::SqlState;
+use xtask_base::failure::{Failure, Interrupted, Usage};
+use xtask_base::ui::{Rate, Ui};
 use xtask_items::{Page, WriteRequest};
 
 use super::seed::KEYS;
 use crate::commands::db;
-use crate::failure::{Failure, Interrupted, Usage};
 use crate::read::{self, Segments};
 use crate::target::postgres::{Connection, readable};
-use crate::ui::{Rate, Ui};
 use crate::wire::Wire;
 use crate::write;
 
@@ -88,7 +88,7 @@ pub(super) async fn write_items(wire: &Wire, population: Population) -> Result<(
     let table = &wire.target.table;
     let count = population.item_count();
     let step = wire.ui.step(format!("DynamoDB: write {count} synthetic items into {table}"));
-    let (rate, mut so_far) = (Rate::new(), 0);
+    let (rate, mut so_far) = (Rate::begin(), 0);
     let requests = population.items().map(|item| Ok(WriteRequest::put_strings(&item, &KEYS)));
     let written = write::write_all(wire, table, requests, |written| {
         so_far = written.count;

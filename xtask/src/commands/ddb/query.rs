@@ -1,10 +1,10 @@
 use anyhow::Result;
+use xtask_base::failure::{Failure, Usage};
 use xtask_items::{Attribute, Item};
 
 use super::Target;
 use super::expressions::{ReadOptions, STOPPED, key_value};
 use crate::context::Context;
-use crate::failure::{Failure, Usage};
 use crate::output::PagePrinter;
 use crate::read::{self, ReadRequest};
 use crate::table::{KeyAttribute, Keys, TableDescription};

@@ -9,6 +9,8 @@ use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRan
 use backend_flask::population::Population;
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
+use xtask_base::failure::{Failure, Interrupted, Usage};
+use xtask_base::ui::Rate;
 use xtask_items::{Item, WriteRequest};
 
 use super::Guarded;
@@ -16,10 +18,8 @@ use super::population::{self, PopulationOptions};
 use crate::context::Context;
 use crate::engine::own::Evidence;
 use crate::facts::Facts;
-use crate::failure::{Failure, Interrupted, Usage};
 use crate::read;
 use crate::target::postgres::{Connection, readable};
-use crate::ui::Rate;
 use crate::wire::Wire;
 use crate::write;
 
@@ -158,7 +158,7 @@ impl Seed {
         let count = puts.len();
         let name = &wire.target.table;
         let step = wire.ui.step(format!("DynamoDB: seed {count} items into {name}"));
-        let rate = Rate::new();
+        let rate = Rate::begin();
         let work = async {
             let stale = match table {
                 Table::Empty => Vec::new(),

@@ -5,15 +5,15 @@ use anyhow::Result;
 use backend_flask::messages;
 use serde::Deserialize;
 use serde_json::json;
+use xtask_base::failure::Failure;
+use xtask_base::poll::{self, Look};
 
 use super::backup::{self, BackupOptions};
 use super::{Guarded, Target, Writing};
 use crate::context::Context;
 use crate::facts::Facts;
-use crate::failure::Failure;
 use crate::guard::Guard;
 use crate::output::{self, Format};
-use crate::poll::{self, Look};
 use crate::table::TableDescription;
 use crate::target::DynamoDbTarget;
 use crate::wire::Wire;

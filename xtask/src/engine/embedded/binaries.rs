@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
+use xtask_base::environment::Environment;
+use xtask_base::failure::Failure;
 
 use super::START_AFRESH;
-use crate::environment::Environment;
-use crate::failure::Failure;
 
 /// The folder with `initdb` and `postgres` of one version.
 #[derive(Debug, Clone, PartialEq)]

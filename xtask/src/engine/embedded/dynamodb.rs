@@ -5,11 +5,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
+use xtask_base::package::Package;
+use xtask_base::process::{self, Process, Processes};
+use xtask_base::ui::Ui;
 
-use crate::package::Package;
-use crate::process::{self, Process, Processes};
 use crate::state::StateFolder;
-use crate::ui::Ui;
 
 /// The package, and its program.
 pub(crate) static PACKAGE: Package = Package {

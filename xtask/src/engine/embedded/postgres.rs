@@ -8,16 +8,16 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
 use uuid::Uuid;
+use xtask_base::environment::Environment;
+use xtask_base::failure::Failure;
+use xtask_base::poll::{self, Look};
+use xtask_base::process::{self, Process, Processes};
+use xtask_base::ui::{Ui, seconds};
+use xtask_docker::compose::Compose;
 
 use super::account::Home;
 use super::binaries::{Binaries, Cluster};
-use crate::compose::Compose;
-use crate::environment::Environment;
-use crate::failure::Failure;
-use crate::poll::{self, Look};
-use crate::process::{self, Process, Processes};
 use crate::state::StateFolder;
-use crate::ui::{Ui, seconds};
 
 /// How it is asked to end: a fast shutdown, which ends the sessions.
 /// <https://www.postgresql.org/docs/current/server-shutdown.html>
@@ -56,7 +56,7 @@ impl Plan {
             let remedy = format!(
                 "give service {} a POSTGRES_PASSWORD in {}",
                 compose.postgres.name,
-                crate::compose::FILE
+                xtask_docker::compose::FILE
             );
             return Err(Failure::new("Postgres needs a password", remedy).into());
         }

@@ -8,12 +8,12 @@ use backend_flask::tls::{self, Handshake, SslMode};
 use postgres::error::SqlState;
 use postgres::{Client, NoTls};
 use tokio::task::JoinHandle;
+use xtask_base::failure::Failure;
+use xtask_base::poll::Look;
+use xtask_base::ui::seconds;
 
 use super::PostgresTarget;
-use super::trouble::{WRONG_PASSWORD, is_refused, readable};
-use crate::failure::Failure;
-use crate::poll::Look;
-use crate::ui::seconds;
+use super::trouble::{WRONG_PASSWORD, is_refused, of_tls, readable};
 
 /// How long a server may take to accept a connection and the user, where the URL does not say.
 pub(super) const CONNECT_BOUND: Duration = Duration::from_secs(10);
@@ -63,7 +63,7 @@ impl PostgresTarget {
         if mode == SslMode::Disable {
             return Ok(self.config.connect(NoTls));
         }
-        let connector = self.tls.connector().map_err(Failure::from)?.telling(handshake);
+        let connector = self.tls.connector().map_err(of_tls)?.telling(handshake);
         let attempt = |mode| {
             let mut config = self.config.clone();
             config.ssl_mode(mode);

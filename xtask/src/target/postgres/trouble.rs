@@ -5,11 +5,12 @@ use std::io::ErrorKind;
 
 use anyhow::anyhow;
 use backend_flask::sql::SqlError;
+use backend_flask::tls::TlsError;
 use backend_flask::tls::{self, Tls, TlsProblem};
 use postgres::error::SqlState;
+use xtask_base::failure::Failure;
 
 use super::PostgresTarget;
-use crate::failure::Failure;
 
 /// What to do when the server refuses the user.
 pub(super) const WRONG_PASSWORD: &str = "set the password the server was created with; for the Docker engine's, \
@@ -108,11 +109,23 @@ fn is_caused_by(error: &postgres::Error, text: &str) -> bool {
     error.source().is_some_and(|cause| cause.to_string() == text)
 }
 
-/// What a script of ours failed with, and what to do where the server's own state is the trouble.
+/// What a script of ours failed with, and what to do where the server's own state is the trouble. The error tells
+/// all that its source, the driver's, knows.
 pub(crate) fn readable_script(error: SqlError) -> anyhow::Error {
     let server = error.source().and_then(|source| source.downcast_ref::<postgres::Error>());
     match server.and_then(postgres::Error::code).and_then(remedy) {
-        Some(remedy) => Failure::new("nothing of it has taken effect", remedy).caused_by(error).into(),
-        None => error.into(),
+        Some(remedy) => {
+            Failure::new("nothing of it has taken effect", remedy).caused_by(error.to_string()).into()
+        }
+        None => anyhow!("{error}"),
+    }
+}
+
+/// What is wrong with the settings of TLS, and what to do.
+pub(super) fn of_tls(error: TlsError) -> Failure {
+    let failure = Failure::new(error.to_string(), error.remedy());
+    match error.into_cause() {
+        Some(cause) => failure.caused_by(cause),
+        None => failure,
     }
 }

@@ -3,12 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
-use backend_flask::sql::SqlError;
-use backend_flask::tls::TlsError;
-
 /// Something went wrong, and we know what the user can do about it.
 #[derive(Debug)]
-pub(crate) struct Failure {
+pub struct Failure {
     problem: String,
     remedy: String,
     cause: Option<Box<dyn Error + Send + Sync>>,
@@ -16,26 +13,19 @@ pub(crate) struct Failure {
 
 impl Failure {
     /// `problem` says what failed, against which target; `remedy` what to do next, without a full stop.
-    pub(crate) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+    pub fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { problem: problem.into(), remedy: remedy.into(), cause: None }
     }
 
     /// What to do next.
-    pub(crate) fn remedy(&self) -> &str {
+    pub fn remedy(&self) -> &str {
         &self.remedy
     }
 
     /// The same, with the error that led to it.
-    pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+    pub fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self
-    }
-}
-
-impl From<TlsError> for Failure {
-    fn from(error: TlsError) -> Self {
-        let (problem, remedy) = (error.to_string(), error.remedy().to_owned());
-        Self { problem, remedy, cause: error.into_cause() }
     }
 }
 
@@ -53,18 +43,18 @@ impl Error for Failure {
 
 /// The run was ended by a signal.
 #[derive(Debug)]
-pub(crate) struct Interrupted {
+pub struct Interrupted {
     /// Its number: 2 for SIGINT, 15 for SIGTERM.
-    pub(crate) signal: u8,
+    pub signal: u8,
     /// What had been done; empty where nothing was to be changed.
-    pub(crate) done: String,
+    pub done: String,
     /// What to do next; empty where nothing was changed.
-    pub(crate) remedy: &'static str,
+    pub remedy: &'static str,
 }
 
 impl Interrupted {
     /// Says in an interruption what had been done by then; any other error is left as it is.
-    pub(crate) fn explained(error: anyhow::Error, done: impl FnOnce() -> String) -> anyhow::Error {
+    pub fn explained(error: anyhow::Error, done: impl FnOnce() -> String) -> anyhow::Error {
         let explained = |interrupted| Self { done: done(), ..interrupted }.into();
         error.downcast::<Self>().map_or_else(|error| error, explained)
     }
@@ -81,7 +71,7 @@ impl Error for Interrupted {}
 
 /// The command line asks for something that makes no sense.
 #[derive(Debug)]
-pub(crate) struct Usage(pub(crate) String);
+pub struct Usage(pub String);
 
 impl fmt::Display for Usage {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,7 +82,7 @@ impl fmt::Display for Usage {
 impl Error for Usage {}
 
 /// The whole cause chain, a cause a line, and the remedies found along it.
-pub(crate) struct Report<'a>(pub(crate) &'a anyhow::Error);
+pub struct Report<'a>(pub &'a anyhow::Error);
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,10 +103,6 @@ impl fmt::Display for Report<'_> {
                 shown.push_str(&text.trim_end().replace('\n', "\n    "));
             }
             remedies.extend(cause.downcast_ref::<Failure>().map(|failure| failure.remedy.as_str()));
-            if cause.is::<SqlError>() {
-                // It has told all that its source, the driver's error, knows.
-                break;
-            }
         }
         formatter.write_str(&shown)?;
         remedies

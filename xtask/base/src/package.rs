@@ -9,15 +9,15 @@ use xshell::{Shell, cmd};
 use crate::ui::Ui;
 
 /// A package with one program.
-pub(crate) struct Package {
+pub struct Package {
     /// What it is called.
-    pub(crate) name: &'static str,
+    pub name: &'static str,
     /// What its program is called.
-    pub(crate) program: &'static str,
+    pub program: &'static str,
     /// Its folder in the workspace.
-    pub(crate) folder: &'static str,
+    pub folder: &'static str,
     /// What to tell who waits for its first build.
-    pub(crate) first_build: &'static str,
+    pub first_build: &'static str,
 }
 
 impl Package {
@@ -26,7 +26,7 @@ impl Package {
     ///
     /// # Errors
     /// It cannot be built, or is not there.
-    pub(crate) async fn built(&'static self, workspace: &Path, ui: &Ui) -> Result<PathBuf> {
+    pub async fn built(&'static self, workspace: &Path, ui: &Ui) -> Result<PathBuf> {
         let here = std::env::current_exe().context("cannot tell where this program is")?;
         let profile_folder = here.parent().context("this program is in no folder")?.to_owned();
         let program = profile_folder.join(self.program).with_extension(std::env::consts::EXE_EXTENSION);

@@ -5,16 +5,16 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use anyhow::{Context as _, Result};
 use tokio::net::TcpSocket;
+use xtask_base::failure::Failure;
+use xtask_base::ui::Ui;
 
 use crate::compose::{Port, port_variable};
-use crate::failure::Failure;
-use crate::ui::Ui;
 
 /// How far from the port in docker-compose.yml another one is looked for.
 const REACH: u16 = 100;
 
 /// Whether nobody listens there.
-pub(crate) fn is_free(port: u16) -> bool {
+pub fn is_free(port: u16) -> bool {
     bind(port).is_ok()
 }
 
@@ -32,7 +32,7 @@ fn bind(port: u16) -> io::Result<TcpSocket> {
 ///
 /// # Errors
 /// It is held by `holder`, who may be nobody in particular.
-pub(crate) fn check(port: Port, service: &str, holder: &str) -> Result<()> {
+pub fn check(port: Port, service: &str, holder: &str) -> Result<()> {
     if is_free(port.host) { Ok(()) } else { Err(fixed_and_taken(port, service, holder).into()) }
 }
 
@@ -52,7 +52,7 @@ fn fixed_and_taken(port: Port, service: &str, holder: &str) -> Failure {
 ///
 /// # Errors
 /// The user has set the port, or none is free nearby.
-pub(crate) fn moved(port: Port, service: &str, holder: &str, others: &[u16], ui: &Ui) -> Result<u16> {
+pub fn moved(port: Port, service: &str, holder: &str, others: &[u16], ui: &Ui) -> Result<u16> {
     if port.fixed {
         return Err(fixed_and_taken(port, service, holder).into());
     }
@@ -69,7 +69,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::environment::Environment;
+    use xtask_base::environment::Environment;
 
     #[test]
     #[cfg(target_os = "linux")]

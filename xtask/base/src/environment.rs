@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 
 /// The variables that the tasks may look at. Tests fill one by hand; nothing else reads the environment.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Environment {
+pub struct Environment {
     process: BTreeMap<String, String>,
     dotenv: BTreeMap<String, String>,
 }
@@ -17,7 +17,7 @@ impl Environment {
     ///
     /// # Errors
     /// A `.env` that cannot be read, or one of its lines that is not `NAME=value`.
-    pub(crate) fn read(root: &Path) -> Result<Self> {
+    pub fn read(root: &Path) -> Result<Self> {
         let process = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
@@ -33,28 +33,28 @@ impl Environment {
     }
 
     /// A setting: the process environment first, then `.env`. An empty value counts as not set.
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.process_only(name)
             .or_else(|| self.dotenv.get(name).map(String::as_str).filter(|value| !value.is_empty()))
     }
 
     /// A setting that `.env` must never decide, production's above all.
-    pub(crate) fn process_only(&self, name: &str) -> Option<&str> {
+    pub fn process_only(&self, name: &str) -> Option<&str> {
         self.process.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     /// The home folder, if the environment names one.
-    pub(crate) fn home(&self) -> Option<PathBuf> {
+    pub fn home(&self) -> Option<PathBuf> {
         self.process_only("HOME").or_else(|| self.process_only("USERPROFILE")).map(PathBuf::from)
     }
 
     /// Whether this run is in CI (`CI` set to anything but `false` or `0`).
-    pub(crate) fn is_ci(&self) -> bool {
+    pub fn is_ci(&self) -> bool {
         self.process_only("CI").is_some_and(|value| value != "false" && value != "0")
     }
 }
 
-#[cfg(any(test, fuzzing))]
+/// An environment of these variables alone, which no file adds to: a test's.
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
         let process = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
@@ -66,7 +66,7 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
 ///
 /// # Errors
 /// A line in another form: the message names `path` and the line.
-pub(crate) fn parse_dotenv(path: &Path, text: &str) -> Result<BTreeMap<String, String>> {
+pub fn parse_dotenv(path: &Path, text: &str) -> Result<BTreeMap<String, String>> {
     let mut variables = BTreeMap::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -96,7 +96,7 @@ fn dotenv_value(value: &str) -> &str {
 }
 
 /// Whether `name` can name an environment variable in a shell and in docker-compose.yml.
-pub(crate) fn is_variable_name(name: &str) -> bool {
+pub fn is_variable_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

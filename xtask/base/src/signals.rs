@@ -10,7 +10,7 @@ use crate::ui::Ui;
 const UNHEARD_BOUND: Duration = Duration::from_millis(500);
 
 /// The signals that end a run in order: SIGINT and SIGTERM.
-pub(crate) struct Signals {
+pub struct Signals {
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -23,7 +23,7 @@ impl Signals {
     /// # Errors
     /// The system does not let them be taken.
     #[cfg(unix)]
-    pub(crate) fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let take = |kind| signal(kind).context("cannot take signals");
         Ok(Self { terminate: take(SignalKind::terminate())?, interrupt: take(SignalKind::interrupt())? })
@@ -34,13 +34,13 @@ impl Signals {
     /// # Errors
     /// None.
     #[cfg(not(unix))]
-    pub(crate) fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         Ok(Self {})
     }
 
     /// The next signal's number.
     #[cfg(unix)]
-    pub(crate) async fn next(&mut self) -> u8 {
+    pub async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.interrupt.recv() => 2,
             _ = self.terminate.recv() => 15,
@@ -49,7 +49,7 @@ impl Signals {
 
     /// The next signal's number.
     #[cfg(not(unix))]
-    pub(crate) async fn next(&mut self) -> u8 {
+    pub async fn next(&mut self) -> u8 {
         match tokio::signal::ctrl_c().await {
             Ok(()) => 2,
             Err(_) => std::future::pending().await,
@@ -59,7 +59,7 @@ impl Signals {
 
 /// Ends the run, from a thread of its own, where nobody hears a signal: while a name is typed, say, which
 /// holds everything else up.
-pub(crate) fn stand_in(ui: &Ui) {
+pub fn stand_in(ui: &Ui) {
     let ui = ui.clone();
     std::thread::spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };

@@ -14,9 +14,9 @@ use crate::stop::Stop;
 
 /// Announces steps and shows progress: lines in place on a terminal, plain lines in CI and in pipes.
 #[derive(Clone)]
-pub(crate) struct Ui {
+pub struct Ui {
     /// The user's wish to stop.
-    pub(crate) stop: Stop,
+    pub stop: Stop,
     bars: Option<MultiProgress>,
     color: bool,
     groups: Groups,
@@ -34,7 +34,7 @@ enum Groups {
 
 impl Ui {
     /// Decides by the environment: `CI`, `NO_COLOR` (<https://no-color.org>) and `TERM=dumb` mean plain.
-    pub(crate) fn new(environment: &Environment) -> Self {
+    pub fn new(environment: &Environment) -> Self {
         let dumb = environment.process_only("TERM") == Some("dumb");
         let interactive = stderr().is_terminal() && !environment.is_ci() && !dumb;
         let color = interactive && environment.process_only("NO_COLOR").is_none();
@@ -44,16 +44,16 @@ impl Ui {
             (_, true) => Groups::GitLab,
             _ => Groups::None,
         };
-        Self { stop: Stop::new(), bars: interactive.then(MultiProgress::new), color, groups }
+        Self { stop: Stop::default(), bars: interactive.then(MultiProgress::new), color, groups }
     }
 
     /// Whether steps show how far they are.
-    pub(crate) fn shows_progress(&self) -> bool {
+    pub fn shows_progress(&self) -> bool {
         self.bars.is_some()
     }
 
     /// Groups the lines printed until the group is dropped, where the CI service can show that.
-    pub(crate) fn group(&self, title: &str) -> Group {
+    pub fn group(&self, title: &str) -> Group {
         let id = title.replace(' ', "_").to_lowercase();
         match self.groups {
             Groups::None => {}
@@ -66,7 +66,7 @@ impl Ui {
     }
 
     /// Prints a line.
-    pub(crate) fn line(&self, text: impl Display) {
+    pub fn line(&self, text: impl Display) {
         // In one piece: stderr is not buffered.
         let line = format!("{text}\n");
         let print = || {
@@ -80,7 +80,7 @@ impl Ui {
     }
 
     /// Prints what a read found and cost; `more` is the line for one that stopped early.
-    pub(crate) fn read(&self, response: &Response, more: &str) {
+    pub fn read(&self, response: &Response, more: &str) {
         if response.stopped_early {
             self.line(more);
         }
@@ -88,12 +88,12 @@ impl Ui {
     }
 
     /// Prints a line that should not be overlooked.
-    pub(crate) fn warn(&self, text: impl Display) {
+    pub fn warn(&self, text: impl Display) {
         self.line(format_args!("{} {text}", self.paint("33", "warning:")));
     }
 
     /// Announces a step; the [`Step`] prints how it ended.
-    pub(crate) fn step(&self, label: impl Into<String>) -> Step {
+    pub fn step(&self, label: impl Into<String>) -> Step {
         let label = label.into();
         let bar = match &self.bars {
             Some(bars) => {
@@ -114,7 +114,7 @@ impl Ui {
     ///
     /// # Errors
     /// What `work` returns, with the step's label as context.
-    pub(crate) async fn run<T>(
+    pub async fn run<T>(
         &self,
         label: impl Into<String>,
         work: impl Future<Output = anyhow::Result<T>>,
@@ -133,7 +133,7 @@ impl Ui {
     ///
     /// # Errors
     /// See [`Ui::run`].
-    pub(crate) async fn run_whole<T>(
+    pub async fn run_whole<T>(
         &self,
         label: impl Into<String>,
         work: impl Future<Output = anyhow::Result<T>>,
@@ -148,7 +148,7 @@ impl Ui {
 }
 
 /// Lines that belong together.
-pub(crate) struct Group {
+pub struct Group {
     ui: Ui,
     id: String,
 }
@@ -176,7 +176,7 @@ fn spinner_style() -> ProgressStyle {
 }
 
 /// A step under way. Dropped without an end (interrupted, or a step beside it failed) it says so.
-pub(crate) struct Step {
+pub struct Step {
     ui: Ui,
     label: String,
     bar: Option<ProgressBar>,
@@ -186,19 +186,19 @@ pub(crate) struct Step {
 
 impl Step {
     /// Says how far the step is. Plain output leaves it out: a log wants results.
-    pub(crate) fn progress(&self, detail: impl Display) {
+    pub fn progress(&self, detail: impl Display) {
         if let Some(bar) = &self.bar {
             bar.set_message(format!("{}: {detail}", self.label));
         }
     }
 
     /// Prints a line while the step goes on.
-    pub(crate) fn line(&self, text: impl Display) {
+    pub fn line(&self, text: impl Display) {
         self.ui.line(text);
     }
 
     /// Ends the step well; `detail` says what came of it, or is empty.
-    pub(crate) fn done(mut self, detail: &str) {
+    pub fn done(mut self, detail: &str) {
         let separator = if detail.is_empty() { "" } else { ": " };
         let line = format!("{}{separator}{detail}", self.label);
         self.ui.stop.done(&self.label);
@@ -206,12 +206,12 @@ impl Step {
     }
 
     /// Ends the step by an error, which it returns with its label as context: badly, or as interrupted.
-    pub(crate) fn ended_by(self, error: anyhow::Error) -> anyhow::Error {
+    pub fn ended_by(self, error: anyhow::Error) -> anyhow::Error {
         if error.is::<Interrupted>() { error } else { error.context(self.failed()) }
     }
 
     /// Ends the step badly and returns its label, as context for the error.
-    pub(crate) fn failed(mut self) -> String {
+    pub fn failed(mut self) -> String {
         let label = self.label.clone();
         self.end(&self.ui.paint("31", "FAILED"), &label);
         label
@@ -236,24 +236,24 @@ impl Drop for Step {
 }
 
 /// How quickly something goes, and how long it still takes.
-pub(crate) struct Rate {
+pub struct Rate {
     started: Instant,
 }
 
 impl Rate {
     /// From now on.
-    pub(crate) fn new() -> Self {
+    pub fn begin() -> Self {
         Self { started: Instant::now() }
     }
 
     /// `done` items of about `total`.
     #[expect(clippy::cast_precision_loss, reason = "a share is shown to people")]
-    pub(crate) fn of(&self, done: u64, total: u64) -> String {
+    pub fn of(&self, done: u64, total: u64) -> String {
         self.at(done, done as f64 / total.max(done).max(1) as f64)
     }
 
     /// `done` items, which are this share of the work, from 0 to 1.
-    pub(crate) fn at(&self, done: u64, share: f64) -> String {
+    pub fn at(&self, done: u64, share: f64) -> String {
         rate(done, share, self.started.elapsed())
     }
 }
@@ -268,7 +268,7 @@ fn rate(done: u64, share: f64, elapsed: Duration) -> String {
 }
 
 /// A duration as a person reads it: `12 ms`, `3.4 s`, `2 min 5 s`.
-pub(crate) fn seconds(duration: Duration) -> String {
+pub fn seconds(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     match milliseconds {
         0..1_000 => format!("{milliseconds} ms"),

@@ -32,12 +32,12 @@ mod label {
 const COMPOSE_VERSION: &str = "2.0.0";
 
 /// The name compose v2 gives a service's container.
-pub(crate) fn container_name(project: &str, service: &Service) -> String {
+pub fn container_name(project: &str, service: &Service) -> String {
     format!("{project}-{}-1", service.name)
 }
 
 /// The name compose gives a project's volume.
-pub(crate) fn volume_name(project: &str, key: &str) -> String {
+pub fn volume_name(project: &str, key: &str) -> String {
     format!("{project}_{key}")
 }
 

@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-
-use crate::environment::{Environment, is_variable_name};
+use xtask_base::environment::{Environment, is_variable_name};
 
 /// The file's name, in the workspace's top folder.
-pub(crate) const FILE: &str = "docker-compose.yml";
+pub const FILE: &str = "docker-compose.yml";
 
 /// The largest file that is read, in bytes, and the most lists and maps in brackets: where these are nested, the
 /// time that YAML takes grows with the square of their number.
@@ -22,62 +21,72 @@ const MOST_BRACKETS: usize = 1_000;
 
 /// The compose file, with its variables filled in.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Compose {
+pub struct Compose {
     /// The project name that `docker compose` would use: it owns the containers and volumes.
-    pub(crate) project: String,
+    pub project: String,
     /// The user set the project name: it does not give way to another checkout's.
-    pub(crate) project_is_fixed: bool,
+    pub project_is_fixed: bool,
     /// This checkout has used the project before.
-    pub(crate) project_is_remembered: bool,
+    pub project_is_remembered: bool,
     /// The folder of the file, which compose records on each container.
-    pub(crate) folder: PathBuf,
+    pub folder: PathBuf,
     /// Postgres.
-    pub(crate) postgres: Service,
+    pub postgres: Service,
     /// DynamoDB Local.
-    pub(crate) dynamodb: Service,
+    pub dynamodb: Service,
 }
 
 /// One service as compose defines it.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Service {
+pub struct Service {
     /// Its key in the file.
-    pub(crate) name: &'static str,
-    pub(crate) image: String,
+    pub name: &'static str,
+    /// The image's name, with a tag or digest where the file has one.
+    pub image: String,
     /// The one published port.
-    pub(crate) port: Port,
-    pub(crate) environment: BTreeMap<String, String>,
-    pub(crate) command: Option<Vec<String>>,
-    pub(crate) volumes: Vec<Mount>,
-    pub(crate) user: Option<String>,
-    pub(crate) working_dir: Option<String>,
+    pub port: Port,
+    /// Variables for the container.
+    pub environment: BTreeMap<String, String>,
+    /// Arguments in place of the image's own.
+    pub command: Option<Vec<String>>,
+    /// What is mounted.
+    pub volumes: Vec<Mount>,
+    /// The user in place of the image's own.
+    pub user: Option<String>,
+    /// The folder to start in, in place of the image's own.
+    pub working_dir: Option<String>,
 }
 
 /// The variable by which the file takes a service's port.
-pub(crate) fn port_variable(service: &str) -> &'static str {
+pub fn port_variable(service: &str) -> &'static str {
     if service == "db" { "POSTGRES_PORT" } else { "DYNAMODB_PORT" }
 }
 
 /// A container's TCP port, published on 127.0.0.1.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Port {
-    pub(crate) host: u16,
-    pub(crate) container: u16,
+pub struct Port {
+    /// The port of this machine.
+    pub host: u16,
+    /// The port in the container.
+    pub container: u16,
     /// The user set it: it does not move when it is taken.
-    pub(crate) fixed: bool,
+    pub fixed: bool,
 }
 
 /// Something mounted into a container.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Mount {
-    pub(crate) source: Source,
+pub struct Mount {
+    /// Where it comes from.
+    pub source: Source,
     /// Absolute path in the container.
-    pub(crate) target: String,
-    pub(crate) read_only: bool,
+    pub target: String,
+    /// The container may not write to it.
+    pub read_only: bool,
 }
 
 /// Where a mount comes from.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Source {
+pub enum Source {
     /// A volume by its key under the file's `volumes`; the project's name is put before it.
     Volume(String),
     /// A file or folder of this machine.
@@ -89,7 +98,7 @@ impl Compose {
     ///
     /// # Errors
     /// A file that is missing, not YAML, or uses what is not supported: the message names file and key.
-    pub(crate) fn read(folder: &Path, environment: &Environment) -> Result<Self> {
+    pub fn read(folder: &Path, environment: &Environment) -> Result<Self> {
         let path = folder.join(FILE);
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}, which defines the two services", path.display()))?;
@@ -100,7 +109,7 @@ impl Compose {
     ///
     /// # Errors
     /// As [`Compose::read`]; the message names the key.
-    pub(crate) fn parse(folder: &Path, text: &str, environment: &Environment) -> Result<Self> {
+    pub fn parse(folder: &Path, text: &str, environment: &Environment) -> Result<Self> {
         ensure!(text.len() <= LARGEST, "it is larger than {LARGEST} bytes");
         ensure!(
             brackets(text) <= MOST_BRACKETS,
@@ -120,13 +129,13 @@ impl Compose {
 
     /// The user and password that the server is created with. Unset, they are what the postgres image
     /// takes: <https://hub.docker.com/_/postgres>
-    pub(crate) fn postgres_login(&self) -> (&str, &str) {
+    pub fn postgres_login(&self) -> (&str, &str) {
         let variable = |name: &str| self.postgres.environment.get(name).map(String::as_str);
         (variable("POSTGRES_USER").unwrap_or("postgres"), variable("POSTGRES_PASSWORD").unwrap_or_default())
     }
 
     /// The two services, in the order in which they are set up.
-    pub(crate) fn services(&self) -> [&Service; 2] {
+    pub fn services(&self) -> [&Service; 2] {
         [&self.postgres, &self.dynamodb]
     }
 }
@@ -416,7 +425,7 @@ mod tests {
 
     #[test]
     fn the_repository_s_file_is_supported() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().parent().unwrap();
         let environment =
             Environment::from([("DYNAMODB_IMAGE", "mirror/dynamodb"), ("POSTGRES_PORT", "5433")]);
         let compose = Compose::read(folder, &environment).unwrap();

@@ -11,10 +11,11 @@ use tokio::sync::watch;
 
 use crate::failure::Interrupted;
 
-/// Shared by all that is under way in one run.
-#[derive(Clone)]
-pub(crate) struct Stop(Arc<Wish>);
+/// Shared by all that is under way in one run. By default nobody has asked yet.
+#[derive(Clone, Default)]
+pub struct Stop(Arc<Wish>);
 
+#[derive(Default)]
 struct Wish {
     /// The number of the signal that asked.
     signal: watch::Sender<Option<u8>>,
@@ -27,28 +28,18 @@ struct Wish {
 }
 
 impl Stop {
-    /// Nobody has asked yet.
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Wish {
-            signal: watch::Sender::new(None),
-            held: watch::Sender::new(0),
-            remedy: watch::Sender::new(""),
-            done: watch::Sender::new(String::new()),
-        }))
-    }
-
     /// A signal asks.
-    pub(crate) fn ask(&self, signal: u8) {
+    pub fn ask(&self, signal: u8) {
         self.0.signal.send_replace(Some(signal));
     }
 
     /// What helps after an interruption of this command, which changes something.
-    pub(crate) fn remedy(&self, remedy: &'static str) {
+    pub fn remedy(&self, remedy: &'static str) {
         self.0.remedy.send_replace(remedy);
     }
 
     /// A step was done.
-    pub(crate) fn done(&self, step: &str) {
+    pub fn done(&self, step: &str) {
         self.0.done.send_replace(step.to_owned());
     }
 
@@ -56,14 +47,14 @@ impl Stop {
     ///
     /// # Errors
     /// Somebody has asked.
-    pub(crate) fn check(&self) -> Result<(), Interrupted> {
+    pub fn check(&self) -> Result<(), Interrupted> {
         let signal = *self.0.signal.borrow();
         signal.map_or(Ok(()), |signal| Err(self.interrupted(signal)))
     }
 
     /// Holds the end off until what it returns is dropped. Once somebody has asked it never returns:
     /// nothing new is begun, and what is under way beside it comes to its end.
-    pub(crate) async fn hold(&self) -> Held {
+    pub async fn hold(&self) -> Held {
         if self.check().is_err() {
             return std::future::pending().await;
         }
@@ -72,12 +63,12 @@ impl Stop {
     }
 
     /// Whether something holds the end off.
-    pub(crate) fn is_held(&self) -> bool {
+    pub fn is_held(&self) -> bool {
         *self.0.held.borrow() > 0
     }
 
     /// Waits until somebody asks.
-    pub(crate) async fn asked(&self) -> Interrupted {
+    pub async fn asked(&self) -> Interrupted {
         let mut signals = self.0.signal.subscribe();
         let signal = signals.wait_for(Option::is_some).await.map(|signal| *signal);
         match signal {
@@ -88,7 +79,7 @@ impl Stop {
     }
 
     /// Waits until nothing holds the end off.
-    pub(crate) async fn is_safe(&self) {
+    pub async fn is_safe(&self) {
         let mut held = self.0.held.subscribe();
         if held.wait_for(|held| *held == 0).await.is_err() {
             std::future::pending().await
@@ -99,7 +90,7 @@ impl Stop {
     ///
     /// # Errors
     /// The work's; or somebody has asked.
-    pub(crate) async fn or<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn or<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
             interrupted = self.asked() => Err(interrupted.into()),
@@ -108,7 +99,7 @@ impl Stop {
     }
 
     /// The end, by the signal of this number.
-    pub(crate) fn interrupted(&self, signal: u8) -> Interrupted {
+    pub fn interrupted(&self, signal: u8) -> Interrupted {
         let remedy = *self.0.remedy.borrow();
         let done = match self.0.done.borrow().as_str() {
             _ if remedy.is_empty() => String::new(),
@@ -120,7 +111,7 @@ impl Stop {
 }
 
 /// Work that must not be left half-way.
-pub(crate) struct Held(Stop);
+pub struct Held(Stop);
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -136,7 +127,7 @@ mod tests {
     fn it_is_safe_to_stop_once_nothing_holds_it_off() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
-            let stop = Stop::new();
+            let stop = Stop::default();
             let held = stop.hold().await;
             stop.remedy("again");
             stop.done("one");

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use crate::ui::seconds;
 
 /// What one look found.
-pub(crate) enum Look<T> {
+pub enum Look<T> {
     /// There it is.
     Ready(T),
     /// Not yet, because; worth another look.
@@ -22,7 +22,7 @@ pub(crate) enum Look<T> {
 ///
 /// # Errors
 /// What [`Look::Failed`] held, or after `bound` the last reason for waiting.
-pub(crate) async fn until_ready<T>(
+pub async fn until_ready<T>(
     bound: Duration,
     interval: Duration,
     mut look: impl AsyncFnMut() -> Look<T>,

@@ -16,14 +16,14 @@ use bollard::models::{
 use bollard::query_parameters as query;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
+use xtask_base::environment::Environment;
+use xtask_base::failure::Failure;
+use xtask_base::ui::{Step, seconds};
 
 use crate::compose::{Compose, Service, Source};
-use crate::environment::Environment;
-use crate::failure::Failure;
-use crate::ui::{Step, seconds};
 
-pub(crate) use container::{container_name, volume_name};
-pub(crate) use find::{Place, places};
+pub use container::{container_name, volume_name};
+pub use find::{Place, places};
 
 /// How long a registry may take to begin an answer. The daemon says so itself when a name cannot be
 /// resolved; a network that swallows packets says nothing.
@@ -36,39 +36,43 @@ const PULL_STALL_BOUND: Duration = Duration::from_secs(60);
 const DAEMON_BOUND: Duration = Duration::from_secs(30);
 
 /// A connection to a daemon that has answered.
-pub(crate) struct Docker {
+pub struct Docker {
     api: bollard::Docker,
 }
 
 /// What a daemon says about itself.
-pub(crate) struct About {
-    pub(crate) version: String,
+pub struct About {
+    /// The server's version, such as `28.5.2`.
+    pub version: String,
     /// Its machine's clock, which is not this one's where Docker runs in a virtual machine.
-    pub(crate) time: Option<DateTime<Utc>>,
+    pub time: Option<DateTime<Utc>>,
 }
 
 /// A container of a service, as the daemon describes it.
-pub(crate) struct Container {
-    pub(crate) id: String,
-    pub(crate) name: String,
-    pub(crate) state: State,
+pub struct Container {
+    /// The id that the daemon gave it.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it runs.
+    pub state: State,
     /// Set where it is not what docker-compose.yml describes now: what differs.
-    pub(crate) outdated: Option<String>,
+    pub outdated: Option<String>,
     /// The port of this machine that it is published on.
-    pub(crate) port: Option<u16>,
+    pub port: Option<u16>,
     /// The folder of the compose file it was created from.
     folder: Option<String>,
 }
 
 /// A volume, as the daemon describes it.
-pub(crate) struct Volume {
+pub struct Volume {
     /// The folder of the checkout that made it, where it was one of ours.
-    pub(crate) folder: Option<PathBuf>,
+    pub folder: Option<PathBuf>,
 }
 
 impl Container {
     /// Whether it only has to run to be what docker-compose.yml describes.
-    pub(crate) fn is_as_described(&self) -> bool {
+    pub fn is_as_described(&self) -> bool {
         self.outdated.is_none() && self.state != State::Unusable
     }
 
@@ -76,7 +80,7 @@ impl Container {
     ///
     /// # Errors
     /// It belongs to another checkout.
-    pub(crate) fn check_owner(&self, compose: &Compose) -> Result<()> {
+    pub fn check_owner(&self, compose: &Compose) -> Result<()> {
         match &self.folder {
             Some(folder) if Path::new(folder) != compose.folder => Err(Failure::new(
                 format!("container {} belongs to another checkout, in {folder}", self.name),
@@ -90,8 +94,10 @@ impl Container {
 
 /// A container's state, as far as starting it is concerned.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum State {
+pub enum State {
+    /// It runs.
     Running,
+    /// It was paused.
     Paused,
     /// Created or exited.
     Stopped,
@@ -104,7 +110,7 @@ impl Docker {
     ///
     /// # Errors
     /// No daemon answered; the error lists the places tried.
-    pub(crate) async fn find(environment: &Environment) -> Result<Self> {
+    pub async fn find(environment: &Environment) -> Result<Self> {
         Ok(Self { api: find::connect(environment).await? })
     }
 
@@ -112,12 +118,12 @@ impl Docker {
     ///
     /// # Errors
     /// It did not answer.
-    pub(crate) async fn connect(place: &Place) -> Result<Self> {
+    pub async fn connect(place: &Place) -> Result<Self> {
         Ok(Self { api: find::try_place(place).await? })
     }
 
     /// The version of the API that was agreed on.
-    pub(crate) fn api_version(&self) -> String {
+    pub fn api_version(&self) -> String {
         self.api.client_version().to_string()
     }
 
@@ -125,17 +131,18 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub(crate) async fn about(&self) -> Result<About> {
+    pub async fn about(&self) -> Result<About> {
         let info = answer(self.api.info()).await.map_err(failed("cannot ask the daemon about itself"))?;
-        let time = info.system_time.and_then(|time| backend_flask::time::parse(&time.to_string()).ok());
-        Ok(About { version: info.server_version.unwrap_or_default(), time })
+        let time = info.system_time.and_then(|time| DateTime::parse_from_rfc3339(&time.to_string()).ok());
+        let version = info.server_version.unwrap_or_default();
+        Ok(About { version, time: time.map(|time| time.to_utc()) })
     }
 
     /// The service's container, running or not, whoever created it: ours or `docker compose`'s.
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub(crate) async fn container(&self, compose: &Compose, service: &Service) -> Result<Option<Container>> {
+    pub async fn container(&self, compose: &Compose, service: &Service) -> Result<Option<Container>> {
         let labels = container::identifying_labels(&compose.project, service);
         let labels = HashMap::from([("label".to_owned(), labels)]);
         let found = self.list(query::ListContainersOptionsBuilder::new().all(true).filters(&labels)).await?;
@@ -156,7 +163,7 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub(crate) async fn volume(&self, name: &str) -> Result<Option<Volume>> {
+    pub async fn volume(&self, name: &str) -> Result<Option<Volume>> {
         let inspected = found(answer(self.api.inspect_volume(name)).await);
         let volume = inspected.map_err(failed(format!("cannot inspect volume {name}")))?;
         Ok(volume.map(|volume| Volume { folder: container::volume_folder(&volume.labels) }))
@@ -166,7 +173,7 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub(crate) async fn foreign_holder_of_name(
+    pub async fn foreign_holder_of_name(
         &self,
         compose: &Compose,
         service: &Service,
@@ -180,7 +187,7 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub(crate) async fn publisher_of(&self, port: u16) -> Result<Option<String>> {
+    pub async fn publisher_of(&self, port: u16) -> Result<Option<String>> {
         // Docker could look for it itself; Podman 4 refuses to, and tells the ports of those that ended, too.
         let all = self.list(query::ListContainersOptionsBuilder::new().all(true)).await?;
         let publishes = |container: &ContainerSummary| {
@@ -207,7 +214,7 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub(crate) async fn has_image(&self, image: &str) -> Result<bool> {
+    pub async fn has_image(&self, image: &str) -> Result<bool> {
         Ok(self.image(image).await?.is_some())
     }
 
@@ -220,7 +227,7 @@ impl Docker {
     ///
     /// # Errors
     /// The registry refused, could not be reached, or stopped answering.
-    pub(crate) async fn pull(&self, image: &str, step: &Step) -> Result<()> {
+    pub async fn pull(&self, image: &str, step: &Step) -> Result<()> {
         // Without a tag the API would pull every tag there is.
         let full = container::with_tag(image);
         let options = query::CreateImageOptionsBuilder::new().from_image(&full).build();
@@ -249,7 +256,7 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon refused.
-    pub(crate) async fn create(&self, compose: &Compose, service: &Service) -> Result<Option<String>> {
+    pub async fn create(&self, compose: &Compose, service: &Service) -> Result<Option<String>> {
         for mount in &service.volumes {
             if let Source::Volume(key) = &mount.source {
                 let name = volume_name(&compose.project, key);
@@ -273,7 +280,7 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon refused, above all because the port is taken.
-    pub(crate) async fn start(&self, id: &str) -> Result<()> {
+    pub async fn start(&self, id: &str) -> Result<()> {
         answer(self.api.start_container(id, None)).await.map_err(|error| match error {
             // Two wordings: another container holds the port, or another process does.
             ApiError::DockerResponseServerError { message, .. }
@@ -291,7 +298,7 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon refused.
-    pub(crate) async fn unpause(&self, id: &str) -> Result<()> {
+    pub async fn unpause(&self, id: &str) -> Result<()> {
         answer(self.api.unpause_container(id)).await.map_err(failed("cannot unpause the container"))
     }
 
@@ -299,7 +306,7 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon refused. A container that is already gone is fine.
-    pub(crate) async fn remove(&self, id: &str) -> Result<()> {
+    pub async fn remove(&self, id: &str) -> Result<()> {
         // Stopped first: a database that is killed has to recover at its next start.
         found(answer(self.api.stop_container(id, None)).await)
             .map_err(failed("cannot stop the container"))?;
@@ -313,7 +320,7 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon refused, above all because a container still uses it.
-    pub(crate) async fn remove_volume(&self, name: &str) -> Result<bool> {
+    pub async fn remove_volume(&self, name: &str) -> Result<bool> {
         let removed = answer(self.api.remove_volume(name, None::<query::RemoveVolumeOptions>)).await;
         Ok(found(removed).map_err(failed(format!("cannot remove volume {name}")))?.is_some())
     }
@@ -322,7 +329,7 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub(crate) async fn remove_network(&self, project: &str) -> Result<()> {
+    pub async fn remove_network(&self, project: &str) -> Result<()> {
         let name = format!("{project}_default");
         match answer(self.api.remove_network(&name)).await {
             Err(ApiError::DockerResponseServerError { status_code: 403 | 404, .. }) => Ok(()),
@@ -334,7 +341,7 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub(crate) async fn is_running(&self, id: &str) -> Result<bool> {
+    pub async fn is_running(&self, id: &str) -> Result<bool> {
         let details = self.inspect(id).await?;
         Ok(details.is_some_and(|details| container::state(&details) == State::Running))
     }
@@ -343,7 +350,7 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub(crate) async fn last_lines(&self, id: &str, tail: usize) -> Result<String> {
+    pub async fn last_lines(&self, id: &str, tail: usize) -> Result<String> {
         let mut text = String::new();
         self.logs(id, Some(tail), false, |chunk| {
             text.push_str(&String::from_utf8_lossy(chunk));
@@ -357,7 +364,7 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon failed to answer, or `take` failed.
-    pub(crate) async fn logs(
+    pub async fn logs(
         &self,
         id: &str,
         tail: Option<usize>,

@@ -22,23 +22,23 @@ const TAIL_BYTES: u64 = 64 << 10;
 
 /// A process of this machine.
 #[derive(Debug, Clone)]
-pub(crate) struct Process {
+pub struct Process {
     pid: Pid,
     /// Its command line, the program first.
-    pub(crate) arguments: Vec<String>,
+    pub arguments: Vec<String>,
 }
 
 /// The processes of this machine at one moment, as far as their command lines can be seen.
-pub(crate) struct Processes(Vec<Process>);
+pub struct Processes(Vec<Process>);
 
 impl Processes {
     /// Asks the system.
-    pub(crate) fn now() -> Self {
+    pub fn now() -> Self {
         Self(all())
     }
 
     /// The first process whose program is called `program` and whose arguments contain the path `marker`.
-    pub(crate) fn find(&self, program: &str, marker: &Path) -> Option<Process> {
+    pub fn find(&self, program: &str, marker: &Path) -> Option<Process> {
         let marker = marker.to_string_lossy();
         let has_marker =
             |process: &&Process| process.arguments.iter().skip(1).any(|argument| *argument == marker);
@@ -46,7 +46,7 @@ impl Processes {
     }
 
     /// The processes whose program is called `program`.
-    pub(crate) fn all_called(&self, program: &str) -> impl Iterator<Item = &Process> {
+    pub fn all_called(&self, program: &str) -> impl Iterator<Item = &Process> {
         self.0.iter().filter(move |process| {
             let name = process.arguments.first().map(Path::new).and_then(Path::file_name);
             name == Some(OsStr::new(program))
@@ -110,7 +110,7 @@ impl Process {
     }
 
     /// Whether its id is still its own, and nobody has killed it.
-    pub(crate) fn still_runs(&self) -> bool {
+    pub fn still_runs(&self) -> bool {
         self.has_its_id() && !self.is_killed()
     }
 
@@ -119,7 +119,7 @@ impl Process {
     }
 
     /// What follows `flag` on its command line.
-    pub(crate) fn argument_after(&self, flag: &str) -> Option<&str> {
+    pub fn argument_after(&self, flag: &str) -> Option<&str> {
         let position = self.arguments.iter().position(|argument| argument == flag)?;
         self.arguments.get(position + 1).map(String::as_str)
     }
@@ -128,7 +128,7 @@ impl Process {
     ///
     /// # Errors
     /// It may not be signalled, or does not even end when killed.
-    pub(crate) async fn end(&self, ask: Signal) -> Result<()> {
+    pub async fn end(&self, ask: Signal) -> Result<()> {
         self.signal(ask)?;
         if self.wait_for_end().await.is_err() {
             self.signal(Signal::KILL)?;
@@ -141,7 +141,7 @@ impl Process {
     ///
     /// # Errors
     /// It may not be signalled, or does not even end when killed.
-    pub(crate) async fn kill_with_group(&self) -> Result<()> {
+    pub async fn kill_with_group(&self) -> Result<()> {
         self.sent(rustix::process::kill_process_group(self.pid, Signal::KILL))?;
         self.signal(Signal::KILL)?;
         self.wait_for_end().await
@@ -181,7 +181,7 @@ impl std::fmt::Display for Process {
 ///
 /// # Errors
 /// It cannot be started, or the log cannot be written.
-pub(crate) fn start_in_background(command: &mut Command, log: &Path) -> Result<()> {
+pub fn start_in_background(command: &mut Command, log: &Path) -> Result<()> {
     let mut options = File::options();
     options.create(true).append(true);
     #[cfg(unix)]
@@ -195,7 +195,7 @@ pub(crate) fn start_in_background(command: &mut Command, log: &Path) -> Result<(
 }
 
 /// Has a program lead a process group of its own: no signal of this terminal reaches it.
-pub(crate) fn lead_group(command: &mut Command) {
+pub fn lead_group(command: &mut Command) {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
     #[cfg(not(unix))]
@@ -205,7 +205,7 @@ pub(crate) fn lead_group(command: &mut Command) {
 /// Has this thread, and what it starts, yield a processor to others that want it, from now on: it is as nice as
 /// `nice` makes a command, or as it was if that is nicer. Nothing comes of it where the system has no niceness, or
 /// compares that of a session's or a container's own processes only.
-pub(crate) fn give_way() {
+pub fn give_way() {
     #[cfg(unix)]
     {
         use rustix::process::{getpriority_process, setpriority_process};
@@ -221,7 +221,7 @@ pub(crate) fn give_way() {
 /// # Errors
 /// It cannot be started.
 #[cfg(unix)]
-pub(crate) fn become_program(command: &mut Command) -> Result<()> {
+pub fn become_program(command: &mut Command) -> Result<()> {
     Err(std::os::unix::process::CommandExt::exec(command).into())
 }
 
@@ -230,14 +230,14 @@ pub(crate) fn become_program(command: &mut Command) -> Result<()> {
 /// # Errors
 /// It cannot be started, or fails.
 #[cfg(not(unix))]
-pub(crate) fn become_program(command: &mut Command) -> Result<()> {
+pub fn become_program(command: &mut Command) -> Result<()> {
     let status = command.status()?;
     anyhow::ensure!(status.success(), "it ended with {status}");
     Ok(())
 }
 
 /// The last `count` lines of a log, or all of them; empty where there is none.
-pub(crate) fn last_lines(log: &Path, count: usize) -> String {
+pub fn last_lines(log: &Path, count: usize) -> String {
     let read = || {
         let mut file = File::open(log)?;
         let length = file.metadata()?.len();

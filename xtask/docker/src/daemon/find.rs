@@ -6,27 +6,26 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
-
-use crate::environment::Environment;
-use crate::failure::Failure;
+use xtask_base::environment::Environment;
+use xtask_base::failure::Failure;
 
 /// A daemon on this machine answers within milliseconds; this is for one across a slow link.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
 /// A place where a daemon may listen.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Place {
+pub struct Place {
     /// `unix://`, `npipe://`, `tcp://`, `http://` or `https://`.
-    pub(crate) host: String,
+    pub host: String,
     /// Who named it: a variable, a docker context, or us.
-    pub(crate) origin: String,
+    pub origin: String,
 }
 
 /// Connects to the first daemon that answers, speaking a version of the API that both know.
 ///
 /// # Errors
 /// No daemon answered: every place tried, and what it said.
-pub(crate) async fn connect(environment: &Environment) -> Result<bollard::Docker> {
+pub(super) async fn connect(environment: &Environment) -> Result<bollard::Docker> {
     let mut tried = String::new();
     for place in places(environment)? {
         match try_place(&place).await {
@@ -60,7 +59,7 @@ pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
 ///
 /// # Errors
 /// The docker CLI's configuration names a context that does not exist or cannot be read.
-pub(crate) fn places(environment: &Environment) -> Result<Vec<Place>> {
+pub fn places(environment: &Environment) -> Result<Vec<Place>> {
     if let Some(host) = environment.process_only("DOCKER_HOST") {
         return Ok(vec![Place { host: host.to_owned(), origin: "DOCKER_HOST".to_owned() }]);
     }
