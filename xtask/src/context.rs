@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use xtask_base::environment::Environment;
 use xtask_base::ui::Ui;
+use xtask_databases::target::{self, DynamoDbTarget, PostgresTarget};
 use xtask_docker::compose::Compose;
 
 use crate::engine::own::{Evidence, Own};
 use crate::engine::{Engine, EngineChoice};
 use crate::output::Format;
 use crate::state::{Lock, State, StateFolder};
-use crate::target::{self, DynamoDbTarget, PostgresTarget};
 
 /// One run of the program.
 pub(crate) struct Context {

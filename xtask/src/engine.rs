@@ -10,12 +10,12 @@ use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use xtask_base::environment::Environment;
+use xtask_databases::target::reach::Reach;
+use xtask_databases::target::{self, DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget, Targets};
 use xtask_docker::compose::Compose;
 
 use crate::context::Context;
 use crate::state::State;
-use crate::target::reach::Reach;
-use crate::target::{self, DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget, Targets};
 
 /// The variable that chooses the engine where no flag does.
 pub(crate) const VARIABLE: &str = "CRUDDUR_ENGINE";
@@ -123,7 +123,7 @@ impl Engine {
     /// For the external engine: a variable is missing or not a URL.
     pub(crate) fn targets(&self, context: &Context) -> Result<Targets> {
         match self {
-            Self::External => Targets::external(context),
+            Self::External => Targets::external(&context.environment, &context.allowed_hosts),
             Self::Docker(compose) | Self::Embedded(compose) => local_targets(compose, &context.environment),
         }
     }

@@ -5,9 +5,9 @@ use std::io::{IsTerminal as _, stdin};
 use anyhow::{Context as _, Result};
 use xtask_base::failure::Failure;
 use xtask_base::ui::Ui;
+use xtask_databases::facts::Facts;
 
 use crate::context::Context;
-use crate::facts::Facts;
 use crate::state::Lock;
 
 /// Whether a command that writes is rehearsed only.

@@ -3,24 +3,15 @@
 //! A library, so that what reads input can be fuzzed; nobody else has a use for more of it than [`main`].
 
 mod app;
-mod attribute;
 mod commands;
 mod context;
 mod engine;
-mod facts;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 mod guard;
 mod output;
-mod pace;
-mod read;
 mod services;
 mod state;
-mod table;
-mod target;
-mod throttling;
-mod wire;
-mod write;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;

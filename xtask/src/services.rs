@@ -7,6 +7,9 @@ use anyhow::{Result, anyhow};
 use xtask_base::failure::{Failure, Report};
 use xtask_base::poll::{self, Look};
 use xtask_base::ui::seconds;
+use xtask_databases::target::Targets;
+use xtask_databases::target::postgres::{Connection, EarlyConnection};
+use xtask_databases::wire::Wire;
 use xtask_docker::compose::Compose;
 use xtask_docker::daemon::Docker;
 
@@ -15,9 +18,6 @@ use crate::engine::docker::{self, Containers, Found, Plan};
 use crate::engine::embedded::{self, Servers};
 use crate::engine::{Engine, EngineName, is_external};
 use crate::state::{Lock, Ports, State};
-use crate::target::Targets;
-use crate::target::postgres::{Connection, EarlyConnection};
-use crate::wire::Wire;
 
 /// How long a database may take from its start to its first answer.
 const READY_BOUND: Duration = Duration::from_secs(60);

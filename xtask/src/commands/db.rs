@@ -12,15 +12,15 @@ use xshell::{Shell, cmd};
 use xtask_base::failure::Failure;
 use xtask_base::process;
 use xtask_base::ui::Ui;
+use xtask_databases::facts::Facts;
+use xtask_databases::target::PostgresTarget;
+use xtask_databases::target::postgres::{Connection, STATEMENT_BOUND, readable, readable_script};
 
 use super::lazy::Lazy;
 use crate::context::Context;
 use crate::engine::own::Evidence;
-use crate::facts::Facts;
 use crate::guard::{Guard, Rehearsal};
 use crate::output;
-use crate::target::PostgresTarget;
-use crate::target::postgres::{Connection, STATEMENT_BOUND, readable, readable_script};
 
 /// How long another command's session may take to create or drop a database: as long as a few statements.
 const TURN_BOUND: Duration = STATEMENT_BOUND.saturating_mul(3);

@@ -14,16 +14,16 @@ mod table;
 
 use anyhow::Result;
 use clap::Subcommand;
+use xtask_databases::facts::Facts;
+use xtask_databases::table::TableDescription;
+use xtask_databases::target::DynamoDbTarget;
 
 use super::Run;
 use super::lazy::Lazy;
 use crate::context::Context;
 use crate::engine::own::Evidence;
-use crate::facts::Facts;
 use crate::guard::{Guard, Rehearsal};
 use crate::state::Lock;
-use crate::table::TableDescription;
-use crate::target::DynamoDbTarget;
 
 pub(crate) use seed::{People, Seed, SeedOptions, Table};
 pub(crate) use table::{drop_if_exists, has_messages_table, schema_load};

@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use xtask_base::poll::Look;
+use xtask_databases::target;
 use xtask_docker::compose::{Compose, Service, port_variable};
 use xtask_docker::daemon::{self, Docker};
 use xtask_docker::port;
@@ -14,7 +15,6 @@ use crate::engine::embedded::{self, Running};
 use crate::engine::own::{Evidence, Own};
 use crate::engine::{EngineName, is_external};
 use crate::output;
-use crate::target;
 
 /// How far this machine's clock and Docker's may differ: DynamoDB refuses a request that is five minutes
 /// off, and a seed would lie in the future. <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
@@ -249,7 +249,7 @@ fn setting_checks(context: &Context) -> Vec<Check> {
     let environment = &context.environment;
     let mut checks = Vec::new();
     if is_external(environment) {
-        let external = target::Targets::external(context);
+        let external = target::Targets::external(environment, &context.allowed_hosts);
         checks.push(Check::of(
             "external databases",
             &external,

@@ -3,13 +3,13 @@ use std::io::Write as _;
 use anyhow::Result;
 use backend_flask::messages::TABLE_VARIABLE;
 use clap::ValueEnum;
+use xtask_databases::target::dynamodb::{LOCAL_KEY, LOCAL_REGION};
+use xtask_databases::target::{DYNAMODB_URL, POSTGRES_URL};
 
 use crate::context::Context;
 use crate::engine;
 use crate::engine::own::{Evidence, Own};
 use crate::output;
-use crate::target::dynamodb::{LOCAL_KEY, LOCAL_REGION};
-use crate::target::{DYNAMODB_URL, POSTGRES_URL};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Env {

@@ -4,14 +4,14 @@ use anyhow::{Context as _, Result};
 use backend_flask::messages::TABLE_VARIABLE;
 use xtask_base::process;
 use xtask_base::ui::Ui;
+use xtask_databases::read::{self, ReadRequest};
+use xtask_databases::target::{DYNAMODB_URL, POSTGRES_URL, Targets};
+use xtask_databases::wire::Wire;
 
 use super::{db, ddb};
 use crate::app::{self, App};
 use crate::context::Context;
-use crate::read::{self, ReadRequest};
 use crate::services::Services;
-use crate::target::{DYNAMODB_URL, POSTGRES_URL, Targets};
-use crate::wire::Wire;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {

@@ -2,16 +2,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use xtask_base::ui::seconds;
+use xtask_databases::facts::Facts;
+use xtask_databases::target::Targets;
+use xtask_databases::target::postgres::Connection;
+use xtask_databases::wire::Wire;
 
 use super::{db, ddb};
 use crate::context::Context;
 use crate::engine::EngineChoice;
-use crate::facts::Facts;
 use crate::guard::{Guard, Rehearsal};
 use crate::services::Services;
-use crate::target::Targets;
-use crate::target::postgres::Connection;
-use crate::wire::Wire;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Setup {

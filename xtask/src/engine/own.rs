@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use xtask_base::failure::Failure;
+use xtask_databases::target::{DynamoDbTarget, PostgresTarget, Targets};
 use xtask_docker::compose::Compose;
 use xtask_docker::daemon::{Docker, State as ContainerState};
 use xtask_docker::port;
@@ -11,7 +12,6 @@ use super::Engine;
 use super::docker;
 use super::embedded::{self, Running};
 use crate::context::Context;
-use crate::target::{DynamoDbTarget, PostgresTarget, Targets};
 
 const REMEDY: &str =
     "set both databases up with `cargo xtask ddb-setup`; `cargo xtask up` starts them as they are";

@@ -3,15 +3,15 @@
 use std::io::sink;
 
 use serde::de::IgnoredAny;
+use xtask_databases::attribute::{item_from_sdk, to_sdk};
+use xtask_databases::table::{KeyAttribute, KeyType, TableDescription};
 use xtask_items::{
     Attribute, Form, Item, ItemWriter, Page, PlainJson, Response, WriteRequest, batch_body, size_of,
     unprocessed,
 };
 
 use super::text;
-use crate::attribute::{item_from_sdk, to_sdk};
 use crate::commands::ddb::expressions::{Placeholders, item, key_value};
-use crate::table::{KeyAttribute, KeyType, TableDescription};
 
 /// The most lists and maps within each other that are read again where each has its type with it. DynamoDB has
 /// 32: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>

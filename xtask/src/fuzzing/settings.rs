@@ -4,14 +4,14 @@ use std::path::Path;
 
 use clap::Parser as _;
 use xtask_base::environment::{Environment, is_variable_name, parse_dotenv};
+use xtask_databases::target::postgres::UrlSetting;
+use xtask_databases::target::reach::Reach;
+use xtask_databases::target::{DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget};
 use xtask_docker::compose::{Compose, Source};
 
 use super::text;
 use crate::commands::{Arguments, with_prod_word};
 use crate::state::State;
-use crate::target::postgres::UrlSetting;
-use crate::target::reach::Reach;
-use crate::target::{DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget};
 
 /// The command line, an argument a line.
 pub(super) fn arguments(input: &[u8]) {

@@ -10,10 +10,10 @@ use serde_json::json;
 use xtask_base::failure::Failure;
 use xtask_base::poll::{self, Look};
 use xtask_base::ui::Ui;
+use xtask_databases::target::dynamodb::Trouble;
+use xtask_databases::wire::Wire;
 
 use crate::guard;
-use crate::target::dynamodb::Trouble;
-use crate::wire::Wire;
 
 /// How long a backup may take. AWS makes them without reading the table, mostly within seconds.
 const BACKUP_BOUND: Duration = Duration::from_secs(1_800);

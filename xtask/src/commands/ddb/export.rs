@@ -3,14 +3,14 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use xtask_base::failure::{Failure, Interrupted, Usage};
 use xtask_base::ui::Rate;
+use xtask_databases::read::{self, ReadRequest};
+use xtask_databases::table::TableDescription;
 use xtask_files::{Columns, Encoding, FileForm, ItemFileWriter, Layout, Notation};
 use xtask_items::{Attribute, Item, Page};
 
 use super::Target;
 use crate::context::Context;
 use crate::output::PageThread;
-use crate::read::{self, ReadRequest};
-use crate::table::TableDescription;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {

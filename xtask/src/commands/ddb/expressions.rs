@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use xtask_base::failure::Usage;
+use xtask_databases::read::ReadRequest;
+use xtask_databases::table::{KeyAttribute, KeyType};
 use xtask_items::{Attribute, Form, Item, from_plain};
 
 use crate::context::Context;
 use crate::output::Format;
-use crate::read::ReadRequest;
-use crate::table::{KeyAttribute, KeyType};
 
 /// Said of a read that ended at `--limit`. Whether there are more, DynamoDB does not tell then.
 pub(crate) const STOPPED: &str = "stopped at --limit: there may be more";

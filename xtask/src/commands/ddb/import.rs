@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xtask_base::failure::{Failure, Interrupted};
 use xtask_base::ui::{Rate, Step};
+use xtask_databases::table::{KeyType, Keys, TableDescription};
+use xtask_databases::wire::Wire;
+use xtask_databases::write;
 use xtask_files::{ItemFile, Notation, Position, Record};
 use xtask_items::{Attribute, Item, WriteRequest, Written, size_of};
 
 use super::Guarded;
 use crate::context::Context;
 use crate::state::StateFolder;
-use crate::table::{KeyType, Keys, TableDescription};
-use crate::wire::Wire;
-use crate::write;
 
 /// The most bytes that an item may have.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>

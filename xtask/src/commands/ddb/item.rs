@@ -7,6 +7,10 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use xtask_base::failure::{Failure, Usage};
+use xtask_databases::table::TableDescription;
+use xtask_databases::target::DynamoDbTarget;
+use xtask_databases::target::dynamodb::Trouble;
+use xtask_databases::wire::Wire;
 use xtask_items::{Attribute, Columns, Item, PlainJson};
 
 use super::expressions::{Placeholders, item};
@@ -14,10 +18,6 @@ use super::query::key_of;
 use super::{Guarded, Target};
 use crate::context::Context;
 use crate::output::{Format, print_json};
-use crate::table::TableDescription;
-use crate::target::DynamoDbTarget;
-use crate::target::dynamodb::Trouble;
-use crate::wire::Wire;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Get {

@@ -8,16 +8,16 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use uuid::Uuid;
 use xtask_base::failure::Usage;
+use xtask_databases::attribute::to_sdk;
+use xtask_databases::read;
 use xtask_items::{Item, ItemWriter, Response, shortened};
 
 use super::super::Run;
 use super::super::lazy::Lazy;
 use super::{Target, seed};
-use crate::attribute::to_sdk;
 use crate::context::Context;
 use crate::engine::own::Evidence;
 use crate::output::Format;
-use crate::read;
 
 /// How many characters of a message a line shows.
 const MESSAGE_WIDTH: usize = 40;

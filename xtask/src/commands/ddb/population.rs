@@ -7,14 +7,14 @@ use chrono::{DateTime, Utc};
 use postgres::error::SqlState;
 use xtask_base::failure::{Failure, Interrupted, Usage};
 use xtask_base::ui::{Rate, Ui};
+use xtask_databases::read::{self, Segments};
+use xtask_databases::target::postgres::{Connection, readable};
+use xtask_databases::wire::Wire;
+use xtask_databases::write;
 use xtask_items::{Page, WriteRequest};
 
 use super::seed::KEYS;
 use crate::commands::db;
-use crate::read::{self, Segments};
-use crate::target::postgres::{Connection, readable};
-use crate::wire::Wire;
-use crate::write;
 
 /// How long all of a population's users may take to be written; a million take about a minute.
 const USERS_BOUND: Duration = Duration::from_secs(600);

@@ -1,13 +1,13 @@
 use anyhow::Result;
 use xtask_base::failure::{Failure, Usage};
+use xtask_databases::read::{self, ReadRequest};
+use xtask_databases::table::{KeyAttribute, Keys, TableDescription};
 use xtask_items::{Attribute, Item};
 
 use super::Target;
 use super::expressions::{ReadOptions, STOPPED, key_value};
 use crate::context::Context;
 use crate::output::PagePrinter;
-use crate::read::{self, ReadRequest};
-use crate::table::{KeyAttribute, Keys, TableDescription};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Query {

@@ -1,13 +1,13 @@
 use anyhow::Result;
 use backend_flask::messages::{PARTITION_KEY, SORT_KEY};
+use xtask_databases::read::{self, Segments};
+use xtask_databases::table::{Keys, TableDescription};
+use xtask_databases::wire::Wire;
 
 use super::Target;
 use super::expressions::{ReadOptions, STOPPED};
 use crate::context::Context;
 use crate::output::{Format, PagePrinter};
-use crate::read::{self, Segments};
-use crate::table::{Keys, TableDescription};
-use crate::wire::Wire;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Scan {

@@ -11,17 +11,17 @@ use backend_flask::users::User;
 use chrono::{DateTime, Utc};
 use xtask_base::failure::{Failure, Interrupted, Usage};
 use xtask_base::ui::Rate;
+use xtask_databases::facts::Facts;
+use xtask_databases::read;
+use xtask_databases::target::postgres::{Connection, readable};
+use xtask_databases::wire::Wire;
+use xtask_databases::write;
 use xtask_items::{Item, WriteRequest};
 
 use super::Guarded;
 use super::population::{self, PopulationOptions};
 use crate::context::Context;
 use crate::engine::own::Evidence;
-use crate::facts::Facts;
-use crate::read;
-use crate::target::postgres::{Connection, readable};
-use crate::wire::Wire;
-use crate::write;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SeedCommand {

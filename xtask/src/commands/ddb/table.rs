@@ -7,16 +7,16 @@ use serde::Deserialize;
 use serde_json::json;
 use xtask_base::failure::Failure;
 use xtask_base::poll::{self, Look};
+use xtask_databases::facts::Facts;
+use xtask_databases::table::TableDescription;
+use xtask_databases::target::DynamoDbTarget;
+use xtask_databases::wire::Wire;
 
 use super::backup::{self, BackupOptions};
 use super::{Guarded, Target, Writing};
 use crate::context::Context;
-use crate::facts::Facts;
 use crate::guard::Guard;
 use crate::output::{self, Format};
-use crate::table::TableDescription;
-use crate::target::DynamoDbTarget;
-use crate::wire::Wire;
 
 /// How long a table may take to become active, or to be gone. Both are asynchronous on AWS.
 const TABLE_BOUND: Duration = Duration::from_secs(120);

@@ -1,7 +1,7 @@
 //! A Postgres database, and how to reach it.
 //!
-//! - [`connection`]: the connection to it.
-//! - [`trouble`]: why there is none, or what the server refused.
+//! - `connection`: the connection to it.
+//! - `trouble`: why there is none, or what the server refused.
 
 mod connection;
 mod trouble;
@@ -18,8 +18,8 @@ use xtask_base::environment::Environment;
 use xtask_base::failure::Failure;
 
 use connection::CONNECT_BOUND;
-pub(crate) use connection::{Connection, EarlyConnection, STATEMENT_BOUND};
-pub(crate) use trouble::{is_refused, readable, readable_script};
+pub use connection::{Connection, EarlyConnection, STATEMENT_BOUND};
+pub use trouble::{is_refused, readable, readable_script};
 
 use super::passfile::{self, Login};
 use super::reach::{Reach, is_loopback};
@@ -29,7 +29,7 @@ const MAINTENANCE_DATABASE: &str = "postgres";
 
 /// A Postgres database. Shown as `user@host:port/database`, never with the password.
 #[derive(Clone)]
-pub(crate) struct PostgresTarget {
+pub struct PostgresTarget {
     config: Config,
     tls: Tls,
     /// What the URL says besides what the driver reads of it.
@@ -41,18 +41,20 @@ pub(crate) struct PostgresTarget {
 }
 
 /// A setting that holds a Postgres URL.
-pub(crate) struct UrlSetting<'a> {
+pub struct UrlSetting<'a> {
     /// The variable's name.
-    pub(crate) variable: &'a str,
-    pub(crate) url: &'a str,
-    pub(crate) reach: Reach<'a>,
+    pub variable: &'a str,
+    /// Its value.
+    pub url: &'a str,
+    /// Which hosts it may name.
+    pub reach: Reach<'a>,
     /// Where the password may be, and the user's folder.
-    pub(crate) environment: &'a Environment,
+    pub environment: &'a Environment,
 }
 
 impl PostgresTarget {
     /// A database on this machine's loopback.
-    pub(crate) fn local(port: u16, user: &str, password: &str, database: &str, remedy: String) -> Self {
+    pub fn local(port: u16, user: &str, password: &str, database: &str, remedy: String) -> Self {
         let mut config = Config::new();
         config.host("127.0.0.1").port(port).user(user).password(password).dbname(database);
         Self::new(config, remedy)
@@ -64,7 +66,7 @@ impl PostgresTarget {
     /// # Errors
     /// Not a Postgres URL, or without host, user or database; or with TLS settings that cannot be meant; or a
     /// host that must not be reached. The message keeps the URL to itself: it holds a password.
-    pub(crate) fn parse(setting: &UrlSetting<'_>, remedy: String) -> Result<Self> {
+    pub fn parse(setting: &UrlSetting<'_>, remedy: String) -> Result<Self> {
         let UrlSetting { variable, url, reach, environment } = *setting;
         let form = "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE";
         let (parameters, url) = Parameters::take(url);
@@ -138,34 +140,34 @@ impl PostgresTarget {
     }
 
     /// Why the password's file was not used, if it was not.
-    pub(crate) fn passfile_problem(&self) -> Option<&str> {
+    pub fn passfile_problem(&self) -> Option<&str> {
         self.passfile_problem.as_deref()
     }
 
     /// The database's name.
-    pub(crate) fn database(&self) -> &str {
+    pub fn database(&self) -> &str {
         self.config.get_dbname().unwrap_or(MAINTENANCE_DATABASE)
     }
 
     /// Whose session it is.
-    pub(crate) fn user(&self) -> &str {
+    pub fn user(&self) -> &str {
         self.config.get_user().unwrap_or_default()
     }
 
     /// How it is encrypted, as `sslmode` says.
-    pub(crate) fn encryption(&self) -> String {
+    pub fn encryption(&self) -> String {
         format!("sslmode={}", self.tls.mode)
     }
 
     /// The same server's maintenance database.
-    pub(crate) fn maintenance(&self) -> Self {
+    pub fn maintenance(&self) -> Self {
         let mut config = self.config.clone();
         config.dbname(MAINTENANCE_DATABASE);
         Self { config, ..self.clone() }
     }
 
     /// The URL, password included: for programs, never for the screen.
-    pub(crate) fn url(&self) -> String {
+    pub fn url(&self) -> String {
         let password = self.password().map(|password| format!(":{}", percent_encoded(&password)));
         let user = percent_encoded(self.user());
         let database = percent_encoded(self.database());
@@ -182,7 +184,7 @@ impl PostgresTarget {
 
     /// What psql needs to connect, as libpq's environment variables.
     /// <https://www.postgresql.org/docs/current/libpq-envars.html>
-    pub(crate) fn libpq_environment(&self) -> Vec<(&'static str, String)> {
+    pub fn libpq_environment(&self) -> Vec<(&'static str, String)> {
         let (host, port) = self.host_and_port();
         let mut variables = vec![
             ("PGHOST", host),
@@ -202,7 +204,7 @@ impl PostgresTarget {
     }
 
     /// Where it is; of several hosts the first.
-    pub(crate) fn host_and_port(&self) -> (String, u16) {
+    pub fn host_and_port(&self) -> (String, u16) {
         let host = match self.config.get_hosts().first() {
             Some(Host::Tcp(name)) => name.clone(),
             #[cfg(unix)]
@@ -218,7 +220,7 @@ impl PostgresTarget {
     }
 
     /// What to do when it cannot be reached.
-    pub(crate) fn remedy(&self) -> &str {
+    pub fn remedy(&self) -> &str {
         &self.remedy
     }
 }

@@ -20,14 +20,14 @@ const WAITING: std::ops::RangeInclusive<f64> = 8.0..=16.0;
 
 /// A limit that follows what the server gives, by the rule of TCP Vegas. Of `n` requests under way, by Little's
 /// law, `n * shortest / latency` are being answered, where `shortest` is the latency when none had to wait; the
-/// others wait. After each round of answers the limit rises if there were too [few that wait](WAITING), and falls
+/// others wait. After each round of answers the limit rises if there were too few that wait (`WAITING`), and falls
 /// if there were too many; it is halved when the server throttles.
 ///
 /// Latencies are means of a round: a single one says more of chance. Answers a second, the other thing that
 /// could be followed, vary by a third from one moment to the next on a server beside its client.
 ///
 /// Brakmo and Peterson, TCP Vegas: End to End Congestion Avoidance on a Global Internet (1995), section 3.2.
-pub(crate) struct Pace {
+pub struct Pace {
     most: f64,
     limit: Cell<f64>,
     /// The latencies of this round, in seconds: their sum and number.
@@ -41,7 +41,7 @@ pub(crate) struct Pace {
 
 impl Pace {
     /// At most `most` requests at once.
-    pub(crate) fn up_to(most: u8) -> Self {
+    pub fn up_to(most: u8) -> Self {
         let most = f64::from(most.max(1));
         Self {
             most,
@@ -55,17 +55,17 @@ impl Pace {
 
     /// How many requests may be under way.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is 1 to 255")]
-    pub(crate) fn limit(&self) -> usize {
+    pub fn limit(&self) -> usize {
         self.limit.get() as usize
     }
 
     /// How often the server throttled.
-    pub(crate) fn throttled_count(&self) -> u64 {
+    pub fn throttled_count(&self) -> u64 {
         self.throttled.get()
     }
 
     /// The server has just answered, after this long.
-    pub(crate) fn answered(&self, latency: Duration) {
+    pub fn answered(&self, latency: Duration) {
         self.outdated.set(self.outdated.get().saturating_sub(1));
         let (sum, answers) = self.round.get();
         let (sum, answers) = (sum + latency.as_secs_f64(), answers + 1);
@@ -88,7 +88,7 @@ impl Pace {
     }
 
     /// The server has just throttled.
-    pub(crate) fn throttled(&self) {
+    pub fn throttled(&self) {
         self.throttled.set(self.throttled.get() + 1);
         if self.outdated.get() > 0 {
             self.outdated.set(self.outdated.get() - 1);
@@ -105,7 +105,7 @@ impl Pace {
     /// # Errors
     /// The first that a job ends with; those under way are dropped. Or what `next` failed with, once those
     /// under way have ended.
-    pub(crate) async fn run<F: Future<Output = Result<()>>>(
+    pub async fn run<F: Future<Output = Result<()>>>(
         &self,
         most: usize,
         mut next: impl FnMut() -> Result<Option<F>>,

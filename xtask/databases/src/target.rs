@@ -1,45 +1,45 @@
 //! Which two databases a command means, and how to reach them.
 
 mod aws;
-pub(crate) mod dynamodb;
+pub mod dynamodb;
 mod passfile;
-pub(crate) mod postgres;
-pub(crate) mod reach;
+pub mod postgres;
+pub mod reach;
 
 use anyhow::Result;
 use backend_flask::messages::{DEFAULT_TABLE, TABLE_VARIABLE};
 use xtask_base::environment::Environment;
 use xtask_base::failure::Failure;
 
-pub(crate) use dynamodb::DynamoDbTarget;
-pub(crate) use postgres::{PostgresTarget, UrlSetting};
+pub use dynamodb::DynamoDbTarget;
+pub use postgres::{PostgresTarget, UrlSetting};
 use reach::Reach;
 
-use crate::context::Context;
-
 /// Where Postgres is, for `--engine external` and the app's server.
-pub(crate) const POSTGRES_URL: &str = "CONNECTION_URL";
+pub const POSTGRES_URL: &str = "CONNECTION_URL";
 
 /// Where DynamoDB is, for `--engine external`, the app's server and the AWS tools.
-pub(crate) const DYNAMODB_URL: &str = "AWS_ENDPOINT_URL_DYNAMODB";
+pub const DYNAMODB_URL: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 
 const PRODUCTION_POSTGRES_URL: &str = "PROD_CONNECTION_URL";
 const PRODUCTION_DYNAMODB_URL: &str = "PROD_DYNAMODB_ENDPOINT_URL";
 
 /// The databases of one engine.
 #[derive(Clone)]
-pub(crate) struct Targets {
-    pub(crate) postgres: PostgresTarget,
-    pub(crate) dynamodb: DynamoDbTarget,
+pub struct Targets {
+    /// Where users and activities are.
+    pub postgres: PostgresTarget,
+    /// Where messages are.
+    pub dynamodb: DynamoDbTarget,
 }
 
 impl Targets {
-    /// The databases that the environment or `.env` names, for the external engine.
+    /// The databases that the environment or `.env` names, for the external engine. `allowed_hosts` may be reached
+    /// although they are neither this machine nor private.
     ///
     /// # Errors
     /// A variable that is missing, not a URL, or names a host that must not be reached without `--prod`.
-    pub(crate) fn external(context: &Context) -> Result<Self> {
-        let environment = &context.environment;
+    pub fn external(environment: &Environment, allowed_hosts: &[String]) -> Result<Self> {
         let setting = |name: &str| {
             environment.get(name).ok_or_else(|| {
                 let remedy = format!("set {POSTGRES_URL} and {DYNAMODB_URL}, or use `--engine docker`");
@@ -47,7 +47,7 @@ impl Targets {
             })
         };
         let remedy = |variable| format!("check that {variable} names a server that is running");
-        let reach = Reach::Local(&context.allowed_hosts);
+        let reach = Reach::Local(allowed_hosts);
         let url = UrlSetting { variable: POSTGRES_URL, url: setting(POSTGRES_URL)?, reach, environment };
         Ok(Self {
             postgres: PostgresTarget::parse(&url, remedy(POSTGRES_URL))?,
@@ -63,7 +63,7 @@ impl Targets {
 }
 
 /// The name of the messages table of a local DynamoDB.
-pub(crate) fn table(environment: &Environment) -> String {
+pub fn table(environment: &Environment) -> String {
     environment.get(TABLE_VARIABLE).unwrap_or(DEFAULT_TABLE).to_owned()
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn table(environment: &Environment) -> String {
 ///
 /// # Errors
 /// `PROD_CONNECTION_URL` is not set or not a URL.
-pub(crate) fn production_postgres(environment: &Environment) -> Result<PostgresTarget> {
+pub fn production_postgres(environment: &Environment) -> Result<PostgresTarget> {
     let url = environment.process_only(PRODUCTION_POSTGRES_URL).ok_or_else(|| {
         Failure::new(
             format!("--prod needs {PRODUCTION_POSTGRES_URL}, which is not set"),
@@ -85,7 +85,7 @@ pub(crate) fn production_postgres(environment: &Environment) -> Result<PostgresT
 
 /// Production's DynamoDB: AWS's own credential chain and region, and another endpoint only where
 /// `PROD_DYNAMODB_ENDPOINT_URL` names one.
-pub(crate) fn production_dynamodb(environment: &Environment) -> DynamoDbTarget {
+pub fn production_dynamodb(environment: &Environment) -> DynamoDbTarget {
     DynamoDbTarget::production(
         environment.process_only(PRODUCTION_DYNAMODB_URL).map(str::to_owned),
         environment.process_only(TABLE_VARIABLE).unwrap_or(DEFAULT_TABLE).to_owned(),

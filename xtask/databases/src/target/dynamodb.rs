@@ -24,8 +24,9 @@ use super::reach::Reach;
 use crate::wire::Wire;
 
 /// Local servers need a signed request but check no key; with `-sharedDb` all keys and regions are one.
-pub(crate) const LOCAL_KEY: &str = "local";
-pub(crate) const LOCAL_REGION: &str = "us-east-1";
+pub const LOCAL_KEY: &str = "local";
+/// The region that a local server is asked in.
+pub const LOCAL_REGION: &str = "us-east-1";
 
 /// A local server that refuses a connection is down, not busy: the user need not wait for a second.
 const LOCAL_BACKOFF: Duration = Duration::from_millis(50);
@@ -33,26 +34,26 @@ const LOCAL_BACKOFF: Duration = Duration::from_millis(50);
 const BACKOFF: Duration = Duration::from_secs(1);
 
 /// How long a connection may take.
-pub(crate) const CONNECT_BOUND: Duration = Duration::from_secs(5);
+pub const CONNECT_BOUND: Duration = Duration::from_secs(5);
 
 /// How long one attempt of a request may take, its answer included.
-pub(crate) const ATTEMPT_BOUND: Duration = Duration::from_secs(30);
+pub const ATTEMPT_BOUND: Duration = Duration::from_secs(30);
 
 /// How long a request for credentials may take, with all its attempts.
 const REQUEST_BOUND: Duration = Duration::from_secs(35);
 
 /// How long production's credentials, and its region, may take: a program or a service may be asked for them.
-pub(crate) const CREDENTIALS_BOUND: Duration = Duration::from_secs(20);
+pub const CREDENTIALS_BOUND: Duration = Duration::from_secs(20);
 
 /// DynamoDB, local or production's, and the table that holds the messages.
 #[derive(Clone)]
-pub(crate) struct DynamoDbTarget {
+pub struct DynamoDbTarget {
     /// None means AWS's own endpoint of the region.
     endpoint: Option<String>,
     /// Whose credentials reach it, for production's.
     source: Option<Source>,
     /// The messages table.
-    pub(crate) table: String,
+    pub table: String,
     /// What to do when it cannot be reached.
     remedy: String,
 }
@@ -62,7 +63,7 @@ impl DynamoDbTarget {
     ///
     /// # Errors
     /// Not an http URL; or its host must not be reached.
-    pub(crate) fn local(
+    pub fn local(
         setting: &str,
         endpoint: &str,
         table: String,
@@ -82,19 +83,19 @@ impl DynamoDbTarget {
     }
 
     /// Production's DynamoDB.
-    pub(crate) fn production(endpoint: Option<String>, table: String, environment: &Environment) -> Self {
+    pub fn production(endpoint: Option<String>, table: String, environment: &Environment) -> Self {
         let source = Some(Source::of(environment));
         let remedy = "check AWS_REGION, the network, and PROD_DYNAMODB_ENDPOINT_URL where it is set";
         Self { endpoint, source, table, remedy: remedy.to_owned() }
     }
 
     /// The endpoint's URL, if it is not AWS's own.
-    pub(crate) fn endpoint(&self) -> Option<&str> {
+    pub fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
     }
 
     /// Whether it is production's.
-    pub(crate) fn is_production(&self) -> bool {
+    pub fn is_production(&self) -> bool {
         self.source.is_some()
     }
 
@@ -108,7 +109,7 @@ impl DynamoDbTarget {
     ///
     /// # Errors
     /// Production's region or credentials are not set, or have expired.
-    pub(crate) async fn wire(&self, ui: &Ui) -> Result<Wire> {
+    pub async fn wire(&self, ui: &Ui) -> Result<Wire> {
         let wire = |url: &str, region, provider, first_wait| {
             Wire::new(ui, self.clone(), url, region, provider, self.connector(), first_wait)
         };
@@ -133,7 +134,7 @@ impl DynamoDbTarget {
     }
 
     /// Whoever was to give production's credentials, or its region, did not.
-    pub(crate) fn no_credentials(&self, what: &str) -> anyhow::Error {
+    pub fn no_credentials(&self, what: &str) -> anyhow::Error {
         let waited = seconds(CREDENTIALS_BOUND);
         Failure::new(format!("nobody gave the {what} for {self} within {waited}"), &self.remedy).into()
     }
@@ -145,12 +146,12 @@ impl DynamoDbTarget {
     }
 
     /// What to do when it cannot be reached.
-    pub(crate) fn remedy(&self) -> &str {
+    pub fn remedy(&self) -> &str {
         &self.remedy
     }
 
     /// Says what went wrong, and what to do where that is known.
-    pub(crate) fn failure(&self, trouble: Trouble) -> anyhow::Error {
+    pub fn failure(&self, trouble: Trouble) -> anyhow::Error {
         let (problem, remedy) = match &trouble {
             Trouble::Unreachable(_) => ("cannot reach", self.remedy.as_str()),
             Trouble::Service { code, .. } if code == "ResourceNotFoundException" => (
@@ -185,20 +186,21 @@ impl DynamoDbTarget {
 }
 
 /// What stopped a request.
-pub(crate) enum Trouble {
+pub enum Trouble {
     /// It, or its answer, was lost on the way.
     Unreachable(anyhow::Error),
     /// The server's own error.
     Service {
         /// Its name, such as `ValidationException`.
         code: String,
+        /// What it says.
         message: String,
     },
 }
 
 impl Trouble {
     /// The name of the server's own error.
-    pub(crate) fn code(&self) -> Option<&str> {
+    pub fn code(&self) -> Option<&str> {
         match self {
             Self::Unreachable(_) => None,
             Self::Service { code, .. } => Some(code),

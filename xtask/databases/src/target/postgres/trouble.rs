@@ -67,7 +67,7 @@ impl PostgresTarget {
 }
 
 /// Whether nobody listens where it went to.
-pub(crate) fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+pub fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     let io = error.downcast_ref::<std::io::Error>();
     io.is_some_and(|io| io.kind() == ErrorKind::ConnectionRefused) || error.source().is_some_and(is_refused)
 }
@@ -90,7 +90,7 @@ fn remedy(code: &SqlState) -> Option<&'static str> {
 }
 
 /// The server's own words, or else the driver's.
-pub(crate) fn readable(error: postgres::Error) -> anyhow::Error {
+pub fn readable(error: postgres::Error) -> anyhow::Error {
     match error.as_db_error() {
         Some(database) => {
             let more = [database.detail(), database.hint()].into_iter().flatten();
@@ -111,7 +111,7 @@ fn is_caused_by(error: &postgres::Error, text: &str) -> bool {
 
 /// What a script of ours failed with, and what to do where the server's own state is the trouble. The error tells
 /// all that its source, the driver's, knows.
-pub(crate) fn readable_script(error: SqlError) -> anyhow::Error {
+pub fn readable_script(error: SqlError) -> anyhow::Error {
     let server = error.source().and_then(|source| source.downcast_ref::<postgres::Error>());
     match server.and_then(postgres::Error::code).and_then(remedy) {
         Some(remedy) => {

@@ -19,14 +19,14 @@ use super::trouble::{WRONG_PASSWORD, is_refused, of_tls, readable};
 pub(super) const CONNECT_BOUND: Duration = Duration::from_secs(10);
 
 /// How long one piece of work with a connection may take: a statement, or a script of them.
-pub(crate) const STATEMENT_BOUND: Duration = Duration::from_secs(30);
+pub const STATEMENT_BOUND: Duration = Duration::from_secs(30);
 
 impl PostgresTarget {
     /// Connects.
     ///
     /// # Errors
     /// The server cannot be reached or refuses; or the database is not there.
-    pub(crate) async fn connect(&self) -> Result<Connection> {
+    pub async fn connect(&self) -> Result<Connection> {
         let connected = self.try_connect().await?;
         connected.map_err(|error| self.explain(error))
     }
@@ -35,7 +35,7 @@ impl PostgresTarget {
     ///
     /// # Errors
     /// The server cannot be reached or refuses.
-    pub(crate) async fn connect_if_there(&self) -> Result<Option<Connection>> {
+    pub async fn connect_if_there(&self) -> Result<Option<Connection>> {
         match self.try_connect().await? {
             Ok(connection) => Ok(Some(connection)),
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_DATABASE) => Ok(None),
@@ -77,7 +77,7 @@ impl PostgresTarget {
 
     /// Whether the server answers a query, as a client would ask it: over TCP, as the real user. The
     /// connection is to the maintenance database.
-    pub(crate) async fn look(&self) -> Look<Connection> {
+    pub async fn look(&self) -> Look<Connection> {
         match self.reach().await {
             Look::Ready(connection) => connection.answers().await,
             looked => looked,
@@ -86,7 +86,7 @@ impl PostgresTarget {
 
     /// Whether the server lets the real user in, over TCP. The connection is to the maintenance database; nothing
     /// has been asked yet.
-    pub(crate) async fn reach(&self) -> Look<Connection> {
+    pub async fn reach(&self) -> Look<Connection> {
         match self.maintenance().try_connect().await {
             Err(error) => Look::NotYet(format!("{error:#}")),
             Ok(Err(error)) => self.reason(error),
@@ -132,14 +132,14 @@ impl PostgresTarget {
 }
 
 /// A connection to the maintenance database that is made while it is found out whether the server runs.
-pub(crate) struct EarlyConnection {
+pub struct EarlyConnection {
     target: PostgresTarget,
     connected: JoinHandle<Result<Connection>>,
 }
 
 impl EarlyConnection {
     /// Begins to connect.
-    pub(crate) fn begin(target: &PostgresTarget) -> Self {
+    pub fn begin(target: &PostgresTarget) -> Self {
         let target = target.maintenance();
         let connect = {
             let target = target.clone();
@@ -150,7 +150,7 @@ impl EarlyConnection {
 
     /// As [`PostgresTarget::reach`]. Only a good connection counts: the server may have been started
     /// since, or replaced, or be another one than was thought.
-    pub(crate) async fn reach(self, target: &PostgresTarget) -> Look<Connection> {
+    pub async fn reach(self, target: &PostgresTarget) -> Look<Connection> {
         if self.target.url() == target.maintenance().url()
             && let Ok(Ok(connection)) = self.connected.await
         {
@@ -161,11 +161,11 @@ impl EarlyConnection {
 }
 
 /// A connection, with the thread that serves it.
-pub(crate) struct Connection {
+pub struct Connection {
     /// None only while it is at work.
     client: Option<Client>,
     /// What it is connected to.
-    pub(crate) target: PostgresTarget,
+    pub target: PostgresTarget,
 }
 
 impl Connection {
@@ -173,7 +173,7 @@ impl Connection {
     ///
     /// # Errors
     /// What `work` returns; or it did not end in time; or an earlier `work` did not, or panicked.
-    pub(crate) async fn with<T: Send + 'static>(
+    pub async fn with<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -184,7 +184,7 @@ impl Connection {
     ///
     /// # Errors
     /// See [`Connection::with`].
-    pub(crate) async fn with_within<T: Send + 'static>(
+    pub async fn with_within<T: Send + 'static>(
         &mut self,
         bound: Duration,
         work: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
@@ -202,12 +202,12 @@ impl Connection {
 
     /// Leaves it to the end of this process to close the connection. The server then takes a processor for three
     /// milliseconds, which the user need not wait for.
-    pub(crate) fn leave_open(mut self) {
+    pub fn leave_open(mut self) {
         std::mem::forget(self.client.take());
     }
 
     /// Whether the server answers a query.
-    pub(crate) async fn answers(mut self) -> Look<Self> {
+    pub async fn answers(mut self) -> Look<Self> {
         match self.with(|client| Ok(client.simple_query("select 1")?)).await {
             Ok(_) => Look::Ready(self),
             Err(error) => Look::NotYet(format!("{error:#}")),
@@ -216,7 +216,7 @@ impl Connection {
 
     /// Whether the server answers, and is that of the data in `folder`: another checkout's may have the same password.
     /// `folder` is none where no server of ours runs.
-    pub(crate) async fn serves(mut self, folder: Option<PathBuf>) -> Look<Self> {
+    pub async fn serves(mut self, folder: Option<PathBuf>) -> Look<Self> {
         let asked = self.with(|client| {
             let row =
                 client.query_typed_one("select current_setting('data_directory')", &[]).map_err(readable)?;

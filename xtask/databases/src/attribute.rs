@@ -10,7 +10,7 @@ use xtask_items::{Attribute, Item};
 ///
 /// # Errors
 /// Binary that is not base64.
-pub(crate) fn to_sdk(item: Item) -> Result<backend_flask::messages::Item> {
+pub fn to_sdk(item: Item) -> Result<backend_flask::messages::Item> {
     item.into_iter().map(|(name, value)| Ok((name, value_to_sdk(value)?))).collect()
 }
 
@@ -33,12 +33,12 @@ fn value_to_sdk(value: Attribute) -> Result<AttributeValue> {
 }
 
 /// An item of the data layer's as text has it.
-pub(crate) fn item_from_sdk(item: backend_flask::messages::Item) -> Item {
+pub fn item_from_sdk(item: backend_flask::messages::Item) -> Item {
     item.into_iter().map(|(name, value)| (name, from_sdk(value))).collect()
 }
 
 /// A value of the SDK's as text has it.
-pub(crate) fn from_sdk(value: AttributeValue) -> Attribute {
+pub fn from_sdk(value: AttributeValue) -> Attribute {
     match value {
         AttributeValue::S(text) => Attribute::S(text),
         AttributeValue::N(number) => Attribute::N(number),

@@ -33,7 +33,7 @@ use crate::throttling::Throttling;
 const API: &str = "DynamoDB_20120810";
 
 /// The one operation that may do a part of what it was asked.
-pub(crate) const BATCH_WRITE: &str = "BatchWriteItem";
+pub const BATCH_WRITE: &str = "BatchWriteItem";
 
 /// How often a request is sent when it fails on its way, or in the server.
 const ATTEMPTS: u32 = 3;
@@ -51,18 +51,18 @@ const PROBE_BOUND: Duration = Duration::from_secs(2);
 const LIMIT_ONE: bytes::Bytes = bytes::Bytes::from_static(br#"{"Limit":1}"#);
 
 /// Temporary credentials are replaced this long before they expire.
-pub(crate) const BEFORE_EXPIRY: Duration = Duration::from_secs(300);
+pub const BEFORE_EXPIRY: Duration = Duration::from_secs(300);
 
 /// How to reach a DynamoDB.
-pub(crate) struct Wire {
+pub struct Wire {
     /// Whose answers these are.
-    pub(crate) target: DynamoDbTarget,
+    pub target: DynamoDbTarget,
     /// How many requests may be under way at once.
-    pub(crate) pace: Pace,
+    pub pace: Pace,
     /// How it throttles.
     throttling: Throttling,
     /// Who is told.
-    pub(crate) ui: Ui,
+    pub ui: Ui,
     url: String,
     host: String,
     region: String,
@@ -96,7 +96,7 @@ struct ErrorBody {
 impl Wire {
     /// For the server at `url`. `first_wait` is the longest time before a second attempt; `ui` is told when
     /// it throttles.
-    pub(crate) fn new(
+    pub fn new(
         ui: &Ui,
         target: DynamoDbTarget,
         url: &str,
@@ -129,17 +129,17 @@ impl Wire {
     }
 
     /// Whether the server is dynoxide, the embedded engine's: from the first answer on it is known.
-    pub(crate) fn is_dynoxide(&self) -> bool {
+    pub fn is_dynoxide(&self) -> bool {
         self.is_dynoxide.get()
     }
 
     /// Where the requests go.
-    pub(crate) fn endpoint(&self) -> &str {
+    pub fn endpoint(&self) -> &str {
         self.url.trim_end_matches('/')
     }
 
     /// The region that they are signed for.
-    pub(crate) fn region(&self) -> &str {
+    pub fn region(&self) -> &str {
         &self.region
     }
 
@@ -149,7 +149,7 @@ impl Wire {
     /// # Errors
     /// The server refused, throttled and gave nothing for too long, or could not be reached; or the user
     /// asked to stop.
-    pub(crate) async fn call(&self, operation: &str, body: String) -> Result<Vec<u8>> {
+    pub async fn call(&self, operation: &str, body: String) -> Result<Vec<u8>> {
         self.try_call(operation, body).await?.map_err(|trouble| self.target.failure(trouble))
     }
 
@@ -158,7 +158,7 @@ impl Wire {
     /// # Errors
     /// There are no credentials to sign with; the server throttled and gave nothing for too long; or the
     /// user asked to stop while it throttled.
-    pub(crate) async fn try_call(
+    pub async fn try_call(
         &self,
         operation: &str,
         body: String,
@@ -171,7 +171,7 @@ impl Wire {
     ///
     /// # Errors
     /// See [`Wire::try_call`].
-    pub(crate) async fn try_once(
+    pub async fn try_once(
         &self,
         operation: &str,
         body: String,
@@ -179,9 +179,9 @@ impl Wire {
         self.send(operation, body, 1).await
     }
 
-    /// Whether the server answers a signed request, within [`PROBE_BOUND`]. It is sent once: whoever waits for a
+    /// Whether the server answers a signed request, within `PROBE_BOUND`. It is sent once: whoever waits for a
     /// server looks again, and is to know what it says meanwhile.
-    pub(crate) async fn look(&self) -> Look<()> {
+    pub async fn look(&self) -> Look<()> {
         let probe = async { Ok(self.attempt(self.signed("ListTables", &LIMIT_ONE).await?).await) };
         let (trouble, is_final) = match tokio::time::timeout(PROBE_BOUND, probe).await {
             Ok(Ok(Ended::Answer(_))) => return Look::Ready(()),
@@ -202,7 +202,7 @@ impl Wire {
     }
 
     /// Does `work`, and opens a connection meanwhile, for the first request behind it.
-    pub(crate) async fn open_during<T>(&self, work: impl Future<Output = T>) -> T {
+    pub async fn open_during<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         tokio::select! {
             biased;
@@ -263,13 +263,13 @@ impl Wire {
     ///
     /// # Errors
     /// It has another form.
-    pub(crate) fn parsed<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T> {
+    pub fn parsed<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T> {
         serde_json::from_slice(answer)
             .with_context(|| format!("{} answered in a form that is not its API's", self.target))
     }
 
     /// The server has taken or given items.
-    pub(crate) fn gained(&self, items: u64) {
+    pub fn gained(&self, items: u64) {
         self.throttling.gained(items);
     }
 
@@ -277,7 +277,7 @@ impl Wire {
     ///
     /// # Errors
     /// It has given nothing for too long.
-    pub(crate) fn throttled(&self, reason: &str) -> Result<()> {
+    pub fn throttled(&self, reason: &str) -> Result<()> {
         self.pace.throttled();
         self.throttling.throttled(&self.ui, &self.target, reason)
     }
@@ -287,7 +287,7 @@ impl Wire {
     ///
     /// # Errors
     /// The user asked to stop.
-    pub(crate) async fn wait(&self, attempt: u32) -> Result<()> {
+    pub async fn wait(&self, attempt: u32) -> Result<()> {
         let wait = longest_wait(self.first_wait, attempt).mul_f64(fastrand::f64());
         let waited = async {
             tokio::time::sleep(wait).await;

@@ -24,7 +24,7 @@ const AT_ONCE: usize = 32;
 /// # Errors
 /// The server refused, or throttled and took nothing for too long: how many were written. Or what `requests`
 /// or `progress` ended with. Or the user asked to stop.
-pub(crate) async fn write_all(
+pub async fn write_all(
     wire: &Wire,
     table: &str,
     requests: impl Iterator<Item = Result<WriteRequest>>,

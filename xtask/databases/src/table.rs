@@ -13,22 +13,24 @@ use crate::wire::Wire;
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html>
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct TableDescription {
+pub struct TableDescription {
+    /// Its name.
     #[serde(default)]
-    pub(crate) table_name: String,
+    pub table_name: String,
     #[serde(default)]
     table_arn: String,
     /// `CREATING`, `ACTIVE` and so on.
     #[serde(default)]
-    pub(crate) table_status: String,
+    pub table_status: String,
     /// In seconds since 1970.
     #[serde(default)]
-    pub(crate) creation_date_time: f64,
+    pub creation_date_time: f64,
     /// How many items it has. AWS counts them every six hours.
     #[serde(default)]
-    pub(crate) item_count: u64,
+    pub item_count: u64,
+    /// Whether it cannot be dropped.
     #[serde(default)]
-    pub(crate) deletion_protection_enabled: bool,
+    pub deletion_protection_enabled: bool,
     attribute_definitions: Vec<AttributeDefinition>,
     key_schema: Vec<KeyElement>,
     #[serde(default)]
@@ -61,24 +63,31 @@ struct Index {
 
 /// What a key attribute can be: text, a number, or bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-pub(crate) enum KeyType {
+pub enum KeyType {
+    /// Text.
     S,
+    /// A number.
     N,
+    /// Bytes.
     B,
 }
 
 /// A key attribute.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct KeyAttribute {
-    pub(crate) name: String,
-    pub(crate) key_type: KeyType,
+pub struct KeyAttribute {
+    /// Its name.
+    pub name: String,
+    /// What it can be.
+    pub key_type: KeyType,
 }
 
 /// The attributes that a table's or an index's key is made of.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Keys {
-    pub(crate) partition: KeyAttribute,
-    pub(crate) sort: Option<KeyAttribute>,
+pub struct Keys {
+    /// The one that says which partition.
+    pub partition: KeyAttribute,
+    /// The one that orders a partition's items, where there is one.
+    pub sort: Option<KeyAttribute>,
 }
 
 #[derive(Deserialize)]
@@ -114,7 +123,7 @@ impl TableDescription {
     ///
     /// # Errors
     /// There is no such table, or the server cannot be asked.
-    pub(crate) async fn read(wire: &Wire, table: &str) -> Result<Self> {
+    pub async fn read(wire: &Wire, table: &str) -> Result<Self> {
         let described = async {
             let described = Self::described(wire, table).await?;
             described.map_err(|trouble| wire.target.failure(trouble))
@@ -126,7 +135,7 @@ impl TableDescription {
     ///
     /// # Errors
     /// The server cannot be asked.
-    pub(crate) async fn read_if_there(wire: &Wire, table: &str) -> Result<Option<Self>> {
+    pub async fn read_if_there(wire: &Wire, table: &str) -> Result<Option<Self>> {
         match Self::described(wire, table).await? {
             Ok(description) => Ok(Some(description)),
             Err(Trouble::Service { code, .. }) if code == "ResourceNotFoundException" => Ok(None),
@@ -140,7 +149,7 @@ impl TableDescription {
     ///
     /// # Errors
     /// The server cannot be asked, or answered in another form.
-    pub(crate) async fn create(
+    pub async fn create(
         wire: &Wire,
         table: &CreateTableInputBuilder,
     ) -> Result<std::result::Result<Self, Trouble>> {
@@ -165,17 +174,17 @@ impl TableDescription {
     }
 
     /// Whether it takes items.
-    pub(crate) fn is_active(&self) -> bool {
+    pub fn is_active(&self) -> bool {
         self.table_status == "ACTIVE"
     }
 
     /// The number of the account that it is in: `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME`.
-    pub(crate) fn account(&self) -> Option<&str> {
+    pub fn account(&self) -> Option<&str> {
         self.table_arn.split(':').nth(4).filter(|account| !account.is_empty())
     }
 
     /// The table's keys, or those of one of its indexes; none if there is no such index.
-    pub(crate) fn keys(&self, index: Option<&str>) -> Option<Keys> {
+    pub fn keys(&self, index: Option<&str>) -> Option<Keys> {
         let schema = match index {
             None => &self.key_schema,
             Some(name) => {
@@ -193,7 +202,7 @@ impl TableDescription {
     }
 
     /// The names of its indexes.
-    pub(crate) fn index_names(&self) -> Vec<&str> {
+    pub fn index_names(&self) -> Vec<&str> {
         let all = self.global_secondary_indexes.iter().chain(&self.local_secondary_indexes);
         all.map(|index| index.index_name.as_str()).collect()
     }
@@ -201,7 +210,7 @@ impl TableDescription {
 
 impl Keys {
     /// The partition key, then the sort key if there is one.
-    pub(crate) fn each(&self) -> impl Iterator<Item = &KeyAttribute> {
+    pub fn each(&self) -> impl Iterator<Item = &KeyAttribute> {
         std::iter::once(&self.partition).chain(&self.sort)
     }
 }

@@ -18,41 +18,56 @@ use crate::wire::Wire;
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html>
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct ReadRequest {
-    pub(crate) table_name: String,
+pub struct ReadRequest {
+    /// The table's name.
+    pub table_name: String,
+    /// The index that is read in the table's place.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) index_name: Option<String>,
+    pub index_name: Option<String>,
+    /// The partition, and what its sort keys must be.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) key_condition_expression: Option<String>,
+    pub key_condition_expression: Option<String>,
+    /// What an item must be like to be returned.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) filter_expression: Option<String>,
+    pub filter_expression: Option<String>,
+    /// Which attributes are returned.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) projection_expression: Option<String>,
+    pub projection_expression: Option<String>,
+    /// What `#name` stands for in the expressions.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) expression_attribute_names: BTreeMap<String, String>,
+    pub expression_attribute_names: BTreeMap<String, String>,
+    /// What `:value` stands for in the expressions.
     #[serde(skip_serializing_if = "Item::is_empty")]
-    pub(crate) expression_attribute_values: Item,
+    pub expression_attribute_values: Item,
+    /// Whether all that was written before is seen.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) consistent_read: Option<bool>,
+    pub consistent_read: Option<bool>,
+    /// Whether sort keys ascend; a Query's do unless this says otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) scan_index_forward: Option<bool>,
+    pub scan_index_forward: Option<bool>,
+    /// `COUNT` for a count alone.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) select: Option<String>,
-    pub(crate) return_consumed_capacity: Total,
-    // What follows is of one page, and is set while reading.
+    pub select: Option<String>,
+    /// The cost is always told.
+    pub return_consumed_capacity: Total,
+    /// The most items that are read. This and what follows is of one page, and is set while reading.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) limit: Option<u64>,
+    pub limit: Option<u64>,
+    /// Where the page before it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) exclusive_start_key: Option<Box<RawValue>>,
+    pub exclusive_start_key: Option<Box<RawValue>>,
+    /// Which of the segments it reads, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) segment: Option<u32>,
+    pub segment: Option<u32>,
+    /// Into how many segments the table is divided.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) total_segments: Option<u32>,
+    pub total_segments: Option<u32>,
 }
 
 /// Every request asks what it costs.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(crate) enum Total {
+pub enum Total {
+    /// In all, and not for each index.
     #[default]
     #[serde(rename = "TOTAL")]
     Asked,
@@ -128,7 +143,7 @@ impl ReadRequest {
 ///
 /// # Errors
 /// The server refused, or `take` failed.
-pub(crate) async fn pages(
+pub async fn pages(
     wire: &Wire,
     mut request: ReadRequest,
     limit: Option<u64>,
@@ -177,7 +192,7 @@ async fn last_key(wire: &Wire, request: &ReadRequest, page: &Page) -> Result<Opt
 
 /// How a whole table is read.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Segments {
+pub enum Segments {
     /// As suits the table's size and its server.
     Fitting,
     /// This many.
@@ -208,7 +223,7 @@ const AT_ONCE: usize = 16;
 ///
 /// # Errors
 /// The server refused, or `take` failed.
-pub(crate) async fn scan(
+pub async fn scan(
     wire: &Wire,
     mut request: ReadRequest,
     segments: Segments,
@@ -279,7 +294,7 @@ pub(crate) async fn scan(
 ///
 /// # Errors
 /// The server refused, or `take` failed.
-pub(crate) async fn in_order(
+pub async fn in_order(
     wire: &Wire,
     request: ReadRequest,
     table: &TableDescription,

@@ -22,11 +22,11 @@ const COUNT_BOUND: &str = "set statement_timeout = '3s'";
 
 /// A target: each fact with its name, a line each.
 #[derive(Default)]
-pub(crate) struct Facts(Vec<(&'static str, String)>);
+pub struct Facts(Vec<(&'static str, String)>);
 
 impl Facts {
     /// Adds one.
-    pub(crate) fn add(&mut self, name: &'static str, fact: impl fmt::Display) {
+    pub fn add(&mut self, name: &'static str, fact: impl fmt::Display) {
         self.0.push((name, fact.to_string()));
     }
 
@@ -34,7 +34,7 @@ impl Facts {
     ///
     /// # Errors
     /// The server cannot be asked.
-    pub(crate) async fn of_postgres(target: &PostgresTarget) -> Result<Self> {
+    pub async fn of_postgres(target: &PostgresTarget) -> Result<Self> {
         let (host, port) = target.host_and_port();
         let mut facts = Self::default();
         facts.add("host", format_args!("{host}, port {port}, {}", target.encryption()));
@@ -49,7 +49,7 @@ impl Facts {
     }
 
     /// A DynamoDB table, and what the server tells of it; none where there is no such table.
-    pub(crate) fn of_table(wire: &Wire, table: &str, description: Option<&TableDescription>) -> Self {
+    pub fn of_table(wire: &Wire, table: &str, description: Option<&TableDescription>) -> Self {
         let mut facts = Self::default();
         if let Some(account) = description.and_then(TableDescription::account) {
             facts.add("account", account);

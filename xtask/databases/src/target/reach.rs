@@ -13,7 +13,7 @@ const NEAR: [&str; 3] = ["local", "internal", "localhost"];
 
 /// Whose databases a setting names.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Reach<'a> {
+pub enum Reach<'a> {
     /// Production's, wherever they are. `.env` decides nothing.
     Production,
     /// Databases to develop with: near ones, and those on the hosts that are allowed by name.
