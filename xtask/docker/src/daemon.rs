@@ -5,6 +5,7 @@ mod find;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
@@ -34,6 +35,10 @@ const PULL_STALL_BOUND: Duration = Duration::from_secs(60);
 
 /// How long the daemon may take for anything else. Stopping a container takes it up to ten seconds.
 const DAEMON_BOUND: Duration = Duration::from_secs(30);
+
+/// What a daemon is asked, under way. Boxed: the body of an async function is compiled by whoever awaits it, and that
+/// would be half of the API's shapes and all of its HTTP for every crate above.
+pub type Asked<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
 /// A connection to a daemon that has answered.
 pub struct Docker {
@@ -110,16 +115,16 @@ impl Docker {
     ///
     /// # Errors
     /// No daemon answered; the error lists the places tried.
-    pub async fn find(environment: &Environment) -> Result<Self> {
-        Ok(Self { api: find::connect(environment).await? })
+    pub fn find(environment: &Environment) -> Asked<'_, Self> {
+        Box::pin(async move { Ok(Self { api: find::connect(environment).await? }) })
     }
 
     /// Connects to the daemon of one place.
     ///
     /// # Errors
     /// It did not answer.
-    pub async fn connect(place: &Place) -> Result<Self> {
-        Ok(Self { api: find::try_place(place).await? })
+    pub fn connect(place: &Place) -> Asked<'_, Self> {
+        Box::pin(async move { Ok(Self { api: find::try_place(place).await? }) })
     }
 
     /// The version of the API that was agreed on.
@@ -131,73 +136,88 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub async fn about(&self) -> Result<About> {
-        let info = answer(self.api.info()).await.map_err(failed("cannot ask the daemon about itself"))?;
-        let time = info.system_time.and_then(|time| DateTime::parse_from_rfc3339(&time.to_string()).ok());
-        let version = info.server_version.unwrap_or_default();
-        Ok(About { version, time: time.map(|time| time.to_utc()) })
+    pub fn about(&self) -> Asked<'_, About> {
+        Box::pin(async move {
+            let info = answer(self.api.info()).await.map_err(failed("cannot ask the daemon about itself"))?;
+            let time = info.system_time.and_then(|time| DateTime::parse_from_rfc3339(&time.to_string()).ok());
+            let version = info.server_version.unwrap_or_default();
+            Ok(About { version, time: time.map(|time| time.to_utc()) })
+        })
     }
 
     /// The service's container, running or not, whoever created it: ours or `docker compose`'s.
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub async fn container(&self, compose: &Compose, service: &Service) -> Result<Option<Container>> {
-        let labels = container::identifying_labels(&compose.project, service);
-        let labels = HashMap::from([("label".to_owned(), labels)]);
-        let found = self.list(query::ListContainersOptionsBuilder::new().all(true).filters(&labels)).await?;
-        let Some(id) = found.into_iter().find_map(|summary| summary.id) else { return Ok(None) };
-        let (details, image) = tokio::try_join!(self.inspect(&id), self.image(&service.image))?;
-        let Some(details) = details else { return Ok(None) };
-        Ok(Some(Container {
-            name: details.name.as_deref().unwrap_or(&id).trim_start_matches('/').to_owned(),
-            state: container::state(&details),
-            port: container::published_port(service, &details),
-            folder: container::folder(&details),
-            outdated: container::difference(compose, service, image.as_ref(), &details),
-            id,
-        }))
+    pub fn container<'a>(
+        &'a self,
+        compose: &'a Compose,
+        service: &'a Service,
+    ) -> Asked<'a, Option<Container>> {
+        Box::pin(async move {
+            let labels = container::identifying_labels(&compose.project, service);
+            let labels = HashMap::from([("label".to_owned(), labels)]);
+            let found =
+                self.list(query::ListContainersOptionsBuilder::new().all(true).filters(&labels)).await?;
+            let Some(id) = found.into_iter().find_map(|summary| summary.id) else { return Ok(None) };
+            let (details, image) = tokio::try_join!(self.inspect(&id), self.image(&service.image))?;
+            let Some(details) = details else { return Ok(None) };
+            Ok(Some(Container {
+                name: details.name.as_deref().unwrap_or(&id).trim_start_matches('/').to_owned(),
+                state: container::state(&details),
+                port: container::published_port(service, &details),
+                folder: container::folder(&details),
+                outdated: container::difference(compose, service, image.as_ref(), &details),
+                id,
+            }))
+        })
     }
 
     /// A volume, if there is one of that name.
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub async fn volume(&self, name: &str) -> Result<Option<Volume>> {
-        let inspected = found(answer(self.api.inspect_volume(name)).await);
-        let volume = inspected.map_err(failed(format!("cannot inspect volume {name}")))?;
-        Ok(volume.map(|volume| Volume { folder: container::volume_folder(&volume.labels) }))
+    pub fn volume<'a>(&'a self, name: &'a str) -> Asked<'a, Option<Volume>> {
+        Box::pin(async move {
+            let inspected = found(answer(self.api.inspect_volume(name)).await);
+            let volume = inspected.map_err(failed(format!("cannot inspect volume {name}")))?;
+            Ok(volume.map(|volume| Volume { folder: container::volume_folder(&volume.labels) }))
+        })
     }
 
     /// The image of the container that has the service's name though it is none of this project's.
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub async fn foreign_holder_of_name(
-        &self,
-        compose: &Compose,
-        service: &Service,
-    ) -> Result<Option<String>> {
-        let details = self.inspect(&container_name(&compose.project, service)).await?;
-        let Some(config) = details.and_then(|details| details.config) else { return Ok(None) };
-        Ok(if container::is_of(&config, &compose.project, service) { None } else { config.image })
+    pub fn foreign_holder_of_name<'a>(
+        &'a self,
+        compose: &'a Compose,
+        service: &'a Service,
+    ) -> Asked<'a, Option<String>> {
+        Box::pin(async move {
+            let details = self.inspect(&container_name(&compose.project, service)).await?;
+            let Some(config) = details.and_then(|details| details.config) else { return Ok(None) };
+            Ok(if container::is_of(&config, &compose.project, service) { None } else { config.image })
+        })
     }
 
     /// The name of the running container that publishes `port`, if one does.
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub async fn publisher_of(&self, port: u16) -> Result<Option<String>> {
-        // Docker could look for it itself; Podman 4 refuses to, and tells the ports of those that ended, too.
-        let all = self.list(query::ListContainersOptionsBuilder::new().all(true)).await?;
-        let publishes = |container: &ContainerSummary| {
-            matches!(
-                container.state,
-                Some(SummaryState::RUNNING | SummaryState::PAUSED | SummaryState::RESTARTING)
-            ) && container.ports.iter().flatten().any(|published| published.public_port == Some(port))
-        };
-        let names = all.into_iter().find(publishes).and_then(|container| container.names);
-        Ok(names.and_then(|names| Some(names.first()?.trim_start_matches('/').to_owned())))
+    pub fn publisher_of(&self, port: u16) -> Asked<'_, Option<String>> {
+        Box::pin(async move {
+            // Docker could look for it itself; Podman 4 refuses to, and tells the ports of those that ended, too.
+            let all = self.list(query::ListContainersOptionsBuilder::new().all(true)).await?;
+            let publishes = |container: &ContainerSummary| {
+                matches!(
+                    container.state,
+                    Some(SummaryState::RUNNING | SummaryState::PAUSED | SummaryState::RESTARTING)
+                ) && container.ports.iter().flatten().any(|published| published.public_port == Some(port))
+            };
+            let names = all.into_iter().find(publishes).and_then(|container| container.names);
+            Ok(names.and_then(|names| Some(names.first()?.trim_start_matches('/').to_owned())))
+        })
     }
 
     async fn list(&self, which: query::ListContainersOptionsBuilder) -> Result<Vec<ContainerSummary>> {
@@ -214,8 +234,8 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub async fn has_image(&self, image: &str) -> Result<bool> {
-        Ok(self.image(image).await?.is_some())
+    pub fn has_image<'a>(&'a self, image: &'a str) -> Asked<'a, bool> {
+        Box::pin(async move { Ok(self.image(image).await?.is_some()) })
     }
 
     async fn image(&self, image: &str) -> Result<Option<ImageInspect>> {
@@ -227,28 +247,30 @@ impl Docker {
     ///
     /// # Errors
     /// The registry refused, could not be reached, or stopped answering.
-    pub async fn pull(&self, image: &str, step: &Step) -> Result<()> {
-        // Without a tag the API would pull every tag there is.
-        let full = container::with_tag(image);
-        let options = query::CreateImageOptionsBuilder::new().from_image(&full).build();
-        let mut events = self.api.create_image(Some(options), None, None);
-        let mut layers = Layers::default();
-        let mut bound = PULL_ANSWER_BOUND;
-        loop {
-            let event = tokio::time::timeout(bound, events.next())
-                .await
-                .map_err(|_| anyhow!("the registry did not answer within {} s", bound.as_secs()))?;
-            let Some(event) = event else { return Ok(()) };
-            // A failed pull arrives inside a stream that began well.
-            let event = event?;
-            if let Some(message) = event.error_detail.and_then(|detail| detail.message) {
-                bail!("{message}");
+    pub fn pull<'a>(&'a self, image: &'a str, step: &'a Step) -> Asked<'a, ()> {
+        Box::pin(async move {
+            // Without a tag the API would pull every tag there is.
+            let full = container::with_tag(image);
+            let options = query::CreateImageOptionsBuilder::new().from_image(&full).build();
+            let mut events = self.api.create_image(Some(options), None, None);
+            let mut layers = Layers::default();
+            let mut bound = PULL_ANSWER_BOUND;
+            loop {
+                let event = tokio::time::timeout(bound, events.next())
+                    .await
+                    .map_err(|_| anyhow!("the registry did not answer within {} s", bound.as_secs()))?;
+                let Some(event) = event else { return Ok(()) };
+                // A failed pull arrives inside a stream that began well.
+                let event = event?;
+                if let Some(message) = event.error_detail.and_then(|detail| detail.message) {
+                    bail!("{message}");
+                }
+                let (now, total) = event.progress_detail.map_or((None, None), |p| (p.current, p.total));
+                layers.update(event.id.as_deref().unwrap_or_default(), now, total);
+                step.progress(&layers);
+                bound = PULL_STALL_BOUND;
             }
-            let (now, total) = event.progress_detail.map_or((None, None), |p| (p.current, p.total));
-            layers.update(event.id.as_deref().unwrap_or_default(), now, total);
-            step.progress(&layers);
-            bound = PULL_STALL_BOUND;
-        }
+        })
     }
 
     /// Creates the service's container and the volumes it needs; it is not started yet. Returns nothing
@@ -256,41 +278,46 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon refused.
-    pub async fn create(&self, compose: &Compose, service: &Service) -> Result<Option<String>> {
-        for mount in &service.volumes {
-            if let Source::Volume(key) = &mount.source {
-                let name = volume_name(&compose.project, key);
-                let labels = Some(container::volume_labels(compose, key));
-                let request = VolumeCreateRequest { name: Some(name.clone()), labels, ..Default::default() };
-                let created = answer(self.api.create_volume(request)).await;
-                created.map_err(failed(format!("cannot create volume {name}")))?;
+    pub fn create<'a>(&'a self, compose: &'a Compose, service: &'a Service) -> Asked<'a, Option<String>> {
+        Box::pin(async move {
+            for mount in &service.volumes {
+                if let Source::Volume(key) = &mount.source {
+                    let name = volume_name(&compose.project, key);
+                    let labels = Some(container::volume_labels(compose, key));
+                    let request =
+                        VolumeCreateRequest { name: Some(name.clone()), labels, ..Default::default() };
+                    let created = answer(self.api.create_volume(request)).await;
+                    created.map_err(failed(format!("cannot create volume {name}")))?;
+                }
             }
-        }
-        let name = container_name(&compose.project, service);
-        let options = query::CreateContainerOptionsBuilder::new().name(&name).build();
-        let body = container::create_body(compose, service);
-        let created = answer(self.api.create_container(Some(options), body)).await;
-        match created {
-            Err(ApiError::DockerResponseServerError { status_code: 409, .. }) => Ok(None),
-            created => Ok(Some(created.map_err(failed(format!("cannot create container {name}")))?.id)),
-        }
+            let name = container_name(&compose.project, service);
+            let options = query::CreateContainerOptionsBuilder::new().name(&name).build();
+            let body = container::create_body(compose, service);
+            let created = answer(self.api.create_container(Some(options), body)).await;
+            match created {
+                Err(ApiError::DockerResponseServerError { status_code: 409, .. }) => Ok(None),
+                created => Ok(Some(created.map_err(failed(format!("cannot create container {name}")))?.id)),
+            }
+        })
     }
 
     /// Starts a container; one that runs already is left running.
     ///
     /// # Errors
     /// The daemon refused, above all because the port is taken.
-    pub async fn start(&self, id: &str) -> Result<()> {
-        answer(self.api.start_container(id, None)).await.map_err(|error| match error {
-            // Two wordings: another container holds the port, or another process does.
-            ApiError::DockerResponseServerError { message, .. }
-                if message.contains("port is already allocated")
-                    || message.contains("address already in use") =>
-            {
-                let remedy = "run the command again: it finds another port";
-                Failure::new("the port was taken a moment ago", remedy).caused_by(message).into()
-            }
-            error => failed("cannot start the container")(error),
+    pub fn start<'a>(&'a self, id: &'a str) -> Asked<'a, ()> {
+        Box::pin(async move {
+            answer(self.api.start_container(id, None)).await.map_err(|error| match error {
+                // Two wordings: another container holds the port, or another process does.
+                ApiError::DockerResponseServerError { message, .. }
+                    if message.contains("port is already allocated")
+                        || message.contains("address already in use") =>
+                {
+                    let remedy = "run the command again: it finds another port";
+                    Failure::new("the port was taken a moment ago", remedy).caused_by(message).into()
+                }
+                error => failed("cannot start the container")(error),
+            })
         })
     }
 
@@ -298,92 +325,106 @@ impl Docker {
     ///
     /// # Errors
     /// The daemon refused.
-    pub async fn unpause(&self, id: &str) -> Result<()> {
-        answer(self.api.unpause_container(id)).await.map_err(failed("cannot unpause the container"))
+    pub fn unpause<'a>(&'a self, id: &'a str) -> Asked<'a, ()> {
+        Box::pin(async move {
+            answer(self.api.unpause_container(id)).await.map_err(failed("cannot unpause the container"))
+        })
     }
 
     /// Removes a container, running or not, and its anonymous volumes.
     ///
     /// # Errors
     /// The daemon refused. A container that is already gone is fine.
-    pub async fn remove(&self, id: &str) -> Result<()> {
-        // Stopped first: a database that is killed has to recover at its next start.
-        found(answer(self.api.stop_container(id, None)).await)
-            .map_err(failed("cannot stop the container"))?;
-        let options = query::RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        let removed = answer(self.api.remove_container(id, Some(options))).await;
-        found(removed).map_err(failed("cannot remove the container"))?;
-        Ok(())
+    pub fn remove<'a>(&'a self, id: &'a str) -> Asked<'a, ()> {
+        Box::pin(async move {
+            // Stopped first: a database that is killed has to recover at its next start.
+            found(answer(self.api.stop_container(id, None)).await)
+                .map_err(failed("cannot stop the container"))?;
+            let options = query::RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+            let removed = answer(self.api.remove_container(id, Some(options))).await;
+            found(removed).map_err(failed("cannot remove the container"))?;
+            Ok(())
+        })
     }
 
     /// Removes a volume and the data in it. Returns whether there was one.
     ///
     /// # Errors
     /// The daemon refused, above all because a container still uses it.
-    pub async fn remove_volume(&self, name: &str) -> Result<bool> {
-        let removed = answer(self.api.remove_volume(name, None::<query::RemoveVolumeOptions>)).await;
-        Ok(found(removed).map_err(failed(format!("cannot remove volume {name}")))?.is_some())
+    pub fn remove_volume<'a>(&'a self, name: &'a str) -> Asked<'a, bool> {
+        Box::pin(async move {
+            let removed = answer(self.api.remove_volume(name, None::<query::RemoveVolumeOptions>)).await;
+            Ok(found(removed).map_err(failed(format!("cannot remove volume {name}")))?.is_some())
+        })
     }
 
     /// Removes the network that `docker compose` makes for a project, unless something still uses it.
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub async fn remove_network(&self, project: &str) -> Result<()> {
-        let name = format!("{project}_default");
-        match answer(self.api.remove_network(&name)).await {
-            Err(ApiError::DockerResponseServerError { status_code: 403 | 404, .. }) => Ok(()),
-            removed => removed.map_err(failed(format!("cannot remove network {name}"))),
-        }
+    pub fn remove_network<'a>(&'a self, project: &'a str) -> Asked<'a, ()> {
+        Box::pin(async move {
+            let name = format!("{project}_default");
+            match answer(self.api.remove_network(&name)).await {
+                Err(ApiError::DockerResponseServerError { status_code: 403 | 404, .. }) => Ok(()),
+                removed => removed.map_err(failed(format!("cannot remove network {name}"))),
+            }
+        })
     }
 
     /// Whether the container is running at this moment.
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub async fn is_running(&self, id: &str) -> Result<bool> {
-        let details = self.inspect(id).await?;
-        Ok(details.is_some_and(|details| container::state(&details) == State::Running))
+    pub fn is_running<'a>(&'a self, id: &'a str) -> Asked<'a, bool> {
+        Box::pin(async move {
+            let details = self.inspect(id).await?;
+            Ok(details.is_some_and(|details| container::state(&details) == State::Running))
+        })
     }
 
     /// The last `tail` lines that the container printed.
     ///
     /// # Errors
     /// The daemon failed to answer.
-    pub async fn last_lines(&self, id: &str, tail: usize) -> Result<String> {
-        let mut text = String::new();
-        self.logs(id, Some(tail), false, |chunk| {
-            text.push_str(&String::from_utf8_lossy(chunk));
-            Ok(())
+    pub fn last_lines<'a>(&'a self, id: &'a str, tail: usize) -> Asked<'a, String> {
+        Box::pin(async move {
+            let mut text = String::new();
+            let mut take = |chunk: &[u8]| {
+                text.push_str(&String::from_utf8_lossy(chunk));
+                Ok(())
+            };
+            self.logs(id, Some(tail), false, &mut take).await?;
+            Ok(text)
         })
-        .await?;
-        Ok(text)
     }
 
     /// Hands what the container printed to `take`, chunk by chunk; with `follow` until it stops.
     ///
     /// # Errors
     /// The daemon failed to answer, or `take` failed.
-    pub async fn logs(
-        &self,
-        id: &str,
+    pub fn logs<'a>(
+        &'a self,
+        id: &'a str,
         tail: Option<usize>,
         follow: bool,
-        mut take: impl FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
-        let tail = tail.map_or("all".to_owned(), |lines| lines.to_string());
-        let options =
-            query::LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail).follow(follow).build();
-        let mut chunks = self.api.logs(id, Some(options));
-        loop {
-            // A container that is followed may well print nothing for hours.
-            let chunk = match follow {
-                true => chunks.next().await,
-                false => answer(async { Ok(chunks.next().await) }).await.map_err(failed(LOG))?,
-            };
-            let Some(chunk) = chunk else { return Ok(()) };
-            take(chunk.map_err(failed(LOG))?.as_ref())?;
-        }
+        take: &'a mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Asked<'a, ()> {
+        Box::pin(async move {
+            let tail = tail.map_or("all".to_owned(), |lines| lines.to_string());
+            let options =
+                query::LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail).follow(follow).build();
+            let mut chunks = self.api.logs(id, Some(options));
+            loop {
+                // A container that is followed may well print nothing for hours.
+                let chunk = match follow {
+                    true => chunks.next().await,
+                    false => answer(async { Ok(chunks.next().await) }).await.map_err(failed(LOG))?,
+                };
+                let Some(chunk) = chunk else { return Ok(()) };
+                take(chunk.map_err(failed(LOG))?.as_ref())?;
+            }
+        })
     }
 }
 

@@ -97,7 +97,7 @@ impl Logs {
             return Err(Failure::new(problem, "start the databases with `cargo xtask up`").into());
         };
         let mut lines = self.lines(service.name);
-        docker.logs(&container.id, self.tail, self.follow, |chunk| lines.take(chunk)).await?;
+        docker.logs(&container.id, self.tail, self.follow, &mut |chunk| lines.take(chunk)).await?;
         lines.finish()
     }
 
