@@ -1,6 +1,6 @@
 //! Which items are written next, and how far writing is.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::iter::Peekable;
 use std::ops::Range;
 
@@ -33,7 +33,7 @@ pub struct WriteQueue<'a> {
     /// How many were taken from `requests`.
     taken: u64,
     /// The ranges, by their beginning, that were written while an earlier one was not.
-    ahead: BTreeMap<u64, u64>,
+    ahead: HashMap<u64, u64>,
     written: Written,
 }
 
@@ -53,7 +53,7 @@ impl<'a> WriteQueue<'a> {
             requests: requests.peekable(),
             keys: HashSet::new(),
             taken: 0,
-            ahead: BTreeMap::new(),
+            ahead: HashMap::new(),
             written: Written::default(),
         }
     }

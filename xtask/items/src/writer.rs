@@ -1,6 +1,5 @@
 //! Items of any number, printed page by page: memory does not grow with the table.
 
-use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write, stdout};
 
 use serde::Serialize;
@@ -262,12 +261,15 @@ fn row(names: &[String], item: &Item) -> Vec<String> {
 
 /// The keys first, then the other attributes by name.
 fn columns_of(keys: &[String], items: &[Item]) -> Vec<String> {
-    let mut names: BTreeSet<&str> = BTreeSet::new();
+    let mut names: Vec<&String> = Vec::new();
     for name in items.iter().flat_map(Item::keys) {
-        names.insert(name);
+        if let Err(place) = names.binary_search(&name) {
+            names.insert(place, name);
+        }
     }
-    let keys: Vec<&str> = keys.iter().map(String::as_str).filter(|key| names.remove(key)).collect();
-    keys.into_iter().chain(names).map(str::to_owned).collect()
+    let first = keys.iter().filter(|key| names.contains(key));
+    let others = names.iter().copied().filter(|name| !keys.contains(name));
+    first.chain(others).cloned().collect()
 }
 
 /// A value on one line of a table: strings as they are, other types as plain JSON.
