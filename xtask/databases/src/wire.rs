@@ -201,19 +201,9 @@ impl Wire {
         }
     }
 
-    /// Does `work`, and opens a connection meanwhile, for the first request behind it.
-    pub async fn open_during<T>(&self, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
-        tokio::select! {
-            biased;
-            done = &mut work => return done,
-            () = self.open() => {}
-        }
-        work.await
-    }
-
-    /// Asks for `/`, as whoever checks a server's health does. Where it says nothing, the first request tells.
-    async fn open(&self) {
+    /// Opens a connection for the first request: asks for `/`, as whoever checks a server's health does. Where it
+    /// says nothing, the first request tells.
+    pub(crate) async fn open(&self) {
         let mut question = HttpRequest::new(SdkBody::empty());
         if question.set_uri(self.url.as_str()).is_ok()
             && let Ok(answer) = self.connector.call(question).await

@@ -70,6 +70,16 @@ fn what_postgres_says_is_not_held_up_by_a_dynamodb_that_says_nothing() {
 }
 
 #[test]
+fn what_postgres_says_is_not_held_up_by_credentials_that_never_come() {
+    let world = World::set_up();
+    let (_listener, port) = line::silent();
+    let run = world.xtask("ddb patterns list-conversations --handle nobody-has-it --prod");
+    let run = run.env("PROD_CONNECTION_URL", world.database.url()).env("AWS_REGION", "us-east-1");
+    let run = run.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://127.0.0.1:{port}/"));
+    run.fails(1).within(QUICK).says(&["has no user with handle"]);
+}
+
+#[test]
 fn a_dynamodb_that_answers_garbage() {
     all_fail(|world| broken_line(world, Fault::Garbage(b"SSH-2.0-OpenSSH_9.2\r\n")), &["invalid HTTP"]);
 }

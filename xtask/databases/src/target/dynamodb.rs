@@ -1,6 +1,7 @@
 //! A DynamoDB endpoint, its messages table, and how to reach it.
 
 use std::fmt;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow, ensure};
@@ -131,6 +132,28 @@ impl DynamoDbTarget {
             }
         };
         Ok(wire(&url, region, provider, BACKOFF))
+    }
+
+    /// As [`DynamoDbTarget::wire`], while `work` is done; where time is left, a connection is opened too.
+    ///
+    /// # Errors
+    /// What fails first: one of [`DynamoDbTarget::wire`]'s errors, or of `work`'s.
+    pub async fn wire_during<T>(&self, ui: &Ui, work: impl Future<Output = Result<T>>) -> Result<(Wire, T)> {
+        let (mut wire, mut work) = (pin!(self.wire(ui)), pin!(work));
+        let wire = tokio::select! {
+            biased;
+            done = &mut work => {
+                let done = done?;
+                return Ok((wire.await?, done));
+            }
+            wire = &mut wire => wire?,
+        };
+        tokio::select! {
+            biased;
+            done = &mut work => return Ok((wire, done?)),
+            () = wire.open() => {}
+        }
+        Ok((wire, work.await?))
     }
 
     /// Whoever was to give production's credentials, or its region, did not.

@@ -118,14 +118,13 @@ impl ListConversations {
     async fn run(self, context: &Context) -> Result<()> {
         let target = self.target.resolve(context).await?;
         let postgres = context.postgres(self.target.prod, Evidence::Memory).await?;
-        let wire = target.wire(&context.ui).await?;
         let user = async {
             let mut connection = postgres.connect().await?;
             let user = seed::find_user(&mut connection, &self.handle).await?;
             connection.leave_open();
-            anyhow::Ok(user)
+            Ok(user)
         };
-        let user = wire.open_during(user).await?;
+        let (wire, user) = target.wire_during(&context.ui, user).await?;
         let query = messages::conversations_of(&target.table, user.uuid);
         let mut printer = Printer::new(context.format, group_line);
         let response =
