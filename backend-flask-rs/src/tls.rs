@@ -270,6 +270,12 @@ impl fmt::Display for SslMode {
 mod tests {
     use super::*;
 
+    /// One of the certificates of `certificates/`, which have signed themselves until 2126 and name the host `db`:
+    /// `openssl req -x509 -newkey ec -keyout /dev/null -addext subjectAltName=DNS:db`.
+    pub(super) fn certificate(pem: &[u8]) -> CertificateDer<'static> {
+        CertificateDer::from_pem_slice(pem).unwrap()
+    }
+
     fn tls(query: &str) -> Result<Tls, TlsError> {
         let (parameters, _) = Parameters::take(&format!("postgres://h/d?{query}"));
         Tls::new(&parameters, None, SslMode::Prefer)

@@ -179,20 +179,15 @@ impl AsyncWrite for Encrypted {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::certificate;
     use super::*;
 
     #[test]
     fn the_signature_s_algorithm_decides_the_hash() {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let parameters = rcgen::CertificateParams::new(["db".to_owned()]).unwrap();
-        let certificate = parameters.self_signed(&key).unwrap();
-        let expected = Sha256::digest(certificate.der()).to_vec();
-        assert_eq!(end_point_hash(certificate.der()), Some(expected));
-        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
-        let parameters = rcgen::CertificateParams::new(["db".to_owned()]).unwrap();
-        let certificate = parameters.self_signed(&key).unwrap();
-        let expected = Sha384::digest(certificate.der()).to_vec();
-        assert_eq!(end_point_hash(certificate.der()), Some(expected));
+        let p256 = certificate(include_bytes!("certificates/server.pem"));
+        assert_eq!(end_point_hash(&p256), Some(Sha256::digest(&p256).to_vec()));
+        let p384 = certificate(include_bytes!("certificates/server-p384.pem"));
+        assert_eq!(end_point_hash(&p384), Some(Sha384::digest(&p384).to_vec()));
     }
 
     #[test]

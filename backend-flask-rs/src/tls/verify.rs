@@ -153,29 +153,26 @@ impl std::error::Error for TlsProblem {}
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::certificate;
     use super::*;
 
     /// What is said of a server that has the only root's own certificate.
-    fn verified(is_authority: bool) -> Result<(), String> {
-        let mut parameters = rcgen::CertificateParams::new(["db".to_owned()]).unwrap();
-        if is_authority {
-            parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        }
-        let certificate = parameters.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    fn verified(pem: &[u8]) -> Result<(), String> {
+        let certificate = certificate(pem);
         let mut roots = RootCertStore::empty();
-        roots.add(certificate.der().clone()).unwrap();
+        roots.add(certificate.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Verifier::new(&provider, Some(roots), true);
         let host = ServerName::try_from("db").unwrap();
-        let verified = verifier.verify_server_cert(certificate.der(), &[], &host, &[], UnixTime::now());
+        let verified = verifier.verify_server_cert(&certificate, &[], &host, &[], UnixTime::now());
         verified.map(|_| ()).map_err(|error| TlsProblem::from(std::io::Error::other(error)).to_string())
     }
 
     #[test]
     fn a_certificate_that_signed_itself_is_good_where_it_is_a_server_s() {
-        assert_eq!(verified(false), Ok(()));
+        assert_eq!(verified(include_bytes!("certificates/server.pem")), Ok(()));
         let authority = "the server's certificate is an authority's own (CA:TRUE), not a server's";
-        assert_eq!(verified(true), Err(authority.to_owned()));
+        assert_eq!(verified(include_bytes!("certificates/authority.pem")), Err(authority.to_owned()));
     }
 
     #[test]

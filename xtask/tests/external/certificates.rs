@@ -1,15 +1,17 @@
 //! A certificate authority of the tests' own.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData, SerialNumber, SignatureAlgorithm, SigningKey, date_time_ymd,
 };
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 
 /// An authority that signs certificates.
 pub(crate) struct Authority {
     /// Its own certificate, in PEM.
     pub(crate) certificate: String,
-    issuer: Issuer<'static, KeyPair>,
+    issuer: Issuer<'static, Key>,
 }
 
 /// A certificate and its key, in PEM.
@@ -20,9 +22,10 @@ pub(crate) struct Identity {
 
 impl Authority {
     pub(crate) fn new(name: &str) -> Self {
-        let key = KeyPair::generate().unwrap();
+        let key = Key::generate();
         let mut parameters = named(name, &[]);
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        parameters.key_identifier_method = KeyIdMethod::PreSpecified(name.into());
         let certificate = parameters.self_signed(&key).unwrap().pem();
         Self { certificate, issuer: Issuer::new(parameters, key) }
     }
@@ -48,9 +51,9 @@ impl Authority {
     }
 
     fn sign(&self, parameters: CertificateParams) -> Identity {
-        let key = KeyPair::generate().unwrap();
+        let key = Key::generate();
         let certificate = parameters.signed_by(&key, &self.issuer).unwrap().pem();
-        Identity { certificate, key: key.serialize_pem() }
+        Identity { certificate, key: key.pem() }
     }
 }
 
@@ -58,5 +61,42 @@ fn named(name: &str, hosts: &[&str]) -> CertificateParams {
     let hosts: Vec<_> = hosts.iter().map(|&host| host.to_owned()).collect();
     let mut parameters = CertificateParams::new(hosts).unwrap();
     parameters.distinguished_name.push(DnType::CommonName, name);
+    parameters.serial_number = Some(SerialNumber::from(fastrand::u64(..)));
     parameters
+}
+
+/// A key of ring's, which rcgen's own are too; its feature for them locks a dozen packages.
+struct Key {
+    pair: EcdsaKeyPair,
+    /// In PKCS #8.
+    der: Vec<u8>,
+}
+
+impl Key {
+    fn generate() -> Self {
+        let (algorithm, random) = (&ECDSA_P256_SHA256_ASN1_SIGNING, SystemRandom::new());
+        let der = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap().as_ref().to_vec();
+        Self { pair: EcdsaKeyPair::from_pkcs8(algorithm, &der, &random).unwrap(), der }
+    }
+
+    fn pem(&self) -> String {
+        pem::encode(&pem::Pem::new("PRIVATE KEY", self.der.as_slice()))
+    }
+}
+
+impl PublicKeyData for Key {
+    fn der_bytes(&self) -> &[u8] {
+        self.pair.public_key().as_ref()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl SigningKey for Key {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        let signature = self.pair.sign(&SystemRandom::new(), message);
+        Ok(signature.map_err(|_| rcgen::Error::RingUnspecified)?.as_ref().to_vec())
+    }
 }
