@@ -2,6 +2,10 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[allow(dead_code, reason = "each test program uses its own part of it")]
+#[path = "../../tests/common/machine.rs"]
+mod machine;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
@@ -56,14 +60,10 @@ fn ask(port: u16, operation: &str, body: &str) -> String {
     answer
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 #[test]
 fn a_table_outlives_the_server() {
     let folder = tempfile::tempdir().unwrap();
-    let port = free_port();
+    let port = machine::free_port();
     let create = r#"{"TableName": "kept", "BillingMode": "PAY_PER_REQUEST",
         "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
         "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}]}"#;
