@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use xtask_base::failure::Failure;
 use xtask_base::poll::Look;
 use xtask_base::ui::{Ui, seconds};
+use xtask_items::shortened;
 
 use crate::pace::Pace;
 use crate::target::DynamoDbTarget;
@@ -367,7 +368,8 @@ async fn whole(mut body: SdkBody) -> Result<Vec<u8>> {
 /// What a status that is no success means.
 fn refusal(status: u16, body: &[u8]) -> Ended {
     let Ok(error) = serde_json::from_slice::<ErrorBody>(body) else {
-        let text = xtask_items::shortened(&String::from_utf8_lossy(body), 200);
+        let text = String::from_utf8_lossy(body);
+        let text = shortened(&text, 200);
         let trouble = Trouble::Unreachable(anyhow!("it answered with HTTP status {status}: {text}"));
         return if status >= 500 { Ended::Lost(trouble) } else { Ended::Refused(trouble) };
     };

@@ -5,20 +5,21 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// An item: its attributes in the order of their names.
-pub type Item = BTreeMap<String, Attribute>;
+/// An item: its attributes in the order of their names. `T` is what holds a text.
+pub type Item<T = String> = BTreeMap<T, Attribute<T>>;
 
 /// An attribute's value. Its serialized form is DynamoDB JSON: `{"S": "text"}`. Numbers keep all their
 /// digits, and binary stays the base64 that it is in a response.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Attribute {
+#[serde(bound(serialize = "T: AsRef<str> + Serialize", deserialize = "T: Deserialize<'de> + Ord"))]
+pub enum Attribute<T = String> {
     /// A text.
-    S(String),
+    S(T),
     /// A number.
-    N(String),
+    N(T),
     /// Bytes, in base64.
-    B(String),
+    B(T),
     /// True or false.
     #[serde(rename = "BOOL")]
     Bool(bool),
@@ -26,51 +27,68 @@ pub enum Attribute {
     #[serde(rename = "NULL")]
     Null(bool),
     /// A map.
-    M(Item),
+    #[serde(serialize_with = "members")]
+    M(Item<T>),
     /// A list.
-    L(Vec<Attribute>),
+    L(Vec<Self>),
     /// A set of texts.
     #[serde(rename = "SS")]
-    Ss(Vec<String>),
+    Ss(Vec<T>),
     /// A set of numbers.
     #[serde(rename = "NS")]
-    Ns(Vec<String>),
+    Ns(Vec<T>),
     /// A set of byte strings, each in base64.
     #[serde(rename = "BS")]
-    Bs(Vec<String>),
+    Bs(Vec<T>),
 }
 
 /// Plain JSON: what a person would write. Sets become lists, binary base64; numbers keep all their digits.
 pub struct PlainJson<'a, T>(pub &'a T);
 
-impl Serialize for PlainJson<'_, Attribute> {
+impl<T: AsRef<str> + Serialize> Serialize for PlainJson<'_, Attribute<T>> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            Attribute::S(text) | Attribute::B(text) => serializer.serialize_str(text),
-            Attribute::N(number) => plain_number(number).serialize(serializer),
+            Attribute::S(text) | Attribute::B(text) => text.serialize(serializer),
+            Attribute::N(number) => plain_number(number.as_ref()).serialize(serializer),
             Attribute::Bool(value) => serializer.serialize_bool(*value),
             Attribute::Null(_) => serializer.serialize_unit(),
             Attribute::M(attributes) => PlainJson(attributes).serialize(serializer),
             Attribute::L(values) => serializer.collect_seq(values.iter().map(PlainJson)),
             Attribute::Ss(texts) | Attribute::Bs(texts) => serializer.collect_seq(texts),
             Attribute::Ns(numbers) => {
-                serializer.collect_seq(numbers.iter().map(|number| plain_number(number)))
+                serializer.collect_seq(numbers.iter().map(|number| plain_number(number.as_ref())))
             }
         }
     }
 }
 
-impl Serialize for PlainJson<'_, Item> {
+impl<T: AsRef<str> + Serialize> Serialize for PlainJson<'_, Item<T>> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, PlainJson(value))))
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name.as_ref(), PlainJson(value))))
     }
+}
+
+/// DynamoDB JSON: an item whatever holds its texts.
+pub(crate) struct TypedJson<'a, T>(pub(crate) &'a Item<T>);
+
+impl<T: AsRef<str> + Serialize> Serialize for TypedJson<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        members(self.0, serializer)
+    }
+}
+
+fn members<T: AsRef<str> + Serialize, S: Serializer>(
+    item: &Item<T>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(item.iter().map(|(name, value)| (name.as_ref(), value)))
 }
 
 /// A number with the digits DynamoDB gave, no float in between; as text, should it not be one of JSON's.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum PlainNumber<'a> {
-    Digits(Box<RawValue>),
+    Digits(&'a RawValue),
     Text(&'a str),
 }
 
@@ -79,7 +97,11 @@ fn plain_number(number: &str) -> PlainNumber<'_> {
     if !number.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
         return PlainNumber::Text(number);
     }
-    RawValue::from_string(number.to_owned()).map_or(PlainNumber::Text(number), PlainNumber::Digits)
+    match serde_json::from_str::<&RawValue>(number) {
+        // Blanks around it are left out of the value.
+        Ok(digits) if digits.get().len() == number.len() => PlainNumber::Digits(digits),
+        _ => PlainNumber::Text(number),
+    }
 }
 
 #[cfg(test)]
@@ -102,7 +124,7 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_printed_as_text() {
-        for text in ["[1,\n2]", "", "null", " 1", "+5", "00042", ".5", "5.", "1\n2"] {
+        for text in ["[1,\n2]", "", "null", " 1", "+5", "00042", ".5", "5.", "1\n2", "1 "] {
             let plain = serde_json::to_string(&PlainJson(&Attribute::N(text.to_owned()))).unwrap();
             assert_eq!(plain, serde_json::to_string(text).unwrap());
         }

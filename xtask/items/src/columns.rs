@@ -1,4 +1,4 @@
-//! Text in columns, for people.
+//! Text in columns, and text that is cut, for people.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -45,7 +45,8 @@ impl Columns {
     /// # Errors
     /// `out` is closed.
     pub fn print<S: AsRef<str>>(&self, out: &mut impl Write, cells: &[S]) -> std::io::Result<()> {
-        let mut line = String::new();
+        let places = self.widths.iter().map(|width| width + 2).sum();
+        let mut line = String::with_capacity(places);
         for (index, cell) in cells.iter().map(AsRef::as_ref).enumerate() {
             let width = self.widths.get(index).copied().unwrap_or_default();
             line.push(' ');
@@ -68,6 +69,17 @@ pub fn fitted(text: &str, width: usize) -> Cow<'_, str> {
     });
     let end = end.map_or(text.len(), |(end, _)| end);
     Cow::Owned(format!("{}…", &text[..end]))
+}
+
+/// The first `most` characters of a text, and `...` where something was cut.
+pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return Cow::Borrowed(text);
+    }
+    match text.char_indices().nth(most) {
+        Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// Most texts are ASCII, where each letter takes one place.
@@ -101,6 +113,12 @@ mod tests {
         ] {
             assert_eq!(fitted(text, width), expected);
         }
+    }
+
+    #[test]
+    fn texts_are_cut_by_characters() {
+        assert_eq!(shortened("héllo", 5), "héllo");
+        assert_eq!(shortened("héllo!", 5), "héllo...");
     }
 
     #[test]

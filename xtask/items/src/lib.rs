@@ -16,14 +16,13 @@ mod writer;
 
 pub use attribute::{Attribute, Item, PlainJson};
 pub use batch::{WriteRequest, batch_body, unprocessed};
-pub use columns::{Columns, fitted};
+pub use columns::{Columns, fitted, shortened};
 pub use depth::{DEPTH, is_too_deep};
 pub use page::{Capacity, Page};
 pub use plain::{from_plain, item_from_plain};
 pub use queue::{BATCH, Batch, WriteQueue, Written};
 pub use response::Response;
 pub use size::size_of;
-pub use text::shortened;
 pub use writer::{Form, ItemWriter};
 
 use serde_json::Serializer;

@@ -1,10 +1,11 @@
 //! One response of a Query or Scan.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::Item;
@@ -91,6 +92,13 @@ impl Page {
     /// # Errors
     /// An item is not DynamoDB JSON.
     pub fn items(&self) -> Result<Vec<Item>, serde_json::Error> {
+        self.items_of()
+    }
+
+    /// The same, of another kind of text.
+    pub(crate) fn items_of<'a, T: Deserialize<'a> + Ord>(
+        &'a self,
+    ) -> Result<Vec<Item<T>>, serde_json::Error> {
         let mut items = Vec::with_capacity(usize::try_from(self.count).unwrap_or_default().min(1 << 16));
         self.each(|item| items.push(item))?;
         Ok(items)
@@ -112,10 +120,15 @@ impl Page {
     ///
     /// # Errors
     /// An item is not DynamoDB JSON; those before it have been handed on.
-    pub fn each(&self, take: impl FnMut(Item)) -> Result<(), serde_json::Error> {
+    pub(crate) fn each<'a, T: Deserialize<'a> + Ord>(
+        &'a self,
+        take: impl FnMut(Item<T>),
+    ) -> Result<(), serde_json::Error> {
         let Some(items) = &self.items else { return Ok(()) };
-        let mut text = serde_json::Deserializer::from_slice(&self.body[items.clone()]);
-        Each { left: self.count, take }.deserialize(&mut text)?;
+        // Once, and not for each text.
+        let text = str::from_utf8(&self.body[items.clone()]).map_err(serde_json::Error::custom)?;
+        let mut text = serde_json::Deserializer::from_str(text);
+        Each { left: self.count, take, kind: PhantomData }.deserialize(&mut text)?;
         text.end()
     }
 }
@@ -134,12 +147,13 @@ impl From<Body<'_>> for Page {
 }
 
 /// Hands a list's items on while it is read.
-struct Each<F> {
+struct Each<T, F> {
     left: u64,
     take: F,
+    kind: PhantomData<T>,
 }
 
-impl<'de, F: FnMut(Item)> DeserializeSeed<'de> for Each<F> {
+impl<'de, T: Deserialize<'de> + Ord, F: FnMut(Item<T>)> DeserializeSeed<'de> for Each<T, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -147,7 +161,7 @@ impl<'de, F: FnMut(Item)> DeserializeSeed<'de> for Each<F> {
     }
 }
 
-impl<'de, F: FnMut(Item)> Visitor<'de> for Each<F> {
+impl<'de, T: Deserialize<'de> + Ord, F: FnMut(Item<T>)> Visitor<'de> for Each<T, F> {
     type Value = ();
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

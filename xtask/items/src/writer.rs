@@ -1,11 +1,14 @@
 //! Items of any number, printed page by page: memory does not grow with the table.
 
+use std::borrow::{Borrow, Cow};
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write, stdout};
 
 use serde::Serialize;
 use serde_json::json;
 use tempfile::SpooledTempFile;
 
+use crate::attribute::TypedJson;
+use crate::text::Text;
 use crate::{Attribute, Columns, Item, Page, PlainJson, Response, aws_cli_style, fitted, shortened};
 
 /// A JSON document puts counts before items (its keys are sorted), and they are known last. Items wait in
@@ -84,10 +87,10 @@ impl ItemWriter {
     /// An item is not DynamoDB JSON, what it prints to is closed, or the temporary file cannot be written.
     pub fn page(&mut self, page: &Page) -> io::Result<()> {
         if let Begun::Table(table) = &mut self.form {
-            return table.items(&mut self.out, &page.items()?);
+            return table.items(&mut self.out, &page.items_of::<Text>()?);
         }
         let mut printed = Ok(());
-        page.each(|item| {
+        page.each(|item: Item<Text>| {
             if printed.is_ok() {
                 printed = self.item(&item);
             }
@@ -106,7 +109,7 @@ impl ItemWriter {
         }
     }
 
-    fn item(&mut self, item: &Item) -> io::Result<()> {
+    fn item<T: Printed>(&mut self, item: &Item<T>) -> io::Result<()> {
         match &mut self.form {
             Begun::Table(table) => table.items(&mut self.out, std::slice::from_ref(item)),
             Begun::Json { items, any } => {
@@ -118,7 +121,7 @@ impl ItemWriter {
                 self.out.write_all(b"\n")
             }
             Begun::DynamoDbJsonl => {
-                serde_json::to_writer(&mut self.out, item)?;
+                serde_json::to_writer(&mut self.out, &TypedJson(item))?;
                 self.out.write_all(b"\n")
             }
             Begun::Count | Begun::JsonCount => Ok(()),
@@ -169,10 +172,10 @@ fn write_indented(out: &mut impl Write, indent: &str, value: &impl Serialize) ->
 }
 
 /// One item of the list `Items`, indented to its place.
-fn spool_item(spool: &mut impl Write, item: &Item, follows_another: bool) -> io::Result<()> {
+fn spool_item<T: Printed>(spool: &mut impl Write, item: &Item<T>, follows_another: bool) -> io::Result<()> {
     let indent = "        ";
     write!(spool, "{}{indent}", if follows_another { ",\n" } else { "\n" })?;
-    write_indented(spool, indent, item)
+    write_indented(spool, indent, &TypedJson(item))
 }
 
 /// The response in the AWS CLI's shape, its keys sorted. With the items it is told whether there are any.
@@ -206,6 +209,11 @@ fn member(out: &mut impl Write, name: &str, value: &impl Serialize) -> io::Resul
     write_indented(out, "    ", value)
 }
 
+/// What holds the texts of an item that is printed.
+trait Printed: AsRef<str> + Borrow<str> + Ord + Serialize {}
+
+impl<T: AsRef<str> + Borrow<str> + Ord + Serialize> Printed for T {}
+
 /// Items in columns. The first page decides which there are; attributes that only later items have
 /// follow as `name=value`, so that nothing is left out.
 struct Table {
@@ -216,7 +224,7 @@ struct Table {
 }
 
 impl Table {
-    fn items(&mut self, out: &mut impl Write, items: &[Item]) -> io::Result<()> {
+    fn items<T: Printed>(&mut self, out: &mut impl Write, items: &[Item<T>]) -> io::Result<()> {
         let is_first = self.names.is_empty();
         if is_first {
             self.names = columns_of(&self.keys, items);
@@ -237,54 +245,57 @@ impl Table {
         rows.iter().try_for_each(|row| self.print(out, row))
     }
 
-    fn print(&self, out: &mut impl Write, cells: &[String]) -> io::Result<()> {
+    fn print<S: AsRef<str>>(&self, out: &mut impl Write, cells: &[S]) -> io::Result<()> {
         if self.width.is_none() {
             return self.columns.print(out, cells);
         }
         // What follows the last column is an attribute that it does not name: that is shown whole.
         let widths = self.columns.widths().iter().copied().chain(std::iter::repeat(usize::MAX));
-        let cells: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| fitted(cell, width)).collect();
+        let cells: Vec<_> =
+            cells.iter().zip(widths).map(|(cell, width)| fitted(cell.as_ref(), width)).collect();
         self.columns.print(out, &cells)
     }
 }
 
-fn row(names: &[String], item: &Item) -> Vec<String> {
-    let mut row: Vec<String> =
-        names.iter().map(|name| item.get(name).map(cell).unwrap_or_default()).collect();
-    if item.keys().any(|name| !names.contains(name)) {
-        let others = item.iter().filter(|(name, _)| !names.contains(name));
-        let others: Vec<String> = others.map(|(name, value)| format!("{name}={}", cell(value))).collect();
-        row.push(others.join(" "));
+fn row<'a, T: Printed>(names: &[String], item: &'a Item<T>) -> Vec<Cow<'a, str>> {
+    let mut row = Vec::with_capacity(names.len() + 1);
+    row.extend(names.iter().map(|name| item.get(name.as_str()).map(cell).unwrap_or_default()));
+    let mut others =
+        item.iter().filter(|(name, _)| names.iter().all(|column| column != name.as_ref())).peekable();
+    if others.peek().is_some() {
+        let others: Vec<String> =
+            others.map(|(name, value)| format!("{}={}", name.as_ref(), cell(value))).collect();
+        row.push(Cow::Owned(others.join(" ")));
     }
     row
 }
 
 /// The keys first, then the other attributes by name.
-fn columns_of(keys: &[String], items: &[Item]) -> Vec<String> {
-    let mut names: Vec<&String> = Vec::new();
+fn columns_of<T: Printed>(keys: &[String], items: &[Item<T>]) -> Vec<String> {
+    let mut names: Vec<&str> = Vec::new();
     for name in items.iter().flat_map(Item::keys) {
-        if let Err(place) = names.binary_search(&name) {
-            names.insert(place, name);
+        if let Err(place) = names.binary_search(&name.as_ref()) {
+            names.insert(place, name.as_ref());
         }
     }
-    let first = keys.iter().filter(|key| names.contains(key));
-    let others = names.iter().copied().filter(|name| !keys.contains(name));
-    first.chain(others).cloned().collect()
+    let first = keys.iter().map(String::as_str).filter(|key| names.contains(key));
+    let others = names.iter().copied().filter(|name| keys.iter().all(|key| key != name));
+    first.chain(others).map(str::to_owned).collect()
 }
 
 /// A value on one line of a table: strings as they are, other types as plain JSON.
-fn cell(value: &Attribute) -> String {
-    let text = match value {
-        Attribute::S(text) => return on_one_line(text),
-        other => serde_json::to_string(&PlainJson(other)).unwrap_or_else(|error| format!("<{error}>")),
-    };
-    shortened(&text, COLUMN_WIDTH)
+fn cell<T: Printed>(value: &Attribute<T>) -> Cow<'_, str> {
+    if let Attribute::S(text) = value {
+        return on_one_line(text.as_ref());
+    }
+    let text = serde_json::to_string(&PlainJson(value)).unwrap_or_else(|error| format!("<{error}>"));
+    Cow::Owned(shortened(&text, COLUMN_WIDTH).into_owned())
 }
 
-fn on_one_line(text: &str) -> String {
+fn on_one_line(text: &str) -> Cow<'_, str> {
     let text = shortened(text, COLUMN_WIDTH);
     // Most texts have none. In UTF-8 a control character is one of these bytes, or begins with 0xC2.
     let mut bytes = text.bytes();
     let may_have_control = bytes.any(|byte| byte < b' ' || byte == 0x7F || byte == 0xC2);
-    if may_have_control { text.replace(char::is_control, " ") } else { text }
+    if may_have_control { Cow::Owned(text.replace(char::is_control, " ")) } else { text }
 }

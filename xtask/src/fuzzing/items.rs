@@ -1,6 +1,7 @@
 //! Items on the command line, and in a server's answers.
 
-use std::io::sink;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
 
 use serde::de::IgnoredAny;
 use xtask_databases::attribute::{item_from_sdk, to_sdk};
@@ -50,13 +51,14 @@ pub(super) fn answer(input: &[u8]) {
     response.add(&page);
     assert!(page.bytes() <= input.len());
     let Ok(items) = page.items() else { return };
-    print(&page, &response);
+    print(&page, &items, &response);
     items.iter().for_each(written_is_read);
     page.keep(1);
     assert_eq!(page.items().ok().as_deref(), items.get(..items.len().min(1)));
 }
 
-fn print(page: &Page, response: &Response) {
+/// A page is printed as its items are.
+fn print(page: &Page, items: &[Item], response: &Response) {
     let table = |width| Form::Table { keys: vec!["pk".to_owned()], width };
     for form in [
         table(None),
@@ -67,8 +69,28 @@ fn print(page: &Page, response: &Response) {
         Form::Count,
         Form::JsonCount,
     ] {
-        let mut writer = ItemWriter::to(Box::new(sink()), form);
-        assert!(writer.page(page).and_then(|()| writer.finish(response)).is_ok());
+        let printed = |print: &dyn Fn(&mut ItemWriter) -> io::Result<()>| {
+            let out = Out::default();
+            let mut writer = ItemWriter::to(Box::new(out.clone()), form.clone());
+            assert!(print(&mut writer).and_then(|()| writer.finish(response)).is_ok());
+            out.0.lock().map(|mut text| std::mem::take(&mut *text)).unwrap_or_default()
+        };
+        assert_eq!(printed(&|writer| writer.page(page)), printed(&|writer| writer.items(items)));
+    }
+}
+
+/// What was printed.
+#[derive(Clone, Default)]
+struct Out(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().map(|mut text| text.extend_from_slice(bytes)).map_err(|_| io::ErrorKind::Other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

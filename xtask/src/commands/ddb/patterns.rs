@@ -179,7 +179,8 @@ fn group_line(item: &messages::Item) -> Result<String> {
 
 /// The handle 16 wide, the time in UTC 22 wide, and the first 40 characters of the message.
 fn line(handle: &str, at: DateTime<Utc>, message: &str) -> String {
-    let message = shortened(&message.replace(['\n', '\r', '\t'], " "), MESSAGE_WIDTH);
+    let message = message.replace(['\n', '\r', '\t'], " ");
+    let message = shortened(&message, MESSAGE_WIDTH);
     format!("{handle:<16}{:<22}{message}", at.format("%Y-%m-%d %I:%M %p").to_string())
 }
 
