@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use xtask_base::environment::Environment;
 use xtask_base::ui::Ui;
-use xtask_databases::target::{self, DynamoDbTarget, PostgresTarget};
+use xtask_databases::target::{self, DynamoDbTarget, PostgresTarget, Targets};
 use xtask_docker::compose::Compose;
 
 use crate::engine::own::{Evidence, Own};
@@ -85,6 +85,20 @@ impl Context {
         Ok(self.compose.get_or_init(|| compose).clone())
     }
 
+    /// The databases of a command that asks one of them about what is in the other.
+    ///
+    /// # Errors
+    /// See [`Own::find`]; one of this checkout's does not run; for production, its settings are missing.
+    pub(crate) async fn databases(&self, production: bool, evidence: Evidence) -> Result<Targets> {
+        let targets = if production {
+            Targets::production(&self.environment)?
+        } else {
+            Own::find(self, evidence).await?.targets(self)?
+        };
+        self.warn_of_passfile(&targets.postgres);
+        Ok(targets)
+    }
+
     /// The Postgres that a `db` command means.
     ///
     /// # Errors
@@ -95,10 +109,14 @@ impl Context {
         } else {
             Own::find(self, evidence).await?.postgres(self)?
         };
-        if let Some(problem) = target.passfile_problem() {
+        self.warn_of_passfile(&target);
+        Ok(target)
+    }
+
+    fn warn_of_passfile(&self, postgres: &PostgresTarget) {
+        if let Some(problem) = postgres.passfile_problem() {
             self.ui.warn(problem);
         }
-        Ok(target)
     }
 
     /// The DynamoDB that a `ddb` command means.

@@ -60,6 +60,15 @@ impl Targets {
             )?,
         })
     }
+
+    /// Production's.
+    ///
+    /// # Errors
+    /// See [`production_postgres`].
+    pub fn production(environment: &Environment) -> Result<Self> {
+        let postgres = production_postgres(environment)?;
+        Ok(Self { postgres, dynamodb: production_dynamodb(environment) })
+    }
 }
 
 /// The name of the messages table of a local DynamoDB.

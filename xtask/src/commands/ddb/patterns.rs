@@ -10,6 +10,7 @@ use uuid::Uuid;
 use xtask_base::failure::Usage;
 use xtask_databases::attribute::to_sdk;
 use xtask_databases::read;
+use xtask_databases::target::Targets;
 use xtask_items::{Item, ItemWriter, Response, shortened};
 
 use super::super::Run;
@@ -116,16 +117,15 @@ pub(crate) struct ListConversations {
 
 impl ListConversations {
     async fn run(self, context: &Context) -> Result<()> {
-        let target = self.target.resolve(context).await?;
-        let postgres = context.postgres(self.target.prod, Evidence::Memory).await?;
+        let Targets { postgres, dynamodb } = context.databases(self.target.prod, Evidence::Memory).await?;
         let user = async {
             let mut connection = postgres.connect().await?;
             let user = seed::find_user(&mut connection, &self.handle).await?;
             connection.leave_open();
             Ok(user)
         };
-        let (wire, user) = target.wire_during(&context.ui, user).await?;
-        let query = messages::conversations_of(&target.table, user.uuid);
+        let (wire, user) = dynamodb.wire_during(&context.ui, user).await?;
+        let query = messages::conversations_of(&dynamodb.table, user.uuid);
         let mut printer = Printer::new(context.format, group_line);
         let response =
             read::pages(&wire, query.into(), None, async |page| printer.page(page.items()?)).await?;
