@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use aws_sdk_dynamodb::config::{Credentials, ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4::SigningParams;
@@ -47,6 +47,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How long a server may take to say that it is there.
 const PROBE_BOUND: Duration = Duration::from_secs(2);
+
+/// The most bytes of an answer. DynamoDB's are of at most 16 MB of items, and JSON takes a few times more.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
+const LONGEST_ANSWER: usize = 64 << 20;
 
 /// ListTables' body, for whoever wants no names.
 const LIMIT_ONE: bytes::Bytes = bytes::Bytes::from_static(br#"{"Limit":1}"#);
@@ -355,12 +359,16 @@ impl Wire {
 /// A body to its end.
 async fn whole(mut body: SdkBody) -> Result<Vec<u8>> {
     use http_body::Body as _;
-    let mut read =
-        Vec::with_capacity(body.content_length().and_then(|n| usize::try_from(n).ok()).unwrap_or(0));
+    let announced = usize::try_from(body.content_length().unwrap_or(0)).unwrap_or(usize::MAX);
+    let mut read = Vec::with_capacity(announced.min(LONGEST_ANSWER));
     let mut body = std::pin::Pin::new(&mut body);
     while let Some(frame) = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await {
         let frame = frame.map_err(|error| anyhow!(error)).context("the answer broke off")?;
         read.extend_from_slice(&frame.into_data().unwrap_or_default());
+        ensure!(
+            read.len().max(announced) <= LONGEST_ANSWER,
+            "its answer is longer than {LONGEST_ANSWER} bytes"
+        );
     }
     Ok(read)
 }

@@ -85,6 +85,21 @@ fn a_dynamodb_that_answers_garbage() {
 }
 
 #[test]
+fn a_dynamodb_that_answers_more_than_memory_holds() {
+    let announced = b"HTTP/1.1 200 OK\r\ncontent-length: 9000000000000000000\r\n\r\n{}".to_vec();
+    let size = 65 << 20;
+    let head = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{size:x}\r\n");
+    let sent = [head.as_bytes(), &vec![b' '; size]].concat();
+    for answer in [announced, sent] {
+        let answer: &[u8] = answer.leak();
+        all_fail(
+            |world| broken_line(world, Fault::Garbage(answer)),
+            &["answer is longer than 67108864 bytes"],
+        );
+    }
+}
+
+#[test]
 fn a_dynamodb_whose_answers_are_not_its_api_s() {
     let html = |_: &str, _: &str| {
         Ok(Fate::Answered(Answer { status: 200, body: "<html>Please log in</html>".to_owned() }))
