@@ -134,6 +134,13 @@ impl Compose {
         (variable("POSTGRES_USER").unwrap_or("postgres"), variable("POSTGRES_PASSWORD").unwrap_or_default())
     }
 
+    /// The settings that the server is started with: what follows each `-c` of its command, as `name=value`.
+    /// <https://www.postgresql.org/docs/current/app-postgres.html>
+    pub fn postgres_settings(&self) -> Vec<&str> {
+        let words = self.postgres.command.as_deref().unwrap_or_default();
+        words.windows(2).filter(|pair| pair[0] == "-c").map(|pair| pair[1].as_str()).collect()
+    }
+
     /// The two services, in the order in which they are set up.
     pub fn services(&self) -> [&Service; 2] {
         [&self.postgres, &self.dynamodb]
@@ -434,6 +441,7 @@ mod tests {
         assert_eq!(compose.postgres.environment["POSTGRES_PASSWORD"], "password");
         assert_eq!(compose.dynamodb.image, "mirror/dynamodb");
         assert_eq!(compose.dynamodb.user.as_deref(), Some("root"));
+        assert_eq!(compose.postgres_settings(), ["fsync=off"]);
         let command = compose.dynamodb.command.as_ref().unwrap();
         let last = command.iter().skip_while(|word| *word != "-jar");
         assert!(last.eq(["-jar", "DynamoDBLocal.jar", "-sharedDb", "-inMemory"]), "{command:?}");

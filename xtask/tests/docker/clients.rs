@@ -73,6 +73,7 @@ fn the_aws_cli_boto3_and_psql_see_what_was_written() {
         assert_eq!(mine.json(), query(&project, &format!("GRP#{user}"), &[]), "{handle}");
     }
     reads_with_boto3(&project);
+    assert_eq!(psql(&project, "show fsync"), "off");
 }
 
 #[test]
@@ -127,9 +128,12 @@ fn query(project: &Project, partition_key: &str, options: &[&str]) -> Value {
 
 /// A user's uuid, as psql sees it.
 fn user(project: &Project, handle: &str) -> String {
-    let sql = format!("select uuid from public.users where handle = '{handle}'");
+    psql(project, &format!("select uuid from public.users where handle = '{handle}'"))
+}
+
+fn psql(project: &Project, sql: &str) -> String {
     let mut psql = Command::new("psql");
-    psql.args(["--no-psqlrc", "--tuples-only", "--no-align", "--command", &sql]);
+    psql.args(["--no-psqlrc", "--tuples-only", "--no-align", "--command", sql]);
     psql.env("PGHOST", "127.0.0.1").env("PGPORT", project.postgres_port.to_string());
     psql.env("PGUSER", "postgres").env("PGPASSWORD", PASSWORD).env("PGDATABASE", "cruddur");
     printed(&mut psql).trim().to_owned()

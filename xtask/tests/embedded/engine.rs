@@ -196,11 +196,7 @@ fn listeners(port: u16) -> Vec<String> {
 fn the_settings_it_prints_work_in_a_shell() {
     let checkout = Checkout::new();
     checkout.set_up();
-    let settings = checkout.xtask("env").shows_secrets().ok().stdout;
-    let script =
-        format!("{settings}\npsql --no-psqlrc -At \"$CONNECTION_URL\" -c 'select count(*) from users'");
-    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "5\n", "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(sql(&checkout, "select count(*) from users"), "5");
 
     let json = checkout.xtask("env --format json").shows_secrets().ok().json();
     let [_, dynamodb] = checkout.ports();
@@ -217,6 +213,27 @@ fn the_settings_it_prints_work_in_a_shell() {
     checkout.write(".env", &dotenv);
     let test = checkout.xtask("db test -o json").env("CRUDDUR_ENGINE", "external").ok().json();
     assert_eq!(test[0]["users"], 5);
+}
+
+#[test]
+fn postgres_is_started_with_the_settings_of_docker_compose_yml() {
+    let mut checkout = Checkout::new();
+    for (options, fsync) in [("", "off"), ("-c fsync=on -c listen_addresses=* -p 1", "on")] {
+        checkout.set("POSTGRES_OPTIONS", options);
+        checkout.set_up();
+        assert_eq!(sql(&checkout, "show fsync"), fsync);
+        assert_eq!(sql(&checkout, "show listen_addresses"), "127.0.0.1");
+        checkout.xtask("down").ok();
+    }
+}
+
+/// What psql prints, with the settings that the checkout prints.
+fn sql(checkout: &Checkout, query: &str) -> String {
+    let settings = checkout.xtask("env").shows_secrets().ok().stdout;
+    let script = format!("{settings}\npsql --no-psqlrc -At \"$CONNECTION_URL\" -c '{query}'");
+    let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
 }
 
 #[test]

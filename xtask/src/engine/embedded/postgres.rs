@@ -40,6 +40,8 @@ pub(super) struct Plan {
     home: Home,
     user: String,
     password: String,
+    /// What docker-compose.yml starts the server with.
+    settings: Vec<String>,
 }
 
 impl Plan {
@@ -60,7 +62,8 @@ impl Plan {
             );
             return Err(Failure::new("Postgres needs a password", remedy).into());
         }
-        Ok(Self { binaries, home, user: user.to_owned(), password: password.to_owned() })
+        let settings = compose.postgres_settings().into_iter().map(str::to_owned).collect();
+        Ok(Self { binaries, home, user: user.to_owned(), password: password.to_owned(), settings })
     }
 
     /// Creates the cluster, where there is none.
@@ -125,8 +128,10 @@ impl Plan {
         }
         let mut server = account.command(&self.binaries.program("postgres"));
         server.arg("-D").arg(data).args(["-p", &port.to_string()]);
-        // A crash of the machine may lose the last transactions, but never harm the cluster.
-        for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "synchronous_commit=off"] {
+        // Of two that set the same, the later one holds.
+        let port = format!("port={port}");
+        let own = ["listen_addresses=127.0.0.1", "unix_socket_directories=", port.as_str()];
+        for setting in self.settings.iter().map(String::as_str).chain(own) {
             server.args(["-c", setting]);
         }
         process::start_in_background(&mut server, log)
