@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use xtask_items::{DEPTH, Item, is_too_deep};
+use xtask_items::Item;
 
-use crate::notation::{Plain, Typed, Unique, on_one_line};
+use crate::notation::{Plain, Typed, Unique, check_depth, on_one_line};
 
 /// How JSON lines write values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,10 +42,9 @@ impl Notation {
         let is_typed = |value: &RawValue| serde_json::from_str::<Typed>(value.get()).is_ok();
         let (typed, plain): (Vec<_>, Vec<_>) = members.iter().partition(|(_, value)| is_typed(value));
         match (typed.first(), plain.first()) {
-            (Some((typed, _)), Some((plain, _))) => Err(format!(
-                "attribute `{typed}` has a type as in DynamoDB JSON, and `{plain}` none: say whether the file \
-                 is DynamoDB JSON or plain JSON"
-            )),
+            (Some((typed, _)), Some((plain, _))) => {
+                Err(format!("attribute `{typed}` has a type as in DynamoDB JSON, and `{plain}` none"))
+            }
             (Some(_), None) => Ok(Some(Self::Typed)),
             (None, Some(_)) => Ok(Some(Self::Plain)),
             (None, None) => Ok(None),
@@ -66,16 +66,40 @@ fn enclosed<'a>(members: &Members<'a>) -> Option<Members<'a>> {
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn item(line: &str, notation: Notation) -> Result<Item, String> {
-    let item = match notation {
-        Notation::Typed => typed(line),
-        Notation::Plain if is_too_deep(line) => {
-            return Err(format!("more than {DEPTH} objects and lists within each other"));
-        }
-        Notation::Plain => serde_json::from_str::<Unique<Plain>>(line).map(|item| item.0),
-    };
-    let item = item.map_err(|error| on_one_line(&error))?;
+    let item = read(line, notation).map_err(|error| on_one_line(&error))?;
     crate::check(&item)?;
     Ok(item)
+}
+
+/// The item that a user means by a text: of DynamoDB JSON or of plain JSON, in one line or more.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub fn item_of(text: &str) -> Result<Item, String> {
+    let members = serde_json::from_str::<Members<'_>>(text).unwrap_or_default();
+    let notation = match !members.is_empty() && members.values().all(|value| looks_typed(value)) {
+        true => Some(Notation::Typed),
+        false => Notation::of(text).map_err(|why| format!("{why}: give all of them a type, or none"))?,
+    };
+    let item = read(text, notation.unwrap_or(Notation::Plain)).map_err(|error| error.to_string())?;
+    crate::check(&item)?;
+    Ok(item)
+}
+
+/// Whether a value is meant as DynamoDB JSON, a mistake in it or not: `{"N": 1}`.
+fn looks_typed(value: &RawValue) -> bool {
+    let members: BTreeMap<String, IgnoredAny> = serde_json::from_str(value.get()).unwrap_or_default();
+    let is_type = |name: &String| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_uppercase());
+    members.len() == 1 && members.keys().all(is_type)
+}
+
+fn read(text: &str, notation: Notation) -> serde_json::Result<Item> {
+    match notation {
+        Notation::Typed => typed(text),
+        Notation::Plain => {
+            check_depth(text).and_then(|()| serde_json::from_str::<Unique<Plain>>(text)).map(|item| item.0)
+        }
+    }
 }
 
 /// An item, in `{"Item": {...}}` or not. No line can be read in both ways: behind the only name `Item`,
@@ -141,6 +165,29 @@ mod tests {
         }
         for line in [r#"{"a":{"S":"x"},"b":{"Q":"y"}}"#, r#"{"Item":{"a":{"S":"x"},"b":1}}"#] {
             assert!(Notation::of(line).unwrap_err().contains("`b` none"), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_item_is_read_in_either_notation() {
+        let both = [r#"{"pk": {"S": "a"}, "n": {"N": "1"}}"#, "{\n  \"pk\": \"a\",\n  \"n\": 1\n}\n"];
+        let [typed, plain] = both.map(|text| item_of(text).unwrap());
+        assert_eq!(typed, plain);
+        assert_eq!(item_of(r#"{"Item":{"pk":{"S":"a"},"n":{"N":"1"}}}"#).unwrap(), typed);
+        for (text, why) in [
+            ("[1]", "invalid type: sequence, expected an object of attributes at line 1 column 0"),
+            (
+                r#"{"pk":"a","name":{"S":"Bob"}}"#,
+                "attribute `name` has a type as in DynamoDB JSON, and `pk` none: give all of them a type, or none",
+            ),
+            ("{\"pk\":\"a\",\n\"pk\":\"b\"}", "attribute `pk` is given twice at line 2 column 4"),
+            (
+                r#"{"n":{"N":1}}"#,
+                "attribute `n`: invalid type: integer `1`, expected a string at line 1 column 11",
+            ),
+            (r#"{"n":{"N":"one"}}"#, "attribute `n`: `one` is not a number"),
+        ] {
+            assert_eq!(item_of(text), Err(why.to_owned()), "{text}");
         }
     }
 

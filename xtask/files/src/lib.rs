@@ -24,7 +24,8 @@ mod writer;
 
 pub use columns::Columns;
 pub use form::{Compression, Encoding, FileForm};
-pub use jsonl::Notation;
+pub use jsonl::{Notation, item_of};
+pub use notation::value_of;
 pub use reader::{ItemFile, Position, Record};
 pub use rules::check;
 pub use writer::{ItemFileWriter, Layout};

@@ -137,6 +137,46 @@ impl<'de> Deserialize<'de> for Plain {
     }
 }
 
+/// The value that a user means by a text: of DynamoDB JSON, or else of plain JSON.
+///
+/// # Errors
+/// It is neither.
+pub fn value_of(text: &str) -> Result<Attribute, String> {
+    let typed = serde_json::from_str::<Typed>(text).map(Attribute::from);
+    let value = typed.or_else(|_| {
+        check_depth(text)?;
+        serde_json::from_str::<Plain>(text).map(Attribute::from)
+    });
+    value.map_err(|error| error.to_string())
+}
+
+/// The most objects and lists within another that are read, as of serde_json.
+const DEPTH: usize = 127;
+
+/// Plain values are read from the outside in, each level anew, where serde_json's own limit does not hold: the
+/// stack would run out.
+///
+/// # Errors
+/// The text has more than [`DEPTH`] objects and lists within each other.
+pub(crate) fn check_depth(text: &str) -> serde_json::Result<()> {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH {
+            let why = format!("more than {DEPTH} objects and lists within each other");
+            return Err(serde_json::Error::custom(why));
+        }
+    }
+    Ok(())
+}
+
 /// A value whose syntax has been checked.
 fn plain(text: &str) -> serde_json::Result<Attribute> {
     Ok(match text.as_bytes().first() {
@@ -207,4 +247,38 @@ pub(crate) fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     text.strip_suffix(&place).unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_typed_or_plain() {
+        for (text, typed) in [
+            (r#"{"SS":["a"]}"#, r#"{"SS":["a"]}"#),
+            (r#"{"SS":["a"],"b":null}"#, r#"{"M":{"SS":{"L":[{"S":"a"}]},"b":{"NULL":true}}}"#),
+            ("-1.5e3", r#"{"N":"-1.5e3"}"#),
+            (r#""é\n""#, r#"{"S":"é\n"}"#),
+            ("true", r#"{"BOOL":true}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&value_of(text).unwrap()).unwrap(), typed);
+        }
+        for text in ["", "bayko", "{", "[1,]", "01", r#"{"a":1,"a":2}"#] {
+            assert!(value_of(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_an_error() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(value_of(&nested(DEPTH)).is_ok());
+        for deep in [DEPTH + 1, 100_000] {
+            let error = value_of(&nested(deep)).unwrap_err();
+            assert_eq!(error, "more than 127 objects and lists within each other");
+        }
+        // Brackets in a text are none.
+        assert!(value_of(&format!("[\"\\\"{}\"]", nested(1_000))).is_ok());
+    }
 }

@@ -231,8 +231,10 @@ fn notation_of(lines: &mut Lines) -> io::Result<Notation> {
     let mut text = Vec::new();
     while read_line(lines, &mut text)?.is_some() {
         if let Ok(text) = utf8(&text) {
-            let notation =
-                Notation::of(text).map_err(|why| invalid(format!("line {}: {why}", lines.lines)))?;
+            let notation = Notation::of(text).map_err(|why| {
+                let ask = "say whether the file is DynamoDB JSON or plain JSON";
+                invalid(format!("line {}: {why}: {ask}", lines.lines))
+            })?;
             if let Some(notation) = notation {
                 return Ok(notation);
             }

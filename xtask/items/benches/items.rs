@@ -4,8 +4,7 @@
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use xtask_items::{
-    Attribute, BATCH, Form, Item, ItemWriter, Page, Response, WriteRequest, batch_body, item_from_plain,
-    unprocessed,
+    Attribute, BATCH, Form, Item, ItemWriter, Page, Response, WriteRequest, batch_body, unprocessed,
 };
 
 /// How many items there are on a page.
@@ -60,13 +59,6 @@ fn read_page(bencher: Bencher) {
 fn read_items(bencher: Bencher) {
     let page = page();
     bencher.counter(ItemsCount::new(ITEMS)).bench_local(|| page.items().unwrap());
-}
-
-/// Parsing: a line of a file.
-#[divan::bench]
-fn read_plain(bencher: Bencher) {
-    let line = serde_json::to_string(&xtask_items::PlainJson(&item(0))).unwrap();
-    bencher.counter(ItemsCount::new(1_usize)).bench_local(|| item_from_plain(black_box(&line)).unwrap());
 }
 
 fn put(item: &Item) -> WriteRequest {

@@ -117,12 +117,12 @@ fn an_item_or_a_table_that_is_not_there_is_named() {
 #[test]
 fn put_takes_plain_json_dynamodb_json_and_stdin() {
     let world = DynamoDbOnly::with_item();
-    let plain = r#"{"pk":"b","sk":"1","n":1.50,"list":[true,null],"map":{"S":"text"}}"#;
+    let plain = r#"{"pk":"b","sk":"1","n":1.50,"list":[true,null],"map":{"in":{"S":"text"}}}"#;
     let put = world.xtask("ddb put").arg(plain).ok();
     assert_eq!((put.stdout.as_str(), put.stderr.as_str()), ("", "put; there was none before\n"));
     let expected = json!({
         "pk": { "S": "b" }, "sk": { "S": "1" }, "n": { "N": "1.5" },
-        "list": { "L": [{ "BOOL": true }, { "NULL": true }] }, "map": { "M": { "S": { "S": "text" } } }
+        "list": { "L": [{ "BOOL": true }, { "NULL": true }] }, "map": { "M": { "in": { "M": { "S": { "S": "text" } } } } }
     });
     assert_eq!(world.item("b", "1"), expected);
 
@@ -131,6 +131,10 @@ fn put_takes_plain_json_dynamodb_json_and_stdin() {
     assert_eq!(world.item("b", "2"), serde_json::from_str::<Value>(typed).unwrap());
     world.xtask("ddb put -").stdin("{\n  \"pk\": \"b\",\n  \"sk\": \"3\"\n}\n").ok();
     assert_eq!(world.item("b", "3"), json!({ "pk": { "S": "b" }, "sk": { "S": "3" } }));
+
+    // As the AWS CLI's get-item prints it.
+    world.xtask("ddb put").arg(format!(r#"{{"Item": {typed}}}"#)).ok();
+    assert_eq!(world.item("b", "2"), serde_json::from_str::<Value>(typed).unwrap());
 
     // What one command prints, the other takes.
     let line = world.xtask("ddb query --pk b --sk 2 -o jsonl --dynamodb-json").ok().stdout;
@@ -143,15 +147,15 @@ fn put_takes_plain_json_dynamodb_json_and_stdin() {
 fn an_item_that_cannot_be_read_is_wrong_usage_and_nothing_is_written() {
     let world = DynamoDbOnly::with_item();
     let before = world.endpoint().items(TABLE);
-    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"#]), @"error: the item cannot be read: EOF while parsing a value at line 1 column 15");
-    assert_snapshot!(world.item_error(2, &["put", "[1]"]), @"error: the item cannot be read: invalid type: sequence, expected a map at line 1 column 0");
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"#]), @"error: the item cannot be read: attribute `sk`: EOF while parsing a value at line 1 column 15");
+    assert_snapshot!(world.item_error(2, &["put", "[1]"]), @"error: the item cannot be read: invalid type: sequence, expected an object of attributes at line 1 column 0");
     assert_snapshot!(world.item_error(2, &["put"]), @"error: the item cannot be read: EOF while parsing a value at line 1 column 0");
     // Meant as DynamoDB JSON, where a number is written as a text.
-    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":{"S":"b"},"sk":{"S":"1"},"n":{"N":1}}"#]), @"error: the item cannot be read: invalid type: integer `1`, expected a string at line 1 column 41");
-    assert_snapshot!(world.item_error(1, &["put", r#"{"pk":{"S":"b"},"sk":"1"}"#]), @"
-    error: no item was put into table cruddur-messages
-      because: ValidationException: One or more parameter values were invalid: Type mismatch for key pk expected: S actual: M
-    ");
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":{"S":"b"},"sk":{"S":"1"},"n":{"N":1}}"#]), @"error: the item cannot be read: attribute `n`: invalid type: integer `1`, expected a string at line 1 column 41");
+    // What would be lost, or be of another type than was meant.
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"1","n":1,"n":2}"#]), @"error: the item cannot be read: attribute `n` is given twice at line 1 column 28");
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"1","name":{"S":"Bob"}}"#]), @"error: the item cannot be read: attribute `name` has a type as in DynamoDB JSON, and `pk` none: give all of them a type, or none");
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":{"S":"b"},"sk":{"S":"1"},"set":{"SS":["a","a"]}}"#]), @"error: the item cannot be read: attribute `set`: the set holds `a` twice");
     assert_eq!(world.endpoint().items(TABLE), before);
 }
 

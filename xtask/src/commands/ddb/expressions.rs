@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
+use serde::de::IgnoredAny;
+use serde_json::Number;
 use xtask_base::failure::Usage;
 use xtask_databases::read::ReadRequest;
 use xtask_databases::table::{KeyAttribute, KeyType};
-use xtask_items::{Attribute, Form, Item, from_plain};
+use xtask_items::{Attribute, Form, Item};
 
 use crate::context::Context;
 use crate::output::Format;
@@ -61,11 +63,13 @@ impl Placeholders {
         let mut all = Item::new();
         for text in &self.values {
             if text.trim_start().starts_with('{') {
-                all.extend(item(text).map_err(|error| Usage(format!("--values `{text}`: {error}")))?);
+                let values = xtask_files::item_of(text);
+                all.extend(values.map_err(|why| Usage(format!("--values `{text}`: {why}")))?);
             } else {
                 let (name, value) = pair(text, ':')
                     .ok_or_else(|| Usage(format!("--values `{text}`: expected :VALUE=VALUE")))?;
-                all.insert(name.to_owned(), value_of(value));
+                let value = value_of(value).map_err(|why| Usage(format!("--values `{text}`: {why}")))?;
+                all.insert(name.to_owned(), value);
             }
         }
         Ok(all)
@@ -78,31 +82,14 @@ fn pair(text: &str, sign: char) -> Option<(&str, &str)> {
 }
 
 /// A value on the command line: typed or plain JSON, or else a text.
-fn value_of(text: &str) -> Attribute {
-    if let Ok(typed) = serde_json::from_str::<Attribute>(text) {
-        return typed;
-    }
-    from_plain(text).unwrap_or_else(|_| Attribute::S(text.to_owned()))
-}
-
-/// An item, in DynamoDB JSON if all of its attributes are, or else in plain JSON.
 ///
 /// # Errors
-/// The text is not a JSON object, or is DynamoDB JSON with a mistake.
-pub(crate) fn item(text: &str) -> Result<Item, serde_json::Error> {
-    let typed = serde_json::from_str(text);
-    if typed.is_ok() {
-        return typed;
+/// JSON that means no value: an attribute is given twice, say.
+fn value_of(text: &str) -> Result<Attribute, String> {
+    match xtask_files::value_of(text) {
+        Err(_) if serde_json::from_str::<IgnoredAny>(text).is_err() => Ok(Attribute::S(text.to_owned())),
+        value => value,
     }
-    let plain = xtask_items::item_from_plain(text)?;
-    if plain.values().all(looks_typed) { typed } else { Ok(plain) }
-}
-
-/// Whether a value of plain JSON may be meant as DynamoDB JSON: an object such as `{"N": 1}`.
-fn looks_typed(value: &Attribute) -> bool {
-    let Attribute::M(members) = value else { return false };
-    let is_type = |name: &String| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_uppercase());
-    members.len() == 1 && members.keys().all(is_type)
 }
 
 /// A key attribute's value as the user writes it.
@@ -113,9 +100,9 @@ pub(crate) fn key_value(key: &KeyAttribute, text: &str) -> Result<Attribute> {
     let wrong = |form: &str| Usage(format!("key `{}` is {form}, which `{text}` is not", key.name));
     match key.key_type {
         KeyType::S => Ok(Attribute::S(text.to_owned())),
-        KeyType::N => match from_plain(text) {
-            Ok(number @ Attribute::N(_)) => Ok(number),
-            _ => Err(wrong("a number").into()),
+        KeyType::N => match serde_json::from_str::<Number>(text) {
+            Ok(_) => Ok(Attribute::N(text.trim().to_owned())),
+            Err(_) => Err(wrong("a number").into()),
         },
         KeyType::B => match aws_smithy_types::base64::decode(text) {
             Ok(_) => Ok(Attribute::B(text.to_owned())),

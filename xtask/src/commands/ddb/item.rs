@@ -13,7 +13,7 @@ use xtask_databases::target::dynamodb::Trouble;
 use xtask_databases::wire::Wire;
 use xtask_items::{Attribute, Columns, Item, PlainJson};
 
-use super::expressions::{Placeholders, item};
+use super::expressions::Placeholders;
 use super::query::key_of;
 use super::{Guarded, Target};
 use crate::context::Context;
@@ -174,7 +174,8 @@ impl Put {
                 text
             }
         };
-        let put = item(&text).map_err(|error| Usage(format!("the item cannot be read: {error}")))?;
+        let put =
+            xtask_files::item_of(&text).map_err(|why| Usage(format!("the item cannot be read: {why}")))?;
         let table = self.table.table.as_deref();
         let Some(target) = self.guarded.resolve(context, "put an item", table).await? else { return Ok(()) };
         let wire = target.wire(&context.ui).await?;
