@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use xtask_items::{Attribute, Item, shortened};
+use xtask_items::{Attribute, Item, Number, shortened};
 
 /// The most digits of a number, leading and trailing zeros apart.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
@@ -44,10 +44,10 @@ fn check_value(value: &Attribute) -> Result<(), Wrong> {
     match value {
         Attribute::S(_) | Attribute::Bool(_) | Attribute::Null(true) => Ok(()),
         Attribute::Null(false) => Err("NULL is always true".to_owned().into()),
-        Attribute::N(number) => Ok(number_parts(number).map(drop)?),
+        Attribute::N(text) => Ok(number(text).map(drop)?),
         Attribute::B(base64) => Ok(check_base64(base64)?),
         Attribute::Ss(texts) => Ok(check_set(texts, |text| Ok(text.clone()))?),
-        Attribute::Ns(numbers) => Ok(check_set(numbers, |number| number_parts(number))?),
+        Attribute::Ns(numbers) => Ok(check_set(numbers, |text| number(text))?),
         Attribute::Bs(bytes) => Ok(check_set(bytes, |base64| check_base64(base64).map(|()| base64.clone()))?),
         Attribute::M(item) => item.iter().try_for_each(|(name, value)| {
             check_value(value).map_err(|wrong| further(format!(".{name}"))(wrong))
@@ -72,47 +72,24 @@ fn check_set<K: Ord>(elements: &[String], same: impl Fn(&String) -> Result<K, St
     Ok(())
 }
 
-/// A number's sign, its digits without zeros around them, and its first digit's exponent.
-type Parts = (bool, Vec<u8>, i64);
-
-/// Reads a number as DynamoDB does: sign, digits with at most one point among them, exponent. Zero is held
-/// to the range too, as if its last digit were a 1.
-fn number_parts(text: &str) -> Result<Parts, String> {
+/// Reads a number as DynamoDB does. Zero is held to the range too, as if its last digit were a 1.
+fn number(text: &str) -> Result<Number, String> {
     let shown = || shortened(text, SHOWN);
-    let no_number = || format!("`{}` is not a number", shown());
-    let (coefficient, exponent) = match text.split_once(['e', 'E']) {
-        Some((coefficient, exponent)) => (coefficient, exponent.parse::<i64>().map_err(|_| no_number())?),
-        None => (text, 0),
+    let Some((number, exponent)) = Number::read(text) else {
+        return Err(format!("`{}` is not a number", shown()));
     };
-    let unsigned = coefficient.strip_prefix(['+', '-']).unwrap_or(coefficient);
-    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
-    let digits: Vec<u8> = whole.bytes().chain(fraction.bytes()).collect();
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return Err(no_number());
-    }
-    let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
-    let is_zero = zeros == digits.len();
-    let leading = if is_zero { zeros - 1 } else { zeros };
-    let place =
-        i64::try_from(whole.len()).unwrap_or(i64::MAX) - i64::try_from(leading).unwrap_or(i64::MAX) - 1;
-    let exponent = exponent.saturating_add(place);
     if !EXPONENTS.contains(&exponent) {
         let (than, limit) = if exponent < 0 { ("smaller", "1E-130") } else { ("larger", "9.99...E+125") };
         return Err(format!("the number `{}` is {than} than {limit}", shown()));
     }
-    if is_zero {
-        return Ok((false, Vec::new(), 0));
-    }
-    let last = digits.iter().rposition(|digit| *digit != b'0').unwrap_or(leading);
-    let significant = &digits[leading..=last];
-    if significant.len() > DIGITS {
+    if number.digits.len() > DIGITS {
         return Err(format!(
             "the number `{}` has {} significant digits, and DynamoDB keeps {DIGITS}",
             shown(),
-            significant.len()
+            number.digits.len()
         ));
     }
-    Ok((coefficient.starts_with('-'), significant.to_vec(), exponent))
+    Ok(number)
 }
 
 /// Base64 as DynamoDB itself writes it: the standard alphabet, padded, no bit set that is no byte's.
@@ -174,7 +151,7 @@ mod tests {
             &format!("000{longest}000.000"),
             &format!("0.000{longest}"),
         ] {
-            assert!(number_parts(good).is_ok(), "{good}: {:?}", number_parts(good));
+            assert!(number(good).is_ok(), "{good}: {:?}", number(good));
         }
         for (bad, why) in [
             ("", "is not a number"),
@@ -198,7 +175,7 @@ mod tests {
             (&format!("{longest}.9"), "39 significant digits"),
             (&format!("1{longest}"), "39 significant digits"),
         ] {
-            let error = number_parts(bad).unwrap_err();
+            let error = number(bad).unwrap_err();
             assert!(error.contains(why), "{bad}: {error}");
         }
     }

@@ -7,7 +7,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use serde::ser::Serialize;
 use serde_json::value::RawValue;
 
-use crate::{Attribute, Item};
+use crate::{Attribute, Item, Number};
 
 /// How many bytes the text of an item is likely to take at most. To make room again and again costs as much as
 /// to write.
@@ -31,7 +31,8 @@ impl WriteRequest {
     /// As [`WriteRequest::put`], where each attribute is a string.
     pub fn put_strings(item: &[(&str, String)], keys: &[&str]) -> Self {
         let of = |name| item.iter().filter(move |attribute| attribute.0 == name);
-        let key = keys.iter().flat_map(|name| of(*name)).map(|(_, value)| ("S", value.as_str()));
+        let mut key = DefaultHasher::new();
+        keys.iter().flat_map(|name| of(*name)).for_each(|(_, value)| ("S", value).hash(&mut key));
         let mut text = String::with_capacity(TEXT);
         text.push_str("{\"PutRequest\":{\"Item\":{");
         for (index, (name, value)) in item.iter().enumerate() {
@@ -42,7 +43,7 @@ impl WriteRequest {
             text.push('}');
         }
         text.push_str("}}}");
-        Self { key: hash(key), text }
+        Self { key: key.finish(), text }
     }
 
     /// Deletes the item that has this key, from a table whose keys have these names.
@@ -64,21 +65,18 @@ fn push_string(json: &mut String, value: &str) {
     }
 }
 
+/// By types and values; a number is the same however it is written.
 fn key_of(item: &Item, names: &[&str]) -> u64 {
-    let values = names.iter().filter_map(|name| item.get(*name));
-    hash(values.map(|value| match value {
-        Attribute::S(value) => ("S", value.as_str()),
-        Attribute::N(value) => ("N", value.as_str()),
-        Attribute::B(value) => ("B", value.as_str()),
-        // No key, as the server is going to say.
-        _ => ("", ""),
-    }))
-}
-
-/// By types and values.
-fn hash<'a>(key: impl Iterator<Item = (&'static str, &'a str)>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    key.for_each(|value| value.hash(&mut hasher));
+    for value in names.iter().filter_map(|name| item.get(*name)) {
+        match value {
+            Attribute::S(value) => ("S", value).hash(&mut hasher),
+            Attribute::N(value) => ("N", Number::read(value)).hash(&mut hasher),
+            Attribute::B(value) => ("B", value).hash(&mut hasher),
+            // No key, as the server is going to say.
+            _ => {}
+        }
+    }
     hasher.finish()
 }
 

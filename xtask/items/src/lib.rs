@@ -5,6 +5,7 @@
 mod attribute;
 mod batch;
 mod columns;
+mod number;
 mod page;
 mod queue;
 mod response;
@@ -15,6 +16,7 @@ mod writer;
 pub use attribute::{Attribute, Item, PlainJson};
 pub use batch::{WriteRequest, batch_body, unprocessed};
 pub use columns::{Columns, fitted, shortened};
+pub use number::Number;
 pub use page::{Capacity, Page};
 pub use queue::{BATCH, Batch, WriteQueue, Written};
 pub use response::Response;

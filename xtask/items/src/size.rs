@@ -1,6 +1,6 @@
 //! How large an item is to DynamoDB.
 
-use crate::{Attribute, Item};
+use crate::{Attribute, Item, Number};
 
 /// The bytes that an item takes of the 400 KB that it may have: those of its names and values, and some for
 /// each list, map and element. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
@@ -22,11 +22,14 @@ fn size_of_value(value: &Attribute) -> usize {
     }
 }
 
-/// A byte for two significant digits, and one more.
-fn size_of_number(number: &str) -> usize {
-    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    digits.trim_matches('0').len().div_ceil(2) + 1
+/// A byte for two digits, in pairs from the decimal point, one more, and one for the sign of a negative number, as
+/// DynamoDB Local counts them: DynamoDB's documentation says "approximately".
+fn size_of_number(text: &str) -> usize {
+    let Some((number, _)) = Number::read(text) else { return text.len() };
+    // A pair ends with an even power of ten.
+    let is_alone = !number.digits.is_empty() && number.exponent.rem_euclid(2) == 0;
+    let pairs = (number.digits.len() + usize::from(is_alone)).div_ceil(2);
+    pairs + 1 + usize::from(number.is_negative)
 }
 
 fn size_of_bytes(base64: &str) -> usize {
@@ -42,7 +45,16 @@ mod tests {
     fn names_and_values_count() {
         for (text, bytes) in [
             (r#"{"pk":{"S":"é"}}"#, 4),
-            (r#"{"n":{"N":"-0012300"}}"#, 4),
+            (r#"{"n":{"N":"15"}}"#, 3),
+            (r#"{"n":{"N":"1500.0"}}"#, 3),
+            (r#"{"n":{"N":"12.34"}}"#, 4),
+            (r#"{"n":{"N":"150"}}"#, 4),
+            (r#"{"n":{"N":"1.5"}}"#, 4),
+            (r#"{"n":{"N":"0.015"}}"#, 4),
+            (r#"{"n":{"N":"123.4"}}"#, 5),
+            (r#"{"n":{"N":"-5"}}"#, 4),
+            (r#"{"n":{"N":"-0012300"}}"#, 5),
+            (r#"{"n":{"N":"0"}}"#, 2),
             (r#"{"b":{"B":"AQI="}}"#, 3),
             (r#"{"l":{"L":[{"BOOL":true},{"NULL":true}]}}"#, 8),
             (r#"{"m":{"M":{"a":{"S":"xy"}}}}"#, 8),
