@@ -14,10 +14,11 @@ mod setup;
 mod status;
 mod up;
 
+use std::ffi::OsString;
 use std::pin::Pin;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use lazy::Lazy;
 
@@ -103,21 +104,45 @@ impl Arguments {
     }
 }
 
-/// The scripts took the word `prod` as their last argument; for `db` and `ddb` it still means `--prod`.
-pub(crate) fn with_prod_word(mut arguments: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
-    let group = arguments.iter().skip(1).find(|argument| *argument == "db" || *argument == "ddb");
-    if group.is_some()
-        && let Some(last) = arguments.last_mut().filter(|last| *last == "prod")
+/// The scripts took the word `prod` as their last argument; for `db` and `ddb` it still means `--prod`, where it is
+/// neither an option's value nor behind a `--`.
+pub(crate) fn with_prod_word(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let is_last = arguments.last().is_some_and(|last| last == "prod");
+    if is_last && arguments.iter().skip(1).any(|word| word == "db" || word == "ddb") && !is_value(&arguments)
     {
-        *last = "--prod".into();
+        arguments.pop();
+        arguments.push("--prod".into());
     }
     arguments
 }
 
+/// Whether the last of these words is an option's value, or behind a `--`.
+fn is_value(words: &[OsString]) -> bool {
+    let before = &words[..words.len() - 1];
+    if before.iter().any(|word| word == "--") {
+        return true;
+    }
+    // The option that stands last, and how many words behind it ours is.
+    let options = before.iter().rev().map(|word| word.to_str().filter(|word| word.starts_with('-'))).zip(1..);
+    let Some((option, place)) = options.into_iter().find_map(|(word, place)| Some((word?, place))) else {
+        return false;
+    };
+    let mut root = Arguments::command();
+    root.build();
+    let command = before.iter().fold(&root, |command, word| command.find_subcommand(word).unwrap_or(command));
+    let is_named = |argument: &clap::Arg| {
+        let long = argument.get_long().is_some_and(|long| option.strip_prefix("--") == Some(long));
+        // Of several letters the last one may have the value.
+        let short = |short| !option.starts_with("--") && option.ends_with(short);
+        long || argument.get_short().is_some_and(short)
+    };
+    let values =
+        command.get_arguments().find(|argument| is_named(argument)).and_then(clap::Arg::get_num_args);
+    values.is_some_and(|values| values.max_values() >= place)
+}
+
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
@@ -137,7 +162,19 @@ mod tests {
         };
         assert_eq!(parsed("xtask ddb drop t prod"), "xtask ddb drop t --prod");
         assert_eq!(parsed("xtask db connect prod"), "xtask db connect --prod");
-        assert_eq!(parsed("xtask ddb drop prod t"), "xtask ddb drop prod t");
+        assert_eq!(parsed("xtask ddb query --pk a --desc prod"), "xtask ddb query --pk a --desc --prod");
+        assert_eq!(parsed("xtask ddb scan --engine=docker prod"), "xtask ddb scan --engine=docker --prod");
+        for as_it_is in [
+            "xtask ddb drop prod t",
+            "xtask ddb delete --table t -- prod",
+            "xtask ddb get -- prod prod",
+            "xtask ddb query --pk prod",
+            "xtask ddb query --pk p --begins-with prod",
+            "xtask ddb query --pk p --between a prod",
+            "xtask --engine docker ddb scan -o prod",
+        ] {
+            assert_eq!(parsed(as_it_is), as_it_is);
+        }
         assert_eq!(parsed("xtask logs prod"), "xtask logs prod");
     }
 }
