@@ -4,13 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
+use uuid::Uuid;
 use xtask_base::failure::{Failure, Report};
 use xtask_base::poll::{self, Look};
 use xtask_base::ui::seconds;
 use xtask_databases::target::Targets;
 use xtask_databases::target::postgres::{Connection, EarlyConnection};
 use xtask_databases::wire::Wire;
-use xtask_docker::compose::Compose;
+use xtask_docker::compose::{Compose, Service};
 use xtask_docker::daemon::Docker;
 
 use crate::context::Context;
@@ -46,6 +47,8 @@ pub(crate) struct Services {
     early: RefCell<Option<EarlyConnection>>,
     /// What is remembered; written whenever it changes.
     state: RefCell<State>,
+    /// Which Postgres it is, on Docker.
+    begun: Option<String>,
     /// Postgres's data comes from a first start that was interrupted.
     postgres_is_suspect: bool,
     _lock: Lock,
@@ -69,7 +72,7 @@ impl Services {
         let ui = &context.ui;
         let lock = context.state.lock(ui, doing).await?;
         let mut state = context.state.read(ui)?;
-        let postgres_is_suspect = state.postgres_is_unproven;
+        let (mut begun, mut postgres_is_suspect) = (None, false);
         // Mostly both run already: then the first connection is made while that is found out.
         let usual = context.engine_by(&state)?.targets(context).ok();
         let early = RefCell::new(usual.map(|targets| EarlyConnection::begin(&targets.postgres)));
@@ -87,7 +90,11 @@ impl Services {
                 let plan = Plan::make(docker, *compose, choice.containers, ui).await?;
                 let compose = Box::new(plan.compose.clone());
                 state.project = (!compose.project_is_fixed).then(|| compose.project.clone());
-                state.postgres_is_unproven |= plan.begins_postgres;
+                begun = Some(of_postgres(&compose));
+                postgres_is_suspect = state.unproven_postgres == begun;
+                if plan.begins_postgres {
+                    state.unproven_postgres.clone_from(&begun);
+                }
                 let engine = Engine::Docker(compose);
                 remember(context, &mut state, &engine)?;
                 (engine, Running::Docker(Box::new(plan.carry_out(ui).await?)))
@@ -101,7 +108,8 @@ impl Services {
             }
         };
         let targets = engine.targets(context)?;
-        Ok(Self { targets, running, early, state: RefCell::new(state), postgres_is_suspect, _lock: lock })
+        let state = RefCell::new(state);
+        Ok(Self { targets, running, early, state, begun, postgres_is_suspect, _lock: lock })
     }
 
     /// Waits until Postgres answers a query; returns the connection, to the maintenance database.
@@ -120,8 +128,8 @@ impl Services {
             }
             (waited, _) => waited?,
         };
-        if self.state.borrow().postgres_is_unproven {
-            self.state.borrow_mut().postgres_is_unproven = false;
+        if self.begun.is_some() && self.state.borrow().unproven_postgres == self.begun {
+            self.state.borrow_mut().unproven_postgres = None;
             context.state.write(&self.state.borrow())?;
         }
         Ok(connection)
@@ -209,6 +217,14 @@ impl Services {
             _ => error,
         })
     }
+}
+
+/// Which Postgres a project's is. With another image, password or volume the same data may not work either, and
+/// that is no reason to begin them again.
+fn of_postgres(compose: &Compose) -> String {
+    let Service { image, environment, command, volumes, user, .. } = &compose.postgres;
+    let text = format!("{:?}", (&compose.project, image, environment, command, volumes, user));
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).to_string()
 }
 
 /// Writes down what later commands need. What an interrupted run has started is found all the same: a

@@ -36,8 +36,8 @@ pub(crate) struct State {
     pub(crate) project: Option<String>,
     /// Where each engine's databases listen, where it is not where docker-compose.yml says.
     pub(crate) ports: BTreeMap<EngineName, Ports>,
-    /// Postgres's data was begun and has never been seen to work: an interrupted first start.
-    pub(crate) postgres_is_unproven: bool,
+    /// Which Postgres's data was begun and has never been seen to work: an interrupted first start.
+    pub(crate) unproven_postgres: Option<String>,
 }
 
 impl State {

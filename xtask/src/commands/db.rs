@@ -162,9 +162,7 @@ impl Db {
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
                 setup(ui, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
             }
-            Self::Connect(Lazy(target)) => {
-                connect(context, &target.resolve(context, Evidence::Memory).await?)
-            }
+            Self::Connect(Lazy(target)) => connect(context, &target.resolve(context, Evidence::Sight).await?),
             Self::Sessions(Lazy(target)) => {
                 sessions(context, &target.resolve(context, Evidence::Memory).await?).await
             }

@@ -80,7 +80,7 @@ impl Down {
         state.ports.remove(&engine);
         if self.volumes && engine == EngineName::Docker {
             state.project = None;
-            state.postgres_is_unproven = false;
+            state.unproven_postgres = None;
         }
         context.state.write(&state)
     }

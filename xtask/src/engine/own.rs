@@ -12,6 +12,7 @@ use super::Engine;
 use super::docker;
 use super::embedded::{self, Running};
 use crate::context::Context;
+use crate::state::State;
 
 const REMEDY: &str =
     "set both databases up with `cargo xtask ddb-setup`; `cargo xtask up` starts them as they are";
@@ -38,8 +39,26 @@ impl Own {
     /// # Errors
     /// Settings, docker-compose.yml or the state folder cannot be used; or Docker, where it was chosen by name.
     pub(crate) async fn find(context: &Context, evidence: Evidence) -> Result<Self> {
-        let state = context.state.read(&context.ui)?;
-        let engine = context.engine_by(&state)?;
+        let mut state = context.state.read(&context.ui)?;
+        let own = Self::look(context, evidence, &state).await?;
+        if state.unproven_postgres.is_some() && own.has_working_postgres(context).await {
+            state.unproven_postgres = None;
+            context.state.write(&state)?;
+        }
+        Ok(own)
+    }
+
+    /// Whether Docker's answers: then its first start has come to its end, whoever waited for that.
+    async fn has_working_postgres(&self, context: &Context) -> bool {
+        let Engine::Docker(_) = &self.engine else { return false };
+        match self.postgres(context) {
+            Ok(postgres) => postgres.maintenance().connect().await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    async fn look(context: &Context, evidence: Evidence, state: &State) -> Result<Self> {
+        let engine = context.engine_by(state)?;
         let is_remembered = state.engine == Some(engine.name());
         if is_remembered && evidence == Evidence::Memory {
             return Ok(Self::all_there(engine));

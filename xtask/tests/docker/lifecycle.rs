@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::wait_for;
+use crate::common::{PASSWORD, wait_for};
 use crate::project::{Project, SERVICES, docker, remove_project};
 
 #[test]
@@ -79,6 +79,29 @@ fn a_first_start_that_was_killed_is_made_good_by_the_next_run() {
         project.xtask("down --volumes").ok();
         project.assert_nothing_there();
     }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn data_of_a_first_start_that_was_interrupted_and_then_used_are_kept() {
+    let project = Project::new();
+    let running = project.xtask("up").start();
+    let container = project.container("db");
+    wait_for("container", Duration::from_secs(30), || {
+        let running = docker(&["ps", "--quiet", "--filter", &format!("name={container}")]);
+        (!running.is_empty()).then_some(())
+    });
+    running.signal("KILL");
+    running.end_within(Duration::from_secs(10));
+    // It goes on by itself.
+    let set_up = || (project.xtask("db setup").end().code == Some(0)).then_some(());
+    wait_for("answer", Duration::from_secs(60), set_up);
+    let compose = std::fs::read_to_string(project.path("docker-compose.yml")).unwrap();
+    project.write("docker-compose.yml", &compose.replace(PASSWORD, "another"));
+    project.xtask("up").fails(1).says(&["refuses the user or password"]);
+    project.write("docker-compose.yml", &compose);
+    project.xtask("up").ok();
+    assert_eq!(project.xtask("db test -o json").ok().json()[0]["users"], 5);
 }
 
 #[test]
