@@ -51,6 +51,8 @@ pub(crate) struct Services {
     begun: Option<String>,
     /// Postgres's data comes from a first start that was interrupted.
     postgres_is_suspect: bool,
+    /// One that was found running ended before it answered: it was being stopped.
+    was_being_stopped: Cell<bool>,
     _lock: Lock,
 }
 
@@ -63,12 +65,40 @@ enum Running {
 }
 
 impl Services {
+    /// Starts what is not running, and does `work` with both; in CI a failure shows what the databases logged last.
+    /// Where one of them is being stopped at this moment, by a run that was interrupted, say, both are started again
+    /// behind that. `doing` is the command, for others that have to wait.
+    ///
+    /// # Errors
+    /// See [`Services::start`]; or the work's.
+    pub(crate) async fn with<T>(
+        context: &Context,
+        doing: &str,
+        work: impl AsyncFn(&Self) -> Result<T>,
+    ) -> Result<(Self, T)> {
+        let mut is_first = true;
+        loop {
+            let services = {
+                let _group = context.ui.group("Start the databases");
+                Self::start(context, doing).await?
+            };
+            let done = work(&services).await;
+            if done.is_err() && is_first && services.was_being_stopped.get() {
+                context.ui.line("it was being stopped, and is started again");
+                is_first = false;
+                continue;
+            }
+            let done = services.explain_failure(context, done).await?;
+            return Ok((services, done));
+        }
+    }
+
     /// Starts what is not running, both at once. Whatever could stop one of them from starting is looked
     /// for in both before either is touched. `doing` is the command, for others that have to wait.
     ///
     /// # Errors
     /// No engine is usable; a taken port or name; an image that cannot be had; or the daemon refused.
-    pub(crate) async fn start(context: &Context, doing: &str) -> Result<Self> {
+    async fn start(context: &Context, doing: &str) -> Result<Self> {
         let ui = &context.ui;
         let lock = context.state.lock(ui, doing).await?;
         let mut state = context.state.read(ui)?;
@@ -109,7 +139,16 @@ impl Services {
         };
         let targets = engine.targets(context)?;
         let state = RefCell::new(state);
-        Ok(Self { targets, running, early, state, begun, postgres_is_suspect, _lock: lock })
+        Ok(Self {
+            targets,
+            running,
+            early,
+            state,
+            begun,
+            postgres_is_suspect,
+            was_being_stopped: Cell::new(false),
+            _lock: lock,
+        })
     }
 
     /// Waits until Postgres answers a query; returns the connection, to the maintenance database.
@@ -139,7 +178,7 @@ impl Services {
     ///
     /// # Errors
     /// The one it was given.
-    pub(crate) async fn explain_failure<T>(&self, context: &Context, result: Result<T>) -> Result<T> {
+    async fn explain_failure<T>(&self, context: &Context, result: Result<T>) -> Result<T> {
         if result.is_err() && context.environment.is_ci() {
             let _group = context.ui.group("The databases' last logs");
             let logs = match &self.running {
@@ -154,10 +193,13 @@ impl Services {
 
     async fn wait_for_postgres(&self, context: &Context) -> Result<Connection> {
         let target = &self.targets.postgres;
-        let death = async || match &self.running {
-            Running::Docker(containers) => containers.postgres_death().await,
-            Running::Embedded(servers) => servers.postgres_death(),
-            Running::External => None,
+        let death = async || {
+            let death = match &self.running {
+                Running::Docker(containers) => containers.postgres_death().await,
+                Running::Embedded(servers) => servers.postgres_death(),
+                Running::External => None,
+            };
+            self.noted(death, 0)
         };
         let look = async || {
             let reached = match self.early.take() {
@@ -183,10 +225,13 @@ impl Services {
     pub(crate) async fn dynamodb_ready(&self, context: &Context) -> Result<Wire> {
         let target = &self.targets.dynamodb;
         let wire = target.wire(&context.ui).await?;
-        let death = async || match &self.running {
-            Running::Docker(containers) => containers.dynamodb_death().await,
-            Running::Embedded(servers) => servers.dynamodb_death(),
-            Running::External => None,
+        let death = async || {
+            let death = match &self.running {
+                Running::Docker(containers) => containers.dynamodb_death().await,
+                Running::Embedded(servers) => servers.dynamodb_death(),
+                Running::External => None,
+            };
+            self.noted(death, 1)
         };
         let look = async || match (wire.look().await, &self.running) {
             // Ours has ended and another checkout's has taken its port meanwhile: that one is not ours.
@@ -198,6 +243,19 @@ impl Services {
         let wait = self.wait(look, death, target.remedy());
         context.ui.run(format!("DynamoDB: wait for {target}"), wait).await?;
         Ok(wire)
+    }
+
+    /// Notes the death of one that ran before it was started. Postgres is the first.
+    fn noted(&self, death: Option<anyhow::Error>, place: usize) -> Option<anyhow::Error> {
+        let found_running = match &self.running {
+            Running::Docker(containers) => containers.found_running(),
+            Running::Embedded(servers) => servers.found_running(),
+            Running::External => [false; 2],
+        };
+        if death.is_some() && found_running[place] {
+            self.was_being_stopped.set(true);
+        }
+        death
     }
 
     /// Looks until the database answers, and now and then whether it lives.

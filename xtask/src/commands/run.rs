@@ -29,9 +29,8 @@ impl Run {
         app::check_that_none_runs(context)?;
         let port = app::port(self.port, &context.ui)?;
         let program = app::PACKAGE.built(&context.root, &context.ui).await?;
-        let services = Services::start(context, "run").await?;
-        let set_up = set_up_missing(context, &services, &seed).await;
-        services.explain_failure(context, set_up).await?;
+        let work = async |services: &Services| set_up_missing(context, services, &seed).await;
+        let (services, ()) = Services::with(context, "run", work).await?;
         let targets = services.targets.clone();
         // Other commands may change the databases while the app runs.
         drop(services);

@@ -37,15 +37,11 @@ impl Setup {
             return rehearse(context);
         }
         context.ui.stop.remedy("run `cargo xtask ddb-setup` again: it begins with whatever it finds");
-        let services = {
-            let _group = context.ui.group("Start the databases");
-            Services::start(context, "ddb-setup").await?
-        };
-        let counts = {
+        let work = async |services: &Services| {
             let _group = context.ui.group("Set the databases up");
-            let set_up = set_up(context, &services, &seed).await;
-            services.explain_failure(context, set_up).await?
+            set_up(context, services, &seed).await
         };
+        let (services, counts) = Services::with(context, "ddb-setup", work).await?;
         summary(context, &services.targets, &counts, started.elapsed());
         Ok(())
     }

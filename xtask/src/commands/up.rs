@@ -10,10 +10,10 @@ pub(crate) struct Up {}
 impl Up {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         context.ui.stop.remedy("run `cargo xtask up` again: it goes on with whatever it finds");
-        let services = Services::start(context, "up").await?;
-        let ready =
-            async { tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context)) };
-        let (_, wire) = services.explain_failure(context, ready.await).await?;
+        let ready = async |services: &Services| {
+            tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context))
+        };
+        let (_services, (_, wire)) = Services::with(context, "up", ready).await?;
         if !ddb::has_messages_table(&wire).await? {
             let table = &wire.target.table;
             context.ui.line(format_args!(

@@ -27,6 +27,8 @@ pub(crate) struct Containers {
     /// Postgres's may be replaced while it is waited for.
     postgres: RefCell<String>,
     dynamodb: String,
+    /// Which of them ran before, Postgres's first.
+    found_running: [bool; 2],
 }
 
 /// What is about to be done. Nothing has been changed yet.
@@ -85,6 +87,7 @@ impl Plan {
     /// An image that cannot be pulled; or the daemon refused.
     pub(crate) async fn carry_out(self, ui: &Ui) -> Result<Containers> {
         let Self { docker, compose, postgres, dynamodb, .. } = self;
+        let found_running = [&postgres, &dynamodb].map(ServicePlan::is_running_as_described);
         if postgres.creates() || dynamodb.creates() {
             pull_missing(&docker, &compose, ui).await?;
         }
@@ -92,11 +95,16 @@ impl Plan {
             postgres.carry_out(&docker, &compose, ui),
             dynamodb.carry_out(&docker, &compose, ui)
         )?;
-        Ok(Containers { docker, compose, postgres: RefCell::new(postgres), dynamodb })
+        Ok(Containers { docker, compose, postgres: RefCell::new(postgres), dynamodb, found_running })
     }
 }
 
 impl Containers {
+    /// Which of them ran before they were started, Postgres's first.
+    pub(crate) fn found_running(&self) -> [bool; 2] {
+        self.found_running
+    }
+
     /// Why Postgres's container is not running, if it is not.
     pub(crate) async fn postgres_death(&self) -> Option<anyhow::Error> {
         let id = self.postgres.borrow().clone();

@@ -169,6 +169,11 @@ impl Servers {
         Self { folder, ports: compose.services().map(|service| service.port.host), known }
     }
 
+    /// Which of them ran before they were started, Postgres's first.
+    pub(crate) fn found_running(&self) -> [bool; 2] {
+        [self.known.postgres.is_some(), self.known.dynamodb.is_some()]
+    }
+
     /// What runs at this moment.
     fn running(&self) -> Running {
         let Running { postgres, dynamodb } = &self.known;

@@ -61,6 +61,20 @@ fn a_container_killed_during_a_run_is_made_good_by_the_next() {
 
 #[test]
 #[ignore = "needs Docker"]
+fn containers_that_are_being_stopped_are_started_again() {
+    let project = Project::new();
+    project.set_up();
+    for delay in [50, 100, 200] {
+        let down = project.xtask("down").start();
+        std::thread::sleep(Duration::from_millis(delay));
+        down.signal("KILL");
+        down.end_within(Duration::from_secs(10));
+        project.set_up();
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
 fn a_first_start_that_was_killed_is_made_good_by_the_next_run() {
     let project = Project::new();
     // In a first start the server makes its data directory: for a second or two it is half there.

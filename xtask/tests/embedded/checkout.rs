@@ -59,11 +59,25 @@ impl Checkout {
     /// Kills a database's process.
     #[track_caller]
     pub(crate) fn kill(&self, service: &str) {
+        self.signal(service, "KILL");
+    }
+
+    /// Sends a signal to a database's process.
+    #[track_caller]
+    pub(crate) fn signal(&self, service: &str, signal: &str) {
         let processes = self.processes(service);
         assert_eq!(processes.len(), 1, "{processes:?}");
         let status =
-            std::process::Command::new("kill").args(["-s", "KILL", &processes[0].0.to_string()]).status();
+            std::process::Command::new("kill").args(["-s", signal, &processes[0].0.to_string()]).status();
         assert!(status.unwrap().success());
+    }
+
+    /// A session in the database.
+    pub(crate) fn session(&self) -> postgres::Client {
+        let [port, _] = self.ports();
+        let mut config = postgres::Config::new();
+        config.host("127.0.0.1").port(port).user("postgres").password(PASSWORD).dbname("cruddur");
+        config.connect(postgres::NoTls).unwrap()
     }
 
     /// `ddb-setup`, which must succeed and leave both databases as they should be.

@@ -36,6 +36,27 @@ fn a_killed_command_leaves_nothing_that_stops_the_next() {
     }
 }
 
+#[test]
+fn servers_that_are_being_stopped_are_started_again() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    for delay in [10, 25, 40] {
+        let down = checkout.xtask("down").start();
+        std::thread::sleep(Duration::from_millis(delay));
+        down.signal("KILL");
+        drop(down);
+        checkout.set_up();
+    }
+    // A smart shutdown waits for the session, and takes no other one meanwhile.
+    let session = checkout.session();
+    checkout.signal("postgres", "TERM");
+    let up = checkout.xtask("up").start();
+    std::thread::sleep(Duration::from_secs(1));
+    drop(session);
+    assert_eq!(up.end_within(Duration::from_secs(30)).code, Some(0));
+    checkout.set_up();
+}
+
 /// An initdb that does not end by itself: whom it starts writes files for as long as there is a folder.
 const ENDLESS_INITDB: &str = r#"#!/bin/bash
 exec -a initdb bash -c 'while : >"$1/$((++count))"; do :; done & wait' initdb "$2"
