@@ -19,6 +19,9 @@ pub struct TableDescription {
     pub table_name: String,
     #[serde(default)]
     table_arn: String,
+    /// Tells it from another of the same name, before or after it.
+    #[serde(default)]
+    pub table_id: Option<String>,
     /// `CREATING`, `ACTIVE` and so on.
     #[serde(default)]
     pub table_status: String,
@@ -199,6 +202,12 @@ impl TableDescription {
             Some(KeyAttribute { name: name.clone(), key_type })
         };
         Some(Keys { partition: attribute("HASH")?, sort: attribute("RANGE") })
+    }
+
+    /// What is a key, of the table or of one of its indexes.
+    pub fn all_keys(&self) -> impl Iterator<Item = KeyAttribute> {
+        let all = self.attribute_definitions.iter();
+        all.map(|it| KeyAttribute { name: it.attribute_name.clone(), key_type: it.attribute_type })
     }
 
     /// The names of its indexes.

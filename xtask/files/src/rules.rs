@@ -26,21 +26,29 @@ impl From<String> for Wrong {
     }
 }
 
-/// Checks the values of an item: a number's syntax, digits and range; binary is base64; sets have
-/// elements, and none twice; null is true.
+/// The most lists and maps within each other.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+const DEPTH: usize = 32;
+
+/// Checks the values of an item: a number's syntax, digits and range; binary is base64; sets have elements, and none
+/// twice; null is true; lists and maps are not nested too deep.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 ///
 /// # Errors
 /// A text that names the first attribute with a wrong value, and says what is wrong with it.
 pub fn check(item: &Item) -> Result<(), String> {
     for (name, value) in item {
-        check_value(value).map_err(|Wrong { way, why }| format!("attribute `{name}{way}`: {why}"))?;
+        check_value(value, 0).map_err(|Wrong { way, why }| format!("attribute `{name}{way}`: {why}"))?;
     }
     Ok(())
 }
 
-fn check_value(value: &Attribute) -> Result<(), Wrong> {
+/// `depth` lists and maps are around the value.
+fn check_value(value: &Attribute, depth: usize) -> Result<(), Wrong> {
     let further = |step: String| move |wrong: Wrong| Wrong { way: step + &wrong.way, why: wrong.why };
+    if depth == DEPTH && matches!(value, Attribute::M(_) | Attribute::L(_)) {
+        return Err(format!("more than {DEPTH} lists and maps are within each other").into());
+    }
     match value {
         Attribute::S(_) | Attribute::Bool(_) | Attribute::Null(true) => Ok(()),
         Attribute::Null(false) => Err("NULL is always true".to_owned().into()),
@@ -50,10 +58,10 @@ fn check_value(value: &Attribute) -> Result<(), Wrong> {
         Attribute::Ns(numbers) => Ok(check_set(numbers, |text| number(text))?),
         Attribute::Bs(bytes) => Ok(check_set(bytes, |base64| check_base64(base64).map(|()| base64.clone()))?),
         Attribute::M(item) => item.iter().try_for_each(|(name, value)| {
-            check_value(value).map_err(|wrong| further(format!(".{name}"))(wrong))
+            check_value(value, depth + 1).map_err(|wrong| further(format!(".{name}"))(wrong))
         }),
         Attribute::L(values) => values.iter().enumerate().try_for_each(|(index, value)| {
-            check_value(value).map_err(|wrong| further(format!("[{index}]"))(wrong))
+            check_value(value, depth + 1).map_err(|wrong| further(format!("[{index}]"))(wrong))
         }),
     }
 }

@@ -20,7 +20,7 @@ pub use number::Number;
 pub use page::{Capacity, Page};
 pub use queue::{BATCH, Batch, WriteQueue, Written};
 pub use response::Response;
-pub use size::size_of;
+pub use size::{size_of, size_of_value};
 pub use writer::{Form, ItemWriter};
 
 use serde_json::Serializer;

@@ -8,7 +8,8 @@ pub fn size_of(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + size_of_value(value)).sum()
 }
 
-fn size_of_value(value: &Attribute) -> usize {
+/// The bytes that a value takes of them.
+pub fn size_of_value(value: &Attribute) -> usize {
     match value {
         Attribute::S(text) => text.len(),
         Attribute::N(number) => size_of_number(number),

@@ -204,11 +204,16 @@ fn bad_lines_can_be_put_aside() {
         r#"{"pk":{"N":"1"},"sk":{"S":"1"}}"#,
         r#"{"pk":{"S":"x"},"sk":{"S":"1"},"n":{"N":"one"}}"#,
         r#"{"pk":{"S":"x"},"sk":{"S":"1"},"#,
+        r#"{"pk":{"S":"x"},"sk":{"S":"1"},"":{"S":"y"}}"#,
     ];
+    let long_key = format!(r#"{{"pk":{{"S":"{}"}},"sk":{{"S":"1"}}}}"#, "k".repeat(2_049));
+    let nested = "{\"L\":[".repeat(33) + &"]}".repeat(33);
+    let deep = format!(r#"{{"pk":{{"S":"x"}},"sk":{{"S":"1"}},"deep":{nested}}}"#);
     let large = format!(r#"{{"pk":{{"S":"x"}},"sk":{{"S":"1"}},"large":{{"S":"{}"}}}}"#, "x".repeat(410_000));
     let mut made: Vec<&str> = good.lines().collect();
     made.insert(2, &large);
-    made.splice(1..1, bad);
+    let bad = bad.into_iter().chain([long_key.as_str(), &deep]);
+    made.splice(1..1, bad.clone());
     world.write("made.jsonl", &format!("{}\n", made.join("\n")));
     let imported = world.xtask("ddb import made.jsonl one --reject").ok();
     let told: Vec<&str> = imported.stderr.lines().filter(|line| line.contains("made.jsonl:")).collect();
@@ -218,12 +223,15 @@ fn bad_lines_can_be_put_aside() {
     made.jsonl:4: key `pk` is not of the table's type S
     made.jsonl:5: attribute `n`: `one` is not a number
     made.jsonl:6: EOF while parsing a value (at byte 31)
-    made.jsonl:8: the item has 410011 bytes, more than the 409600 that DynamoDB takes
+    made.jsonl:7: an attribute's name is empty
+    made.jsonl:8: key `pk` has 2049 bytes, more than the 2048 that DynamoDB takes
+    made.jsonl:9: attribute `deep[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]`: more than 32 lists and maps are within each other
+    made.jsonl:11: the item has 410011 bytes, more than the 409600 that DynamoDB takes
     ");
-    imported.says(&["6 records were not imported: they are in made.jsonl.rejected"]);
+    imported.says(&["9 records were not imported: they are in made.jsonl.rejected"]);
     assert_eq!(world.endpoint().items("one"), items_of(&good));
     let rejected = std::fs::read_to_string(world.path("made.jsonl.rejected")).unwrap();
-    let expected: Vec<&str> = bad.into_iter().chain([large.as_str()]).collect();
+    let expected: Vec<&str> = bad.chain([large.as_str()]).collect();
     assert!(rejected.lines().eq(expected), "{} bytes", rejected.len());
 }
 

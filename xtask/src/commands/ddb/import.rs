@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xtask_base::failure::{Failure, Interrupted};
 use xtask_base::ui::{Rate, Step};
-use xtask_databases::table::{KeyType, Keys, TableDescription};
+use xtask_databases::table::{KeyAttribute, KeyType, Keys, TableDescription};
 use xtask_databases::wire::Wire;
 use xtask_databases::write;
 use xtask_files::{ItemFile, Notation, Position, Record};
-use xtask_items::{Attribute, Item, WriteRequest, Written, size_of};
+use xtask_items::{Attribute, Item, WriteRequest, Written, size_of, size_of_value};
 
 use super::Guarded;
 use crate::context::Context;
@@ -24,6 +24,10 @@ use crate::state::StateFolder;
 /// The most bytes that an item may have.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const ITEM_BYTES: usize = 400 * 1024;
+
+/// The most bytes that an attribute's name may have.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+const NAME_BYTES: usize = 65_535;
 
 /// How often it is remembered how far an import is.
 const REMEMBERED_EVERY: Duration = Duration::from_millis(500);
@@ -67,7 +71,7 @@ impl Import {
         let table = self.table.as_ref().unwrap_or(&target.table);
         let wire = target.wire(&context.ui).await?;
         let description = TableDescription::read(&wire, table).await?;
-        let keys = description.keys(None).context("the table has no key")?;
+        let rules = Rules::of(&description)?;
         let journal = Journal::of(&context.state, &self.file, &target.to_string(), &description)?;
         let begun = if self.restart { None } else { journal.read() };
         if let Some(begun) = &begun {
@@ -79,7 +83,7 @@ impl Import {
         }
         let step = context.ui.step(format!("DynamoDB: import {shown} into {table}"));
         let begun = begun.unwrap_or_default();
-        match self.import(&wire, table, &keys, &journal, begun, &step).await {
+        match self.import(&wire, table, &rules, &journal, begun, &step).await {
             Ok(Progress { imported, rejected, .. }) => {
                 journal.forget();
                 step.done(&match wire.pace.throttled_count() {
@@ -104,11 +108,11 @@ impl Import {
         let target = self.guarded.target(context).await?;
         let table = self.table.as_ref().unwrap_or(&target.table);
         let description = TableDescription::read(&target.wire(&context.ui).await?, table).await?;
-        let keys = description.keys(None).context("the table has no key")?;
+        let rules = Rules::of(&description)?;
         let mut file = self.open(Position::default())?;
         let (mut good, mut bad) = (0_u64, 0_u64);
         while let Some(Record { line, item, .. }) = file.next()? {
-            match importable(item, &keys) {
+            match importable(item, &rules) {
                 Ok(_) => good += 1,
                 Err(why) if self.reject => {
                     context.ui.line(format_args!("{}:{line}: {why}", self.file.display()));
@@ -139,13 +143,13 @@ impl Import {
         &self,
         wire: &Wire,
         table: &str,
-        keys: &Keys,
+        rules: &Rules,
         journal: &Journal,
         begun: Progress,
         step: &Step,
     ) -> Result<Progress> {
         let mut file = self.open(begun.position)?;
-        let names: Vec<&str> = keys.each().map(|key| key.name.as_str()).collect();
+        let names: Vec<&str> = rules.keys.each().map(|key| key.name.as_str()).collect();
         let mut rejected =
             self.reject.then(|| Rejected::open(&self.file, begun.rejected_bytes)).transpose()?;
         // What is known behind each request that was made; those of the first ones are dropped once written.
@@ -167,7 +171,7 @@ impl Import {
                 let mut made = made.borrow_mut();
                 let Record { line, after, text, item } = record;
                 made.position = after;
-                match importable(item, keys) {
+                match importable(item, rules) {
                     Ok(item) => {
                         made.imported += 1;
                         behind.borrow_mut().push_back(*made);
@@ -233,22 +237,48 @@ struct Progress {
     rejected_bytes: u64,
 }
 
+/// What a table's items must be like.
+struct Rules {
+    keys: Keys,
+    /// The keys of its indexes.
+    others: Vec<KeyAttribute>,
+}
+
+impl Rules {
+    fn of(table: &TableDescription) -> Result<Self> {
+        let keys = table.keys(None).context("the table has no key")?;
+        let others = table.all_keys().filter(|other| keys.each().all(|key| key.name != other.name)).collect();
+        Ok(Self { keys, others })
+    }
+}
+
+/// The most bytes of a partition key and of a sort key.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+const KEY_BYTES: [usize; 2] = [2_048, 1_024];
+
 /// The item of a record, or why the table cannot have it.
-fn importable(item: std::result::Result<Item, String>, keys: &Keys) -> std::result::Result<Item, String> {
+fn importable(item: std::result::Result<Item, String>, rules: &Rules) -> std::result::Result<Item, String> {
     let item = item?;
-    for key in keys.each() {
+    if let Some(name) = item.keys().find(|name| name.is_empty() || name.len() > NAME_BYTES) {
+        return Err(match name.len() {
+            0 => "an attribute's name is empty".to_owned(),
+            bytes => format!(
+                "an attribute's name has {bytes} bytes, more than the {NAME_BYTES} that DynamoDB takes"
+            ),
+        });
+    }
+    for (key, most) in rules.keys.each().zip(KEY_BYTES) {
         let name = &key.name;
-        match (key.key_type, item.get(name)) {
-            (_, None) => return Err(format!("key `{name}` is missing")),
-            (KeyType::S, Some(Attribute::S(text))) | (KeyType::B, Some(Attribute::B(text)))
-                if text.is_empty() =>
-            {
-                return Err(format!("key `{name}` is empty"));
-            }
-            (KeyType::S, Some(Attribute::S(_)))
-            | (KeyType::N, Some(Attribute::N(_)))
-            | (KeyType::B, Some(Attribute::B(_))) => {}
-            (wanted, Some(_)) => return Err(format!("key `{name}` is not of the table's type {wanted:?}")),
+        let Some(value) = item.get(name) else { return Err(format!("key `{name}` is missing")) };
+        check_key("key", key, value)?;
+        let bytes = size_of_value(value);
+        if bytes > most {
+            return Err(format!("key `{name}` has {bytes} bytes, more than the {most} that DynamoDB takes"));
+        }
+    }
+    for key in &rules.others {
+        if let Some(value) = item.get(&key.name) {
+            check_key("an index's key", key, value)?;
         }
     }
     match size_of(&item) {
@@ -256,6 +286,22 @@ fn importable(item: std::result::Result<Item, String>, keys: &Keys) -> std::resu
             Err(format!("the item has {size} bytes, more than the {ITEM_BYTES} that DynamoDB takes"))
         }
         _ => Ok(item),
+    }
+}
+
+fn check_key(
+    what: &str,
+    KeyAttribute { name, key_type }: &KeyAttribute,
+    value: &Attribute,
+) -> std::result::Result<(), String> {
+    match (key_type, value) {
+        (KeyType::S, Attribute::S(text)) | (KeyType::B, Attribute::B(text)) if text.is_empty() => {
+            Err(format!("{what} `{name}` is empty"))
+        }
+        (KeyType::S, Attribute::S(_)) | (KeyType::N, Attribute::N(_)) | (KeyType::B, Attribute::B(_)) => {
+            Ok(())
+        }
+        (wanted, _) => Err(format!("{what} `{name}` is not of the table's type {wanted:?}")),
     }
 }
 
@@ -276,34 +322,51 @@ fn rejected_file(file: &Path) -> PathBuf {
 
 struct Rejected {
     path: PathBuf,
-    file: File,
+    /// None until there is a record for it.
+    file: Option<File>,
     bytes: u64,
 }
 
 impl Rejected {
-    /// Keeps the first `bytes` bytes that an interrupted import wrote: what is behind them comes again.
+    /// Keeps the first `bytes` bytes that an interrupted import wrote: what is behind them comes again. Where they
+    /// are gone, a file of its own has what follows.
     fn open(imported: &Path, bytes: u64) -> Result<Self> {
         let path = rejected_file(imported);
+        let begun = match std::fs::metadata(&path) {
+            Ok(metadata) if bytes > 0 => metadata.len() >= bytes,
+            _ => false,
+        };
         let open = || {
-            let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+            let mut file = OpenOptions::new().write(true).open(&path)?;
             file.set_len(bytes)?;
             file.seek(SeekFrom::End(0))?;
             std::io::Result::Ok(file)
         };
-        let file = open().with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Self { path, file, bytes })
+        if !begun {
+            return Ok(Self { path, file: None, bytes: 0 });
+        }
+        let file = open().with_context(|| cannot_write(&path))?;
+        Ok(Self { path, file: Some(file), bytes })
     }
 
     /// Adds a record's text; `header` is that of a CSV.
     fn add(&mut self, header: Option<&[u8]>, text: &[u8]) -> Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            file => file.insert(File::create(&self.path).with_context(|| cannot_write(&self.path))?),
+        };
         let header = header.filter(|_| self.bytes == 0);
         for line in header.into_iter().chain([text]) {
             let line = [line, b"\n"].concat();
-            self.file.write_all(&line).with_context(|| format!("cannot write {}", self.path.display()))?;
+            file.write_all(&line).with_context(|| cannot_write(&self.path))?;
             self.bytes += line.len() as u64;
         }
         Ok(())
     }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}", path.display())
 }
 
 /// The file in the state folder that remembers how far one import is.
@@ -322,6 +385,7 @@ struct Imported {
     table: String,
     /// A table that was dropped and made anew has nothing of what was imported.
     table_created: f64,
+    table_id: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -347,6 +411,7 @@ impl Journal {
             target: target.to_owned(),
             table: table_name,
             table_created: table.creation_date_time,
+            table_id: table.table_id.clone(),
         };
         let name = format!("{}\0{}\0{}", of.file.display(), of.target, of.table);
         state.make()?;
