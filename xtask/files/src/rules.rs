@@ -26,7 +26,7 @@ impl From<String> for Wrong {
     }
 }
 
-/// The most lists and maps within each other.
+/// The most levels of lists and maps, what is in the innermost one included.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const DEPTH: usize = 32;
 
@@ -46,8 +46,8 @@ pub fn check(item: &Item) -> Result<(), String> {
 /// `depth` lists and maps are around the value.
 fn check_value(value: &Attribute, depth: usize) -> Result<(), Wrong> {
     let further = |step: String| move |wrong: Wrong| Wrong { way: step + &wrong.way, why: wrong.why };
-    if depth == DEPTH && matches!(value, Attribute::M(_) | Attribute::L(_)) {
-        return Err(format!("more than {DEPTH} lists and maps are within each other").into());
+    if depth == DEPTH {
+        return Err(format!("it has more than {DEPTH} levels of lists and maps").into());
     }
     match value {
         Attribute::S(_) | Attribute::Bool(_) | Attribute::Null(true) => Ok(()),

@@ -207,7 +207,7 @@ fn bad_lines_can_be_put_aside() {
         r#"{"pk":{"S":"x"},"sk":{"S":"1"},"":{"S":"y"}}"#,
     ];
     let long_key = format!(r#"{{"pk":{{"S":"{}"}},"sk":{{"S":"1"}}}}"#, "k".repeat(2_049));
-    let nested = "{\"L\":[".repeat(33) + &"]}".repeat(33);
+    let nested = "{\"L\":[".repeat(32) + r#"{"S":"x"}"# + &"]}".repeat(32);
     let deep = format!(r#"{{"pk":{{"S":"x"}},"sk":{{"S":"1"}},"deep":{nested}}}"#);
     let large = format!(r#"{{"pk":{{"S":"x"}},"sk":{{"S":"1"}},"large":{{"S":"{}"}}}}"#, "x".repeat(410_000));
     let mut made: Vec<&str> = good.lines().collect();
@@ -225,7 +225,7 @@ fn bad_lines_can_be_put_aside() {
     made.jsonl:6: EOF while parsing a value (at byte 31)
     made.jsonl:7: an attribute's name is empty
     made.jsonl:8: key `pk` has 2049 bytes, more than the 2048 that DynamoDB takes
-    made.jsonl:9: attribute `deep[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]`: more than 32 lists and maps are within each other
+    made.jsonl:9: attribute `deep[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]`: it has more than 32 levels of lists and maps
     made.jsonl:11: the item has 410011 bytes, more than the 409600 that DynamoDB takes
     ");
     imported.says(&["9 records were not imported: they are in made.jsonl.rejected"]);
