@@ -153,8 +153,9 @@ pub async fn pages(
     let mut page_limit = Some(FIRST_PAGE);
     loop {
         let wanted = limit.map(|limit| limit - response.count);
+        let most = wanted.map(|wanted| wanted.min(LARGEST_LIMIT));
         // A filter drops items after the server has counted them: then a page is taken whole, and cut.
-        request.limit = wanted.filter(|_| request.filter_expression.is_none()).or(page_limit);
+        request.limit = most.filter(|_| request.filter_expression.is_none()).or(page_limit);
         let mut page = request.page(wire).await?;
         page_limit = request.page_limit(&page);
         let cut = wanted.is_some_and(|wanted| page.keep(wanted));
@@ -198,6 +199,9 @@ pub enum Segments {
     /// This many.
     Of(u32),
 }
+
+/// The largest `Limit` that DynamoDB Local can read. A page ends long before.
+const LARGEST_LIMIT: u64 = 1 << 30;
 
 /// The first page's most items: a small table is read in one request.
 const FIRST_PAGE: u64 = 500;

@@ -73,7 +73,12 @@ impl ItemFile {
     /// notation cannot be told; or it ends before the position.
     pub fn open(path: &Path, notation: Option<Notation>, position: Position) -> io::Result<Self> {
         let form = FileForm::of(path)?;
-        let size = fs::metadata(path)?.len();
+        let metadata = fs::metadata(path)?;
+        // Its beginning is read twice, and an interrupted import goes on in the middle of it.
+        if !metadata.is_file() {
+            return Err(invalid("it is not a file: write what comes from a pipe into one"));
+        }
+        let size = metadata.len();
         let consumed = Arc::default();
         let open = |from| compression::open(path, form.compression, from, &consumed);
         // What the beginning decides, it decides for what is read later too.

@@ -82,6 +82,14 @@ pub fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
+/// A text with spaces for its control characters: one may break the line, or do something to the terminal.
+pub fn printable(text: Cow<'_, str>) -> Cow<'_, str> {
+    // Most texts have none. In UTF-8 a control character is one of these bytes, or begins with 0xC2.
+    let mut bytes = text.bytes();
+    let may_have_control = bytes.any(|byte| byte < b' ' || byte == 0x7F || byte == 0xC2);
+    if may_have_control { Cow::Owned(text.replace(char::is_control, " ")) } else { text }
+}
+
 /// Most texts are ASCII, where each letter takes one place.
 fn width_of(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
@@ -119,6 +127,17 @@ mod tests {
     fn texts_are_cut_by_characters() {
         assert_eq!(shortened("héllo", 5), "héllo");
         assert_eq!(shortened("héllo!", 5), "héllo...");
+    }
+
+    #[test]
+    fn control_characters_are_not_printed() {
+        for (text, expected) in [
+            ("plain é 名", "plain é 名"),
+            ("a\nb\t\u{1b}[31mc\u{7f}", "a b  [31mc "),
+            ("\u{9b}31m¢", " 31m¢"),
+        ] {
+            assert_eq!(printable(Cow::Borrowed(text)), expected);
+        }
     }
 
     #[test]

@@ -9,7 +9,9 @@ use tempfile::SpooledTempFile;
 
 use crate::attribute::TypedJson;
 use crate::text::Text;
-use crate::{Attribute, Columns, Item, Page, PlainJson, Response, aws_cli_style, fitted, shortened};
+use crate::{
+    Attribute, Columns, Item, Page, PlainJson, Response, aws_cli_style, fitted, printable, shortened,
+};
 
 /// A JSON document puts counts before items (its keys are sorted), and they are known last. Items wait in
 /// memory up to this many bytes, beyond it in a temporary file.
@@ -228,7 +230,7 @@ impl Table {
         let is_first = self.names.is_empty();
         if is_first {
             self.names = columns_of(&self.keys, items);
-            self.columns.widen(&self.names);
+            self.columns.widen(&header(&self.names));
         }
         let rows: Vec<_> = items.iter().map(|item| row(&self.names, item)).collect();
         if is_first || self.width.is_none() {
@@ -239,7 +241,7 @@ impl Table {
                 self.columns.narrow_to(width);
             }
             if !items.is_empty() {
-                self.print(out, &self.names)?;
+                self.print(out, &header(&self.names))?;
             }
         }
         rows.iter().try_for_each(|row| self.print(out, row))
@@ -257,6 +259,10 @@ impl Table {
     }
 }
 
+fn header(names: &[String]) -> Vec<Cow<'_, str>> {
+    names.iter().map(|name| shown(name)).collect()
+}
+
 fn row<'a, T: Printed>(names: &[String], item: &'a Item<T>) -> Vec<Cow<'a, str>> {
     let mut row = Vec::with_capacity(names.len() + 1);
     row.extend(names.iter().map(|name| item.get(name.as_str()).map(cell).unwrap_or_default()));
@@ -264,7 +270,7 @@ fn row<'a, T: Printed>(names: &[String], item: &'a Item<T>) -> Vec<Cow<'a, str>>
         item.iter().filter(|(name, _)| names.iter().all(|column| column != name.as_ref())).peekable();
     if others.peek().is_some() {
         let others: Vec<String> =
-            others.map(|(name, value)| format!("{}={}", name.as_ref(), cell(value))).collect();
+            others.map(|(name, value)| format!("{}={}", shown(name.as_ref()), cell(value))).collect();
         row.push(Cow::Owned(others.join(" ")));
     }
     row
@@ -286,16 +292,12 @@ fn columns_of<T: Printed>(keys: &[String], items: &[Item<T>]) -> Vec<String> {
 /// A value on one line of a table: strings as they are, other types as plain JSON.
 fn cell<T: Printed>(value: &Attribute<T>) -> Cow<'_, str> {
     if let Attribute::S(text) = value {
-        return on_one_line(text.as_ref());
+        return printable(shortened(text.as_ref(), COLUMN_WIDTH));
     }
     let text = serde_json::to_string(&PlainJson(value)).unwrap_or_else(|error| format!("<{error}>"));
-    Cow::Owned(shortened(&text, COLUMN_WIDTH).into_owned())
+    printable(Cow::Owned(shortened(&text, COLUMN_WIDTH).into_owned()))
 }
 
-fn on_one_line(text: &str) -> Cow<'_, str> {
-    let text = shortened(text, COLUMN_WIDTH);
-    // Most texts have none. In UTF-8 a control character is one of these bytes, or begins with 0xC2.
-    let mut bytes = text.bytes();
-    let may_have_control = bytes.any(|byte| byte < b' ' || byte == 0x7F || byte == 0xC2);
-    if may_have_control { Cow::Owned(text.replace(char::is_control, " ")) } else { text }
+fn shown(name: &str) -> Cow<'_, str> {
+    printable(Cow::Borrowed(name))
 }

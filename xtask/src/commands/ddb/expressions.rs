@@ -1,14 +1,14 @@
 //! What to read of a table: the options that scan, query, get, put and delete share.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use anyhow::Result;
 use serde::de::IgnoredAny;
-use serde_json::Number;
 use xtask_base::failure::Usage;
 use xtask_databases::read::ReadRequest;
 use xtask_databases::table::{KeyAttribute, KeyType};
-use xtask_items::{Attribute, Form, Item};
+use xtask_items::{Attribute, Form, Item, Number};
 
 use crate::context::Context;
 use crate::output::Format;
@@ -45,11 +45,11 @@ impl Placeholders {
                 let names: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| {
                     Usage(format!("--names `{text}` is not a JSON object of texts: {error}"))
                 })?;
-                all.extend(names);
+                names.into_iter().try_for_each(|(name, attribute)| add(&mut all, name, attribute))?;
             } else {
                 let (name, attribute) = pair(text, '#')
                     .ok_or_else(|| Usage(format!("--names `{text}`: expected #NAME=ATTRIBUTE")))?;
-                all.insert(name.to_owned(), attribute.to_owned());
+                add(&mut all, name.to_owned(), attribute.to_owned())?;
             }
         }
         Ok(all)
@@ -64,16 +64,26 @@ impl Placeholders {
         for text in &self.values {
             if text.trim_start().starts_with('{') {
                 let values = xtask_files::item_of(text);
-                all.extend(values.map_err(|why| Usage(format!("--values `{text}`: {why}")))?);
+                let values = values.map_err(|why| Usage(format!("--values `{text}`: {why}")))?;
+                values.into_iter().try_for_each(|(name, value)| add(&mut all, name, value))?;
             } else {
                 let (name, value) = pair(text, ':')
                     .ok_or_else(|| Usage(format!("--values `{text}`: expected :VALUE=VALUE")))?;
                 let value = value_of(value).map_err(|why| Usage(format!("--values `{text}`: {why}")))?;
-                all.insert(name.to_owned(), value);
+                add(&mut all, name.to_owned(), value)?;
             }
         }
         Ok(all)
     }
+}
+
+/// Adds what a placeholder stands for.
+fn add<T>(all: &mut BTreeMap<String, T>, name: String, meaning: T) -> Result<()> {
+    match all.entry(name) {
+        Entry::Vacant(entry) => drop(entry.insert(meaning)),
+        Entry::Occupied(entry) => return Err(Usage(format!("`{}` is given twice", entry.key())).into()),
+    }
+    Ok(())
 }
 
 /// `#name=rest` or `:name=rest`.
@@ -100,9 +110,9 @@ pub(crate) fn key_value(key: &KeyAttribute, text: &str) -> Result<Attribute> {
     let wrong = |form: &str| Usage(format!("key `{}` is {form}, which `{text}` is not", key.name));
     match key.key_type {
         KeyType::S => Ok(Attribute::S(text.to_owned())),
-        KeyType::N => match serde_json::from_str::<Number>(text) {
-            Ok(_) => Ok(Attribute::N(text.trim().to_owned())),
-            Err(_) => Err(wrong("a number").into()),
+        KeyType::N => match Number::read(text) {
+            Some(_) => Ok(Attribute::N(text.to_owned())),
+            None => Err(wrong("a number").into()),
         },
         KeyType::B => match aws_smithy_types::base64::decode(text) {
             Ok(_) => Ok(Attribute::B(text.to_owned())),
@@ -202,9 +212,11 @@ mod tests {
         for bad in ["a=b", "#=b", "#a", "{"] {
             assert!(placeholders(&[bad], &[]).names().is_err(), "{bad}");
         }
-        for bad in ["v=b", ":=b", ":v", "{", r#"{":n": {"N": 1}}"#] {
+        for bad in ["v=b", ":=b", ":v", "{", r#"{":n": {"N": 1}}"#, r#":v={"a":1,"a":2}"#] {
             assert!(placeholders(&[], &[bad]).values().is_err(), "{bad}");
         }
+        assert!(placeholders(&["#a=x", "#a=y"], &[]).names().is_err());
+        assert!(placeholders(&[], &[":v=1", r#"{":v":2}"#]).values().is_err());
     }
 
     #[test]
@@ -213,7 +225,8 @@ mod tests {
         assert_eq!(key_value(&key(KeyType::S), "7").unwrap(), Attribute::S("7".to_owned()));
         assert_eq!(key_value(&key(KeyType::N), "7").unwrap(), Attribute::N("7".to_owned()));
         assert_eq!(key_value(&key(KeyType::B), "AQ==").unwrap(), Attribute::B("AQ==".to_owned()));
-        assert!(key_value(&key(KeyType::N), "seven").is_err());
+        assert_eq!(key_value(&key(KeyType::N), "+007.50").unwrap(), Attribute::N("+007.50".to_owned()));
+        assert!(key_value(&key(KeyType::N), "seven").is_err() && key_value(&key(KeyType::N), " 1").is_err());
         assert!(key_value(&key(KeyType::B), "?").is_err());
     }
 }

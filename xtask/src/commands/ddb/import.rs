@@ -9,12 +9,12 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context as _, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use xtask_base::failure::{Failure, Interrupted};
+use xtask_base::failure::{Failure, Interrupted, Usage};
 use xtask_base::ui::{Rate, Step};
 use xtask_databases::table::{KeyAttribute, KeyType, Keys, TableDescription};
 use xtask_databases::wire::Wire;
 use xtask_databases::write;
-use xtask_files::{ItemFile, Notation, Position, Record};
+use xtask_files::{FileForm, ItemFile, Notation, Position, Record};
 use xtask_items::{Attribute, Item, WriteRequest, Written, size_of, size_of_value};
 
 use super::Guarded;
@@ -58,6 +58,7 @@ impl Import {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let shown = self.file.display().to_string();
         // What is wrong with the file is said before anything is asked or changed.
+        FileForm::of(&self.file).map_err(|error| Usage(error.to_string()))?;
         drop(self.open(Position::default())?);
         if self.guarded.is_rehearsal() {
             return self.rehearse(context).await;

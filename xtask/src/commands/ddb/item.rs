@@ -1,5 +1,6 @@
 //! One item: get, put, delete.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _, stdin, stdout};
 
@@ -11,7 +12,7 @@ use xtask_databases::table::TableDescription;
 use xtask_databases::target::DynamoDbTarget;
 use xtask_databases::target::dynamodb::Trouble;
 use xtask_databases::wire::Wire;
-use xtask_items::{Attribute, Columns, Item, PlainJson};
+use xtask_items::{Attribute, Columns, Item, PlainJson, printable};
 
 use super::expressions::Placeholders;
 use super::query::key_of;
@@ -278,13 +279,13 @@ fn print(context: &Context, member: &str, item: &Item) -> Result<()> {
     match context.format {
         Format::Table => {
             let text = |value: &Attribute| match value {
-                // What would break the line, or do something to the terminal, is shown as JSON has it.
+                // What would break the line is shown as JSON has it.
                 Attribute::S(text) if !text.contains(char::is_control) => Ok(text.clone()),
                 other => serde_json::to_string(&PlainJson(other)),
             };
             let mut rows = Vec::new();
             for (name, value) in item {
-                rows.push([name.clone(), text(value)?]);
+                rows.push([printable(Cow::Borrowed(name)), printable(Cow::Owned(text(value)?))]);
             }
             let mut columns = Columns::default();
             rows.iter().for_each(|[name, _]| columns.widen(&[name]));

@@ -1,5 +1,6 @@
 //! The app's access patterns, as the app asks them.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use anyhow::Result;
@@ -11,7 +12,7 @@ use xtask_base::failure::Usage;
 use xtask_databases::attribute::to_sdk;
 use xtask_databases::read;
 use xtask_databases::target::Targets;
-use xtask_items::{Item, ItemWriter, Response, shortened};
+use xtask_items::{Item, ItemWriter, Response, printable, shortened};
 
 use super::super::Run;
 use super::super::lazy::Lazy;
@@ -179,8 +180,8 @@ fn group_line(item: &messages::Item) -> Result<String> {
 
 /// The handle 16 wide, the time in UTC 22 wide, and the first 40 characters of the message.
 fn line(handle: &str, at: DateTime<Utc>, message: &str) -> String {
-    let message = message.replace(['\n', '\r', '\t'], " ");
-    let message = shortened(&message, MESSAGE_WIDTH);
+    let message = printable(shortened(message, MESSAGE_WIDTH));
+    let handle = printable(Cow::Borrowed(handle));
     format!("{handle:<16}{:<22}{message}", at.format("%Y-%m-%d %I:%M %p").to_string())
 }
 
@@ -192,6 +193,7 @@ mod tests {
     fn a_line_has_fixed_columns_and_cuts_by_characters() {
         let at = backend_flask::time::parse("2023-03-20T14:05:09Z").unwrap();
         assert_eq!(line("bayko", at, "hi"), "bayko           2023-03-20 02:05 PM   hi");
+        assert_eq!(line("a\nb", at, "\u{1b}[31m\nhi"), "a b             2023-03-20 02:05 PM    [31m hi");
         let forty = "é".repeat(40);
         assert_eq!(line("a", at, &forty), format!("a               2023-03-20 02:05 PM   {forty}"));
         assert_eq!(
