@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use bollard::models::{
     ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HostConfig,
-    ImageInspect, PortBinding,
+    ImageConfig, ImageInspect, MountPoint, PortBinding,
 };
 
 use super::State;
@@ -200,7 +200,11 @@ pub(super) fn difference(
     let differences = [
         (!has_name, "image"),
         (!has_id, "image (there is a newer one of its name)"),
-        (!variables(service).all(|variable| has_variable(&variable)), "environment"),
+        (
+            !variables(service).all(|variable| has_variable(&variable))
+                || has_other_variables(&config.env, service, default.as_ref()),
+            "environment",
+        ),
         (differs(&config.cmd, &service.command, default_command, image), "command"),
         (differs(&config.user, &service.user, default_user, image), "user"),
         (
@@ -208,9 +212,43 @@ pub(super) fn difference(
             "working_dir",
         ),
         (published != Some(vec![loopback(service.port.host)]), "ports"),
-        (!service.volumes.iter().all(|mount| is_mounted(&mount)), "volumes"),
+        (
+            !service.volumes.iter().all(|mount| is_mounted(&mount))
+                || details.mounts.iter().flatten().any(|present| is_other_mount(present, service)),
+            "volumes",
+        ),
     ];
     differences.into_iter().find_map(|(differs, what)| differs.then(|| what.to_owned()))
+}
+
+/// Variables that an engine gives a container by itself.
+const OF_THE_ENGINE: [&str; 5] = ["PATH", "HOME", "HOSTNAME", "TERM", "container"];
+
+/// Whether there are variables that neither the service nor the image says: the file has said them before.
+fn has_other_variables(
+    present: &Option<Vec<String>>,
+    service: &Service,
+    image: Option<&ImageConfig>,
+) -> bool {
+    let Some(image) = image else { return false };
+    let name = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    let of_image: Vec<String> = image.env.iter().flatten().map(|variable| name(variable)).collect();
+    present.iter().flatten().map(|variable| name(variable)).any(|name| {
+        !service.environment.contains_key(&name)
+            && !of_image.contains(&name)
+            && !OF_THE_ENGINE.contains(&name.as_str())
+    })
+}
+
+/// Whether something is mounted that the service does not say. Where an image wants a volume, it has one without
+/// a name: 64 hexadecimal digits.
+fn is_other_mount(present: &MountPoint, service: &Service) -> bool {
+    let target = present.destination.as_deref().unwrap_or_default();
+    let has_no_name = present
+        .name
+        .as_ref()
+        .is_some_and(|name| name.len() == 64 && name.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    !has_no_name && service.volumes.iter().all(|mount| mount.target != target)
 }
 
 /// Whether a setting of the container is neither what the service says nor, where it says nothing, what
@@ -230,8 +268,6 @@ fn differs<T: Clone + Default + PartialEq>(
 mod tests {
     use std::collections::BTreeMap;
     use std::path::PathBuf;
-
-    use bollard::models::{ContainerConfig, ImageConfig, MountPoint};
 
     use super::*;
     use crate::compose::Port;
@@ -313,6 +349,8 @@ mod tests {
         );
         let change = |service: &mut Service| _ = service.environment.insert("A".to_owned(), "2".to_owned());
         assert_eq!(difference_of(change), named("environment"));
+        assert_eq!(difference_of(|service| service.environment.clear()), named("environment"));
+        assert_eq!(difference_of(|service| service.volumes.clear()), named("volumes"));
         let newer = difference(&same, &same.postgres, Some(&image("sha256:2")), &details);
         assert_eq!(newer, named("image (there is a newer one of its name)"));
     }
