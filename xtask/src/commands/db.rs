@@ -317,8 +317,30 @@ async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()
 }
 
 /// Settings of libpq's that would lead psql elsewhere than the other commands.
-const UNUSED: [&str; 7] =
-    ["PGHOSTADDR", "PGPASSWORD", "PGSERVICE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"];
+/// <https://www.postgresql.org/docs/current/libpq-envars.html>
+const UNUSED: [&str; 21] = [
+    "PGHOSTADDR",
+    "PGPASSWORD",
+    "PGSERVICE",
+    "PGOPTIONS",
+    "PGCONNECT_TIMEOUT",
+    "PGTARGETSESSIONATTRS",
+    "PGLOADBALANCEHOSTS",
+    "PGREQUIREAUTH",
+    "PGCHANNELBINDING",
+    "PGREQUIREPEER",
+    "PGGSSENCMODE",
+    "PGSSLMODE",
+    "PGREQUIRESSL",
+    "PGSSLNEGOTIATION",
+    "PGSSLROOTCERT",
+    "PGSSLCERT",
+    "PGSSLKEY",
+    "PGSSLCRL",
+    "PGSSLCRLDIR",
+    "PGSSLMINPROTOCOLVERSION",
+    "PGSSLMAXPROTOCOLVERSION",
+];
 
 /// psql takes its settings from the environment: the password is in no process list.
 fn connect(context: &Context, target: &PostgresTarget) -> Result<()> {

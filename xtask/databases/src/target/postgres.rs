@@ -38,6 +38,8 @@ pub struct PostgresTarget {
     passfile_problem: Option<String>,
     /// What to do when it cannot be reached.
     remedy: String,
+    /// The URL that names it, where that has the password too.
+    url: Option<String>,
 }
 
 /// A setting that holds a Postgres URL.
@@ -100,6 +102,8 @@ impl PostgresTarget {
             tls = Tls::DISABLED;
         }
         let mut target = Self { tls, parameters, ..Self::new(config, remedy) };
+        let has_password = target.config.get_password().is_some_and(|password| !password.is_empty());
+        target.url = has_password.then(|| setting.url.to_owned());
         target.find_password(reach, environment);
         Ok(target)
     }
@@ -112,7 +116,7 @@ impl PostgresTarget {
         // A server that has gone without a word is given up, also where nobody waits for an answer.
         config.keepalives_idle(STATEMENT_BOUND).tcp_user_timeout(STATEMENT_BOUND);
         let parameters = Parameters::default();
-        Self { config, tls: Tls::DISABLED, parameters, passfile_problem: None, remedy }
+        Self { config, tls: Tls::DISABLED, parameters, passfile_problem: None, remedy, url: None }
     }
 
     /// Looks for the password in libpq's order, but for the URL's own.
@@ -163,11 +167,14 @@ impl PostgresTarget {
     pub fn maintenance(&self) -> Self {
         let mut config = self.config.clone();
         config.dbname(MAINTENANCE_DATABASE);
-        Self { config, ..self.clone() }
+        Self { config, url: None, ..self.clone() }
     }
 
     /// The URL, password included: for programs, never for the screen.
     pub fn url(&self) -> String {
+        if let Some(url) = &self.url {
+            return url.clone();
+        }
         let password = self.password().map(|password| format!(":{}", percent_encoded(&password)));
         let user = percent_encoded(self.user());
         let database = percent_encoded(self.database());
@@ -178,22 +185,25 @@ impl PostgresTarget {
         format!(
             "postgresql://{user}{}@{}/{database}{separator}{parameters}",
             password.unwrap_or_default(),
-            self.address()
+            self.address(percent_encoded)
         )
     }
 
     /// What psql needs to connect, as libpq's environment variables.
     /// <https://www.postgresql.org/docs/current/libpq-envars.html>
     pub fn libpq_environment(&self) -> Vec<(&'static str, String)> {
-        let (host, port) = self.host_and_port();
+        let joined = |all: Vec<String>| all.join(",");
         let mut variables = vec![
-            ("PGHOST", host),
-            ("PGPORT", port.to_string()),
+            ("PGHOST", joined(self.hosts())),
+            ("PGPORT", joined(self.ports().iter().map(u16::to_string).collect())),
             ("PGUSER", self.user().to_owned()),
             ("PGDATABASE", self.database().to_owned()),
         ];
-        let addresses = self.config.get_hostaddrs().first();
-        variables.extend(addresses.map(|address| ("PGHOSTADDR", address.to_string())));
+        let addresses = self.config.get_hostaddrs();
+        if !addresses.is_empty() {
+            variables.push(("PGHOSTADDR", joined(addresses.iter().map(ToString::to_string).collect())));
+        }
+        variables.extend(self.config.get_options().map(|options| ("PGOPTIONS", options.to_owned())));
         variables.extend(self.password().map(|password| ("PGPASSWORD", password)));
         variables.extend(self.tls.libpq_environment());
         variables
@@ -205,18 +215,38 @@ impl PostgresTarget {
 
     /// Where it is; of several hosts the first.
     pub fn host_and_port(&self) -> (String, u16) {
-        let host = match self.config.get_hosts().first() {
-            Some(Host::Tcp(name)) => name.clone(),
-            #[cfg(unix)]
-            Some(Host::Unix(path)) => path.display().to_string(),
-            None => self.config.get_hostaddrs().first().map(ToString::to_string).unwrap_or_default(),
-        };
-        (host, self.config.get_ports().first().copied().unwrap_or(5432))
+        (self.hosts().into_iter().next().unwrap_or_default(), self.ports()[0])
     }
 
-    fn address(&self) -> String {
-        let (host, port) = self.host_and_port();
-        format!("{host}:{port}")
+    /// Names, addresses, or folders of Unix sockets.
+    fn hosts(&self) -> Vec<String> {
+        let name = |host: &Host| match host {
+            Host::Tcp(name) => name.clone(),
+            #[cfg(unix)]
+            Host::Unix(path) => path.display().to_string(),
+        };
+        match self.config.get_hosts() {
+            [] => self.config.get_hostaddrs().iter().map(ToString::to_string).collect(),
+            hosts => hosts.iter().map(name).collect(),
+        }
+    }
+
+    /// One for each host, or one for all.
+    fn ports(&self) -> &[u16] {
+        match self.config.get_ports() {
+            [] => &[5432],
+            ports => ports,
+        }
+    }
+
+    /// Each host with its port. An address of IPv6 is in brackets; what is no name is written by `encoded`.
+    fn address(&self, encoded: fn(&str) -> String) -> String {
+        let ports = self.ports().iter().chain(std::iter::repeat(&self.ports()[0]));
+        let place = |(host, port): (String, &u16)| match host.parse::<std::net::Ipv6Addr>() {
+            Ok(address) => format!("[{address}]:{port}"),
+            Err(_) => format!("{}:{port}", encoded(&host)),
+        };
+        self.hosts().into_iter().zip(ports).map(place).collect::<Vec<_>>().join(",")
     }
 
     /// What to do when it cannot be reached.
@@ -227,7 +257,7 @@ impl PostgresTarget {
 
 impl fmt::Display for PostgresTarget {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}@{}/{}", self.user(), self.address(), self.database())
+        write!(formatter, "{}@{}/{}", self.user(), self.address(str::to_owned), self.database())
     }
 }
 
@@ -297,9 +327,30 @@ mod tests {
     fn it_is_shown_without_its_password_and_handed_on_with_it() {
         let target = parse("postgres://me:p%40ss%2Fword@db.internal:5433/cruddur").unwrap();
         assert_eq!(target.to_string(), "me@db.internal:5433/cruddur");
-        assert_eq!(target.url(), "postgresql://me:p%40ss%2Fword@db.internal:5433/cruddur");
+        assert_eq!(target.url(), "postgres://me:p%40ss%2Fword@db.internal:5433/cruddur");
         assert_eq!(target.maintenance().to_string(), "me@db.internal:5433/postgres");
         assert!(target.libpq_environment().contains(&("PGPASSWORD", "p@ss/word".to_owned())));
+    }
+
+    #[test]
+    fn any_place_is_handed_on() {
+        let whole = "postgresql://me:own@[::1]:1,%2Frun%2Fpg:2/d?options=-csearch_path%3Dx&connect_timeout=3";
+        let target = parse(whole).unwrap();
+        assert_eq!(target.url(), whole);
+        assert_eq!(target.to_string(), "me@[::1]:1,/run/pg:2/d");
+        let variables = target.libpq_environment();
+        for (name, value) in [("PGHOST", "::1,/run/pg"), ("PGPORT", "1,2"), ("PGOPTIONS", "-csearch_path=x")]
+        {
+            assert!(variables.contains(&(name, value.to_owned())), "{variables:?}");
+        }
+        // Made anew, as the password is not in it.
+        for url in [
+            "postgresql://me@[::1]:1,%2Frun%2Fpg:2/d",
+            "postgresql://me@a:1,b:1/d",
+            "postgresql://me@h:5432/d",
+        ] {
+            assert_eq!(parse(url).unwrap().url(), url);
+        }
     }
 
     #[test]
