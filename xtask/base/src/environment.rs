@@ -23,7 +23,7 @@ impl Environment {
             .collect();
         let path = root.join(".env");
         let dotenv = match std::fs::read_to_string(&path) {
-            Ok(text) => parse_dotenv(&path, &text)?,
+            Ok(text) => parse_dotenv(&path, text.strip_prefix('\u{feff}').unwrap_or(&text))?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
@@ -36,6 +36,11 @@ impl Environment {
     pub fn get(&self, name: &str) -> Option<&str> {
         self.process_only(name)
             .or_else(|| self.dotenv.get(name).map(String::as_str).filter(|value| !value.is_empty()))
+    }
+
+    /// As [`Environment::get`], where an empty value counts too.
+    pub fn get_or_empty(&self, name: &str) -> Option<&str> {
+        self.process.get(name).or_else(|| self.dotenv.get(name)).map(String::as_str)
     }
 
     /// A setting that `.env` must never decide, production's above all.

@@ -117,14 +117,20 @@ impl Compose {
         );
         let file: File = yaml_serde::from_str(text)?;
         let reader = Reader { folder, environment, volumes: &file.volumes };
-        Ok(Self {
+        let compose = Self {
             project: reader.project(file.name.as_deref())?,
             project_is_remembered: false,
             project_is_fixed: file.name.is_some() || environment.get("COMPOSE_PROJECT_NAME").is_some(),
             folder: folder.to_owned(),
             postgres: reader.service("db", file.services.db)?,
             dynamodb: reader.service("dynamodb-local", file.services.dynamodb_local)?,
-        })
+        };
+        let [postgres, dynamodb] = compose.services().map(|service| service.port.host);
+        ensure!(
+            postgres != dynamodb,
+            "services db and dynamodb-local both have port {postgres}: see POSTGRES_PORT and DYNAMODB_PORT"
+        );
+        Ok(compose)
     }
 
     /// The user and password that the server is created with. Unset, they are what the postgres image
@@ -226,7 +232,7 @@ impl<'de> Visitor<'de> for VariablesVisitor {
 
 /// `command:`, as one string in shell words or as a list.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "command: a text, or a list of texts, is expected")]
 enum Words {
     List(Vec<String>),
     Line(String),
@@ -345,7 +351,7 @@ impl Reader<'_> {
     }
 
     fn fill_in(&self, text: &str) -> Result<String> {
-        fill_in(text, &|name| self.environment.get(name).map(str::to_owned))
+        fill_in(text, &|name| self.environment.get_or_empty(name).map(str::to_owned))
     }
 }
 
@@ -369,10 +375,11 @@ fn checked_project_name(name: &str) -> Result<String> {
     Ok(name.to_owned())
 }
 
-/// Fills in `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME-default}` and `$$`.
+/// Fills in `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME-default}`, which differ where the variable is set to
+/// nothing, and `$$`. <https://docs.docker.com/reference/compose-file/interpolation/>
 ///
 /// # Errors
-/// Another form, or a variable without a value and without a default.
+/// Another form, a variable within a default among them; or a variable without a value and without a default.
 fn fill_in(text: &str, value_of: &dyn Fn(&str) -> Option<String>) -> Result<String> {
     let mut filled = String::new();
     let mut rest = text;
@@ -398,15 +405,17 @@ fn fill_in(text: &str, value_of: &dyn Fn(&str) -> Option<String>) -> Result<Stri
 
 /// What stands between `${` and `}`.
 fn value_of_expression(expression: &str, value_of: &dyn Fn(&str) -> Option<String>) -> Result<String> {
-    let (name, default) = match expression.split_once(":-").or_else(|| expression.split_once('-')) {
-        Some((name, default)) => (name, Some(default)),
-        None => (expression, None),
+    let (name, default, takes_empty) = match (expression.split_once(":-"), expression.split_once('-')) {
+        (Some((name, default)), _) if is_variable_name(name) => (name, Some(default), false),
+        (_, Some((name, default))) => (name, Some(default), true),
+        (_, None) => (expression, None, true),
     };
     ensure!(
-        is_variable_name(name),
+        is_variable_name(name) && default.is_none_or(|default| !default.contains('$')),
         "`${{{expression}}}` is not supported: ${{NAME}} and ${{NAME:-default}} are, and $$ for a dollar sign"
     );
-    value_of(name).or_else(|| default.map(str::to_owned)).with_context(|| {
+    let value = value_of(name).filter(|value| takes_empty || !value.is_empty());
+    value.or_else(|| default.map(str::to_owned)).with_context(|| {
         format!("variable {name} is not set and has no default: set it, or write ${{{name}:-default}}")
     })
 }
@@ -503,6 +512,14 @@ mod tests {
             (
                 "    ports: ['5432:5432']\n    user: ${WHO:?no}",
                 "services.db: user: `${WHO:?no}` is not supported: ${NAME} and ${NAME:-default} are, and $$ for a dollar sign",
+            ),
+            (
+                "    ports: ['5432:5432']\n    user: '${WHO:-${OTHER:-me}}'",
+                "services.db: user: `${WHO:-${OTHER:-me}` is not supported: ${NAME} and ${NAME:-default} are, and $$ for a dollar sign",
+            ),
+            (
+                "    ports: ['8000:5432']",
+                "services db and dynamodb-local both have port 8000: see POSTGRES_PORT and DYNAMODB_PORT",
             ),
         ];
         for (line, expected) in cases {

@@ -34,6 +34,10 @@ impl Down {
                 }
             }
             Engine::Docker(compose) => {
+                // What was started there before Docker's, nobody else would stop.
+                if context.engine.named().is_none() && embedded::runs_any(&context.state) {
+                    self.embedded(context).await?;
+                }
                 self.docker(context, &Docker::find(&context.environment).await?, &compose).await
             }
         }

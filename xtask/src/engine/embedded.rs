@@ -19,7 +19,7 @@ use xtask_base::failure::Failure;
 use xtask_base::poll::{self, Look};
 use xtask_base::process::{self, Process, Processes};
 use xtask_base::ui::Ui;
-use xtask_docker::compose::{Compose, Service};
+use xtask_docker::compose::{Compose, Service, port_variable};
 use xtask_docker::port;
 
 use crate::state::StateFolder;
@@ -77,6 +77,16 @@ impl Plan {
             [(&mut compose.postgres, postgres_port), (&mut compose.dynamodb, dynamodb_port)]
         {
             match port {
+                Some(port) if service.port.fixed && port != service.port.host => {
+                    let wanted = service.port.host;
+                    let problem = format!(
+                        "the server of service {} runs at 127.0.0.1:{port}, and {} is {wanted}",
+                        service.name,
+                        port_variable(service.name)
+                    );
+                    let remedy = "stop it with `cargo xtask down`, and run the command again";
+                    return Err(Failure::new(problem, remedy).into());
+                }
                 Some(port) => service.port.host = port,
                 None if service.port.fixed => port::check(service.port, service.name, HOLDER)?,
                 None => {}
@@ -293,6 +303,11 @@ pub(crate) fn is_running(folder: &StateFolder) -> bool {
     let Ok(folder) = folder.canonical() else { return false };
     let running = Running::find(&folder);
     running.postgres.is_some() && running.dynamodb.is_some()
+}
+
+/// Whether one of them runs.
+pub(crate) fn runs_any(folder: &StateFolder) -> bool {
+    folder.canonical().is_ok_and(|folder| Running::find(&folder).any())
 }
 
 /// Where the two processes print, Postgres's first.

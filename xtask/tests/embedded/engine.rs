@@ -142,6 +142,22 @@ fn a_taken_port_that_was_asked_for_is_an_error() {
 }
 
 #[test]
+fn a_port_that_is_set_while_the_server_runs_is_an_error() {
+    let mut checkout = Checkout::new();
+    checkout.set_up();
+    let [port, _] = checkout.ports();
+    let wanted = free_port();
+    checkout.set("POSTGRES_PORT", wanted);
+    let failed = checkout.xtask("up").fails(1);
+    failed.says(&[&format!(
+        "the server of service db runs at 127.0.0.1:{port}, and POSTGRES_PORT is {wanted}"
+    )]);
+    checkout.xtask("down").ok();
+    checkout.xtask("up").ok();
+    assert_eq!(checkout.ports()[0], wanted);
+}
+
+#[test]
 fn two_checkouts_side_by_side_keep_their_data() {
     let [one, two] = [Checkout::new(), Checkout::new()];
     one.set_up();
