@@ -36,6 +36,7 @@ fn serve(arguments: Vec<OsString>) -> Result<()> {
 }
 
 async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
+    let stop = stop_asked().context("cannot take signals")?;
     // The port first: whoever is second to start fails here, before it opens the data.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
@@ -48,7 +49,7 @@ async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
     // writes, but never harms the file. As it opens it, every item waits for the disk.
     // <https://www.sqlite.org/pragma.html#pragma_synchronous>
     database.disable_bulk_loading().map_err(|error| anyhow!("cannot set up {file}: {error}"))?;
-    serve_with_shutdown(listener, database, stop_asked()).await.map_err(|error| anyhow!(error))
+    serve_with_shutdown(listener, database, stop).await.map_err(|error| anyhow!(error))
 }
 
 /// Makes the file, or changes it; what SQLite puts beside it has the same permissions.
@@ -65,17 +66,20 @@ fn for_its_owner_alone(file: &Path) -> std::io::Result<()> {
     options.open(file).map(drop)
 }
 
-/// Ends with the first SIGTERM or SIGINT.
-async fn stop_asked() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        // Without a handler the signal ends the process at once, which the data survives as well.
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
-        terminate.recv().await;
-    }
-    #[cfg(not(unix))]
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
-    }
+/// Ends with the first SIGTERM, also with one that comes before it is waited for.
+#[cfg(unix)]
+fn stop_asked() -> std::io::Result<impl Future<Output = ()> + Send> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move { _ = terminate.recv().await })
+}
+
+/// Ends with the first interrupt.
+#[cfg(not(unix))]
+fn stop_asked() -> std::io::Result<impl Future<Output = ()> + Send> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
 }

@@ -96,7 +96,7 @@ fn what_runs_of_a_checkout_is_found_where_nothing_is_remembered_of_it() {
     let checkout = neighbour();
     std::fs::remove_file(checkout.state("state.json")).unwrap();
     // Nor do the ports lead there.
-    let elsewhere = |run: Run| run.env("POSTGRES_PORT", "1").env("DYNAMODB_PORT", "1");
+    let elsewhere = |run: Run| run.env("POSTGRES_PORT", "1").env("DYNAMODB_PORT", "2");
     for line in ["db test", "ddb list-tables", "status", "env"] {
         elsewhere(checkout.xtask(line)).shows_secrets().ok();
         elsewhere(auto(checkout.xtask(line))).shows_secrets().ok();
