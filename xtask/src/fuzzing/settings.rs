@@ -1,5 +1,6 @@
 //! What a user sets: the command line, the two files of settings, URLs; and what was remembered of it.
 
+use anyhow::Result;
 use std::path::Path;
 
 use clap::Parser as _;
@@ -54,16 +55,17 @@ pub(super) fn dotenv(input: &[u8]) {
     }
 }
 
+fn parse(url: &str) -> Result<PostgresTarget> {
+    let environment = &Environment::default();
+    let setting = UrlSetting { variable: POSTGRES_URL, url, reach: Reach::Local(&[]), environment };
+    PostgresTarget::parse(&setting, String::new())
+}
+
 /// A Postgres URL; and as two lines, a user and a password of which one is written.
 pub(super) fn postgres_url(input: &[u8]) {
     let Some(text) = text(input) else { return };
-    let environment = &Environment::default();
-    let parse = |url| {
-        let setting = UrlSetting { variable: POSTGRES_URL, url, reach: Reach::Local(&[]), environment };
-        PostgresTarget::parse(&setting, String::new())
-    };
     if let Ok(target) = parse(text) {
-        assert!(target.url().starts_with("postgresql://") && target.to_string().contains('@'));
+        assert!(parse(&target.url()).is_ok() && target.to_string().contains('@'));
         target.libpq_environment();
     }
     let Some((user, password)) = text.split_once('\n').filter(|(user, _)| !user.is_empty()) else { return };

@@ -137,7 +137,7 @@ fn create_as_compose_does(project: &Project) {
         "db",
         &["--env", "POSTGRES_USER=postgres", "--env", &password, "--publish", &publish, "--volume", &volume],
         &image("POSTGRES_IMAGE", &default("POSTGRES_IMAGE")),
-        &[],
+        &["-c", "fsync=off"],
     );
     let publish = format!("127.0.0.1:{}:8000", project.dynamodb_port);
     let volume = format!("{}_dynamodb-data:/home/dynamodblocal/data", project.name);

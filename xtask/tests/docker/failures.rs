@@ -112,11 +112,6 @@ fn a_container_that_dies_while_it_boots_ends_the_wait_and_shows_its_last_words()
         .within(Duration::from_secs(20))
         .says(&["Unable to access jarfile NoSuch.jar", "its container stopped"]);
     project.edit("docker-compose.yml", "-jar NoSuch.jar", "-jar DynamoDBLocal.jar");
-    project.edit(
-        "docker-compose.yml",
-        "    environment:\n      POSTGRES_USER",
-        "    command: -c no_such_setting=1\n    environment:\n      POSTGRES_USER",
-    );
-    let failed = project.xtask("up").fails(1);
+    let failed = project.xtask("up").env("POSTGRES_OPTIONS", "-c no_such_setting=1").fails(1);
     failed.within(Duration::from_secs(30)).says(&["no_such_setting", "its container stopped"]);
 }
