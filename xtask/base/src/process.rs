@@ -177,6 +177,21 @@ impl std::fmt::Display for Process {
     }
 }
 
+/// A command for a program that outlives this one: it starts in a folder that nobody removes, and holds none of the
+/// files that whoever started us has open, a lock or a pipe that somebody reads to its end. POSIX's shell closes
+/// those from 3 to 9.
+pub fn detached(program: &Path) -> Command {
+    #[cfg(unix)]
+    {
+        const SCRIPT: &str = r#"exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-; exec "$0" "$@""#;
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", SCRIPT]).arg(program).current_dir("/");
+        command
+    }
+    #[cfg(not(unix))]
+    Command::new(program)
+}
+
 /// Starts a process that outlives this one and hears nothing of this terminal; it prints into `log`.
 ///
 /// # Errors

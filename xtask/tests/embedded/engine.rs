@@ -158,6 +158,23 @@ fn a_port_that_is_set_while_the_server_runs_is_an_error() {
 }
 
 #[test]
+fn the_servers_hold_nothing_of_whoever_started_them() {
+    let checkout = Checkout::new();
+    let held = checkout.write("held", "");
+    let script = format!("exec 3>'{}'; exec \"$0\" \"$@\"", held.display());
+    checkout.xtask("up").through("sh", &["-c", &script]).ok();
+    for service in ["postgres", "dynamodb"] {
+        let (pid, _) = checkout.processes(service).pop().unwrap();
+        let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+        let open: Vec<_> = open.filter_map(|file| fs::read_link(file.path()).ok()).collect();
+        assert!(!open.is_empty() && !open.contains(&held), "{open:?}");
+        assert!(
+            !fs::read_link(format!("/proc/{pid}/cwd")).unwrap().starts_with(std::env::current_dir().unwrap())
+        );
+    }
+}
+
+#[test]
 fn two_checkouts_side_by_side_keep_their_data() {
     let [one, two] = [Checkout::new(), Checkout::new()];
     one.set_up();

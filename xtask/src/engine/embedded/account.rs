@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
+use xtask_base::process;
 
 /// An account that the programs accept.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,20 +58,29 @@ impl Home {
 impl Account {
     /// A command that runs `program` under this account.
     pub(super) fn command(&self, program: &Path) -> Command {
+        self.command_by(program, |program| Command::new(program))
+    }
+
+    /// As [`Account::command`], for a program that outlives this one.
+    pub(super) fn server(&self, program: &Path) -> Command {
+        self.command_by(program, process::detached)
+    }
+
+    fn command_by(&self, program: &Path, command: impl Fn(&Path) -> Command) -> Command {
         match self {
-            Self::Own => Command::new(program),
+            Self::Own => command(program),
             #[cfg(unix)]
             Self::Other { user, group } => {
                 use std::os::unix::process::CommandExt as _;
-                let mut command = Command::new(program);
+                let mut command = command(program);
                 // The current folder may be one that the other user cannot reach.
                 command.uid(*user).gid(*group).current_dir("/");
                 command
             }
             #[cfg(not(unix))]
-            Self::Other { .. } => Command::new(program),
+            Self::Other { .. } => command(program),
             Self::Namespace { user, group } => {
-                let mut command = Command::new("unshare");
+                let mut command = command(Path::new("unshare"));
                 command.arg("--user").arg(format!("--map-user={user}")).arg(format!("--map-group={group}"));
                 command.arg(program);
                 command

@@ -1,7 +1,6 @@
 //! DynamoDB as a process of its own, built when it is first needed.
 
 use std::path::PathBuf;
-use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use rustix::process::Signal;
@@ -46,7 +45,7 @@ impl Server {
     pub(super) fn start(&self, folder: &StateFolder, port: u16) -> Result<()> {
         let data = data(folder);
         crate::state::make_folder(&data).with_context(|| format!("cannot make {}", data.display()))?;
-        let mut command = Command::new(&self.program);
+        let mut command = process::detached(&self.program);
         command.arg("--folder").arg(&data).arg("--port").arg(port.to_string());
         process::start_in_background(&mut command, &log(folder))
     }

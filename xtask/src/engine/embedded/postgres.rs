@@ -126,7 +126,7 @@ impl Plan {
             }
             _ => {}
         }
-        let mut server = account.command(&self.binaries.program("postgres"));
+        let mut server = account.server(&self.binaries.program("postgres"));
         server.arg("-D").arg(data).args(["-p", &port.to_string()]);
         // Of two that set the same, the later one holds.
         let port = format!("port={port}");
