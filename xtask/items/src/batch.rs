@@ -71,7 +71,7 @@ fn key_of(item: &Item, names: &[&str]) -> u64 {
     for value in names.iter().filter_map(|name| item.get(*name)) {
         match value {
             Attribute::S(value) => ("S", value).hash(&mut hasher),
-            Attribute::N(value) => ("N", Number::read(value)).hash(&mut hasher),
+            Attribute::N(value) => ("N", Number::read(value).map(|(number, _)| number)).hash(&mut hasher),
             Attribute::B(value) => ("B", value).hash(&mut hasher),
             // No key, as the server is going to say.
             _ => {}
@@ -126,6 +126,19 @@ fn text_between(before: &str, value: &impl Serialize, after: &str) -> String {
 mod tests {
     use super::*;
     use crate::Attribute;
+
+    #[test]
+    fn a_key_is_the_same_however_its_number_is_written() {
+        let key = |number: &str| {
+            let item = Item::from([("n".to_owned(), Attribute::N(number.to_owned()))]);
+            WriteRequest::put(&item, &["n"]).key
+        };
+        for ways in [["1", "1.0", "10e-1"], ["0", "0.00", "-0"], ["-20", "-2e1", "-020.0"]] {
+            assert_eq!(ways.map(key), [key(ways[0]); 3], "{ways:?}");
+        }
+        assert_ne!(key("1"), key("-1"));
+        assert_ne!(key("1"), key("10"));
+    }
 
     #[test]
     fn a_batch_is_what_the_api_takes() {
