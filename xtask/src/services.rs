@@ -4,21 +4,20 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use uuid::Uuid;
 use xtask_base::failure::{Failure, Report};
 use xtask_base::poll::{self, Look};
 use xtask_base::ui::seconds;
 use xtask_databases::target::Targets;
 use xtask_databases::target::postgres::{Connection, EarlyConnection};
 use xtask_databases::wire::Wire;
-use xtask_docker::compose::{Compose, Service};
+use xtask_docker::compose::Compose;
 use xtask_docker::daemon::Docker;
 
 use crate::context::Context;
 use crate::engine::docker::{self, Containers, Found, Plan};
 use crate::engine::embedded::{self, Servers};
 use crate::engine::{Engine, EngineName, is_external};
-use crate::state::{Lock, Ports, State};
+use crate::state::{self, Lock, Ports, State};
 
 /// How long a database may take from its start to its first answer.
 const READY_BOUND: Duration = Duration::from_secs(60);
@@ -120,7 +119,7 @@ impl Services {
                 let plan = Plan::make(docker, *compose, choice.containers, ui).await?;
                 let compose = Box::new(plan.compose.clone());
                 state.project = (!compose.project_is_fixed).then(|| compose.project.clone());
-                begun = Some(of_postgres(&compose));
+                begun = Some(state::mark_of_postgres(&compose));
                 postgres_is_suspect = state.unproven_postgres == begun;
                 if plan.begins_postgres {
                     state.unproven_postgres.clone_from(&begun);
@@ -275,14 +274,6 @@ impl Services {
             _ => error,
         })
     }
-}
-
-/// Which Postgres a project's is. With another image, password or volume the same data may not work either, and
-/// that is no reason to begin them again.
-fn of_postgres(compose: &Compose) -> String {
-    let Service { image, environment, command, volumes, user, .. } = &compose.postgres;
-    let text = format!("{:?}", (&compose.project, image, environment, command, volumes, user));
-    Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).to_string()
 }
 
 /// Writes down what later commands need. What an interrupted run has started is found all the same: a

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 use xtask_base::failure::Failure;
 use xtask_base::ui::Ui;
-use xtask_docker::compose::Compose;
+use xtask_docker::compose::{Compose, Service};
 
 use crate::engine::EngineName;
 
@@ -36,7 +37,8 @@ pub(crate) struct State {
     pub(crate) project: Option<String>,
     /// Where each engine's databases listen, where it is not where docker-compose.yml says.
     pub(crate) ports: BTreeMap<EngineName, Ports>,
-    /// Which Postgres's data was begun and has never been seen to work: an interrupted first start.
+    /// Which Postgres's data was begun and has never been seen to work, by [`mark_of_postgres`]: an interrupted first
+    /// start.
     pub(crate) unproven_postgres: Option<String>,
 }
 
@@ -56,6 +58,14 @@ impl State {
             compose.project_is_remembered = true;
         }
     }
+}
+
+/// Which Postgres a project's is. With another image, password or volume the same data may not work either, and
+/// that is no reason to begin them again.
+pub(crate) fn mark_of_postgres(compose: &Compose) -> String {
+    let Service { image, environment, command, volumes, user, .. } = &compose.postgres;
+    let text = format!("{:?}", (&compose.project, image, environment, command, volumes, user));
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).to_string()
 }
 
 /// The ports of one engine's databases.

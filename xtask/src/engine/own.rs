@@ -12,7 +12,7 @@ use super::Engine;
 use super::docker;
 use super::embedded::{self, Running};
 use crate::context::Context;
-use crate::state::State;
+use crate::state::{State, mark_of_postgres};
 
 const REMEDY: &str =
     "set both databases up with `cargo xtask ddb-setup`; `cargo xtask up` starts them as they are";
@@ -41,19 +41,23 @@ impl Own {
     pub(crate) async fn find(context: &Context, evidence: Evidence) -> Result<Self> {
         let mut state = context.state.read(&context.ui)?;
         let own = Self::look(context, evidence, &state).await?;
-        if state.unproven_postgres.is_some() && own.has_working_postgres(context).await {
+        if let Some(unproven) = &state.unproven_postgres
+            && own.has_working_postgres(context, unproven).await
+        {
             state.unproven_postgres = None;
             context.state.write(&state)?;
         }
         Ok(own)
     }
 
-    /// Whether Docker's answers: then its first start has come to its end, whoever waited for that.
-    async fn has_working_postgres(&self, context: &Context) -> bool {
-        let Engine::Docker(_) = &self.engine else { return false };
-        match self.postgres(context) {
-            Ok(postgres) => postgres.maintenance().connect().await.is_ok(),
-            Err(_) => false,
+    /// Whether Docker's is that of this mark and answers: then its first start has come to its end, whoever waited
+    /// for that.
+    async fn has_working_postgres(&self, context: &Context, mark: &str) -> bool {
+        match (&self.engine, self.postgres(context)) {
+            (Engine::Docker(compose), Ok(postgres)) if mark_of_postgres(compose) == mark => {
+                postgres.maintenance().connect().await.is_ok()
+            }
+            _ => false,
         }
     }
 
