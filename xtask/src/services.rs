@@ -75,16 +75,17 @@ impl Services {
         doing: &str,
         work: impl AsyncFn(&Self) -> Result<T>,
     ) -> Result<(Self, T)> {
-        let mut is_first = true;
+        // Each of the two may still be there when the other one has ended.
+        let mut again = 2;
         loop {
             let services = {
                 let _group = context.ui.group("Start the databases");
                 Self::start(context, doing).await?
             };
             let done = work(&services).await;
-            if done.is_err() && is_first && services.was_being_stopped.get() {
+            if done.is_err() && again > 0 && services.was_being_stopped.get() {
                 context.ui.line("it was being stopped, and is started again");
-                is_first = false;
+                again -= 1;
                 continue;
             }
             let done = services.explain_failure(context, done).await?;
