@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::text::Text;
+
 /// An item: its attributes in the order of their names. `T` is what holds a text.
 pub type Item<T = String> = BTreeMap<T, Attribute<T>>;
 
@@ -68,10 +70,10 @@ impl<T: AsRef<str> + Serialize> Serialize for PlainJson<'_, Item<T>> {
     }
 }
 
-/// DynamoDB JSON: an item whatever holds its texts.
-pub(crate) struct TypedJson<'a, T>(pub(crate) &'a Item<T>);
+/// DynamoDB JSON.
+pub(crate) struct TypedJson<'a>(pub(crate) &'a Item<Text<'a>>);
 
-impl<T: AsRef<str> + Serialize> Serialize for TypedJson<'_, T> {
+impl Serialize for TypedJson<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         members(self.0, serializer)
     }

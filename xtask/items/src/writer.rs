@@ -1,10 +1,9 @@
 //! Items of any number, printed page by page: memory does not grow with the table.
 
-use std::borrow::{Borrow, Cow};
+use std::borrow::Cow;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write, stdout};
 
 use serde::Serialize;
-use serde_json::json;
 use tempfile::SpooledTempFile;
 
 use crate::attribute::TypedJson;
@@ -89,10 +88,10 @@ impl ItemWriter {
     /// An item is not DynamoDB JSON, what it prints to is closed, or the temporary file cannot be written.
     pub fn page(&mut self, page: &Page) -> io::Result<()> {
         if let Begun::Table(table) = &mut self.form {
-            return table.items(&mut self.out, &page.items_of::<Text>()?);
+            return table.items(&mut self.out, &page.items_of()?);
         }
         let mut printed = Ok(());
-        page.each(|item: Item<Text>| {
+        page.each(|item| {
             if printed.is_ok() {
                 printed = self.item(&item);
             }
@@ -100,18 +99,15 @@ impl ItemWriter {
         printed
     }
 
-    /// Prints these items.
+    /// Prints one page, its last item first.
     ///
     /// # Errors
-    /// What it prints to is closed, or the temporary file cannot be written.
-    pub fn items(&mut self, items: &[Item]) -> io::Result<()> {
-        match &mut self.form {
-            Begun::Table(table) => table.items(&mut self.out, items),
-            _ => items.iter().try_for_each(|item| self.item(item)),
-        }
+    /// See [`ItemWriter::page`].
+    pub fn page_backwards(&mut self, page: &Page) -> io::Result<()> {
+        page.items_of()?.iter().rev().try_for_each(|item| self.item(item))
     }
 
-    fn item<T: Printed>(&mut self, item: &Item<T>) -> io::Result<()> {
+    fn item(&mut self, item: &Item<Text>) -> io::Result<()> {
         match &mut self.form {
             Begun::Table(table) => table.items(&mut self.out, std::slice::from_ref(item)),
             Begun::Json { items, any } => {
@@ -174,7 +170,7 @@ fn write_indented(out: &mut impl Write, indent: &str, value: &impl Serialize) ->
 }
 
 /// One item of the list `Items`, indented to its place.
-fn spool_item<T: Printed>(spool: &mut impl Write, item: &Item<T>, follows_another: bool) -> io::Result<()> {
+fn spool_item(spool: &mut impl Write, item: &Item<Text>, follows_another: bool) -> io::Result<()> {
     let indent = "        ";
     write!(spool, "{}{indent}", if follows_another { ",\n" } else { "\n" })?;
     write_indented(spool, indent, &TypedJson(item))
@@ -187,8 +183,8 @@ fn json_document(
     response: &Response,
 ) -> io::Result<()> {
     write!(out, "{{")?;
-    if let (Some(units), Some(table)) = (response.capacity_units, &response.table) {
-        member(out, "ConsumedCapacity", &json!({ "CapacityUnits": units, "TableName": table }))?;
+    if let (Some(capacity_units), Some(table_name)) = (response.capacity_units, &response.table) {
+        member(out, "ConsumedCapacity", &ConsumedCapacity { capacity_units, table_name })?;
         write!(out, ",")?;
     }
     member(out, "Count", &response.count)?;
@@ -206,15 +202,17 @@ fn json_document(
     writeln!(out, "\n}}")
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ConsumedCapacity<'a> {
+    capacity_units: f64,
+    table_name: &'a str,
+}
+
 fn member(out: &mut impl Write, name: &str, value: &impl Serialize) -> io::Result<()> {
     write!(out, "\n    \"{name}\": ")?;
     write_indented(out, "    ", value)
 }
-
-/// What holds the texts of an item that is printed.
-trait Printed: AsRef<str> + Borrow<str> + Ord + Serialize {}
-
-impl<T: AsRef<str> + Borrow<str> + Ord + Serialize> Printed for T {}
 
 /// Items in columns. The first page decides which there are; attributes that only later items have
 /// follow as `name=value`, so that nothing is left out.
@@ -226,7 +224,7 @@ struct Table {
 }
 
 impl Table {
-    fn items<T: Printed>(&mut self, out: &mut impl Write, items: &[Item<T>]) -> io::Result<()> {
+    fn items(&mut self, out: &mut impl Write, items: &[Item<Text>]) -> io::Result<()> {
         let is_first = self.names.is_empty();
         if is_first {
             self.names = columns_of(&self.keys, items);
@@ -263,7 +261,7 @@ fn header(names: &[String]) -> Vec<Cow<'_, str>> {
     names.iter().map(|name| shown(name)).collect()
 }
 
-fn row<'a, T: Printed>(names: &[String], item: &'a Item<T>) -> Vec<Cow<'a, str>> {
+fn row<'a>(names: &[String], item: &'a Item<Text>) -> Vec<Cow<'a, str>> {
     let mut row = Vec::with_capacity(names.len() + 1);
     row.extend(names.iter().map(|name| item.get(name.as_str()).map(cell).unwrap_or_default()));
     let mut others =
@@ -277,7 +275,7 @@ fn row<'a, T: Printed>(names: &[String], item: &'a Item<T>) -> Vec<Cow<'a, str>>
 }
 
 /// The keys first, then the other attributes by name.
-fn columns_of<T: Printed>(keys: &[String], items: &[Item<T>]) -> Vec<String> {
+fn columns_of(keys: &[String], items: &[Item<Text>]) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
     for name in items.iter().flat_map(Item::keys) {
         if let Err(place) = names.binary_search(&name.as_ref()) {
@@ -290,7 +288,7 @@ fn columns_of<T: Printed>(keys: &[String], items: &[Item<T>]) -> Vec<String> {
 }
 
 /// A value on one line of a table: strings as they are, other types as plain JSON.
-fn cell<T: Printed>(value: &Attribute<T>) -> Cow<'_, str> {
+fn cell<'a>(value: &'a Attribute<Text>) -> Cow<'a, str> {
     if let Attribute::S(text) = value {
         return printable(shortened(text.as_ref(), COLUMN_WIDTH));
     }

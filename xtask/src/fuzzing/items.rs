@@ -1,9 +1,11 @@
 //! Items on the command line, and in a server's answers.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use xtask_databases::attribute::{item_from_sdk, to_sdk};
 use xtask_databases::table::{KeyAttribute, KeyType, TableDescription};
 use xtask_items::{
@@ -63,24 +65,38 @@ pub(super) fn answer(input: &[u8]) {
 
 /// A page is printed as its items are.
 fn print(page: &Page, items: &[Item], response: &Response) {
-    let table = |width| Form::Table { keys: vec!["pk".to_owned()], width };
-    for form in [
-        table(None),
-        table(Some(80)),
-        Form::Json,
-        Form::Jsonl,
-        Form::DynamoDbJsonl,
-        Form::Count,
-        Form::JsonCount,
-    ] {
-        let printed = |print: &dyn Fn(&mut ItemWriter) -> io::Result<()>| {
-            let out = Out::default();
-            let mut writer = ItemWriter::to(Box::new(out.clone()), form.clone());
-            assert!(print(&mut writer).and_then(|()| writer.finish(response)).is_ok());
-            out.0.lock().map(|mut text| std::mem::take(&mut *text)).unwrap_or_default()
-        };
-        assert_eq!(printed(&|writer| writer.page(page)), printed(&|writer| writer.items(items)));
+    let plain: Vec<_> = items.iter().map(|item| serde_json::to_string(&PlainJson(item)).ok()).collect();
+    let typed: Vec<_> = items.iter().map(|item| serde_json::to_string(item).ok()).collect();
+    for (form, expected) in [(Form::Jsonl, plain), (Form::DynamoDbJsonl, typed)] {
+        let lines = |text: String| text.lines().map(|line| Some(line.to_owned())).collect::<Vec<_>>();
+        assert_eq!(lines(printed(&form, response, |writer| writer.page(page))), expected);
+        let mut backwards = lines(printed(&form, response, |writer| writer.page_backwards(page)));
+        backwards.reverse();
+        assert_eq!(backwards, expected);
     }
+    let document = printed(&Form::Json, response, |writer| writer.page(page));
+    if items.iter().flat_map(Item::values).all(|value| depth(value) <= DEPTH) {
+        let document: BTreeMap<String, &RawValue> = serde_json::from_str(&document).unwrap_or_default();
+        let printed =
+            document.get("Items").and_then(|items| serde_json::from_str::<Vec<Item>>(items.get()).ok());
+        assert_eq!(printed.as_deref(), Some(items));
+    }
+    let table = |width| Form::Table { keys: vec!["pk".to_owned()], width };
+    for form in [table(None), table(Some(80)), Form::Count, Form::JsonCount] {
+        printed(&form, response, |writer| writer.page(page));
+    }
+}
+
+fn printed(
+    form: &Form,
+    response: &Response,
+    print: impl FnOnce(&mut ItemWriter) -> io::Result<()>,
+) -> String {
+    let out = Out::default();
+    let mut writer = ItemWriter::to(Box::new(out.clone()), form.clone());
+    assert!(print(&mut writer).and_then(|()| writer.finish(response)).is_ok());
+    let text = out.0.lock().map(|mut text| std::mem::take(&mut *text)).unwrap_or_default();
+    String::from_utf8(text).unwrap_or_default()
 }
 
 /// What was printed.

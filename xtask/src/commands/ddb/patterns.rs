@@ -12,7 +12,7 @@ use xtask_base::failure::Usage;
 use xtask_databases::attribute::to_sdk;
 use xtask_databases::read;
 use xtask_databases::target::Targets;
-use xtask_items::{Item, ItemWriter, Response, printable, shortened};
+use xtask_items::{Item, ItemWriter, Page, Response, printable, shortened};
 
 use super::super::Run;
 use super::super::lazy::Lazy;
@@ -76,18 +76,19 @@ impl GetConversation {
             // All can be read in the order in which people want them; JSON is the response as it is.
             let oldest_first = context.format != Format::Json;
             let query = query.scan_index_forward(oldest_first);
-            read::pages(&wire, query.into(), None, async |page| printer.page(page.items()?)).await?
+            read::pages(&wire, query.into(), None, async |page| printer.page(&page)).await?
         } else {
-            let mut newest = Vec::new();
+            let mut newest_first = Vec::new();
             let response = read::pages(&wire, query.into(), Some(self.limit.into()), async |page| {
-                newest.append(&mut page.items()?);
+                newest_first.push(page);
                 Ok(())
             })
             .await?;
-            if context.format != Format::Json {
-                newest.reverse();
+            if context.format == Format::Json {
+                newest_first.iter().try_for_each(|page| printer.page(page))?;
+            } else {
+                newest_first.iter().rev().try_for_each(|page| printer.page_backwards(page))?;
             }
-            printer.page(newest)?;
             response
         };
         printer.finish(context, response, "these are the newest; --all or --limit N shows more")
@@ -128,8 +129,7 @@ impl ListConversations {
         let (wire, user) = dynamodb.wire_during(&context.ui, user).await?;
         let query = messages::conversations_of(&dynamodb.table, user.uuid);
         let mut printer = Printer::new(context.format, group_line);
-        let response =
-            read::pages(&wire, query.into(), None, async |page| printer.page(page.items()?)).await?;
+        let response = read::pages(&wire, query.into(), None, async |page| printer.page(&page)).await?;
         printer.finish(context, response, "there are more")
     }
 }
@@ -145,17 +145,26 @@ impl Printer {
         Self { writer: (format != Format::Table).then(|| ItemWriter::new(format.of_items(Vec::new()))), line }
     }
 
-    fn page(&mut self, items: Vec<Item>) -> Result<()> {
+    fn page(&mut self, page: &Page) -> Result<()> {
         match &mut self.writer {
-            Some(writer) => Ok(writer.items(&items)?),
-            None => {
-                let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-                for item in items {
-                    writeln!(out, "{}", (self.line)(&to_sdk(item)?)?)?;
-                }
-                Ok(out.flush()?)
-            }
+            Some(writer) => Ok(writer.page(page)?),
+            None => self.lines(page.items()?),
         }
+    }
+
+    fn page_backwards(&mut self, page: &Page) -> Result<()> {
+        match &mut self.writer {
+            Some(writer) => Ok(writer.page_backwards(page)?),
+            None => self.lines(page.items()?.into_iter().rev()),
+        }
+    }
+
+    fn lines(&self, items: impl IntoIterator<Item = Item>) -> Result<()> {
+        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        for item in items {
+            writeln!(out, "{}", (self.line)(&to_sdk(item)?)?)?;
+        }
+        Ok(out.flush()?)
     }
 
     fn finish(self, context: &Context, response: Response, more: &str) -> Result<()> {
