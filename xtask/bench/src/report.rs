@@ -51,7 +51,7 @@ impl Runs {
 }
 
 /// The middle of some values, or the mean of the two in the middle; not a number where there is none.
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let [low, high] = [values.len().saturating_sub(1) / 2, values.len() / 2];

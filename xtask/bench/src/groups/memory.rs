@@ -1,7 +1,7 @@
 use anyhow::Result;
 
 use super::{Measure, scan, seed};
-use crate::report::{Table, mebibytes, say};
+use crate::report::{Table, mebibytes, median, say};
 use crate::workspace::Workspace;
 use crate::{items, program};
 
@@ -16,9 +16,13 @@ pub(super) fn measure(measure: &Measure, work: &Workspace, table: &mut Table) ->
     let mut sizes = Vec::new();
     for messages in [measure.messages, measure.messages.saturating_mul(LARGER)] {
         let items = crate::report::thousands(items::population(messages)?.item_count() as f64);
-        say(format_args!("{}: write and read {items} items", work.engine));
-        let peaks = [seed(work, messages)?.peak, program::run(&mut scan(work))?.peak];
-        sizes.push((items, peaks));
+        let mut peaks = [Vec::new(), Vec::new()];
+        for round in 1..=measure.runs {
+            say(format_args!("{}: write and read {items} items, {round} of {}", work.engine, measure.runs));
+            peaks[0].extend(seed(work, messages)?.peak);
+            peaks[1].extend(program::run(&mut scan(work))?.peak);
+        }
+        sizes.push((items, peaks.map(middle)));
     }
     let [(items, small), (more, large)] = &sizes[..] else { return Ok(()) };
     for (index, command) in ["`ddb seed`", "`ddb scan -o jsonl`"].into_iter().enumerate() {
@@ -34,4 +38,9 @@ pub(super) fn measure(measure: &Measure, work: &Workspace, table: &mut Table) ->
         ]);
     }
     Ok(())
+}
+
+/// The median of some peaks, in KiB. One peak tells little: it is up to a tenth away from the next one's.
+fn middle(peaks: Vec<u64>) -> Option<u64> {
+    (!peaks.is_empty()).then(|| median(peaks.into_iter().map(|peak| peak as f64)).round() as u64)
 }
