@@ -63,6 +63,17 @@ enum Running {
     External,
 }
 
+impl Running {
+    /// Which of them ran before they were started, Postgres's first.
+    fn found_running(&self) -> [bool; 2] {
+        match self {
+            Self::Docker(containers) => containers.found_running(),
+            Self::Embedded(servers) => servers.found_running(),
+            Self::External => [false; 2],
+        }
+    }
+}
+
 impl Services {
     /// Starts what is not running, and does `work` with both; in CI a failure shows what the databases logged last.
     /// Where one of them is being stopped at this moment, by a run that was interrupted, say, both are started again
@@ -137,6 +148,9 @@ impl Services {
                 (engine, Running::Embedded(servers))
             }
         };
+        if running.found_running() != [true; 2] {
+            context.state.note_seen(None);
+        }
         let targets = engine.targets(context)?;
         let state = RefCell::new(state);
         Ok(Self {
@@ -247,12 +261,7 @@ impl Services {
 
     /// Notes the death of one that ran before it was started. Postgres is the first.
     fn noted(&self, death: Option<anyhow::Error>, place: usize) -> Option<anyhow::Error> {
-        let found_running = match &self.running {
-            Running::Docker(containers) => containers.found_running(),
-            Running::Embedded(servers) => servers.found_running(),
-            Running::External => [false; 2],
-        };
-        if death.is_some() && found_running[place] {
+        if death.is_some() && self.running.found_running()[place] {
             self.was_being_stopped.set(true);
         }
         death

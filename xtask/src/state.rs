@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xtask_base::failure::Failure;
+use xtask_base::sighting::Sighting;
 use xtask_base::ui::Ui;
 use xtask_docker::compose::{Compose, Service};
 
@@ -74,6 +75,22 @@ pub(crate) fn mark_of_postgres(compose: &Compose) -> String {
 pub(crate) struct Ports {
     pub(crate) postgres: Option<u16>,
     pub(crate) dynamodb: Option<u16>,
+}
+
+/// An engine's servers as they were seen to run last. Not a part of [`State`]: who only reads notes it as well, and
+/// it proves itself.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    pub(crate) engine: EngineName,
+    /// Postgres first. None where this machine does not show the process.
+    pub(crate) servers: [Option<Sighting>; 2],
+}
+
+impl Seen {
+    /// Whether they run still, as far as this machine shows it.
+    pub(crate) fn run_still(&self) -> bool {
+        self.servers.iter().flatten().all(Sighting::is_there)
+    }
 }
 
 /// The state folder of a checkout.
@@ -142,6 +159,24 @@ impl StateFolder {
             std::fs::rename(&path, &aside).with_context(|| format!("cannot set {} aside", path.display()))?;
             Ok(State::default())
         })
+    }
+
+    fn seen_file(&self) -> PathBuf {
+        self.join("seen.json")
+    }
+
+    /// The servers that were seen last, where that was noted.
+    pub(crate) fn seen(&self) -> Option<Seen> {
+        serde_json::from_slice(&std::fs::read(self.seen_file()).ok()?).ok()
+    }
+
+    /// Notes which servers were seen, or that whoever reads next is to look. What cannot be noted is looked for again.
+    pub(crate) fn note_seen(&self, seen: Option<&Seen>) {
+        let path = self.seen_file();
+        _ = match seen {
+            Some(seen) => write_whole(&path, seen),
+            None => std::fs::remove_file(path).map_err(Into::into),
+        };
     }
 
     /// Remembers `state`, all of it or nothing.

@@ -5,6 +5,7 @@ pub mod failure;
 pub mod package;
 pub mod poll;
 pub mod process;
+pub mod sighting;
 pub mod signals;
 pub mod stop;
 pub mod ui;

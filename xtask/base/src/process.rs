@@ -1,6 +1,6 @@
 //! Background processes of ours: started apart from this one, and found again by their command line.
 //!
-//! A process id that was written down may belong to somebody else by now; a command line cannot.
+//! A process id that was written down may belong to somebody else by now; a command line cannot. [`Sighting`] has both.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 use rustix::process::{Pid, Signal};
 
 use crate::poll::{self, Look};
+use crate::sighting::Sighting;
 
 /// How long a process may take to end when it is asked to.
 const END_BOUND: Duration = Duration::from_secs(15);
@@ -107,6 +108,11 @@ impl Process {
     #[cfg(not(target_os = "linux"))]
     fn is_killed(&self) -> bool {
         false
+    }
+
+    /// To be known again by its id and `mark`, which is one of its arguments.
+    pub fn sighting(&self, mark: &Path) -> Option<Sighting> {
+        Sighting::of(self.pid.as_raw_pid().try_into().ok()?, &mark.to_string_lossy())
     }
 
     /// Whether its id is still its own, and nobody has killed it.

@@ -63,6 +63,8 @@ pub struct Container {
     pub state: State,
     /// Set where it is not what docker-compose.yml describes now: what differs.
     pub outdated: Option<String>,
+    /// The id of its process, on the daemon's machine, where it runs.
+    pub pid: Option<u32>,
     /// The port of this machine that it is published on.
     pub port: Option<u16>,
     /// The folder of the compose file it was created from.
@@ -165,6 +167,7 @@ impl Docker {
             Ok(Some(Container {
                 name: details.name.as_deref().unwrap_or(&id).trim_start_matches('/').to_owned(),
                 state: container::state(&details),
+                pid: container::pid(&details),
                 port: container::published_port(service, &details),
                 folder: container::folder(&details),
                 outdated: container::difference(compose, service, image.as_ref(), &details),

@@ -196,7 +196,7 @@ fn embedded_checks(context: &Context, checks: &mut Vec<Check>) -> bool {
 async fn port_checks(context: &Context, compose: &Compose) -> Result<Vec<Check>> {
     let docker = Docker::find(&context.environment).await.ok();
     let answers = match Own::find(context, Evidence::Sight).await {
-        Ok(Own { engine, missing: [postgres, dynamodb] }) => {
+        Ok(Own { engine, missing: [postgres, dynamodb], .. }) => {
             let own = engine.targets(context)?;
             let wire = own.dynamodb.wire(&context.ui).await?;
             [

@@ -15,7 +15,7 @@ pub(crate) struct Status {}
 
 impl Status {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let Own { engine, missing } = Own::find(context, Evidence::Sight).await?;
+        let Own { engine, missing, .. } = Own::find(context, Evidence::Sight).await?;
         let targets = engine.targets(context)?;
         let runs_in = match &engine {
             Engine::External => [json!("elsewhere"), json!("elsewhere")],

@@ -8,6 +8,7 @@ use anyhow::Result;
 use uuid::Uuid;
 use xtask_base::failure::Failure;
 use xtask_base::poll::{self, Look};
+use xtask_base::sighting::Sighting;
 use xtask_base::ui::Ui;
 use xtask_docker::compose::{Compose, Service, Source};
 use xtask_docker::daemon::{self, Container, Docker, State as ContainerState, volume_name};
@@ -167,6 +168,17 @@ pub(crate) async fn own_container(
 ) -> Result<Option<Container>> {
     let found = docker.container(compose, service).await?;
     Ok(found.filter(|container| container.check_owner(compose).is_ok()))
+}
+
+/// The containers' processes, to be known again; each only where this machine shows it. None where one of them
+/// does not run.
+pub(crate) fn sightings(found: &Found) -> Option<[Option<Sighting>; 2]> {
+    let seen = |container: &Option<Container>| {
+        let Container { id, pid, .. } = container.as_ref()?;
+        pid.map(|pid| Sighting::of(pid, id))
+    };
+    let [postgres, dynamodb] = found;
+    Some([seen(postgres)?, seen(dynamodb)?])
 }
 
 /// Whether both services' containers are running.

@@ -18,6 +18,7 @@ use xtask_base::environment::Environment;
 use xtask_base::failure::Failure;
 use xtask_base::poll::{self, Look};
 use xtask_base::process::{self, Process, Processes};
+use xtask_base::sighting::Sighting;
 use xtask_base::ui::Ui;
 use xtask_docker::compose::{Compose, Service, port_variable};
 use xtask_docker::port;
@@ -278,6 +279,15 @@ impl Running {
     /// Whether one of them runs.
     pub(crate) fn any(&self) -> bool {
         self.postgres.is_some() || self.dynamodb.is_some()
+    }
+
+    /// The processes, to be known again; each only where this machine shows it. None where one of them does not run.
+    pub(crate) fn sightings(&self) -> Option<[Option<Sighting>; 2]> {
+        let seen = |process: &Option<Process>, data: fn(&Process) -> Option<PathBuf>| {
+            let process = process.as_ref()?;
+            Some(data(process).and_then(|data| process.sighting(&data)))
+        };
+        Some([seen(&self.postgres, postgres::data_of)?, seen(&self.dynamodb, dynamodb::data_of)?])
     }
 
     /// Where each of them listens, Postgres first.

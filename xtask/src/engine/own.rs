@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use xtask_base::failure::Failure;
+use xtask_base::sighting::Sighting;
 use xtask_databases::target::{DynamoDbTarget, PostgresTarget, Targets};
 use xtask_docker::compose::Compose;
 use xtask_docker::daemon::{Docker, State as ContainerState};
@@ -12,7 +13,7 @@ use super::Engine;
 use super::docker;
 use super::embedded::{self, Running};
 use crate::context::Context;
-use crate::state::{State, mark_of_postgres};
+use crate::state::{Seen, State, mark_of_postgres};
 
 const REMEDY: &str =
     "set both databases up with `cargo xtask ddb-setup`; `cargo xtask up` starts them as they are";
@@ -20,9 +21,10 @@ const REMEDY: &str =
 /// By what a command takes a database for this checkout's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Evidence {
-    /// It was started here, and is taken to run still: enough to read, where the user waits for each question.
+    /// It was started here, and its process is there still, or this machine does not show that: enough to read,
+    /// where the user waits for each question to the daemon.
     Memory,
-    /// It is seen to run: since it was started it may have ended, and another have taken its port.
+    /// The engine says that it runs: since it was started it may have ended, and another have taken its port.
     Sight,
 }
 
@@ -31,6 +33,8 @@ pub(crate) struct Own {
     pub(crate) engine: Engine,
     /// Why a database of this checkout's is not there, where it is not; Postgres's first.
     pub(crate) missing: [Option<String>; 2],
+    /// What was seen of both, to be remembered.
+    seen: Option<[Option<Sighting>; 2]>,
 }
 
 impl Own {
@@ -41,6 +45,13 @@ impl Own {
     pub(crate) async fn find(context: &Context, evidence: Evidence) -> Result<Self> {
         let mut state = context.state.read(&context.ui)?;
         let own = Self::look(context, evidence, &state).await?;
+        let engine = own.engine.name();
+        if let (Some(servers), true) = (&own.seen, state.engine == Some(engine)) {
+            let seen = Some(Seen { engine, servers: servers.clone() });
+            if context.state.seen() != seen {
+                context.state.note_seen(seen.as_ref());
+            }
+        }
         if let Some(unproven) = &state.unproven_postgres
             && own.has_working_postgres(context, unproven).await
         {
@@ -64,7 +75,8 @@ impl Own {
     async fn look(context: &Context, evidence: Evidence, state: &State) -> Result<Self> {
         let engine = context.engine_by(state)?;
         let is_remembered = state.engine == Some(engine.name());
-        if is_remembered && evidence == Evidence::Memory {
+        let run_still = |seen: Seen| seen.engine == engine.name() && seen.run_still();
+        if is_remembered && evidence == Evidence::Memory && context.state.seen().is_some_and(run_still) {
             return Ok(Self::all_there(engine));
         }
         let is_guess = !is_remembered && context.engine.named().is_none();
@@ -87,7 +99,7 @@ impl Own {
     }
 
     fn all_there(engine: Engine) -> Self {
-        Self { engine, missing: [None, None] }
+        Self { engine, missing: [None, None], seen: None }
     }
 
     async fn embedded(running: &Running, mut compose: Box<Compose>) -> Self {
@@ -99,12 +111,13 @@ impl Own {
                 None => *missing = Some(instead(service.port.host, None).await),
             }
         }
-        Self { engine: Engine::Embedded(compose), missing }
+        Self { engine: Engine::Embedded(compose), missing, seen: running.sightings() }
     }
 
     async fn docker(docker: &Docker, mut compose: Box<Compose>) -> Result<Self> {
         let containers = docker::find(docker, &compose).await?;
         let containers = containers.map(|found| found.filter(|found| found.check_owner(&compose).is_ok()));
+        let seen = docker::sightings(&containers);
         let mut missing = [None, None];
         let services = [&mut compose.postgres, &mut compose.dynamodb];
         for ((service, container), missing) in services.into_iter().zip(containers).zip(&mut missing) {
@@ -116,7 +129,7 @@ impl Own {
                 None => *missing = Some(instead(service.port.host, Some(docker)).await),
             }
         }
-        Ok(Self { engine: Engine::Docker(compose), missing })
+        Ok(Self { engine: Engine::Docker(compose), missing, seen })
     }
 
     /// Both databases.

@@ -41,12 +41,6 @@ pub(crate) fn assert_not_taken_for_ours(ports: [u16; 2], run: impl Fn(&str) -> R
         assert_is_refused(&run(line).fails(1), ports);
     }
     assert_is_refused(&run("env").fails(1), ports);
-    assert_not_changed(ports, run);
-}
-
-/// Asserts that no command changes the neighbour's databases, at these ports, nor calls them its own.
-#[track_caller]
-pub(crate) fn assert_not_changed(ports: [u16; 2], run: impl Fn(&str) -> Run) {
     for line in WRITING {
         assert_is_refused(&run(line).fails(1), ports);
         assert_is_refused(&run(line).arg("--dry-run").fails(1), ports);

@@ -1,8 +1,10 @@
 //! Another checkout's databases at the ports that this one's would have: they are not taken for ours.
 
+use std::os::unix::net::UnixListener;
 use std::process::Command;
+use std::time::Duration;
 
-use crate::common::neighbour::{assert_not_changed, assert_not_taken_for_ours};
+use crate::common::neighbour::assert_not_taken_for_ours;
 use crate::common::run::Run;
 use crate::project::{Project, docker};
 
@@ -66,8 +68,8 @@ fn a_checkout_whose_containers_are_gone_leaves_who_took_its_ports_alone() {
         run.env("DYNAMODB_PORT", checkout.dynamodb_port.to_string())
     };
     run("ddb-setup").ok();
-    assert_not_changed(ports(&checkout), |line| checkout.xtask(line));
-    assert_not_changed(ports(&checkout), |line| checkout.xtask(line).env("CRUDDUR_ENGINE", "auto"));
+    assert_not_taken_for_ours(ports(&checkout), |line| checkout.xtask(line));
+    assert_not_taken_for_ours(ports(&checkout), |line| checkout.xtask(line).env("CRUDDUR_ENGINE", "auto"));
     checkout.xtask("down").ok();
     assert_eq!(run("db test -o json").ok().json()[0]["users"], 5);
     assert_eq!(run("ddb list-tables").ok().stdout, "cruddur-messages\n");
@@ -78,10 +80,20 @@ fn a_checkout_whose_containers_are_gone_leaves_who_took_its_ports_alone() {
 fn where_it_is_known_what_runs_reading_asks_no_daemon() {
     let project = Project::new();
     project.set_up();
-    let without = |line: &str| project.xtask(line).env("DOCKER_HOST", "unix:///nonexistent");
-    for line in ["db test", "ddb list-tables", "ddb patterns list-conversations", "env"] {
-        without(line).shows_secrets().ok();
-    }
+    // The first of them looks, and notes what it saw.
+    project.xtask("ddb list-tables").ok();
+    let socket = project.path("silent.sock");
+    let _silent = UnixListener::bind(&socket).unwrap();
+    let reads = |host: &str| {
+        for line in ["db test", "ddb list-tables", "ddb patterns list-conversations", "env"] {
+            let ran = project.xtask(line).env("DOCKER_HOST", host).shows_secrets().ok();
+            ran.within(Duration::from_secs(2));
+        }
+    };
+    reads(&format!("unix://{}", socket.display()));
+    // Where nothing was noted, and no daemon can tell, it is taken to run.
+    std::fs::remove_file(project.path(".cruddur/seen.json")).unwrap();
+    reads("unix:///nonexistent");
     // What was stopped is not taken for running.
     docker(&["stop", &project.container("db")]);
     let failed = project.xtask("db seed").fails(1);

@@ -1,7 +1,7 @@
 //! Another checkout's databases at the ports that this one's would have: they are not taken for ours.
 
 use crate::checkout::Checkout;
-use crate::common::neighbour::{assert_not_changed, assert_not_taken_for_ours};
+use crate::common::neighbour::assert_not_taken_for_ours;
 use crate::common::run::Run;
 use crate::common::{Workspace, free_port};
 
@@ -85,8 +85,8 @@ fn a_checkout_whose_servers_died_leaves_who_took_its_ports_alone() {
     let mut neighbour = Checkout::new();
     at(&mut neighbour, ports);
     neighbour.set_up();
-    assert_not_changed(ports, |line| checkout.xtask(line));
-    assert_not_changed(ports, |line| auto(checkout.xtask(line)));
+    assert_not_taken_for_ours(ports, |line| checkout.xtask(line));
+    assert_not_taken_for_ours(ports, |line| auto(checkout.xtask(line)));
     checkout.xtask("down").ok().says(&["nothing was running"]);
     neighbour.assert_set_up(&neighbour.xtask("status").ok());
 }

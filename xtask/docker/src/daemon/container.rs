@@ -151,6 +151,12 @@ pub(super) fn state(details: &ContainerInspectResponse) -> State {
     }
 }
 
+/// The id of a running container's process; Docker has 0 for one that does not run.
+pub(super) fn pid(details: &ContainerInspectResponse) -> Option<u32> {
+    let pid = details.state.as_ref()?.pid?;
+    u32::try_from(pid).ok().filter(|pid| *pid > 0)
+}
+
 /// The folder of the compose file that a container was created from.
 pub(super) fn folder(details: &ContainerInspectResponse) -> Option<String> {
     details.config.as_ref()?.labels.as_ref()?.get(label::WORKING_DIR).cloned()
