@@ -2,6 +2,7 @@
 
 pub mod environment;
 pub mod failure;
+pub mod interpolation;
 pub mod package;
 pub mod poll;
 pub mod process;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use xtask_base::environment::{Environment, is_variable_name};
+use xtask_base::environment::Environment;
+use xtask_base::interpolation::fill_in;
 
 /// The file's name, in the workspace's top folder.
 pub const FILE: &str = "docker-compose.yml";
@@ -351,7 +352,7 @@ impl Reader<'_> {
     }
 
     fn fill_in(&self, text: &str) -> Result<String> {
-        fill_in(text, &|name| self.environment.get_or_empty(name).map(str::to_owned))
+        fill_in(text, &|name| self.environment.get_or_empty(name))
     }
 }
 
@@ -373,51 +374,6 @@ fn checked_project_name(name: &str) -> Result<String> {
         "`{name}` is not a project name (lower-case letters, digits, - and _, a letter or digit first)"
     );
     Ok(name.to_owned())
-}
-
-/// Fills in `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME-default}`, which differ where the variable is set to
-/// nothing, and `$$`. <https://docs.docker.com/reference/compose-file/interpolation/>
-///
-/// # Errors
-/// Another form, a variable within a default among them; or a variable without a value and without a default.
-fn fill_in(text: &str, value_of: &dyn Fn(&str) -> Option<String>) -> Result<String> {
-    let mut filled = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('$') {
-        filled.push_str(before);
-        rest = if let Some(after) = after.strip_prefix('$') {
-            filled.push('$');
-            after
-        } else if let Some(after) = after.strip_prefix('{') {
-            let (expression, after) =
-                after.split_once('}').with_context(|| format!("`{text}`: `${{` without `}}`"))?;
-            filled.push_str(&value_of_expression(expression, value_of)?);
-            after
-        } else {
-            let end = after.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(after.len());
-            filled.push_str(&value_of_expression(&after[..end], value_of)?);
-            &after[end..]
-        };
-    }
-    filled.push_str(rest);
-    Ok(filled)
-}
-
-/// What stands between `${` and `}`.
-fn value_of_expression(expression: &str, value_of: &dyn Fn(&str) -> Option<String>) -> Result<String> {
-    let (name, default, takes_empty) = match (expression.split_once(":-"), expression.split_once('-')) {
-        (Some((name, default)), _) if is_variable_name(name) => (name, Some(default), false),
-        (_, Some((name, default))) => (name, Some(default), true),
-        (_, None) => (expression, None, true),
-    };
-    ensure!(
-        is_variable_name(name) && default.is_none_or(|default| !default.contains('$')),
-        "`${{{expression}}}` is not supported: ${{NAME}} and ${{NAME:-default}} are, and $$ for a dollar sign"
-    );
-    let value = value_of(name).filter(|value| takes_empty || !value.is_empty());
-    value.or_else(|| default.map(str::to_owned)).with_context(|| {
-        format!("variable {name} is not set and has no default: set it, or write ${{{name}:-default}}")
-    })
 }
 
 #[cfg(test)]
@@ -546,23 +502,5 @@ mod tests {
         assert!(parse(&format!("{bomb}{beside}"), &Environment::default()).is_ok());
         let inside = with_line("    ports: ['5432:5432']\n    environment: {A: *a19}");
         assert!(error(&format!("{bomb}{inside}")).contains("invalid type: sequence"));
-    }
-
-    #[test]
-    fn variables_are_filled_in() {
-        let value_of = |name: &str| (name == "A").then(|| "1".to_owned());
-        for (text, expected) in [
-            ("$A-${A}", "1-1"),
-            ("${B:-2}", "2"),
-            ("${B-}", ""),
-            ("$$A", "$A"),
-            ("é${A:-x}é", "é1é"),
-            ("plain", "plain"),
-        ] {
-            assert_eq!(fill_in(text, &value_of).unwrap(), expected, "{text}");
-        }
-        for text in ["$", "${A", "${}", "$-", "${1A}", "${B}"] {
-            assert!(fill_in(text, &value_of).is_err(), "{text}");
-        }
     }
 }

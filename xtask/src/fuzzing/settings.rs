@@ -1,8 +1,9 @@
 //! What a user sets: the command line, the two files of settings, URLs; and what was remembered of it.
 
-use anyhow::Result;
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use anyhow::Result;
 use clap::Parser as _;
 use xtask_base::environment::{Environment, is_variable_name, parse_dotenv};
 use xtask_databases::target::postgres::UrlSetting;
@@ -43,12 +44,21 @@ pub(super) fn compose(input: &[u8]) {
 /// `.env`.
 pub(super) fn dotenv(input: &[u8]) {
     let Some(text) = text(input) else { return };
-    match parse_dotenv(Path::new(".env"), text) {
-        Ok(variables) => assert!(variables.keys().all(|name| is_variable_name(name))),
+    let process = BTreeMap::from([("SET".to_owned(), "outside".to_owned())]);
+    match parse_dotenv(Path::new(".env"), text, &process) {
+        Ok(variables) => {
+            assert!(variables.keys().all(|name| is_variable_name(name)));
+            // In single quotes a value stands for itself.
+            let quoted =
+                |(name, value): (&String, &String)| format!("{name}='{}'\n", value.replace('\'', "\\'"));
+            if variables.values().all(|value| !value.contains('\\')) {
+                let written: String = variables.iter().map(quoted).collect();
+                assert_eq!(parse_dotenv(Path::new(".env"), &written, &process).ok(), Some(variables));
+            }
+        }
         Err(error) => {
             let error = error.to_string();
-            let line =
-                error.strip_prefix(".env:").and_then(|rest| rest.strip_suffix(": expected NAME=value"));
+            let line = error.strip_prefix(".env:").and_then(|rest| rest.split(':').next());
             let line = line.and_then(|line| line.parse::<usize>().ok());
             assert!(line.is_some_and(|line| (1..=text.lines().count()).contains(&line)), "{error}");
         }

@@ -1,0 +1,194 @@
+//! `.env`, as `docker compose` reads it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Result, bail};
+
+use super::is_variable_name;
+use crate::interpolation::fill_in;
+
+/// Reads `NAME=value` and `NAME: value`, with `export ` before the name or without; comments; values in quotes, which
+/// may go over several lines; and variables in values that are not in single quotes: those of `process`, and those
+/// of the lines above. <https://docs.docker.com/compose/how-tos/environment-variables/variable-interpolation/#env-file-syntax>
+///
+/// # Errors
+/// A line in another form: the message names `path` and the line. It shows nothing of a value, which may be a secret.
+pub fn parse_dotenv(
+    path: &Path,
+    text: &str,
+    process: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>> {
+    let mut variables = BTreeMap::new();
+    let mut rest = text;
+    while let Some(start) = rest.find(|c: char| !c.is_whitespace()) {
+        rest = &rest[start..];
+        if rest.starts_with('#') {
+            rest = rest.split_once('\n').map_or("", |(_, behind)| behind);
+            continue;
+        }
+        let line = 1 + text[..text.len() - rest.len()].matches('\n').count();
+        let (name, value, behind) = match assignment(rest) {
+            Ok(assignment) => assignment,
+            Err(why) => bail!("{}:{line}: {why}", path.display()),
+        };
+        let value_of = |name: &str| process.get(name).or_else(|| variables.get(name)).map(String::as_str);
+        let value = match value {
+            Value::Literal(value) => value,
+            Value::Template(value) => match fill_in(&value, &value_of) {
+                Ok(value) => value,
+                // What it says shows the value.
+                Err(_) => bail!("{}:{line}: {name}: {NO_TEMPLATE}", path.display()),
+            },
+        };
+        variables.insert(name.to_owned(), value);
+        rest = behind;
+    }
+    Ok(variables)
+}
+
+const NO_ASSIGNMENT: &str = "expected NAME=value";
+const NO_TEMPLATE: &str = "$ begins a variable, which is not set, or in another form than $NAME and ${NAME:-default}: \
+                           write $$ for a dollar sign, or put the value in single quotes";
+
+/// A value before its variables are filled in.
+enum Value {
+    /// Where none are.
+    Literal(String),
+    Template(String),
+}
+
+/// The name and the value that an assignment begins with, and the text behind it.
+fn assignment(text: &str) -> Result<(&str, Value, &str), &'static str> {
+    let (line, behind) = text.split_once('\n').unwrap_or((text, ""));
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    let (name, value) = line.split_once(['=', ':']).ok_or(NO_ASSIGNMENT)?;
+    let name = name.trim();
+    if !is_variable_name(name) {
+        return Err(NO_ASSIGNMENT);
+    }
+    let value = value.trim();
+    let Some(quote) = value.chars().next().filter(|first| ['"', '\''].contains(first)) else {
+        let value = value.split_once(" #").map_or(value, |(value, _)| value.trim_end());
+        return Ok((name, Value::Template(value.to_owned()), behind));
+    };
+    // Of the whole text: what is in quotes may go on in the next line.
+    let start = value.as_ptr().addr() - text.as_ptr().addr() + quote.len_utf8();
+    let quoted = &text[start..];
+    let end = closing(quoted, quote).ok_or("the quote before the value is not closed")?;
+    let (after, behind) =
+        quoted[end + quote.len_utf8()..].split_once('\n').unwrap_or((&quoted[end + 1..], ""));
+    if !after.trim_start().is_empty() && !after.trim_start().starts_with('#') {
+        return Err("there is text behind the closing quote; a quote within a value is written \\\" or \\'");
+    }
+    let value = &quoted[..end];
+    let value = match quote {
+        '\'' => Value::Literal(value.replace("\\'", "'")),
+        _ => Value::Template(unescaped(value)),
+    };
+    Ok((name, value, behind))
+}
+
+/// Where the quote is that ends the value.
+fn closing(quoted: &str, quote: char) -> Option<usize> {
+    let mut is_escaped = false;
+    quoted.char_indices().find_map(|(place, letter)| {
+        let ends = letter == quote && !is_escaped;
+        is_escaped = letter == '\\' && !is_escaped;
+        ends.then_some(place)
+    })
+}
+
+/// A value in double quotes without its escapes; a dollar sign that was escaped becomes the two that stand for one.
+fn unescaped(value: &str) -> String {
+    let mut text = String::new();
+    let mut letters = value.chars();
+    while let Some(letter) = letters.next() {
+        match (letter, (letter == '\\').then(|| letters.next()).flatten()) {
+            (_, Some('n')) => text.push('\n'),
+            (_, Some('r')) => text.push('\r'),
+            (_, Some('t')) => text.push('\t'),
+            (_, Some('$')) => text.push_str("$$"),
+            (_, Some(escaped @ ('"' | '\\'))) => text.push(escaped),
+            (backslash, Some(other)) => text.extend([backslash, other]),
+            (letter, None) => text.push(letter),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dotenv(text: &str) -> Result<BTreeMap<String, String>> {
+        let process = BTreeMap::from([("SET".to_owned(), "outside".to_owned())]);
+        parse_dotenv(Path::new(".env"), text, &process)
+    }
+
+    #[track_caller]
+    fn assert_read(text: &str, expected: &[(&str, &str)]) {
+        let expected = expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        assert_eq!(dotenv(text).unwrap(), expected.collect(), "{text}");
+    }
+
+    #[test]
+    fn it_takes_comments_export_and_quotes() {
+        assert_read(
+            "# settings\nA=1\r\nexport B = \"two words\" # why\nC='#3'\n\nD=4 # four\nE=a#b\nF=\nG: 7\nH=\"\"#\nI=x",
+            &[
+                ("A", "1"),
+                ("B", "two words"),
+                ("C", "#3"),
+                ("D", "4"),
+                ("E", "a#b"),
+                ("F", ""),
+                ("G", "7"),
+                ("H", ""),
+                ("I", "x"),
+            ],
+        );
+        assert_read("", &[]);
+        assert_read("\n # nothing", &[]);
+    }
+
+    #[test]
+    fn quotes_are_escaped_and_go_over_lines() {
+        assert_read(r#"A="{\"a\": \"b\"}" # JSON"#, &[("A", r#"{"a": "b"}"#)]);
+        assert_read(r"A='Let\'s go!'", &[("A", "Let's go!")]);
+        assert_read(r#"A="1\n2\t\\n\x é""#, &[("A", "1\n2\t\\n\\x é")]);
+        assert_read(r"A='1\n2'", &[("A", r"1\n2")]);
+        assert_read("A='one\ntwo' # done\nB=3", &[("A", "one\ntwo"), ("B", "3")]);
+    }
+
+    #[test]
+    fn variables_are_filled_in_but_in_single_quotes() {
+        assert_read(
+            "A=a\nB=${A}b-$SET\nC=\"$A${NONE:-c}\"\nD='$A'\nE=p$$w\nF=\"\\$A\"",
+            &[("A", "a"), ("B", "ab-outside"), ("C", "ac"), ("D", "$A"), ("E", "p$w"), ("F", "$A")],
+        );
+        // What the process has wins, here too.
+        assert_read("SET=inside\nA=$SET", &[("SET", "inside"), ("A", "outside")]);
+    }
+
+    #[test]
+    fn an_error_names_the_line_and_keeps_the_secret() {
+        let cases = [
+            ("A=1\nhunter2\n", 2, NO_ASSIGNMENT),
+            ("hunter 2=1", 1, NO_ASSIGNMENT),
+            ("A='1\n2'\n\nB=\"hunter2\n", 4, "the quote before the value is not closed"),
+            ("A='hunter2\\'", 1, "the quote before the value is not closed"),
+            (
+                "A='hunter' 2",
+                1,
+                "there is text behind the closing quote; a quote within a value is written \\\" or \\'",
+            ),
+        ];
+        for (text, line, why) in cases {
+            assert_eq!(dotenv(text).unwrap_err().to_string(), format!(".env:{line}: {why}"));
+        }
+        for text in ["\nA=hunter$", "\nA=hunter${2", "\nA=\"hunter$HUNTER\"", "\nA=${B:-$hunter}"] {
+            assert_eq!(dotenv(text).unwrap_err().to_string(), format!(".env:2: A: {NO_TEMPLATE}"));
+        }
+    }
+}
