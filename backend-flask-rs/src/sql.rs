@@ -133,6 +133,23 @@ pub struct Statement<'a> {
     pub text: &'a str,
 }
 
+impl Statement<'_> {
+    /// Whether it begins or ends a transaction; what is undone to a savepoint is still in it.
+    /// <https://www.postgresql.org/docs/current/sql-begin.html>, and the pages that it names.
+    fn is_transaction_command(&self) -> bool {
+        let mut words = self.text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+        let mut word = || words.next().unwrap_or_default().to_ascii_lowercase();
+        match (word().as_str(), word().as_str()) {
+            ("rollback", "to") => false,
+            ("rollback", "work" | "transaction") => word() != "to",
+            ("begin" | "rollback" | "commit" | "end" | "abort", _) | ("start" | "prepare", "transaction") => {
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
 impl Script {
     /// Splits the script at each `;` that ends a statement, as psql does: not in strings (`'…'`,
     /// `E'…'`, `$tag$…$tag$`), quoted identifiers, comments (nested ones too) or parentheses.
@@ -145,14 +162,15 @@ impl Script {
     /// Executes every statement in one transaction and returns how many there were: either all of them
     /// take effect, or none.
     ///
-    /// The scripts must not contain transaction commands, nor statements that Postgres refuses in a
-    /// transaction.
-    ///
     /// # Errors
     ///
-    /// [`SqlError`] for the first statement that fails.
+    /// [`SqlError`] for the first statement that begins or ends a transaction, before anything is executed; or for the
+    /// first that fails.
     pub fn run(&self, client: &mut Client) -> Result<usize, SqlError> {
         let statements = self.statements();
+        if let Some(statement) = statements.iter().find(|statement| statement.is_transaction_command()) {
+            return Err(SqlError::transaction_command(self, statement));
+        }
         let outside = |e| SqlError::outside(self, e);
         let mut transaction = client.transaction().map_err(outside)?;
         for statement in &statements {
@@ -196,12 +214,31 @@ mod tests {
     fn scripts_leave_the_transaction_alone() {
         for script in [SCHEMA, SEED] {
             assert!(!script.statements().is_empty());
-            for statement in script.statements() {
-                let first = statement.text.split_whitespace().next();
-                let allowed = ["drop", "create", "insert"];
-                assert!(first.is_some_and(|w| allowed.contains(&w)), "{statement:?}");
-            }
+            assert!(!script.statements().iter().any(Statement::is_transaction_command), "{}", script.path);
         }
+    }
+
+    #[test]
+    fn what_begins_or_ends_a_transaction_is_told_from_what_stays_in_it() {
+        let is = |text| Statement { line: 1, text }.is_transaction_command();
+        for text in ["begin", "BEGIN\nisolation level serializable", "Commit and chain", "end", "abort work"]
+        {
+            assert!(is(text), "{text}");
+        }
+        for text in [
+            "rollback",
+            "rollback work",
+            "start transaction",
+            "prepare transaction 'a'",
+            "commit prepared 'a'",
+        ] {
+            assert!(is(text), "{text}");
+        }
+        for text in ["rollback to a", "rollback work to savepoint a", "savepoint a", "prepare a as select 1"]
+        {
+            assert!(!is(text), "{text}");
+        }
+        assert!(!is("create table begin_commit (a int)"));
     }
 
     #[test]

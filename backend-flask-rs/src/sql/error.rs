@@ -14,12 +14,14 @@ const SHOWN: usize = 120;
 
 /// A script's failure: its file, the line, the statement, and what Postgres said.
 ///
-/// The source is the [`postgres::Error`], whose own source repeats the message that is shown here.
+/// The source, where it was Postgres that failed, is the [`postgres::Error`], whose own source repeats the message that
+/// is shown here.
 #[derive(Debug)]
 pub struct SqlError {
     path: &'static str,
     statement: Option<Failed>,
-    source: postgres::Error,
+    /// None where nothing was executed: a statement would have begun or ended a transaction.
+    source: Option<postgres::Error>,
 }
 
 /// The statement that failed.
@@ -32,7 +34,7 @@ struct Failed {
 impl SqlError {
     /// The transaction could not begin or commit.
     pub(super) fn outside(script: &Script, source: postgres::Error) -> Self {
-        Self { path: script.path, statement: None, source }
+        Self { path: script.path, statement: None, source: Some(source) }
     }
 
     pub(super) fn in_statement(script: &Script, statement: &Statement<'_>, source: postgres::Error) -> Self {
@@ -43,7 +45,13 @@ impl SqlError {
             _ => statement.line,
         };
         let text = shorten(statement.text);
-        Self { path: script.path, statement: Some(Failed { line, text }), source }
+        Self { path: script.path, statement: Some(Failed { line, text }), source: Some(source) }
+    }
+
+    /// The statement begins or ends a transaction.
+    pub(super) fn transaction_command(script: &Script, statement: &Statement<'_>) -> Self {
+        let failed = Failed { line: statement.line, text: shorten(statement.text) };
+        Self { path: script.path, statement: Some(failed), source: None }
     }
 
     /// The script's path from the workspace's root.
@@ -78,9 +86,12 @@ impl fmt::Display for SqlError {
         if let Some(line) = self.line() {
             write!(f, ":{line}")?;
         }
-        match self.source.as_db_error() {
-            None => write!(f, ": {}", self.source)?,
-            Some(e) => {
+        match self.source.as_ref().map(|source| (source, source.as_db_error())) {
+            None => {
+                f.write_str(": the file is one transaction already, all of it or nothing: leave this out")?
+            }
+            Some((source, None)) => write!(f, ": {source}")?,
+            Some((_, Some(e))) => {
                 write!(f, ": {} (SQLSTATE {})", e.message(), e.code().code())?;
                 write_field(f, "detail", e.detail())?;
                 write_field(f, "hint", e.hint())?;
@@ -99,7 +110,7 @@ fn write_field(f: &mut fmt::Formatter<'_>, name: &str, value: Option<&str>) -> f
 
 impl Error for SqlError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.source)
+        self.source.as_ref().map(|source| source as &(dyn Error + 'static))
     }
 }
 
@@ -119,5 +130,15 @@ mod tests {
         assert_eq!(shorten("select\n  1,\n\t2"), "select 1, 2");
         let cut = format!("{}…", "é".repeat(SHOWN));
         assert_eq!(shorten(&"é".repeat(SHOWN + 1)), cut);
+    }
+
+    #[test]
+    fn a_transaction_command_is_named_with_its_place() {
+        let script = Script { path: "db/seed.sql", text: "select 1;\n\nbegin;" };
+        let statements = script.statements();
+        let error = SqlError::transaction_command(&script, &statements[1]);
+        let expected = "db/seed.sql:3: the file is one transaction already, all of it or nothing: leave this out\n\
+                        statement: begin";
+        assert_eq!(error.to_string(), expected);
     }
 }
