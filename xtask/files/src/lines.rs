@@ -12,7 +12,7 @@ pub(crate) enum Line {
     End,
     /// All of it, with the newline where one follows.
     Whole,
-    /// As much as the limit allows; the rest has been skipped.
+    /// As much as the limit allows. What would be read next is its rest.
     Cut,
 }
 
@@ -36,11 +36,8 @@ impl Lines {
     pub(crate) fn read(&mut self, text: &mut Vec<u8>) -> io::Result<Line> {
         let begin = text.len();
         let limit = u64::try_from(LIMIT.saturating_sub(begin)).unwrap_or(u64::MAX);
-        let mut read = (&mut self.source).take(limit).read_until(b'\n', text)?;
+        let read = (&mut self.source).take(limit).read_until(b'\n', text)?;
         let is_whole = text.len() > begin && text.last() == Some(&b'\n') || text.len() < LIMIT;
-        if !is_whole {
-            read += skip_line(&mut self.source)?;
-        }
         if read == 0 {
             return Ok(Line::End);
         }
@@ -53,46 +50,24 @@ impl Lines {
     }
 }
 
-/// Reads up to the end of the line, and gives how long that was.
-fn skip_line(source: &mut impl BufRead) -> io::Result<usize> {
-    let mut skipped = 0;
-    loop {
-        let buffer = source.fill_buf()?;
-        let (length, is_end) = match buffer.iter().position(|byte| *byte == b'\n') {
-            Some(newline) => (newline + 1, true),
-            None => (buffer.len(), buffer.is_empty()),
-        };
-        source.consume(length);
-        skipped += length;
-        if is_end {
-            return Ok(skipped);
-        }
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_line_beyond_the_limit_is_cut_and_the_next_is_whole() {
-        let long = "x".repeat(LIMIT + 5);
-        let stream = format!("\u{feff}a\n{long}\n\n{}\nlast", &long[..LIMIT - 1]);
-        let length = u64::try_from(stream.len()).unwrap();
+    fn a_line_as_long_as_the_limit_is_whole_and_a_longer_one_is_cut() {
+        let long = "x".repeat(LIMIT);
+        let stream = format!("\u{feff}a\n{}\n\n{long}y\n", &long[..LIMIT - 1]);
         let mut lines = Lines::new(Box::new(io::Cursor::new(stream)), 0, 0);
         let mut text = Vec::new();
-        let mut read = Vec::new();
-        loop {
+        for (line, length) in [(Line::Whole, 2), (Line::Whole, LIMIT), (Line::Whole, 1), (Line::Cut, LIMIT)] {
             text.clear();
-            match lines.read(&mut text).unwrap() {
-                Line::End => break,
-                line => read.push((line, text.len())),
-            }
+            assert_eq!((lines.read(&mut text).unwrap(), text.len()), (line, length));
         }
-        let expected =
-            [(Line::Whole, 2), (Line::Cut, LIMIT), (Line::Whole, 1), (Line::Whole, LIMIT), (Line::Whole, 4)];
-        assert_eq!(read, expected);
-        assert_eq!((lines.lines, lines.bytes), (5, length));
+        assert_eq!(lines.lines, 4);
+        let mut lines = Lines::new(Box::new(io::Cursor::new("last")), 0, 0);
+        assert_eq!(lines.read(&mut text.split_off(LIMIT)).unwrap(), Line::Whole);
+        assert_eq!((lines.read(&mut Vec::new()).unwrap(), lines.bytes), (Line::End, 4));
     }
 }

@@ -31,14 +31,13 @@ pub struct Record<'a> {
     pub line: u64,
     /// The place behind it.
     pub after: Position,
-    /// The text, without the end of its line; the first 16 MiB of one that is longer.
+    /// The text, without the end of its line.
     pub text: &'a [u8],
     /// The item, or what is wrong with the text.
     pub item: Result<Item, String>,
 }
 
-/// A file of items that is being read. A record takes up to 16 MiB of memory; a longer one is an error of
-/// that record.
+/// A file of items that is being read. A record takes up to 16 MiB of memory; a longer one is an error of the file.
 pub struct ItemFile {
     lines: Lines,
     records: u64,
@@ -249,13 +248,23 @@ fn notation_of(lines: &mut Lines) -> io::Result<Notation> {
     Ok(Notation::Typed)
 }
 
-/// Appends a line; `None` at the end, an error if it is too long.
+/// Appends a line; `None` at the end.
 fn read_line(lines: &mut Lines, text: &mut Vec<u8>) -> io::Result<Option<Result<(), String>>> {
     Ok(match lines.read(text)? {
         Line::End => None,
         Line::Whole => Some(Ok(())),
-        Line::Cut => Some(Err(format!("it is longer than {} MiB", LIMIT >> 20))),
+        Line::Cut => return Err(too_long(lines, "")),
     })
+}
+
+/// What is wrong with a record that ends beyond the limit in the line read last. Whatever follows is not looked at: what
+/// is rejected is kept whole, and this cannot be.
+fn too_long(lines: &Lines, hint: &str) -> io::Error {
+    invalid(format!(
+        "the record in line {} is longer than {} MiB, as no item is{hint}",
+        lines.lines,
+        LIMIT >> 20
+    ))
 }
 
 /// Appends a row of CSV, which goes on where a line ends within quotes.
@@ -267,10 +276,7 @@ fn read_row(lines: &mut Lines, text: &mut Vec<u8>) -> io::Result<Option<Result<(
             Line::End if text.is_empty() => return Ok(None),
             Line::End => return Ok(Some(Err("a quote is not closed up to the end of the file".to_owned()))),
             Line::Cut => {
-                return Ok(Some(Err(format!(
-                    "it is longer than {} MiB: is a quote not closed?",
-                    LIMIT >> 20
-                ))));
+                return Err(too_long(lines, ": is a quote not closed, there or before?"));
             }
             Line::Whole => place = text[begin..].iter().fold(place, |place, byte| place.after(*byte)),
         }
