@@ -82,6 +82,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_may_begin_with_a_byte_order_mark() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(".env"), "\u{feff}A_SETTING_OF_THIS_TEST=1\n").unwrap();
+        let environment = Environment::read(folder.path()).unwrap();
+        assert_eq!(environment.get("A_SETTING_OF_THIS_TEST"), Some("1"));
+    }
+
+    #[test]
     fn process_wins_over_dotenv_and_empty_is_unset() {
         let mut environment = Environment::from([("A", "process"), ("B", "")]);
         let dotenv = "A=dotenv\nB=dotenv\nC=dotenv";

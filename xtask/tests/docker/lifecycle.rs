@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::{PASSWORD, wait_for};
+use crate::common::{PASSWORD, free_port, wait_for};
 use crate::project::{Project, SERVICES, docker, remove_project};
 
 #[test]
@@ -154,6 +154,19 @@ fn a_run_killed_while_the_daemon_creates_its_containers_is_made_good_by_the_next
         project.xtask("down --volumes").ok();
         project.assert_nothing_there();
     }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn down_ends_what_the_other_engine_was_left_with() {
+    let project = Project::new();
+    let auto = |line: &str| project.xtask(line).env("CRUDDUR_ENGINE", "auto");
+    let embedded = project.xtask("up").env("CRUDDUR_ENGINE", "embedded");
+    embedded.env("POSTGRES_PORT", free_port().to_string()).env("DYNAMODB_PORT", free_port().to_string()).ok();
+    project.xtask("up").ok();
+    auto("down").ok().says(&["Postgres: stop process", "DynamoDB: stop process", "Docker: remove"]);
+    project.xtask("down").env("CRUDDUR_ENGINE", "embedded").ok().says(&["nothing was running"]);
+    project.xtask("down").ok().says(&["no containers"]);
 }
 
 #[test]

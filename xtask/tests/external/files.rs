@@ -289,6 +289,9 @@ fn what_cannot_be_exported_or_imported_is_named() {
     error: cannot import missing.jsonl
       because: No such file or directory (os error 2)
     ");
+    world.xtask("ddb import made.txt one").fails(2).says(&["made.txt: the name says no form that is known"]);
+    std::fs::create_dir(world.path("folder.jsonl")).unwrap();
+    world.xtask("ddb import folder.jsonl one").fails(1).says(&["it is not a file"]);
     let failed = world.xtask("ddb export no/folder.jsonl one").fails(1);
     failed.says(&["cannot write no/folder.jsonl", "No such file or directory"]);
     world.xtask("ddb export new.jsonl three").fails(1).says(&["there is no such table"]);

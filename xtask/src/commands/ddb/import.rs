@@ -452,4 +452,51 @@ mod tests {
             assert_eq!(rejected_file(Path::new(file)), Path::new(expected));
         }
     }
+
+    #[test]
+    fn rejected_records_go_on_behind_those_of_the_interrupted_import() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, rejects) = (folder.path().join("a.jsonl"), folder.path().join("a.jsonl.rejected"));
+        let text = || std::fs::read_to_string(&rejects).unwrap();
+        std::fs::write(&rejects, "1\n2\n3\n").unwrap();
+        let mut rejected = Rejected::open(&file, 4).unwrap();
+        rejected.add(None, b"4").unwrap();
+        assert_eq!((text().as_str(), rejected.bytes), ("1\n2\n4\n", 6));
+        // Where somebody has taken them away, nothing stands in their place.
+        std::fs::remove_file(&rejects).unwrap();
+        let mut rejected = Rejected::open(&file, 6).unwrap();
+        rejected.add(Some(b"header"), b"5").unwrap();
+        assert_eq!((text().as_str(), rejected.bytes), ("header\n5\n", 9));
+    }
+
+    #[test]
+    fn an_earlier_import_s_rejects_stay_until_there_are_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, rejects) = (folder.path().join("a.csv"), folder.path().join("a.csv.rejected"));
+        std::fs::write(&rejects, "earlier\n").unwrap();
+        let mut rejected = Rejected::open(&file, 0).unwrap();
+        assert_eq!(std::fs::read_to_string(&rejects).unwrap(), "earlier\n");
+        rejected.add(None, b"new").unwrap();
+        assert_eq!(std::fs::read_to_string(&rejects).unwrap(), "new\n");
+    }
+
+    #[test]
+    fn an_import_goes_on_into_the_same_table_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.jsonl");
+        std::fs::write(&file, "{}").unwrap();
+        let state = StateFolder::of(folder.path());
+        let journal = |id: &str, created: f64| {
+            let table = format!(
+                r#"{{"TableName":"t","TableId":"{id}","CreationDateTime":{created},"KeySchema":[],"AttributeDefinitions":[]}}"#
+            );
+            Journal::of(&state, &file, "http://h", &serde_json::from_str(&table).unwrap()).unwrap()
+        };
+        let progress = Progress { imported: 7, ..Progress::default() };
+        journal("one", 5.0).write(&progress).unwrap();
+        assert_eq!(journal("one", 5.0).read().map(|read| read.imported), Some(7));
+        // Made anew, within the second that the server counts.
+        assert!(journal("two", 5.0).read().is_none());
+        assert!(journal("one", 6.0).read().is_none());
+    }
 }
