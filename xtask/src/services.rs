@@ -369,10 +369,10 @@ async fn choose(context: &Context, state: &State) -> Result<Choice> {
     }
 }
 
-/// The engine that was started last, if it still runs.
+/// The engine that was started last, if it still runs; where nothing is remembered, the embedded one is looked for too.
 async fn running(context: &Context, state: &State) -> Result<Option<Choice>> {
     match state.engine {
-        Some(EngineName::Embedded) if embedded::is_running(&context.state) => {
+        Some(EngineName::Embedded) | None if embedded::is_running(&context.state) => {
             Ok(Some(Choice::new(EngineName::Embedded, "it is running")))
         }
         Some(EngineName::Docker) => {

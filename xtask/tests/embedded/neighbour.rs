@@ -101,6 +101,11 @@ fn what_runs_of_a_checkout_is_found_where_nothing_is_remembered_of_it() {
         elsewhere(checkout.xtask(line)).shows_secrets().ok();
         elsewhere(auto(checkout.xtask(line))).shows_secrets().ok();
     }
+    std::fs::remove_file(checkout.state("state.json")).ok();
+    elsewhere(auto(checkout.xtask("up")))
+        .fails(1)
+        .says(&["engine embedded: it is running", "POSTGRES_PORT is 1"]);
+    auto(checkout.xtask("up")).ok().says(&["engine embedded: it is running"]);
     auto(checkout.xtask("down")).ok().says(&["Postgres: stop process", "DynamoDB: stop process"]);
 }
 
