@@ -1,13 +1,13 @@
 //! Where settings come from: the process environment and `.env`, read once, here.
 
-mod dotenv;
+pub mod dotenv;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-pub use dotenv::parse_dotenv;
+use dotenv::parse_dotenv;
 
 /// The variables that the tasks may look at. Tests fill one by hand; nothing else reads the environment.
 #[derive(Debug, Default, Clone)]

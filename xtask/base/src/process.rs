@@ -18,7 +18,7 @@ use crate::sighting::Sighting;
 /// How long a process may take to end when it is asked to.
 const END_BOUND: Duration = Duration::from_secs(15);
 
-/// How much of a log's end is read for its last lines.
+/// How much of a log's end is read for its last lines at first; where they are longer, four times as much.
 const TAIL_BYTES: u64 = 64 << 10;
 
 /// A process of this machine.
@@ -262,10 +262,17 @@ pub fn last_lines(log: &Path, count: usize) -> String {
     let read = || {
         let mut file = File::open(log)?;
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        std::io::Result::Ok(String::from_utf8_lossy(&bytes).into_owned())
+        let mut most = TAIL_BYTES;
+        loop {
+            file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            // The first line may be the end of a longer one.
+            if most >= length || bytes.iter().filter(|byte| **byte == b'\n').count() > count {
+                return std::io::Result::Ok(String::from_utf8_lossy(&bytes).into_owned());
+            }
+            most *= 4;
+        }
     };
     let text = read().unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
@@ -318,5 +325,9 @@ mod tests {
         std::fs::write(&log, "1\n2\n3\n").unwrap();
         assert_eq!(last_lines(&log, 2), "2\n3");
         assert_eq!(last_lines(&log, 9), "1\n2\n3");
+        let long: Vec<_> = (0..20_000).map(|number| format!("{number} {}", "x".repeat(20))).collect();
+        std::fs::write(&log, long.join("\n") + "\n").unwrap();
+        assert_eq!(last_lines(&log, 19_000), long[1_000..].join("\n"));
+        assert_eq!(last_lines(&log, 30_000), long.join("\n"));
     }
 }

@@ -3,19 +3,20 @@ use std::io::Write as _;
 use anyhow::Result;
 use backend_flask::messages::TABLE_VARIABLE;
 use clap::ValueEnum;
+use xtask_base::environment::dotenv;
 use xtask_databases::target::dynamodb::{LOCAL_KEY, LOCAL_REGION};
 use xtask_databases::target::{DYNAMODB_URL, POSTGRES_URL};
 
 use crate::context::Context;
 use crate::engine;
 use crate::engine::own::{Evidence, Own};
-use crate::output;
+use crate::output::{self, Format};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Env {
-    /// For whom
-    #[arg(long, value_enum, default_value = "sh")]
-    format: EnvFormat,
+    /// For whom [default: sh; json with `-o json`]
+    #[arg(long, value_enum)]
+    format: Option<EnvFormat>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -44,15 +45,19 @@ impl Env {
             ("AWS_REGION", LOCAL_REGION.to_owned()),
             ("AWS_DEFAULT_REGION", LOCAL_REGION.to_owned()),
         ];
-        if let EnvFormat::Json = self.format {
+        let format = self.format.unwrap_or(match context.format {
+            Format::Table => EnvFormat::Sh,
+            Format::Json | Format::Jsonl => EnvFormat::Json,
+        });
+        if let EnvFormat::Json = format {
             let object = settings.map(|(name, value)| (name.to_owned(), serde_json::Value::String(value)));
             return output::print_json(&serde_json::Map::from_iter(object));
         }
         let mut out = std::io::stdout().lock();
         for (name, value) in settings {
-            match self.format {
+            match format {
                 EnvFormat::Sh => writeln!(out, "export {name}={}", shell_words::quote(&value))?,
-                EnvFormat::Dotenv => writeln!(out, "{name}=\"{value}\"")?,
+                EnvFormat::Dotenv => writeln!(out, "{name}={}", dotenv::quoted(&value))?,
                 // None of the values can hold a line end: the URL is percent-encoded.
                 EnvFormat::Json | EnvFormat::Github => writeln!(out, "{name}={value}")?,
             }

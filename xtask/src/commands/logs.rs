@@ -6,12 +6,13 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::ValueEnum;
 use xtask_base::failure::Failure;
-use xtask_base::process;
+use xtask_base::process::{self, Process};
 use xtask_docker::compose::{Compose, Service};
 use xtask_docker::daemon::Docker;
 
 use crate::context::Context;
-use crate::engine::{Engine, docker, embedded};
+use crate::engine::embedded::{self, Running};
+use crate::engine::{Engine, docker};
 
 /// How often a log file is looked at while it is followed.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
@@ -48,9 +49,11 @@ impl Logs {
             }
             Engine::Embedded(_) => {
                 let [postgres, dynamodb] = embedded::logs(&context.state);
+                let folder = context.state.canonical();
+                let running = folder.map_or(Running::NOTHING, |folder| Running::find(&folder));
                 self.both(
-                    self.print_file(Name::Postgres, &postgres),
-                    self.print_file(Name::Dynamodb, &dynamodb),
+                    self.print_file(Name::Postgres, &postgres, running.postgres.as_ref()),
+                    self.print_file(Name::Dynamodb, &dynamodb, running.dynamodb.as_ref()),
                 )
                 .await
             }
@@ -101,7 +104,8 @@ impl Logs {
         lines.finish()
     }
 
-    async fn print_file(&self, name: Name, log: &Path) -> Result<()> {
+    /// What a server that is `running` prints is followed until it ends.
+    async fn print_file(&self, name: Name, log: &Path, running: Option<&Process>) -> Result<()> {
         if self.leaves_out(name) {
             return Ok(());
         }
@@ -117,11 +121,18 @@ impl Logs {
         }
         let mut chunk = vec![0; 64 << 10];
         loop {
-            match file.read(&mut chunk)? {
-                0 if self.follow => tokio::time::sleep(FOLLOW_INTERVAL).await,
-                0 => return lines.finish(),
-                count => lines.take(&chunk[..count])?,
+            // What it printed before it ended is there by then.
+            let goes_on = self.follow && running.is_some_and(Process::still_runs);
+            loop {
+                match file.read(&mut chunk)? {
+                    0 => break,
+                    count => lines.take(&chunk[..count])?,
+                }
             }
+            if !goes_on {
+                return lines.finish();
+            }
+            tokio::time::sleep(FOLLOW_INTERVAL).await;
         }
     }
 }

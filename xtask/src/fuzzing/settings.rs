@@ -5,7 +5,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::Parser as _;
-use xtask_base::environment::{Environment, is_variable_name, parse_dotenv};
+use xtask_base::environment::dotenv::{parse_dotenv, quoted};
+use xtask_base::environment::{Environment, is_variable_name};
 use xtask_databases::target::postgres::UrlSetting;
 use xtask_databases::target::reach::Reach;
 use xtask_databases::target::{DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget};
@@ -48,13 +49,9 @@ pub(super) fn dotenv(input: &[u8]) {
     match parse_dotenv(Path::new(".env"), text, &process) {
         Ok(variables) => {
             assert!(variables.keys().all(|name| is_variable_name(name)));
-            // In single quotes a value stands for itself.
-            let quoted =
-                |(name, value): (&String, &String)| format!("{name}='{}'\n", value.replace('\'', "\\'"));
-            if variables.values().all(|value| !value.contains('\\')) {
-                let written: String = variables.iter().map(quoted).collect();
-                assert_eq!(parse_dotenv(Path::new(".env"), &written, &process).ok(), Some(variables));
-            }
+            let lines = variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value)));
+            let written: String = lines.collect();
+            assert_eq!(parse_dotenv(Path::new(".env"), &written, &process).ok(), Some(variables));
         }
         Err(error) => {
             let error = error.to_string();

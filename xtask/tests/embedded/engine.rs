@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;
+use std::time::Duration;
 
 use crate::checkout::Checkout;
 use crate::common::free_port;
@@ -232,6 +233,7 @@ fn the_settings_it_prints_work_in_a_shell() {
     assert_eq!(sql(&checkout, "select count(*) from users"), "5");
 
     let json = checkout.xtask("env --format json").shows_secrets().ok().json();
+    assert_eq!(checkout.xtask("env -o json").shows_secrets().ok().json(), json);
     let [_, dynamodb] = checkout.ports();
     assert_eq!(json["AWS_ENDPOINT_URL_DYNAMODB"], format!("http://127.0.0.1:{dynamodb}"));
     assert_eq!(json["CRUDDUR_ENGINE"], "embedded");
@@ -246,6 +248,19 @@ fn the_settings_it_prints_work_in_a_shell() {
     checkout.write(".env", &dotenv);
     let test = checkout.xtask("db test -o json").env("CRUDDUR_ENGINE", "external").ok().json();
     assert_eq!(test[0]["users"], 5);
+}
+
+#[test]
+fn logs_that_are_followed_end_with_the_databases() {
+    let checkout = Checkout::new();
+    checkout.xtask("up").ok();
+    let following = checkout.xtask("logs --follow").start();
+    checkout.xtask("down").ok();
+    let followed = following.end_within(Duration::from_secs(10));
+    assert_eq!(followed.code, Some(0), "{followed}");
+    assert!(followed.stdout.contains("postgres | "), "{followed}");
+    assert!(followed.stdout.contains("database system is shut down"), "{followed}");
+    checkout.xtask("logs --follow").ok().within(Duration::from_secs(5));
 }
 
 #[test]

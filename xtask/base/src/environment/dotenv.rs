@@ -47,6 +47,16 @@ pub fn parse_dotenv(
     Ok(variables)
 }
 
+/// A value as it is written into such a file: in single quotes, in which other readers of these files look for nothing
+/// either; or, where there is a quote or a backslash in it, in double quotes.
+pub fn quoted(value: &str) -> String {
+    if !value.contains(['\'', '\\']) {
+        return format!("'{value}'");
+    }
+    let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$");
+    format!("\"{escaped}\"")
+}
+
 const NO_ASSIGNMENT: &str = "expected NAME=value";
 const NO_TEMPLATE: &str = "$ begins a variable, which is not set, or in another form than $NAME and ${NAME:-default}: \
                            write $$ for a dollar sign, or put the value in single quotes";
