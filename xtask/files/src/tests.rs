@@ -395,6 +395,18 @@ fn a_file_that_became_shorter_is_no_place_to_go_on() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn what_a_link_leads_to_is_replaced_and_not_the_link() {
+    let folder = folder();
+    let (link, target) = (folder.path().join("link.jsonl"), file(&folder, "target.jsonl", "old"));
+    std::os::unix::fs::symlink("target.jsonl", &link).unwrap();
+    let out = ItemFileWriter::create(&link, Compression::None, Layout::Jsonl(Notation::Typed)).unwrap();
+    out.finish().unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(target).unwrap(), "");
+}
+
 #[test]
 fn a_file_is_whole_or_not_there() {
     let folder = folder();

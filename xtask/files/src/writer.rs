@@ -38,6 +38,8 @@ impl ItemFileWriter {
     /// # Errors
     /// The folder cannot be written.
     pub fn create(path: &Path, compression: Compression, layout: Layout) -> io::Result<Self> {
+        // Where it is a link, what it leads to is replaced, and not the link.
+        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let out = Sink::new(beside(path)?, compression);
         let rows = match layout {
             Layout::Jsonl(notation) => Rows::Jsonl { out, notation, line: Vec::new() },
