@@ -314,6 +314,10 @@ impl Reader<'_> {
     fn variables(&self, variables: Variables) -> Result<BTreeMap<String, String>> {
         let mut filled = BTreeMap::new();
         for (name, value) in variables.0 {
+            ensure!(
+                !name.contains('$'),
+                "`{name}`: a variable's name is taken as it stands, without another in it"
+            );
             let value = match value {
                 Some(text) => Some(self.fill_in(&text).with_context(|| name.clone())?),
                 None => self.environment.get(&name).map(str::to_owned),
@@ -454,6 +458,10 @@ mod tests {
             (
                 "    ports: ['70000:5432']",
                 "services.db: ports: `70000:5432`: `70000` is not a port (1 to 65535)",
+            ),
+            (
+                "    ports: ['5432:5432']\n    environment: ['${A}=1']",
+                "services.db: environment: `${A}`: a variable's name is taken as it stands, without another in it",
             ),
             ("    ports: []", "services.db: ports: exactly one published port is expected, not 0"),
             ("    ports: ['5432:5432/udp']", "services.db: ports: `5432:5432/udp`: only TCP is supported"),
