@@ -129,6 +129,8 @@ impl Own {
                 None => *missing = Some(instead(service.port.host, Some(docker)).await),
             }
         }
+        // Who is paused has a process, and is not there.
+        let seen = seen.filter(|_| missing.iter().all(Option::is_none));
         Ok(Self { engine: Engine::Docker(compose), missing, seen })
     }
 
