@@ -97,7 +97,9 @@ fn where_it_is_known_what_runs_reading_asks_no_daemon() {
     // What was stopped is not taken for running.
     let not_running = format!("its container {} does not run", project.container("db"));
     docker(&["pause", &project.container("db")]);
-    (0..2).for_each(|_| drop(project.xtask("db test").fails(1).says(&[&not_running])));
+    for _ in 0..2 {
+        project.xtask("db test").fails(1).says(&[&not_running]);
+    }
     docker(&["unpause", &project.container("db")]);
     docker(&["stop", &project.container("db")]);
     project.xtask("db seed").fails(1).says(&[&not_running]);
