@@ -104,7 +104,12 @@ impl ItemWriter {
     /// # Errors
     /// See [`ItemWriter::page`].
     pub fn page_backwards(&mut self, page: &Page) -> io::Result<()> {
-        page.items_of()?.iter().rev().try_for_each(|item| self.item(item))
+        let mut items = page.items_of()?;
+        items.reverse();
+        match &mut self.form {
+            Begun::Table(table) => table.items(&mut self.out, &items),
+            _ => items.iter().try_for_each(|item| self.item(item)),
+        }
     }
 
     fn item(&mut self, item: &Item<Text>) -> io::Result<()> {

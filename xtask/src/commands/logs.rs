@@ -49,8 +49,10 @@ impl Logs {
             }
             Engine::Embedded(_) => {
                 let [postgres, dynamodb] = embedded::logs(&context.state);
-                let folder = context.state.canonical();
-                let running = folder.map_or(Running::NOTHING, |folder| Running::find(&folder));
+                let running = match context.state.canonical() {
+                    Ok(folder) if self.follow => Running::find(&folder),
+                    _ => Running::NOTHING,
+                };
                 self.both(
                     self.print_file(Name::Postgres, &postgres, running.postgres.as_ref()),
                     self.print_file(Name::Dynamodb, &dynamodb, running.dynamodb.as_ref()),
@@ -104,7 +106,7 @@ impl Logs {
         lines.finish()
     }
 
-    /// What a server that is `running` prints is followed until it ends.
+    /// What a server that is `running` prints is followed until it ends; that of none is not followed.
     async fn print_file(&self, name: Name, log: &Path, running: Option<&Process>) -> Result<()> {
         if self.leaves_out(name) {
             return Ok(());
@@ -122,7 +124,7 @@ impl Logs {
         let mut chunk = vec![0; 64 << 10];
         loop {
             // What it printed before it ended is there by then.
-            let goes_on = self.follow && running.is_some_and(Process::still_runs);
+            let goes_on = running.is_some_and(Process::still_runs);
             loop {
                 match file.read(&mut chunk)? {
                     0 => break,

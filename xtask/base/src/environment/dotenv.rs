@@ -27,10 +27,10 @@ pub fn parse_dotenv(
             rest = rest.split_once('\n').map_or("", |(_, behind)| behind);
             continue;
         }
-        let line = 1 + text[..text.len() - rest.len()].matches('\n').count();
+        let line = || 1 + text[..text.len() - rest.len()].matches('\n').count();
         let (name, value, behind) = match assignment(rest) {
             Ok(assignment) => assignment,
-            Err(why) => bail!("{}:{line}: {why}", path.display()),
+            Err(why) => bail!("{}:{}: {why}", path.display(), line()),
         };
         let value_of = |name: &str| process.get(name).or_else(|| variables.get(name)).map(String::as_str);
         let value = match value {
@@ -38,7 +38,7 @@ pub fn parse_dotenv(
             Value::Template(value) => match fill_in(&value, &value_of) {
                 Ok(value) => value,
                 // What it says shows the value.
-                Err(_) => bail!("{}:{line}: {name}: {NO_TEMPLATE}", path.display()),
+                Err(_) => bail!("{}:{}: {name}: {NO_TEMPLATE}", path.display(), line()),
             },
         };
         variables.insert(name.to_owned(), value);
