@@ -61,6 +61,9 @@ const NO_ASSIGNMENT: &str = "expected NAME=value";
 const NO_TEMPLATE: &str = "$ begins a variable, which is not set, or in another form than $NAME and ${NAME:-default}: \
                            write $$ for a dollar sign, or put the value in single quotes";
 
+const OCTAL: &str =
+    "\\0 begins the number of a character: write \\\\ for a backslash, or put the value in single quotes";
+
 /// A value before its variables are filled in.
 enum Value {
     /// Where none are.
@@ -94,7 +97,7 @@ fn assignment(text: &str) -> Result<(&str, Value, &str), &'static str> {
     let value = &quoted[..end];
     let value = match quote {
         '\'' => Value::Literal(value.replace("\\'", "'")),
-        _ => Value::Template(unescaped(value)),
+        _ => Value::Template(unescaped(value).ok_or(OCTAL)?),
     };
     Ok((name, value, behind))
 }
@@ -110,21 +113,27 @@ fn closing(quoted: &str, quote: char) -> Option<usize> {
 }
 
 /// A value in double quotes without its escapes; a dollar sign that was escaped becomes the two that stand for one.
-fn unescaped(value: &str) -> String {
+/// None where there is one of those that compose reads as octal digits, and drops the zero of the others.
+fn unescaped(value: &str) -> Option<String> {
     let mut text = String::new();
     let mut letters = value.chars();
     while let Some(letter) = letters.next() {
         match (letter, (letter == '\\').then(|| letters.next()).flatten()) {
+            (_, Some('a')) => text.push('\x07'),
+            (_, Some('b')) => text.push('\x08'),
+            (_, Some('f')) => text.push('\x0c'),
             (_, Some('n')) => text.push('\n'),
             (_, Some('r')) => text.push('\r'),
             (_, Some('t')) => text.push('\t'),
+            (_, Some('v')) => text.push('\x0b'),
+            (_, Some('0')) => return None,
             (_, Some('$')) => text.push_str("$$"),
             (_, Some(escaped @ ('"' | '\\'))) => text.push(escaped),
             (backslash, Some(other)) => text.extend([backslash, other]),
             (letter, None) => text.push(letter),
         }
     }
-    text
+    Some(text)
 }
 
 #[cfg(test)]
@@ -167,6 +176,7 @@ mod tests {
         assert_read(r#"A="{\"a\": \"b\"}" # JSON"#, &[("A", r#"{"a": "b"}"#)]);
         assert_read(r"A='Let\'s go!'", &[("A", "Let's go!")]);
         assert_read(r#"A="1\n2\t\\n\x é""#, &[("A", "1\n2\t\\n\\x é")]);
+        assert_read(r#"A="\a\b\c\e\f\v""#, &[("A", "\x07\x08\\c\\e\x0c\x0b")]);
         assert_read(r"A='1\n2'", &[("A", r"1\n2")]);
         assert_read("A='one\ntwo' # done\nB=3", &[("A", "one\ntwo"), ("B", "3")]);
     }
@@ -187,6 +197,7 @@ mod tests {
             ("A=1\nhunter2\n", 2, NO_ASSIGNMENT),
             ("hunter 2=1", 1, NO_ASSIGNMENT),
             ("A='1\n2'\n\nB=\"hunter2\n", 4, "the quote before the value is not closed"),
+            (r#"A="hunter\02""#, 1, OCTAL),
             ("A='hunter2\\'", 1, "the quote before the value is not closed"),
             (
                 "A='hunter' 2",
