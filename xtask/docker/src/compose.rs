@@ -4,6 +4,7 @@
 //! understood is an error. <https://github.com/compose-spec/compose-spec/blob/main/spec.md>
 
 mod file;
+mod hash;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

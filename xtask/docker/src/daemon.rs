@@ -12,7 +12,7 @@ use anyhow::{Result, anyhow, bail};
 use bollard::errors::Error as ApiError;
 use bollard::models::{
     ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum as SummaryState, ImageInspect,
-    VolumeCreateRequest,
+    NetworkCreateRequest, VolumeCreateRequest,
 };
 use bollard::query_parameters as query;
 use chrono::{DateTime, Utc};
@@ -276,6 +276,34 @@ impl Docker {
         })
     }
 
+    /// Creates the network of the project's containers, unless it is there.
+    ///
+    /// # Errors
+    /// The daemon refused: it has addresses for some thirty networks.
+    pub fn create_network<'a>(&'a self, project: &'a str) -> Asked<'a, ()> {
+        Box::pin(async move {
+            let name = container::network_name(project);
+            let inspected = answer(self.api.inspect_network(&name, None)).await;
+            if found(inspected).map_err(failed(format!("cannot inspect network {name}")))?.is_some() {
+                return Ok(());
+            }
+            let labels = Some(container::network_labels(project));
+            let request = NetworkCreateRequest { name: name.clone(), labels, ..Default::default() };
+            match answer(self.api.create_network(request)).await {
+                Ok(_) => Ok(()),
+                Err(ApiError::DockerResponseServerError { message, .. })
+                    if message.contains("address pool") =>
+                {
+                    let problem =
+                        format!("cannot create network {name}: Docker has no addresses left for one");
+                    let remedy = "remove the networks that nothing uses with `docker network prune`";
+                    Err(Failure::new(problem, remedy).caused_by(message).into())
+                }
+                Err(error) => Err(failed(format!("cannot create network {name}"))(error)),
+            }
+        })
+    }
+
     /// Creates the service's container and the volumes it needs; it is not started yet. Returns nothing
     /// where its name is taken.
     ///
@@ -295,7 +323,8 @@ impl Docker {
             }
             let name = container_name(&compose.project, service);
             let options = query::CreateContainerOptionsBuilder::new().name(&name).build();
-            let body = container::create_body(compose, service);
+            let image_id = self.image(&service.image).await?.and_then(|image| image.id);
+            let body = container::create_body(compose, service, image_id.as_deref().unwrap_or_default());
             let created = answer(self.api.create_container(Some(options), body)).await;
             match created {
                 Err(ApiError::DockerResponseServerError { status_code: 409, .. }) => Ok(None),
@@ -361,13 +390,18 @@ impl Docker {
         })
     }
 
-    /// Removes the network that `docker compose` makes for a project, unless something still uses it.
+    /// Removes the network of the project's containers, unless there are some: one that is not running is on it as well.
     ///
     /// # Errors
     /// The daemon failed to answer.
     pub fn remove_network<'a>(&'a self, project: &'a str) -> Asked<'a, ()> {
         Box::pin(async move {
-            let name = format!("{project}_default");
+            let labels = HashMap::from([("label".to_owned(), vec![container::project_label(project)])]);
+            let others = self.list(query::ListContainersOptionsBuilder::new().all(true).filters(&labels));
+            if !others.await?.is_empty() {
+                return Ok(());
+            }
+            let name = container::network_name(project);
             match answer(self.api.remove_network(&name)).await {
                 Err(ApiError::DockerResponseServerError { status_code: 403 | 404, .. }) => Ok(()),
                 removed => removed.map_err(failed(format!("cannot remove network {name}"))),

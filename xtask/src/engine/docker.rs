@@ -91,6 +91,7 @@ impl Plan {
         let found_running = [&postgres, &dynamodb].map(ServicePlan::is_running_as_described);
         if postgres.creates() || dynamodb.creates() {
             pull_missing(&docker, &compose, ui).await?;
+            docker.create_network(&compose.project).await?;
         }
         let (postgres, dynamodb) = tokio::try_join!(
             postgres.carry_out(&docker, &compose, ui),

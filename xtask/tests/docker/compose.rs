@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::common::{PASSWORD, free_port, skip, wait_for};
-use crate::project::{Project, SERVICES, docker, inspect, lines};
+use crate::project::{Project, SERVICES, docker, inspect, lines, try_docker};
 
 /// A container's labels of compose's.
 fn labels(container: &str) -> BTreeMap<String, String> {
@@ -223,8 +223,29 @@ fn docker_compose_itself_sees_what_the_program_started_and_the_other_way_round()
     sorted.sort();
     assert_eq!(seen, sorted);
     assert!(compose(&["logs"]).contains("ready to accept connections"));
+    if program == ["docker", "compose"] {
+        // To it they are what it would have made. V1, which has not been developed since 2021, makes them anew.
+        compose(&["up", "-d"]);
+        assert_eq!(project.both_ids(), ids);
+    }
+    // What else is in the project reaches them by the services' names.
+    let network = format!("{}_default", project.name);
+    let image = inspect(&ids[0])["Config"]["Image"].as_str().unwrap().to_owned();
+    let hosts =
+        docker(&["run", "--rm", "--network", &network, &image, "getent", "hosts", "db", "dynamodb-local"]);
+    assert_eq!(hosts.lines().count(), 2, "{hosts}");
     compose(&["down", "-v"]);
     project.assert_nothing_there();
+
+    // The network stays as long as something is on it.
+    project.xtask("up").ok();
+    let project_label = format!("com.docker.compose.project={}", project.name);
+    docker(&["create", "--name", &network, "--label", &project_label, "--network", &network, &image]);
+    project.xtask("down --volumes").ok();
+    docker(&["network", "inspect", &network]);
+    docker(&["rm", &network]);
+    project.xtask("down").ok();
+    assert!(try_docker(&["network", "inspect", &network]).is_err(), "the network is there still");
 
     compose(&["up", "-d"]);
     let ids = project.both_ids();
@@ -290,6 +311,6 @@ struct Tag(String);
 
 impl Drop for Tag {
     fn drop(&mut self) {
-        let _ = crate::project::try_docker(&["rmi", &self.0]);
+        let _ = try_docker(&["rmi", &self.0]);
     }
 }

@@ -102,6 +102,8 @@ impl Project {
         let name = format!("name={}", self.name);
         assert_eq!(lines(&docker(&["ps", "--all", "--quiet", "--filter", &name])), [""; 0]);
         assert_eq!(self.volumes(), [""; 0]);
+        let name = format!("name=^{}_", self.name);
+        assert_eq!(lines(&docker(&["network", "ls", "--quiet", "--filter", &name])), [""; 0]);
     }
 
     /// `ddb-setup`, which must succeed and leave both databases as they should be.

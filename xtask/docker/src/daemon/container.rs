@@ -1,18 +1,19 @@
 //! What a service's container looks like: labels, the request that creates it, and how one that is
-//! already there differs from what docker-compose.yml describes.
+//! already there differs from what docker-compose.yml describes. All as `docker compose up` would make it: it keeps
+//! what it finds.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use bollard::models::{
-    ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum, HostConfig,
-    ImageConfig, ImageInspect, MountPoint, PortBinding,
+    ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum,
+    EndpointSettings, HostConfig, ImageConfig, ImageInspect, MountPoint, NetworkingConfig, PortBinding,
 };
 
 use super::State;
 use crate::compose::{Compose, FILE, Mount, Service, Source};
 
-/// The labels by which `docker compose` knows its containers and volumes.
+/// The labels by which `docker compose` knows its containers, volumes and networks.
 /// <https://github.com/docker/compose/blob/main/pkg/api/labels.go>
 mod label {
     pub(super) const PROJECT: &str = "com.docker.compose.project";
@@ -23,7 +24,9 @@ mod label {
     pub(super) const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
     pub(super) const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
     pub(super) const VERSION: &str = "com.docker.compose.version";
+    pub(super) const IMAGE: &str = "com.docker.compose.image";
     pub(super) const VOLUME: &str = "com.docker.compose.volume";
+    pub(super) const NETWORK: &str = "com.docker.compose.network";
     /// Ours: compose does not record which folder a volume was made for.
     pub(super) const CHECKOUT: &str = "cruddur.checkout";
 }
@@ -41,6 +44,11 @@ pub fn volume_name(project: &str, key: &str) -> String {
     format!("{project}_{key}")
 }
 
+/// The name compose gives the network that a project's containers are on where its file says nothing of networks.
+pub(super) fn network_name(project: &str) -> String {
+    format!("{project}_default")
+}
+
 /// The image's name with a tag or digest: without one it means the tag `latest`.
 pub(super) fn with_tag(image: &str) -> String {
     let last = image.rsplit('/').next().unwrap_or(image);
@@ -50,6 +58,11 @@ pub(super) fn with_tag(image: &str) -> String {
 /// `NAME=value` for each label that a service's container has, whoever created it.
 pub(super) fn identifying_labels(project: &str, service: &Service) -> Vec<String> {
     identity(project, service).map(|(name, value)| format!("{name}={value}")).into()
+}
+
+/// `NAME=value` of the label that everything of the project has.
+pub(super) fn project_label(project: &str) -> String {
+    format!("{}={project}", label::PROJECT)
 }
 
 fn identity<'a>(project: &'a str, service: &'a Service) -> [(&'static str, &'a str); 3] {
@@ -64,32 +77,37 @@ pub(super) fn is_of(config: &ContainerConfig, project: &str, service: &Service) 
         .all(|(name, value)| labels.get(*name).is_some_and(|found| found == value))
 }
 
-fn container_labels(compose: &Compose, service: &Service) -> HashMap<String, String> {
+fn container_labels(compose: &Compose, service: &Service, image_id: &str) -> HashMap<String, String> {
     let folder = compose.folder.display().to_string();
     let file = compose.folder.join(FILE).display().to_string();
-    let labels = [
-        (label::PROJECT, compose.project.as_str()),
+    owned([
+        (label::PROJECT, &compose.project),
         (label::SERVICE, service.name),
         (label::ONE_OFF, "False"),
         (label::NUMBER, "1"),
-        // Compose's own hash of a service is private to each of its versions. Another value makes its
-        // next `up` recreate the container; the data is in the volume.
-        (label::CONFIG_HASH, "cargo-xtask"),
+        (label::CONFIG_HASH, &service.config_hash()),
+        (label::IMAGE, image_id),
         (label::WORKING_DIR, &folder),
         (label::CONFIG_FILES, &file),
         (label::VERSION, COMPOSE_VERSION),
-    ];
-    labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+    ])
+}
+
+pub(super) fn network_labels(project: &str) -> HashMap<String, String> {
+    owned([(label::PROJECT, project), (label::NETWORK, "default"), (label::VERSION, COMPOSE_VERSION)])
 }
 
 pub(super) fn volume_labels(compose: &Compose, key: &str) -> HashMap<String, String> {
     let folder = compose.folder.display().to_string();
-    let labels = [
-        (label::PROJECT, compose.project.as_str()),
+    owned([
+        (label::PROJECT, &compose.project),
         (label::VOLUME, key),
         (label::VERSION, COMPOSE_VERSION),
         (label::CHECKOUT, &folder),
-    ];
+    ])
+}
+
+fn owned<const N: usize>(labels: [(&str, &str); N]) -> HashMap<String, String> {
     labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
@@ -98,11 +116,17 @@ pub(super) fn volume_folder(labels: &HashMap<String, String>) -> Option<PathBuf>
     labels.get(label::CHECKOUT).map(PathBuf::from)
 }
 
-pub(super) fn create_body(compose: &Compose, service: &Service) -> ContainerCreateBody {
+/// `image_id` is the id of the local image that the service's image name means.
+pub(super) fn create_body(compose: &Compose, service: &Service, image_id: &str) -> ContainerCreateBody {
     let port = container_port(service);
+    let network = network_name(&compose.project);
+    // Other containers of the project reach it by these.
+    let aliases = vec![container_name(&compose.project, service), service.name.to_owned()];
+    let endpoint = EndpointSettings { aliases: Some(aliases), ..Default::default() };
     let host_config = HostConfig {
         binds: Some(service.volumes.iter().map(|mount| bind(&compose.project, mount)).collect()),
         port_bindings: Some(HashMap::from([(port.clone(), Some(vec![loopback(service.port.host)]))])),
+        network_mode: Some(network.clone()),
         ..Default::default()
     };
     ContainerCreateBody {
@@ -112,8 +136,11 @@ pub(super) fn create_body(compose: &Compose, service: &Service) -> ContainerCrea
         user: service.user.clone(),
         working_dir: service.working_dir.clone(),
         exposed_ports: Some(vec![port]),
-        labels: Some(container_labels(compose, service)),
+        labels: Some(container_labels(compose, service, image_id)),
         host_config: Some(host_config),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(network, endpoint)])),
+        }),
         ..Default::default()
     }
 }
@@ -335,7 +362,7 @@ mod tests {
     #[test]
     fn a_container_of_ours_does_not_differ_and_each_change_is_named() {
         let same = compose();
-        let details = details(create_body(&same, &same.postgres));
+        let details = details(create_body(&same, &same.postgres, "sha256:1"));
         let difference_of = |change: fn(&mut Service)| {
             let mut changed = compose();
             change(&mut changed.postgres);
@@ -364,7 +391,7 @@ mod tests {
     #[test]
     fn podman_says_the_same_in_other_words() {
         let mut described = compose();
-        let mut details = details(create_body(&described, &described.postgres));
+        let mut details = details(create_body(&described, &described.postgres, "sha256:1"));
         let image = ImageInspect { id: Some("sha256:1".to_owned()), ..Default::default() };
         for (name, full) in
             [("image:1", "docker.io/library/image:1"), ("my/image", "localhost/my/image:latest")]
