@@ -1,0 +1,90 @@
+//! Which items a table takes, told before they are sent: one that it refuses would stop a whole request.
+
+use anyhow::Context as _;
+use xtask_databases::table::{KeyAttribute, KeyType, Keys, TableDescription};
+use xtask_items::{Attribute, Item, size_of, size_of_value};
+
+/// The most bytes that an item may have.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+const ITEM_BYTES: usize = 400 * 1024;
+
+/// The most bytes that an attribute's name may have.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+const NAME_BYTES: usize = 65_535;
+
+/// The most bytes of a partition key and of a sort key.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+const KEY_BYTES: [usize; 2] = [2_048, 1_024];
+
+/// What a table's items must be like.
+pub(super) struct Rules {
+    keys: Keys,
+    /// The keys of its indexes.
+    others: Vec<KeyAttribute>,
+}
+
+impl Rules {
+    /// # Errors
+    /// The description lacks the table's key.
+    pub(super) fn of(table: &TableDescription) -> anyhow::Result<Self> {
+        let keys = table.keys(None).context("the table has no key")?;
+        let others = table.all_keys().filter(|other| keys.each().all(|key| key.name != other.name)).collect();
+        Ok(Self { keys, others })
+    }
+
+    /// The names of the table's own key, the partition key's first.
+    pub(super) fn key_names(&self) -> impl Iterator<Item = &str> {
+        self.keys.each().map(|key| key.name.as_str())
+    }
+
+    /// The item of a record, or why the table cannot have it.
+    pub(super) fn importable(&self, item: Result<Item, String>) -> Result<Item, String> {
+        let item = item?;
+        if let Some(name) = item.keys().find(|name| name.is_empty() || name.len() > NAME_BYTES) {
+            return Err(match name.len() {
+                0 => "an attribute's name is empty".to_owned(),
+                bytes => format!(
+                    "an attribute's name has {bytes} bytes, more than the {NAME_BYTES} that DynamoDB takes"
+                ),
+            });
+        }
+        for (key, most) in self.keys.each().zip(KEY_BYTES) {
+            let name = &key.name;
+            let Some(value) = item.get(name) else { return Err(format!("key `{name}` is missing")) };
+            check_key("key", key, value)?;
+            let bytes = size_of_value(value);
+            if bytes > most {
+                return Err(format!(
+                    "key `{name}` has {bytes} bytes, more than the {most} that DynamoDB takes"
+                ));
+            }
+        }
+        for key in &self.others {
+            if let Some(value) = item.get(&key.name) {
+                check_key("an index's key", key, value)?;
+            }
+        }
+        match size_of(&item) {
+            size if size > ITEM_BYTES => {
+                Err(format!("the item has {size} bytes, more than the {ITEM_BYTES} that DynamoDB takes"))
+            }
+            _ => Ok(item),
+        }
+    }
+}
+
+fn check_key(
+    what: &str,
+    KeyAttribute { name, key_type }: &KeyAttribute,
+    value: &Attribute,
+) -> Result<(), String> {
+    match (key_type, value) {
+        (KeyType::S, Attribute::S(text)) | (KeyType::B, Attribute::B(text)) if text.is_empty() => {
+            Err(format!("{what} `{name}` is empty"))
+        }
+        (KeyType::S, Attribute::S(_)) | (KeyType::N, Attribute::N(_)) | (KeyType::B, Attribute::B(_)) => {
+            Ok(())
+        }
+        (wanted, _) => Err(format!("{what} `{name}` is not of the table's type {wanted:?}")),
+    }
+}
