@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use xtask_databases::table::TableDescription;
@@ -27,6 +27,9 @@ pub(super) struct Journal {
     path: PathBuf,
     of: Imported,
 }
+
+/// What the journals' names begin with.
+const PREFIX: &str = "import-";
 
 /// What has to be the same for an import to go on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,13 +57,8 @@ impl Journal {
         target: &str,
         table: &TableDescription,
     ) -> Result<Self> {
-        let read = || {
-            let metadata = std::fs::metadata(file)?;
-            Ok((std::fs::canonicalize(file)?, metadata.len(), metadata.modified()?))
-        };
-        let (path, size, modified) = read().map_err(|error: std::io::Error| {
-            anyhow!(error).context(format!("cannot read {}", file.display()))
-        })?;
+        let looked_at = look_at(file).with_context(|| format!("cannot read {}", file.display()));
+        let (path, size, modified) = looked_at?;
         let table_name = table.table_name.clone();
         let of = Imported {
             file: path,
@@ -73,14 +71,14 @@ impl Journal {
         };
         let name = format!("{}\0{}\0{}", of.file.display(), of.target, of.table);
         state.make()?;
-        let path =
-            state.join(&format!("import-{}.json", Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes())));
-        Ok(Self { path, of })
+        remove_stale(state);
+        let name = Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes());
+        Ok(Self { path: state.join(&format!("{PREFIX}{name}.json")), of })
     }
 
     /// Where an interrupted import of the same file into the same table is, if there is one.
     pub(super) fn read(&self) -> Option<Progress> {
-        let remembered: Remembered = serde_json::from_slice(&std::fs::read(&self.path).ok()?).ok()?;
+        let remembered = read(&self.path)?;
         (remembered.of == self.of).then_some(remembered.progress)
     }
 
@@ -93,6 +91,30 @@ impl Journal {
     pub(super) fn forget(&self) {
         _ = std::fs::remove_file(&self.path);
     }
+}
+
+/// The file's whole path, its size in bytes, and when it was changed.
+fn look_at(file: &Path) -> std::io::Result<(PathBuf, u64, SystemTime)> {
+    let metadata = std::fs::metadata(file)?;
+    Ok((std::fs::canonicalize(file)?, metadata.len(), metadata.modified()?))
+}
+
+/// Removes the journals of imports that can go on no more: their file is gone, or another by now.
+fn remove_stale(state: &StateFolder) {
+    let found = std::fs::read_dir(state.join(""));
+    for path in found.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())) {
+        let is_journal = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX));
+        if is_journal && let Some(Remembered { of, .. }) = read(&path) {
+            let is_stale = look_at(&of.file).map_or(true, |now| now != (of.file, of.size, of.modified));
+            if is_stale {
+                _ = std::fs::remove_file(&path);
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Option<Remembered> {
+    serde_json::from_slice(&std::fs::read(path).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -117,5 +139,30 @@ mod tests {
         // Made anew, within the second that the server counts.
         assert!(journal("two", 5.0).read().is_none());
         assert!(journal("one", 6.0).read().is_none());
+    }
+
+    #[test]
+    fn what_no_import_goes_on_with_does_not_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateFolder::of(folder.path());
+        let table: TableDescription = serde_json::from_str(
+            r#"{"TableName":"t","CreationDateTime":5,"KeySchema":[],"AttributeDefinitions":[]}"#,
+        )
+        .unwrap();
+        let begun = |name: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, name).unwrap();
+            let journal = Journal::of(&state, &file, "http://h", &table).unwrap();
+            journal.write(&Progress::default()).unwrap();
+            (file, journal)
+        };
+        let (same, changed, removed) = (begun("same"), begun("changed"), begun("removed"));
+        let is_there = |journal: &Journal| journal.path.exists();
+        begun("another");
+        assert!([&same.1, &changed.1, &removed.1].into_iter().all(is_there));
+        std::fs::write(&changed.0, "longer than before").unwrap();
+        std::fs::remove_file(&removed.0).unwrap();
+        begun("another");
+        assert_eq!([&same.1, &changed.1, &removed.1].map(is_there), [true, false, false]);
     }
 }
