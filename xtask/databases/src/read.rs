@@ -124,6 +124,18 @@ impl ReadRequest {
         self.filter_expression.is_none() && self.projection_expression.is_none() && self.select.is_none()
     }
 
+    /// The same, and these key attributes, which its projection leaves out.
+    fn with_keys(&self, missing: &[&str]) -> Self {
+        let mut request = self.clone();
+        for (place, name) in missing.iter().enumerate() {
+            let placeholder = format!("#key{place}_of_the_last");
+            request.projection_expression =
+                request.projection_expression.map(|paths| format!("{paths}, {placeholder}"));
+            request.expression_attribute_names.insert(placeholder, (*name).to_owned());
+        }
+        request
+    }
+
     async fn page(&self, wire: &Wire) -> Result<Page> {
         let operation = self.operation();
         let answer = wire.call(operation, serde_json::to_string(self)?).await;
@@ -160,18 +172,19 @@ pub async fn pages(
         page_limit = request.page_limit(&page);
         let cut = wanted.is_some_and(|wanted| page.keep(wanted));
         response.add(&page);
-        request.exclusive_start_key = page.last_evaluated_key.clone();
+        let next = page.last_evaluated_key.clone();
         let enough = limit.is_some_and(|limit| response.count >= limit);
-        if enough || request.exclusive_start_key.is_none() {
+        if enough || next.is_none() {
             // Where a page was cut, its own key would leave out what was cut off.
-            response.last_evaluated_key = match &request.exclusive_start_key {
-                _ if cut => last_key(wire, &request, &page).await?,
+            response.last_evaluated_key = match &next {
+                _ if cut => last_key(wire, &request, &page, &mut response).await?,
                 next => next.as_deref().map(key).transpose()?,
             };
-            response.stopped_early = cut || request.exclusive_start_key.is_some();
+            response.stopped_early = cut || next.is_some();
             take(page).await?;
             return Ok(response);
         }
+        request.exclusive_start_key = next;
         take(page).await?;
     }
 }
@@ -180,14 +193,27 @@ fn key(text: &RawValue) -> Result<Item> {
     serde_json::from_str(text.get()).context("LastEvaluatedKey is not a key")
 }
 
-/// The key of a page's last item: the table's, and the index's that is read. None if the page has only a
-/// count, or its items are without their keys.
-async fn last_key(wire: &Wire, request: &ReadRequest, page: &Page) -> Result<Option<Item>> {
-    let Some(mut last) = page.items()?.pop() else { return Ok(None) };
+/// The key of a page's last item: the table's, and the index's that is read. None if the page has only a count.
+/// Where the items are without their keys, the page is read once more, and `response` has what that costs.
+async fn last_key(
+    wire: &Wire,
+    request: &ReadRequest,
+    page: &Page,
+    response: &mut Response,
+) -> Result<Option<Item>> {
+    let mut items = page.items()?;
+    let Some(place) = items.len().checked_sub(1) else { return Ok(None) };
     let table = TableDescription::read(wire, &request.table_name).await?;
     let keys = [table.keys(None), table.keys(request.index_name.as_deref())];
     let names: BTreeSet<_> =
         keys.iter().flatten().flat_map(Keys::each).map(|key| key.name.as_str()).collect();
+    let missing: Vec<&str> = names.iter().copied().filter(|name| !items[place].contains_key(*name)).collect();
+    if !missing.is_empty() {
+        let page = request.with_keys(&missing).page(wire).await?;
+        response.cost(&page);
+        items = page.items()?;
+    }
+    let Some(last) = items.get_mut(place) else { return Ok(None) };
     Ok(names.into_iter().map(|name| last.remove_entry(name)).collect())
 }
 

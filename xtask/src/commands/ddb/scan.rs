@@ -15,7 +15,8 @@ pub(crate) struct Scan {
     table: Option<String>,
     #[command(flatten)]
     options: ReadOptions,
-    /// Read in this many segments [default: as suits the table and its server]
+    /// Read in this many segments: DynamoDB Local reads few large ones slowly [default: as suits the table and its
+    /// server]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), conflicts_with = "limit")]
     segments: Option<u32>,
     #[command(flatten)]
