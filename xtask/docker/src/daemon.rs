@@ -164,16 +164,39 @@ impl Docker {
             let Some(id) = found.into_iter().find_map(|summary| summary.id) else { return Ok(None) };
             let (details, image) = tokio::try_join!(self.inspect(&id), self.image(&service.image))?;
             let Some(details) = details else { return Ok(None) };
+            let mut outdated = container::difference(compose, service, image.as_ref(), &details);
+            if outdated.is_none() && !self.has_networks(&details).await? {
+                outdated = Some("network: its own is gone".to_owned());
+            }
             Ok(Some(Container {
                 name: details.name.as_deref().unwrap_or(&id).trim_start_matches('/').to_owned(),
                 state: container::state(&details),
                 pid: container::pid(&details),
                 port: container::published_port(service, &details),
                 folder: container::folder(&details),
-                outdated: container::difference(compose, service, image.as_ref(), &details),
+                outdated,
                 id,
             }))
         })
+    }
+
+    /// Whether the networks that a container was made for are there: it could not be started without. One that runs
+    /// has them.
+    async fn has_networks(&self, details: &ContainerInspectResponse) -> Result<bool> {
+        if container::state(details) == State::Running {
+            return Ok(true);
+        }
+        for network in container::networks(details) {
+            if !self.has_network(network).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn has_network(&self, network: &str) -> Result<bool> {
+        let inspected = found(answer(self.api.inspect_network(network, None)).await);
+        Ok(inspected.map_err(failed(format!("cannot inspect network {network}")))?.is_some())
     }
 
     /// A volume, if there is one of that name.
@@ -283,8 +306,7 @@ impl Docker {
     pub fn create_network<'a>(&'a self, project: &'a str) -> Asked<'a, ()> {
         Box::pin(async move {
             let name = container::network_name(project);
-            let inspected = answer(self.api.inspect_network(&name, None)).await;
-            if found(inspected).map_err(failed(format!("cannot inspect network {name}")))?.is_some() {
+            if self.has_network(&name).await? {
                 return Ok(());
             }
             let labels = Some(container::network_labels(project));

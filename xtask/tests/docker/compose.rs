@@ -255,6 +255,21 @@ fn docker_compose_itself_sees_what_the_program_started_and_the_other_way_round()
     assert_eq!(lines(&compose(&["ps", "-q"])), [""; 0]);
 }
 
+#[test]
+#[ignore = "needs Docker"]
+fn containers_whose_network_was_removed_are_made_anew_and_the_volume_kept() {
+    let project = Project::new();
+    project.xtask("up").ok();
+    project.session("postgres").batch_execute("create database kept").unwrap();
+    let ids = project.both_ids();
+    // As `docker network prune` does it.
+    docker(&["stop", &ids[0], &ids[1]]);
+    docker(&["network", "rm", &format!("{}_default", project.name)]);
+    project.xtask("up").ok().says(&["replace", "network"]);
+    project.session("kept");
+    project.set_up();
+}
+
 /// How compose is called here: v2 is the docker CLI's plugin, v1 a program.
 fn compose_program() -> Option<&'static [&'static str]> {
     let programs: [&[&str]; 2] = [&["docker", "compose"], &["docker-compose"]];

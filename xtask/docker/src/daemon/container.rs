@@ -184,6 +184,15 @@ pub(super) fn pid(details: &ContainerInspectResponse) -> Option<u32> {
     u32::try_from(pid).ok().filter(|pid| *pid > 0)
 }
 
+/// The networks that a container is on: their ids; or their names, where it has never been started.
+pub(super) fn networks(details: &ContainerInspectResponse) -> impl Iterator<Item = &str> {
+    let networks = details.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+    networks
+        .into_iter()
+        .flatten()
+        .map(|(name, endpoint)| endpoint.network_id.as_deref().filter(|id| !id.is_empty()).unwrap_or(name))
+}
+
 /// The folder of the compose file that a container was created from.
 pub(super) fn folder(details: &ContainerInspectResponse) -> Option<String> {
     details.config.as_ref()?.labels.as_ref()?.get(label::WORKING_DIR).cloned()
