@@ -141,7 +141,7 @@ impl Services {
                 (engine, Running::Docker(Box::new(plan.carry_out(ui).await?)))
             }
             Engine::Embedded(compose) => {
-                let plan = embedded::Plan::make(&context.environment, &context.state, *compose)?;
+                let plan = embedded::Plan::make(&context.environment, &context.state, *compose, ui).await?;
                 let (servers, compose) = plan.carry_out(ui).await?;
                 let engine = Engine::Embedded(Box::new(compose));
                 remember(context, &mut state, &engine)?;
@@ -370,9 +370,10 @@ async fn choose(context: &Context, state: &State) -> Result<Choice> {
 }
 
 /// The engine that was started last, if it still runs; where nothing is remembered, the embedded one is looked for too.
+/// Of the embedded one a server is enough: the other has died.
 async fn running(context: &Context, state: &State) -> Result<Option<Choice>> {
     match state.engine {
-        Some(EngineName::Embedded) | None if embedded::is_running(&context.state) => {
+        Some(EngineName::Embedded) | None if embedded::runs_any(&context.state) => {
             Ok(Some(Choice::new(EngineName::Embedded, "it is running")))
         }
         Some(EngineName::Docker) => {

@@ -115,14 +115,17 @@ impl StateFolder {
         self.path.parent().unwrap_or(&self.path)
     }
 
-    /// The same folder by its real name, by which processes are told apart.
+    /// The same folder by its real name, by which processes are told apart. It may have been removed under them.
     ///
     /// # Errors
-    /// It is not there.
+    /// Its workspace is not there.
     pub(crate) fn canonical(&self) -> Result<Self> {
-        let path =
-            self.path.canonicalize().with_context(|| format!("no state folder {}", self.path.display()))?;
-        Ok(Self { path })
+        if let Ok(path) = self.path.canonicalize() {
+            return Ok(Self { path });
+        }
+        let workspace = self.workspace().canonicalize();
+        let workspace = workspace.with_context(|| format!("no workspace {}", self.workspace().display()))?;
+        Ok(Self::of(&workspace))
     }
 
     fn file(&self) -> PathBuf {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Domains that a file may name in a URL: documentation, AWS, and the one that is nobody's (RFC 2606). A
 /// package registry, a mirror or a host of one's own network is none of them; those are settings of a
 /// machine.
-const DOMAINS: [&str; 18] = [
+const DOMAINS: [&str; 19] = [
     "amazon.com",
     "amazonaws.com",
     "amazonaws.com.cn",
@@ -19,6 +19,7 @@ const DOMAINS: [&str; 18] = [
     "example",
     "github.com",
     "gitlab.com",
+    "go.dev",
     "kernel.org",
     "no-color.org",
     "podman.io",

@@ -182,7 +182,7 @@ fn embedded_checks(context: &Context, checks: &mut Vec<Check>) -> bool {
         }
     });
     if let Some(folder) = folder {
-        let Running { postgres, dynamodb } = Running::find(&folder);
+        let Running { postgres, dynamodb, .. } = Running::find(&folder);
         for (name, process) in [("Postgres", postgres), ("DynamoDB", dynamodb)] {
             if let Some(process) = process {
                 checks.push(Check::good(format!("embedded {name}"), format!("{process} runs")));

@@ -55,7 +55,7 @@ async fn answer<T>(missing: Option<String>, look: impl Future<Output = Look<T>>)
 /// Each service's process.
 fn processes(context: &Context) -> [Value; 2] {
     let Ok(folder) = context.state.canonical() else { return [json!("none"), json!("none")] };
-    let Running { postgres, dynamodb } = Running::find(&folder);
+    let Running { postgres, dynamodb, .. } = Running::find(&folder);
     [postgres, dynamodb]
         .map(|process| json!(process.map_or("none".to_owned(), |process| process.to_string())))
 }

@@ -10,6 +10,7 @@ mod dynamodb;
 mod postgres;
 
 use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -61,14 +62,17 @@ impl Plan {
     ///
     /// # Errors
     /// No PostgreSQL on this machine; a port that the user has set is taken.
-    pub(crate) fn make(
+    pub(crate) async fn make(
         environment: &Environment,
         folder: &StateFolder,
         mut compose: Compose,
+        ui: &Ui,
     ) -> Result<Self> {
         folder.make()?;
         let folder = folder.canonical()?;
-        let running = Running::find(&folder);
+        let mut running = Running::find(&folder);
+        // They hold ports, and there is nothing to lose.
+        end_orphans(std::mem::take(&mut running.orphans), ui).await?;
         let postgres = match running.postgres {
             Some(_) => None,
             None => Some(postgres::Plan::make(environment, &folder, &compose)?),
@@ -153,8 +157,11 @@ impl PortLock {
     async fn take() -> Result<Self> {
         let path = std::env::temp_dir().join("cruddur-ports.lock");
         // Another user's file can be locked, but not created again.
-        let file = File::open(&path).or_else(|_| File::options().create(true).append(true).open(&path));
-        let file = file.with_context(|| format!("cannot open {}", path.display()))?;
+        let file = File::open(&path).or_else(|_| create_for_all(&path)).map_err(|error| {
+            let remedy = "name a folder in TMPDIR that can be written; where another user made the file for himself \
+                          alone, have it removed";
+            Failure::new(format!("cannot open {}", path.display()), remedy).caused_by(error)
+        })?;
         let lock = async || match file.try_lock() {
             Ok(()) => Look::Ready(()),
             Err(TryLockError::WouldBlock) => Look::NotYet("another checkout starts its servers".to_owned()),
@@ -164,6 +171,14 @@ impl PortLock {
         locked.with_context(|| format!("cannot lock {}", path.display()))?;
         Ok(Self { _file: file })
     }
+}
+
+/// A file that every user of this machine can open, whatever this one's umask.
+fn create_for_all(path: &Path) -> std::io::Result<File> {
+    let file = File::options().create(true).append(true).open(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    Ok(file)
 }
 
 /// The two processes, started.
@@ -187,7 +202,7 @@ impl Servers {
 
     /// What runs at this moment.
     fn running(&self) -> Running {
-        let Running { postgres, dynamodb } = &self.known;
+        let Running { postgres, dynamodb, .. } = &self.known;
         match (postgres, dynamodb) {
             (Some(postgres), Some(dynamodb)) if postgres.still_runs() && dynamodb.still_runs() => {
                 self.known.clone()
@@ -264,21 +279,25 @@ fn death(port: u16, log: &Path, lost_port: &str) -> anyhow::Error {
 pub(crate) struct Running {
     pub(crate) postgres: Option<Process>,
     pub(crate) dynamodb: Option<Process>,
+    /// Servers of this checkout's whose data was removed under them, Postgres's first: they serve nothing that lasts.
+    orphans: [Option<Process>; 2],
 }
 
 impl Running {
     /// Neither.
-    pub(crate) const NOTHING: Self = Self { postgres: None, dynamodb: None };
+    pub(crate) const NOTHING: Self = Self { postgres: None, dynamodb: None, orphans: [None, None] };
 
     /// Looks at the system's processes.
     pub(crate) fn find(folder: &StateFolder) -> Self {
         let processes = Processes::now();
-        Self { postgres: postgres::find(folder, &processes), dynamodb: dynamodb::find(folder, &processes) }
+        let (postgres, no_postgres) = with_data(postgres::find(folder, &processes), postgres::has_data);
+        let (dynamodb, no_dynamodb) = with_data(dynamodb::find(folder, &processes), dynamodb::has_data);
+        Self { postgres, dynamodb, orphans: [no_postgres, no_dynamodb] }
     }
 
     /// Whether one of them runs.
     pub(crate) fn any(&self) -> bool {
-        self.postgres.is_some() || self.dynamodb.is_some()
+        self.postgres.is_some() || self.dynamodb.is_some() || self.orphans.iter().any(Option::is_some)
     }
 
     /// The processes, to be known again; each only where this machine shows it. None where one of them does not run.
@@ -299,6 +318,28 @@ impl Running {
     }
 }
 
+/// The server, if its data is there; or the server whose data is not.
+fn with_data(server: Option<Process>, has_data: fn(&Process) -> bool) -> (Option<Process>, Option<Process>) {
+    match server {
+        Some(server) if !has_data(&server) => (None, Some(server)),
+        server => (server, None),
+    }
+}
+
+/// Ends the servers whose data was removed under them.
+async fn end_orphans(orphans: [Option<Process>; 2], ui: &Ui) -> Result<bool> {
+    let mut any = false;
+    let names = [("Postgres", postgres::STOP), ("DynamoDB", dynamodb::STOP)];
+    for (orphan, (name, signal)) in orphans.into_iter().zip(names) {
+        if let Some(process) = orphan {
+            let step = format!("{name}: stop {process}, whose data was removed");
+            ui.run_whole(step, process.end(signal)).await?;
+            any = true;
+        }
+    }
+    Ok(any)
+}
+
 /// The folder of the data that an embedded server of any checkout's serves at `port`.
 pub(crate) fn data_served_at(port: u16) -> Option<PathBuf> {
     let processes = Processes::now();
@@ -306,13 +347,6 @@ pub(crate) fn data_served_at(port: u16) -> Option<PathBuf> {
     let dynamodb =
         processes.all_called(DYNAMODB.program).map(|it| (dynamodb::port_of(it), dynamodb::data_of(it)));
     postgres.chain(dynamodb).find_map(|(listens_at, data)| data.filter(|_| listens_at == Some(port)))
-}
-
-/// Whether both processes run.
-pub(crate) fn is_running(folder: &StateFolder) -> bool {
-    let Ok(folder) = folder.canonical() else { return false };
-    let running = Running::find(&folder);
-    running.postgres.is_some() && running.dynamodb.is_some()
 }
 
 /// Whether one of them runs.
@@ -333,6 +367,7 @@ pub(crate) async fn stop(folder: &StateFolder, ui: &Ui) -> Result<bool> {
     let Ok(folder) = folder.canonical() else { return Ok(false) };
     let running = Running::find(&folder);
     let any = running.any();
+    end_orphans(running.orphans, ui).await?;
     if let Some(process) = running.dynamodb {
         ui.run_whole(format!("DynamoDB: stop {process}"), process.end(dynamodb::STOP)).await?;
     }
@@ -348,13 +383,17 @@ pub(crate) async fn stop(folder: &StateFolder, ui: &Ui) -> Result<bool> {
 /// It cannot be removed.
 pub(crate) async fn remove_data(folder: &StateFolder, ui: &Ui) -> Result<()> {
     let Ok(folder) = folder.canonical() else { return Ok(()) };
-    for data in postgres::places(&folder) {
-        postgres::remove_unfinished(&data).await?;
-    }
     for data in postgres::places(&folder).into_iter().chain([dynamodb::data(&folder)]) {
-        if data.exists() {
-            std::fs::remove_dir_all(&data).with_context(|| format!("cannot remove {}", data.display()))?;
-            ui.line(format_args!("removed {}", data.display()));
+        postgres::remove_unfinished(&data).await?;
+        // Out of its place before anything of it goes: half a cluster is none.
+        let aside = postgres::unfinished(&data)[0].clone();
+        match std::fs::rename(&data, &aside) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            moved => {
+                moved.with_context(|| format!("cannot move {} aside", data.display()))?;
+                postgres::remove_unfinished(&data).await?;
+                ui.line(format_args!("removed {}", data.display()));
+            }
         }
     }
     Ok(())

@@ -156,3 +156,47 @@ fn a_state_folder_that_is_lost_while_the_servers_run_is_made_again() {
     checkout.set_up();
     assert_eq!(checkout.ports(), before);
 }
+
+#[test]
+fn data_that_is_removed_under_the_servers_is_made_again() {
+    // As `git clean` does it, or whoever wants to start afresh.
+    for inner in ["", "postgres", "dynamodb"] {
+        let checkout = Checkout::new();
+        checkout.set_up();
+        fs::remove_dir_all(checkout.state(inner)).unwrap();
+        checkout.xtask("status").ok();
+        checkout.set_up().says(&["whose data was removed"]);
+        assert_eq!(checkout.processes("postgres").len(), 1, "{inner}");
+        assert_eq!(checkout.processes("dynamodb").len(), 1, "{inner}");
+        // It is where the next server finds it.
+        checkout.xtask("down").ok();
+        checkout.xtask("up").ok();
+        assert_eq!(checkout.xtask("ddb list-tables").ok().stdout, "cruddur-messages\n", "{inner}");
+        assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["users"], 5, "{inner}");
+    }
+}
+
+#[test]
+fn servers_whose_data_was_removed_are_stopped() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    fs::remove_dir_all(checkout.state("")).unwrap();
+    checkout.xtask("db test").fails(1).says(&["is not running", "ddb-setup"]);
+    checkout.xtask("down").ok();
+    assert!(checkout.processes("postgres").is_empty() && checkout.processes("dynamodb").is_empty());
+}
+
+#[test]
+fn data_whose_removal_was_interrupted_is_gone() {
+    let checkout = Checkout::new();
+    for milliseconds in (5..100).step_by(10) {
+        checkout.set_up();
+        let run = checkout.xtask("down --volumes").start();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        run.signal("KILL");
+        drop(run);
+        checkout.set_up();
+    }
+    checkout.xtask("down --volumes").ok();
+    assert!(!checkout.state("postgres.new").exists());
+}

@@ -69,6 +69,10 @@ fn what_runs_is_what_auto_means() {
     assert_eq!(status[0]["answer"], "ready");
     assert_eq!(status[1]["address"], format!("http://127.0.0.1:{dynamodb}"));
     assert!(auto("logs postgres").ok().stdout.contains("database system is ready to accept connections"));
+    // One that died is started again, here and not elsewhere.
+    checkout.kill("dynamodb");
+    auto("up").ok().says(&["engine embedded: it is running"]);
+    assert_eq!(checkout.processes("dynamodb").len(), 1);
     auto("down").ok();
     let status = auto("status -o json --engine embedded").ok().json();
     assert_eq!(status[0]["runs_in"], "none");
@@ -110,6 +114,16 @@ fn without_namespaces_root_s_cluster_is_where_another_user_can_reach_it() {
     assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["users"], 5);
     checkout.xtask("ddb-setup").ok();
     checkout.xtask("down --volumes").ok().says(&["Postgres: stop process"]);
+
+    // A cluster that was made in a namespace is not left for an empty one.
+    let mut made_before = Checkout::new();
+    made_before.set_up();
+    made_before.xtask("down").ok();
+    if i_am_root && made_before.state("postgres").exists() {
+        made_before.set("PATH", path.path().display());
+        let failed = made_before.xtask("up").fails(1);
+        failed.says(&["`unshare --user` does not work here any more", "down --volumes"]);
+    }
 }
 
 #[test]

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
+use xtask_base::failure::Failure;
 use xtask_base::process;
+
+use super::START_AFRESH;
 
 /// An account that the programs accept.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,10 +29,12 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// Decides for data in `wanted`. `elsewhere` is a place that everybody can reach.
+    /// Decides for data in `wanted`. `elsewhere` is a place that everybody can reach. Where there is a cluster
+    /// already, it is there.
     ///
     /// # Errors
-    /// The user is root, and the machine knows neither `postgres` nor `nobody`.
+    /// The user is root, and the machine knows neither `postgres` nor `nobody`; or it has forbidden what the cluster
+    /// was made with.
     #[cfg(unix)]
     pub(super) fn choose(wanted: PathBuf, elsewhere: PathBuf) -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
@@ -39,10 +44,20 @@ impl Home {
             other_user().context("run as another user: there is neither `postgres` nor `nobody` here")?;
         // The state folder is for its owner alone: another user does not get in.
         let namespace = Account::Namespace { user, group };
-        if namespace.works() {
-            return Ok(Self { account: namespace, data: wanted });
+        let works = namespace.works();
+        match (wanted.exists(), elsewhere.exists()) {
+            (true, _) | (false, false) if works => Ok(Self { account: namespace, data: wanted }),
+            (true, false) => {
+                let problem = format!(
+                    "{} is root's, and Postgres, which refuses to run as root, takes root for another user in a user \
+                     namespace alone: `unshare --user` does not work here any more",
+                    wanted.display()
+                );
+                let remedy = format!("allow user namespaces again, or {START_AFRESH}");
+                Err(Failure::new(problem, remedy).into())
+            }
+            _ => Ok(Self { account: Account::Other { user, group }, data: elsewhere }),
         }
-        Ok(Self { account: Account::Other { user, group }, data: elsewhere })
     }
 
     /// Decides for data in `wanted`.

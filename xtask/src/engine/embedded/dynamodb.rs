@@ -55,6 +55,11 @@ pub(super) fn find(folder: &StateFolder, processes: &Processes) -> Option<Proces
     processes.find(PACKAGE.program, &data(folder))
 }
 
+/// Whether the folder of its data is still there.
+pub(super) fn has_data(process: &Process) -> bool {
+    data_of(process).is_none_or(|data| data.exists())
+}
+
 pub(super) fn data_of(process: &Process) -> Option<PathBuf> {
     process.argument_after("--folder").map(PathBuf::from)
 }

@@ -138,8 +138,8 @@ impl Plan {
     }
 }
 
-/// Where the cluster of `data` is created, and the file with its password.
-fn unfinished(data: &Path) -> [PathBuf; 2] {
+/// Where the cluster of `data` is created and removed, and the file with its password.
+pub(super) fn unfinished(data: &Path) -> [PathBuf; 2] {
     ["new", "password"].map(|extension| data.with_extension(extension))
 }
 
@@ -194,6 +194,11 @@ pub(crate) fn binaries(environment: &Environment, folder: &StateFolder) -> Resul
 
 pub(super) fn find(folder: &StateFolder, processes: &Processes) -> Option<Process> {
     places(folder).iter().find_map(|data| processes.find("postgres", data))
+}
+
+/// Whether its cluster is still there.
+pub(super) fn has_data(process: &Process) -> bool {
+    data_of(process).is_none_or(|data| data.join("PG_VERSION").exists())
 }
 
 pub(super) fn data_of(process: &Process) -> Option<PathBuf> {
