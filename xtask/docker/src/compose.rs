@@ -119,6 +119,7 @@ impl Compose {
             "it has more than {MOST_BRACKETS} lists and maps in brackets"
         );
         let file: File = yaml_serde::from_str(text)?;
+        file.check()?;
         let reader = Reader { folder, environment, volumes: &file.volumes };
         let compose = Self {
             project: reader.project(file.name.as_deref())?,
@@ -148,6 +149,12 @@ impl Compose {
     pub fn postgres_settings(&self) -> Vec<&str> {
         let words = self.postgres.command.as_deref().unwrap_or_default();
         words.windows(2).filter(|pair| pair[0] == "-c").map(|pair| pair[1].as_str()).collect()
+    }
+
+    /// Whether the file is in that folder, which may be reached by links.
+    pub fn is_in(&self, folder: &Path) -> bool {
+        let real = |folder: &Path| folder.canonicalize().ok();
+        folder == self.folder || real(folder).is_some_and(|folder| real(&self.folder) == Some(folder))
     }
 
     /// The two services, in the order in which they are set up.
@@ -301,6 +308,10 @@ mod tests {
                 "    ports: ['5432:5432']\n    volumes: ['./a:/x', './b:/x/']",
                 "services.db: volumes: `/x` is mounted twice",
             ),
+            (
+                "    ports: ['5432:5432']\n    environment: {A: 1234567.5}",
+                "services.db: environment: A: a number of this size has more than one form: put it in quotes",
+            ),
             ("    ports: []", "services.db: ports: exactly one published port is expected, not 0"),
             ("    ports: ['5432:5432/udp']", "services.db: ports: `5432:5432/udp`: only TCP is supported"),
             (
@@ -327,6 +338,21 @@ mod tests {
         for (line, expected) in cases {
             assert_eq!(error(&with_line(line)), expected);
         }
+    }
+
+    #[test]
+    fn what_would_make_something_else_of_the_services_is_named() {
+        let text = with_line("    ports: ['5432:5432']");
+        assert_eq!(
+            error(&format!("{text}networks: {{default: {{name: mine}}}}")),
+            "networks.default: not supported: the two services are on the project's own network"
+        );
+        assert_eq!(
+            error(&format!("{text}include: [other.yml]")),
+            "include: not supported: the two services are read from this file alone"
+        );
+        let of_the_app_s = format!("{text}networks: {{default: , front: {{internal: true}}}}");
+        assert!(parse(&of_the_app_s, &Environment::default()).is_ok());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use anyhow::{Result, anyhow, bail};
 use bollard::errors::Error as ApiError;
 use bollard::models::{
     ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum as SummaryState, ImageInspect,
-    NetworkCreateRequest, VolumeCreateRequest,
+    Network, NetworkCreateRequest, VolumeCreateRequest,
 };
 use bollard::query_parameters as query;
 use chrono::{DateTime, Utc};
@@ -89,7 +89,7 @@ impl Container {
     /// It belongs to another checkout.
     pub fn check_owner(&self, compose: &Compose) -> Result<()> {
         match &self.folder {
-            Some(folder) if Path::new(folder) != compose.folder => Err(Failure::new(
+            Some(folder) if !compose.is_in(Path::new(folder)) => Err(Failure::new(
                 format!("container {} belongs to another checkout, in {folder}", self.name),
                 "set COMPOSE_PROJECT_NAME to a name of this checkout's own (in .env, to keep it)",
             )
@@ -161,7 +161,9 @@ impl Docker {
             let labels = HashMap::from([("label".to_owned(), labels)]);
             let found =
                 self.list(query::ListContainersOptionsBuilder::new().all(true).filters(&labels)).await?;
-            let Some(id) = found.into_iter().find_map(|summary| summary.id) else { return Ok(None) };
+            // `docker compose up --scale` makes more of them.
+            let first = found.into_iter().min_by_key(container::number);
+            let Some(id) = first.and_then(|summary| summary.id) else { return Ok(None) };
             let (details, image) = tokio::try_join!(self.inspect(&id), self.image(&service.image))?;
             let Some(details) = details else { return Ok(None) };
             let mut outdated = container::difference(compose, service, image.as_ref(), &details);
@@ -299,31 +301,69 @@ impl Docker {
         })
     }
 
-    /// Creates the network of the project's containers, unless it is there.
+    /// Creates the network of the project's containers, unless there is one of its name.
     ///
     /// # Errors
     /// The daemon refused: it has addresses for some thirty networks.
     pub fn create_network<'a>(&'a self, project: &'a str) -> Asked<'a, ()> {
         Box::pin(async move {
             let name = container::network_name(project);
-            if self.has_network(&name).await? {
-                return Ok(());
-            }
-            let labels = Some(container::network_labels(project));
-            let request = NetworkCreateRequest { name: name.clone(), labels, ..Default::default() };
-            match answer(self.api.create_network(request)).await {
-                Ok(_) => Ok(()),
-                Err(ApiError::DockerResponseServerError { message, .. })
-                    if message.contains("address pool") =>
-                {
-                    let problem =
-                        format!("cannot create network {name}: Docker has no addresses left for one");
-                    let remedy = "remove the networks that nothing uses with `docker network prune`";
-                    Err(Failure::new(problem, remedy).caused_by(message).into())
+            if self.networks(&name).await?.is_empty() {
+                let labels = Some(container::network_labels(project));
+                let request = NetworkCreateRequest { name: name.clone(), labels, ..Default::default() };
+                match answer(self.api.create_network(request)).await {
+                    // Another run was quicker.
+                    Ok(_) | Err(ApiError::DockerResponseServerError { status_code: 409, .. }) => {}
+                    Err(ApiError::DockerResponseServerError { message, .. })
+                        if message.contains("address pool") =>
+                    {
+                        let problem =
+                            format!("cannot create network {name}: Docker has no addresses left for one");
+                        let remedy = "remove the networks that nothing uses with `docker network prune`";
+                        return Err(Failure::new(problem, remedy).caused_by(message).into());
+                    }
+                    Err(error) => return Err(failed(format!("cannot create network {name}"))(error)),
                 }
-                Err(error) => Err(failed(format!("cannot create network {name}"))(error)),
             }
+            self.remove_twins(project, &name).await
         })
+    }
+
+    /// Docker lets two runs make a network of one name each, and then knows none of them by it.
+    async fn remove_twins(&self, project: &str, name: &str) -> Result<()> {
+        let mut twins = self.networks(name).await?;
+        // Whoever looks keeps the same one, unless another is in use.
+        twins.sort_by(|one, other| one.id.cmp(&other.id));
+        let mut count = twins.len();
+        while let Some(twin) = twins.pop()
+            && count > 1
+        {
+            if container::is_network_of(&twin, project) && self.remove_unused_network(&twin).await? {
+                count -= 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The networks of that name, whoever made them.
+    async fn networks(&self, name: &str) -> Result<Vec<Network>> {
+        let filters = HashMap::from([("name".to_owned(), vec![name.to_owned()])]);
+        let options = query::ListNetworksOptionsBuilder::new().filters(&filters).build();
+        let listed = answer(self.api.list_networks(Some(options))).await;
+        let listed = listed.map_err(failed("cannot list networks"))?;
+        Ok(listed.into_iter().filter(|network| network.name.as_deref() == Some(name)).collect())
+    }
+
+    /// Removes a network. Returns whether it is gone: one that something uses stays.
+    async fn remove_unused_network(&self, network: &Network) -> Result<bool> {
+        let Some(id) = &network.id else { return Ok(false) };
+        match answer(self.api.remove_network(id)).await {
+            Err(ApiError::DockerResponseServerError { status_code: 403, .. }) => Ok(false),
+            removed => {
+                found(removed).map_err(failed(format!("cannot remove network {id}")))?;
+                Ok(true)
+            }
+        }
     }
 
     /// Creates the service's container and the volumes it needs; it is not started yet. Returns nothing
@@ -412,7 +452,8 @@ impl Docker {
         })
     }
 
-    /// Removes the network of the project's containers, unless there are some: one that is not running is on it as well.
+    /// Removes the network of the project's containers, unless there are some: one that is not running is on it as
+    /// well. A network of that name that is not the project's stays.
     ///
     /// # Errors
     /// The daemon failed to answer.
@@ -423,11 +464,12 @@ impl Docker {
             if !others.await?.is_empty() {
                 return Ok(());
             }
-            let name = container::network_name(project);
-            match answer(self.api.remove_network(&name)).await {
-                Err(ApiError::DockerResponseServerError { status_code: 403 | 404, .. }) => Ok(()),
-                removed => removed.map_err(failed(format!("cannot remove network {name}"))),
+            for network in self.networks(&container::network_name(project)).await? {
+                if container::is_network_of(&network, project) {
+                    self.remove_unused_network(&network).await?;
+                }
             }
+            Ok(())
         })
     }
 

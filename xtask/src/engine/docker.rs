@@ -17,8 +17,9 @@ use xtask_docker::port;
 /// How much of a dead container's log is shown.
 const LAST_LINES: usize = 15;
 
-/// How long the name of a container may be taken by one that does not show itself.
-const NAME_BOUND: Duration = Duration::from_secs(10);
+/// How long the name of a container may be taken by one that does not show itself, or takes the daemon's ten seconds to
+/// be stopped.
+const NAME_BOUND: Duration = Duration::from_secs(30);
 const NAME_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The two services' containers.
@@ -325,7 +326,7 @@ pub(crate) async fn is_of_another_checkout(docker: &Docker, compose: &Compose) -
         for name in volumes(compose, service) {
             let Some(volume) = docker.volume(&name).await? else { continue };
             volumes_of_others |= match &volume.folder {
-                Some(folder) => *folder != compose.folder,
+                Some(folder) => !compose.is_in(folder),
                 // `docker compose` does not say whose they are: ours, if we have used this project before, or the
                 // user says that it is this checkout's.
                 None => !compose.project_is_remembered && !compose.project_is_fixed,
@@ -466,13 +467,17 @@ impl ServicePlan {
     }
 }
 
-/// A run that was killed may have left the daemon creating its container: its name is taken before it can
-/// be found, and nobody has started it.
-async fn remove_latecomer(docker: &Docker, compose: &Compose, service: &Service) -> Result<()> {
-    match docker.container(compose, service).await? {
-        Some(container) => docker.remove(&container.id).await,
-        None => Ok(()),
+/// A run that was killed may have left the daemon creating its container, and another tool may have made it at this
+/// moment: its name is taken before it can be found. The container's id, if it is what it should be; another is
+/// removed.
+async fn latecomer(docker: &Docker, compose: &Compose, service: &Service) -> Result<Option<String>> {
+    let Some(container) = docker.container(compose, service).await? else { return Ok(None) };
+    container.check_owner(compose)?;
+    if container.is_as_described() {
+        return Ok(Some(container.id));
     }
+    docker.remove(&container.id).await?;
+    Ok(None)
 }
 
 /// A container that cannot be started does not stay behind: it would be the next run's name conflict.
@@ -480,8 +485,9 @@ async fn create_and_start(docker: &Docker, compose: &Compose, service: &Service)
     let id =
         poll::until_ready(NAME_BOUND, NAME_INTERVAL, async || match docker.create(compose, service).await {
             Ok(Some(id)) => Look::Ready(id),
-            Ok(None) => match remove_latecomer(docker, compose, service).await {
-                Ok(()) => Look::NotYet(format!(
+            Ok(None) => match latecomer(docker, compose, service).await {
+                Ok(Some(id)) => Look::Ready(id),
+                Ok(None) => Look::NotYet(format!(
                     "the name {} is taken",
                     daemon::container_name(&compose.project, service)
                 )),

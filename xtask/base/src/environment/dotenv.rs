@@ -35,7 +35,7 @@ pub fn parse_dotenv(
         let value_of = |name: &str| process.get(name).or_else(|| variables.get(name)).map(String::as_str);
         let value = match value {
             Value::Literal(value) => value,
-            Value::Template(value) => match fill_in(&value, &value_of) {
+            Value::Template(value) => match fill_in(&with_dollars(&value), &value_of) {
                 Ok(value) => value,
                 // What it says shows the value.
                 Err(_) => bail!("{}:{}: {name}: {NO_TEMPLATE}", path.display(), line()),
@@ -61,6 +61,23 @@ const NO_ASSIGNMENT: &str = "expected NAME=value";
 const NO_TEMPLATE: &str = "$ begins a variable, which is not set, or in another form than $NAME and ${NAME:-default}: \
                            write $$ for a dollar sign, or put the value in single quotes";
 
+/// A value in which a dollar sign that begins nothing is two of them: compose takes it as it stands, here alone.
+fn with_dollars(value: &str) -> String {
+    let mut text = String::new();
+    let mut letters = value.chars().peekable();
+    while let Some(letter) = letters.next() {
+        text.push(letter);
+        if letter == '$' {
+            match letters.next_if(|next| *next == '$') {
+                Some(second) => text.push(second),
+                None if letters.peek().is_some_and(|c| c.is_ascii_alphabetic() || "_{".contains(*c)) => {}
+                None => text.push('$'),
+            }
+        }
+    }
+    text
+}
+
 const OCTAL: &str =
     "\\0 begins the number of a character: write \\\\ for a backslash, or put the value in single quotes";
 
@@ -74,7 +91,8 @@ enum Value {
 /// The name and the value that an assignment begins with, and the text behind it.
 fn assignment(text: &str) -> Result<(&str, Value, &str), &'static str> {
     let (line, behind) = text.split_once('\n').unwrap_or((text, ""));
-    let line = line.strip_prefix("export ").unwrap_or(line);
+    let exported = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
+    let line = exported.unwrap_or(line);
     let (name, value) = line.split_once(['=', ':']).ok_or(NO_ASSIGNMENT)?;
     let name = name.trim();
     if !is_variable_name(name) {
@@ -187,6 +205,8 @@ mod tests {
             "A=a\nB=${A}b-$SET\nC=\"$A${NONE:-c}\"\nD='$A'\nE=p$$w\nF=\"\\$A\"",
             &[("A", "a"), ("B", "ab-outside"), ("C", "ac"), ("D", "$A"), ("E", "p$w"), ("F", "$A")],
         );
+        assert_read("A=p$5x$\nB=\"$(ls)$/\"\nC=$$$", &[("A", "p$5x$"), ("B", "$(ls)$/"), ("C", "$$")]);
+        assert_read("export\tA=1", &[("A", "1")]);
         // What the process has wins, here too.
         assert_read("SET=inside\nA=$SET", &[("SET", "inside"), ("A", "outside")]);
     }
@@ -208,7 +228,7 @@ mod tests {
         for (text, line, why) in cases {
             assert_eq!(dotenv(text).unwrap_err().to_string(), format!(".env:{line}: {why}"));
         }
-        for text in ["\nA=hunter$", "\nA=hunter${2", "\nA=\"hunter$HUNTER\"", "\nA=${B:-$hunter}"] {
+        for text in ["\nA=hunter${2", "\nA=\"hunter$HUNTER\"", "\nA=${B:-$hunter}"] {
             assert_eq!(dotenv(text).unwrap_err().to_string(), format!(".env:2: A: {NO_TEMPLATE}"));
         }
     }

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use xtask_base::environment::Environment;
 use xtask_base::interpolation::fill_in;
 
@@ -16,6 +17,26 @@ pub(super) struct File {
     pub(super) services: Services,
     #[serde(default)]
     pub(super) volumes: BTreeMap<String, Option<VolumeOptions>>,
+    #[serde(default)]
+    networks: BTreeMap<String, Option<IgnoredAny>>,
+    include: Option<IgnoredAny>,
+}
+
+impl File {
+    /// # Errors
+    /// A key of the whole file that would make something else of the two services.
+    pub(super) fn check(&self) -> Result<()> {
+        ensure!(
+            self.include.is_none(),
+            "include: not supported: the two services are read from this file alone"
+        );
+        let is_given = self.networks.get("default").is_some_and(Option::is_some);
+        ensure!(
+            !is_given,
+            "networks.default: not supported: the two services are on the project's own network"
+        );
+        Ok(())
+    }
 }
 
 /// The two services of ours; the app's own may stand beside them.
@@ -101,7 +122,7 @@ impl Scalar {
             Self::Whole(number) => number.to_string(),
             Self::Large(number) => number.to_string(),
             Self::Fraction(number) => {
-                let has_no_exponent = number == 0.0 || (1e-4..1e21).contains(&number.abs());
+                let has_no_exponent = number == 0.0 || (1e-4..1e6).contains(&number.abs());
                 ensure!(has_no_exponent, "a number of this size has more than one form: put it in quotes");
                 number.to_string()
             }

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use bollard::models::{
     ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum,
-    EndpointSettings, HostConfig, ImageConfig, ImageInspect, MountPoint, NetworkingConfig, PortBinding,
+    ContainerSummary, EndpointSettings, HostConfig, ImageConfig, ImageInspect, MountPoint, Network,
+    NetworkingConfig, PortBinding,
 };
 
 use super::State;
@@ -58,6 +59,17 @@ pub(super) fn with_tag(image: &str) -> String {
 /// `NAME=value` for each label that a service's container has, whoever created it.
 pub(super) fn identifying_labels(project: &str, service: &Service) -> Vec<String> {
     identity(project, service).map(|(name, value)| format!("{name}={value}")).into()
+}
+
+/// Which of the service's containers it is, counted from 1.
+pub(super) fn number(summary: &ContainerSummary) -> u32 {
+    let number = summary.labels.as_ref().and_then(|labels| labels.get(label::NUMBER)?.parse().ok());
+    number.unwrap_or(u32::MAX)
+}
+
+/// Whether a network was made for the project, by compose or by us.
+pub(super) fn is_network_of(network: &Network, project: &str) -> bool {
+    network.labels.as_ref().and_then(|labels| labels.get(label::PROJECT)).is_some_and(|of| of == project)
 }
 
 /// `NAME=value` of the label that everything of the project has.
