@@ -8,6 +8,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
 use serde::Serialize;
 use serde_json::value::RawValue;
+use xtask_base::failure::Failure;
 use xtask_items::{Item, Page, Response};
 
 use crate::attribute::from_sdk;
@@ -48,6 +49,9 @@ pub struct ReadRequest {
     /// `COUNT` for a count alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub select: Option<String>,
+    /// Where reading stops in the middle of a page, the last item's key is to be found out.
+    #[serde(skip)]
+    pub wants_last_key: bool,
     /// The cost is always told.
     pub return_consumed_capacity: Total,
     /// The most items that are read. This and what follows is of one page, and is set while reading.
@@ -124,15 +128,16 @@ impl ReadRequest {
         self.filter_expression.is_none() && self.projection_expression.is_none() && self.select.is_none()
     }
 
-    /// The same, and these key attributes, which its projection leaves out.
+    /// The same, and these key attributes, which its projection leaves out; or them alone, where it is a count.
     fn with_keys(&self, missing: &[&str]) -> Self {
-        let mut request = self.clone();
+        let mut request = Self { select: None, ..self.clone() };
+        let mut paths: Vec<String> = request.projection_expression.take().into_iter().collect();
         for (place, name) in missing.iter().enumerate() {
             let placeholder = format!("#key{place}_of_the_last");
-            request.projection_expression =
-                request.projection_expression.map(|paths| format!("{paths}, {placeholder}"));
-            request.expression_attribute_names.insert(placeholder, (*name).to_owned());
+            request.expression_attribute_names.insert(placeholder.clone(), (*name).to_owned());
+            paths.push(placeholder);
         }
+        request.projection_expression = Some(paths.join(", "));
         request
     }
 
@@ -177,7 +182,8 @@ pub async fn pages(
         if enough || next.is_none() {
             // Where a page was cut, its own key would leave out what was cut off.
             response.last_evaluated_key = match &next {
-                _ if cut => last_key(wire, &request, &page, &mut response).await?,
+                _ if cut && request.wants_last_key => last_key(wire, &request, &page, &mut response).await?,
+                _ if cut => None,
                 next => next.as_deref().map(key).transpose()?,
             };
             response.stopped_early = cut || next.is_some();
@@ -193,27 +199,44 @@ fn key(text: &RawValue) -> Result<Item> {
     serde_json::from_str(text.get()).context("LastEvaluatedKey is not a key")
 }
 
-/// The key of a page's last item: the table's, and the index's that is read. None if the page has only a count.
-/// Where the items are without their keys, the page is read once more, and `response` has what that costs.
+/// The key of a page's last item: the table's, and the index's that is read. Where the page is without the keys, or has
+/// only a count, it is read once more, and `response` has what that costs.
+///
+/// # Errors
+/// The server refused; or the page has become another meanwhile.
 async fn last_key(
     wire: &Wire,
     request: &ReadRequest,
     page: &Page,
     response: &mut Response,
 ) -> Result<Option<Item>> {
-    let mut items = page.items()?;
-    let Some(place) = items.len().checked_sub(1) else { return Ok(None) };
     let table = TableDescription::read(wire, &request.table_name).await?;
     let keys = [table.keys(None), table.keys(request.index_name.as_deref())];
     let names: BTreeSet<_> =
         keys.iter().flatten().flat_map(Keys::each).map(|key| key.name.as_str()).collect();
-    let missing: Vec<&str> = names.iter().copied().filter(|name| !items[place].contains_key(*name)).collect();
+    let mut last = page.items()?.pop();
+    let missing: Vec<&str> = match &last {
+        Some(last) => names.iter().copied().filter(|name| !last.contains_key(*name)).collect(),
+        None => names.iter().copied().collect(),
+    };
     if !missing.is_empty() {
-        let page = request.with_keys(&missing).page(wire).await?;
-        response.cost(&page);
-        items = page.items()?;
+        let again = request.with_keys(&missing).page(wire).await?;
+        response.cost(&again);
+        let place = usize::try_from(page.count).unwrap_or(usize::MAX).saturating_sub(1);
+        let found = again.items()?.into_iter().nth(place);
+        let without_keys = found.clone().map(|mut item| {
+            missing.iter().for_each(|name| _ = item.remove(*name));
+            item
+        });
+        if found.is_none() || last.is_some() && last != without_keys {
+            let problem =
+                format!("table {} changed while the last item's key was found out", request.table_name);
+            let remedy = "run the command again, or have the keys in --projection";
+            return Err(Failure::new(problem, remedy).into());
+        }
+        last = found;
     }
-    let Some(last) = items.get_mut(place) else { return Ok(None) };
+    let Some(mut last) = last else { return Ok(None) };
     Ok(names.into_iter().map(|name| last.remove_entry(name)).collect())
 }
 

@@ -7,7 +7,7 @@ use xtask_items::{Attribute, Item};
 use super::Target;
 use super::expressions::{ReadOptions, STOPPED, key_value};
 use crate::context::Context;
-use crate::output::PagePrinter;
+use crate::output::{Format, PagePrinter};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Query {
@@ -84,6 +84,7 @@ impl Query {
         let target = self.target.resolve(context).await?;
         let table = self.table.as_ref().unwrap_or(&target.table);
         let mut request = self.options.request(table)?;
+        request.wants_last_key = context.format == Format::Json;
         let wire = target.wire(&context.ui).await?;
         let description = TableDescription::read(&wire, table).await?;
         let keys = description.keys(self.options.index.as_deref()).ok_or_else(|| {

@@ -27,7 +27,8 @@ impl Scan {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let target = self.target.resolve(context).await?;
         let table = self.table.as_ref().unwrap_or(&target.table);
-        let request = self.options.request(table)?;
+        let mut request = self.options.request(table)?;
+        request.wants_last_key = context.format == Format::Json;
         let wire = target.wire(&context.ui).await?;
         let form = self.options.form(context, self.columns(context, &wire).await?)?;
         let mut printer = PagePrinter::new(form);
