@@ -79,7 +79,7 @@ impl Import {
         let step = context.ui.step(format!("DynamoDB: import {shown} into {table}"));
         let begun = begun.unwrap_or_default();
         match self.import(&wire, table, &rules, &journal, begun, &step).await {
-            Ok(Progress { imported, rejected, .. }) => {
+            Ok(Progress { imported, rejected, rejects, .. }) => {
                 journal.forget();
                 step.done(&match wire.pace.throttled_count() {
                     0 => format!("{imported} items"),
@@ -87,8 +87,13 @@ impl Import {
                 });
                 if rejected > 0 {
                     let file = rejected_file(&self.file);
+                    let which = match rejects.count {
+                        count if count == rejected => "they are".to_owned(),
+                        0 => "they were".to_owned(),
+                        count => format!("the last {count} are"),
+                    };
                     context.ui.warn(format_args!(
-                        "{rejected} records were not imported: they are in {}",
+                        "{rejected} records were not imported: {which} in {}",
                         file.display()
                     ));
                 }
@@ -145,8 +150,9 @@ impl Import {
     ) -> Result<Progress> {
         let mut file = self.open(begun.position)?;
         let names: Vec<&str> = rules.key_names().collect();
-        let mut rejected =
-            self.reject.then(|| Rejected::open(&self.file, begun.rejected_bytes)).transpose()?;
+        let mut rejected = self.reject.then(|| Rejected::open(&self.file, begun.rejects)).transpose()?;
+        let rejects = rejected.as_ref().map_or(begun.rejects, Rejected::written);
+        let begun = Progress { rejects, ..begun };
         // What is known behind each request that was made; those of the first ones are dropped once written.
         let behind = RefCell::new(VecDeque::new());
         let made = RefCell::new(begun);
@@ -178,11 +184,15 @@ impl Import {
                         };
                         step.line(format_args!("{}:{}: {why}", self.file.display(), line));
                         let text = text.to_vec();
-                        if let Err(error) = rejected.add(file.header(), &text) {
-                            return Some(Err(error));
+                        match rejected.add(file.header(), &text) {
+                            Ok(None) => {}
+                            Ok(Some(aside)) => {
+                                step.line(format_args!("what was in its place is {} now", aside.display()));
+                            }
+                            Err(error) => return Some(Err(error)),
                         }
                         made.rejected += 1;
-                        made.rejected_bytes = rejected.bytes();
+                        made.rejects = rejected.written();
                     }
                 }
             }

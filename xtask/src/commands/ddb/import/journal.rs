@@ -9,6 +9,7 @@ use uuid::Uuid;
 use xtask_databases::table::TableDescription;
 use xtask_files::Position;
 
+use super::rejected::Rejects;
 use crate::state::StateFolder;
 
 /// How far an import is.
@@ -18,8 +19,8 @@ pub(super) struct Progress {
     pub(super) position: Position,
     pub(super) imported: u64,
     pub(super) rejected: u64,
-    /// How long the file of rejected records is.
-    pub(super) rejected_bytes: u64,
+    /// Those of them that are in the file of rejected records.
+    pub(super) rejects: Rejects,
 }
 
 /// The file in the state folder that remembers how far one import is.
