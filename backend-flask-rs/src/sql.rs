@@ -156,7 +156,8 @@ impl Script {
     ///
     /// What psql knows beyond that is not supported: a function's body is a string, not `begin atomic`.
     pub fn statements(&self) -> Vec<Statement<'_>> {
-        lexer::statements(self.text)
+        // Some editors write a byte order mark, which psql skips as well.
+        lexer::statements(self.text.strip_prefix('\u{feff}').unwrap_or(self.text))
     }
 
     /// Executes every statement in one transaction and returns how many there were: either all of them
@@ -244,6 +245,12 @@ mod tests {
             assert!(!is(text), "{text}");
         }
         assert!(!is("create table begin_commit (a int)"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_a_statement() {
+        let script = Script { path: "a.sql", text: "\u{feff}select 1;" };
+        assert_eq!(script.statements(), [Statement { line: 1, text: "select 1" }]);
     }
 
     #[test]

@@ -217,7 +217,11 @@ impl Services {
         };
         let look = async || {
             let reached = match self.early.take() {
-                Some(early) => early.reach(target).await,
+                // It may be to whoever was there before ours was started.
+                Some(early) => match early.reach(target).await {
+                    Look::Failed(error) => Look::NotYet(format!("{error:#}")),
+                    reached => reached,
+                },
                 None => target.reach().await,
             };
             match (reached, &self.running) {
@@ -314,6 +318,10 @@ async fn wait<T>(
         let looked = tokio::time::timeout(LOOK_BOUND, look()).await;
         let looked =
             looked.unwrap_or_else(|_| Look::NotYet(format!("no answer within {}", seconds(LOOK_BOUND))));
+        // Where ours has ended, whoever has taken its port may have refused.
+        if let Look::Failed(error) = looked {
+            return Look::Failed(death().await.unwrap_or(error));
+        }
         if let (Look::Nobody(reason), Some(bound)) = (&looked, nobody_bound)
             && started.elapsed() > bound
         {

@@ -184,6 +184,10 @@ impl Table {
         }
         let mut cells = Cells::new();
         let text = utf8(&header).map_err(|why| invalid(format!("the header: {why}")))?;
+        // Between quotes it is a part of a name.
+        if text.split('"').step_by(2).any(|outside| outside.contains('\r')) {
+            return Err(invalid("its lines end with a carriage return alone: write it with line feeds"));
+        }
         let columns = Columns::from_header(cells.of(text)?).map_err(invalid)?;
         let begin = Position { records: 0, lines: lines.lines, bytes: lines.bytes };
         Ok((Self { header, columns, cells }, begin))

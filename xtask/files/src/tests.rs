@@ -214,6 +214,11 @@ fn a_file_without_items_is_one() {
     let empty = file(&folder, "empty.csv", "\n\n");
     let error = ItemFile::open(&empty, None, Position::default()).err().unwrap();
     assert_eq!(error.to_string(), "there is no header");
+    let bare = file(&folder, "bare.csv", "pk,v\ra,1\rb,2\r");
+    let error = ItemFile::open(&bare, None, Position::default()).err().unwrap();
+    assert_eq!(error.to_string(), "its lines end with a carriage return alone: write it with line feeds");
+    let quoted = file(&folder, "quoted.csv", "pk,\"v\r\"\r\na,1\r\n");
+    assert!(open(&quoted).next().unwrap().unwrap().item.is_ok());
 }
 
 #[test]

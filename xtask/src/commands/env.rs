@@ -1,6 +1,6 @@
 use std::io::Write as _;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use backend_flask::messages::TABLE_VARIABLE;
 use clap::ValueEnum;
 use xtask_base::environment::dotenv;
@@ -58,8 +58,14 @@ impl Env {
             match format {
                 EnvFormat::Sh => writeln!(out, "export {name}={}", shell_words::quote(&value))?,
                 EnvFormat::Dotenv => writeln!(out, "{name}={}", dotenv::quoted(&value))?,
-                // None of the values can hold a line end: the URL is percent-encoded.
-                EnvFormat::Json | EnvFormat::Github => writeln!(out, "{name}={value}")?,
+                EnvFormat::Json | EnvFormat::Github => {
+                    // What follows it would be a setting of its own.
+                    ensure!(
+                        !value.contains(['\n', '\r']),
+                        "{name} has a line end in it, which this form cannot write"
+                    );
+                    writeln!(out, "{name}={value}")?;
+                }
             }
         }
         Ok(())

@@ -118,8 +118,11 @@ impl Logs {
         let mut lines = self.lines(if name == Name::Postgres { "postgres" } else { "dynamodb" });
         if let Some(tail) = self.tail {
             file.seek(SeekFrom::End(0))?;
-            lines.take(process::last_lines(log, tail).as_bytes())?;
-            lines.take(b"\n")?;
+            let last = process::last_lines(log, tail);
+            if !last.is_empty() {
+                lines.take(last.as_bytes())?;
+                lines.take(b"\n")?;
+            }
         }
         let mut chunk = vec![0; 64 << 10];
         loop {

@@ -98,6 +98,11 @@ fn a_url_that_is_none_is_told_without_its_password() {
     error: AWS_ENDPOINT_URL_DYNAMODB: `127.0.0.1:8000` is not a DynamoDB endpoint
       help: write it as http://HOST:PORT
     ");
+    // The client would go to port 80.
+    assert_snapshot!(fails("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:80000"), @"
+    error: AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:80000` has no port of 1 to 65535
+      help: write it as http://HOST:PORT
+    ");
     assert_snapshot!(fails("AWS_ENDPOINT_URL_DYNAMODB", &url("http://me:PASSWORD@127.0.0.1:8000")), @"error: AWS_ENDPOINT_URL_DYNAMODB: a DynamoDB endpoint takes no user or password");
 }
 

@@ -79,7 +79,14 @@ impl DynamoDbTarget {
             return Err(Failure::new(format!("{setting}: `{shown}` is not a DynamoDB endpoint"), form).into());
         };
         ensure!(!rest.contains('@'), "{setting}: a DynamoDB endpoint takes no user or password");
-        reach.check(setting, host_of(rest))?;
+        let (host, port) = host_and_port(rest);
+        // The client would take its default one instead, where somebody else may listen.
+        if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+            return Err(
+                Failure::new(format!("{setting}: `{endpoint}` has no port of 1 to 65535"), form).into()
+            );
+        }
+        reach.check(setting, host)?;
         Ok(Self { endpoint: Some(endpoint.trim_end_matches('/').to_owned()), source: None, table, remedy })
     }
 
@@ -284,13 +291,13 @@ impl fmt::Display for DynamoDbTarget {
     }
 }
 
-/// The host of a URL without its scheme.
-fn host_of(rest: &str) -> &str {
+/// The host of a URL without its scheme, and what follows its colon.
+fn host_and_port(rest: &str) -> (&str, Option<&str>) {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let bracketed = authority.strip_prefix('[').and_then(|rest| rest.split_once(']'));
     match bracketed.filter(|(_, port)| port.is_empty() || port.starts_with(':')) {
-        Some((address, _)) => address,
-        None => authority.split(':').next().unwrap_or(authority),
+        Some((address, port)) => (address, port.strip_prefix(':')),
+        None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
     }
 }
 
