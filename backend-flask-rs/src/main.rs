@@ -7,7 +7,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, ensure};
 use backend_flask::server::{ADDRESS, Server, Settings, log_to_stderr};
 
 fn main() -> ExitCode {
@@ -42,11 +42,13 @@ fn run() -> Result<()> {
 fn address(mut arguments: impl Iterator<Item = String>) -> Result<Option<String>> {
     let mut address = None;
     while let Some(flag) = arguments.next() {
+        ensure!(
+            ["--address", "--workspace"].contains(&flag.as_str()),
+            "expected [--address IP:PORT] [--workspace PATH], not {flag}"
+        );
         let value = arguments.next().with_context(|| format!("{flag} wants a value"))?;
-        match flag.as_str() {
-            "--address" => address = Some(value),
-            "--workspace" => {}
-            _ => bail!("expected [--address IP:PORT] [--workspace PATH], not {flag}"),
+        if flag == "--address" {
+            address = Some(value);
         }
     }
     Ok(address)

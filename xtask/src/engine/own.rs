@@ -195,7 +195,11 @@ async fn instead(port: u16, docker: Option<&Docker>) -> String {
         None => None,
     };
     let container = publisher.map(|name| format!("container {name}"));
-    let server = || Some(format!("the server of {}", embedded::data_served_at(port)?.display()));
+    let data = embedded::data_served_at(port);
+    if let Some(data) = data.as_ref().filter(|data| !data.exists()) {
+        return format!("the server at 127.0.0.1:{port} has lost its data: {} was removed", data.display());
+    }
+    let server = || Some(format!("the server of {}", data?.display()));
     let other = container.or_else(server).unwrap_or_else(|| "another process".to_owned());
     format!("what answers at 127.0.0.1:{port} is another's: {other}")
 }

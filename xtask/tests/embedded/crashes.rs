@@ -181,7 +181,7 @@ fn servers_whose_data_was_removed_are_stopped() {
     let checkout = Checkout::new();
     checkout.set_up();
     fs::remove_dir_all(checkout.state("")).unwrap();
-    checkout.xtask("db test").fails(1).says(&["is not running", "ddb-setup"]);
+    checkout.xtask("db test").fails(1).says(&["is not running", "has lost its data", "ddb-setup"]);
     checkout.xtask("down").ok();
     assert!(checkout.processes("postgres").is_empty() && checkout.processes("dynamodb").is_empty());
 }

@@ -193,7 +193,7 @@ fn scan_takes_another_table_and_names_one_that_is_missing() {
     error: cannot scan table cruddur-messages
       because: there is no such table in DynamoDB at ENDPOINT
       because: ResourceNotFoundException: Requested resource not found
-      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+      help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
 }
 

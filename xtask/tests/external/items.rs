@@ -98,19 +98,19 @@ fn an_item_or_a_table_that_is_not_there_is_named() {
     error: cannot describe table films
       because: there is no such table in DynamoDB at ENDPOINT
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
-      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+      help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
     assert_snapshot!(world.item_error(1, &["put", "--table", "films", r#"{"pk":"a"}"#]), @"
     error: no item was put into table films
       because: there is no such table in DynamoDB at ENDPOINT
       because: ResourceNotFoundException: Requested resource not found
-      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+      help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
     assert_snapshot!(world.item_error(1, &["delete", "--table", "films", "a"]), @"
     error: cannot describe table films
       because: there is no such table in DynamoDB at ENDPOINT
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
-      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+      help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
 }
 

@@ -194,7 +194,7 @@ fn without_tables_the_error_names_the_command_that_makes_them() {
       because: cannot scan table cruddur-messages
       because: there is no such table in DynamoDB at ENDPOINT
       because: ResourceNotFoundException: Requested resource not found
-      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+      help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
 }
 

@@ -251,19 +251,19 @@ fn a_table_that_is_missing_is_named() {
     error: cannot describe table films
       because: there is no such table in DynamoDB at ENDPOINT
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
-      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+      help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
     assert_snapshot!(world.error(1, "ddb scan films --segments 2", &[]), @"
     error: cannot describe table films
       because: there is no such table in DynamoDB at ENDPOINT
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
-      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+      help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
     assert_snapshot!(world.error(1, "ddb query films --pk a", &[]), @"
     error: cannot describe table films
       because: there is no such table in DynamoDB at ENDPOINT
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
-      help: create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`
+      help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
 }
 

@@ -186,7 +186,7 @@ impl DynamoDbTarget {
             Trouble::Unreachable(_) => ("cannot reach", self.remedy.as_str()),
             Trouble::Service { code, .. } if code == "ResourceNotFoundException" => (
                 "there is no such table in",
-                "create it with `cargo xtask ddb schema-load`, or see `cargo xtask ddb list-tables`",
+                "see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table",
             ),
             Trouble::Service { .. } if trouble.is_about_time() => (
                 "this machine's clock is too far from that of",
