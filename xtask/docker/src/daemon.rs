@@ -308,7 +308,8 @@ impl Docker {
     pub fn create_network<'a>(&'a self, project: &'a str) -> Asked<'a, ()> {
         Box::pin(async move {
             let name = container::network_name(project);
-            if self.networks(&name).await?.is_empty() {
+            let mut found = self.networks(&name).await?;
+            if found.is_empty() {
                 let labels = Some(container::network_labels(project));
                 let request = NetworkCreateRequest { name: name.clone(), labels, ..Default::default() };
                 match answer(self.api.create_network(request)).await {
@@ -324,14 +325,14 @@ impl Docker {
                     }
                     Err(error) => return Err(failed(format!("cannot create network {name}"))(error)),
                 }
+                found = self.networks(&name).await?;
             }
-            self.remove_twins(project, &name).await
+            self.remove_twins(project, found).await
         })
     }
 
     /// Docker lets two runs make a network of one name each, and then knows none of them by it.
-    async fn remove_twins(&self, project: &str, name: &str) -> Result<()> {
-        let mut twins = self.networks(name).await?;
+    async fn remove_twins(&self, project: &str, mut twins: Vec<Network>) -> Result<()> {
         // Whoever looks keeps the same one, unless another is in use.
         twins.sort_by(|one, other| one.id.cmp(&other.id));
         let mut count = twins.len();

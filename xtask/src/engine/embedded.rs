@@ -327,17 +327,15 @@ fn with_data(server: Option<Process>, has_data: fn(&Process) -> bool) -> (Option
 }
 
 /// Ends the servers whose data was removed under them.
-async fn end_orphans(orphans: [Option<Process>; 2], ui: &Ui) -> Result<bool> {
-    let mut any = false;
+async fn end_orphans(orphans: [Option<Process>; 2], ui: &Ui) -> Result<()> {
     let names = [("Postgres", postgres::STOP), ("DynamoDB", dynamodb::STOP)];
     for (orphan, (name, signal)) in orphans.into_iter().zip(names) {
         if let Some(process) = orphan {
             let step = format!("{name}: stop {process}, whose data was removed");
             ui.run_whole(step, process.end(signal)).await?;
-            any = true;
         }
     }
-    Ok(any)
+    Ok(())
 }
 
 /// The folder of the data that an embedded server of any checkout's serves at `port`.

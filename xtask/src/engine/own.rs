@@ -194,12 +194,16 @@ async fn instead(port: u16, docker: Option<&Docker>) -> String {
         Some(docker) => docker.publisher_of(port).await.ok().flatten(),
         None => None,
     };
-    let container = publisher.map(|name| format!("container {name}"));
-    let data = embedded::data_served_at(port);
-    if let Some(data) = data.as_ref().filter(|data| !data.exists()) {
-        return format!("the server at 127.0.0.1:{port} has lost its data: {} was removed", data.display());
-    }
-    let server = || Some(format!("the server of {}", data?.display()));
-    let other = container.or_else(server).unwrap_or_else(|| "another process".to_owned());
+    let other = match publisher {
+        Some(name) => format!("container {name}"),
+        None => match embedded::data_served_at(port) {
+            Some(data) if !data.exists() => {
+                let data = data.display();
+                return format!("the server at 127.0.0.1:{port} has lost its data: {data} was removed");
+            }
+            Some(data) => format!("the server of {}", data.display()),
+            None => "another process".to_owned(),
+        },
+    };
     format!("what answers at 127.0.0.1:{port} is another's: {other}")
 }
