@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use crate::checkout::Checkout;
-use crate::common::wait_for;
+use crate::common::{free_port, wait_for};
 
 #[test]
 fn a_killed_server_is_started_again() {
@@ -178,7 +178,10 @@ fn data_that_is_removed_under_the_servers_is_made_again() {
 
 #[test]
 fn servers_whose_data_was_removed_are_stopped() {
-    let checkout = Checkout::new();
+    let mut checkout = Checkout::new();
+    // What answers at the usual ports, where ours cannot be known any more, may be another checkout's.
+    checkout.set("POSTGRES_PORT", free_port());
+    checkout.set("DYNAMODB_PORT", free_port());
     checkout.set_up();
     fs::remove_dir_all(checkout.state("")).unwrap();
     checkout.xtask("db test").fails(1).says(&["is not running", "has lost its data", "ddb-setup"]);
