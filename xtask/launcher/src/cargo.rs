@@ -1,13 +1,12 @@
 //! The build, by the cargo that started the launcher.
 
 use std::env;
-use std::error::Error;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
-use crate::place::{PROGRAM, Place};
+use crate::place::Place;
 
 /// What `cargo run` sets for a program that it starts, beyond `CARGO` itself
 /// (<https://doc.rust-lang.org/cargo/reference/environment-variables.html#environment-variables-cargo-sets-for-crates>).
@@ -38,11 +37,11 @@ const LIBRARY_PATH: &str = if cfg!(windows) {
 /// # Errors
 ///
 /// When cargo cannot be started. That the build failed is in the status.
-pub(crate) fn build(place: &Place) -> Result<ExitStatus, Box<dyn Error>> {
+pub(crate) fn build(place: &Place) -> io::Result<ExitStatus> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(&cargo);
     build
-        .args(["build", "--package", PROGRAM, "--bin", PROGRAM])
+        .args(["build", "--package", place.package, "--bin", place.binary])
         .arg("--manifest-path")
         .arg(place.workspace.join("Cargo.toml"))
         .args(destination(&place.folder))
@@ -52,7 +51,8 @@ pub(crate) fn build(place: &Place) -> Result<ExitStatus, Box<dyn Error>> {
     // It finds its own path, as it does when it is called by hand.
     build.env_remove("CARGO");
     let status = build.status();
-    status.map_err(|error| format!("cannot start {}: {error}", cargo.display()).into())
+    let not_started = |error: io::Error| format!("cannot start {}: {error}", cargo.display());
+    status.map_err(|error| io::Error::new(error.kind(), not_started(error)))
 }
 
 /// The options that make cargo put the program in `folder`: where it puts one is
@@ -82,7 +82,7 @@ fn is_of_target(folder: &Path, above: &Path, profile: &OsStr) -> bool {
 }
 
 /// Removes from what `command` inherits the variables that cargo set for the launcher.
-pub(crate) fn clean_environment(command: &mut Command, place: &Place) {
+pub fn clean_environment(command: &mut Command, place: &Place) {
     for (name, _) in env::vars_os() {
         if is_set_by_cargo(&name) {
             command.env_remove(name);
@@ -115,23 +115,6 @@ fn without_cargos_folders(list: &OsStr, folder: &Path) -> Option<OsString> {
         rest = others;
     }
     (!rest.is_empty()).then(|| env::join_paths(rest).unwrap_or_else(|_| list.into()))
-}
-
-/// The exit status of this process after cargo ended with `status`; 128 and the signal, as a shell has
-/// it, when one ended cargo.
-pub(crate) fn exit_code(status: ExitStatus) -> ExitCode {
-    let code = status.code().or_else(|| Some(128 + signal(status)?));
-    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
-}
-
-#[cfg(unix)]
-fn signal(status: ExitStatus) -> Option<i32> {
-    std::os::unix::process::ExitStatusExt::signal(&status)
-}
-
-#[cfg(not(unix))]
-fn signal(_: ExitStatus) -> Option<i32> {
-    None
 }
 
 #[cfg(test)]

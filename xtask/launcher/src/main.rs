@@ -1,75 +1,61 @@
 //! The first step of `cargo xtask`: runs the `xtask` program, after building it if anything it was
-//! built from has changed.
-//!
-//! `cargo run --package xtask` would do the same, but looks at some three hundred packages before every
-//! run. This package has no dependencies, so that cargo is done with it in about half the time, and
-//! asking the file system about the program's own sources takes a millisecond.
-//!
-//! - [`place`]: where the program, its stamp and the workspace are.
-//! - [`stamp`]: what the program was built from, remembered beside it, and whether that still holds.
-//! - [`state`]: what tells that a file is another than before.
-//! - [`inputs`]: which files those are.
-//! - [`cargo`]: the build.
-//! - [`rewrite`]: what is done to the program after it.
-//!
-//! # What counts as a change
-//!
-//! Every local source file of the program and of the workspace's libraries it uses, whatever they
-//! include, their manifests, the lock file, cargo's configuration, and the toolchain file; removing one
-//! of them as well, and adding a build script or a `src/lib.rs`. A new compiler or other `RUSTFLAGS`
-//! make cargo rebuild this launcher first, which counts too. Environment variables that a source reads
-//! with `env!` are not looked at, unless cargo's configuration sets them.
+//! built from has changed. This package has no dependencies, so that cargo is done with it in about half the
+//! time that `cargo run --package xtask` takes.
 
-mod cargo;
-mod inputs;
-mod place;
-mod rewrite;
-mod stamp;
-mod state;
-
+use std::env;
 use std::error::Error;
 use std::io::{self, Write};
-use std::process::{Command, ExitCode};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus};
 
-use place::Place;
-use stamp::Stamp;
+use xtask_launcher::Place;
+
+/// The name of the program, of its package and of its binary.
+const PROGRAM: &str = "xtask";
 
 /// Tells the program where the workspace is: an absolute path.
 const WORKSPACE: &str = "CRUDDUR_WORKSPACE";
 
 fn main() -> ExitCode {
     launch().unwrap_or_else(|error| {
-        complain(&format!("error: {error}"));
+        tell(&format!("error: {error}"));
         ExitCode::FAILURE
     })
 }
 
 /// Runs the program, built anew where needed. On Unix this only returns if there is nothing to run.
 fn launch() -> Result<ExitCode, Box<dyn Error>> {
-    let place = Place::find()?;
-    let stamp = Stamp::read(&place.stamp);
-    if stamp.as_ref().is_some_and(|stamp| stamp.holds(&place)) {
-        // It starts as well without, a millisecond or two later.
-        let _ = rewrite::rewrite_if_alone(&place);
+    let place = Place::new(workspace()?, PROGRAM, PROGRAM)?;
+    if xtask_launcher::is_current(&place) {
         match start(&place) {
             // Another build is replacing the program at this very moment: wait for it, in cargo.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             outcome => return outcome.map_err(|error| unstartable(&place, &error)),
         }
     }
-    let alone = rewrite::build_alone(&place, || complain("waiting for another build of the tasks to end"));
-    let build = stamp::Build::begin(&place, stamp)?;
-    let status = cargo::build(&place)?;
+    let status = xtask_launcher::build(&place, tell)?;
     if !status.success() {
-        return Ok(cargo::exit_code(status));
-    }
-    // It runs as well as cargo has left it: where that fails, nothing is lost but time.
-    let _ = alone.as_ref().map(|_| rewrite::rewrite(&place));
-    if let Err(error) = build.finish(&place) {
-        let stamp = place.stamp.display();
-        complain(&format!("warning: cannot write {stamp}: {error}"));
+        return Ok(exit_code(status));
     }
     start(&place).map_err(|error| unstartable(&place, &error))
+}
+
+/// The workspace's root: the nearest folder with a lock file above `CARGO_MANIFEST_DIR`, which `cargo run` sets, and
+/// not where this was compiled: a checkout may have been moved together with its target directory. A workspace has a
+/// lock file in its root (<https://doc.rust-lang.org/cargo/reference/workspaces.html>), and cargo wrote it before it
+/// ran this.
+///
+/// # Errors
+///
+/// When cargo did not start this process.
+fn workspace() -> Result<PathBuf, Box<dyn Error>> {
+    let package = env::var_os("CARGO_MANIFEST_DIR").ok_or("start the tasks with `cargo xtask`")?;
+    let package = Path::new(&package);
+    package
+        .ancestors()
+        .find(|folder| folder.join("Cargo.lock").is_file())
+        .map(Path::to_path_buf)
+        .ok_or_else(|| format!("no Cargo.lock above {}", package.display()).into())
 }
 
 /// Turns this process into the program, so that its signals, its terminal and its exit status are the
@@ -91,8 +77,8 @@ fn start(place: &Place) -> io::Result<ExitCode> {
 /// the launcher.
 fn program(place: &Place) -> Command {
     let mut program = Command::new(&place.program);
-    program.args(std::env::args_os().skip(1));
-    cargo::clean_environment(&mut program, place);
+    program.args(env::args_os().skip(1));
+    xtask_launcher::clean_environment(&mut program, place);
     program.env(WORKSPACE, &place.workspace);
     program
 }
@@ -101,7 +87,24 @@ fn unstartable(place: &Place, error: &io::Error) -> Box<dyn Error> {
     format!("cannot start {}: {error}", place.program.display()).into()
 }
 
+/// The exit status of this process after cargo ended with `status`; 128 and the signal, as a shell has
+/// it, when one ended cargo.
+fn exit_code(status: ExitStatus) -> ExitCode {
+    let code = status.code().or_else(|| Some(128 + signal(status)?));
+    ExitCode::from(code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}
+
+#[cfg(unix)]
+fn signal(status: ExitStatus) -> Option<i32> {
+    std::os::unix::process::ExitStatusExt::signal(&status)
+}
+
+#[cfg(not(unix))]
+fn signal(_: ExitStatus) -> Option<i32> {
+    None
+}
+
 /// Prints a line to stderr. If even that fails, nobody is listening.
-fn complain(line: &str) {
+fn tell(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::place::Place;
 use crate::stamp::private_file;
 
-/// Does so if cargo has put its own back, as it does at each build or test by hand, and no other launcher is
+/// Does so if cargo has put its own back, as it does at each build or test by hand, and nobody else is
 /// building.
 ///
 /// # Errors
@@ -59,8 +59,8 @@ fn has_another_name(_: &Path) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Waits until no other launcher builds, and keeps others from it until the file is closed: a copy of an
-/// older program must not take the place of a newer one that another launcher has just vouched for.
+/// Waits until nobody else builds it, and keeps others from it until the file is closed: a copy of an
+/// older program must not take the place of a newer one that another process has just vouched for.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
 //! What the program was built from, remembered in a file beside it.
 //!
-//! A stamp has the size and the times of each input, of the program and of the launcher. They are
+//! A stamp has the size and the times of each input, of the program and of what starts it. They are
 //! compared for equality, not for their order, so that a file which was moved here with an old time is
 //! seen as well.
 //!
@@ -26,8 +26,8 @@ use crate::inputs;
 use crate::place::Place;
 use crate::state::{self, Nanos, State};
 
-/// The first line begins with this. The stamp of a launcher that writes another form is none.
-const FORM: &str = "xtask-launcher 1";
+/// The first line begins with this. A stamp in another form is none.
+const FORM: &str = "xtask-launcher 2";
 
 /// The last line, without which a stamp is not whole.
 const END: &str = "end";
@@ -56,7 +56,7 @@ impl Stamp {
     pub(crate) fn holds(&self, place: &Place) -> bool {
         self.workspace == place.workspace
             && self.paths(Role::Program).eq([&place.program])
-            && self.paths(Role::Launcher).eq([&place.launcher])
+            && self.paths(Role::Starter).eq([&place.starter])
             && self.paths(Role::Setting).eq(&inputs::settings(&place.current))
             && self.inputs.iter().all(Input::is_unchanged)
     }
@@ -126,8 +126,8 @@ impl Stamp {
 pub(crate) struct Build {
     /// The time, by the clock of the file system that it writes to.
     began: Nanos,
-    /// The launcher that asks for it.
-    launcher: Input,
+    /// What is to start the program.
+    starter: Input,
     /// The configuration it is made with.
     settings: Vec<PathBuf>,
 }
@@ -139,13 +139,13 @@ impl Build {
     ///
     /// When the stamp cannot be written, or the time of a source that needs it cannot be set.
     pub(crate) fn begin(place: &Place, last: Option<Stamp>) -> io::Result<Self> {
-        let launcher = Input::now(Role::Launcher, &place.launcher);
+        let starter = Input::now(Role::Starter, &place.starter);
         let settings = inputs::settings(&place.current);
         let shown = last.map(|last| show_to_cargo(last, place)).transpose()?;
         // Whatever was written until now shall be from before the build, not from the same moment:
         // cargo may have written the lock file just before it started the launcher.
         thread::sleep(state::CLOCK_TICK);
-        let build = Self { began: state::present_time(&private_file(&place.stamp))?, launcher, settings };
+        let build = Self { began: state::present_time(&private_file(&place.stamp))?, starter, settings };
         if let Some(mut stamp) = shown {
             let sources = stamp.inputs.into_iter();
             stamp.inputs = sources.map(|input| build.vouched(input)).collect();
@@ -170,7 +170,7 @@ impl Build {
         if self.settings.iter().any(|path| inputs::includes_others(path)) {
             return Ok(());
         }
-        let mut inputs = vec![program, self.launcher.clone()];
+        let mut inputs = vec![program, self.starter.clone()];
         let mut add = |role, path| inputs.push(self.vouched(Input::now(role, path)));
         self.settings.iter().for_each(|path| add(Role::Setting, path));
         files.manifests.iter().for_each(|path| add(Role::Manifest, path));
@@ -263,8 +263,8 @@ impl Input {
 enum Role {
     /// The program itself: somebody else may have built it anew.
     Program,
-    /// The launcher: cargo builds it anew for a new compiler or other flags.
-    Launcher,
+    /// What starts it: cargo builds that anew for a new compiler or other flags.
+    Starter,
     /// Cargo's and rustup's configuration.
     Setting,
     /// What cargo reads each time.
@@ -274,7 +274,7 @@ enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 5] = [Self::Program, Self::Launcher, Self::Setting, Self::Manifest, Self::Source];
+    const ALL: [Self; 5] = [Self::Program, Self::Starter, Self::Setting, Self::Manifest, Self::Source];
 
     /// The present state of a file in this role; nothing where a program cannot be built from it.
     fn state(self, path: &Path) -> Option<State> {
@@ -283,7 +283,7 @@ impl Role {
             Self::Manifest => Some(state),
             _ if state == State::Absent => None,
             // Cargo makes hard links to these, which changes nothing in them.
-            Self::Program | Self::Launcher => Some(state.by_contents()),
+            Self::Program | Self::Starter => Some(state.by_contents()),
             Self::Setting | Self::Source => Some(state),
         }
     }
@@ -291,7 +291,7 @@ impl Role {
     fn name(self) -> &'static str {
         match self {
             Self::Program => "program",
-            Self::Launcher => "launcher",
+            Self::Starter => "starter",
             Self::Setting => "setting",
             Self::Manifest => "manifest",
             Self::Source => "source",
@@ -326,7 +326,7 @@ mod tests {
             workspace: "/my work".into(),
             inputs: vec![
                 input(Role::Program, state, "/t/xtask"),
-                input(Role::Launcher, None, "/t/xtask-launcher"),
+                input(Role::Starter, None, "/t/xtask-launcher"),
                 input(Role::Setting, state, "/etc/cargo/config.toml"),
                 input(Role::Manifest, Some(State::Absent), "/my work/build.rs"),
                 input(Role::Source, state, "/my work/a\tb.rs"),
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn a_stamp_of_another_form_is_none() -> io::Result<()> {
         let text = stamp().render()?;
-        for (from, to) in [(FORM, "xtask-launcher 2"), ("source", "sauce"), ("absent", "here")] {
+        for (from, to) in [(FORM, "xtask-launcher 1"), ("source", "sauce"), ("absent", "here")] {
             assert_eq!(Stamp::parse(&text.replace(from, to), 7), None, "{to}");
         }
         Ok(())
