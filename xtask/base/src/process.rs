@@ -124,6 +124,24 @@ impl Process {
         of_id(self.pid).is_some_and(|now| now.arguments == self.arguments)
     }
 
+    /// Whether it was started from the file at `program` as that is now, by its size and time; none where the system
+    /// does not tell.
+    #[cfg(target_os = "linux")]
+    pub fn runs(&self, program: &Path) -> Option<bool> {
+        let contents = |path: &Path| {
+            let metadata = path.metadata().ok()?;
+            Some((metadata.len(), metadata.modified().ok()?))
+        };
+        // The link leads to the file even after another has taken its place.
+        Some(contents(format!("/proc/{}/exe", self.pid).as_ref())? == contents(program)?)
+    }
+
+    /// None: nothing here tells what file a process was started from.
+    #[cfg(not(target_os = "linux"))]
+    pub fn runs(&self, _: &Path) -> Option<bool> {
+        None
+    }
+
     /// What follows `flag` on its command line.
     pub fn argument_after(&self, flag: &str) -> Option<&str> {
         let position = self.arguments.iter().position(|argument| argument == flag)?;

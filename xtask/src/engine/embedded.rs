@@ -105,31 +105,29 @@ impl Plan {
     /// # Errors
     /// A cluster that cannot be created; a program that cannot be built or started.
     pub(crate) async fn carry_out(self, ui: &Ui) -> Result<(Servers, Compose)> {
-        let Self { mut compose, folder, postgres, running } = self;
-        let starts_dynamodb = running.dynamodb.is_none();
-        if postgres.is_none() && !starts_dynamodb {
-            return Ok((Servers::new(folder, &compose, running), compose));
-        }
+        let Self { mut compose, folder, postgres, mut running } = self;
         let prepare_postgres = async {
             match &postgres {
                 Some(plan) => plan.prepare(ui).await,
                 None => Ok(()),
             }
         };
-        let prepare_dynamodb = async {
-            match starts_dynamodb {
-                true => dynamodb::Server::prepare(&folder, ui).await.map(Some),
-                false => Ok(None),
-            }
-        };
-        let ((), dynamodb) = tokio::try_join!(prepare_postgres, prepare_dynamodb)?;
+        let ((), server) = tokio::try_join!(prepare_postgres, dynamodb::Server::prepare(&folder, ui))?;
+        if let Some(process) = running.dynamodb.take_if(|process| !server.is(process)) {
+            let step = format!("DynamoDB: stop {process}, whose program has changed");
+            ui.run_whole(step, process.end(dynamodb::STOP)).await?;
+        }
+        let starts_dynamodb = running.dynamodb.is_none();
+        if postgres.is_none() && !starts_dynamodb {
+            return Ok((Servers::new(folder, &compose, running), compose));
+        }
 
         let _ports = PortLock::take().await?;
         if let Some(plan) = &postgres {
             compose.postgres.port.host = free_port(&compose.postgres, &[compose.dynamodb.port.host], ui)?;
             plan.start(compose.postgres.port.host, &postgres::log(&folder))?;
         }
-        if let Some(server) = &dynamodb {
+        if starts_dynamodb {
             compose.dynamodb.port.host = free_port(&compose.dynamodb, &[compose.postgres.port.host], ui)?;
             server.start(&folder, compose.dynamodb.port.host)?;
         }

@@ -46,7 +46,17 @@ impl Run {
     /// The same run, by a program that is given these arguments and then the whole command line.
     pub(crate) fn through(self, program: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(program);
-        command.args(arguments).arg(self.command.get_program()).args(self.command.get_args()).env_clear();
+        command.args(arguments).arg(self.command.get_program());
+        self.moved_to(command)
+    }
+
+    /// The same run, by another copy of the program.
+    pub(crate) fn by(self, program: &Path) -> Self {
+        self.moved_to(Command::new(program))
+    }
+
+    fn moved_to(self, mut command: Command) -> Self {
+        command.args(self.command.get_args()).env_clear();
         command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.current_dir(self.command.get_current_dir().unwrap_or(Path::new(".")));
         Self { command, ..self }

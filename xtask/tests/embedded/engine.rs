@@ -1,8 +1,10 @@
 //! The engine's daily life: start, stop, ports, two checkouts, two runs at once, the settings it prints.
 
 use std::fs::{self, Permissions};
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -54,6 +56,35 @@ fn a_cluster_is_served_by_the_version_that_made_it() {
     assert!(checkout.xtask("doctor").end().stdout.contains(&cluster));
     checkout.xtask("down --volumes").ok();
     checkout.set_up();
+}
+
+#[test]
+fn a_server_whose_program_has_changed_is_started_anew_with_its_data() {
+    let checkout = Checkout::new();
+    let programs = tempfile::tempdir().unwrap();
+    let [program, server] = ["xtask", "xtask-dynamodb"].map(|name| programs.path().join(name));
+    let built = Path::new(env!("CARGO_BIN_EXE_xtask"));
+    fs::copy(built, &program).unwrap();
+    fs::copy(built.with_file_name("xtask-dynamodb"), &server).unwrap();
+    let run = |line| checkout.xtask(line).by(&program).ok();
+
+    let ran = run("ddb-setup");
+    checkout.assert_set_up(&ran);
+    let (ports, before) = (checkout.ports(), checkout.processes("dynamodb"));
+    run("up");
+    assert_eq!(checkout.processes("dynamodb"), before);
+
+    // What follows a program's last section is nothing to it.
+    let other = programs.path().join("other");
+    fs::copy(&server, &other).unwrap();
+    fs::OpenOptions::new().append(true).open(&other).unwrap().write_all(b"other").unwrap();
+    fs::rename(&other, &server).unwrap();
+    let ran = run("up");
+    ran.says(&[&format!("DynamoDB: stop process {}, whose program has changed", before[0].0)]);
+    assert_ne!(checkout.processes("dynamodb"), before);
+    assert_eq!(checkout.ports(), ports);
+    checkout.assert_set_up(&ran);
+    run("up");
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(super) const STOP: Signal = Signal::TERM;
 /// What it says last where another listens on its port.
 pub(super) const LOST_PORT: &str = "cannot listen on ";
 
-/// A server that is about to be started.
+/// A server as it would be started now.
 pub(super) struct Server {
     program: PathBuf,
 }
@@ -36,6 +36,11 @@ impl Server {
     /// It cannot be built.
     pub(super) async fn prepare(folder: &StateFolder, ui: &Ui) -> Result<Self> {
         Ok(Self { program: PACKAGE.built(folder.workspace(), ui).await? })
+    }
+
+    /// Whether `process` is one of this program, as far as the system tells.
+    pub(super) fn is(&self, process: &Process) -> bool {
+        process.runs(&self.program).unwrap_or(true)
     }
 
     /// Starts it.
