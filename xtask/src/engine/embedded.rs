@@ -6,11 +6,11 @@ pub(crate) use postgres::binaries as postgres_binaries;
 
 mod account;
 mod binaries;
+mod data;
 mod dynamodb;
 mod postgres;
 
 use std::fs::{File, TryLockError};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -379,20 +379,8 @@ pub(crate) async fn stop(folder: &StateFolder, ui: &Ui) -> Result<bool> {
 /// It cannot be removed.
 pub(crate) async fn remove_data(folder: &StateFolder, ui: &Ui) -> Result<()> {
     let Ok(folder) = folder.canonical() else { return Ok(()) };
-    for data in postgres::places(&folder).into_iter().chain([dynamodb::data(&folder)]) {
-        postgres::remove_unfinished(&data).await?;
-        // Out of its place before anything of it goes: half a cluster is none.
-        let aside = postgres::unfinished(&data)[0].clone();
-        match std::fs::rename(&data, &aside) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            moved => {
-                moved.with_context(|| format!("cannot move {} aside", data.display()))?;
-                postgres::remove_unfinished(&data).await?;
-                ui.line(format_args!("removed {}", data.display()));
-            }
-        }
-    }
-    Ok(())
+    postgres::remove_data(&folder, ui).await?;
+    data::remove(&dynamodb::data(&folder), ui).await
 }
 
 #[cfg(test)]

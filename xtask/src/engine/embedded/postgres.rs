@@ -10,13 +10,13 @@ use rustix::process::Signal;
 use uuid::Uuid;
 use xtask_base::environment::Environment;
 use xtask_base::failure::Failure;
-use xtask_base::poll::{self, Look};
 use xtask_base::process::{self, Process, Processes};
 use xtask_base::ui::{Ui, seconds};
 use xtask_docker::compose::Compose;
 
 use super::account::Home;
 use super::binaries::{Binaries, Cluster};
+use super::data;
 use crate::state::StateFolder;
 
 /// How it is asked to end: a fast shutdown, which ends the sessions.
@@ -28,10 +28,6 @@ pub(super) const LOST_PORT: &str = "could not create any TCP/IP sockets";
 
 /// How long initdb may take: two seconds here, and many times that on a slow disk.
 const INITDB_BOUND: Duration = Duration::from_secs(120);
-
-/// How long what a killed run left may keep from being removed, once nobody is said to write there.
-const REMOVAL_BOUND: Duration = Duration::from_secs(10);
-const REMOVAL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A server that is about to be started, its cluster created first where there is none.
 #[derive(Clone)]
@@ -138,22 +134,21 @@ impl Plan {
     }
 }
 
-/// Where the cluster of `data` is created and removed, and the file with its password.
-pub(super) fn unfinished(data: &Path) -> [PathBuf; 2] {
-    ["new", "password"].map(|extension| data.with_extension(extension))
+/// Where initdb makes the cluster of `data`, and the file with its password.
+fn unfinished(data: &Path) -> [PathBuf; 2] {
+    [data::beside(data), data.with_extension("password")]
 }
 
 /// Removes what an interrupted run left beside the place of `data`. Its initdb may be at work still.
 ///
 /// # Errors
 /// That does not end, or what it left cannot be removed.
-pub(super) async fn remove_unfinished(data: &Path) -> Result<()> {
+async fn remove_unfinished(data: &Path) -> Result<()> {
     for path in unfinished(data) {
         while let Some(initdb) = creating(&path) {
             initdb.kill_with_group().await?;
         }
-        let removed = poll::until_ready(REMOVAL_BOUND, REMOVAL_INTERVAL, async || removal(&path)).await;
-        removed.with_context(|| format!("cannot remove {}", path.display()))?;
+        data::remove_whole(&path).await?;
     }
     Ok(())
 }
@@ -164,21 +159,21 @@ fn creating(folder: &Path) -> Option<Process> {
     ["initdb", "unshare"].iter().find_map(|program| processes.find(program, folder))
 }
 
-/// Whoever was killed while it wrote there may take a moment to end.
-fn removal(path: &Path) -> Look<()> {
-    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-    match removed {
-        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Look::NotYet(error.to_string()),
-        Err(error) if error.kind() != ErrorKind::NotFound => Look::Failed(error.into()),
-        // Gone; a file that went away in the middle of it may have left the rest.
-        _ if path.exists() => Look::NotYet("it is there again".to_owned()),
-        _ => Look::Ready(()),
+/// Removes every cluster, and what interrupted runs left beside their places.
+///
+/// # Errors
+/// One of them cannot be removed.
+pub(super) async fn remove_data(folder: &StateFolder, ui: &Ui) -> Result<()> {
+    for data in places(folder) {
+        remove_unfinished(&data).await?;
+        data::remove(&data, ui).await?;
     }
+    Ok(())
 }
 
 /// Where the data may be: in the state folder, or, where the server cannot use that, in a folder of its
 /// own under /var/tmp, which outlives a restart.
-pub(super) fn places(folder: &StateFolder) -> [PathBuf; 2] {
+fn places(folder: &StateFolder) -> [PathBuf; 2] {
     let name = Uuid::new_v5(&Uuid::NAMESPACE_URL, folder.workspace().as_os_str().as_encoded_bytes());
     [folder.join("postgres"), PathBuf::from(format!("/var/tmp/cruddur-{}", name.simple()))]
 }

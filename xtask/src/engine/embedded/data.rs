@@ -1,0 +1,54 @@
+//! A folder with a database's data: all of it is in its place, or nothing.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use xtask_base::poll::{self, Look};
+use xtask_base::ui::Ui;
+
+/// How long what a killed run left may keep from being removed, once nobody is said to write there.
+const REMOVAL_BOUND: Duration = Duration::from_secs(10);
+const REMOVAL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// Where `data` is while it is being made or removed: beside its place.
+pub(super) fn beside(data: &Path) -> PathBuf {
+    data.with_extension("new")
+}
+
+/// Removes `data`, and what an interrupted removal left of it.
+///
+/// # Errors
+/// It cannot be moved or removed.
+pub(super) async fn remove(data: &Path, ui: &Ui) -> Result<()> {
+    let beside = beside(data);
+    remove_whole(&beside).await?;
+    match std::fs::rename(data, &beside) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        moved => moved.with_context(|| format!("cannot move {} aside", data.display()))?,
+    }
+    remove_whole(&beside).await?;
+    ui.line(format_args!("removed {}", data.display()));
+    Ok(())
+}
+
+/// Removes a file or a folder, if it is there. Whoever was killed while it wrote there may take a moment to end.
+///
+/// # Errors
+/// It cannot be removed.
+pub(super) async fn remove_whole(path: &Path) -> Result<()> {
+    let removed = poll::until_ready(REMOVAL_BOUND, REMOVAL_INTERVAL, async || removal(path)).await;
+    removed.with_context(|| format!("cannot remove {}", path.display()))
+}
+
+fn removal(path: &Path) -> Look<()> {
+    let removed = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Look::NotYet(error.to_string()),
+        Err(error) if error.kind() != ErrorKind::NotFound => Look::Failed(error.into()),
+        // Gone; a file that went away in the middle of it may have left the rest.
+        _ if path.exists() => Look::NotYet("it is there again".to_owned()),
+        _ => Look::Ready(()),
+    }
+}
