@@ -42,6 +42,9 @@ wait
 cd / && rm -rf "$OLDPWD"
 "#;
 
+/// In the log of a server that cannot be created or started.
+const SAID_BY_ONE_THAT_ENDS: [&str; 3] = ["FATAL:  could not", "initdb: error", "initdb: removing"];
+
 pub(crate) struct Server {
     pub(crate) port: u16,
     /// Held for its stdin: the pipe.
@@ -77,7 +80,7 @@ pub(crate) fn start(files: &[(&str, &str)], arguments: &[&str]) -> Server {
     let log = || fs::read_to_string(folder.join("log")).unwrap_or_default();
     wait_for("answer of Postgres", Duration::from_secs(60), || match connect(port, "postgres") {
         Ok(_) => Some(()),
-        Err(_) if log().contains("FATAL:  could not") || log().contains("initdb: error") => {
+        Err(_) if SAID_BY_ONE_THAT_ENDS.iter().any(|words| log().contains(words)) => {
             panic!("Postgres does not start:\n{}", log())
         }
         Err(_) => None,
