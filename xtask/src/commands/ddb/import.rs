@@ -1,24 +1,24 @@
 mod journal;
+mod records;
 mod rejected;
 mod rules;
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use xtask_base::failure::{Failure, Interrupted, Usage};
 use xtask_base::ui::{Rate, Step};
 use xtask_databases::table::TableDescription;
 use xtask_databases::wire::Wire;
 use xtask_databases::write;
 use xtask_files::{FileForm, ItemFile, Notation, Position, Record};
-use xtask_items::{WriteRequest, Written};
+use xtask_items::Written;
 
 use self::journal::{Journal, Progress};
-use self::rejected::{Rejected, rejected_file};
+use self::records::Records;
+use self::rejected::rejected_file;
 use self::rules::Rules;
 use super::Guarded;
 use crate::context::Context;
@@ -148,83 +148,32 @@ impl Import {
         begun: Progress,
         step: &Step,
     ) -> Result<Progress> {
-        let mut file = self.open(begun.position)?;
-        let names: Vec<&str> = rules.key_names().collect();
-        let mut rejected = self.reject.then(|| Rejected::open(&self.file, begun.rejects)).transpose()?;
-        let rejects = rejected.as_ref().map_or(begun.rejects, Rejected::written);
-        let begun = Progress { rejects, ..begun };
-        // What is known behind each request that was made; those of the first ones are dropped once written.
-        let behind = RefCell::new(VecDeque::new());
-        let made = RefCell::new(begun);
-        let (size, read) = (file.size(), file.consumed());
-        let requests = std::iter::from_fn(|| {
-            loop {
-                let record = match file.next() {
-                    Ok(None) => return None,
-                    Ok(Some(record)) => record,
-                    Err(error) => {
-                        let lines = made.borrow().position.lines;
-                        return Some(Err(
-                            anyhow!(error).context(format!("cannot read on after line {lines}"))
-                        ));
-                    }
-                };
-                let mut made = made.borrow_mut();
-                let Record { line, after, text, item } = record;
-                made.position = after;
-                match rules.importable(item) {
-                    Ok(item) => {
-                        made.imported += 1;
-                        behind.borrow_mut().push_back(*made);
-                        return Some(Ok(WriteRequest::put(&item, &names)));
-                    }
-                    Err(why) => {
-                        let Some(rejected) = &mut rejected else {
-                            return Some(Err(stopped(&self.file, line, &why)));
-                        };
-                        step.line(format_args!("{}:{}: {why}", self.file.display(), line));
-                        let text = text.to_vec();
-                        match rejected.add(file.header(), &text) {
-                            Ok(None) => {}
-                            Ok(Some(aside)) => {
-                                step.line(format_args!("what was in its place is {} now", aside.display()));
-                            }
-                            Err(error) => return Some(Err(error)),
-                        }
-                        made.rejected += 1;
-                        made.rejects = rejected.written();
-                    }
-                }
-            }
-        });
-        let mut done = begun;
-        let (mut in_order, mut so_far) = (0, begun.imported);
+        let file = self.open(begun.position)?;
+        let records = RefCell::new(Records::new(&self.file, file, rules, begun, self.reject, step)?);
+        let requests = std::iter::from_fn(|| records.borrow_mut().next().transpose());
+        let mut so_far = begun.imported;
         let mut remembered = Instant::now();
         let rate = Rate::begin();
         let progress = |written: Written| {
+            let mut records = records.borrow_mut();
             so_far = begun.imported + written.count;
-            let mut behind = behind.borrow_mut();
-            while in_order < written.in_order {
-                in_order += 1;
-                done = behind.pop_front().unwrap_or(done);
-            }
+            records.are_done(written.in_order);
             if remembered.elapsed() > REMEMBERED_EVERY {
                 remembered = Instant::now();
-                journal.write(&done)?;
+                journal.write(&records.done)?;
             }
-            #[expect(clippy::cast_precision_loss, reason = "a share is shown to people")]
-            let share = read.load(Ordering::Relaxed) as f64 / size.max(1) as f64;
-            step.progress(rate.at(written.count, share));
+            step.progress(rate.at(written.count, records.share()));
             Ok(())
         };
         let ended = write::write_all(wire, table, requests, progress).await;
+        let records = records.into_inner();
         match ended {
-            Ok(_) => Ok(made.into_inner()),
+            Ok(_) => Ok(records.read),
             Err(error) => {
-                journal.write(&done)?;
-                let share = 100 * read.load(Ordering::Relaxed) / size.max(1);
+                journal.write(&records.done)?;
                 Err(Interrupted::explained(error, || {
-                    format!("{so_far} items are written, about {share} % of {}", self.file.display())
+                    let (share, file) = (100.0 * records.share(), self.file.display());
+                    format!("{so_far} items are written, about {share:.0} % of {file}")
                 }))
             }
         }
