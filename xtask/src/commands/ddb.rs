@@ -161,27 +161,28 @@ impl Guarded {
         deed: &str,
         table: Option<&str>,
     ) -> Result<Option<DynamoDbTarget>> {
-        self.resolve_with(context, deed, table, Vec::new()).await
+        let target = self.target(context).await?;
+        let is_meant = self.is_meant(context, &target, deed, table, Vec::new()).await?;
+        Ok(is_meant.then_some(target))
     }
 
-    /// As [`Guarded::resolve`], where the deed has other targets besides.
-    async fn resolve_with(
+    /// Whether the user means it, after the target was shown where it is to be, behind the `facts` of others.
+    async fn is_meant(
         &self,
         context: &Context,
+        target: &DynamoDbTarget,
         deed: &str,
         table: Option<&str>,
         mut facts: Vec<Facts>,
-    ) -> Result<Option<DynamoDbTarget>> {
-        let target = self.target(context).await?;
+    ) -> Result<bool> {
         if !self.shows() {
-            return Ok(Some(target));
+            return Ok(true);
         }
         let name = table.unwrap_or(&target.table);
         let wire = target.wire(&context.ui).await?;
         let description = TableDescription::read(&wire, name).await?;
         facts.push(Facts::of_table(&wire, name, Some(&description)));
-        let passed = self.pass(context, deed, &facts, name, "")?;
-        Ok(passed.then_some(target))
+        self.pass(context, deed, &facts, name, "")
     }
 
     /// Shows the targets; whether the deed is to be done.

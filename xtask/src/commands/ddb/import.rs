@@ -126,7 +126,7 @@ impl Import {
             bad => format!(", and put {bad} records into {}", rejected_file(&self.file).display()),
         };
         let deed = format!("import {good} items into the table, over its items{rejected}");
-        self.guarded.resolve(context, &deed, Some(table)).await.map(|_| ())
+        self.guarded.is_meant(context, &target, &deed, Some(table), Vec::new()).await.map(|_| ())
     }
 
     fn open(&self, position: Position) -> Result<ItemFile> {

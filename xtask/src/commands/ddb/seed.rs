@@ -13,6 +13,7 @@ use xtask_base::failure::{Failure, Interrupted, Usage};
 use xtask_base::ui::Rate;
 use xtask_databases::facts::Facts;
 use xtask_databases::read;
+use xtask_databases::target::Targets;
 use xtask_databases::target::postgres::{Connection, readable};
 use xtask_databases::wire::Wire;
 use xtask_databases::write;
@@ -41,12 +42,13 @@ impl SeedCommand {
         let seed = self.options.read()?;
         context.ui.stop.remedy(AGAIN);
         let _lock = self.guarded.lock(context, "ddb seed").await?;
+        let databases = context.databases(self.guarded.is_production(), Evidence::Sight).await?;
         let deed = "replace the seed conversation";
-        let Some(target) = self.guarded.resolve(context, deed, None).await? else { return Ok(()) };
-        let mut postgres =
-            context.postgres(self.guarded.is_production(), Evidence::Sight).await?.connect().await?;
-        let people = seed.people(&mut postgres).await?;
-        let wire = target.wire(&context.ui).await?;
+        if !self.guarded.is_meant(context, &databases.dynamodb, deed, None, Vec::new()).await? {
+            return Ok(());
+        }
+        let people = seed.people(&mut databases.postgres.connect().await?).await?;
+        let wire = databases.dynamodb.wire(&context.ui).await?;
         seed.write(&wire, people, Table::InUse).await.map(|_| ())
     }
 
@@ -54,12 +56,15 @@ impl SeedCommand {
         let Self { guarded, .. } = self;
         context.ui.stop.remedy(AGAIN);
         let _lock = guarded.lock(context, "ddb seed").await?;
-        let postgres = context.postgres(guarded.is_production(), Evidence::Sight).await?;
+        let Targets { postgres, dynamodb } =
+            context.databases(guarded.is_production(), Evidence::Sight).await?;
         let deed = format!("replace the synthetic users in {postgres} and their items");
         let facts = if guarded.shows() { vec![Facts::of_postgres(&postgres).await?] } else { Vec::new() };
-        let Some(target) = guarded.resolve_with(context, &deed, None, facts).await? else { return Ok(()) };
+        if !guarded.is_meant(context, &dynamodb, &deed, None, facts).await? {
+            return Ok(());
+        }
         population::write_users(&context.ui, &mut postgres.connect().await?, population).await?;
-        population::write_items(&target.wire(&context.ui).await?, population).await
+        population::write_items(&dynamodb.wire(&context.ui).await?, population).await
     }
 }
 
