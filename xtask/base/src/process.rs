@@ -41,9 +41,11 @@ impl Processes {
     /// The first process whose program is called `program` and whose arguments contain the path `marker`.
     pub fn find(&self, program: &str, marker: &Path) -> Option<Process> {
         let marker = marker.to_string_lossy();
-        let has_marker =
-            |process: &&Process| process.arguments.iter().skip(1).any(|argument| *argument == marker);
-        self.all_called(program).find(|process| has_marker(process) && !process.is_killed()).cloned()
+        let marked = |process: &Process| {
+            let arguments = arguments_with(&process.arguments, program, &marker)?;
+            Some(Process { pid: process.pid, arguments })
+        };
+        self.0.iter().filter_map(marked).find(|process| !process.is_killed())
     }
 
     /// The processes whose program is called `program`.
@@ -54,6 +56,33 @@ impl Processes {
         })
     }
 }
+
+/// The arguments, where they are a program's that is called `program`, and one of them is `marker`.
+#[cfg(target_os = "linux")]
+fn arguments_with(arguments: &[String], program: &str, marker: &str) -> Option<Vec<String>> {
+    let (first, others) = arguments.split_first()?;
+    let is_wanted = Path::new(first).file_name() == Some(OsStr::new(program))
+        && others.iter().any(|argument| argument == marker);
+    is_wanted.then(|| arguments.to_vec())
+}
+
+/// The same of arguments that `ps` shows, where the program's path and `marker` may have been taken apart at their
+/// spaces.
+#[cfg(any(test, not(target_os = "linux")))]
+fn shown_arguments_with(arguments: &[String], program: &str, marker: &str) -> Option<Vec<String>> {
+    let line = arguments.join(" ") + " ";
+    let (before, after) = line.split_once(&format!(" {marker} "))?;
+    let before = format!("{before} ");
+    let name = format!("{program} ");
+    let mut places = before.match_indices(&name).map(|(place, _)| place);
+    let start = places.find(|place| *place == 0 || before[..*place].ends_with('/'))?;
+    let (path, others) = before.split_at(start + program.len());
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    Some([vec![path.to_owned()], words(others), vec![marker.to_owned()], words(after)].concat())
+}
+
+#[cfg(not(target_os = "linux"))]
+use shown_arguments_with as arguments_with;
 
 /// Every process whose command line can be seen.
 #[cfg(target_os = "linux")]
@@ -77,7 +106,7 @@ fn of_id(pid: Pid) -> Option<Process> {
     all().into_iter().find(|process| process.pid == pid)
 }
 
-/// Every process that `ps` shows. Arguments with a space in them cannot be told apart there.
+/// Every process that `ps` shows, its arguments taken apart at every space: see [`shown_arguments_with`].
 #[cfg(not(target_os = "linux"))]
 fn all() -> Vec<Process> {
     let Ok(listed) = Command::new("ps").args(["-axww", "-o", "pid=,command="]).output() else {
@@ -121,7 +150,8 @@ impl Process {
     }
 
     fn has_its_id(&self) -> bool {
-        of_id(self.pid).is_some_and(|now| now.arguments == self.arguments)
+        // Taken apart at other places, perhaps.
+        of_id(self.pid).is_some_and(|now| now.arguments.join(" ") == self.arguments.join(" "))
     }
 
     /// Whether it was started from the file at `program` as that is now, by its size and time; none where the system
@@ -320,6 +350,23 @@ mod tests {
         assert_eq!(process.argument_after("--port"), Some("7"));
         runtime.block_on(process.end(Signal::TERM)).unwrap();
         assert!(Processes::now().find("sh", &marker).is_none());
+    }
+
+    #[test]
+    fn arguments_with_spaces_in_them_are_put_together_again() {
+        let with = |line: &str, program: &str, marker: &str| {
+            let arguments: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+            shown_arguments_with(&arguments, program, marker)
+        };
+        let line = "/my work/target/xtask-dynamodb --folder /my work/.cruddur/dynamodb --port 8000";
+        assert_eq!(
+            with(line, "xtask-dynamodb", "/my work/.cruddur/dynamodb").unwrap(),
+            ["/my work/target/xtask-dynamodb", "--folder", "/my work/.cruddur/dynamodb", "--port", "8000"]
+        );
+        assert_eq!(with("postgres -D /a", "postgres", "/a").unwrap(), ["postgres", "-D", "/a"]);
+        assert_eq!(with(line, "xtask-dynamodb", "/my work/.cruddur"), None);
+        assert_eq!(with(line, "dynamodb", "/my work/.cruddur/dynamodb"), None);
+        assert_eq!(with("grep postgres -D /a", "postgres", "/a"), None);
     }
 
     #[cfg(unix)]
