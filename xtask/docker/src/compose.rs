@@ -5,14 +5,16 @@
 
 mod file;
 mod hash;
+mod others;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use serde::de::DeserializeOwned;
 use xtask_base::environment::Environment;
 
-use self::file::{File, Reader};
+use self::file::{File, Reader, Services};
 
 /// The file's name, in the workspace's top folder.
 pub const FILE: &str = "docker-compose.yml";
@@ -97,15 +99,19 @@ pub enum Source {
 }
 
 impl Compose {
-    /// Reads and checks the compose file in `folder`.
+    /// Reads and checks the compose file in `folder`, and that `docker compose` makes the same of it there.
     ///
     /// # Errors
-    /// A file that is missing, not YAML, or uses what is not supported: the message names file and key.
+    /// A file that is missing, not YAML, or uses what is not supported: the message names file and key. Or another
+    /// one, which compose reads as well and which says something of the two services.
     pub fn read(folder: &Path, environment: &Environment) -> Result<Self> {
         let path = folder.join(FILE);
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}, which defines the two services", path.display()))?;
-        Self::parse(folder, &text, environment).with_context(|| format!("in {}", path.display()))
+        let compose =
+            Self::parse(folder, &text, environment).with_context(|| format!("in {}", path.display()))?;
+        others::check(&compose, environment)?;
+        Ok(compose)
     }
 
     /// Checks a compose file's text; `folder` is where it is.
@@ -113,12 +119,7 @@ impl Compose {
     /// # Errors
     /// As [`Compose::read`]; the message names the key.
     pub fn parse(folder: &Path, text: &str, environment: &Environment) -> Result<Self> {
-        ensure!(text.len() <= LARGEST, "it is larger than {LARGEST} bytes");
-        ensure!(
-            brackets(text) <= MOST_BRACKETS,
-            "it has more than {MOST_BRACKETS} lists and maps in brackets"
-        );
-        let file: File = yaml_serde::from_str(text)?;
+        let file: File<Services> = yaml(text)?;
         file.check()?;
         let reader = Reader { folder, environment, volumes: &file.volumes };
         let compose = Self {
@@ -161,6 +162,16 @@ impl Compose {
     pub fn services(&self) -> [&Service; 2] {
         [&self.postgres, &self.dynamodb]
     }
+}
+
+/// What a compose file's text says.
+///
+/// # Errors
+/// It is not YAML, has another shape, or would take long.
+fn yaml<T: DeserializeOwned>(text: &str) -> Result<T> {
+    ensure!(text.len() <= LARGEST, "it is larger than {LARGEST} bytes");
+    ensure!(brackets(text) <= MOST_BRACKETS, "it has more than {MOST_BRACKETS} lists and maps in brackets");
+    Ok(yaml_serde::from_str(text)?)
 }
 
 /// How many lists and maps are in brackets, at most: not `${NAME}`, but what a text holds is counted.
@@ -349,7 +360,7 @@ mod tests {
         );
         assert_eq!(
             error(&format!("{text}include: [other.yml]")),
-            "include: not supported: the two services are read from this file alone"
+            "include: not supported: the two services are read from docker-compose.yml alone"
         );
         let of_the_app_s = format!("{text}networks: {{default: , front: {{internal: true}}}}");
         assert!(parse(&of_the_app_s, &Environment::default()).is_ok());

@@ -94,7 +94,7 @@ fn listening(port: u16) -> Vec<String> {
 /// Creates both services' containers as compose v1 does: its labels, its names with underscores, a
 /// network of the project's. Nothing of the program's is in it.
 fn create_as_compose_does(project: &Project) {
-    let image =
+    let image_of =
         |variable: &str, default: &str| std::env::var(variable).unwrap_or_else(|_| default.to_owned());
     let compose = std::fs::read_to_string(project.path("docker-compose.yml")).unwrap();
     let default = |variable: &str| {
@@ -136,7 +136,7 @@ fn create_as_compose_does(project: &Project) {
     create(
         "db",
         &["--env", "POSTGRES_USER=postgres", "--env", &password, "--publish", &publish, "--volume", &volume],
-        &image("POSTGRES_IMAGE", &default("POSTGRES_IMAGE")),
+        &image_of("POSTGRES_IMAGE", &default("POSTGRES_IMAGE")),
         &["-c", "fsync=off"],
     );
     let publish = format!("127.0.0.1:{}:8000", project.dynamodb_port);
@@ -145,7 +145,7 @@ fn create_as_compose_does(project: &Project) {
     create(
         "dynamodb-local",
         &[&server[..], &["--publish", &publish, "--volume", &volume]].concat(),
-        &image("DYNAMODB_IMAGE", &default("DYNAMODB_IMAGE")),
+        &image_of("DYNAMODB_IMAGE", &default("DYNAMODB_IMAGE")),
         &[
             "-XX:Tier4InvocationThreshold=50000",
             "-XX:Tier4MinInvocationThreshold=6000",
@@ -225,12 +225,23 @@ fn docker_compose_itself_sees_what_the_program_started_and_the_other_way_round()
     assert!(compose(&["logs"]).contains("ready to accept connections"));
     if program == ["docker", "compose"] {
         // To it they are what it would have made. V1, which has not been developed since 2021, makes them anew.
+        // A file beside docker-compose.yml may add services of the app's, not say anything of the two.
+        let beside = project.path("docker-compose.override.yml");
+        let web = format!("services: {{web: {{image: '{}', command: [sleep, '60']}}}}", image(&ids[0]));
+        std::fs::write(&beside, web).unwrap();
         compose(&["up", "-d"]);
+        project.xtask("up").ok();
+        assert_eq!(project.both_ids(), ids);
+        assert_eq!(project.ids("web").len(), 1);
+        std::fs::write(&beside, "services: {db: {user: root}}").unwrap();
+        project.xtask("status").fails(1).says(&["docker-compose.override.yml too", "services.db"]);
+        std::fs::remove_file(&beside).unwrap();
+        compose(&["up", "-d", "--remove-orphans"]);
         assert_eq!(project.both_ids(), ids);
     }
     // What else is in the project reaches them by the services' names.
     let network = format!("{}_default", project.name);
-    let image = inspect(&ids[0])["Config"]["Image"].as_str().unwrap().to_owned();
+    let image = image(&ids[0]);
     let hosts =
         docker(&["run", "--rm", "--network", &network, &image, "getent", "hosts", "db", "dynamodb-local"]);
     assert_eq!(hosts.lines().count(), 2, "{hosts}");
@@ -268,6 +279,11 @@ fn containers_whose_network_was_removed_are_made_anew_and_the_volume_kept() {
     project.xtask("up").ok().says(&["replace", "network"]);
     project.session("kept");
     project.set_up();
+}
+
+/// The name of the image that a container was made of.
+fn image(container: &str) -> String {
+    inspect(container)["Config"]["Image"].as_str().unwrap().to_owned()
 }
 
 /// How compose is called here: v2 is the docker CLI's plugin, v1 a program.
@@ -308,7 +324,7 @@ fn a_container_that_is_not_as_described_any_more_is_replaced_and_its_volume_kept
     project.move_postgres_to(free_port());
     replaced(&project, &mut ids, &["db"], "ports");
 
-    let image = inspect(&ids[0])["Config"]["Image"].as_str().unwrap().to_owned();
+    let image = image(&ids[0]);
     let other = format!("{}:other", project.name);
     docker(&["tag", &image, &other]);
     let tag = Tag(other.clone());

@@ -11,24 +11,28 @@ use xtask_base::interpolation::fill_in;
 
 use super::{Mount, Port, Service, Source, port_variable};
 
+/// A compose file, by what is looked at of its services.
 #[derive(Deserialize)]
-pub(super) struct File {
+pub(super) struct File<S> {
     pub(super) name: Option<String>,
-    pub(super) services: Services,
+    pub(super) services: S,
     #[serde(default)]
-    pub(super) volumes: BTreeMap<String, Option<VolumeOptions>>,
+    pub(super) volumes: Volumes,
     #[serde(default)]
     networks: BTreeMap<String, Option<IgnoredAny>>,
     include: Option<IgnoredAny>,
 }
 
-impl File {
+/// Named volumes, each with its options, if there are any.
+pub(super) type Volumes = BTreeMap<String, Option<BTreeMap<String, IgnoredAny>>>;
+
+impl<S> File<S> {
     /// # Errors
     /// A key of the whole file that would make something else of the two services.
     pub(super) fn check(&self) -> Result<()> {
         ensure!(
             self.include.is_none(),
-            "include: not supported: the two services are read from this file alone"
+            "include: not supported: the two services are read from docker-compose.yml alone"
         );
         let is_given = self.networks.get("default").is_some_and(Option::is_some);
         ensure!(
@@ -63,10 +67,17 @@ pub(super) struct RawService {
     working_dir: Option<String>,
 }
 
-/// A named volume takes no options: another driver or name would need its own support.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct VolumeOptions {}
+/// A named volume of the two services takes no options: another driver or name would need its own support.
+///
+/// # Errors
+/// There are some.
+pub(super) fn check_volume(volumes: &Volumes, key: &str) -> Result<()> {
+    let option = volumes.get(key).and_then(|options| options.as_ref()?.keys().next());
+    match option {
+        Some(option) => bail!("volumes.{key}: {option}: not supported: it is a volume without options"),
+        None => Ok(()),
+    }
+}
 
 /// `environment:`, as a map or as a list of `NAME=value`; a name alone takes the value it has here.
 #[derive(Deserialize)]
@@ -142,7 +153,7 @@ enum Words {
 pub(super) struct Reader<'a> {
     pub(super) folder: &'a Path,
     pub(super) environment: &'a Environment,
-    pub(super) volumes: &'a BTreeMap<String, Option<VolumeOptions>>,
+    pub(super) volumes: &'a Volumes,
 }
 
 impl Reader<'_> {
@@ -259,6 +270,7 @@ impl Reader<'_> {
                 self.volumes.contains_key(source),
                 "`{filled}`: volume `{source}` is not declared under the file's `volumes`"
             );
+            check_volume(self.volumes, source)?;
             Source::Volume(source.to_owned())
         };
         Ok(Mount { source, target: clean(Path::new(target)).display().to_string(), read_only })
