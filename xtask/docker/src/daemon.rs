@@ -2,36 +2,31 @@
 
 mod container;
 mod find;
+mod image;
+mod network;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 use bollard::errors::Error as ApiError;
 use bollard::models::{
-    ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum as SummaryState, ImageInspect,
-    Network, NetworkCreateRequest, VolumeCreateRequest,
+    ContainerInspectResponse, ContainerSummary, ContainerSummaryStateEnum as SummaryState,
+    VolumeCreateRequest,
 };
 use bollard::query_parameters as query;
 use chrono::{DateTime, Utc};
 use futures_util::StreamExt as _;
 use xtask_base::environment::Environment;
 use xtask_base::failure::Failure;
-use xtask_base::ui::{Step, seconds};
+use xtask_base::ui::seconds;
 
 use crate::compose::{Compose, Service, Source};
 
 pub use container::{container_name, volume_name};
 pub use find::{Place, places};
-
-/// How long a registry may take to begin an answer. The daemon says so itself when a name cannot be
-/// resolved; a network that swallows packets says nothing.
-const PULL_ANSWER_BOUND: Duration = Duration::from_secs(12);
-
-/// How long a pull that has begun may go without a sign of life.
-const PULL_STALL_BOUND: Duration = Duration::from_secs(60);
 
 /// How long the daemon may take for anything else. Stopping a container takes it up to ten seconds.
 const DAEMON_BOUND: Duration = Duration::from_secs(30);
@@ -182,25 +177,6 @@ impl Docker {
         })
     }
 
-    /// Whether the networks that a container was made for are there: it could not be started without. One that runs
-    /// has them.
-    async fn has_networks(&self, details: &ContainerInspectResponse) -> Result<bool> {
-        if container::state(details) == State::Running {
-            return Ok(true);
-        }
-        for network in container::networks(details) {
-            if !self.has_network(network).await? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    async fn has_network(&self, network: &str) -> Result<bool> {
-        let inspected = found(answer(self.api.inspect_network(network, None)).await);
-        Ok(inspected.map_err(failed(format!("cannot inspect network {network}")))?.is_some())
-    }
-
     /// A volume, if there is one of that name.
     ///
     /// # Errors
@@ -256,115 +232,6 @@ impl Docker {
     async fn inspect(&self, container: &str) -> Result<Option<ContainerInspectResponse>> {
         let inspected = answer(self.api.inspect_container(container, None)).await;
         found(inspected).map_err(failed(format!("cannot inspect container {container}")))
-    }
-
-    /// Whether there is a local image of that name.
-    ///
-    /// # Errors
-    /// The daemon failed to answer.
-    pub fn has_image<'a>(&'a self, image: &'a str) -> Asked<'a, bool> {
-        Box::pin(async move { Ok(self.image(image).await?.is_some()) })
-    }
-
-    async fn image(&self, image: &str) -> Result<Option<ImageInspect>> {
-        let inspected = answer(self.api.inspect_image(image)).await;
-        found(inspected).map_err(failed(format!("cannot inspect image {image}")))
-    }
-
-    /// Pulls an image, telling `step` how far it is.
-    ///
-    /// # Errors
-    /// The registry refused, could not be reached, or stopped answering.
-    pub fn pull<'a>(&'a self, image: &'a str, step: &'a Step) -> Asked<'a, ()> {
-        Box::pin(async move {
-            // Without a tag the API would pull every tag there is.
-            let full = container::with_tag(image);
-            let options = query::CreateImageOptionsBuilder::new().from_image(&full).build();
-            let mut events = self.api.create_image(Some(options), None, None);
-            let mut layers = Layers::default();
-            let mut bound = PULL_ANSWER_BOUND;
-            loop {
-                let event = tokio::time::timeout(bound, events.next())
-                    .await
-                    .map_err(|_| anyhow!("the registry did not answer within {} s", bound.as_secs()))?;
-                let Some(event) = event else { return Ok(()) };
-                // A failed pull arrives inside a stream that began well.
-                let event = event?;
-                if let Some(message) = event.error_detail.and_then(|detail| detail.message) {
-                    bail!("{message}");
-                }
-                let (now, total) = event.progress_detail.map_or((None, None), |p| (p.current, p.total));
-                layers.update(event.id.as_deref().unwrap_or_default(), now, total);
-                step.progress(&layers);
-                bound = PULL_STALL_BOUND;
-            }
-        })
-    }
-
-    /// Creates the network of the project's containers, unless there is one of its name.
-    ///
-    /// # Errors
-    /// The daemon refused: it has addresses for some thirty networks.
-    pub fn create_network<'a>(&'a self, project: &'a str) -> Asked<'a, ()> {
-        Box::pin(async move {
-            let name = container::network_name(project);
-            let mut found = self.networks(&name).await?;
-            if found.is_empty() {
-                let labels = Some(container::network_labels(project));
-                let request = NetworkCreateRequest { name: name.clone(), labels, ..Default::default() };
-                match answer(self.api.create_network(request)).await {
-                    // Another run was quicker.
-                    Ok(_) | Err(ApiError::DockerResponseServerError { status_code: 409, .. }) => {}
-                    Err(ApiError::DockerResponseServerError { message, .. })
-                        if message.contains("address pool") =>
-                    {
-                        let problem =
-                            format!("cannot create network {name}: Docker has no addresses left for one");
-                        let remedy = "remove the networks that nothing uses with `docker network prune`";
-                        return Err(Failure::new(problem, remedy).caused_by(message).into());
-                    }
-                    Err(error) => return Err(failed(format!("cannot create network {name}"))(error)),
-                }
-                found = self.networks(&name).await?;
-            }
-            self.remove_twins(project, found).await
-        })
-    }
-
-    /// Docker lets two runs make a network of one name each, and then knows none of them by it.
-    async fn remove_twins(&self, project: &str, mut twins: Vec<Network>) -> Result<()> {
-        // Whoever looks keeps the same one, unless another is in use.
-        twins.sort_by(|one, other| one.id.cmp(&other.id));
-        let mut count = twins.len();
-        while let Some(twin) = twins.pop()
-            && count > 1
-        {
-            if container::is_network_of(&twin, project) && self.remove_unused_network(&twin).await? {
-                count -= 1;
-            }
-        }
-        Ok(())
-    }
-
-    /// The networks of that name, whoever made them.
-    async fn networks(&self, name: &str) -> Result<Vec<Network>> {
-        let filters = HashMap::from([("name".to_owned(), vec![name.to_owned()])]);
-        let options = query::ListNetworksOptionsBuilder::new().filters(&filters).build();
-        let listed = answer(self.api.list_networks(Some(options))).await;
-        let listed = listed.map_err(failed("cannot list networks"))?;
-        Ok(listed.into_iter().filter(|network| network.name.as_deref() == Some(name)).collect())
-    }
-
-    /// Removes a network. Returns whether it is gone: one that something uses stays.
-    async fn remove_unused_network(&self, network: &Network) -> Result<bool> {
-        let Some(id) = &network.id else { return Ok(false) };
-        match answer(self.api.remove_network(id)).await {
-            Err(ApiError::DockerResponseServerError { status_code: 403, .. }) => Ok(false),
-            removed => {
-                found(removed).map_err(failed(format!("cannot remove network {id}")))?;
-                Ok(true)
-            }
-        }
     }
 
     /// Creates the service's container and the volumes it needs; it is not started yet. Returns nothing
@@ -453,27 +320,6 @@ impl Docker {
         })
     }
 
-    /// Removes the network of the project's containers, unless there are some: one that is not running is on it as
-    /// well. A network of that name that is not the project's stays.
-    ///
-    /// # Errors
-    /// The daemon failed to answer.
-    pub fn remove_network<'a>(&'a self, project: &'a str) -> Asked<'a, ()> {
-        Box::pin(async move {
-            let labels = HashMap::from([("label".to_owned(), vec![container::project_label(project)])]);
-            let others = self.list(query::ListContainersOptionsBuilder::new().all(true).filters(&labels));
-            if !others.await?.is_empty() {
-                return Ok(());
-            }
-            for network in self.networks(&container::network_name(project)).await? {
-                if container::is_network_of(&network, project) {
-                    self.remove_unused_network(&network).await?;
-                }
-            }
-            Ok(())
-        })
-    }
-
     /// Whether the container is running at this moment.
     ///
     /// # Errors
@@ -557,27 +403,5 @@ fn found<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
         Ok(value) => Ok(Some(value)),
         Err(ApiError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
         Err(error) => Err(error),
-    }
-}
-
-/// How far a pull is: bytes over all layers that have told their size.
-#[derive(Default)]
-struct Layers(HashMap<String, (i64, i64)>);
-
-impl Layers {
-    fn update(&mut self, id: &str, now: Option<i64>, total: Option<i64>) {
-        if let (Some(now), Some(total)) = (now, total) {
-            self.0.insert(id.to_owned(), (now, total));
-        }
-    }
-}
-
-impl std::fmt::Display for Layers {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (now, total) = self.0.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
-        if total == 0 {
-            return formatter.write_str("waiting for the registry");
-        }
-        write!(formatter, "{} of {}", indicatif::HumanBytes(now as u64), indicatif::HumanBytes(total as u64))
     }
 }
