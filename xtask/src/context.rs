@@ -57,7 +57,7 @@ impl Context {
     /// # Errors
     /// See [`Context::engine`].
     pub(crate) fn engine_by(&self, state: &State) -> Result<Engine> {
-        let name = self.engine.for_reading(&self.environment, state);
+        let name = self.engine.for_reading(&self.environment, state)?;
         Engine::new(name, state, || self.compose())
     }
 

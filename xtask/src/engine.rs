@@ -67,15 +67,23 @@ impl EngineChoice {
     }
 
     /// The engine that a command means which starts nothing: the one that was started last.
-    pub(crate) fn for_reading(self, environment: &Environment, state: &State) -> EngineName {
-        let external = is_external(environment).then_some(EngineName::External);
-        self.named().or(state.engine).or(external).unwrap_or(EngineName::Docker)
+    ///
+    /// # Errors
+    /// See [`is_external`].
+    pub(crate) fn for_reading(self, environment: &Environment, state: &State) -> Result<EngineName> {
+        if let Some(name) = self.named().or(state.engine) {
+            return Ok(name);
+        }
+        Ok(if is_external(environment)? { EngineName::External } else { EngineName::Docker })
     }
 }
 
 /// Whether both variables of the external engine are set.
-pub(crate) fn is_external(environment: &Environment) -> bool {
-    [POSTGRES_URL, DYNAMODB_URL].iter().all(|name| environment.get(name).is_some())
+///
+/// # Errors
+/// See [`Environment::get`].
+pub(crate) fn is_external(environment: &Environment) -> Result<bool> {
+    Ok(environment.get(POSTGRES_URL)?.is_some() && environment.get(DYNAMODB_URL)?.is_some())
 }
 
 /// An engine with what it needs to know.
@@ -139,7 +147,7 @@ fn local_targets(compose: &Compose, environment: &Environment) -> Result<Targets
         dynamodb: DynamoDbTarget::local(
             "docker-compose.yml",
             &endpoint,
-            target::table(environment),
+            target::table(environment)?,
             remedy(),
             Reach::Local(&[]),
         )?,
@@ -164,7 +172,7 @@ mod tests {
             (EngineChoice::External, &one, &embedded, EngineName::External),
         ];
         for (choice, environment, state, expected) in cases {
-            assert_eq!(choice.for_reading(environment, state), expected, "{choice:?}");
+            assert_eq!(choice.for_reading(environment, state).unwrap(), expected, "{choice:?}");
         }
     }
 }

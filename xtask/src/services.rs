@@ -361,7 +361,7 @@ async fn choose(context: &Context, state: &State) -> Result<Choice> {
     if let Some(running) = running(context, state).await? {
         return Ok(running);
     }
-    if is_external(&context.environment) {
+    if is_external(&context.environment)? {
         return Ok(Choice::new(EngineName::External, "CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB are set"));
     }
     match usable_docker(context, state).await {

@@ -5,15 +5,15 @@ pub mod dotenv;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
-use dotenv::parse_dotenv;
+use dotenv::{Variables, parse_dotenv};
 
 /// The variables that the tasks may look at. Tests fill one by hand; nothing else reads the environment.
 #[derive(Debug, Default, Clone)]
 pub struct Environment {
     process: BTreeMap<String, String>,
-    dotenv: BTreeMap<String, String>,
+    dotenv: Variables,
 }
 
 impl Environment {
@@ -28,7 +28,7 @@ impl Environment {
         let path = root.join(".env");
         let dotenv = match std::fs::read_to_string(&path) {
             Ok(text) => parse_dotenv(&path, text.strip_prefix('\u{feff}').unwrap_or(&text), &process)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Variables::new(),
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot read {}", path.display()));
             }
@@ -37,14 +37,30 @@ impl Environment {
     }
 
     /// A setting: the process environment first, then `.env`. An empty value counts as not set.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.process_only(name)
-            .or_else(|| self.dotenv.get(name).map(String::as_str).filter(|value| !value.is_empty()))
+    ///
+    /// # Errors
+    /// `.env` has a value for it that cannot be filled in.
+    pub fn get(&self, name: &str) -> Result<Option<&str>> {
+        match self.process_only(name) {
+            Some(value) => Ok(Some(value)),
+            None => Ok(self.of_dotenv(name)?.filter(|value| !value.is_empty())),
+        }
     }
 
     /// As [`Environment::get`], where an empty value counts too.
-    pub fn get_or_empty(&self, name: &str) -> Option<&str> {
-        self.process.get(name).or_else(|| self.dotenv.get(name)).map(String::as_str)
+    ///
+    /// # Errors
+    /// As [`Environment::get`].
+    pub fn get_or_empty(&self, name: &str) -> Result<Option<&str>> {
+        match self.process.get(name) {
+            Some(value) => Ok(Some(value)),
+            None => self.of_dotenv(name),
+        }
+    }
+
+    fn of_dotenv(&self, name: &str) -> Result<Option<&str>> {
+        let value = self.dotenv.get(name).map(|value| value.as_deref().map_err(|why| anyhow!("{why}")));
+        value.transpose()
     }
 
     /// A setting that `.env` must never decide, production's above all.
@@ -67,7 +83,7 @@ impl Environment {
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
         let process = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self { process, dotenv: BTreeMap::new() }
+        Self { process, dotenv: Variables::new() }
     }
 }
 
@@ -86,7 +102,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(".env"), "\u{feff}A_SETTING_OF_THIS_TEST=1\n").unwrap();
         let environment = Environment::read(folder.path()).unwrap();
-        assert_eq!(environment.get("A_SETTING_OF_THIS_TEST"), Some("1"));
+        assert_eq!(environment.get("A_SETTING_OF_THIS_TEST").unwrap(), Some("1"));
     }
 
     #[test]
@@ -94,8 +110,19 @@ mod tests {
         let mut environment = Environment::from([("A", "process"), ("B", "")]);
         let dotenv = "A=dotenv\nB=dotenv\nC=dotenv";
         environment.dotenv = parse_dotenv(Path::new(".env"), dotenv, &environment.process).unwrap();
-        assert_eq!(environment.get("A"), Some("process"));
-        assert_eq!(environment.get("B"), Some("dotenv"));
+        assert_eq!(environment.get("A").unwrap(), Some("process"));
+        assert_eq!(environment.get("B").unwrap(), Some("dotenv"));
         assert_eq!(environment.process_only("C"), None);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_value_is_said_to_whoever_reads_it() {
+        let mut environment = Environment::from([("A", "process")]);
+        let dotenv = "A=$NONE\nB=$NONE\nC=1";
+        environment.dotenv = parse_dotenv(Path::new(".env"), dotenv, &environment.process).unwrap();
+        assert_eq!(environment.get("A").unwrap(), Some("process"));
+        assert!(environment.get("B").unwrap_err().to_string().starts_with(".env:2: B: $ begins a variable"));
+        assert!(environment.get_or_empty("B").is_err());
+        assert_eq!(environment.get("C").unwrap(), Some("1"));
     }
 }

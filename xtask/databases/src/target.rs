@@ -41,9 +41,9 @@ impl Targets {
     /// A variable that is missing, not a URL, or names a host that must not be reached without `--prod`.
     pub fn external(environment: &Environment, allowed_hosts: &[String]) -> Result<Self> {
         let setting = |name: &str| {
-            environment.get(name).ok_or_else(|| {
+            environment.get(name)?.ok_or_else(|| -> anyhow::Error {
                 let remedy = format!("set {POSTGRES_URL} and {DYNAMODB_URL}, or use `--engine docker`");
-                Failure::new(format!("engine external needs {name}, which is not set"), remedy)
+                Failure::new(format!("engine external needs {name}, which is not set"), remedy).into()
             })
         };
         let remedy = |variable| format!("check that {variable} names a server that is running");
@@ -54,7 +54,7 @@ impl Targets {
             dynamodb: DynamoDbTarget::local(
                 DYNAMODB_URL,
                 setting(DYNAMODB_URL)?,
-                table(environment),
+                table(environment)?,
                 remedy(DYNAMODB_URL),
                 reach,
             )?,
@@ -72,8 +72,11 @@ impl Targets {
 }
 
 /// The name of the messages table of a local DynamoDB.
-pub fn table(environment: &Environment) -> String {
-    environment.get(TABLE_VARIABLE).unwrap_or(DEFAULT_TABLE).to_owned()
+///
+/// # Errors
+/// See [`Environment::get`].
+pub fn table(environment: &Environment) -> Result<String> {
+    Ok(environment.get(TABLE_VARIABLE)?.unwrap_or(DEFAULT_TABLE).to_owned())
 }
 
 /// Production's Postgres. Only the process environment can name it.

@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use xtask_base::poll::Look;
-use xtask_databases::target;
+use xtask_databases::target::{self, Targets};
 use xtask_docker::compose::{Compose, Service, port_variable};
 use xtask_docker::daemon::{self, Docker};
 use xtask_docker::port;
@@ -82,7 +82,9 @@ impl Doctor {
         checks.push(state_check(context));
         checks.extend(setting_checks(context));
         checks.push(psql_check(context));
-        checks.push(engine_check(docker_works, embedded_works, is_external(&context.environment)));
+        // Where that cannot be told, a line above says why.
+        let is_external = is_external(&context.environment).unwrap_or_default();
+        checks.push(engine_check(docker_works, embedded_works, is_external));
         print(context, &checks)?;
         if checks.iter().any(|check| check.verdict == Verdict::Bad) {
             bail!("not all is well; the lines marked BAD say what to do");
@@ -248,8 +250,9 @@ fn state_check(context: &Context) -> Check {
 fn setting_checks(context: &Context) -> Vec<Check> {
     let environment = &context.environment;
     let mut checks = Vec::new();
-    if is_external(environment) {
-        let external = target::Targets::external(environment, &context.allowed_hosts);
+    let targets = || Targets::external(environment, &context.allowed_hosts);
+    let external = is_external(environment).and_then(|is_set| is_set.then(targets).transpose());
+    if let Some(external) = external.transpose() {
         checks.push(Check::of(
             "external databases",
             &external,

@@ -38,8 +38,10 @@ impl Run {
         let app = App::at(port);
         context.ui.line(format_args!("\nThe app: {app} (`cargo xtask open` opens it, Ctrl-C ends it)"));
         let mut command = Command::new(program);
-        let own = OWN_SETTINGS.iter().filter_map(|name| Some((*name, context.environment.get(name)?)));
-        command.args(app.arguments(context)?).envs(own).envs(settings(&targets));
+        for name in OWN_SETTINGS {
+            command.envs(context.environment.get(name)?.map(|value| (name, value)));
+        }
+        command.args(app.arguments(context)?).envs(settings(&targets));
         process::become_program(&mut command).context("cannot run the app")
     }
 }

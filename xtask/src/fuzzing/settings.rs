@@ -5,8 +5,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::Parser as _;
-use xtask_base::environment::dotenv::{parse_dotenv, quoted};
-use xtask_base::environment::{Environment, is_variable_name};
+use xtask_base::environment::Environment;
+use xtask_base::environment::dotenv::{Variables, parse_dotenv, quoted};
 use xtask_databases::target::postgres::UrlSetting;
 use xtask_databases::target::reach::Reach;
 use xtask_databases::target::{DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget};
@@ -48,10 +48,11 @@ pub(super) fn dotenv(input: &[u8]) {
     let process = BTreeMap::from([("SET".to_owned(), "outside".to_owned())]);
     match parse_dotenv(Path::new(".env"), text, &process) {
         Ok(variables) => {
-            assert!(variables.keys().all(|name| is_variable_name(name)));
-            let lines = variables.iter().map(|(name, value)| format!("{name}={}\n", quoted(value)));
-            let written: String = lines.collect();
-            assert_eq!(parse_dotenv(Path::new(".env"), &written, &process).ok(), Some(variables));
+            let good = variables.into_iter().filter(|(_, value)| value.is_ok());
+            let good: Variables = good.collect();
+            let lines = good.iter().flat_map(|(name, value)| value.iter().map(move |value| (name, value)));
+            let written: String = lines.map(|(name, value)| format!("{name}={}\n", quoted(value))).collect();
+            assert_eq!(parse_dotenv(Path::new(".env"), &written, &process).ok(), Some(good));
         }
         Err(error) => {
             let error = error.to_string();

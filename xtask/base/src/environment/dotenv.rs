@@ -3,23 +3,23 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
-use super::is_variable_name;
 use crate::interpolation::fill_in;
+
+/// The variables of such a file, each with its value; or with what is wrong with it, which has the path and the line.
+pub type Variables = BTreeMap<String, Result<String, String>>;
 
 /// Reads `NAME=value` and `NAME: value`, with `export ` before the name or without; comments; values in quotes, which
 /// may go over several lines; and variables in values that are not in single quotes: those of `process`, and those
-/// of the lines above. <https://docs.docker.com/compose/how-tos/environment-variables/variable-interpolation/#env-file-syntax>
+/// of the lines above. A name alone is the process's variable, which wins over this file in any case. Where a value's
+/// variables cannot be filled in, it is nobody's trouble but of who reads it.
+/// <https://docs.docker.com/compose/how-tos/environment-variables/variable-interpolation/#env-file-syntax>
 ///
 /// # Errors
 /// A line in another form: the message names `path` and the line. It shows nothing of a value, which may be a secret.
-pub fn parse_dotenv(
-    path: &Path,
-    text: &str,
-    process: &BTreeMap<String, String>,
-) -> Result<BTreeMap<String, String>> {
-    let mut variables = BTreeMap::new();
+pub fn parse_dotenv(path: &Path, text: &str, process: &BTreeMap<String, String>) -> Result<Variables> {
+    let mut variables = Variables::new();
     let mut rest = text;
     while let Some(start) = rest.find(|c: char| !c.is_whitespace()) {
         rest = &rest[start..];
@@ -32,16 +32,21 @@ pub fn parse_dotenv(
             Ok(assignment) => assignment,
             Err(why) => bail!("{}:{}: {why}", path.display(), line()),
         };
-        let value_of = |name: &str| process.get(name).or_else(|| variables.get(name)).map(String::as_str);
-        let value = match value {
-            Value::Literal(value) => value,
-            Value::Template(value) => match fill_in(&with_dollars(&value), &value_of) {
-                Ok(value) => value,
-                // What it says shows the value.
-                Err(_) => bail!("{}:{}: {name}: {NO_TEMPLATE}", path.display(), line()),
-            },
+        let value_of = |name: &str| match (process.get(name), variables.get(name)) {
+            (Some(value), _) | (None, Some(Ok(value))) => Ok(Some(value.as_str())),
+            (None, Some(Err(why))) => Err(anyhow!("{why}")),
+            (None, None) => Ok(None),
         };
-        variables.insert(name.to_owned(), value);
+        let value = match value {
+            Value::OfProcess => None,
+            Value::Literal(value) => Some(Ok(value)),
+            // What the error says shows the value.
+            Value::Template(value) => Some(
+                fill_in(&with_dollars(&value), &value_of)
+                    .map_err(|_| format!("{}:{}: {name}: {NO_TEMPLATE}", path.display(), line())),
+            ),
+        };
+        variables.extend(value.map(|value| (name.to_owned(), value)));
         rest = behind;
     }
     Ok(variables)
@@ -83,6 +88,8 @@ const OCTAL: &str =
 
 /// A value before its variables are filled in.
 enum Value {
+    /// There is none.
+    OfProcess,
     /// Where none are.
     Literal(String),
     Template(String),
@@ -93,12 +100,12 @@ fn assignment(text: &str) -> Result<(&str, Value, &str), &'static str> {
     let (line, behind) = text.split_once('\n').unwrap_or((text, ""));
     let exported = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
     let line = exported.unwrap_or(line);
-    let (name, value) = line.split_once(['=', ':']).ok_or(NO_ASSIGNMENT)?;
+    let (name, value) = line.split_once(['=', ':']).map_or((line, None), |(name, value)| (name, Some(value)));
     let name = name.trim();
-    if !is_variable_name(name) {
+    if name.is_empty() || !name.chars().all(|c| c.is_alphanumeric() || "_.-[]".contains(c)) {
         return Err(NO_ASSIGNMENT);
     }
-    let value = value.trim();
+    let Some(value) = value.map(str::trim) else { return Ok((name, Value::OfProcess, behind)) };
     let Some(quote) = value.chars().next().filter(|first| ['"', '\''].contains(first)) else {
         let value = value.split_once(" #").map_or(value, |(value, _)| value.trim_end());
         return Ok((name, Value::Template(value.to_owned()), behind));
@@ -158,14 +165,14 @@ fn unescaped(value: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn dotenv(text: &str) -> Result<BTreeMap<String, String>> {
+    fn dotenv(text: &str) -> Result<Variables> {
         let process = BTreeMap::from([("SET".to_owned(), "outside".to_owned())]);
         parse_dotenv(Path::new(".env"), text, &process)
     }
 
     #[track_caller]
     fn assert_read(text: &str, expected: &[(&str, &str)]) {
-        let expected = expected.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let expected = expected.iter().map(|(name, value)| ((*name).to_owned(), Ok((*value).to_owned())));
         assert_eq!(dotenv(text).unwrap(), expected.collect(), "{text}");
     }
 
@@ -187,6 +194,9 @@ mod tests {
         );
         assert_read("", &[]);
         assert_read("\n # nothing", &[]);
+        // Other tools' names; and those without a value, which are the process's.
+        assert_read("a.b-c[0]=1\n1É: 2", &[("a.b-c[0]", "1"), ("1É", "2")]);
+        assert_read("SET\nA\r\n export B \nC=1\nC\n[d].e", &[("C", "1")]);
     }
 
     #[test]
@@ -214,7 +224,9 @@ mod tests {
     #[test]
     fn an_error_names_the_line_and_keeps_the_secret() {
         let cases = [
-            ("A=1\nhunter2\n", 2, NO_ASSIGNMENT),
+            ("A=1\nhunter/2\n", 2, NO_ASSIGNMENT),
+            ("A=1\n=hunter2\n", 2, NO_ASSIGNMENT),
+            ("A # hunter2", 1, NO_ASSIGNMENT),
             ("hunter 2=1", 1, NO_ASSIGNMENT),
             ("A='1\n2'\n\nB=\"hunter2\n", 4, "the quote before the value is not closed"),
             (r#"A="hunter\02""#, 1, OCTAL),
@@ -229,7 +241,11 @@ mod tests {
             assert_eq!(dotenv(text).unwrap_err().to_string(), format!(".env:{line}: {why}"));
         }
         for text in ["\nA=hunter${2", "\nA=\"hunter$HUNTER\"", "\nA=${B:-$hunter}"] {
-            assert_eq!(dotenv(text).unwrap_err().to_string(), format!(".env:2: A: {NO_TEMPLATE}"));
+            let variables = dotenv(&format!("{text}\nC=1\nD=$A")).unwrap();
+            let told = |name: &str| variables[name].clone();
+            assert_eq!(told("A"), Err(format!(".env:2: A: {NO_TEMPLATE}")));
+            assert_eq!(told("C"), Ok("1".to_owned()));
+            assert_eq!(told("D"), Err(format!(".env:4: D: {NO_TEMPLATE}")));
         }
     }
 }

@@ -104,7 +104,7 @@ impl PostgresTarget {
         let mut target = Self { tls, parameters, ..Self::new(config, remedy) };
         let has_password = target.config.get_password().is_some_and(|password| !password.is_empty());
         target.url = has_password.then(|| setting.url.to_owned());
-        target.find_password(reach, environment);
+        target.find_password(reach, environment)?;
         Ok(target)
     }
 
@@ -120,20 +120,21 @@ impl PostgresTarget {
     }
 
     /// Looks for the password in libpq's order, but for the URL's own.
-    fn find_password(&mut self, reach: Reach<'_>, environment: &Environment) {
+    fn find_password(&mut self, reach: Reach<'_>, environment: &Environment) -> Result<()> {
         if self.config.get_password().is_some_and(|password| !password.is_empty()) {
-            return;
+            return Ok(());
         }
         let setting = |name: &str| {
-            if reach.is_production() { environment.process_only(name) } else { environment.get(name) }
+            if reach.is_production() { Ok(environment.process_only(name)) } else { environment.get(name) }
         };
-        if let Some(password) = setting("PGPASSWORD") {
+        if let Some(password) = setting("PGPASSWORD")? {
             self.config.password(password);
-            return;
+            return Ok(());
         }
         let default = || environment.home().map(|home| home.join(".pgpass"));
-        let named = self.parameters.passfile.clone().or_else(|| setting("PGPASSFILE").map(PathBuf::from));
-        let Some(path) = named.or_else(default) else { return };
+        let set = setting("PGPASSFILE")?.map(PathBuf::from);
+        let named = self.parameters.passfile.clone().or(set);
+        let Some(path) = named.or_else(default) else { return Ok(()) };
         let (host, port) = self.host_and_port();
         let login = Login { host: &host, port, database: self.database(), user: self.user() };
         match passfile::password(&path, &login) {
@@ -141,6 +142,7 @@ impl PostgresTarget {
             Ok(None) => {}
             Err(problem) => self.passfile_problem = Some(problem),
         }
+        Ok(())
     }
 
     /// Why the password's file was not used, if it was not.

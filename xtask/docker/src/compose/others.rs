@@ -40,7 +40,7 @@ pub(super) fn check(compose: &Compose, environment: &Environment) -> Result<()> 
         return Err(Failure::new(problem, format!("unset {ENV_FILES}")).into());
     }
     let own = compose.folder.join(FILE);
-    for path in read_by_compose(&compose.folder, environment) {
+    for path in read_by_compose(&compose.folder, environment)? {
         if path == own || path.canonicalize().ok() == own.canonicalize().ok() {
             continue;
         }
@@ -60,16 +60,19 @@ pub(super) fn check(compose: &Compose, environment: &Environment) -> Result<()> 
 }
 
 /// The files that compose reads in the folder, as far as they are there.
-fn read_by_compose(folder: &Path, environment: &Environment) -> Vec<PathBuf> {
+///
+/// # Errors
+/// See [`Environment::get`].
+fn read_by_compose(folder: &Path, environment: &Environment) -> Result<Vec<PathBuf>> {
     let first = |names: [&'static str; 4]| names.into_iter().find(|name| folder.join(name).is_file());
-    let names: Vec<&str> = match environment.get(FILES) {
+    let names: Vec<&str> = match environment.get(FILES)? {
         Some(names) => {
             let usual = if cfg!(windows) { ";" } else { ":" };
-            names.split(environment.get(SEPARATOR).unwrap_or(usual)).collect()
+            names.split(environment.get(SEPARATOR)?.unwrap_or(usual)).collect()
         }
         None => [NAMES, OVERRIDES].into_iter().filter_map(first).collect(),
     };
-    names.into_iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect()
+    Ok(names.into_iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect())
 }
 
 fn check_file(compose: &Compose, path: &Path) -> Result<()> {
