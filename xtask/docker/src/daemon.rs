@@ -142,7 +142,8 @@ impl Docker {
         })
     }
 
-    /// The service's container, running or not, whoever created it: ours or `docker compose`'s.
+    /// The service's container, running or not, whoever created it: ours or `docker compose`'s. Where
+    /// `docker compose up --scale` made more of them, one that runs, which has the port; else the first.
     ///
     /// # Errors
     /// The daemon failed to answer.
@@ -156,14 +157,13 @@ impl Docker {
             let labels = HashMap::from([("label".to_owned(), labels)]);
             let found =
                 self.list(query::ListContainersOptionsBuilder::new().all(true).filters(&labels)).await?;
-            // `docker compose up --scale` makes more of them.
-            let first = found.into_iter().min_by_key(container::number);
+            let first = found.into_iter().min_by_key(container::rank);
             let Some(id) = first.and_then(|summary| summary.id) else { return Ok(None) };
             let (details, image) = tokio::try_join!(self.inspect(&id), self.image(&service.image))?;
             let Some(details) = details else { return Ok(None) };
             let mut outdated = container::difference(compose, service, image.as_ref(), &details);
-            if outdated.is_none() && !self.has_networks(&details).await? {
-                outdated = Some("network: its own is gone".to_owned());
+            if outdated.is_none() {
+                outdated = self.network_trouble(service, &details).await?.map(str::to_owned);
             }
             Ok(Some(Container {
                 name: details.name.as_deref().unwrap_or(&id).trim_start_matches('/').to_owned(),

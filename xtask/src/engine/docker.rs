@@ -226,7 +226,7 @@ async fn pull_if_missing(docker: &Docker, compose: &Compose, service: &Service, 
     }
 }
 
-/// Stops and removes both containers. Returns whether there was any.
+/// Stops and removes both services' containers. Returns whether there was any.
 ///
 /// # Errors
 /// The daemon refused, or a container belongs to another checkout.
@@ -239,10 +239,14 @@ pub(crate) async fn remove(docker: &Docker, compose: &Compose, ui: &Ui) -> Resul
 }
 
 async fn remove_container(docker: &Docker, compose: &Compose, service: &Service, ui: &Ui) -> Result<bool> {
-    let Some(container) = docker.container(compose, service).await? else { return Ok(false) };
-    container.check_owner(compose)?;
-    ui.run_whole(format!("Docker: remove {}", container.name), docker.remove(&container.id)).await?;
-    Ok(true)
+    let mut was_there = false;
+    // There are more of them where `docker compose up --scale` made them.
+    while let Some(container) = docker.container(compose, service).await? {
+        container.check_owner(compose)?;
+        ui.run_whole(format!("Docker: remove {}", container.name), docker.remove(&container.id)).await?;
+        was_there = true;
+    }
+    Ok(was_there)
 }
 
 /// Removes the service's volumes and the data in them. Returns the names of those that were there.

@@ -169,7 +169,21 @@ fn containers_that_compose_created_are_reused_and_removed() {
     let ran = project.set_up();
     assert!(!ran.stderr.contains("create and start") && !ran.stderr.contains("replace"), "{ran}");
     assert_eq!(project.both_ids(), ids);
-    project.xtask("down --volumes").ok();
+    // What `docker compose up --scale db=2` makes, which cannot be started: its port is taken.
+    let second = format!("{}-db-2", project.name);
+    let labels = [
+        ("project", project.name.as_str()),
+        ("service", "db"),
+        ("oneoff", "False"),
+        ("container-number", "2"),
+    ];
+    let labels = labels.map(|(name, value)| format!("--label=com.docker.compose.{name}={value}"));
+    let image = image(&ids[0]);
+    let mut arguments = vec!["create", "--name", &second];
+    arguments.extend(labels.iter().map(String::as_str));
+    arguments.push(&image);
+    docker(&arguments);
+    project.xtask("down --volumes").ok().says(&[&second]);
     project.assert_nothing_there();
     assert_eq!(docker(&["network", "ls", "--quiet", "--filter", &format!("name=^{}", project.name)]), "");
 }
@@ -279,6 +293,30 @@ fn containers_whose_network_was_removed_are_made_anew_and_the_volume_kept() {
     project.xtask("up").ok().says(&["replace", "network"]);
     project.session("kept");
     project.set_up();
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_container_that_publishes_no_port_is_not_waited_for() {
+    let project = Project::new();
+    project.xtask("up").ok();
+    let network = format!("{}_default", project.name);
+    let [db, dynamodb] = SERVICES.map(|service| project.container(service));
+    docker(&["network", "disconnect", &network, &db]);
+    docker(&["network", "disconnect", &network, &dynamodb]);
+    docker(&["stop", &dynamodb]);
+    let ran = project.xtask("up").ok();
+    ran.says(&[&db, &dynamodb, "network: it publishes no port"]);
+    assert!(ran.took < Duration::from_secs(40), "{ran}");
+
+    project.xtask("down").ok();
+    docker(&["network", "create", "--internal", &network]);
+    let ran = project.xtask("up").fails(1);
+    ran.says(&["is internal", "docker network rm"]);
+    assert!(ran.took < Duration::from_secs(20), "{ran}");
+    assert!(SERVICES.iter().all(|service| project.ids(service).is_empty()), "{ran}");
+    docker(&["network", "rm", &network]);
+    project.xtask("up").ok();
 }
 
 /// The name of the image that a container was made of.

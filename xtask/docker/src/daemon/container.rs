@@ -7,8 +7,8 @@ use std::path::PathBuf;
 
 use bollard::models::{
     ContainerConfig, ContainerCreateBody, ContainerInspectResponse, ContainerStateStatusEnum,
-    ContainerSummary, EndpointSettings, HostConfig, ImageConfig, ImageInspect, MountPoint, Network,
-    NetworkingConfig, PortBinding,
+    ContainerSummary, ContainerSummaryStateEnum as SummaryState, EndpointSettings, HostConfig, ImageConfig,
+    ImageInspect, MountPoint, Network, NetworkingConfig, PortBinding,
 };
 
 use super::State;
@@ -61,10 +61,11 @@ pub(super) fn identifying_labels(project: &str, service: &Service) -> Vec<String
     identity(project, service).map(|(name, value)| format!("{name}={value}")).into()
 }
 
-/// Which of the service's containers it is, counted from 1.
-pub(super) fn number(summary: &ContainerSummary) -> u32 {
+/// The less, the sooner it is the one that is meant of a service's containers: whether it does not run, and its number.
+pub(super) fn rank(summary: &ContainerSummary) -> (bool, u32) {
+    let runs = summary.state == Some(SummaryState::RUNNING);
     let number = summary.labels.as_ref().and_then(|labels| labels.get(label::NUMBER)?.parse().ok());
-    number.unwrap_or(u32::MAX)
+    (!runs, number.unwrap_or(u32::MAX))
 }
 
 /// Whether a network was made for the project, by compose or by us.
@@ -214,6 +215,14 @@ pub(super) fn folder(details: &ContainerInspectResponse) -> Option<String> {
 pub(super) fn published_port(service: &Service, details: &ContainerInspectResponse) -> Option<u16> {
     let bindings = details.host_config.as_ref()?.port_bindings.as_ref()?.get(&container_port(service))?;
     bindings.as_ref()?.first()?.host_port.as_ref()?.parse().ok()
+}
+
+/// Whether the service's port is published at this moment, by a container that runs: on a network that leads nowhere, or
+/// on none, it is not, whatever it was created with.
+pub(super) fn is_published(service: &Service, details: &ContainerInspectResponse) -> bool {
+    let published = details.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
+    // One that does not say is not suspected.
+    published.is_none_or(|ports| ports.get(&container_port(service)).is_some_and(Option::is_some))
 }
 
 /// What differs between the container and what docker-compose.yml describes, if anything.

@@ -9,31 +9,34 @@ use bollard::query_parameters as query;
 use xtask_base::failure::Failure;
 
 use super::{Asked, Docker, State, answer, container, failed, found};
+use crate::compose::Service;
 
 impl Docker {
-    /// Whether the networks that a container was made for are there: it could not be started without. One that runs
-    /// has them.
-    pub(super) async fn has_networks(&self, details: &ContainerInspectResponse) -> Result<bool> {
+    /// What is wrong with a container's networks, if anything is: without one that is there and leads out of Docker its
+    /// port is not published, and it could not even be started without one that it was made for.
+    pub(super) async fn network_trouble(
+        &self,
+        service: &Service,
+        details: &ContainerInspectResponse,
+    ) -> Result<Option<&'static str>> {
+        let mut publishes = false;
         if container::state(details) == State::Running {
-            return Ok(true);
-        }
-        for network in container::networks(details) {
-            if !self.has_network(network).await? {
-                return Ok(false);
+            publishes = container::is_published(service, details);
+        } else {
+            for name in container::networks(details) {
+                let inspected = found(answer(self.api.inspect_network(name, None)).await);
+                let network = inspected.map_err(failed(format!("cannot inspect network {name}")))?;
+                let Some(network) = network else { return Ok(Some("network: its own is gone")) };
+                publishes |= network.internal != Some(true);
             }
         }
-        Ok(true)
-    }
-
-    async fn has_network(&self, network: &str) -> Result<bool> {
-        let inspected = found(answer(self.api.inspect_network(network, None)).await);
-        Ok(inspected.map_err(failed(format!("cannot inspect network {network}")))?.is_some())
+        Ok((!publishes).then_some("network: it publishes no port"))
     }
 
     /// Creates the network of the project's containers, unless there is one of its name.
     ///
     /// # Errors
-    /// The daemon refused: it has addresses for some thirty networks.
+    /// The daemon refused: it has addresses for some thirty networks. Or the network is an internal one.
     pub fn create_network<'a>(&'a self, project: &'a str) -> Asked<'a, ()> {
         Box::pin(async move {
             let name = container::network_name(project);
@@ -55,6 +58,12 @@ impl Docker {
                     Err(error) => return Err(failed(format!("cannot create network {name}"))(error)),
                 }
                 found = self.networks(&name).await?;
+            }
+            if found.iter().any(|network| network.internal == Some(true)) {
+                let problem =
+                    format!("network {name} is internal: no port of a container on it is published");
+                let remedy = format!("have it made anew: `cargo xtask down`, and `docker network rm {name}`");
+                return Err(Failure::new(problem, remedy).into());
             }
             self.remove_twins(project, found).await
         })
