@@ -36,15 +36,12 @@ impl Environment {
         Ok(Self { process, dotenv })
     }
 
-    /// A setting: the process environment first, then `.env`. An empty value counts as not set.
+    /// A setting: the process environment first, then `.env`. An empty value counts as not set, and hides `.env`'s.
     ///
     /// # Errors
     /// `.env` has a value for it that cannot be filled in.
     pub fn get(&self, name: &str) -> Result<Option<&str>> {
-        match self.process_only(name) {
-            Some(value) => Ok(Some(value)),
-            None => Ok(self.of_dotenv(name)?.filter(|value| !value.is_empty())),
-        }
+        Ok(self.get_or_empty(name)?.filter(|value| !value.is_empty()))
     }
 
     /// As [`Environment::get`], where an empty value counts too.
@@ -52,13 +49,9 @@ impl Environment {
     /// # Errors
     /// As [`Environment::get`].
     pub fn get_or_empty(&self, name: &str) -> Result<Option<&str>> {
-        match self.process.get(name) {
-            Some(value) => Ok(Some(value)),
-            None => self.of_dotenv(name),
+        if let Some(value) = self.process.get(name) {
+            return Ok(Some(value));
         }
-    }
-
-    fn of_dotenv(&self, name: &str) -> Result<Option<&str>> {
         let value = self.dotenv.get(name).map(|value| value.as_deref().map_err(|why| anyhow!("{why}")));
         value.transpose()
     }
@@ -111,7 +104,8 @@ mod tests {
         let dotenv = "A=dotenv\nB=dotenv\nC=dotenv";
         environment.dotenv = parse_dotenv(Path::new(".env"), dotenv, &environment.process).unwrap();
         assert_eq!(environment.get("A").unwrap(), Some("process"));
-        assert_eq!(environment.get("B").unwrap(), Some("dotenv"));
+        assert_eq!(environment.get("B").unwrap(), None);
+        assert_eq!(environment.get("C").unwrap(), Some("dotenv"));
         assert_eq!(environment.process_only("C"), None);
     }
 

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde::de::DeserializeOwned;
 use xtask_base::environment::Environment;
 
+pub(crate) use self::file::clean;
 use self::file::{File, Reader, Services};
 
 /// The file's name, in the workspace's top folder.
@@ -50,8 +51,8 @@ pub struct Service {
     pub image: String,
     /// The one published port.
     pub port: Port,
-    /// Variables for the container.
-    pub environment: BTreeMap<String, String>,
+    /// Variables for the container; one without a value is taken out of the image's.
+    pub environment: BTreeMap<String, Option<String>>,
     /// Arguments in place of the image's own.
     pub command: Option<Vec<String>>,
     /// What is mounted.
@@ -121,7 +122,7 @@ impl Compose {
     pub fn parse(folder: &Path, text: &str, environment: &Environment) -> Result<Self> {
         let file: File<Services> = yaml(text)?;
         file.check()?;
-        let reader = Reader { folder, environment, volumes: &file.volumes };
+        let reader = Reader { folder, file: text, environment, volumes: &file.volumes };
         let compose = Self {
             project: reader.project(file.name.as_deref())?,
             project_is_remembered: false,
@@ -141,7 +142,7 @@ impl Compose {
     /// The user and password that the server is created with. Unset, they are what the postgres image
     /// takes: <https://hub.docker.com/_/postgres>
     pub fn postgres_login(&self) -> (&str, &str) {
-        let variable = |name: &str| self.postgres.environment.get(name).map(String::as_str);
+        let variable = |name: &str| self.postgres.environment.get(name).and_then(Option::as_deref);
         (variable("POSTGRES_USER").unwrap_or("postgres"), variable("POSTGRES_PASSWORD").unwrap_or_default())
     }
 
@@ -208,7 +209,7 @@ mod tests {
         let compose = Compose::read(folder, &environment).unwrap();
         assert_eq!(compose.postgres.image, "postgres:17-alpine");
         assert_eq!(compose.postgres.port, Port { host: 5433, container: 5432, fixed: true });
-        assert_eq!(compose.postgres.environment["POSTGRES_PASSWORD"], "password");
+        assert_eq!(compose.postgres.environment["POSTGRES_PASSWORD"].as_deref(), Some("password"));
         assert_eq!(compose.dynamodb.image, "mirror/dynamodb");
         assert_eq!(compose.dynamodb.user.as_deref(), Some("root"));
         assert_eq!(compose.postgres_settings(), ["fsync=off"]);
@@ -240,10 +241,11 @@ mod tests {
         let environment = Environment::from([("D", "from here")]);
         let [map, mut list] = [map, list].map(|text| parse(&text, &environment).unwrap());
         // In a list it is a text; in a map a number, as compose has it.
-        assert_eq!(list.postgres.environment.insert("A".to_owned(), "1.1".to_owned()).unwrap(), "1.10");
+        let other = list.postgres.environment.insert("A".to_owned(), Some("1.1".to_owned()));
+        assert_eq!(other.unwrap().as_deref(), Some("1.10"));
         assert_eq!(map, list);
-        assert_eq!(map.postgres.environment["C"], "true");
-        assert_eq!(map.postgres.environment["D"], "from here");
+        assert_eq!(map.postgres.environment["C"].as_deref(), Some("true"));
+        assert_eq!(map.postgres.environment["D"].as_deref(), Some("from here"));
         assert_eq!(map.postgres.command.unwrap(), ["-c", "a b"]);
     }
 
@@ -252,31 +254,32 @@ mod tests {
     fn values_are_compose_s() {
         let text = with_line(
             "    ports: ['5432:5432']
-    environment: {INT: +1, HEX: 0x10, HALF: .5, ONE: 1.0, BIG: 18446744073709551615, TEXT: '1.10', EMPTY: }
+    environment: {NOWHERE: , INT: +1, HEX: 0x10, HALF: .5, ONE: 1.0, BIG: 18446744073709551615, TEXT: '1.10', EMPTY: }
     user: ${EMPTY}
     working_dir: ''
     command: a#b 'c;#' d\\;e \"f g\"
-    volumes: ['./a/../b//c/:/x/', '..:/up:ro', '/abs/./d:/y', 'data:/z']",
+    volumes: ['./a/../b//c/:/x/', '..:/up:ro', '/abs//./d/../e/:/y', 'data:/z']",
         ) + "volumes: {data: }";
         let service = parse(&text, &Environment::from([("EMPTY", "")])).unwrap().postgres;
         let variables = [
             ("BIG", "18446744073709551615"),
-            ("EMPTY", ""),
             ("HALF", "0.5"),
             ("HEX", "16"),
             ("INT", "1"),
             ("ONE", "1"),
             ("TEXT", "1.10"),
         ];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(service.environment, BTreeMap::from(variables));
+        let variables = variables.map(|(name, value)| (name, Some(value)));
+        let variables = [("EMPTY", Some("")), ("NOWHERE", None)].into_iter().chain(variables);
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
+        assert_eq!(service.environment, variables.collect());
         assert_eq!((service.user, service.working_dir), (None, None));
         assert_eq!(service.command.unwrap(), ["a#b", "c;#", "d;e", "f g"]);
         let path = |path: &str| Source::Path(PathBuf::from(path));
         let mounts = [
             (path("/home/me/Cruddur.App/b/c"), "/x", false),
             (path("/home/me"), "/up", true),
-            (path("/abs/d"), "/y", false),
+            (path("/abs//./d/../e/"), "/y", false),
             (Source::Volume("data".to_owned()), "/z", false),
         ];
         let mounts =
@@ -348,6 +351,38 @@ mod tests {
         ];
         for (line, expected) in cases {
             assert_eq!(error(&with_line(line)), expected);
+        }
+    }
+
+    /// Each as `docker compose config` has it.
+    #[test]
+    fn numbers_that_compose_reads_otherwise_are_refused() {
+        let with = |line: &str| with_line(&format!("    ports: ['5432:5432']\n    environment: {line}"));
+        for number in [
+            "012",
+            "-012",
+            "019",
+            "1_000",
+            "1_0.5",
+            "1_",
+            "0X1F",
+            "0x1_0",
+            "0B11",
+            "2001-1-1",
+            "2001-01-01 10:00:00",
+        ] {
+            let why = format!(
+                "services.db: environment: A: `{number}` is another number to compose, or a date: put it in quotes"
+            );
+            assert_eq!(error(&with(&format!("{{B: 1, \"A\":   {number}}}"))), why);
+            for good in [format!("{{A: '{number}'}}"), format!("['A={number}']")] {
+                let compose = parse(&with(&good), &Environment::default()).unwrap();
+                assert_eq!(compose.postgres.environment["A"].as_deref(), Some(number));
+            }
+        }
+        for text in ["_1", "1_a", "0o18", "1:30", "127.0.0.1", "2001-13-01", "1,000", "0x", "+", "."] {
+            let compose = parse(&with(&format!("\n      A: {text}")), &Environment::default()).unwrap();
+            assert_eq!(compose.postgres.environment["A"].as_deref(), Some(text));
         }
     }
 

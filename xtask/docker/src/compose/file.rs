@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use chrono::NaiveDate;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use xtask_base::environment::Environment;
@@ -94,11 +95,20 @@ impl Default for Variables {
 }
 
 impl Variables {
-    /// Each name with the text that YAML has for it, if there is one.
-    fn texts(self) -> Result<Vec<(String, Option<String>)>> {
-        let text = |(name, value): (String, Option<Scalar>)| match value.map(Scalar::text).transpose() {
-            Ok(text) => Ok((name, text)),
-            Err(error) => Err(error.context(name)),
+    /// Each name with the text that YAML has for it, if there is one. `file` is the whole file's text.
+    fn texts(self, file: &str) -> Result<Vec<(String, Option<String>)>> {
+        let text = |(name, value): (String, Option<Scalar>)| {
+            if let Some(Scalar::Text(text)) = &value {
+                let is_number = is_number_to_compose(text) && is_plain(file, &name, text);
+                ensure!(
+                    !is_number,
+                    "{name}: `{text}` is another number to compose, or a date: put it in quotes"
+                );
+            }
+            match value.map(Scalar::text).transpose() {
+                Ok(text) => Ok((name, text)),
+                Err(error) => Err(error.context(name)),
+            }
         };
         match self {
             Self::Map(variables) => variables.into_iter().map(text).collect(),
@@ -141,6 +151,28 @@ impl Scalar {
     }
 }
 
+/// Whether compose takes a text without quotes for a number or a date, as YAML 1.1 does: `012` is 10, `1_000` is 1000.
+/// <https://github.com/go-yaml/yaml/blob/v3/resolve.go>
+fn is_number_to_compose(text: &str) -> bool {
+    let digits = text.trim_start_matches(['+', '-']).replace('_', "").to_lowercase();
+    let is_decimal = digits.starts_with(|first: char| first.is_ascii_digit() || first == '.')
+        && digits.parse::<f64>().is_ok();
+    let has_base = [("0b", 2), ("0o", 8), ("0x", 16)].iter().any(|(prefix, base)| {
+        digits.strip_prefix(prefix).is_some_and(|digits| u64::from_str_radix(digits, *base).is_ok())
+    });
+    let day = text.split(['T', 't', ' ']).next().unwrap_or_default();
+    let is_date = NaiveDate::parse_from_str(day, "%Y-%m-%d").is_ok();
+    !text.starts_with('_') && (is_decimal || has_base || is_date)
+}
+
+/// Whether the value stands behind its name without quotes, of which the YAML reader says nothing.
+fn is_plain(file: &str, name: &str, value: &str) -> bool {
+    file.split(name).skip(1).any(|rest| {
+        let behind_name = rest.trim_start_matches(['"', '\'']).trim_start();
+        behind_name.strip_prefix(':').is_some_and(|rest| rest.trim_start().starts_with(value))
+    })
+}
+
 /// `command:`, as one string in shell words or as a list.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "command: a text, or a list of texts, is expected")]
@@ -152,6 +184,8 @@ enum Words {
 /// What turning the file's text into services needs to know.
 pub(super) struct Reader<'a> {
     pub(super) folder: &'a Path,
+    /// The whole text.
+    pub(super) file: &'a str,
     pub(super) environment: &'a Environment,
     pub(super) volumes: &'a Volumes,
 }
@@ -220,9 +254,9 @@ impl Reader<'_> {
         Ok(Port { host: number(ports.0)?, container: number(ports.1)?, fixed })
     }
 
-    fn variables(&self, variables: Variables) -> Result<BTreeMap<String, String>> {
+    fn variables(&self, variables: Variables) -> Result<BTreeMap<String, Option<String>>> {
         let mut filled = BTreeMap::new();
-        for (name, value) in variables.texts()? {
+        for (name, value) in variables.texts(self.file)? {
             ensure!(
                 !name.contains('$'),
                 "`{name}`: a variable's name is taken as it stands, without another in it"
@@ -231,7 +265,7 @@ impl Reader<'_> {
                 Some(text) => Some(self.fill_in(&text).with_context(|| name.clone())?),
                 None => self.environment.get_or_empty(&name)?.map(str::to_owned),
             };
-            filled.extend(value.map(|value| (name, value)));
+            filled.insert(name, value);
         }
         Ok(filled)
     }
@@ -263,7 +297,10 @@ impl Reader<'_> {
             _ => bail!("`{filled}`: expected SOURCE:TARGET or SOURCE:TARGET:ro"),
         };
         ensure!(target.starts_with('/'), "`{filled}`: the target must be an absolute path");
-        let source = if source.starts_with(['.', '/']) {
+        let source = if source.starts_with('/') {
+            // As it stands: compose does not touch it.
+            Source::Path(PathBuf::from(source))
+        } else if source.starts_with('.') {
             Source::Path(clean(&self.folder.join(source)))
         } else {
             ensure!(
@@ -308,7 +345,7 @@ fn command_words(line: &str) -> Result<Vec<String>> {
 }
 
 /// The path without `.`, `..` and slashes too many, by its text alone: as the daemon tells it of a mount.
-fn clean(path: &Path) -> PathBuf {
+pub(crate) fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {
         match part {

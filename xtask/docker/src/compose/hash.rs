@@ -14,7 +14,7 @@ struct Definition<'a> {
     command: Option<&'a [String]>,
     entrypoint: (),
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    environment: &'a BTreeMap<String, String>,
+    environment: &'a BTreeMap<String, Option<String>>,
     image: &'a str,
     networks: BTreeMap<&'static str, ()>,
     ports: [PortDefinition; 1],
@@ -110,9 +110,9 @@ services:
     user: "me<&>"
     working_dir: /w
     command: ["a<b>&c", "é\u2028", "\x01\x7f\b\f\n\r\t\"\\/"]
-    environment: {A: "x", "N": 1.50, C: "$$d"}
+    environment: {A: "x", "N": 1.50, C: "$$d", NOWHERE: }
     ports: ["127.0.0.1:5432:5432/tcp"]
-    volumes: ["./a:/x:ro", "data:/y:ro", "data:/z", "/abs:/w:rw"]
+    volumes: ["./a:/x:ro", "data:/y:ro", "data:/z", "/abs:/w:rw", "//abs/./d/../e/:/v"]
   dynamodb-local:
     image: x
     ports: ["127.0.0.1:1:2"]
@@ -122,7 +122,7 @@ volumes: {data: }
         assert_eq!(
             compose.services().map(|service| service.config_hash()),
             [
-                "ff5fa6132ee57f059ecb678a97214ea3f7c4ea537eab39ecba4619eb3a509fd0",
+                "1aeeb56c88fbbbce049ac17638ff4459c69b5384a2395db7ead3d108ed34c2d3",
                 "5fe5271775b6de9b843eab5e6de8aa195e818f68c8fa88534af9ceb82afa5c36"
             ]
         );

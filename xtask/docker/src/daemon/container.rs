@@ -12,7 +12,7 @@ use bollard::models::{
 };
 
 use super::State;
-use crate::compose::{Compose, FILE, Mount, Service, Source};
+use crate::compose::{Compose, FILE, Mount, Service, Source, clean};
 
 /// The labels by which `docker compose` knows its containers, volumes and networks.
 /// <https://github.com/docker/compose/blob/main/pkg/api/labels.go>
@@ -167,7 +167,10 @@ fn loopback(port: u16) -> PortBinding {
 }
 
 fn variables(service: &Service) -> impl Iterator<Item = String> {
-    service.environment.iter().map(|(name, value)| format!("{name}={value}"))
+    service.environment.iter().map(|(name, value)| match value {
+        Some(value) => format!("{name}={value}"),
+        None => name.clone(),
+    })
 }
 
 fn bind(project: &str, mount: &Mount) -> String {
@@ -178,7 +181,7 @@ fn bind(project: &str, mount: &Mount) -> String {
 fn mount_source(project: &str, mount: &Mount) -> String {
     match &mount.source {
         Source::Volume(key) => volume_name(project, key),
-        Source::Path(path) => path.display().to_string(),
+        Source::Path(path) => clean(path).display().to_string(),
     }
 }
 
@@ -340,7 +343,7 @@ mod tests {
             name,
             image: "image:1".to_owned(),
             port: Port { host: 5433, container: 5432, fixed: false },
-            environment: BTreeMap::from([("A".to_owned(), "1".to_owned())]),
+            environment: BTreeMap::from([("A".to_owned(), Some("1".to_owned())), ("B".to_owned(), None)]),
             command: Some(vec!["-c".to_owned()]),
             volumes: vec![Mount {
                 source: Source::Volume("data".to_owned()),
@@ -410,7 +413,8 @@ mod tests {
             difference_of(|service| service.working_dir = Some("/x".to_owned())),
             named("working_dir")
         );
-        let change = |service: &mut Service| _ = service.environment.insert("A".to_owned(), "2".to_owned());
+        let change =
+            |service: &mut Service| _ = service.environment.insert("A".to_owned(), Some("2".to_owned()));
         assert_eq!(difference_of(change), named("environment"));
         assert_eq!(difference_of(|service| service.environment.clear()), named("environment"));
         assert_eq!(difference_of(|service| service.volumes.clear()), named("volumes"));
