@@ -26,7 +26,10 @@ const OVERRIDES: [&str; 4] = [
 /// <https://docs.docker.com/compose/how-tos/environment-variables/envvars/>
 const FILES: &str = "COMPOSE_FILE";
 const SEPARATOR: &str = "COMPOSE_PATH_SEPARATOR";
-const ENV_FILES: &str = "COMPOSE_ENV_FILES";
+
+/// The variables by which compose takes settings from elsewhere than `.env`, with the values by which it does not.
+const SETTINGS: [(&str, [&str; 2]); 2] =
+    [("COMPOSE_ENV_FILES", [".env", "./.env"]), ("COMPOSE_DISABLE_ENV_FILE", ["false", "0"])];
 
 /// What is looked at of another file: which services there are.
 type Other = File<Option<BTreeMap<String, IgnoredAny>>>;
@@ -34,10 +37,12 @@ type Other = File<Option<BTreeMap<String, IgnoredAny>>>;
 /// # Errors
 /// A file that makes something else of the two services; or it cannot be read. The message names it.
 pub(super) fn check(compose: &Compose, environment: &Environment) -> Result<()> {
-    if let Some(files) = environment.process_only(ENV_FILES).filter(|files| *files != ".env") {
-        let problem =
-            format!("by {ENV_FILES}, `docker compose` takes its settings from {files}, and we from .env");
-        return Err(Failure::new(problem, format!("unset {ENV_FILES}")).into());
+    for (name, usual) in SETTINGS {
+        if let Some(value) = environment.process_only(name).filter(|value| !usual.contains(value)) {
+            let problem =
+                format!("by {name}={value}, `docker compose` does not take its settings from .env, as we do");
+            return Err(Failure::new(problem, format!("unset {name}")).into());
+        }
     }
     let own = compose.folder.join(FILE);
     for path in read_by_compose(&compose.folder, environment)? {
@@ -47,7 +52,8 @@ pub(super) fn check(compose: &Compose, environment: &Environment) -> Result<()> 
         check_file(compose, &path).map_err(|why| {
             let path = path.display();
             let problem = format!(
-                "`docker compose` reads {path} too, and would replace the containers that {FILE} describes"
+                "`docker compose` reads {path} too, which has to leave the two services of {FILE} as they are: \
+                 else it would replace the containers that are made here"
             );
             let remedy = format!(
                 "have {FILE} alone say what the two services are;\n\
@@ -172,7 +178,10 @@ volumes: {cache: {name: mine}, data: }
         assert!(with([(FILES, "docker-compose.yml:db.yml"), none]).unwrap().contains("[folder]/db.yml"));
         let comma = (SEPARATOR, ",");
         assert!(with([(FILES, "web.yml,db.yml"), comma]).unwrap().contains("[folder]/db.yml"));
-        assert_eq!(with([(ENV_FILES, ".env"), (FILES, FILE)]), None);
-        insta::assert_snapshot!(with([(ENV_FILES, "a.env,b.env"), none]).unwrap());
+        for (name, usual) in SETTINGS {
+            assert!(usual.iter().all(|value| with([(name, *value), (FILES, FILE)]).is_none()), "{name}");
+            assert!(with([(name, "1"), (FILES, FILE)]).unwrap().contains(&format!("by {name}=1, ")));
+        }
+        insta::assert_snapshot!(with([("COMPOSE_ENV_FILES", "a.env,b.env"), none]).unwrap());
     }
 }
