@@ -241,7 +241,9 @@ fn docker_compose_itself_sees_what_the_program_started_and_the_other_way_round()
         // To it they are what it would have made. V1, which has not been developed since 2021, makes them anew.
         // A file beside docker-compose.yml may add services of the app's, not say anything of the two.
         let beside = project.path("docker-compose.override.yml");
-        let web = format!("services: {{web: {{image: '{}', command: [sleep, '60']}}}}", image(&ids[0]));
+        // The image would have a volume without a name there, which compose leaves behind.
+        let rest = "command: [sleep, '60'], tmpfs: /var/lib/postgresql/data";
+        let web = format!("services: {{web: {{image: '{}', {rest}}}}}", image(&ids[0]));
         std::fs::write(&beside, web).unwrap();
         compose(&["up", "-d"]);
         project.xtask("up").ok();
@@ -268,7 +270,7 @@ fn docker_compose_itself_sees_what_the_program_started_and_the_other_way_round()
     docker(&["create", "--name", &network, "--label", &project_label, "--network", &network, &image]);
     project.xtask("down --volumes").ok();
     docker(&["network", "inspect", &network]);
-    docker(&["rm", &network]);
+    docker(&["rm", "--volumes", &network]);
     project.xtask("down").ok();
     assert!(try_docker(&["network", "inspect", &network]).is_err(), "the network is there still");
 
