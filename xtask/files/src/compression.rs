@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -44,7 +44,7 @@ pub(crate) fn open(
     let file = buffered(Counted { file, consumed: Arc::clone(consumed) });
     let mut text: Box<dyn BufRead + Send> = match compression {
         Compression::Zstd => Box::new(buffered(Frames::new(file))),
-        _ => Box::new(buffered(Gzip(MultiGzDecoder::new(file)))),
+        _ => Box::new(buffered(Members { member: Some(GzDecoder::new(file)) })),
     };
     if io::copy(&mut (&mut text).take(from), &mut io::sink())? < from {
         return Err(too_short());
@@ -84,18 +84,61 @@ impl Read for Counted {
     }
 }
 
-/// gzip, whose errors say so.
-struct Gzip<R>(MultiGzDecoder<R>);
+/// What is not of the form behind what was: it may be rubbish, or most of the file, so it is not passed over.
+fn followed(form: &str) -> io::Error {
+    invalid(format!("all of the {form} stream was read, but what comes behind its end is no {form}"))
+}
 
-impl<R: BufRead> Read for Gzip<R> {
+/// The next byte but zeros, with which what is kept in blocks is padded.
+fn behind_padding(source: &mut impl BufRead) -> io::Result<Option<u8>> {
+    loop {
+        let bytes = source.fill_buf()?;
+        let padding = bytes.iter().take_while(|byte| **byte == 0).count();
+        let next = bytes.get(padding).copied();
+        let is_end = bytes.is_empty();
+        source.consume(padding);
+        if is_end || next.is_some() {
+            return Ok(next);
+        }
+    }
+}
+
+/// gzip: members one after another.
+/// <https://www.rfc-editor.org/rfc/rfc1952#section-2.2>
+struct Members<R> {
+    /// None behind the last one.
+    member: Option<GzDecoder<R>>,
+}
+
+/// What a member begins with.
+const MEMBER: u8 = 0x1f;
+
+impl<R: BufRead> Read for Members<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => ends_early("gzip"),
-            io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-                invalid(format!("the gzip stream is damaged: {error}"))
+        while let Some(mut member) = self.member.take() {
+            let read = member.read(buffer);
+            if !matches!(read, Ok(0)) || buffer.is_empty() {
+                self.member = Some(member);
+                return read.map_err(of_gzip);
             }
-            _ => error,
-        })
+            let mut source = member.into_inner();
+            match behind_padding(&mut source)? {
+                None => {}
+                Some(MEMBER) => self.member = Some(GzDecoder::new(source)),
+                Some(_) => return Err(followed("gzip")),
+            }
+        }
+        Ok(0)
+    }
+}
+
+fn of_gzip(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => ends_early("gzip"),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+            invalid(format!("the gzip stream is damaged: {error}"))
+        }
+        _ => error,
     }
 }
 
@@ -115,8 +158,8 @@ impl<R: BufRead> Frames<R> {
 
     /// Begins the next frame; false at the end of the stream.
     fn begin(&mut self) -> io::Result<bool> {
-        while !self.source.fill_buf()?.is_empty() {
-            self.is_any = true;
+        while behind_padding(&mut self.source)?.is_some() {
+            let is_first = !std::mem::replace(&mut self.is_any, true);
             match self.decoder.reset(&mut self.source) {
                 Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
                     length,
@@ -126,6 +169,11 @@ impl<R: BufRead> Frames<R> {
                     if io::copy(&mut (&mut self.source).take(length), &mut io::sink())? < length {
                         return Err(ends_early("zstd"));
                     }
+                }
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_)))
+                    if !is_first =>
+                {
+                    return Err(followed("zstd"));
                 }
                 Err(error) => return Err(explained(&error)),
                 Ok(()) => {

@@ -346,6 +346,29 @@ fn members_and_frames_after_one_another_are_one_text() {
     assert!(first_error(&path).contains("the zstd stream ends early"));
 }
 
+#[test]
+fn what_follows_a_compressed_text_is_padding_or_an_error() {
+    let folder = folder();
+    let item = Item::from([("a".to_owned(), Attribute::S("x".to_owned()))]);
+    for (name, form) in [("a.jsonl.gz", "gzip"), ("a.jsonl.zst", "zstd")] {
+        let path = folder.path().join(name);
+        write(&path, &Layout::Jsonl(Notation::Typed), [&item]);
+        let whole = fs::read(&path).unwrap();
+        // More than is read at once.
+        let padding = vec![0; 300_000];
+        for (follows, items) in [(vec![padding.clone()], 1), (vec![padding.clone(), whole.clone()], 2)] {
+            let path = file(&folder, name, [whole.clone(), follows.concat()].concat());
+            assert_eq!(read(open(&path)).0.len(), items, "{name}");
+        }
+        for follows in [&b"{\"a\":{\"S\":\"not compressed\"}}\n"[..], &[&padding[..], b"rubbish"].concat()] {
+            let path = file(&folder, name, [&whole[..], follows].concat());
+            let expected =
+                format!("all of the {form} stream was read, but what comes behind its end is no {form}");
+            assert_eq!(first_error(&path), expected);
+        }
+    }
+}
+
 /// How reading a file fails.
 fn first_error(path: &Path) -> String {
     let file = ItemFile::open(path, Some(Notation::Typed), Position::default());

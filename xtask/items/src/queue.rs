@@ -61,13 +61,13 @@ impl<'a> WriteQueue<'a> {
     /// The next requests to send. None if there are none left, or the next has to wait for one under way.
     ///
     /// # Errors
-    /// What the requests end with.
+    /// What the requests end with, behind the batch of those before it.
     pub fn next_batch(&mut self) -> Result<Option<Batch>> {
         let mut requests = Vec::with_capacity(BATCH);
         let mut bytes = 0;
         while requests.len() < BATCH && bytes < BATCH_BYTES {
             let mut reserves_key = |next: &Result<WriteRequest>| {
-                next.as_ref().map_or(true, |request| self.keys.insert(request.key))
+                next.as_ref().map_or(requests.is_empty(), |request| self.keys.insert(request.key))
             };
             let Some(request) = self.requests.next_if(&mut reserves_key).transpose()? else { break };
             bytes += request.text.len();
@@ -141,6 +141,7 @@ mod tests {
     #[test]
     fn a_request_that_cannot_be_made_ends_the_batch_before_it() {
         let mut queue = WriteQueue::new([request(1), Err(anyhow::anyhow!("bad"))].into_iter());
+        assert_eq!(keys(&queue.next_batch().unwrap()), [1]);
         assert!(queue.next_batch().is_err());
     }
 }
