@@ -451,6 +451,13 @@ fn a_file_is_whole_or_not_there() {
     drop(begun);
     assert_eq!(names(), ["a.jsonl"]);
     assert_eq!(fs::read(&path).unwrap(), b"older\n");
+    // One that a killed process left, and one that is being written.
+    file(&folder, ".a.jsonl.abc123.partial", "{");
+    let begun = ItemFileWriter::create(&path, Compression::None, Layout::Jsonl(Notation::Typed)).unwrap();
+    assert!(names().len() == 2 && names()[0] != ".a.jsonl.abc123.partial", "{:?}", names());
+    let beside = ItemFileWriter::create(&path, Compression::None, Layout::Jsonl(Notation::Typed)).unwrap();
+    assert_eq!(names().len(), 3);
+    drop((begun, beside));
     write(&path, &Layout::Jsonl(Notation::Typed), [&Item::new()]);
     assert_eq!(fs::read(&path).unwrap(), b"{}\n");
     assert_eq!(names(), ["a.jsonl"]);

@@ -1,5 +1,6 @@
 //! Writing items to a file, one by one.
 
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,8 @@ pub enum Layout {
 
 /// A file of items that is being written, beside its destination until it is whole. The same items give the
 /// same bytes: attributes are in the order of their names, and nothing tells the time. One that is dropped
-/// before [`finish`](Self::finish) leaves the destination as it was.
+/// before [`finish`](Self::finish) leaves the destination as it was; what a killed process left beside it, the next
+/// one for the same destination removes.
 pub struct ItemFileWriter {
     path: PathBuf,
     rows: Rows,
@@ -89,15 +91,42 @@ impl ItemFileWriter {
     }
 }
 
-/// A temporary file in the destination's folder, whose name tells what it is should it ever stay.
+/// What the temporary files' names end with.
+const SUFFIX: &str = ".partial";
+
+/// A temporary file in the destination's folder, whose name tells what it is. It is locked as long as it is written,
+/// by which it is told from what a killed process left.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let prefix = format!(".{name}.");
+    remove_left(folder, &prefix);
     let mut builder = tempfile::Builder::new();
-    builder.prefix(&prefix).suffix(".partial");
+    builder.prefix(&prefix).suffix(SUFFIX);
     // As any new file, and not for its owner alone; the process's umask takes away what it does.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
+    loop {
+        let file = builder.tempfile_in(folder)?;
+        // Where a file system knows no locks, nothing is removed either.
+        _ = file.as_file().lock();
+        // Before it was locked, it may have been taken for one that was left.
+        if file.path().exists() {
+            return Ok(file);
+        }
+    }
+}
+
+/// Removes the temporary files that nobody writes any more: their process was killed.
+fn remove_left(folder: &Path, prefix: &str) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_partial = name.to_str().is_some_and(|name| name.starts_with(prefix) && name.ends_with(SUFFIX));
+        if is_partial
+            && let Ok(file) = File::open(entry.path())
+            && file.try_lock().is_ok()
+        {
+            _ = fs::remove_file(entry.path());
+        }
+    }
 }
