@@ -152,9 +152,8 @@ impl Statement<'_> {
 
 impl Script {
     /// Splits the script at each `;` that ends a statement, as psql does: not in strings (`'…'`,
-    /// `E'…'`, `$tag$…$tag$`), quoted identifiers, comments (nested ones too) or parentheses.
-    ///
-    /// What psql knows beyond that is not supported: a function's body is a string, not `begin atomic`.
+    /// `E'…'`, `$tag$…$tag$`), quoted identifiers, comments (nested ones too), parentheses or the `begin atomic … end`
+    /// of a function.
     pub fn statements(&self) -> Vec<Statement<'_>> {
         // Some editors write a byte order mark, which psql skips as well.
         lexer::statements(self.text.strip_prefix('\u{feff}').unwrap_or(self.text))

@@ -13,8 +13,13 @@ enum Kind {
     Semicolon,
     Open,
     Close,
+    /// A keyword, or a name that is not quoted.
+    Word,
     Other,
 }
+
+/// How many words tell that a statement creates a function: `create or replace function`.
+const HEAD: usize = 4;
 
 /// Splits `script` at its top-level semicolons; what holds only blanks is no statement.
 pub(super) fn statements(script: &str) -> Vec<Statement<'_>> {
@@ -35,6 +40,12 @@ struct Splitter<'a> {
     /// Where the statement's tokens so far begin and end.
     span: Option<(usize, usize)>,
     parentheses: usize,
+    /// The statement's first words, in lower case.
+    head: Vec<String>,
+    /// Whether the word before was `begin`.
+    begins: bool,
+    /// How many `end`s are still to come in a function's body of the SQL standard's form.
+    ends: usize,
     /// The line that `counted` is on.
     line: usize,
     /// How far lines have been counted.
@@ -43,22 +54,57 @@ struct Splitter<'a> {
 
 impl<'a> Splitter<'a> {
     fn new(script: &'a str) -> Self {
-        Self { script, statements: Vec::new(), span: None, parentheses: 0, line: 1, counted: 0 }
+        Self {
+            script,
+            statements: Vec::new(),
+            span: None,
+            parentheses: 0,
+            head: Vec::with_capacity(HEAD),
+            begins: false,
+            ends: 0,
+            line: 1,
+            counted: 0,
+        }
     }
 
     fn take(&mut self, kind: Kind, start: usize, end: usize) {
         match kind {
             Kind::Blank => return,
-            Kind::Semicolon if self.parentheses == 0 => return self.end_statement(),
+            Kind::Semicolon if self.parentheses == 0 && self.ends == 0 => return self.end_statement(),
             Kind::Open => self.parentheses += 1,
             Kind::Close => self.parentheses = self.parentheses.saturating_sub(1),
-            Kind::Semicolon | Kind::Other => {}
+            Kind::Word if self.parentheses == 0 => self.take_word(&self.script[start..end]),
+            Kind::Semicolon | Kind::Word | Kind::Other => {}
         }
         let first = self.span.map_or(start, |(first, _)| first);
         self.span = Some((first, end));
     }
 
+    /// Follows a function's `begin atomic … end`, in which `case` has an `end` too.
+    fn take_word(&mut self, word: &str) {
+        let word = word.to_ascii_lowercase();
+        match word.as_str() {
+            "atomic" if self.begins && self.creates_routine() => self.ends = 1,
+            "case" if self.ends > 0 => self.ends += 1,
+            "end" => self.ends = self.ends.saturating_sub(1),
+            _ => {}
+        }
+        self.begins = word == "begin";
+        if self.head.len() < HEAD {
+            self.head.push(word);
+        }
+    }
+
+    /// <https://www.postgresql.org/docs/current/sql-createfunction.html>, and the one of procedures.
+    fn creates_routine(&self) -> bool {
+        let head = self.head.iter().map(String::as_str).collect::<Vec<_>>();
+        let head = head.strip_prefix(&["create"]).unwrap_or_default();
+        let head = head.strip_prefix(&["or", "replace"]).unwrap_or(head);
+        matches!(head.first(), Some(&("function" | "procedure")))
+    }
+
     fn end_statement(&mut self) {
+        self.head.clear();
         let Some((start, end)) = self.span.take() else {
             return;
         };
@@ -94,7 +140,7 @@ fn token(rest: &str) -> (Kind, usize) {
         (Some('"'), _) => (Kind::Other, quoted(rest, '"')),
         (Some('e' | 'E'), Some('\'')) => (Kind::Other, 1 + escaped(&rest[1..])),
         (Some('$'), _) => (Kind::Other, dollar_quoted(rest).unwrap_or(1)),
-        (Some(c), _) if is_word(c) => (Kind::Other, word(rest)),
+        (Some(c), _) if is_word(c) => (Kind::Word, word(rest)),
         (Some('/'), Some('*')) => (Kind::Other, rest.len()),
         (c, _) => (Kind::Other, c.map_or(1, char::len_utf8)),
     }
@@ -277,6 +323,19 @@ mod tests {
     fn keeps_parentheses_whole() {
         assert_whole("create rule r as on insert to t do (a; (b); c)");
         assert_eq!(texts("a); b"), ["a)", "b"]);
+    }
+
+    #[test]
+    fn keeps_functions_with_a_body_of_the_sql_standard_s_form_whole() {
+        assert_whole("create function f() returns int begin atomic select 1; select 2; end");
+        assert_whole("CREATE /* ; */ OR REPLACE PROCEDURE p(a int)\nBEGIN ATOMIC\n  select 1;\nEND");
+        assert_whole("create function f() returns int begin atomic select case when true then 1 end; end");
+        assert_whole("create function begin() returns int return 1");
+        assert_eq!(
+            texts("begin; select 1; end; create table t (a int); b"),
+            ["begin", "select 1", "end", "create table t (a int)", "b"]
+        );
+        assert_eq!(texts("begin atomic; b"), ["begin atomic", "b"]);
     }
 
     #[test]
