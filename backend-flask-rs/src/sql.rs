@@ -80,6 +80,12 @@ pub const LOCK: &str = include_str!("../db/sql/admin/lock.sql");
 /// `pg_read_all_stats` sees little of other roles' sessions.
 pub const SESSIONS: &str = include_str!("../db/sql/admin/sessions.sql");
 
+/// What the session with the pid `$1` (int4) is at work on; no row if it is at work on nothing.
+///
+/// Columns: `query` text; `seconds` float8, the time since it began; `blocked_by` int4[], the pids of the sessions
+/// whose locks it waits for.
+pub const AT_WORK: &str = include_str!("../db/sql/admin/at_work.sql");
+
 /// Ends every client's session in the database `$1` (text) but the one that asks: column `pid` int4,
 /// one row for each session that was ended.
 pub const KILL_SESSIONS: &str = include_str!("../db/sql/admin/kill_sessions.sql");
@@ -282,6 +288,7 @@ mod tests {
             TABLES,
             COUNT_TABLE,
             SESSIONS,
+            AT_WORK,
             KILL_SESSIONS,
         ] {
             let script = Script { path: "", text };

@@ -312,7 +312,7 @@ async fn sessions_in(maintenance: &mut Connection, database: &str) -> Result<Vec
 
 async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
     let label = format!("Postgres: load {} into {}", script.path, connection.target.database());
-    let work = connection.with(move |client| script.run(client).map_err(readable_script));
+    let work = connection.with_patience(ui, move |client| script.run(client).map_err(readable_script));
     ui.run_whole(label, work).await.map(|_| ())
 }
 

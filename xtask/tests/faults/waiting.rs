@@ -25,7 +25,7 @@ const fn within(seconds: u64) -> Duration {
 
 type Wait = fn();
 
-const WAITS: [(&str, Wait); 14] = [
+const WAITS: [(&str, Wait); 16] = [
     ("never_answers", never_answers),
     ("drips", drips),
     ("connections_hang", connections_hang),
@@ -35,6 +35,8 @@ const WAITS: [(&str, Wait); 14] = [
     ("postgres_never_answers", postgres_never_answers),
     ("postgres_handshake_stalls", postgres_handshake_stalls),
     ("postgres_stops_answering", postgres_stops_answering),
+    ("postgres_is_at_work", postgres_is_at_work),
+    ("postgres_waits_for_a_lock", postgres_waits_for_a_lock),
     ("postgres_connections_hang", postgres_connections_hang),
     ("daemon_is_silent", daemon_is_silent),
     ("daemon_never_answers", daemon_never_answers),
@@ -223,6 +225,41 @@ fn postgres_stops_answering() {
     let failed = world.xtask("db setup").env("CONNECTION_URL", own.url_at(line.port)).fails(1);
     failed.within(within(30)).says(&["did not answer within 30.0 s", "help: "]);
     world.xtask(SETUP).env("CONNECTION_URL", own.url()).ok();
+}
+
+#[test]
+fn a_script_whose_statement_takes_long() {
+    wait("postgres_is_at_work");
+}
+
+fn postgres_is_at_work() {
+    let world = World::set_up();
+    world.database.session().batch_execute(SLOW).unwrap();
+    let seeded = world.xtask("db seed").ok();
+    seeded.says(&["Postgres has been at work for 30.", "s on: insert into public.users"]);
+    world.assert_whole();
+}
+
+/// As slow as an index of a large table.
+const SLOW: &str = "
+    create function slow() returns trigger language plpgsql as
+        'begin perform pg_sleep(32); return null; end';
+    create trigger slow after insert on public.users execute function slow();
+";
+
+#[test]
+fn a_script_that_waits_for_another_session_s_lock() {
+    wait("postgres_waits_for_a_lock");
+}
+
+fn postgres_waits_for_a_lock() {
+    let world = World::set_up();
+    let mut other = world.database.session();
+    other.batch_execute("begin; lock table public.users").unwrap();
+    let failed = world.xtask("db seed").fails(1);
+    failed.within(within(30)).says(&["it has waited for a lock of the session", "help: see who that is"]);
+    other.batch_execute("rollback").unwrap();
+    world.recovers();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! - `connection`: the connection to it.
 //! - `trouble`: why there is none, or what the server refused.
 
+mod at_work;
 mod connection;
 mod trouble;
 

@@ -18,7 +18,8 @@ use super::trouble::{WRONG_PASSWORD, is_refused, of_tls, readable};
 /// How long a server may take to accept a connection and the user, where the URL does not say.
 pub(super) const CONNECT_BOUND: Duration = Duration::from_secs(10);
 
-/// How long one piece of work with a connection may take: a statement, or a script of them.
+/// How long one piece of work with a connection may take; a script's statement, until it is looked whether the server is
+/// at work on it.
 pub const STATEMENT_BOUND: Duration = Duration::from_secs(30);
 
 impl PostgresTarget {
@@ -125,7 +126,7 @@ impl PostgresTarget {
         Failure::new(problem, &self.remedy).into()
     }
 
-    fn no_answer(&self, bound: Duration) -> anyhow::Error {
+    pub(super) fn no_answer(&self, bound: Duration) -> anyhow::Error {
         let problem = format!("Postgres at {self} did not answer within {}", seconds(bound));
         Failure::new(problem, &self.remedy).into()
     }
