@@ -28,9 +28,12 @@ impl Notation {
     /// # Errors
     /// Some values are typed and others not: taking it for either may be wrong.
     pub(crate) fn of(line: &str) -> Result<Option<Self>, String> {
-        let Ok(members) = serde_json::from_str::<Members<'_>>(line) else { return Ok(None) };
-        match Self::of_members(&members) {
-            Ok(Some(Self::Plain)) => match enclosed(&members) {
+        Self::of_record(&members_of(line))
+    }
+
+    fn of_record(members: &Members<'_>) -> Result<Option<Self>, String> {
+        match Self::of_members(members) {
+            Ok(Some(Self::Plain)) => match enclosed(members) {
                 Some(item) => Self::of_members(&item).map(|inner| inner.or(Some(Self::Plain))),
                 None => Ok(Some(Self::Plain)),
             },
@@ -55,6 +58,11 @@ impl Notation {
 /// The members of an object, unread.
 type Members<'a> = BTreeMap<String, &'a RawValue>;
 
+/// The members of what is an object; none of anything else.
+fn members_of(text: &str) -> Members<'_> {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
 /// What is in `{"Item": {...}}`.
 fn enclosed<'a>(members: &Members<'a>) -> Option<Members<'a>> {
     let item = members.get("Item").filter(|_| members.len() == 1)?;
@@ -76,12 +84,15 @@ pub(crate) fn item(line: &str, notation: Notation) -> Result<Item, String> {
 /// # Errors
 /// What is wrong with it, and where.
 pub fn item_of(text: &str) -> Result<Item, String> {
-    let members = serde_json::from_str::<Members<'_>>(text).unwrap_or_default();
-    let notation = match !members.is_empty() && members.values().all(|value| looks_typed(value)) {
-        true => Some(Notation::Typed),
-        false => Notation::of(text).map_err(|why| format!("{why}: give all of them a type, or none"))?,
+    let members = members_of(text);
+    let notation = if !members.is_empty() && members.values().all(|value| looks_typed(value)) {
+        Notation::Typed
+    } else {
+        let notation = Notation::of_record(&members);
+        notation.map_err(|why| format!("{why}: give all of them a type, or none"))?.unwrap_or(Notation::Plain)
     };
-    let item = read(text, notation.unwrap_or(Notation::Plain)).map_err(|error| error.to_string())?;
+    // Anew, and not from the members: what is wrong is told with its place in the text.
+    let item = read(text, notation).map_err(|error| error.to_string())?;
     crate::check(&item)?;
     Ok(item)
 }
@@ -123,11 +134,7 @@ fn typed(line: &str) -> serde_json::Result<Item> {
         (Ok(item), _) => Ok(item.0),
         (Err(_), Ok(enclosed)) => Ok(enclosed.item.0),
         // What the only member `Item` holds is what was meant.
-        (Err(error), Err(inner)) => {
-            let is_enclosed =
-                serde_json::from_str::<Members<'_>>(line).is_ok_and(|members| members.len() == 1);
-            Err(if is_enclosed { inner } else { error })
-        }
+        (Err(error), Err(inner)) => Err(if members_of(line).len() == 1 { inner } else { error }),
     }
 }
 
