@@ -10,6 +10,7 @@ mod credentials;
 mod db;
 mod ddb;
 mod dynamodb;
+mod expressions;
 mod failures;
 mod files;
 mod guard;
