@@ -1,18 +1,20 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 //! Files as a whole: what is written is what is read.
 
+mod arbitrary;
+mod compressed;
+mod speed;
+
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 
 use fastrand::Rng;
-use flate2::write::GzEncoder;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use tempfile::TempDir;
 use xtask_items::{Attribute, Item};
 
 use super::*;
+use arbitrary::Arbitrary;
 
 const COMPRESSIONS: [(&str, Compression); 3] =
     [("", Compression::None), (".gz", Compression::Gzip), (".zst", Compression::Zstd)];
@@ -57,95 +59,6 @@ fn records(mut file: ItemFile) -> Vec<(u64, String, Result<usize, String>)> {
         records.push((record.line, text, record.item.map(|item| item.len())));
     }
     records
-}
-
-/// Items of every type, the same for the same seed.
-struct Arbitrary(Rng);
-
-impl Arbitrary {
-    fn one_of(&mut self, characters: &str) -> char {
-        characters.chars().nth(self.0.usize(..characters.chars().count())).unwrap()
-    }
-
-    fn text(&mut self) -> String {
-        let long = if self.0.u32(..2000) == 0 { 400_000 } else { 12 };
-        let length = self.0.usize(0..=long);
-        let any = self.0.u8(..);
-        (0..length)
-            .map(|_| match any % 4 {
-                0 => self.0.alphanumeric(),
-                1 => self.one_of("\"\\,\n\r\t\0\u{1}\u{7f}\u{85}\u{2028}\u{feff}:*{}[]' ;\u{1f600}é\u{301}"),
-                2 => self.0.char(..),
-                _ => self.0.char('\0'..'\u{100}'),
-            })
-            .collect()
-    }
-
-    fn number(&mut self) -> String {
-        let digits: String = (0..self.0.usize(1..=38)).map(|_| self.0.digit(10)).collect();
-        let sign = self.0.choice(["", "-"]).unwrap();
-        match self.0.u8(..4) {
-            0 => format!("{sign}{digits}"),
-            1 => format!("{sign}{digits}E-{}", self.0.u8(..90)),
-            2 => format!("{sign}{digits}E+{}", self.0.u8(..87)),
-            _ => format!("{sign}{}.{digits}", self.0.u8(1..10)).chars().take(39).collect(),
-        }
-    }
-
-    fn base64(&mut self) -> String {
-        const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let whole: String = (0..self.0.usize(..6) * 4).map(|_| self.one_of(DIGITS)).collect();
-        whole + self.0.choice(["", "AA==", "/w==", "AAE=", "//8="]).unwrap()
-    }
-
-    fn set(&mut self, mut element: impl FnMut(&mut Self) -> String) -> Vec<String> {
-        let mut set = vec![element(self)];
-        for _ in 0..self.0.u8(..4) {
-            let next = element(self);
-            if !set.contains(&next) {
-                set.push(next);
-            }
-        }
-        set
-    }
-
-    fn value(&mut self, depth: u8) -> Attribute {
-        match self.0.u8(..if depth == 0 { 8 } else { 10 }) {
-            0 => Attribute::S(self.text()),
-            1 => Attribute::N(self.number()),
-            2 => Attribute::B(self.base64()),
-            3 => Attribute::Bool(self.0.bool()),
-            4 => Attribute::Null(true),
-            5 => Attribute::Ss(self.set(Self::text)),
-            // Two numbers of this form are never the same in two forms.
-            6 => Attribute::Ns(self.set(|own| own.0.u64(..).to_string())),
-            7 => Attribute::Bs(self.set(Self::base64)),
-            8 => Attribute::M((0..self.0.u8(..4)).map(|_| (self.text(), self.value(depth - 1))).collect()),
-            _ => Attribute::L((0..self.0.u8(..4)).map(|_| self.value(depth - 1)).collect()),
-        }
-    }
-
-    /// Some names return, with any type; others are in one item only.
-    fn item(&mut self) -> Item {
-        let names = ["pk", "sk", "a", "b", "é", "*", "a:N", ":S", "Item", "S", "", "\u{feff}x"];
-        let mut item: Item = (0..self.0.usize(..8))
-            .map(|_| (self.0.choice(names).unwrap().to_owned(), self.value(3)))
-            .collect();
-        if self.0.u8(..4) == 0 {
-            item.insert(self.text(), self.value(3));
-        }
-        if self.0.u8(..50) == 0 {
-            let deep = (0..31).fold(self.value(0), |value, level| {
-                if level % 2 == 0 {
-                    Attribute::L(vec![value])
-                } else {
-                    Attribute::M(Item::from([("m".to_owned(), value)]))
-                }
-            });
-            item.insert("deep".to_owned(), deep);
-        }
-        item
-    }
 }
 
 #[test]
@@ -261,26 +174,6 @@ fn a_line_longer_than_the_limit_ends_the_file() {
     assert_eq!(why, "the record in line 1 is longer than 16 MiB, as no item is");
 }
 
-/// A small file with a text in it that has no end: it is not held in memory.
-#[test]
-fn a_compressed_line_without_an_end_ends_the_file() {
-    let folder = folder();
-    for (name, compression) in
-        [("a.csv", Compression::None), ("a.jsonl.gz", Compression::Gzip), ("a.csv.zst", Compression::Zstd)]
-    {
-        let path = folder.path().join(name);
-        let mut out = crate::compression::Sink::new(fs::File::create(&path).unwrap(), compression);
-        out.write_all(b"a\n\"").unwrap();
-        out.write_all(&vec![b'x'; lines::LIMIT + (1 << 20)]).unwrap();
-        out.finish().unwrap();
-        assert!(compression == Compression::None || fs::metadata(&path).unwrap().len() < 1 << 20);
-        let mut file = ItemFile::open(&path, Some(Notation::Typed), Position::default()).unwrap();
-        let why = std::iter::repeat_with(|| file.next().map(|record| assert!(record.is_some())));
-        let why = why.take(2).find_map(Result::err).unwrap().to_string();
-        assert!(why.starts_with("the record in line 2 is longer than 16 MiB"), "{name}: {why}");
-    }
-}
-
 /// Its time grows as the header does, and not with the square of that.
 #[test]
 fn a_header_may_have_very_many_cells() {
@@ -324,88 +217,6 @@ fn a_first_record_of_two_notations_wants_to_be_told() {
     assert!(error.starts_with("line 2: attribute `a` has a type") && error.contains("`b` none"), "{error}");
     let told = ItemFile::open(&path, Some(Notation::Plain), Position::default()).unwrap();
     assert_eq!(records(told)[1].2, Ok(2));
-}
-
-#[test]
-fn members_and_frames_after_one_another_are_one_text() {
-    let folder = folder();
-    let parts = ["{\"a\":{\"S\":\"x\"}}\n{\"a\":", "{\"S\":\"y\"}}\n", "", "{\"a\":{\"S\":\"z\"}}\n"];
-    let gzip = |part: &str| {
-        let mut member = GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        member.write_all(part.as_bytes()).unwrap();
-        member.finish().unwrap()
-    };
-    let path = file(&folder, "a.jsonl.gz", parts.map(gzip).concat());
-    assert_eq!(read(open(&path)).0.len(), 3);
-    // A frame that is to be skipped: its number, its length, and that many bytes.
-    let skipped = [0x5A, 0x2A, 0x4D, 0x18, 3, 0, 0, 0, 1, 2, 3];
-    let frames = parts.map(|part| compress_to_vec(part.as_bytes(), CompressionLevel::Fastest));
-    let path = file(&folder, "a.jsonl.zst", [&skipped[..], &frames.concat(), &skipped].concat());
-    assert_eq!(read(open(&path)).0.len(), 3);
-    let path = file(&folder, "b.jsonl.zst", [&frames.concat(), &skipped[..10]].concat());
-    assert!(first_error(&path).contains("the zstd stream ends early"));
-}
-
-#[test]
-fn what_follows_a_compressed_text_is_padding_or_an_error() {
-    let folder = folder();
-    let item = Item::from([("a".to_owned(), Attribute::S("x".to_owned()))]);
-    for (name, form) in [("a.jsonl.gz", "gzip"), ("a.jsonl.zst", "zstd")] {
-        let path = folder.path().join(name);
-        write(&path, &Layout::Jsonl(Notation::Typed), [&item]);
-        let whole = fs::read(&path).unwrap();
-        // More than is read at once.
-        let padding = vec![0; 300_000];
-        for (follows, items) in [(vec![padding.clone()], 1), (vec![padding.clone(), whole.clone()], 2)] {
-            let path = file(&folder, name, [whole.clone(), follows.concat()].concat());
-            assert_eq!(read(open(&path)).0.len(), items, "{name}");
-        }
-        for follows in [&b"{\"a\":{\"S\":\"not compressed\"}}\n"[..], &[&padding[..], b"rubbish"].concat()] {
-            let path = file(&folder, name, [&whole[..], follows].concat());
-            let expected =
-                format!("all of the {form} stream was read, but what comes behind its end is no {form}");
-            assert_eq!(first_error(&path), expected);
-        }
-    }
-}
-
-/// How reading a file fails.
-fn first_error(path: &Path) -> String {
-    let file = ItemFile::open(path, Some(Notation::Typed), Position::default());
-    let error = file.and_then(|mut file| {
-        while let Some(record) = file.next()? {
-            assert!(record.item.is_ok(), "{record:?}");
-        }
-        Ok(())
-    });
-    error.unwrap_err().to_string()
-}
-
-#[test]
-fn a_compressed_file_that_is_cut_or_damaged_is_an_error() {
-    let folder = folder();
-    let mut arbitrary = Arbitrary(Rng::with_seed(5));
-    let items: Vec<Item> = (0..40).map(|_| arbitrary.item()).collect();
-    for name in ["a.jsonl.gz", "a.jsonl.zst"] {
-        let path = folder.path().join(name);
-        write(&path, &Layout::Jsonl(Notation::Typed), &items);
-        let whole = fs::read(&path).unwrap();
-        for _ in 0..100 {
-            let cut = arbitrary.0.usize(..whole.len());
-            fs::write(&path, &whole[..cut]).unwrap();
-            let error = first_error(&path);
-            assert!(error.contains("stream ends early: the file is not whole"), "{name} at {cut}: {error}");
-        }
-        // Its text's checksum is among the last bytes.
-        let mut damaged = whole.clone();
-        let last = damaged.len() - if name.ends_with("gz") { 7 } else { 2 };
-        damaged[last] ^= 1;
-        fs::write(&path, damaged).unwrap();
-        let error = first_error(&path);
-        assert!(error.contains("stream is damaged"), "{name}: {error}");
-        let error = first_error(&file(&folder, name, "{\"a\":{\"S\":\"not compressed\"}}\n"));
-        assert!(error.contains("stream is damaged"), "{name}: {error}");
-    }
 }
 
 #[test]
@@ -475,60 +286,5 @@ fn reading_tells_how_far_it_is() {
         assert_eq!(file.size(), fs::metadata(&path).unwrap().len());
         while file.next().unwrap().is_some() {}
         assert!((file.share() - 1.0).abs() < f64::EPSILON);
-    }
-}
-
-#[test]
-#[ignore = "a measurement: items a second"]
-#[allow(clippy::print_stderr, clippy::cast_precision_loss, reason = "its figures are for people")]
-fn speed() {
-    let folder = folder();
-    let mut rng = Rng::with_seed(1);
-    let words: Vec<String> =
-        (0..2000).map(|_| (0..rng.usize(2..9)).map(|_| rng.lowercase()).collect()).collect();
-    let mut message = || {
-        let text: Vec<_> = (0..40).map(|_| words[rng.usize(..words.len())].as_str()).collect();
-        let (mut text, uuid) = (text.join(" "), format!("{:032x}", rng.u128(..)));
-        text.truncate(120);
-        [
-            ("pk", "MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399"),
-            ("sk", "2023-03-20T14:05:09.000000+00:00"),
-            ("message_uuid", &uuid),
-            ("message", &text),
-            ("user_uuid", "5ae290ed-55d1-47a0-bc6d-fe2bc2700398"),
-            ("user_display_name", "Andrew Brown"),
-            ("user_handle", "andrewbrown"),
-        ]
-        .map(|(name, value)| (name.to_owned(), Attribute::S(value.to_owned())))
-        .into()
-    };
-    let items: Vec<Item> = (0..200_000).map(|_| message()).collect();
-    let csv = Layout::Csv(Columns::of(&["pk", "sk"], &items[..100]));
-    let layouts = [
-        ("typed.jsonl", Layout::Jsonl(Notation::Typed)),
-        ("plain.jsonl", Layout::Jsonl(Notation::Plain)),
-        ("a.csv", csv),
-    ];
-    for (name, layout) in layouts {
-        for (compressed, _) in COMPRESSIONS {
-            let path = folder.path().join(format!("{name}{compressed}"));
-            let begin = Instant::now();
-            write(&path, &layout, &items);
-            let written = begin.elapsed();
-            let begin = Instant::now();
-            let mut file = open(&path);
-            let mut count = 0;
-            while let Some(record) = file.next().unwrap() {
-                count += record.item.unwrap().len();
-            }
-            assert_eq!(count, items.len() * 7);
-            let per_second = |time: std::time::Duration| items.len() as f64 / time.as_secs_f64();
-            let size = fs::metadata(&path).unwrap().len() as f64 / items.len() as f64;
-            eprintln!(
-                "{name}{compressed}: {:.0} items/s written, {:.0} read, {size:.0} bytes an item",
-                per_second(written),
-                per_second(begin.elapsed())
-            );
-        }
     }
 }
