@@ -77,10 +77,11 @@ impl Journal {
         Ok(Self { path: state.join(&format!("{PREFIX}{name}.json")), of })
     }
 
-    /// Where an interrupted import of the same file into the same table is, if there is one.
+    /// Where an interrupted import of the same file into the same table is, if there is one that had done anything.
     pub(super) fn read(&self) -> Option<Progress> {
         let remembered = read(&self.path)?;
-        (remembered.of == self.of).then_some(remembered.progress)
+        let is_begun = remembered.progress != Progress::default();
+        (is_begun && remembered.of == self.of).then_some(remembered.progress)
     }
 
     pub(super) fn write(&self, progress: &Progress) -> Result<()> {
@@ -140,6 +141,9 @@ mod tests {
         // Made anew, within the second that the server counts.
         assert!(journal("two", 5.0).read().is_none());
         assert!(journal("one", 6.0).read().is_none());
+        // There is nothing to go on behind.
+        journal("one", 5.0).write(&Progress::default()).unwrap();
+        assert!(journal("one", 5.0).read().is_none());
     }
 
     #[test]
