@@ -234,11 +234,18 @@ impl Cells {
     }
 }
 
+/// What is wrong with a file whose first line only begins a document.
+const ONE_DOCUMENT: &str = "it is one JSON document, and not an item a line: `jq -c '.[]'` makes lines of a list, and \
+                            `jq -c '.Items[]'` of what `-o json` or the AWS CLI prints";
+
 /// The notation of JSON lines: that of the first line which has one.
 fn notation_of(lines: &mut Lines) -> io::Result<Notation> {
     let mut text = Vec::new();
     while read_line(lines, &mut text)?.is_some() {
         if let Ok(text) = utf8(&text) {
+            if matches!(text.trim(), "[" | "{") {
+                return Err(invalid(ONE_DOCUMENT));
+            }
             let notation = Notation::of(text).map_err(|why| {
                 let ask = "say whether the file is DynamoDB JSON or plain JSON";
                 invalid(format!("line {}: {why}: {ask}", lines.lines))

@@ -147,6 +147,16 @@ fn plain_json_is_read_and_written() {
 }
 
 #[test]
+fn one_document_is_no_json_lines() {
+    let folder = folder();
+    for text in ["[\n  {\"a\": 1}\n]\n", "\n{\r\n  \"Items\": []\r\n}\r\n"] {
+        let path = file(&folder, "a.json", text);
+        let error = ItemFile::open(&path, None, Position::default()).err().unwrap().to_string();
+        assert!(error.starts_with("it is one JSON document, and not an item a line"), "{error}");
+    }
+}
+
+#[test]
 fn a_bad_line_has_its_number_and_the_next_one_follows() {
     let folder = folder();
     let text = b"\xef\xbb\xbf\n{\"a\":{\"N\":\"1\"}}\r\n  \r\n{\"a\":{\"N\":\"one\"}}\n{\"a\":\xff}\nnull\n\n{\"a\":{\"S\":\"x\"}}";
