@@ -37,6 +37,13 @@ impl Export {
                 Failure::new(format!("{file} is there already"), "name another, or add --force").into()
             );
         }
+        let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder
+            && !folder.is_dir()
+        {
+            let problem = format!("{} is no folder to put {file} into", folder.display());
+            return Err(Failure::new(problem, "make it, or name another").into());
+        }
         if self.plain && form.encoding == Encoding::Csv {
             return Err(Usage("--plain is for JSON lines; CSV keeps all types".to_owned()).into());
         }
