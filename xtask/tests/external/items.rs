@@ -149,7 +149,7 @@ fn an_item_that_cannot_be_read_is_wrong_usage_and_nothing_is_written() {
     let before = world.endpoint().items(TABLE);
     assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"#]), @"error: the item cannot be read: attribute `sk`: EOF while parsing a value at line 1 column 15");
     assert_snapshot!(world.item_error(2, &["put", "[1]"]), @"error: the item cannot be read: invalid type: sequence, expected an object of attributes at line 1 column 0");
-    assert_snapshot!(world.item_error(2, &["put"]), @"error: the item cannot be read: EOF while parsing a value at line 1 column 0");
+    assert_snapshot!(world.item_error(2, &["put"]), @"error: there is no item: stdin is empty");
     // Meant as DynamoDB JSON, where a number is written as a text.
     assert_snapshot!(world.item_error(2, &["put", r#"{"pk":{"S":"b"},"sk":{"S":"1"},"n":{"N":1}}"#]), @"error: the item cannot be read: attribute `n`: invalid type: integer `1`, expected a string at line 1 column 41");
     // What would be lost, or be of another type than was meant.

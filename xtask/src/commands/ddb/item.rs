@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _, stdin, stdout};
+use std::io::{IsTerminal as _, Read as _, Write as _, stdin, stdout};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use xtask_base::failure::{Failure, Usage};
+use xtask_base::ui::Ui;
 use xtask_databases::table::TableDescription;
 use xtask_databases::target::DynamoDbTarget;
 use xtask_databases::target::dynamodb::Trouble;
@@ -169,11 +170,7 @@ impl Put {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let text = match self.item.filter(|text| text != "-") {
             Some(text) => text,
-            None => {
-                let mut text = String::new();
-                stdin().read_to_string(&mut text).context("cannot read the item from stdin")?;
-                text
-            }
+            None => read_stdin(&context.ui)?,
         };
         let put =
             xtask_files::item_of(&text).map_err(|why| Usage(format!("the item cannot be read: {why}")))?;
@@ -192,6 +189,18 @@ impl Put {
         });
         replaced.map_or(Ok(()), |item| print(context, "Attributes", &item))
     }
+}
+
+fn read_stdin(ui: &Ui) -> Result<String> {
+    if stdin().is_terminal() {
+        ui.line("write the item here, and end it with Ctrl-D");
+    }
+    let mut text = String::new();
+    stdin().read_to_string(&mut text).context("cannot read the item from stdin")?;
+    if text.trim().is_empty() {
+        return Err(Usage("there is no item: stdin is empty".to_owned()).into());
+    }
+    Ok(text)
 }
 
 impl Delete {
