@@ -38,6 +38,11 @@ pub fn parse(s: &str) -> Result<DateTime<Utc>, ParseTimeError> {
     Ok(t)
 }
 
+/// Whether `s` is as [`format()`] writes it, and so sorts as time does.
+pub fn is_sortable(s: &str) -> bool {
+    parse(s).is_ok_and(|t| format(t) == s)
+}
+
 /// Cuts off what [`format()`] does not write.
 pub(crate) fn truncate(t: DateTime<Utc>) -> DateTime<Utc> {
     t.trunc_subsecs(FRACTIONAL_DIGITS)
@@ -102,6 +107,7 @@ mod tests {
         for form in forms {
             let read = parse(form)?;
             assert_eq!(format(read), "2023-03-20T14:05:09.000000+00:00", "{form}");
+            assert!(is_sortable(&format(read)) && !is_sortable(form), "{form}");
         }
         Ok(())
     }

@@ -106,6 +106,10 @@ fn times_that_other_clients_wrote_in_other_forms_are_read() {
     someone         2024-05-06 07:08 AM   an offset
     someone         2024-05-06 10:00 AM   nanoseconds, small letters
     ");
+    assert_snapshot!(ran.stderr, @"
+    warning: 3 of these times are in another form than 1970-01-01T00:00:00.000000+00:00: DynamoDB sorts and bounds them by their text
+    3 items; consumed capacity: 0.5 units
+    ");
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::io::Write as _;
 
 use anyhow::Result;
-use backend_flask::messages::{self, Message, MessageGroup, SEED_GROUP, TimeRange};
+use backend_flask::messages::{self, Message, MessageGroup, SEED_GROUP, SORT_KEY, TimeRange};
+use backend_flask::time;
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use uuid::Uuid;
@@ -12,7 +13,7 @@ use xtask_base::failure::Usage;
 use xtask_databases::attribute::to_sdk;
 use xtask_databases::read;
 use xtask_databases::target::Targets;
-use xtask_items::{Item, ItemWriter, Page, Response, printable, shortened};
+use xtask_items::{Attribute, Item, ItemWriter, Page, Response, printable, shortened};
 
 use super::super::Run;
 use super::super::lazy::Lazy;
@@ -56,10 +57,10 @@ pub(crate) struct GetConversation {
     #[arg(long, value_name = "Y", conflicts_with_all = ["from", "to"])]
     year: Option<i32>,
     /// Only those sent at this time or later, in RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = backend_flask::time::parse)]
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
     from: Option<DateTime<Utc>>,
     /// Only those sent at this time or earlier, in RFC 3339
-    #[arg(long, value_name = "TIME", value_parser = backend_flask::time::parse)]
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
     to: Option<DateTime<Utc>>,
     #[command(flatten)]
     target: Target,
@@ -138,11 +139,14 @@ impl ListConversations {
 struct Printer {
     writer: Option<ItemWriter>,
     line: fn(&messages::Item) -> Result<String>,
+    /// How many of the lines' times DynamoDB does not sort as such.
+    unsortable: u64,
 }
 
 impl Printer {
     fn new(format: Format, line: fn(&messages::Item) -> Result<String>) -> Self {
-        Self { writer: (format != Format::Table).then(|| ItemWriter::new(format.of_items(Vec::new()))), line }
+        let writer = (format != Format::Table).then(|| ItemWriter::new(format.of_items(Vec::new())));
+        Self { writer, line, unsortable: 0 }
     }
 
     fn page(&mut self, page: &Page) -> Result<()> {
@@ -159,9 +163,14 @@ impl Printer {
         }
     }
 
-    fn lines(&self, items: impl IntoIterator<Item = Item>) -> Result<()> {
+    fn lines(&mut self, items: impl IntoIterator<Item = Item>) -> Result<()> {
         let mut out = std::io::BufWriter::new(std::io::stdout().lock());
         for item in items {
+            let is_sortable = match item.get(SORT_KEY) {
+                Some(Attribute::S(time)) => time::is_sortable(time),
+                _ => true,
+            };
+            self.unsortable += u64::from(!is_sortable);
             writeln!(out, "{}", (self.line)(&to_sdk(item)?)?)?;
         }
         Ok(out.flush()?)
@@ -170,6 +179,13 @@ impl Printer {
     fn finish(self, context: &Context, response: Response, more: &str) -> Result<()> {
         if let Some(writer) = self.writer {
             writer.finish(&response)?;
+        }
+        if self.unsortable > 0 {
+            context.ui.warn(format_args!(
+                "{} of these times are in another form than {}: DynamoDB sorts and bounds them by their text",
+                self.unsortable,
+                time::format(DateTime::UNIX_EPOCH)
+            ));
         }
         context.ui.read(&response, more);
         Ok(())
@@ -200,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_line_has_fixed_columns_and_cuts_by_characters() {
-        let at = backend_flask::time::parse("2023-03-20T14:05:09Z").unwrap();
+        let at = time::parse("2023-03-20T14:05:09Z").unwrap();
         assert_eq!(line("bayko", at, "hi"), "bayko           2023-03-20 02:05 PM   hi");
         assert_eq!(line("a\nb", at, "\u{1b}[31m\nhi"), "a b             2023-03-20 02:05 PM    [31m hi");
         let forty = "é".repeat(40);
