@@ -140,19 +140,31 @@ pub struct Statement<'a> {
 }
 
 impl Statement<'_> {
-    /// Whether it begins or ends a transaction; what is undone to a savepoint is still in it.
-    /// <https://www.postgresql.org/docs/current/sql-begin.html>, and the pages that it names.
-    fn is_transaction_command(&self) -> bool {
-        let mut words = self.text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
-        let mut word = || words.next().unwrap_or_default().to_ascii_lowercase();
-        match (word().as_str(), word().as_str()) {
-            ("rollback", "to") => false,
-            ("rollback", "work" | "transaction") => word() != "to",
-            ("begin" | "rollback" | "commit" | "end" | "abort", _) | ("start" | "prepare", "transaction") => {
-                true
-            }
-            _ => false,
+    /// Why it is of no use in a script, if it is not.
+    fn refusal(&self) -> Option<&'static str> {
+        let words = self.text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+        let words = words.map(str::to_ascii_lowercase).collect::<Vec<_>>();
+        let words = words.iter().map(String::as_str).collect::<Vec<_>>();
+        if is_transaction_command(&words) {
+            Some("the file is one transaction already, all of it or nothing: leave this out")
+        } else if words.first() == Some(&"copy") && words.windows(2).any(|pair| pair == ["from", "stdin"]) {
+            Some("rows behind a statement are psql's alone: write an INSERT, as `pg_dump --inserts` does")
+        } else if self.text.starts_with('\\') {
+            Some("psql's own commands are no SQL: leave this out")
+        } else {
+            None
         }
+    }
+}
+
+/// Whether a statement of these words begins or ends a transaction; what is undone to a savepoint is still in it.
+/// <https://www.postgresql.org/docs/current/sql-begin.html>, and the pages that it names.
+fn is_transaction_command(words: &[&str]) -> bool {
+    match words {
+        ["rollback", "to", ..] | ["rollback", "work" | "transaction", "to", ..] => false,
+        ["begin" | "rollback" | "commit" | "end" | "abort", ..] => true,
+        ["start" | "prepare", "transaction", ..] => true,
+        _ => false,
     }
 }
 
@@ -170,12 +182,14 @@ impl Script {
     ///
     /// # Errors
     ///
-    /// [`SqlError`] for the first statement that begins or ends a transaction, before anything is executed; or for the
-    /// first that fails.
+    /// [`SqlError`] for the first statement that begins or ends a transaction, or wants rows from stdin, before anything
+    /// is executed; or for the first that fails.
     pub fn run(&self, client: &mut Client) -> Result<usize, SqlError> {
         let statements = self.statements();
-        if let Some(statement) = statements.iter().find(|statement| statement.is_transaction_command()) {
-            return Err(SqlError::transaction_command(self, statement));
+        for statement in &statements {
+            if let Some(why) = statement.refusal() {
+                return Err(SqlError::refused(self, statement, why));
+            }
         }
         let outside = |e| SqlError::outside(self, e);
         let mut transaction = client.transaction().map_err(outside)?;
@@ -224,14 +238,15 @@ mod tests {
                 let first = statement.text.split_whitespace().next();
                 let allowed = ["drop", "create", "insert"];
                 assert!(first.is_some_and(|w| allowed.contains(&w)), "{statement:?}");
-                assert!(!statement.is_transaction_command(), "{statement:?}");
+                assert_eq!(statement.refusal(), None, "{statement:?}");
             }
         }
     }
 
     #[test]
     fn what_begins_or_ends_a_transaction_is_told_from_what_stays_in_it() {
-        let is = |text| Statement { line: 1, text }.is_transaction_command();
+        let is =
+            |text| Statement { line: 1, text }.refusal().is_some_and(|why| why.contains("one transaction"));
         for text in ["begin", "BEGIN\nisolation level serializable", "Commit and chain", "end", "abort work"]
         {
             assert!(is(text), "{text}");
@@ -250,6 +265,18 @@ mod tests {
             assert!(!is(text), "{text}");
         }
         assert!(!is("create table begin_commit (a int)"));
+    }
+
+    #[test]
+    fn what_psql_alone_understands_is_refused() {
+        let is = |text| Statement { line: 1, text }.refusal().is_some_and(|why| why.contains("--inserts"));
+        assert!(is("COPY public.users (uuid, handle) FROM stdin"));
+        assert!(is("copy t from stdin with (format csv)"));
+        let script = Script { path: "a.sql", text: "select 1;\n\\restrict abc\nselect 2;" };
+        assert!(script.statements()[1].refusal().is_some_and(|why| why.contains("psql's own commands")));
+        for text in ["copy t from '/tmp/rows'", "copy t to stdout", "create table copy (a int)"] {
+            assert!(!is(text), "{text}");
+        }
     }
 
     #[test]

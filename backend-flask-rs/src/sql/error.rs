@@ -20,8 +20,14 @@ const SHOWN: usize = 120;
 pub struct SqlError {
     path: &'static str,
     statement: Option<Failed>,
-    /// None where nothing was executed: a statement would have begun or ended a transaction.
-    source: Option<postgres::Error>,
+    why: Why,
+}
+
+#[derive(Debug)]
+enum Why {
+    Postgres(postgres::Error),
+    /// Nothing was executed, since a statement is of no use in a script.
+    Refused(&'static str),
 }
 
 /// The statement that failed.
@@ -34,7 +40,7 @@ struct Failed {
 impl SqlError {
     /// The transaction could not begin or commit.
     pub(super) fn outside(script: &Script, source: postgres::Error) -> Self {
-        Self { path: script.path, statement: None, source: Some(source) }
+        Self { path: script.path, statement: None, why: Why::Postgres(source) }
     }
 
     pub(super) fn in_statement(script: &Script, statement: &Statement<'_>, source: postgres::Error) -> Self {
@@ -45,13 +51,13 @@ impl SqlError {
             _ => statement.line,
         };
         let text = shorten(statement.text);
-        Self { path: script.path, statement: Some(Failed { line, text }), source: Some(source) }
+        Self { path: script.path, statement: Some(Failed { line, text }), why: Why::Postgres(source) }
     }
 
-    /// The statement begins or ends a transaction.
-    pub(super) fn transaction_command(script: &Script, statement: &Statement<'_>) -> Self {
+    /// The statement is of no use in a script, for this reason.
+    pub(super) fn refused(script: &Script, statement: &Statement<'_>, why: &'static str) -> Self {
         let failed = Failed { line: statement.line, text: shorten(statement.text) };
-        Self { path: script.path, statement: Some(failed), source: None }
+        Self { path: script.path, statement: Some(failed), why: Why::Refused(why) }
     }
 
     /// The script's path from the workspace's root.
@@ -86,16 +92,16 @@ impl fmt::Display for SqlError {
         if let Some(line) = self.line() {
             write!(f, ":{line}")?;
         }
-        match self.source.as_ref().map(|source| (source, source.as_db_error())) {
-            None => {
-                f.write_str(": the file is one transaction already, all of it or nothing: leave this out")?
-            }
-            Some((source, None)) => write!(f, ": {source}")?,
-            Some((_, Some(e))) => {
-                write!(f, ": {} (SQLSTATE {})", e.message(), e.code().code())?;
-                write_field(f, "detail", e.detail())?;
-                write_field(f, "hint", e.hint())?;
-            }
+        match &self.why {
+            Why::Refused(why) => write!(f, ": {why}")?,
+            Why::Postgres(error) => match error.as_db_error() {
+                None => write!(f, ": {error}")?,
+                Some(e) => {
+                    write!(f, ": {} (SQLSTATE {})", e.message(), e.code().code())?;
+                    write_field(f, "detail", e.detail())?;
+                    write_field(f, "hint", e.hint())?;
+                }
+            },
         }
         write_field(f, "statement", self.statement.as_ref().map(|s| &*s.text))
     }
@@ -110,7 +116,10 @@ fn write_field(f: &mut fmt::Formatter<'_>, name: &str, value: Option<&str>) -> f
 
 impl Error for SqlError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_ref().map(|source| source as &(dyn Error + 'static))
+        match &self.why {
+            Why::Postgres(error) => Some(error),
+            Why::Refused(_) => None,
+        }
     }
 }
 
@@ -133,12 +142,10 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_command_is_named_with_its_place() {
+    fn what_is_refused_is_named_with_its_place() {
         let script = Script { path: "db/seed.sql", text: "select 1;\n\nbegin;" };
         let statements = script.statements();
-        let error = SqlError::transaction_command(&script, &statements[1]);
-        let expected = "db/seed.sql:3: the file is one transaction already, all of it or nothing: leave this out\n\
-                        statement: begin";
-        assert_eq!(error.to_string(), expected);
+        let error = SqlError::refused(&script, &statements[1], "leave this out");
+        assert_eq!(error.to_string(), "db/seed.sql:3: leave this out\nstatement: begin");
     }
 }
