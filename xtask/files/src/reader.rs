@@ -144,16 +144,6 @@ impl ItemFile {
         }
     }
 
-    /// The file's size in bytes, compressed as it is.
-    pub fn size(&self) -> u64 {
-        self.size
-    }
-
-    /// How many of [`size`](Self::size) have been read, for those who watch from elsewhere.
-    pub fn consumed(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.consumed)
-    }
-
     /// How much of the file has been read, from 0 to 1.
     #[allow(clippy::cast_precision_loss, reason = "a share is shown to people")]
     pub fn share(&self) -> f64 {

@@ -293,7 +293,6 @@ fn reading_tells_how_far_it_is() {
         let path = folder.path().join(format!("a.jsonl{compressed}"));
         write(&path, &Layout::Jsonl(Notation::Typed), &items);
         let mut file = open(&path);
-        assert_eq!(file.size(), fs::metadata(&path).unwrap().len());
         while file.next().unwrap().is_some() {}
         assert!((file.share() - 1.0).abs() < f64::EPSILON);
     }
