@@ -50,20 +50,19 @@ impl Processes {
 
     /// The processes whose program is called `program`.
     pub fn all_called(&self, program: &str) -> impl Iterator<Item = &Process> {
-        self.0.iter().filter(move |process| {
-            let name = process.arguments.first().map(Path::new).and_then(Path::file_name);
-            name == Some(OsStr::new(program))
-        })
+        self.0.iter().filter(move |process| is_called(&process.arguments, program))
     }
+}
+
+fn is_called(arguments: &[String], program: &str) -> bool {
+    arguments.first().map(Path::new).and_then(Path::file_name) == Some(OsStr::new(program))
 }
 
 /// The arguments, where they are a program's that is called `program`, and one of them is `marker`.
 #[cfg(target_os = "linux")]
 fn arguments_with(arguments: &[String], program: &str, marker: &str) -> Option<Vec<String>> {
-    let (first, others) = arguments.split_first()?;
-    let is_wanted = Path::new(first).file_name() == Some(OsStr::new(program))
-        && others.iter().any(|argument| argument == marker);
-    is_wanted.then(|| arguments.to_vec())
+    let is_marked = arguments.iter().skip(1).any(|argument| argument == marker);
+    (is_called(arguments, program) && is_marked).then(|| arguments.to_vec())
 }
 
 /// The same of arguments that `ps` shows, where the program's path and `marker` may have been taken apart at their

@@ -8,16 +8,16 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub struct Place {
     /// The name of the package.
-    pub package: &'static str,
+    pub(crate) package: &'static str,
     /// The name of its binary.
-    pub binary: &'static str,
+    pub(crate) binary: &'static str,
     /// The workspace's root.
     pub workspace: PathBuf,
     /// The program that starts this one: this process's own executable.
-    pub starter: PathBuf,
+    pub(crate) starter: PathBuf,
     /// The folder it is in. Everything below is here too, so that another target directory, target or
     /// profile has a program of its own.
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// The program.
     pub program: PathBuf,
     /// Where the user is: cargo reads its configuration from here and upwards.

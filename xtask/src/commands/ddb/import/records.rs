@@ -18,6 +18,8 @@ pub(super) struct Records<'a> {
     path: &'a Path,
     file: ItemFile,
     rules: &'a Rules,
+    /// The table's keys.
+    names: Vec<&'a str>,
     /// None where a record that cannot be imported ends the import.
     rejected: Option<Rejected>,
     step: &'a Step,
@@ -48,8 +50,18 @@ impl<'a> Records<'a> {
         let rejected = rejects.then(|| Rejected::open(path, begun.rejects)).transpose()?;
         let rejects = rejected.as_ref().map_or(begun.rejects, Rejected::written);
         let begun = Progress { rejects, ..begun };
-        let under_way = VecDeque::new();
-        Ok(Self { path, file, rules, rejected, step, read: begun, done: begun, under_way, done_count: 0 })
+        Ok(Self {
+            path,
+            file,
+            rules,
+            names: rules.key_names().collect(),
+            rejected,
+            step,
+            read: begun,
+            done: begun,
+            under_way: VecDeque::new(),
+            done_count: 0,
+        })
     }
 
     /// The request to write the next record that can be imported; none at the end.
@@ -57,7 +69,6 @@ impl<'a> Records<'a> {
     /// # Errors
     /// The file cannot be read on; a record cannot be imported, or the file for such records cannot be written.
     pub(super) fn next(&mut self) -> Result<Option<WriteRequest>> {
-        let names: Vec<&str> = self.rules.key_names().collect();
         loop {
             let lines = self.read.position.lines;
             let record = self.file.next().with_context(|| format!("cannot read on after line {lines}"))?;
@@ -67,7 +78,7 @@ impl<'a> Records<'a> {
                 Ok(item) => {
                     self.read.imported += 1;
                     self.under_way.push_back(self.read);
-                    return Ok(Some(WriteRequest::put(&item, &names)));
+                    return Ok(Some(WriteRequest::put(&item, &self.names)));
                 }
                 Err(why) => {
                     let text = text.to_vec();
