@@ -216,20 +216,19 @@ impl Services {
             self.noted(death, 0)
         };
         let look = async || {
-            let reached = match self.early.take() {
+            let looked = match self.early.take() {
                 // It may be to whoever was there before ours was started.
-                Some(early) => match early.reach(target).await {
+                Some(early) => match early.look(target).await {
                     Look::Failed(error) => Look::NotYet(format!("{error:#}")),
-                    reached => reached,
+                    looked => looked,
                 },
-                None => target.reach().await,
+                None => target.look().await,
             };
-            match (reached, &self.running) {
+            match (looked, &self.running) {
                 (Look::Ready(connection), Running::Embedded(servers)) => {
                     connection.serves(servers.postgres_data()).await
                 }
-                (Look::Ready(connection), _) => connection.answers().await,
-                (reached, _) => reached,
+                (looked, _) => looked,
             }
         };
         let wait = self.wait(look, death, target.remedy());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use backend_flask::sql::{self, Script};
 use clap::Subcommand;
+use postgres::Client;
 use postgres::error::SqlState;
 use postgres::types::Type;
 use serde_json::{Value, json};
@@ -245,7 +246,7 @@ pub(crate) async fn set_up_missing(
             return Err(Failure::new(format!("{target} has only one of its two tables"), remedy).into());
         }
     }
-    if counts(&mut connection).await?[0] == 0 {
+    if connection.with(counts).await?[0] == 0 {
         load(ui, &mut connection, sql::SEED).await?;
     }
     Ok(connection)
@@ -355,14 +356,11 @@ fn connect(context: &Context, target: &PostgresTarget) -> Result<()> {
 }
 
 async fn sessions(context: &Context, target: &PostgresTarget) -> Result<()> {
-    let rows = target
-        .connect()
-        .await?
-        .with(|client| {
-            let rows = client.query_typed(sql::SESSIONS, &[]).map_err(readable)?;
-            rows.iter().map(session).collect::<Result<Vec<_>, _>>().context("cannot read pg_stat_activity")
-        })
-        .await?;
+    let ask = |client: &mut Client| {
+        let rows = client.query_typed(sql::SESSIONS, &[]).map_err(readable)?;
+        rows.iter().map(session).collect::<Result<Vec<_>, _>>().context("cannot read pg_stat_activity")
+    };
+    let (_, rows) = target.connect_and(ask).await?;
     output::print_rows(
         context.format,
         &["pid", "user", "database", "client", "application", "state", "query_s", "session_s"],
@@ -412,12 +410,9 @@ async fn kill_all(ui: &Ui, target: &PostgresTarget) -> Result<()> {
 ///
 /// # Errors
 /// The tables are not there, or cannot be read.
-pub(crate) async fn counts(connection: &mut Connection) -> Result<[i64; 2]> {
-    let count = |client: &mut postgres::Client| {
-        let row = client.query_typed_one(sql::COUNTS, &[]).map_err(explain)?;
-        Ok([row.try_get("users")?, row.try_get("activities")?])
-    };
-    connection.with(count).await
+pub(crate) fn counts(client: &mut Client) -> Result<[i64; 2]> {
+    let row = client.query_typed_one(sql::COUNTS, &[]).map_err(explain)?;
+    Ok([row.try_get("users")?, row.try_get("activities")?])
 }
 
 /// What a query for the tables' rows says where they are not there; else the server's own words.
@@ -432,8 +427,11 @@ pub(crate) fn explain(error: postgres::Error) -> anyhow::Error {
 }
 
 async fn test(context: &Context, target: &PostgresTarget) -> Result<()> {
-    let [users, activities] =
-        counts(&mut target.connect().await?).await.with_context(|| format!("in {target}"))?;
+    let count = {
+        let place = target.to_string();
+        move |client: &mut Client| counts(client).with_context(|| format!("in {place}"))
+    };
+    let (_, [users, activities]) = target.connect_and(count).await?;
     let row = vec![json!(target.to_string()), json!(users), json!(activities)];
     output::print_rows(context.format, &["database", "users", "activities"], vec![row])
 }

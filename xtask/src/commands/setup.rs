@@ -69,7 +69,7 @@ async fn set_up(context: &Context, services: &Services, seed: &ddb::Seed) -> Res
     let ((maintenance, mut postgres, people), wire) =
         tokio::try_join!(postgres(context, services, seed), services.dynamodb_ready(context))?;
     let dynamodb = dynamodb(&wire, seed, people);
-    let ([users, activities], items) = tokio::try_join!(db::counts(&mut postgres), dynamodb)?;
+    let ([users, activities], items) = tokio::try_join!(postgres.with(db::counts), dynamodb)?;
     maintenance.leave_open();
     postgres.leave_open();
     Ok(Counts { users, activities, items })

@@ -8,6 +8,7 @@ use backend_flask::messages::{self, Message, MessageGroup, SEED_GROUP, SORT_KEY,
 use backend_flask::time;
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
+use postgres::Client;
 use uuid::Uuid;
 use xtask_base::failure::Usage;
 use xtask_databases::attribute::to_sdk;
@@ -122,8 +123,9 @@ impl ListConversations {
     async fn run(self, context: &Context) -> Result<()> {
         let Targets { postgres, dynamodb } = context.databases(self.target.prod, Evidence::Memory).await?;
         let user = async {
-            let mut connection = postgres.connect().await?;
-            let user = seed::find_user(&mut connection, &self.handle).await?;
+            let (place, handle) = (postgres.to_string(), self.handle);
+            let find = move |client: &mut Client| seed::find_user(client, &place, &handle);
+            let (connection, user) = postgres.connect_and(find).await?;
             connection.leave_open();
             Ok(user)
         };

@@ -9,6 +9,7 @@ use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRan
 use backend_flask::population::Population;
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
+use postgres::Client;
 use xtask_base::failure::{Failure, Interrupted, Usage};
 use xtask_base::ui::Rate;
 use xtask_databases::facts::Facts;
@@ -146,8 +147,11 @@ impl Seed {
     /// # Errors
     /// Postgres cannot be asked, or does not know one of them.
     pub(crate) async fn people(&self, connection: &mut Connection) -> Result<People> {
-        let [one, two] = &self.handles;
-        Ok([find_user(connection, one).await?, find_user(connection, two).await?])
+        let (place, [one, two]) = (connection.target.to_string(), self.handles.clone());
+        let find = move |client: &mut Client| {
+            Ok([find_user(client, &place, &one)?, find_user(client, &place, &two)?])
+        };
+        connection.with(find).await
     }
 
     /// Writes group rows and messages, removes what an earlier seed left, and reads back the count, which
@@ -210,21 +214,17 @@ pub(crate) enum Table {
 /// The names of the messages table's keys.
 pub(super) const KEYS: [&str; 2] = [PARTITION_KEY, SORT_KEY];
 
-/// A user by handle.
+/// A user by handle; `place` is what errors call the database.
 ///
 /// # Errors
 /// Postgres does not know the handle, or cannot be asked.
-pub(super) async fn find_user(connection: &mut Connection, handle: &str) -> Result<User> {
+pub(super) fn find_user(client: &mut Client, place: &str, handle: &str) -> Result<User> {
     let remedy = "seed the users with `cargo xtask db seed`, or name another handle";
-    let wanted = handle.to_owned();
-    match connection.with(move |client| User::find_by_handle(client, &wanted).map_err(readable)).await {
+    match User::find_by_handle(client, handle).map_err(readable) {
         Ok(Some(user)) => Ok(user),
-        Ok(None) => {
-            Err(Failure::new(format!("{} has no user with handle `{handle}`", connection.target), remedy)
-                .into())
-        }
+        Ok(None) => Err(Failure::new(format!("{place} has no user with handle `{handle}`"), remedy).into()),
         Err(error) => {
-            let problem = format!("cannot look up handle `{handle}` in {}", connection.target);
+            let problem = format!("cannot look up handle `{handle}` in {place}");
             Err(Failure::new(problem, remedy).caused_by(error).into())
         }
     }

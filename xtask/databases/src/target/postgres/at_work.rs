@@ -1,6 +1,7 @@
 //! Statements that may take as long as they do.
 
 use std::pin::pin;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -37,19 +38,24 @@ impl Connection {
         ui: &Ui,
         work: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let pid = |client: &mut Client| {
-            let row = client.query_typed_one("select pg_backend_pid()", &[]).map_err(readable)?;
-            Ok(row.try_get::<_, i32>(0)?)
-        };
-        let pid = self.with(pid).await?;
         let target = self.target.clone();
+        let session = Arc::new(OnceLock::new());
+        let work = {
+            let session = session.clone();
+            move |client: &mut Client| {
+                let row = client.query_typed_one("select pg_backend_pid()", &[]).map_err(readable)?;
+                let _: Result<(), i32> = session.set(row.try_get(0)?);
+                work(client)
+            }
+        };
         let mut work = pin!(self.with_within(Duration::MAX, work));
         loop {
             if let Ok(ended) = tokio::time::timeout(STATEMENT_BOUND, &mut work).await {
                 return ended;
             }
-            let looked = tokio::time::timeout(CONNECT_BOUND, target.at_work(pid)).await;
             // The answer was lost, or the server gives none to others either.
+            let Some(pid) = session.get() else { return Err(target.no_answer(STATEMENT_BOUND)) };
+            let looked = tokio::time::timeout(CONNECT_BOUND, target.at_work(*pid)).await;
             let Ok(Ok(Some(AtWork { query, since, blocked_by }))) = looked else {
                 return Err(target.no_answer(STATEMENT_BOUND));
             };
@@ -76,7 +82,7 @@ impl PostgresTarget {
             };
             row.map(at_work).transpose()
         };
-        self.connect().await?.with(ask).await
+        Ok(self.connect_and(ask).await?.1)
     }
 }
 

@@ -1,6 +1,9 @@
 //! A connection to Postgres, and what comes in its place.
 
 use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -28,8 +31,20 @@ impl PostgresTarget {
     /// # Errors
     /// The server cannot be reached or refuses; or the database is not there.
     pub async fn connect(&self) -> Result<Connection> {
-        let connected = self.try_connect().await?;
-        connected.map_err(|error| self.explain(error))
+        Ok(self.connect_and(|_| Ok(())).await?.0)
+    }
+
+    /// Connects and does `first` with the connection, within [`STATEMENT_BOUND`]. Both are done by one thread: to wake
+    /// another one for it, and to be woken again, takes longer than many an answer.
+    ///
+    /// # Errors
+    /// See [`PostgresTarget::connect`]; or what `first` returns; or it did not end in time.
+    pub async fn connect_and<T: Send + 'static>(
+        &self,
+        first: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
+    ) -> Result<(Connection, T)> {
+        let (connection, done) = self.try_connect(first).await?.map_err(|error| self.explain(error))?;
+        Ok((connection, done?))
     }
 
     /// Connects, where the database is there.
@@ -37,25 +52,41 @@ impl PostgresTarget {
     /// # Errors
     /// The server cannot be reached or refuses.
     pub async fn connect_if_there(&self) -> Result<Option<Connection>> {
-        match self.try_connect().await? {
-            Ok(connection) => Ok(Some(connection)),
+        match self.try_connect(|_| ()).await? {
+            Ok((connection, ())) => Ok(Some(connection)),
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_DATABASE) => Ok(None),
             Err(error) => Err(self.explain(error)),
         }
     }
 
-    async fn try_connect(&self) -> Result<Result<Connection, postgres::Error>> {
+    async fn try_connect<T: Send + 'static>(
+        &self,
+        first: impl FnOnce(&mut Client) -> T + Send + 'static,
+    ) -> Result<Result<(Connection, T), postgres::Error>> {
         let handshake = Handshake::default();
-        let dial = {
-            let (target, handshake) = (self.clone(), handshake.clone());
-            on_its_own_thread(move || target.dial(&handshake))
+        let is_connected = Arc::new(AtomicBool::new(false));
+        let work = {
+            let (target, handshake, is_connected) = (self.clone(), handshake.clone(), is_connected.clone());
+            on_its_own_thread(move || {
+                let connected = target.dial(&handshake)?;
+                is_connected.store(true, Ordering::Relaxed);
+                Ok(connected.map(|mut client| {
+                    let done = first(&mut client);
+                    (Connection { client: Some(client), target }, done)
+                }))
+            })
         };
+        let mut work = pin!(work);
         // The driver's own bound ends when the socket is open: the server may still say nothing.
         let bound = self.config.get_connect_timeout().copied().unwrap_or(CONNECT_BOUND);
-        let connected = tokio::time::timeout(bound, dial)
-            .await
-            .map_err(|_| self.no_connection(bound, &handshake))???;
-        Ok(connected.map(|client| Connection { client: Some(client), target: self.clone() }))
+        match tokio::time::timeout(bound, &mut work).await {
+            Ok(worked) => worked?,
+            Err(_) if is_connected.load(Ordering::Relaxed) => {
+                let worked = tokio::time::timeout(STATEMENT_BOUND, work).await;
+                worked.map_err(|_| self.no_answer(STATEMENT_BOUND))??
+            }
+            Err(_) => Err(self.no_connection(bound, &handshake)),
+        }
     }
 
     /// Connects, encrypted or not as `sslmode` says. The outer error is of the TLS settings' files.
@@ -79,19 +110,10 @@ impl PostgresTarget {
     /// Whether the server answers a query, as a client would ask it: over TCP, as the real user. The
     /// connection is to the maintenance database.
     pub async fn look(&self) -> Look<Connection> {
-        match self.reach().await {
-            Look::Ready(connection) => connection.answers().await,
-            looked => looked,
-        }
-    }
-
-    /// Whether the server lets the real user in, over TCP. The connection is to the maintenance database; nothing
-    /// has been asked yet.
-    pub async fn reach(&self) -> Look<Connection> {
-        match self.maintenance().try_connect().await {
-            Err(error) => Look::NotYet(format!("{error:#}")),
+        match self.maintenance().try_connect(answers).await {
+            Ok(Ok((connection, Ok(())))) => Look::Ready(connection),
+            Ok(Ok((_, Err(error)))) | Err(error) => Look::NotYet(format!("{error:#}")),
             Ok(Err(error)) => self.reason(error),
-            Ok(Ok(connection)) => Look::Ready(connection),
         }
     }
 
@@ -149,15 +171,16 @@ impl EarlyConnection {
         Self { target, connected: tokio::task::spawn_blocking(connect) }
     }
 
-    /// As [`PostgresTarget::reach`]. Only a good connection counts: the server may have been started
+    /// As [`PostgresTarget::look`]. Only a connection that answers now counts: the server may have been started
     /// since, or replaced, or be another one than was thought.
-    pub async fn reach(self, target: &PostgresTarget) -> Look<Connection> {
+    pub async fn look(self, target: &PostgresTarget) -> Look<Connection> {
         if self.target.url() == target.maintenance().url()
-            && let Ok(Ok(connection)) = self.connected.await
+            && let Ok(Ok(mut connection)) = self.connected.await
+            && connection.with(answers).await.is_ok()
         {
             return Look::Ready(connection);
         }
-        target.reach().await
+        target.look().await
     }
 }
 
@@ -207,16 +230,8 @@ impl Connection {
         std::mem::forget(self.client.take());
     }
 
-    /// Whether the server answers a query.
-    pub async fn answers(mut self) -> Look<Self> {
-        match self.with(|client| Ok(client.simple_query("select 1")?)).await {
-            Ok(_) => Look::Ready(self),
-            Err(error) => Look::NotYet(format!("{error:#}")),
-        }
-    }
-
-    /// Whether the server answers, and is that of the data in `folder`: another checkout's may have the same password.
-    /// `folder` is none where no server of ours runs.
+    /// Whether the server is that of the data in `folder`: another checkout's may have the same password. `folder` is
+    /// none where no server of ours runs.
     pub async fn serves(mut self, folder: Option<PathBuf>) -> Look<Self> {
         let asked = self.with(|client| {
             let row =
@@ -240,6 +255,12 @@ impl Drop for Connection {
             std::thread::spawn(|| drop(client));
         }
     }
+}
+
+/// Whether the server answers a query.
+fn answers(client: &mut Client) -> Result<()> {
+    client.simple_query("select 1")?;
+    Ok(())
 }
 
 /// Runs what blocks: the `postgres` crate must not run on a thread that drives async tasks.
