@@ -4,6 +4,8 @@ mod container;
 mod find;
 mod image;
 mod network;
+#[cfg(unix)]
+mod ping;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -15,7 +15,7 @@ pub(crate) enum Then {
     Vanishes,
     /// It answers no more.
     IsSilent,
-    /// It answers something else.
+    /// It answers something else, and did so before.
     AnswersGarbage,
     /// It has an error of its own.
     Fails,
@@ -26,11 +26,9 @@ pub(crate) fn start(socket: &Path, then: Then) {
     let listener = UnixListener::bind(socket).unwrap();
     let socket = socket.to_owned();
     std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            if then == Then::Vanishes {
-                // The next call finds nobody.
+        for (already, stream) in listener.incoming().flatten().enumerate() {
+            if then == Then::Vanishes && already > 0 {
                 _ = std::fs::remove_file(&socket);
-                _ = serve(&stream, then);
                 return;
             }
             std::thread::spawn(move || _ = serve(&stream, then));
@@ -45,10 +43,13 @@ fn serve(stream: &UnixStream, then: Then) -> std::io::Result<()> {
         let head = Head::read(&mut reader)?;
         let mut body = Vec::new();
         (&mut reader).take(head.length.unwrap_or_default()).read_to_end(&mut body)?;
+        if head.first_line.contains("_ping") && then != Then::AnswersGarbage {
+            write!(out, "HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Length: 0\r\n\r\n")?;
+            continue;
+        }
         let (status, answer) = match (head.first_line.contains("version"), then) {
             (true, _) => (200, r#"{"ApiVersion":"1.41","MinAPIVersion":"1.12","Version":"20.10"}"#),
-            (_, Then::Vanishes) => return Ok(()),
-            (_, Then::IsSilent) => {
+            (_, Then::Vanishes | Then::IsSilent) => {
                 // Until the other side gives it up.
                 return reader.read_to_end(&mut body).map(drop);
             }

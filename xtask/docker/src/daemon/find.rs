@@ -50,9 +50,20 @@ pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
     if place.host.starts_with("ssh://") {
         bail!("ssh is not supported: ports would be published on that machine's loopback, not on this one's");
     }
-    let api = bollard::Docker::connect_with_host(&place.host)?;
-    let negotiation = tokio::time::timeout(ANSWER_BOUND, api.negotiate_version());
+    let negotiation = tokio::time::timeout(ANSWER_BOUND, negotiate(&place.host));
     Ok(negotiation.await.context("no answer within 5 s")??)
+}
+
+/// Chooses the version of the API.
+async fn negotiate(host: &str) -> Result<bollard::Docker, bollard::errors::Error> {
+    let api = bollard::Docker::connect_with_host(host)?;
+    #[cfg(unix)]
+    if let Some(socket) = host.strip_prefix("unix://")
+        && let Ok(version) = super::ping::version(socket).await
+    {
+        return bollard::Docker::connect_with_unix(host, api.timeout().as_secs(), &version);
+    }
+    api.negotiate_version().await
 }
 
 /// Where to look, in order. A place that was named by the user is the only one.
