@@ -21,7 +21,7 @@ use anyhow::{Context as _, Result};
 use clap::{Parser as _, ValueEnum as _};
 use xtask_base::environment::Environment;
 use xtask_base::failure::{Interrupted, Report, Usage};
-use xtask_base::signals::{self, Signals};
+use xtask_base::signals::Signals;
 use xtask_base::ui::{Ui, seconds};
 
 use crate::commands::Arguments;
@@ -67,11 +67,10 @@ fn context(arguments: &Arguments) -> Result<Context> {
 /// Enters async once. A signal ends the run: where it waits, or where it has come to a safe point. A second
 /// one ends it at once.
 fn run(arguments: Arguments, context: &Context) -> Result<()> {
-    signals::stand_in(&context.ui);
+    let mut signals = Signals::take(&context.ui)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let ended = runtime.block_on(async {
-        let mut signals = Signals::new()?;
         let mut run = arguments.run(context);
         let signal = tokio::select! {
             ended = &mut run => return ended,
