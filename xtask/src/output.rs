@@ -1,6 +1,6 @@
 //! Data on stdout: tables for people, JSON and JSON lines for programs.
 
-use std::io::{IsTerminal as _, Write as _, stdout};
+use std::io::{IsTerminal as _, Write as _};
 use std::thread::JoinHandle;
 
 use anyhow::{Result, anyhow};
@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use xtask_base::process;
-use xtask_items::{Columns, Form, ItemWriter, Page, Response, aws_cli_style};
+use xtask_items::{Columns, Form, ItemWriter, Page, Response, aws_cli_style, stdout};
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
@@ -34,7 +34,7 @@ impl Format {
 
 /// How many places a line of stdout has, where it is a terminal.
 fn line_width() -> Option<usize> {
-    let terminal = stdout().is_terminal().then(console::Term::stdout)?;
+    let terminal = std::io::stdout().is_terminal().then(console::Term::stdout)?;
     terminal.size_checked().map(|(_, columns)| columns.into())
 }
 
@@ -162,7 +162,7 @@ fn on_a_thread(mut writer: ItemWriter) -> PageThread<ItemWriter> {
 /// # Errors
 /// stdout is closed.
 pub(crate) fn print_rows(format: Format, columns: &[&str], rows: Vec<Vec<Value>>) -> Result<()> {
-    let mut out = stdout().lock();
+    let mut out = stdout();
     let object = |row: Vec<Value>| -> Map<String, Value> {
         columns.iter().map(|column| (*column).to_owned()).zip(row).collect()
     };
@@ -203,7 +203,7 @@ fn cell(value: &Value) -> String {
 /// # Errors
 /// stdout is closed.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let mut out = stdout().lock();
+    let mut out = stdout();
     value.serialize(&mut aws_cli_style(&mut out))?;
     Ok(writeln!(out)?)
 }

@@ -10,6 +10,7 @@ mod page;
 mod queue;
 mod response;
 mod size;
+mod stdout;
 mod text;
 mod writer;
 
@@ -21,6 +22,7 @@ pub use page::{Capacity, Page};
 pub use queue::{BATCH, Batch, WriteQueue, Written};
 pub use response::Response;
 pub use size::{size_of, size_of_value};
+pub use stdout::{Stdout, stdout};
 pub use writer::{Form, ItemWriter};
 
 use serde_json::Serializer;

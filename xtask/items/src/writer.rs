@@ -1,7 +1,7 @@
 //! Items of any number, printed page by page: memory does not grow with the table.
 
 use std::borrow::Cow;
-use std::io::{self, BufWriter, Seek as _, SeekFrom, Write, stdout};
+use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 
 use serde::Serialize;
 use tempfile::SpooledTempFile;
@@ -9,7 +9,7 @@ use tempfile::SpooledTempFile;
 use crate::attribute::TypedJson;
 use crate::text::Text;
 use crate::{
-    Attribute, Columns, Item, Page, PlainJson, Response, aws_cli_style, fitted, printable, shortened,
+    Attribute, Columns, Item, Page, PlainJson, Response, aws_cli_style, fitted, printable, shortened, stdout,
 };
 
 /// A JSON document puts counts before items (its keys are sorted), and they are known last. Items wait in

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use xtask_base::environment::dotenv;
 use xtask_databases::target::dynamodb::{LOCAL_KEY, LOCAL_REGION};
 use xtask_databases::target::{DYNAMODB_URL, POSTGRES_URL};
+use xtask_items::stdout;
 
 use crate::context::Context;
 use crate::engine;
@@ -53,7 +54,7 @@ impl Env {
             let object = settings.map(|(name, value)| (name.to_owned(), serde_json::Value::String(value)));
             return output::print_json(&serde_json::Map::from_iter(object));
         }
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         for (name, value) in settings {
             match format {
                 EnvFormat::Sh => writeln!(out, "export {name}={}", shell_words::quote(&value))?,

@@ -9,6 +9,7 @@ use xtask_base::failure::Failure;
 use xtask_base::process::{self, Process};
 use xtask_docker::compose::{Compose, Service};
 use xtask_docker::daemon::Docker;
+use xtask_items::stdout;
 
 use crate::context::Context;
 use crate::engine::embedded::{self, Running};
@@ -156,7 +157,7 @@ impl Lines {
     fn take(&mut self, chunk: &[u8]) -> Result<()> {
         self.rest.extend_from_slice(chunk);
         let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         for line in self.rest.drain(..=end).as_slice().split_inclusive(|byte| *byte == b'\n') {
             out.write_all(self.prefix.as_bytes())?;
             out.write_all(line)?;

@@ -41,6 +41,23 @@ fn a_closed_pipe_ends_a_command_quietly() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn an_output_that_takes_no_more_is_named() {
+    let world = DynamoDbOnly::new();
+    world.xtask("ddb schema-load").ok();
+    world.endpoint().put(TABLE, &[("pk", "a"), ("sk", "b")]);
+    for line in ["ddb scan", "ddb scan -o json", "ddb get a b", "ddb list-tables", "ddb list-tables -o json"]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ran = world.xtask(line).into_command().stdin(Stdio::null()).stdout(full).output().unwrap();
+        let stderr = String::from_utf8(ran.stderr).unwrap();
+        assert_eq!(ran.status.code(), Some(1), "{line}: {stderr}");
+        let error = "error: cannot write to standard output: No space left on device (os error 28)";
+        assert!(stderr.contains(error), "{line}: {stderr}");
+    }
+}
+
+#[test]
 fn what_a_command_does_is_told_on_stderr_only() {
     let world = World::new();
     for line in

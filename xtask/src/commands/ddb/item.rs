@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Read as _, Write as _, stdin, stdout};
+use std::io::{IsTerminal as _, Read as _, Write as _, stdin};
 
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use xtask_databases::table::TableDescription;
 use xtask_databases::target::DynamoDbTarget;
 use xtask_databases::target::dynamodb::Trouble;
 use xtask_databases::wire::Wire;
-use xtask_items::{Attribute, Columns, Item, PlainJson, printable};
+use xtask_items::{Attribute, Columns, Item, PlainJson, printable, stdout};
 
 use super::expressions::Placeholders;
 use super::query::key_of;
@@ -298,7 +298,7 @@ fn print(context: &Context, member: &str, item: &Item) -> Result<()> {
             }
             let mut columns = Columns::default();
             rows.iter().for_each(|[name, _]| columns.widen(&[name]));
-            let mut out = stdout().lock();
+            let mut out = stdout();
             rows.iter().try_for_each(|row| columns.print(&mut out, row))?;
         }
         Format::Json => print_json(&json!({ member: item }))?,

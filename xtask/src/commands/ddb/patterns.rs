@@ -1,7 +1,7 @@
 //! The app's access patterns, as the app asks them.
 
 use std::borrow::Cow;
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 
 use anyhow::Result;
 use backend_flask::messages::{self, Message, MessageGroup, SEED_GROUP, SORT_KEY, TimeRange};
@@ -14,7 +14,7 @@ use xtask_base::failure::Usage;
 use xtask_databases::attribute::to_sdk;
 use xtask_databases::read;
 use xtask_databases::target::Targets;
-use xtask_items::{Attribute, Item, ItemWriter, Page, Response, printable, shortened};
+use xtask_items::{Attribute, Item, ItemWriter, Page, Response, printable, shortened, stdout};
 
 use super::super::Run;
 use super::super::lazy::Lazy;
@@ -166,7 +166,7 @@ impl Printer {
     }
 
     fn lines(&mut self, items: impl IntoIterator<Item = Item>) -> Result<()> {
-        let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+        let mut out = BufWriter::new(stdout());
         for item in items {
             let is_sortable = match item.get(SORT_KEY) {
                 Some(Attribute::S(time)) => time::is_sortable(time),

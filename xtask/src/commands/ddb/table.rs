@@ -11,6 +11,7 @@ use xtask_databases::facts::Facts;
 use xtask_databases::table::TableDescription;
 use xtask_databases::target::DynamoDbTarget;
 use xtask_databases::wire::Wire;
+use xtask_items::stdout;
 
 use super::backup::{self, BackupOptions};
 use super::{Guarded, Target, Writing};
@@ -249,7 +250,7 @@ impl ListTables {
                 None => break,
             }
         }
-        let mut out = std::io::stdout().lock();
+        let mut out = stdout();
         match context.format {
             Format::Table => names.iter().try_for_each(|name| writeln!(out, "{name}"))?,
             Format::Json => output::print_json(&json!({ "TableNames": names }))?,
