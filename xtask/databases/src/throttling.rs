@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use xtask_base::failure::Failure;
 use xtask_base::ui::{Ui, seconds};
+use xtask_items::counted;
 
 /// How long a server may throttle without having taken or given anything at all. One that goes on at
 /// however slow a pace is never given up.
@@ -68,7 +69,8 @@ impl Throttling {
 
 #[expect(clippy::cast_precision_loss, reason = "a rate is shown to people")]
 fn pace(items: u64, elapsed: Duration) -> String {
-    format!("{items} items in {}, {:.1}/s", seconds(elapsed), items as f64 / elapsed.as_secs_f64().max(1e-3))
+    let rate = items as f64 / elapsed.as_secs_f64().max(1e-3);
+    format!("{} in {}, {rate:.1}/s", counted(items, "item", "items"), seconds(elapsed))
 }
 
 #[cfg(test)]

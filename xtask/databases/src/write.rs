@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use anyhow::{Context as _, Result};
 use xtask_base::failure::Interrupted;
 use xtask_base::process;
-use xtask_items::{Batch, WriteQueue, WriteRequest, Written, batch_body, unprocessed};
+use xtask_items::{Batch, WriteQueue, WriteRequest, Written, batch_body, counted, unprocessed};
 
 use crate::wire::{BATCH_WRITE, Wire};
 
@@ -52,7 +52,8 @@ pub async fn write_all(
     };
     let ended = wire.pace.run(AT_ONCE, next).await;
     let written = queue.borrow().written();
-    let written_for_certain = format!("{} items are written for certain", written.count);
+    let written_for_certain =
+        format!("{} written for certain", counted(written.count, "item is", "items are"));
     match ended {
         Err(error) if error.is::<Interrupted>() => Err(Interrupted::explained(error, || written_for_certain)),
         ended => ended.context(written_for_certain).map(|()| written.count),

@@ -95,6 +95,17 @@ fn width_of(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
 
+/// So many, for people: `one` is the noun with its verb for a single one, `more` for any other number.
+///
+/// ```
+/// # use xtask_items::counted;
+/// assert_eq!(counted(1, "item is", "items are"), "1 item is");
+/// assert_eq!(counted(0, "item is", "items are"), "0 items are");
+/// ```
+pub fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {

@@ -16,7 +16,7 @@ mod writer;
 
 pub use attribute::{Attribute, Item, PlainJson};
 pub use batch::{WriteRequest, batch_body, unprocessed};
-pub use columns::{Columns, fitted, printable, shortened};
+pub use columns::{Columns, counted, fitted, printable, shortened};
 pub use number::Number;
 pub use page::{Capacity, Page};
 pub use queue::{BATCH, Batch, WriteQueue, Written};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{Item, Page};
+use crate::{Item, Page, counted};
 
 /// Figures summed over the pages of a Query or Scan.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Response {
 /// A line for the user: how many items, and what they cost.
 impl fmt::Display for Response {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.count, if self.count == 1 { "item" } else { "items" })?;
+        formatter.write_str(&counted(self.count, "item", "items"))?;
         if self.scanned_count != self.count {
             write!(formatter, " of {} read", self.scanned_count)?;
         }

@@ -185,7 +185,7 @@ fn a_bad_line_stops_the_import_and_the_mended_file_goes_on_or_begins_anew() {
     let failed = world.xtask("ddb import made.jsonl one --dynamodb-json").fails(1);
     assert_snapshot!(failed.error(), @"
     error: DynamoDB: import made.jsonl into one
-      because: 1 items are written for certain
+      because: 1 item is written for certain
       because: made.jsonl:2: attribute `sk`: invalid type: integer `1`, expected a string (at byte 28)
       help: mend the line and run the command again; or add --reject, which puts such lines into a file of their own
     ");

@@ -148,7 +148,7 @@ fn a_dry_import_names_the_bad_line() {
     let failed = world.xtask("ddb import items.jsonl --dry-run").fails(1);
     failed.says(&["items.jsonl:2: key `sk` is missing"]);
     let ran = world.xtask("ddb import items.jsonl --dry-run --reject").ok();
-    ran.says(&["it would import 1 items into the table, over its items, and put 1 records into"]);
+    ran.says(&["it would import 1 item into the table, over its items, and put 1 record into"]);
     assert!(!world.path("items.jsonl.rejected").exists());
     assert_eq!(world.endpoint().items(TABLE), before);
 }

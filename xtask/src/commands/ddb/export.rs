@@ -6,7 +6,7 @@ use xtask_base::ui::Rate;
 use xtask_databases::read::{self, ReadRequest};
 use xtask_databases::table::TableDescription;
 use xtask_files::{Columns, Encoding, FileForm, ItemFileWriter, Layout, Notation};
-use xtask_items::{Attribute, Item, Page};
+use xtask_items::{Attribute, Item, Page, counted};
 
 use super::Target;
 use crate::context::Context;
@@ -80,7 +80,8 @@ impl Export {
                 Ok(())
             }
             Err(error) => {
-                let done = || format!("{count} items were read, and no file was made");
+                let count = counted(count, "item was", "items were");
+                let done = || format!("{count} read, and no file was made");
                 Err(step.ended_by(Interrupted::explained(error, done)))
             }
         }

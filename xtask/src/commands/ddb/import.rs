@@ -14,7 +14,7 @@ use xtask_databases::table::TableDescription;
 use xtask_databases::wire::Wire;
 use xtask_databases::write;
 use xtask_files::{FileForm, ItemFile, Notation, Position, Record};
-use xtask_items::Written;
+use xtask_items::{Written, counted};
 
 use self::journal::{Journal, Progress};
 use self::records::Records;
@@ -81,19 +81,22 @@ impl Import {
         match self.import(&wire, table, &rules, &journal, begun, &step).await {
             Ok(Progress { imported, rejected, rejects, .. }) => {
                 journal.forget();
+                let imported = counted(imported, "item", "items");
                 step.done(&match wire.pace.throttled_count() {
-                    0 => format!("{imported} items"),
-                    times => format!("{imported} items; the server throttled {times} times"),
+                    0 => imported,
+                    count => format!("{imported}; the server throttled {}", counted(count, "time", "times")),
                 });
                 if rejected > 0 {
                     let file = rejected_file(&self.file);
                     let which = match rejects.count {
+                        1 if rejected == 1 => "it is".to_owned(),
                         count if count == rejected => "they are".to_owned(),
                         0 => "they were".to_owned(),
                         count => format!("the last {count} are"),
                     };
                     context.ui.warn(format_args!(
-                        "{rejected} records were not imported: {which} in {}",
+                        "{} not imported: {which} in {}",
+                        counted(rejected, "record was", "records were"),
                         file.display()
                     ));
                 }
@@ -123,9 +126,13 @@ impl Import {
         }
         let rejected = match bad {
             0 => String::new(),
-            bad => format!(", and put {bad} records into {}", rejected_file(&self.file).display()),
+            bad => {
+                let file = rejected_file(&self.file);
+                format!(", and put {} into {}", counted(bad, "record", "records"), file.display())
+            }
         };
-        let deed = format!("import {good} items into the table, over its items{rejected}");
+        let good = counted(good, "item", "items");
+        let deed = format!("import {good} into the table, over its items{rejected}");
         self.guarded.is_meant(context, &target, &deed, Some(table), Vec::new()).await.map(|_| ())
     }
 
@@ -173,7 +180,8 @@ impl Import {
                 journal.write(&records.done)?;
                 Err(Interrupted::explained(error, || {
                     let (share, file) = (100.0 * records.share(), self.file.display());
-                    format!("{so_far} items are written, about {share:.0} % of {file}")
+                    let so_far = counted(so_far, "item is", "items are");
+                    format!("{so_far} written, about {share:.0} % of {file}")
                 }))
             }
         }
