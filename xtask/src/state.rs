@@ -271,7 +271,8 @@ fn holder(file: &mut File) -> Option<String> {
 pub(crate) fn write_whole(path: &Path, value: &impl Serialize) -> Result<()> {
     let write = || {
         let mut file = tempfile::NamedTempFile::new_in(path.parent().context("a path without a folder")?)?;
-        serde_json::to_writer_pretty(&mut file, value)?;
+        // At once: the serializer writes each word by itself.
+        file.write_all(&serde_json::to_vec_pretty(value)?)?;
         file.persist(path)?;
         anyhow::Ok(())
     };
