@@ -360,7 +360,7 @@ async fn sessions(context: &Context, target: &PostgresTarget) -> Result<()> {
         let rows = client.query_typed(sql::SESSIONS, &[]).map_err(readable)?;
         rows.iter().map(session).collect::<Result<Vec<_>, _>>().context("cannot read pg_stat_activity")
     };
-    let (_, rows) = target.connect_and(ask).await?;
+    let rows = target.ask(ask).await?;
     output::print_rows(
         context.format,
         &["pid", "user", "database", "client", "application", "state", "query_s", "session_s"],
@@ -431,7 +431,7 @@ async fn test(context: &Context, target: &PostgresTarget) -> Result<()> {
         let place = target.to_string();
         move |client: &mut Client| counts(client).with_context(|| format!("in {place}"))
     };
-    let (_, [users, activities]) = target.connect_and(count).await?;
+    let [users, activities] = target.ask(count).await?;
     let row = vec![json!(target.to_string()), json!(users), json!(activities)];
     output::print_rows(context.format, &["database", "users", "activities"], vec![row])
 }

@@ -122,14 +122,9 @@ pub(crate) struct ListConversations {
 impl ListConversations {
     async fn run(self, context: &Context) -> Result<()> {
         let Targets { postgres, dynamodb } = context.databases(self.target.prod, Evidence::Memory).await?;
-        let user = async {
-            let (place, handle) = (postgres.to_string(), self.handle);
-            let find = move |client: &mut Client| seed::find_user(client, &place, &handle);
-            let (connection, user) = postgres.connect_and(find).await?;
-            connection.leave_open();
-            Ok(user)
-        };
-        let (wire, user) = dynamodb.wire_during(&context.ui, user).await?;
+        let (place, handle) = (postgres.to_string(), self.handle);
+        let find = move |client: &mut Client| seed::find_user(client, &place, &handle);
+        let (wire, user) = dynamodb.wire_during(&context.ui, postgres.ask(find)).await?;
         let query = messages::conversations_of(&dynamodb.table, user.uuid);
         let mut printer = Printer::new(context.format, group_line);
         let response = read::pages(&wire, query.into(), None, async |page| printer.page(&page)).await?;

@@ -34,12 +34,25 @@ impl PostgresTarget {
         Ok(self.connect_and(|_| Ok(())).await?.0)
     }
 
+    /// Connects for one question, asked within [`STATEMENT_BOUND`], and [leaves it open](Connection::leave_open).
+    ///
+    /// # Errors
+    /// See [`PostgresTarget::connect`]; or what `question` returns; or it did not end in time.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (connection, answer) = self.connect_and(question).await?;
+        connection.leave_open();
+        Ok(answer)
+    }
+
     /// Connects and does `first` with the connection, within [`STATEMENT_BOUND`]. Both are done by one thread: to wake
     /// another one for it, and to be woken again, takes longer than many an answer.
     ///
     /// # Errors
     /// See [`PostgresTarget::connect`]; or what `first` returns; or it did not end in time.
-    pub async fn connect_and<T: Send + 'static>(
+    pub(super) async fn connect_and<T: Send + 'static>(
         &self,
         first: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
     ) -> Result<(Connection, T)> {
