@@ -8,11 +8,14 @@ dynamodb_port=$2
 
 docker run --detach --name bench-postgres --env POSTGRES_USER=postgres --env POSTGRES_PASSWORD=password \
     --publish "127.0.0.1:$postgres_port:5432" --volume /var/lib/postgresql/data "$POSTGRES_IMAGE" &
+postgres=$!
 docker run --detach --name bench-dynamodb --user root --workdir /home/dynamodblocal --env DDB_LOCAL_TELEMETRY=0 \
     --publish "127.0.0.1:$dynamodb_port:8000" --volume /home/dynamodblocal/data "$DYNAMODB_IMAGE" \
     -XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 \
     -XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000 -XX:+UseSerialGC -jar DynamoDBLocal.jar -sharedDb -inMemory &
-wait
+# One that does not start would be waited for without an end.
+wait "$postgres"
+wait $!
 
 until psql --quiet --dbname postgres --command 'select 1' >/dev/null 2>&1; do sleep 0.02; done
 # The server asks for a signature of this form, and does not check it.
