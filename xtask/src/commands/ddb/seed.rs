@@ -1,5 +1,6 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
@@ -169,26 +170,24 @@ impl Seed {
         let step = wire.ui.step(format!("DynamoDB: seed {count} items into {name}"));
         let rate = Rate::begin();
         let work = async {
-            let stale = match table {
-                Table::Empty => Vec::new(),
-                Table::InUse => {
-                    let kept: HashSet<u64> = puts.iter().map(|put| put.key).collect();
-                    let seeded = seeded_keys(wire, &people).await?;
-                    let deletes = seeded.iter().map(|key| WriteRequest::delete(key, &KEYS));
-                    deletes.filter(|delete| !kept.contains(&delete.key)).collect()
-                }
-            };
+            let kept: HashSet<u64> = puts.iter().map(|put| put.key).collect();
             let written = write::write_all(wire, name, puts.into_iter().map(Ok), |written| {
                 step.progress(rate.of(written.count, count as u64));
                 Ok(())
             });
             written.await?;
-            write::write_all(wire, name, stale.into_iter().map(Ok), |_| Ok(())).await.map_err(|error| {
-                Interrupted::explained(error, || {
-                    format!("all {count} items are written; an earlier seed's are still there")
-                })
-            })?;
-            let there = count_seeded(wire, &people).await?;
+            if let Table::InUse = table {
+                remove_others(wire, &people, &kept).await?;
+            }
+            let mut there = count_seeded(wire, &people).await?;
+            for _ in 0..LATE_TRIES {
+                if there <= count as u64 {
+                    break;
+                }
+                tokio::time::sleep(LATE_INTERVAL).await;
+                remove_others(wire, &people, &kept).await?;
+                there = count_seeded(wire, &people).await?;
+            }
             ensure!(there == count as u64, "{count} items were written, but {there} are there");
             Ok(count)
         };
@@ -201,6 +200,11 @@ impl Seed {
         }
     }
 }
+
+/// How often items are removed that come in behind the seed, and how long after one another: a server goes on with the
+/// last requests of a run that was killed, even into a table that has been made anew meanwhile.
+const LATE_TRIES: u32 = 10;
+const LATE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whether a table may hold an earlier seed.
 #[derive(Debug, Clone, Copy)]
@@ -254,6 +258,19 @@ async fn seeded_keys(wire: &Wire, people: &People) -> Result<Vec<Item>> {
         anyhow::Ok(keys)
     });
     Ok(futures_util::future::try_join_all(keys).await?.concat())
+}
+
+/// Removes what the table holds of the seed's group besides the items of these [keys](WriteRequest::key).
+async fn remove_others(wire: &Wire, people: &People, kept: &HashSet<u64>) -> Result<()> {
+    let seeded = seeded_keys(wire, people).await?;
+    let deletes = seeded.iter().map(|key| WriteRequest::delete(key, &KEYS));
+    let others: Vec<_> = deletes.filter(|delete| !kept.contains(&delete.key)).collect();
+    let removed = write::write_all(wire, &wire.target.table, others.into_iter().map(Ok), |_| Ok(())).await;
+    removed.map(|_| ()).map_err(|error| {
+        Interrupted::explained(error, || {
+            format!("all {} items are written; an earlier seed's are still there", kept.len())
+        })
+    })
 }
 
 /// How many items the table holds of the seed's group.
