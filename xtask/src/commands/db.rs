@@ -1,12 +1,11 @@
-//! `cargo xtask db`: the Postgres commands.
+//! `cargo xtask db`: the Postgres commands. Their steps are in `steps`.
 
-use std::time::Duration;
+mod steps;
 
 use anyhow::{Context as _, Result};
-use backend_flask::sql::{self, Script};
+use backend_flask::sql;
 use clap::Subcommand;
 use postgres::Client;
-use postgres::error::SqlState;
 use postgres::types::Type;
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
@@ -15,19 +14,16 @@ use xtask_base::process;
 use xtask_base::ui::Ui;
 use xtask_databases::facts::Facts;
 use xtask_databases::target::PostgresTarget;
-use xtask_databases::target::postgres::{Connection, STATEMENT_BOUND, readable, readable_script};
+use xtask_databases::target::postgres::readable;
+
+pub(crate) use steps::{counts, explain, set_up_missing, setup};
+use steps::{create, drop, load, take_turn};
 
 use super::lazy::Lazy;
 use crate::context::Context;
 use crate::engine::own::Evidence;
 use crate::guard::{Guard, Rehearsal};
 use crate::output;
-
-/// How long another command's session may take to create or drop a database: as long as a few statements.
-const TURN_BOUND: Duration = STATEMENT_BOUND.saturating_mul(3);
-
-/// When a user who waits for that is told so.
-const TURN_TOLD_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Db {
@@ -194,129 +190,6 @@ impl Db {
     }
 }
 
-/// All of Postgres's steps, in order. `maintenance` is a connection to the server's maintenance
-/// database; returned is one to the new database.
-///
-/// # Errors
-/// The first step that failed.
-pub(crate) async fn setup(
-    ui: &Ui,
-    maintenance: &mut Connection,
-    target: &PostgresTarget,
-) -> Result<Connection> {
-    take_turn(ui, maintenance).await?;
-    drop(ui, maintenance, target.database()).await?;
-    create(ui, maintenance, target.database()).await?;
-    let mut connection = target.connect().await?;
-    load(ui, &mut connection, sql::SCHEMA).await?;
-    load(ui, &mut connection, sql::SEED).await?;
-    Ok(connection)
-}
-
-/// Postgres's steps that are still to do: a database, tables or users that are there stay as they are.
-/// `maintenance` is a connection to the server's maintenance database; returned is one to the database.
-///
-/// # Errors
-/// A step failed, or only one of the tables is there.
-pub(crate) async fn set_up_missing(
-    ui: &Ui,
-    mut maintenance: Connection,
-    target: &PostgresTarget,
-) -> Result<Connection> {
-    take_turn(ui, &mut maintenance).await?;
-    let name = target.database().to_owned();
-    let has_database = maintenance.with(move |client| {
-        let row = client.query_typed_opt(sql::HAS_DATABASE, &[(&name, Type::TEXT)]);
-        Ok(row.map_err(readable)?.is_some())
-    });
-    if !has_database.await? {
-        create(ui, &mut maintenance, target.database()).await?;
-    }
-    let mut connection = target.connect().await?;
-    let has_tables = connection.with(|client| {
-        let row = client.query_typed_one(sql::HAS_TABLES, &[]).map_err(readable)?;
-        Ok((row.try_get("users")?, row.try_get("activities")?))
-    });
-    match has_tables.await? {
-        (true, true) => {}
-        (false, false) => load(ui, &mut connection, sql::SCHEMA).await?,
-        _ => {
-            let remedy =
-                "load the schema with `cargo xtask db schema-load`, which replaces them and loses their rows";
-            return Err(Failure::new(format!("{target} has only one of its two tables"), remedy).into());
-        }
-    }
-    if connection.with(counts).await?[0] == 0 {
-        load(ui, &mut connection, sql::SEED).await?;
-    }
-    Ok(connection)
-}
-
-/// Waits until the session of another command, perhaps one that was killed, has ended its work.
-async fn take_turn(ui: &Ui, maintenance: &mut Connection) -> Result<()> {
-    let shown = maintenance.target.to_string();
-    let lock =
-        maintenance.with_within(TURN_BOUND, |client| client.batch_execute(sql::LOCK).map_err(readable));
-    let mut lock = std::pin::pin!(lock);
-    let locked = match tokio::time::timeout(TURN_TOLD_AFTER, &mut lock).await {
-        Ok(locked) => locked,
-        Err(_) => {
-            ui.line(format_args!("waiting for another session to create or drop a database at {shown}"));
-            lock.await
-        }
-    };
-    locked.context("another session is creating or dropping a database, or the server is stuck")
-}
-
-async fn create(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
-    let label = format!("Postgres: create database {database}");
-    let statement = sql::create_database(database);
-    let database = database.to_owned();
-    let work = maintenance.with(move |client| {
-        client.batch_execute(&statement).map_err(|error| match error.code() {
-            Some(&SqlState::DUPLICATE_DATABASE) => {
-                let remedy =
-                    "drop it first with `cargo xtask db drop`, or do both with `cargo xtask db setup`";
-                Failure::new(format!("database {database} exists already"), remedy).into()
-            }
-            _ => readable(error),
-        })
-    });
-    ui.run_whole(label, work).await
-}
-
-async fn drop(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
-    let in_it = sessions_in(maintenance, database).await?;
-    if !in_it.is_empty() {
-        ui.line(format_args!("dropping {database} ends the sessions of {}", in_it.join(", ")));
-    }
-    let statement = sql::drop_database(database);
-    let work = maintenance.with(move |client| client.batch_execute(&statement).map_err(readable));
-    ui.run_whole(format!("Postgres: drop database {database} if it exists"), work).await
-}
-
-/// Who else is connected to a database.
-async fn sessions_in(maintenance: &mut Connection, database: &str) -> Result<Vec<String>> {
-    let database = database.to_owned();
-    let rows = maintenance.with(move |client| {
-        let rows = client.query_typed(sql::SESSIONS, &[]).map_err(readable)?;
-        let in_it = |row: &postgres::Row| -> Result<Option<String>, postgres::Error> {
-            let text = |column| Ok(row.try_get::<_, Option<String>>(column)?.unwrap_or_default());
-            let (user, application) = (text("usename")?, text("application_name")?);
-            let shown = format!("{user} ({application}, pid {})", row.try_get::<_, i32>("pid")?);
-            Ok((text("datname")? == database).then_some(shown))
-        };
-        rows.iter().filter_map(|row| in_it(row).transpose()).collect::<Result<Vec<_>, _>>().map_err(readable)
-    });
-    rows.await.context("cannot ask who is connected")
-}
-
-async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
-    let label = format!("Postgres: load {} into {}", script.path, connection.target.database());
-    let work = connection.with_patience(ui, move |client| script.run(client).map_err(readable_script));
-    ui.run_whole(label, work).await.map(|_| ())
-}
-
 /// Settings of libpq's that would lead psql elsewhere than the other commands.
 /// <https://www.postgresql.org/docs/current/libpq-envars.html>
 const UNUSED: [&str; 21] = [
@@ -404,26 +277,6 @@ async fn kill_all(ui: &Ui, target: &PostgresTarget) -> Result<()> {
         Err(error) => return Err(error.context(step.failed())),
     }
     Ok(())
-}
-
-/// How many users and activities there are.
-///
-/// # Errors
-/// The tables are not there, or cannot be read.
-pub(crate) fn counts(client: &mut Client) -> Result<[i64; 2]> {
-    let row = client.query_typed_one(sql::COUNTS, &[]).map_err(explain)?;
-    Ok([row.try_get("users")?, row.try_get("activities")?])
-}
-
-/// What a query for the tables' rows says where they are not there; else the server's own words.
-pub(crate) fn explain(error: postgres::Error) -> anyhow::Error {
-    match error.code() {
-        Some(&SqlState::UNDEFINED_TABLE) => {
-            let remedy = "load the schema with `cargo xtask db schema-load`";
-            Failure::new("the tables are not there", remedy).caused_by(readable(error)).into()
-        }
-        _ => readable(error),
-    }
 }
 
 async fn test(context: &Context, target: &PostgresTarget) -> Result<()> {
