@@ -2,11 +2,13 @@
 //!
 //! Every text is a file under `db/`, compiled in, so that an editor, a linter and `psql` can read it too.
 
+mod empty;
 mod error;
 mod lexer;
 
 use postgres::Client;
 
+pub use empty::empty;
 pub use error::SqlError;
 
 /// The tables. Running it replaces them, and loses their rows.
@@ -317,6 +319,8 @@ mod tests {
             SESSIONS,
             AT_WORK,
             KILL_SESSIONS,
+            empty::CONTENTS,
+            empty::BEYOND,
         ] {
             let script = Script { path: "", text };
             assert_eq!(script.statements().len(), 1, "{text}");

@@ -35,7 +35,7 @@ pub(crate) enum Db {
     SchemaLoad(Lazy<Guarded>),
     /// Load backend-flask-rs/db/seed.sql: all of it or nothing
     Seed(Lazy<Guarded>),
-    /// Drop the database if it exists, create it, load the schema, seed it
+    /// Empty the database, or drop it and create it anew; load the schema, seed it
     Setup(Lazy<Guarded>),
     /// Open psql on the database
     Connect(Lazy<Target>),
@@ -155,7 +155,7 @@ impl Db {
                 load(ui, &mut target.connect().await?, sql::SEED).await
             }
             Self::Setup(Lazy(guarded)) => {
-                let deed = "drop and recreate the database";
+                let deed = "empty or recreate the database";
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
                 setup(ui, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
             }

@@ -55,7 +55,7 @@ fn rehearse(context: &Context) -> Result<()> {
     let unless =
         if context.engine == EngineChoice::Auto { ", unless another is chosen at the start" } else { "" };
     facts.add("engine", format_args!("{}{unless}", engine.name()));
-    facts.add("Postgres", format_args!("{postgres}: drop and create the database, load schema and seed"));
+    facts.add("Postgres", format_args!("{postgres}: empty or recreate the database, load schema and seed"));
     let endpoint = dynamodb.endpoint().unwrap_or_default();
     let table = &dynamodb.table;
     facts.add("DynamoDB", format_args!("{endpoint}: drop and create table {table}, seed it"));

@@ -88,14 +88,14 @@ fn what_destroys_wants_the_target_s_name() {
     ");
     let failed = world.xtask("db setup --prod --confirm cruddur").fails(1);
     assert_snapshot!(world.redact(&failed.stderr), @"
-    warning: PRODUCTION: about to drop and recreate the database
+    warning: PRODUCTION: about to empty or recreate the database
       host      127.0.0.1, port PORT, sslmode=prefer
       database  DATABASE
       user      cruddur-tests
       rows      public.activities 0, public.users 5
     no backup is made first: `pg_dump` makes one
     error: `cruddur` is not the name of the target; nothing was changed
-      help: to drop and recreate the database, the name is `DATABASE`
+      help: to empty or recreate the database, the name is `DATABASE`
     ");
     let failed = world.xtask("ddb seed --messages 5 --prod").fails(1);
     assert_snapshot!(world.redact(&failed.stderr), @"

@@ -29,9 +29,7 @@ pub(crate) async fn setup(
     target: &PostgresTarget,
 ) -> Result<Connection> {
     take_turn(ui, maintenance).await?;
-    drop(ui, maintenance, target.database()).await?;
-    create(ui, maintenance, target.database()).await?;
-    let mut connection = target.connect().await?;
+    let mut connection = renew(ui, maintenance, target).await?;
     load(ui, &mut connection, sql::SCHEMA).await?;
     load(ui, &mut connection, sql::SEED).await?;
     Ok(connection)
@@ -109,20 +107,66 @@ pub(super) async fn create(ui: &Ui, maintenance: &mut Connection, database: &str
     ui.run_whole(label, work).await
 }
 
+/// A database as [`create`] makes it, and a connection to it: the one that is there, emptied, where that comes to the
+/// same and nobody is at work in it; else a new one. A server takes far longer for the files of a new one.
+async fn renew(ui: &Ui, maintenance: &mut Connection, target: &PostgresTarget) -> Result<Connection> {
+    let database = target.database();
+    let others = match target.connect_if_there().await {
+        Ok(Some(mut connection)) => {
+            if empty(ui, &mut connection).await? {
+                return Ok(connection);
+            }
+            sessions_in(&mut connection, database).await?
+        }
+        // Who is not let in can still drop it.
+        Ok(None) | Err(_) => sessions_in(maintenance, database).await?,
+    };
+    drop_under(ui, maintenance, database, &others).await?;
+    create(ui, maintenance, database).await?;
+    target.connect().await
+}
+
+/// Whether the connection's database is now as [`create`] makes it; else nothing has changed.
+async fn empty(ui: &Ui, connection: &mut Connection) -> Result<bool> {
+    let _held = ui.stop.hold().await;
+    let step = ui.step(format!("Postgres: empty database {}", connection.target.database()));
+    match connection.with(|client| sql::empty(client).map_err(readable)).await {
+        Ok(None) => {
+            step.done("");
+            Ok(true)
+        }
+        Ok(Some(obstacle)) => {
+            step.done(&format!("left as it is, {obstacle}"));
+            Ok(false)
+        }
+        Err(error) => Err(step.ended_by(error)),
+    }
+}
+
 pub(super) async fn drop(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
-    let in_it = sessions_in(maintenance, database).await?;
-    if !in_it.is_empty() {
-        ui.line(format_args!("dropping {database} ends the sessions of {}", in_it.join(", ")));
+    let sessions = sessions_in(maintenance, database).await?;
+    drop_under(ui, maintenance, database, &sessions).await
+}
+
+/// Drops a database, whoever has a session in it.
+async fn drop_under(
+    ui: &Ui,
+    maintenance: &mut Connection,
+    database: &str,
+    sessions: &[String],
+) -> Result<()> {
+    if !sessions.is_empty() {
+        ui.line(format_args!("dropping {database} ends the sessions of {}", sessions.join(", ")));
     }
     let statement = sql::drop_database(database);
     let work = maintenance.with(move |client| client.batch_execute(&statement).map_err(readable));
     ui.run_whole(format!("Postgres: drop database {database} if it exists"), work).await
 }
 
-/// Who else is connected to a database.
-async fn sessions_in(maintenance: &mut Connection, database: &str) -> Result<Vec<String>> {
+/// Who is connected to a database, but for `connection`.
+async fn sessions_in(connection: &mut Connection, database: &str) -> Result<Vec<String>> {
     let database = database.to_owned();
-    let rows = maintenance.with(move |client| {
+    let rows = connection.with(move |client| {
         let rows = client.query_typed(sql::SESSIONS, &[]).map_err(readable)?;
         let in_it = |row: &postgres::Row| -> Result<Option<String>, postgres::Error> {
             let text = |column| Ok(row.try_get::<_, Option<String>>(column)?.unwrap_or_default());
