@@ -157,6 +157,21 @@ fn what_a_killed_run_has_asked_for_does_not_come_in_behind_the_next_seed() {
 
 #[test]
 #[ignore = "needs Docker"]
+fn nor_behind_the_next_population() {
+    let project = Project::new();
+    project.set_up();
+    for delay in (0..200).step_by(10) {
+        let mut running = project.xtask("ddb seed --messages 30000").start();
+        running.read_until("synthetic items into");
+        std::thread::sleep(Duration::from_millis(delay));
+        running.signal("KILL");
+        running.end_within(Duration::from_secs(10));
+        project.xtask("ddb seed --messages 300").ok();
+    }
+}
+
+#[test]
+#[ignore = "needs Docker"]
 fn a_run_killed_while_the_daemon_creates_its_containers_is_made_good_by_the_next() {
     let project = Project::new();
     // The daemon goes on with a request whose client is gone: for some milliseconds the name is taken

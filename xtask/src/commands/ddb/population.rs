@@ -13,7 +13,7 @@ use xtask_databases::wire::Wire;
 use xtask_databases::write;
 use xtask_items::{Page, WriteRequest};
 
-use super::seed::KEYS;
+use super::seed::{KEYS, LATE_INTERVAL, LATE_TRIES};
 use crate::commands::db;
 
 /// How long all of a population's users may take to be written; a million take about a minute.
@@ -111,12 +111,12 @@ pub(super) async fn write_items(wire: &Wire, population: Population) -> Result<(
     wire.ui.run(format!("DynamoDB: count the synthetic items in {table}"), counted).await
 }
 
-/// Removes every synthetic item, page by page of the table.
+/// Removes every synthetic item, page by page of the table; and then what has come in meanwhile, until nothing has.
 async fn remove_items(wire: &Wire) -> Result<()> {
     let table = &wire.target.table;
     let step = wire.ui.step(format!("DynamoDB: remove earlier synthetic items from {table}"));
     let mut removed = 0;
-    let remove = async |page: Page| {
+    let mut remove = async |page: Page| {
         let keys = page.items()?;
         let requests = keys.iter().map(|key| Ok(WriteRequest::delete(key, &KEYS)));
         let before = removed;
@@ -128,10 +128,20 @@ async fn remove_items(wire: &Wire) -> Result<()> {
         step.progress(format_args!("{removed} so far"));
         Ok(())
     };
-    let keys = population::synthetic_items(table).projection_expression("pk, sk").consistent_read(true);
-    match read::scan(wire, keys.into(), Segments::Fitting, remove).await {
-        Ok(_) if removed == 0 => step.done("there were none"),
-        Ok(_) => step.done(&format!("{removed} were there")),
+    let work = async {
+        for _ in 0..LATE_TRIES {
+            let keys =
+                population::synthetic_items(table).projection_expression("pk, sk").consistent_read(true);
+            if read::scan(wire, keys.into(), Segments::Fitting, &mut remove).await?.count == 0 {
+                break;
+            }
+            tokio::time::sleep(LATE_INTERVAL).await;
+        }
+        Ok(())
+    };
+    match work.await {
+        Ok(()) if removed == 0 => step.done("there were none"),
+        Ok(()) => step.done(&format!("{removed} were there")),
         Err(error) => {
             let error = Interrupted::explained(error, || format!("{removed} earlier items are removed"));
             return Err(step.ended_by(error));

@@ -201,10 +201,10 @@ impl Seed {
     }
 }
 
-/// How often items are removed that come in behind the seed, and how long after one another: a server goes on with the
-/// last requests of a run that was killed, even into a table that has been made anew meanwhile.
-const LATE_TRIES: u32 = 10;
-const LATE_INTERVAL: Duration = Duration::from_millis(100);
+/// How often items are removed that come in late, and how long after one another: a server goes on with the last
+/// requests of a run that was killed, even into a table that has been made anew meanwhile.
+pub(super) const LATE_TRIES: u32 = 10;
+pub(super) const LATE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Whether a table may hold an earlier seed.
 #[derive(Debug, Clone, Copy)]
