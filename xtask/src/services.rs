@@ -370,7 +370,7 @@ async fn choose(context: &Context, state: &State) -> Result<Choice> {
         }
         Err(error) => {
             // The places tried are lines of their own where they are all that is told.
-            let why = format!("Docker cannot be used: {error:#}").replace('\n', " ");
+            let why = format!("Docker cannot be used: {error:#}").replace(":\n", ": ").replace('\n', "; ");
             Ok(Choice::new(EngineName::Embedded, why))
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 use serde_json::json;
+use xtask_base::failure::Failure;
 use xtask_base::poll::Look;
 use xtask_databases::target::{self, Targets};
 use xtask_docker::compose::{Compose, Service, port_variable};
@@ -138,7 +139,10 @@ async fn docker_checks(context: &Context, compose: &Compose, checks: &mut Vec<Ch
                 found = Some(docker);
                 break;
             }
-            Err(error) => checks.push(Check::missing(what, format!("{error:#}"), remedy)),
+            Err(error) => {
+                let remedy = error.downcast_ref().map_or(remedy, Failure::remedy);
+                checks.push(Check::missing(what, format!("{error:#}"), remedy));
+            }
         }
     }
     let Some(docker) = found else { return Ok(false) };
@@ -178,8 +182,7 @@ fn embedded_checks(context: &Context, checks: &mut Vec<Check>) -> bool {
     checks.push(match binaries {
         Ok(binaries) => Check::good("PostgreSQL server", binaries.version()),
         Err(error) => {
-            let remedy =
-                error.downcast_ref::<xtask_base::failure::Failure>().map_or("", |failure| failure.remedy());
+            let remedy = error.downcast_ref().map_or("", Failure::remedy);
             Check::missing("PostgreSQL server", error.to_string(), remedy)
         }
     });

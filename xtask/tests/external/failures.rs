@@ -206,7 +206,7 @@ fn without_a_docker_daemon_the_places_tried_are_listed() {
     };
     assert_snapshot!(fails("ddb-setup").error(), @"
     error: no Docker daemon answered; tried:
-        unix:///nonexistent/docker.sock (DOCKER_HOST): Socket not found: /nonexistent/docker.sock
+        unix:///nonexistent/docker.sock (DOCKER_HOST): there is no such socket
       help: start Docker (Linux: `sudo systemctl start docker`; macOS and Windows: start Docker Desktop), or say where it is with DOCKER_HOST,
             or use databases that run elsewhere with `--engine external`
     ");

@@ -1,6 +1,8 @@
 //! Finds the Docker daemon the way the docker CLI does, and where the usual desktops put it.
 
 use std::fmt::Write as _;
+#[cfg(unix)]
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,49 +23,94 @@ pub struct Place {
     pub origin: String,
 }
 
+impl Place {
+    /// Whether we alone think of it, and no socket is there.
+    pub fn is_absent(&self) -> bool {
+        let socket = self.host.strip_prefix("unix://");
+        self.origin == USUAL && socket.is_some_and(|path| !Path::new(path).exists())
+    }
+}
+
+/// The origin of a place that nobody has named.
+const USUAL: &str = "a usual place";
+
 /// Connects to the first daemon that answers, speaking a version of the API that both know.
 ///
 /// # Errors
 /// No daemon answered: every place tried, and what it said.
 pub(super) async fn connect(environment: &Environment) -> Result<bollard::Docker> {
-    let mut tried = String::new();
-    for place in places(environment)? {
+    let (mut tried, mut remedy) = (String::new(), START.to_owned());
+    let (absent, there): (Vec<_>, Vec<_>) = places(environment)?.into_iter().partition(Place::is_absent);
+    for place in there {
         match try_place(&place).await {
             Ok(api) => return Ok(api),
-            // Writing to a string does not fail.
-            Err(error) => _ = write!(tried, "\n{} ({}): {error:#}", place.host, place.origin),
+            Err(error) => {
+                if let Some(failure) = error.downcast_ref::<Failure>() {
+                    failure.remedy().clone_into(&mut remedy);
+                }
+                // Writing to a string does not fail.
+                _ = write!(tried, "\n{} ({}): {error:#}", place.host, place.origin);
+            }
         }
     }
+    if !absent.is_empty() {
+        let places = if tried.is_empty() { "usual places" } else { "other usual places" };
+        _ = write!(tried, "\nno socket in {} {places}, which `cargo xtask doctor` lists", absent.len());
+    }
+    let elsewhere =
+        "say where it is with DOCKER_HOST,\nor use databases that run elsewhere with `--engine external`";
     Err(Failure::new(
         format!("no Docker daemon answered; tried:{tried}"),
-        "start Docker (Linux: `sudo systemctl start docker`; macOS and Windows: start Docker Desktop), \
-         or say where it is with DOCKER_HOST,\nor use databases that run elsewhere with `--engine external`",
+        format!("{remedy}, or {elsewhere}"),
     )
     .into())
 }
 
+/// What to do where no daemon runs.
+const START: &str =
+    "start Docker (Linux: `sudo systemctl start docker`; macOS and Windows: start Docker Desktop)";
+
+/// What to do where one runs whose socket is not for this user.
+/// <https://docs.docker.com/engine/install/linux-postinstall/>
+const JOIN: &str = "join the group that may use the socket (`sudo usermod -aG docker $USER`), log in anew";
+
 /// Connects to the daemon of one place.
 ///
 /// # Errors
-/// It did not answer.
+/// It did not answer; a [`Failure`] where there is more to do than to start one.
 pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
     if place.host.starts_with("ssh://") {
         bail!("ssh is not supported: ports would be published on that machine's loopback, not on this one's");
     }
     let negotiation = tokio::time::timeout(ANSWER_BOUND, negotiate(&place.host));
-    Ok(negotiation.await.context("no answer within 5 s")??)
+    negotiation.await.context("no answer within 5 s")?
 }
 
 /// Chooses the version of the API.
-async fn negotiate(host: &str) -> Result<bollard::Docker, bollard::errors::Error> {
-    let api = bollard::Docker::connect_with_host(host)?;
+async fn negotiate(host: &str) -> Result<bollard::Docker> {
     #[cfg(unix)]
-    if let Some(socket) = host.strip_prefix("unix://")
-        && let Ok(version) = super::ping::version(socket).await
-    {
-        return bollard::Docker::connect_with_unix(host, api.timeout().as_secs(), &version);
+    if let Some(socket) = host.strip_prefix("unix://") {
+        match super::ping::version(socket).await {
+            Ok(version) => {
+                let timeout = bollard::Docker::connect_with_host(host)?.timeout();
+                return Ok(bollard::Docker::connect_with_unix(host, timeout.as_secs(), &version)?);
+            }
+            Err(error) => keeps_out(error.kind())?,
+        }
     }
-    api.negotiate_version().await
+    // It may answer when it is asked in another way.
+    Ok(bollard::Docker::connect_with_host(host)?.negotiate_version().await?)
+}
+
+/// What an error of a Unix socket means for every way to ask.
+#[cfg(unix)]
+fn keeps_out(kind: ErrorKind) -> Result<()> {
+    match kind {
+        ErrorKind::NotFound => bail!("there is no such socket"),
+        ErrorKind::ConnectionRefused => bail!("nobody listens there"),
+        ErrorKind::PermissionDenied => Err(Failure::new("permission denied", JOIN).into()),
+        _ => Ok(()),
+    }
 }
 
 /// Where to look, in order. A place that was named by the user is the only one.
@@ -84,7 +131,7 @@ pub fn places(environment: &Environment) -> Result<Vec<Place>> {
 }
 
 fn usual(host: &str) -> Place {
-    Place { host: host.to_owned(), origin: "a usual place".to_owned() }
+    Place { host: host.to_owned(), origin: USUAL.to_owned() }
 }
 
 /// Docker Engine, Docker Desktop, Colima, Rancher Desktop, rootless Docker, Podman.
@@ -194,6 +241,25 @@ mod tests {
         assert_eq!(hosts[0], "unix:///var/run/docker.sock");
         assert!(hosts.contains(&"unix:///nonexistent/.colima/default/docker.sock".to_owned()));
         assert!(hosts.contains(&"unix:///run/user/1/podman/podman.sock".to_owned()));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_usual_place_without_a_socket_is_absent_and_one_that_was_named_is_not() {
+        let environment = Environment::from([("HOME", "/nonexistent"), ("XDG_RUNTIME_DIR", "/nonexistent")]);
+        let absent = places(&environment).unwrap().iter().filter(|place| place.is_absent()).count();
+        assert!(absent >= 6, "{absent}");
+        let named = Environment::from([("DOCKER_HOST", "unix:///nonexistent/docker.sock")]);
+        assert!(!places(&named).unwrap()[0].is_absent());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn who_may_not_use_the_socket_is_told_what_to_do() {
+        let error = keeps_out(ErrorKind::PermissionDenied).unwrap_err();
+        assert_eq!(error.downcast_ref().map(Failure::remedy), Some(JOIN));
+        assert!(keeps_out(ErrorKind::NotFound).unwrap_err().downcast_ref::<Failure>().is_none());
+        assert!(keeps_out(ErrorKind::InvalidData).is_ok());
     }
 
     #[test]
