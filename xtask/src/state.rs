@@ -248,6 +248,7 @@ impl StateFolder {
 /// # Errors
 /// It cannot be made.
 pub(crate) fn make_folder(path: &Path) -> std::io::Result<()> {
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "who may enter is Unix's alone"))]
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

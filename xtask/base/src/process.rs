@@ -1,6 +1,11 @@
 //! Background processes of ours: started apart from this one, and found again by their command line.
 //!
 //! A process id that was written down may belong to somebody else by now; a command line cannot. [`Sighting`] has both.
+//! Processes are found and signalled on Unix; elsewhere none is ever found.
+
+#[cfg_attr(unix, path = "process/unix.rs")]
+#[cfg_attr(not(unix), path = "process/elsewhere.rs")]
+mod system;
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -10,7 +15,9 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use rustix::process::{Pid, Signal};
+
+use system::Pid;
+pub use system::Signal;
 
 use crate::poll::{self, Look};
 use crate::sighting::Sighting;
@@ -106,7 +113,7 @@ fn of_id(pid: Pid) -> Option<Process> {
 }
 
 /// Every process that `ps` shows, its arguments taken apart at every space: see [`shown_arguments_with`].
-#[cfg(not(target_os = "linux"))]
+#[cfg(all(unix, not(target_os = "linux")))]
 fn all() -> Vec<Process> {
     let Ok(listed) = Command::new("ps").args(["-axww", "-o", "pid=,command="]).output() else {
         return Vec::new();
@@ -118,6 +125,11 @@ fn all() -> Vec<Process> {
         Some(Process { pid: Pid::from_raw(pid.parse().ok()?)?, arguments })
     };
     text.lines().filter_map(process).collect()
+}
+
+#[cfg(not(unix))]
+fn all() -> Vec<Process> {
+    Vec::new()
 }
 
 impl Process {
@@ -195,21 +207,13 @@ impl Process {
     /// # Errors
     /// It may not be signalled, or does not even end when killed.
     pub async fn kill_with_group(&self) -> Result<()> {
-        self.sent(rustix::process::kill_process_group(self.pid, Signal::KILL))?;
+        system::kill_group(self.pid).with_context(|| format!("cannot kill the group of {self}"))?;
         self.signal(Signal::KILL)?;
         self.wait_for_end().await
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
-        self.sent(rustix::process::kill_process(self.pid, signal))
-    }
-
-    fn sent(&self, sent: rustix::io::Result<()>) -> Result<()> {
-        match sent {
-            // It ended by itself meanwhile; or leads no group.
-            Err(rustix::io::Errno::SRCH) => Ok(()),
-            sent => sent.with_context(|| format!("cannot signal process {}", self.pid)),
-        }
+        system::send(self.pid, signal).with_context(|| format!("cannot signal {self}"))
     }
 
     async fn wait_for_end(&self) -> Result<()> {
@@ -274,14 +278,7 @@ pub fn lead_group(command: &mut Command) {
 /// `nice` makes a command, or as it was if that is nicer. Nothing comes of it where the system has no niceness, or
 /// compares that of a session's or a container's own processes only.
 pub fn give_way() {
-    #[cfg(unix)]
-    {
-        use rustix::process::{getpriority_process, setpriority_process};
-        /// What `nice` adds by default, by POSIX.
-        const NICENESS: i32 = 10;
-        // Only how fast it goes depends on it.
-        let _ = getpriority_process(None).and_then(|now| setpriority_process(None, now.max(NICENESS)));
-    }
+    system::give_way();
 }
 
 /// Has a program take this process's place: Ctrl-C, job control and its exit status are its own.

@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde::Deserialize;
 use xtask_base::environment::Environment;
 use xtask_base::failure::Failure;
@@ -72,6 +72,7 @@ const START: &str =
 
 /// What to do where one runs whose socket is not for this user.
 /// <https://docs.docker.com/engine/install/linux-postinstall/>
+#[cfg(unix)]
 const JOIN: &str = "join the group that may use the socket (`sudo usermod -aG docker $USER`), log in anew";
 
 /// Connects to the daemon of one place.
@@ -99,7 +100,9 @@ async fn negotiate(host: &str) -> Result<bollard::Docker> {
         }
     }
     // It may answer when it is asked in another way.
-    Ok(bollard::Docker::connect_with_host(host)?.negotiate_version().await?)
+    let asked = bollard::Docker::connect_with_host(host)?.negotiate_version().await;
+    // What leads to the cause are the names of the HTTP client's parts.
+    asked.map_err(|error| anyhow!("{}", anyhow::Error::from(error).root_cause()))
 }
 
 /// What an error of a Unix socket means for every way to ask.

@@ -46,12 +46,7 @@ pub(crate) async fn set_up_missing(
     target: &PostgresTarget,
 ) -> Result<Connection> {
     take_turn(ui, &mut maintenance).await?;
-    let name = target.database().to_owned();
-    let has_database = maintenance.with(move |client| {
-        let row = client.query_typed_opt(sql::HAS_DATABASE, &[(&name, Type::TEXT)]);
-        Ok(row.map_err(readable)?.is_some())
-    });
-    if !has_database.await? {
+    if !has_database(&mut maintenance, target.database()).await? {
         create(ui, &mut maintenance, target.database()).await?;
     }
     let mut connection = target.connect().await?;
@@ -111,19 +106,29 @@ pub(super) async fn create(ui: &Ui, maintenance: &mut Connection, database: &str
 /// same and nobody is at work in it; else a new one. A server takes far longer for the files of a new one.
 async fn renew(ui: &Ui, maintenance: &mut Connection, target: &PostgresTarget) -> Result<Connection> {
     let database = target.database();
-    let others = match target.connect_if_there().await {
-        Ok(Some(mut connection)) => {
+    // Who is not let in can still drop it.
+    let inside = if has_database(maintenance, database).await? { target.connect().await.ok() } else { None };
+    let others = match inside {
+        Some(mut connection) => {
             if empty(ui, &mut connection).await? {
                 return Ok(connection);
             }
             sessions_in(&mut connection, database).await?
         }
-        // Who is not let in can still drop it.
-        Ok(None) | Err(_) => sessions_in(maintenance, database).await?,
+        None => sessions_in(maintenance, database).await?,
     };
     drop_under(ui, maintenance, database, &others).await?;
     create(ui, maintenance, database).await?;
     target.connect().await
+}
+
+async fn has_database(maintenance: &mut Connection, database: &str) -> Result<bool> {
+    let database = database.to_owned();
+    let asked = maintenance.with(move |client| {
+        let row = client.query_typed_opt(sql::HAS_DATABASE, &[(&database, Type::TEXT)]);
+        Ok(row.map_err(readable)?.is_some())
+    });
+    asked.await
 }
 
 /// Whether the connection's database is now as [`create`] makes it; else nothing has changed.

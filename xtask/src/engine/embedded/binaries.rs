@@ -44,8 +44,12 @@ impl Binaries {
     ///
     /// # Errors
     /// They are in none of these places, or of other versions; the error lists the places and the shortest way
-    /// out.
+    /// out. Or this is no Unix, where alone a server of ours could be found again.
     pub(super) fn find(environment: &Environment, cluster: Option<&Cluster>) -> Result<Self> {
+        if cfg!(not(unix)) {
+            let remedy = "start Docker, or use databases that run elsewhere with `--engine external`";
+            return Err(Failure::new("the embedded engine is for Linux and macOS", remedy).into());
+        }
         let mut looked = Vec::new();
         let mut others = Vec::new();
         // pg_config last: it has to be started to answer.
@@ -113,7 +117,7 @@ fn install_hint() -> &'static str {
         "linux" => {
             "`apt install postgresql` (Debian, Ubuntu) or `dnf install postgresql-server` (Fedora), or install Docker"
         }
-        _ => "install Docker",
+        _ => "install PostgreSQL's server, or Docker",
     }
 }
 

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use rustix::process::Signal;
 use xtask_base::package::Package;
-use xtask_base::process::{self, Process, Processes};
+use xtask_base::process::{self, Process, Processes, Signal};
 use xtask_base::ui::Ui;
 
 use crate::state::StateFolder;

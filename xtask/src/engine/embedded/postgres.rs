@@ -6,11 +6,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::Signal;
 use uuid::Uuid;
 use xtask_base::environment::Environment;
 use xtask_base::failure::Failure;
-use xtask_base::process::{self, Process, Processes};
+use xtask_base::process::{self, Process, Processes, Signal};
 use xtask_base::ui::{Ui, seconds};
 use xtask_docker::compose::Compose;
 
