@@ -1,8 +1,11 @@
 //! What goes where: data to stdout, the rest to stderr, plain where nobody watches.
 
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Command, Stdio};
+#[cfg(target_os = "linux")]
+use std::process::Command;
+use std::process::Stdio;
 
+#[cfg(target_os = "linux")]
 use crate::common::run::output_of;
 use crate::{DynamoDbOnly, TABLE, World};
 

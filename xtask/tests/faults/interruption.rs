@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
 use crate::common::SECRET_KEY;
 use crate::common::run::{Ran, Running};
 use crate::common::wait_for;
