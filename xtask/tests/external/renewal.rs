@@ -176,6 +176,23 @@ fn another_owner_encoding_or_locale_is_not_kept() {
 }
 
 #[test]
+fn an_old_version_of_the_collation_is_not_kept() {
+    let (world, definition) = with_new_database();
+    // As a database has it that was made with an earlier C library, from Postgres 15 on.
+    world.database.execute(
+        "do $$ begin
+             update pg_database set datcollversion = '1.0' where datname = current_database();
+         exception when undefined_column then null;
+         end $$",
+    );
+    world.xtask("db setup").ok();
+    let version = "select coalesce(to_jsonb(d) ->> 'datcollversion', 'none') from pg_database as d
+                   where datname = current_database()";
+    assert_ne!(world.database.column(version), ["1.0"]);
+    assert_eq!(world.definition(), definition);
+}
+
+#[test]
 fn a_database_that_lets_nobody_in_is_dropped() {
     let (world, definition) = with_new_database();
     let close = format!("alter database {} allow_connections false", world.database.name);

@@ -1,7 +1,8 @@
 -- What this database has that a new one, as create_database.sql makes it, would not have; a row for each. First what
 -- a database has as a whole, then the objects that are not in a schema, or not in one that can be dropped: those of
 -- initdb have an oid below 16384 (FirstNormalObjectId of src/include/access/transam.h). What a superuser has changed
--- in initdb's own is seen of schema public alone.
+-- in initdb's own is seen of schema public alone; nor are operators, conversions and text search seen that one has put
+-- into pg_catalog.
 with this as (
   select *
   from pg_database

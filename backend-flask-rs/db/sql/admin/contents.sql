@@ -1,5 +1,5 @@
--- The statements that drop every schema but `public`, and all that is in `public`. The rights that new objects are to
--- have there, and a publication of all its tables, are not in it: beyond.sql sees them.
+-- The statements that empty this database: they drop every schema but `public`, and all that is in `public`. The rights
+-- that new objects are to have there, and a publication of all its tables, are not in it: beyond.sql sees them.
 select format('drop schema if exists %I cascade', nspname) as statement
 from pg_namespace
 where oid >= 16384
@@ -22,3 +22,9 @@ where namespace.nspname = 'public'
       and part.objsubid = member.objsubid
       and part.deptype in ('i', 'e')
   )
+-- Nothing is left that was put into order by an earlier version of the system's library (from Postgres 15 on).
+union all
+select format('alter database %I refresh collation version', datname)
+from pg_database
+where datname = current_database()
+  and to_jsonb(pg_database) ->> 'datcollversion' is not null
