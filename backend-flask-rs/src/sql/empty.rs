@@ -2,7 +2,7 @@
 
 use postgres::Client;
 
-/// The statements that drop all that schemas hold: column `statement` text.
+/// The statements that empty the database of what its schemas hold: column `statement` text.
 pub(super) const CONTENTS: &str = include_str!("../../db/sql/admin/contents.sql");
 
 /// What a new database would not have: column `what` text.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::common::run::Running;
 use crate::common::{PASSWORD, free_port, wait_for};
 use crate::project::{Project, SERVICES, docker, remove_project};
 
@@ -139,16 +140,20 @@ fn the_program_killed_or_interrupted_at_any_step_is_made_good_by_the_next_run() 
     }
 }
 
+/// Kills a run so many milliseconds after it has said something.
+fn kill_behind(said: &str, milliseconds: u64, mut running: Running) {
+    running.read_until(said);
+    std::thread::sleep(Duration::from_millis(milliseconds));
+    running.signal("KILL");
+    running.end_within(Duration::from_secs(10));
+}
+
 #[test]
 #[ignore = "needs Docker"]
 fn what_a_killed_run_has_asked_for_does_not_come_in_behind_the_next_seed() {
     let project = Project::new();
     for delay in [30, 60, 90, 120] {
-        let mut running = project.xtask("ddb-setup").start();
-        running.read_until("... DynamoDB: seed");
-        std::thread::sleep(Duration::from_millis(delay));
-        running.signal("KILL");
-        running.end_within(Duration::from_secs(10));
+        kill_behind("... DynamoDB: seed", delay, project.xtask("ddb-setup").start());
         project.set_up();
         // Just started it is slow, and goes on with the last requests for a while.
         docker(&["restart", "--time", "0", &project.container("dynamodb-local")]);
@@ -161,11 +166,7 @@ fn nor_behind_the_next_population() {
     let project = Project::new();
     project.set_up();
     for delay in (0..200).step_by(10) {
-        let mut running = project.xtask("ddb seed --messages 30000").start();
-        running.read_until("synthetic items into");
-        std::thread::sleep(Duration::from_millis(delay));
-        running.signal("KILL");
-        running.end_within(Duration::from_secs(10));
+        kill_behind("synthetic items into", delay, project.xtask("ddb seed --messages 30000").start());
         project.xtask("ddb seed --messages 300").ok();
     }
 }
@@ -177,10 +178,7 @@ fn a_run_killed_while_the_daemon_creates_its_containers_is_made_good_by_the_next
     // The daemon goes on with a request whose client is gone: for some milliseconds the name is taken
     // by a container that cannot be seen yet.
     for delay in [0, 2, 5, 10] {
-        let mut running = project.xtask("up").start();
-        running.read_until("Docker: create and start");
-        std::thread::sleep(Duration::from_millis(delay));
-        drop(running);
+        kill_behind("Docker: create and start", delay, project.xtask("up").start());
         project.xtask("up").ok();
         project.xtask("down --volumes").ok();
         project.assert_nothing_there();
