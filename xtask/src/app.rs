@@ -5,13 +5,13 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use crate::docker::compose::Port;
+use crate::docker::port;
+use crate::error::Failure;
+use crate::package::Package;
+use crate::process::{Process, Processes};
+use crate::ui::Ui;
 use anyhow::{Context as _, Result, anyhow};
-use xtask_base::failure::Failure;
-use xtask_base::package::Package;
-use xtask_base::process::{Process, Processes};
-use xtask_base::ui::Ui;
-use xtask_docker::compose::Port;
-use xtask_docker::port;
 
 use crate::context::Context;
 

@@ -1,12 +1,10 @@
 //! The commands: each one's arguments are a struct that owns its `run`.
 
-mod bench;
 mod db;
 pub(crate) mod ddb;
 mod doctor;
 mod down;
 mod env;
-mod lazy;
 mod logs;
 mod open;
 mod run;
@@ -19,8 +17,6 @@ use std::pin::Pin;
 
 use anyhow::Result;
 use clap::{CommandFactory as _, Parser, Subcommand};
-
-use lazy::Lazy;
 
 use crate::context::Context;
 use crate::engine::EngineChoice;
@@ -48,33 +44,32 @@ pub(crate) struct Arguments {
 }
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "parsed once in a run")]
 enum Command {
     /// Start both databases, set up Postgres, then DynamoDB: from nothing to two seeded databases
-    DdbSetup(Lazy<setup::Setup>),
+    DdbSetup(setup::Setup),
     /// Start both databases and wait until they answer
-    Up(Lazy<up::Up>),
+    Up(up::Up),
     /// Stop both databases; their data stays
-    Down(Lazy<down::Down>),
+    Down(down::Down),
     /// Show both databases: what runs them, where they listen, and whether they answer
-    Status(Lazy<status::Status>),
+    Status(status::Status),
     /// Print what the databases logged
-    Logs(Lazy<logs::Logs>),
+    Logs(logs::Logs),
     /// Print the settings of the databases for other programs: eval "$(cargo xtask env)"
-    Env(Lazy<env::Env>),
+    Env(env::Env),
     /// Check everything the tasks rely on, and say how to mend what is wrong
-    Doctor(Lazy<doctor::Doctor>),
+    Doctor(doctor::Doctor),
     /// Set up what is missing, and run the app: its HTTP API, and a page to read and write messages with
-    Run(Lazy<run::Run>),
+    Run(run::Run),
     /// Open the app's page in the browser
-    Open(Lazy<open::Open>),
-    /// Measure the tasks beside the AWS CLI and boto3, on both local servers (`bench --help` tells how)
-    Bench(Lazy<bench::Bench>),
+    Open(open::Open),
     /// Postgres: create, load, seed and look at the database `cruddur`
     #[command(subcommand)]
-    Db(Lazy<db::Db>),
+    Db(db::Db),
     /// DynamoDB: create, seed and look at the messages table
     #[command(subcommand)]
-    Ddb(Lazy<Box<ddb::Ddb>>),
+    Ddb(ddb::Ddb),
 }
 
 /// A command under way. Boxed: unboxed, each would have the room that the largest needs, and moving that
@@ -88,18 +83,17 @@ impl Arguments {
     /// Whatever stopped it.
     pub(crate) fn run(self, context: &Context) -> Run<'_> {
         match self.command {
-            Command::DdbSetup(Lazy(command)) => Box::pin(command.run(context)),
-            Command::Up(Lazy(command)) => Box::pin(command.run(context)),
-            Command::Down(Lazy(command)) => Box::pin(command.run(context)),
-            Command::Status(Lazy(command)) => Box::pin(command.run(context)),
-            Command::Logs(Lazy(command)) => Box::pin(command.run(context)),
-            Command::Env(Lazy(command)) => Box::pin(command.run(context)),
-            Command::Doctor(Lazy(command)) => Box::pin(command.run(context)),
-            Command::Run(Lazy(command)) => Box::pin(command.run(context)),
-            Command::Open(Lazy(command)) => Box::pin(command.run(context)),
-            Command::Bench(Lazy(command)) => Box::pin(command.run(context)),
-            Command::Db(Lazy(command)) => Box::pin(command.run(context)),
-            Command::Ddb(Lazy(command)) => command.run(context),
+            Command::DdbSetup(command) => Box::pin(command.run(context)),
+            Command::Up(command) => Box::pin(command.run(context)),
+            Command::Down(command) => Box::pin(command.run(context)),
+            Command::Status(command) => Box::pin(command.run(context)),
+            Command::Logs(command) => Box::pin(command.run(context)),
+            Command::Env(command) => Box::pin(command.run(context)),
+            Command::Doctor(command) => Box::pin(command.run(context)),
+            Command::Run(command) => Box::pin(command.run(context)),
+            Command::Open(command) => Box::pin(command.run(context)),
+            Command::Db(command) => Box::pin(command.run(context)),
+            Command::Ddb(command) => command.run(context),
         }
     }
 }

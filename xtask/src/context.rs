@@ -3,11 +3,11 @@
 use std::cell::OnceCell;
 use std::path::PathBuf;
 
+use crate::docker::compose::Compose;
+use crate::environment::Environment;
+use crate::targets::{self, DynamoDbTarget, PostgresTarget, Targets};
+use crate::ui::Ui;
 use anyhow::{Context as _, Result};
-use xtask_base::environment::Environment;
-use xtask_base::ui::Ui;
-use xtask_databases::target::{self, DynamoDbTarget, PostgresTarget, Targets};
-use xtask_docker::compose::Compose;
 
 use crate::engine::own::{Evidence, Own};
 use crate::engine::{Engine, EngineChoice};
@@ -105,7 +105,7 @@ impl Context {
     /// See [`Own::find`]; none of this checkout's runs; for production, its settings are missing.
     pub(crate) async fn postgres(&self, production: bool, evidence: Evidence) -> Result<PostgresTarget> {
         let target = if production {
-            target::production_postgres(&self.environment)?
+            targets::production_postgres(&self.environment)?
         } else {
             Own::find(self, evidence).await?.postgres(self)?
         };
@@ -125,7 +125,7 @@ impl Context {
     /// See [`Own::find`]; none of this checkout's runs.
     pub(crate) async fn dynamodb(&self, production: bool, evidence: Evidence) -> Result<DynamoDbTarget> {
         if production {
-            return Ok(target::production_dynamodb(&self.environment));
+            return Ok(targets::production_dynamodb(&self.environment));
         }
         Own::find(self, evidence).await?.dynamodb(self)
     }
@@ -140,7 +140,7 @@ pub(crate) fn workspace_root() -> Result<PathBuf> {
         return Ok(PathBuf::from(root));
     }
     let current = std::env::current_dir().context("cannot tell the current folder")?;
-    let root = current.ancestors().find(|folder| folder.join(xtask_docker::compose::FILE).is_file());
+    let root = current.ancestors().find(|folder| folder.join(crate::docker::compose::FILE).is_file());
     Ok(root
         .context("no docker-compose.yml here or in a folder above: run `cargo xtask` in the workspace")?
         .to_owned())

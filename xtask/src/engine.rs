@@ -6,13 +6,13 @@ pub(crate) mod own;
 
 use std::fmt;
 
+use crate::docker::compose::Compose;
+use crate::environment::Environment;
+use crate::targets::reach::Reach;
+use crate::targets::{self, DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget, Targets};
 use anyhow::Result;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
-use xtask_base::environment::Environment;
-use xtask_databases::target::reach::Reach;
-use xtask_databases::target::{self, DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget, Targets};
-use xtask_docker::compose::Compose;
 
 use crate::context::Context;
 use crate::state::State;
@@ -147,7 +147,7 @@ fn local_targets(compose: &Compose, environment: &Environment) -> Result<Targets
         dynamodb: DynamoDbTarget::local(
             "docker-compose.yml",
             &endpoint,
-            target::table(environment)?,
+            targets::table(environment)?,
             remedy(),
             Reach::Local(&[]),
         )?,

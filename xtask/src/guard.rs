@@ -2,10 +2,10 @@
 
 use std::io::{IsTerminal as _, stdin};
 
+use crate::error::Failure;
+use crate::facts::Facts;
+use crate::ui::Ui;
 use anyhow::{Context as _, Result};
-use xtask_base::failure::Failure;
-use xtask_base::ui::Ui;
-use xtask_databases::facts::Facts;
 
 use crate::context::Context;
 use crate::state::Lock;

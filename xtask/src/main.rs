@@ -1,5 +1,137 @@
-//! `cargo xtask`: the library beside this file, as a program.
+//! Cruddur's development tasks. Run as `cargo xtask`, through the launcher beside this package.
 
-fn main() -> std::process::ExitCode {
-    xtask::main()
+mod app;
+mod commands;
+mod context;
+mod docker;
+mod dynamodb;
+mod engine;
+mod environment;
+mod error;
+mod facts;
+mod guard;
+mod interpolation;
+mod output;
+mod package;
+mod poll;
+mod postgres;
+mod process;
+mod services;
+mod sighting;
+mod signals;
+mod state;
+mod stop;
+mod targets;
+mod ui;
+
+use std::io::ErrorKind;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::environment::Environment;
+use crate::error::{Interrupted, Report, Usage};
+use crate::signals::Signals;
+use crate::ui::{Ui, seconds};
+use anyhow::{Context as _, Result};
+use clap::{Parser as _, ValueEnum as _};
+
+use crate::commands::Arguments;
+use crate::context::Context;
+use crate::engine::EngineChoice;
+
+/// How long a run that was asked to stop may take to come to a safe point.
+const STOP_BOUND: Duration = Duration::from_secs(10);
+
+/// Does what the command line says: 0 done, 1 failed, 2 wrong usage, 130 or 143 when interrupted.
+fn main() -> ExitCode {
+    let arguments = Arguments::parse_from(commands::with_prod_word(std::env::args_os().collect()));
+    let ended = context(&arguments).and_then(|context| {
+        let ui = context.ui.clone();
+        run(arguments, &context).inspect_err(|error| report(&ui, error))
+    });
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit_code(&error),
+    }
+}
+
+fn context(arguments: &Arguments) -> Result<Context> {
+    let read = || {
+        let root = context::workspace_root()?;
+        let environment = Environment::read(&root)?;
+        let engine = match (arguments.engine, environment.get(engine::VARIABLE)?) {
+            (Some(engine), _) => engine,
+            (None, None) => EngineChoice::Auto,
+            (None, Some(name)) => EngineChoice::from_str(name, false).map_err(|_| {
+                Usage(format!(
+                    "{}=`{name}` names no engine: auto, docker, embedded or external",
+                    engine::VARIABLE
+                ))
+            })?,
+        };
+        let context = Context::new(root, environment, engine, arguments.output);
+        Ok(context.allowing(arguments.allow_host.clone()))
+    };
+    read().inspect_err(|error| report(&Ui::new(&Environment::default()), error))
+}
+
+/// Enters async once. A signal ends the run: where it waits, or where it has come to a safe point. A second
+/// one ends it at once.
+fn run(arguments: Arguments, context: &Context) -> Result<()> {
+    let mut signals = Signals::take(&context.ui)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let ended = runtime.block_on(async {
+        let mut run = arguments.run(context);
+        let signal = tokio::select! {
+            ended = &mut run => return ended,
+            signal = signals.next() => signal,
+        };
+        let stop = &context.ui.stop;
+        stop.ask(signal);
+        if stop.is_held() {
+            context.ui.line("stopping where that is safe; a second signal ends it at once");
+        }
+        let interrupted =
+            |done: String| anyhow::Error::from(Interrupted { done, ..stop.interrupted(signal) });
+        tokio::select! {
+            biased;
+            ended = &mut run => ended.and_then(|()| Err(interrupted("all was done by then".to_owned()))),
+            () = stop.is_safe() => Err(stop.interrupted(signal).into()),
+            _ = signals.next() => Err(interrupted("at once, wherever it was".to_owned())),
+            () = tokio::time::sleep(STOP_BOUND) => {
+                Err(interrupted(format!("it came to no safe point within {}", seconds(STOP_BOUND))))
+            }
+        }
+    });
+    // A thread that still waits for Postgres must not keep the user waiting.
+    runtime.shutdown_background();
+    ended
+}
+
+fn report(ui: &Ui, error: &anyhow::Error) {
+    if !is_closed_pipe(error) {
+        ui.line(Report(error));
+    }
+}
+
+/// 0 done, 1 failed, 2 wrong usage, 128 and the signal's number when interrupted. Whoever closed our
+/// output has read what they wanted: that is no failure.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if is_closed_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+        return ExitCode::from(128 + interrupted.signal);
+    }
+    if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let closed = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(ErrorKind::BrokenPipe)
+    };
+    error.chain().any(closed)
 }

@@ -3,12 +3,12 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::thread::JoinHandle;
 
+use crate::dynamodb::items::{Columns, Form, ItemWriter, Page, Response, aws_cli_style, stdout};
+use crate::process;
 use anyhow::{Result, anyhow};
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
-use xtask_base::process;
-use xtask_items::{Columns, Form, ItemWriter, Page, Response, aws_cli_style, stdout};
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]

@@ -3,15 +3,15 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
+use crate::docker::compose::Compose;
+use crate::docker::daemon::Docker;
+use crate::dynamodb::wire::Wire;
+use crate::error::{Failure, Report};
+use crate::poll::{self, Look};
+use crate::postgres::target::{Connection, EarlyConnection};
+use crate::targets::Targets;
+use crate::ui::seconds;
 use anyhow::{Result, anyhow};
-use xtask_base::failure::{Failure, Report};
-use xtask_base::poll::{self, Look};
-use xtask_base::ui::seconds;
-use xtask_databases::target::Targets;
-use xtask_databases::target::postgres::{Connection, EarlyConnection};
-use xtask_databases::wire::Wire;
-use xtask_docker::compose::Compose;
-use xtask_docker::daemon::Docker;
 
 use crate::context::Context;
 use crate::engine::docker::{self, Containers, Found, Plan};

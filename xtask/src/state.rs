@@ -8,13 +8,13 @@ use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::docker::compose::{Compose, Service};
+use crate::error::Failure;
+use crate::sighting::Sighting;
+use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use xtask_base::failure::Failure;
-use xtask_base::sighting::Sighting;
-use xtask_base::ui::Ui;
-use xtask_docker::compose::{Compose, Service};
 
 use crate::engine::EngineName;
 
@@ -289,7 +289,7 @@ pub(crate) struct Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use xtask_base::environment::Environment;
+    use crate::environment::Environment;
 
     fn ui() -> Ui {
         Ui::new(&Environment::from([("CI", "true")]))

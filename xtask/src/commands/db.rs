@@ -2,6 +2,12 @@
 
 mod steps;
 
+use crate::error::Failure;
+use crate::facts::Facts;
+use crate::postgres::target::readable;
+use crate::process;
+use crate::targets::PostgresTarget;
+use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 use backend_flask::sql;
 use clap::Subcommand;
@@ -9,17 +15,10 @@ use postgres::Client;
 use postgres::types::Type;
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
-use xtask_base::failure::Failure;
-use xtask_base::process;
-use xtask_base::ui::Ui;
-use xtask_databases::facts::Facts;
-use xtask_databases::target::PostgresTarget;
-use xtask_databases::target::postgres::readable;
 
 pub(crate) use steps::{counts, explain, set_up_missing, setup};
 use steps::{create, drop, load, take_turn};
 
-use super::lazy::Lazy;
 use crate::context::Context;
 use crate::engine::own::Evidence;
 use crate::guard::{Guard, Rehearsal};
@@ -28,23 +27,23 @@ use crate::output;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Db {
     /// Create the database
-    Create(Lazy<Writing>),
+    Create(Writing),
     /// Drop the database, and end the sessions in it
-    Drop(Lazy<Guarded>),
+    Drop(Guarded),
     /// Load backend-flask-rs/db/schema.sql: all of it or nothing
-    SchemaLoad(Lazy<Guarded>),
+    SchemaLoad(Guarded),
     /// Load backend-flask-rs/db/seed.sql: all of it or nothing
-    Seed(Lazy<Guarded>),
+    Seed(Guarded),
     /// Empty the database, or drop it and create it anew; load the schema, seed it
-    Setup(Lazy<Guarded>),
+    Setup(Guarded),
     /// Open psql on the database
-    Connect(Lazy<Target>),
+    Connect(Target),
     /// List the sessions of other clients
-    Sessions(Lazy<Target>),
+    Sessions(Target),
     /// End the sessions of other clients in the database
-    KillAll(Lazy<Guarded>),
+    KillAll(Guarded),
     /// Connect and ask how many rows there are
-    Test(Lazy<Target>),
+    Test(Target),
 }
 
 /// Which Postgres.
@@ -128,7 +127,7 @@ impl Db {
             None => None,
         };
         match self {
-            Self::Create(Lazy(writing)) => {
+            Self::Create(writing) => {
                 let Some(target) = writing.resolve(context, "create the database").await? else {
                     return Ok(());
                 };
@@ -136,7 +135,7 @@ impl Db {
                 take_turn(ui, &mut maintenance).await?;
                 create(ui, &mut maintenance, target.database()).await
             }
-            Self::Drop(Lazy(guarded)) => {
+            Self::Drop(guarded) => {
                 let Some(target) = guarded.resolve(context, "drop the database").await? else {
                     return Ok(());
                 };
@@ -144,34 +143,32 @@ impl Db {
                 take_turn(ui, &mut maintenance).await?;
                 drop(ui, &mut maintenance, target.database()).await
             }
-            Self::SchemaLoad(Lazy(guarded)) => {
+            Self::SchemaLoad(guarded) => {
                 let deed = "replace the tables and lose their rows";
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
                 load(ui, &mut target.connect().await?, sql::SCHEMA).await
             }
-            Self::Seed(Lazy(guarded)) => {
+            Self::Seed(guarded) => {
                 let deed = "overwrite the seed's rows";
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
                 load(ui, &mut target.connect().await?, sql::SEED).await
             }
-            Self::Setup(Lazy(guarded)) => {
+            Self::Setup(guarded) => {
                 let deed = "empty or recreate the database";
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
                 setup(ui, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
             }
-            Self::Connect(Lazy(target)) => connect(context, &target.resolve(context, Evidence::Sight).await?),
-            Self::Sessions(Lazy(target)) => {
+            Self::Connect(target) => connect(context, &target.resolve(context, Evidence::Sight).await?),
+            Self::Sessions(target) => {
                 sessions(context, &target.resolve(context, Evidence::Memory).await?).await
             }
-            Self::KillAll(Lazy(guarded)) => {
+            Self::KillAll(guarded) => {
                 let Some(target) = guarded.resolve(context, "end all sessions").await? else {
                     return Ok(());
                 };
                 kill_all(ui, &target).await
             }
-            Self::Test(Lazy(target)) => {
-                test(context, &target.resolve(context, Evidence::Memory).await?).await
-            }
+            Self::Test(target) => test(context, &target.resolve(context, Evidence::Memory).await?).await,
         }
     }
 }
@@ -180,11 +177,11 @@ impl Db {
     /// What it changes, and what to call it, for a command that changes something.
     fn changes(&self) -> Option<(&Writing, &'static str)> {
         match self {
-            Self::Create(Lazy(writing)) => Some((writing, "db create")),
-            Self::Drop(Lazy(guarded)) => Some((&guarded.writing, "db drop")),
-            Self::SchemaLoad(Lazy(guarded)) => Some((&guarded.writing, "db schema-load")),
-            Self::Seed(Lazy(guarded)) => Some((&guarded.writing, "db seed")),
-            Self::Setup(Lazy(guarded)) => Some((&guarded.writing, "db setup")),
+            Self::Create(writing) => Some((writing, "db create")),
+            Self::Drop(guarded) => Some((&guarded.writing, "db drop")),
+            Self::SchemaLoad(guarded) => Some((&guarded.writing, "db schema-load")),
+            Self::Seed(guarded) => Some((&guarded.writing, "db seed")),
+            Self::Setup(guarded) => Some((&guarded.writing, "db setup")),
             Self::Connect(_) | Self::Sessions(_) | Self::KillAll(_) | Self::Test(_) => None,
         }
     }

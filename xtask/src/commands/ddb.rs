@@ -12,14 +12,13 @@ mod scan;
 mod seed;
 mod table;
 
+use crate::dynamodb::table::TableDescription;
+use crate::facts::Facts;
+use crate::targets::DynamoDbTarget;
 use anyhow::Result;
 use clap::Subcommand;
-use xtask_databases::facts::Facts;
-use xtask_databases::table::TableDescription;
-use xtask_databases::target::DynamoDbTarget;
 
 use super::Run;
-use super::lazy::Lazy;
 use crate::context::Context;
 use crate::engine::own::Evidence;
 use crate::guard::{Guard, Rehearsal};
@@ -31,58 +30,58 @@ pub(crate) use table::{drop_if_exists, has_messages_table, schema_load};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ddb {
     /// Create the messages table and wait until it is active
-    SchemaLoad(Lazy<table::SchemaLoad>),
+    SchemaLoad(table::SchemaLoad),
     /// List the tables
-    ListTables(Lazy<table::ListTables>),
+    ListTables(table::ListTables),
     /// Drop a table and wait until it is gone
-    Drop(Lazy<table::Drop>),
+    Drop(table::Drop),
     /// Write the seed conversation into the messages table, in place of an earlier one; or a synthetic
     /// population, as large as you like
-    Seed(Lazy<seed::SeedCommand>),
+    Seed(seed::SeedCommand),
     /// Print every item of a table
     ///
     /// A large table is read in segments at once, and its items come in no order. With --limit it is read in
     /// one piece.
-    Scan(Lazy<scan::Scan>),
+    Scan(scan::Scan),
     /// Print the items of one partition, in the order of their sort key
     ///
     /// Keys are written as they are: a number for a number key, base64 for a binary one.
-    Query(Lazy<query::Query>),
+    Query(query::Query),
     /// Print one item, by its key
-    Get(Lazy<item::Get>),
+    Get(item::Get),
     /// Put one item, in place of the one that has its key
-    Put(Lazy<item::Put>),
+    Put(item::Put),
     /// Delete one item, by its key
-    Delete(Lazy<item::Delete>),
+    Delete(item::Delete),
     /// Write a table's items into a file
     ///
     /// The file's name says its form: .jsonl or .csv, compressed with .gz or .zst behind that.
-    Export(Lazy<export::Export>),
+    Export(export::Export),
     /// Put a file's items into a table
     ///
     /// The file's name says its form: .jsonl or .csv, compressed with .gz or .zst behind that. An import that
     /// was interrupted goes on from where it was when the same command is run again.
-    Import(Lazy<import::Import>),
+    Import(import::Import),
     /// Ask for messages and conversations as the app does
     #[command(subcommand)]
-    Patterns(Lazy<patterns::Patterns>),
+    Patterns(patterns::Patterns),
 }
 
 impl Ddb {
     pub(crate) fn run(self, context: &Context) -> Run<'_> {
         match self {
-            Self::SchemaLoad(Lazy(command)) => Box::pin(command.run(context)),
-            Self::ListTables(Lazy(command)) => Box::pin(command.run(context)),
-            Self::Drop(Lazy(command)) => Box::pin(command.run(context)),
-            Self::Seed(Lazy(command)) => Box::pin(command.run(context)),
-            Self::Scan(Lazy(command)) => Box::pin(command.run(context)),
-            Self::Query(Lazy(command)) => Box::pin(command.run(context)),
-            Self::Get(Lazy(command)) => Box::pin(command.run(context)),
-            Self::Put(Lazy(command)) => Box::pin(command.run(context)),
-            Self::Delete(Lazy(command)) => Box::pin(command.run(context)),
-            Self::Export(Lazy(command)) => Box::pin(command.run(context)),
-            Self::Import(Lazy(command)) => Box::pin(command.run(context)),
-            Self::Patterns(Lazy(command)) => command.run(context),
+            Self::SchemaLoad(command) => Box::pin(command.run(context)),
+            Self::ListTables(command) => Box::pin(command.run(context)),
+            Self::Drop(command) => Box::pin(command.run(context)),
+            Self::Seed(command) => Box::pin(command.run(context)),
+            Self::Scan(command) => Box::pin(command.run(context)),
+            Self::Query(command) => Box::pin(command.run(context)),
+            Self::Get(command) => Box::pin(command.run(context)),
+            Self::Put(command) => Box::pin(command.run(context)),
+            Self::Delete(command) => Box::pin(command.run(context)),
+            Self::Export(command) => Box::pin(command.run(context)),
+            Self::Import(command) => Box::pin(command.run(context)),
+            Self::Patterns(command) => command.run(context),
         }
     }
 }

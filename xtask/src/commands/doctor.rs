@@ -1,15 +1,15 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use crate::docker::compose::{Compose, Service, port_variable};
+use crate::docker::daemon::{self, Docker};
+use crate::docker::port;
+use crate::error::Failure;
+use crate::poll::Look;
+use crate::targets::{self, Targets};
 use anyhow::{Result, bail};
 use chrono::{DateTime, Utc};
 use serde_json::json;
-use xtask_base::failure::Failure;
-use xtask_base::poll::Look;
-use xtask_databases::target::{self, Targets};
-use xtask_docker::compose::{Compose, Service, port_variable};
-use xtask_docker::daemon::{self, Docker};
-use xtask_docker::port;
 
 use crate::context::Context;
 use crate::engine::embedded::{self, Running};
@@ -264,7 +264,7 @@ fn setting_checks(context: &Context) -> Vec<Check> {
         ));
     }
     if environment.process_only("PROD_CONNECTION_URL").is_some() {
-        let production = target::production_postgres(environment);
+        let production = targets::production_postgres(environment);
         checks.push(Check::of(
             "production's Postgres",
             &production,

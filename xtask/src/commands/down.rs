@@ -1,6 +1,6 @@
+use crate::docker::compose::Compose;
+use crate::docker::daemon::Docker;
 use anyhow::Result;
-use xtask_docker::compose::Compose;
-use xtask_docker::daemon::Docker;
 
 use crate::context::Context;
 use crate::engine::{Engine, EngineName, docker, embedded};

@@ -1,12 +1,12 @@
 use std::io::Write as _;
 
+use crate::dynamodb::items::stdout;
+use crate::dynamodb::target::{LOCAL_KEY, LOCAL_REGION};
+use crate::environment::dotenv;
+use crate::targets::{DYNAMODB_URL, POSTGRES_URL};
 use anyhow::{Result, ensure};
 use backend_flask::messages::TABLE_VARIABLE;
 use clap::ValueEnum;
-use xtask_base::environment::dotenv;
-use xtask_databases::target::dynamodb::{LOCAL_KEY, LOCAL_REGION};
-use xtask_databases::target::{DYNAMODB_URL, POSTGRES_URL};
-use xtask_items::stdout;
 
 use crate::context::Context;
 use crate::engine;

@@ -3,13 +3,13 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::docker::compose::{Compose, Service};
+use crate::docker::daemon::Docker;
+use crate::dynamodb::items::stdout;
+use crate::error::Failure;
+use crate::process::{self, Process};
 use anyhow::Result;
 use clap::ValueEnum;
-use xtask_base::failure::Failure;
-use xtask_base::process::{self, Process};
-use xtask_docker::compose::{Compose, Service};
-use xtask_docker::daemon::Docker;
-use xtask_items::stdout;
 
 use crate::context::Context;
 use crate::engine::embedded::{self, Running};

@@ -1,7 +1,7 @@
 use std::process::{Command, Stdio};
 
+use crate::error::Failure;
 use anyhow::Result;
-use xtask_base::failure::Failure;
 
 use crate::app;
 use crate::context::Context;

@@ -1,12 +1,12 @@
 use std::process::Command;
 
+use crate::dynamodb::read::{self, ReadRequest};
+use crate::dynamodb::wire::Wire;
+use crate::process;
+use crate::targets::{DYNAMODB_URL, POSTGRES_URL, Targets};
+use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 use backend_flask::messages::TABLE_VARIABLE;
-use xtask_base::process;
-use xtask_base::ui::Ui;
-use xtask_databases::read::{self, ReadRequest};
-use xtask_databases::target::{DYNAMODB_URL, POSTGRES_URL, Targets};
-use xtask_databases::wire::Wire;
 
 use super::{db, ddb};
 use crate::app::{self, App};

@@ -1,11 +1,11 @@
 use std::time::{Duration, Instant};
 
+use crate::dynamodb::wire::Wire;
+use crate::facts::Facts;
+use crate::postgres::target::Connection;
+use crate::targets::Targets;
+use crate::ui::seconds;
 use anyhow::Result;
-use xtask_base::ui::seconds;
-use xtask_databases::facts::Facts;
-use xtask_databases::target::Targets;
-use xtask_databases::target::postgres::Connection;
-use xtask_databases::wire::Wire;
 
 use super::{db, ddb};
 use crate::context::Context;

@@ -1,8 +1,8 @@
+use crate::docker::compose::{Compose, Service};
+use crate::docker::daemon::{Docker, State};
+use crate::poll::Look;
 use anyhow::Result;
 use serde_json::{Value, json};
-use xtask_base::poll::Look;
-use xtask_docker::compose::{Compose, Service};
-use xtask_docker::daemon::{Docker, State};
 
 use crate::context::Context;
 use crate::engine::embedded::Running;

@@ -5,13 +5,13 @@ mod plan;
 use std::cell::RefCell;
 use std::time::Duration;
 
+use crate::docker::compose::{Compose, Service, Source};
+use crate::docker::daemon::{self, Container, Docker, State as ContainerState, volume_name};
+use crate::error::Failure;
+use crate::poll::{self, Look};
+use crate::sighting::Sighting;
+use crate::ui::Ui;
 use anyhow::Result;
-use xtask_base::failure::Failure;
-use xtask_base::poll::{self, Look};
-use xtask_base::sighting::Sighting;
-use xtask_base::ui::Ui;
-use xtask_docker::compose::{Compose, Service, Source};
-use xtask_docker::daemon::{self, Container, Docker, State as ContainerState, volume_name};
 
 pub(crate) use plan::Plan;
 

@@ -14,15 +14,15 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::docker::compose::{Compose, Service, port_variable};
+use crate::docker::port;
+use crate::environment::Environment;
+use crate::error::Failure;
+use crate::poll::{self, Look};
+use crate::process::{self, Process, Processes};
+use crate::sighting::Sighting;
+use crate::ui::Ui;
 use anyhow::{Context as _, Result};
-use xtask_base::environment::Environment;
-use xtask_base::failure::Failure;
-use xtask_base::poll::{self, Look};
-use xtask_base::process::{self, Process, Processes};
-use xtask_base::sighting::Sighting;
-use xtask_base::ui::Ui;
-use xtask_docker::compose::{Compose, Service, port_variable};
-use xtask_docker::port;
 
 use crate::state::StateFolder;
 

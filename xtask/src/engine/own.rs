@@ -1,13 +1,13 @@
 //! Which databases are this checkout's, for a command that starts nothing: at the ports that docker-compose.yml
 //! names may be another checkout's, or anybody's.
 
+use crate::docker::compose::Compose;
+use crate::docker::daemon::{Docker, State as ContainerState};
+use crate::docker::port;
+use crate::error::Failure;
+use crate::sighting::Sighting;
+use crate::targets::{DynamoDbTarget, PostgresTarget, Targets};
 use anyhow::Result;
-use xtask_base::failure::Failure;
-use xtask_base::sighting::Sighting;
-use xtask_databases::target::{DynamoDbTarget, PostgresTarget, Targets};
-use xtask_docker::compose::Compose;
-use xtask_docker::daemon::{Docker, State as ContainerState};
-use xtask_docker::port;
 
 use super::Engine;
 use super::docker;

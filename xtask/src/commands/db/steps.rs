@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use crate::error::Failure;
+use crate::postgres::target::{Connection, STATEMENT_BOUND, readable, readable_script};
+use crate::targets::PostgresTarget;
+use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 use backend_flask::sql::{self, Script};
 use postgres::Client;
 use postgres::error::SqlState;
 use postgres::types::Type;
-use xtask_base::failure::Failure;
-use xtask_base::ui::Ui;
-use xtask_databases::target::PostgresTarget;
-use xtask_databases::target::postgres::{Connection, STATEMENT_BOUND, readable, readable_script};
 
 /// How long another command's session may take to create or drop a database: as long as a few statements.
 const TURN_BOUND: Duration = STATEMENT_BOUND.saturating_mul(3);

@@ -4,14 +4,14 @@
 use std::io::{IsTerminal as _, stdin};
 use std::time::Duration;
 
+use crate::dynamodb::target::Trouble;
+use crate::dynamodb::wire::Wire;
+use crate::error::Failure;
+use crate::poll::{self, Look};
+use crate::ui::Ui;
 use anyhow::{Result, ensure};
 use serde::Deserialize;
 use serde_json::json;
-use xtask_base::failure::Failure;
-use xtask_base::poll::{self, Look};
-use xtask_base::ui::Ui;
-use xtask_databases::target::dynamodb::Trouble;
-use xtask_databases::wire::Wire;
 
 use crate::guard;
 

@@ -1,12 +1,12 @@
 use std::path::PathBuf;
 
+use crate::dynamodb::files::{Columns, Encoding, FileForm, ItemFileWriter, Layout, Notation};
+use crate::dynamodb::items::{Attribute, Item, Page, counted};
+use crate::dynamodb::read::{self, ReadRequest};
+use crate::dynamodb::table::TableDescription;
+use crate::error::{Failure, Interrupted, Usage};
+use crate::ui::Rate;
 use anyhow::{Context as _, Result};
-use xtask_base::failure::{Failure, Interrupted, Usage};
-use xtask_base::ui::Rate;
-use xtask_databases::read::{self, ReadRequest};
-use xtask_databases::table::TableDescription;
-use xtask_files::{Columns, Encoding, FileForm, ItemFileWriter, Layout, Notation};
-use xtask_items::{Attribute, Item, Page, counted};
 
 use super::Target;
 use crate::context::Context;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
+use crate::dynamodb::items::{Attribute, Form, Item, Number};
+use crate::dynamodb::read::ReadRequest;
+use crate::dynamodb::table::{KeyAttribute, KeyType};
+use crate::error::Usage;
 use anyhow::Result;
 use serde::de::IgnoredAny;
-use xtask_base::failure::Usage;
-use xtask_databases::read::ReadRequest;
-use xtask_databases::table::{KeyAttribute, KeyType};
-use xtask_items::{Attribute, Form, Item, Number};
 
 use crate::context::Context;
 use crate::output::Format;
@@ -63,7 +63,7 @@ impl Placeholders {
         let mut all = Item::new();
         for text in &self.values {
             if text.trim_start().starts_with('{') {
-                let values = xtask_files::item_of(text);
+                let values = crate::dynamodb::files::item_of(text);
                 let values = values.map_err(|why| Usage(format!("--values `{text}`: {why}")))?;
                 values.into_iter().try_for_each(|(name, value)| add(&mut all, name, value))?;
             } else {
@@ -96,7 +96,7 @@ fn pair(text: &str, sign: char) -> Option<(&str, &str)> {
 /// # Errors
 /// JSON that means no value: an attribute is given twice, say.
 fn value_of(text: &str) -> Result<Attribute, String> {
-    match xtask_files::value_of(text) {
+    match crate::dynamodb::files::value_of(text) {
         Err(_) if serde_json::from_str::<IgnoredAny>(text).is_err() => Ok(Attribute::S(text.to_owned())),
         value => value,
     }

@@ -7,14 +7,14 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::dynamodb::files::{FileForm, ItemFile, Notation, Position, Record};
+use crate::dynamodb::items::{Written, counted};
+use crate::dynamodb::table::TableDescription;
+use crate::dynamodb::wire::Wire;
+use crate::dynamodb::write;
+use crate::error::{Failure, Interrupted, Usage};
+use crate::ui::{Rate, Step};
 use anyhow::{Context as _, Result};
-use xtask_base::failure::{Failure, Interrupted, Usage};
-use xtask_base::ui::{Rate, Step};
-use xtask_databases::table::TableDescription;
-use xtask_databases::wire::Wire;
-use xtask_databases::write;
-use xtask_files::{FileForm, ItemFile, Notation, Position, Record};
-use xtask_items::{Written, counted};
 
 use self::journal::{Journal, Progress};
 use self::records::Records;

@@ -4,16 +4,16 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Read as _, Write as _, stdin};
 
+use crate::dynamodb::items::{Attribute, Columns, Item, PlainJson, printable, stdout};
+use crate::dynamodb::table::TableDescription;
+use crate::dynamodb::target::Trouble;
+use crate::dynamodb::wire::Wire;
+use crate::error::{Failure, Usage};
+use crate::targets::DynamoDbTarget;
+use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use xtask_base::failure::{Failure, Usage};
-use xtask_base::ui::Ui;
-use xtask_databases::table::TableDescription;
-use xtask_databases::target::DynamoDbTarget;
-use xtask_databases::target::dynamodb::Trouble;
-use xtask_databases::wire::Wire;
-use xtask_items::{Attribute, Columns, Item, PlainJson, printable, stdout};
 
 use super::expressions::Placeholders;
 use super::query::key_of;
@@ -172,8 +172,8 @@ impl Put {
             Some(text) => text,
             None => read_stdin(&context.ui)?,
         };
-        let put =
-            xtask_files::item_of(&text).map_err(|why| Usage(format!("the item cannot be read: {why}")))?;
+        let put = crate::dynamodb::files::item_of(&text)
+            .map_err(|why| Usage(format!("the item cannot be read: {why}")))?;
         let table = self.table.table.as_deref();
         let Some(target) = self.guarded.resolve(context, "put an item", table).await? else { return Ok(()) };
         let wire = target.wire(&context.ui).await?;

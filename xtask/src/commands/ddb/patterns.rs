@@ -3,6 +3,11 @@
 use std::borrow::Cow;
 use std::io::{BufWriter, Write as _};
 
+use crate::dynamodb::attribute::to_sdk;
+use crate::dynamodb::items::{Attribute, Item, ItemWriter, Page, Response, printable, shortened, stdout};
+use crate::dynamodb::read;
+use crate::error::Usage;
+use crate::targets::Targets;
 use anyhow::Result;
 use backend_flask::messages::{self, Message, MessageGroup, SEED_GROUP, SORT_KEY, TimeRange};
 use backend_flask::time;
@@ -10,14 +15,8 @@ use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use postgres::Client;
 use uuid::Uuid;
-use xtask_base::failure::Usage;
-use xtask_databases::attribute::to_sdk;
-use xtask_databases::read;
-use xtask_databases::target::Targets;
-use xtask_items::{Attribute, Item, ItemWriter, Page, Response, printable, shortened, stdout};
 
 use super::super::Run;
-use super::super::lazy::Lazy;
 use super::{Target, seed};
 use crate::context::Context;
 use crate::engine::own::Evidence;
@@ -29,16 +28,16 @@ const MESSAGE_WIDTH: usize = 40;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Patterns {
     /// Print the newest messages of a conversation, oldest first
-    GetConversation(Lazy<GetConversation>),
+    GetConversation(GetConversation),
     /// Print a user's conversations, the one with the newest message first
-    ListConversations(Lazy<ListConversations>),
+    ListConversations(ListConversations),
 }
 
 impl Patterns {
     pub(crate) fn run(self, context: &Context) -> Run<'_> {
         match self {
-            Self::GetConversation(Lazy(command)) => Box::pin(command.run(context)),
-            Self::ListConversations(Lazy(command)) => Box::pin(command.run(context)),
+            Self::GetConversation(command) => Box::pin(command.run(context)),
+            Self::ListConversations(command) => Box::pin(command.run(context)),
         }
     }
 }

@@ -1,17 +1,17 @@
 use std::time::Duration;
 
+use crate::dynamodb::items::{Page, WriteRequest};
+use crate::dynamodb::read::{self, Segments};
+use crate::dynamodb::wire::Wire;
+use crate::dynamodb::write;
+use crate::error::{Failure, Interrupted, Usage};
+use crate::postgres::target::{Connection, readable};
+use crate::ui::{Rate, Ui};
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::types::Select;
 use backend_flask::population::{self, Population, Wanted};
 use chrono::{DateTime, Utc};
 use postgres::error::SqlState;
-use xtask_base::failure::{Failure, Interrupted, Usage};
-use xtask_base::ui::{Rate, Ui};
-use xtask_databases::read::{self, Segments};
-use xtask_databases::target::postgres::{Connection, readable};
-use xtask_databases::wire::Wire;
-use xtask_databases::write;
-use xtask_items::{Page, WriteRequest};
 
 use super::seed::{KEYS, LATE_INTERVAL, LATE_TRIES};
 use crate::commands::db;

@@ -1,8 +1,8 @@
+use crate::dynamodb::items::{Attribute, Item};
+use crate::dynamodb::read::{self, ReadRequest};
+use crate::dynamodb::table::{KeyAttribute, Keys, TableDescription};
+use crate::error::{Failure, Usage};
 use anyhow::Result;
-use xtask_base::failure::{Failure, Usage};
-use xtask_databases::read::{self, ReadRequest};
-use xtask_databases::table::{KeyAttribute, Keys, TableDescription};
-use xtask_items::{Attribute, Item};
 
 use super::Target;
 use super::expressions::{ReadOptions, STOPPED, key_value};

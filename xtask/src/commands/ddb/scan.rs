@@ -1,8 +1,8 @@
+use crate::dynamodb::read::{self, Segments};
+use crate::dynamodb::table::{Keys, TableDescription};
+use crate::dynamodb::wire::Wire;
 use anyhow::Result;
 use backend_flask::messages::{PARTITION_KEY, SORT_KEY};
-use xtask_databases::read::{self, Segments};
-use xtask_databases::table::{Keys, TableDescription};
-use xtask_databases::wire::Wire;
 
 use super::Target;
 use super::expressions::{ReadOptions, STOPPED};

@@ -1,17 +1,17 @@
 use std::io::Write as _;
 use std::time::Duration;
 
+use crate::dynamodb::items::stdout;
+use crate::dynamodb::table::TableDescription;
+use crate::dynamodb::wire::Wire;
+use crate::error::Failure;
+use crate::facts::Facts;
+use crate::poll::{self, Look};
+use crate::targets::DynamoDbTarget;
 use anyhow::Result;
 use backend_flask::messages;
 use serde::Deserialize;
 use serde_json::json;
-use xtask_base::failure::Failure;
-use xtask_base::poll::{self, Look};
-use xtask_databases::facts::Facts;
-use xtask_databases::table::TableDescription;
-use xtask_databases::target::DynamoDbTarget;
-use xtask_databases::wire::Wire;
-use xtask_items::stdout;
 
 use super::backup::{self, BackupOptions};
 use super::{Guarded, Target, Writing};

@@ -3,13 +3,13 @@
 use std::cell::RefCell;
 use std::path::Path;
 
+use crate::docker::compose::{Compose, Service};
+use crate::docker::daemon::{self, Container, Docker, State as ContainerState};
+use crate::docker::port;
+use crate::error::Failure;
+use crate::ui::Ui;
 use anyhow::Result;
 use uuid::Uuid;
-use xtask_base::failure::Failure;
-use xtask_base::ui::Ui;
-use xtask_docker::compose::{Compose, Service};
-use xtask_docker::daemon::{self, Container, Docker, State as ContainerState};
-use xtask_docker::port;
 
 use super::{Containers, Found, create_and_start, find, is_of_another_checkout, pull_missing, volumes};
 

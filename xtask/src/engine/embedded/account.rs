@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::error::Failure;
+use crate::process;
 use anyhow::{Context as _, Result};
-use xtask_base::failure::Failure;
-use xtask_base::process;
 
 use super::START_AFRESH;
 

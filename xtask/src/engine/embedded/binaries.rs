@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::environment::Environment;
+use crate::error::Failure;
 use anyhow::Result;
-use xtask_base::environment::Environment;
-use xtask_base::failure::Failure;
 
 use super::START_AFRESH;
 

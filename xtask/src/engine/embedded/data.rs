@@ -4,9 +4,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::poll::{self, Look};
+use crate::ui::Ui;
 use anyhow::{Context as _, Result};
-use xtask_base::poll::{self, Look};
-use xtask_base::ui::Ui;
 
 /// How long what a killed run left may keep from being removed, once nobody is said to write there.
 const REMOVAL_BOUND: Duration = Duration::from_secs(10);

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::package::Package;
+use crate::process::{self, Process, Processes, Signal};
+use crate::ui::Ui;
 use anyhow::{Context as _, Result};
-use xtask_base::package::Package;
-use xtask_base::process::{self, Process, Processes, Signal};
-use xtask_base::ui::Ui;
 
 use crate::state::StateFolder;
 

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::docker::compose::Compose;
+use crate::environment::Environment;
+use crate::error::Failure;
+use crate::process::{self, Process, Processes, Signal};
+use crate::ui::{Ui, seconds};
 use anyhow::{Context as _, Result, bail};
 use uuid::Uuid;
-use xtask_base::environment::Environment;
-use xtask_base::failure::Failure;
-use xtask_base::process::{self, Process, Processes, Signal};
-use xtask_base::ui::{Ui, seconds};
-use xtask_docker::compose::Compose;
 
 use super::account::Home;
 use super::binaries::{Binaries, Cluster};
@@ -53,7 +53,7 @@ impl Plan {
             let remedy = format!(
                 "give service {} a POSTGRES_PASSWORD in {}",
                 compose.postgres.name,
-                xtask_docker::compose::FILE
+                crate::docker::compose::FILE
             );
             return Err(Failure::new("Postgres needs a password", remedy).into());
         }

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use crate::dynamodb::files::Position;
+use crate::dynamodb::table::TableDescription;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use xtask_databases::table::TableDescription;
-use xtask_files::Position;
 
 use super::rejected::Rejects;
 use crate::state::StateFolder;

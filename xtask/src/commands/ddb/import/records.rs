@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
+use crate::dynamodb::files::{ItemFile, Record};
+use crate::dynamodb::items::WriteRequest;
+use crate::ui::Step;
 use anyhow::{Context as _, Result};
-use xtask_base::ui::Step;
-use xtask_files::{ItemFile, Record};
-use xtask_items::WriteRequest;
 
 use super::journal::Progress;
 use super::rejected::Rejected;

@@ -1,8 +1,8 @@
 //! Which items a table takes, told before they are sent: one that it refuses would stop a whole request.
 
+use crate::dynamodb::items::{Attribute, Item, size_of, size_of_value};
+use crate::dynamodb::table::{KeyAttribute, KeyType, Keys, TableDescription};
 use anyhow::Context as _;
-use xtask_databases::table::{KeyAttribute, KeyType, Keys, TableDescription};
-use xtask_items::{Attribute, Item, size_of, size_of_value};
 
 /// The most bytes that an item may have.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>

@@ -1,0 +1,98 @@
+//! Ports on this machine's loopback.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::error::Failure;
+use crate::ui::Ui;
+use anyhow::{Context as _, Result};
+use tokio::net::TcpSocket;
+
+use crate::docker::compose::{Port, port_variable};
+
+/// How far from the port in docker-compose.yml another one is looked for.
+const REACH: u16 = 100;
+
+/// Whether nobody listens there.
+pub(crate) fn is_free(port: u16) -> bool {
+    bind(port).is_ok()
+}
+
+/// A socket there that does not listen: a server that binds to the port at this very moment would find
+/// it taken by one that did.
+fn bind(port: u16) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    // On Windows this would share the port with a server that listens.
+    socket.set_reuseaddr(cfg!(unix))?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    Ok(socket)
+}
+
+/// Whether a port that the user has set is free.
+///
+/// # Errors
+/// It is held by `holder`, who may be nobody in particular.
+pub(crate) fn check(port: Port, service: &str, holder: &str) -> Result<()> {
+    if is_free(port.host) { Ok(()) } else { Err(fixed_and_taken(port, service, holder).into()) }
+}
+
+fn taken(port: Port, service: &str, holder: &str) -> String {
+    format!("port 127.0.0.1:{} of service {service} is held by {holder}", port.host)
+}
+
+fn fixed_and_taken(port: Port, service: &str, holder: &str) -> Failure {
+    let variable = port_variable(service);
+    let remedy =
+        format!("stop what holds it, set {variable} to another port, or unset it to let the port move");
+    Failure::new(taken(port, service, holder), remedy)
+}
+
+/// Another port for a service whose own is taken by `holder`: the next free one that is not among
+/// `others`. Says so.
+///
+/// # Errors
+/// The user has set the port, or none is free nearby.
+pub(crate) fn moved(port: Port, service: &str, holder: &str, others: &[u16], ui: &Ui) -> Result<u16> {
+    if port.fixed {
+        return Err(fixed_and_taken(port, service, holder).into());
+    }
+    let taken = taken(port, service, holder);
+    let nearby = port.host.saturating_add(1)..=port.host.saturating_add(REACH);
+    let free = nearby.into_iter().find(|port| !others.contains(port) && is_free(*port));
+    let free = free.with_context(|| format!("{taken}, and none of the next {REACH} is free"))?;
+    ui.line(format_args!("{taken}; it moves to {free}"));
+    Ok(free)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::environment::Environment;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn who_looks_at_a_port_is_not_in_the_way_of_who_takes_it() {
+        let asked = bind(0).unwrap();
+        let port = asked.local_addr().unwrap().port();
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        assert!(bind(port).is_err());
+        drop((asked, taken));
+        assert!(is_free(port));
+    }
+
+    #[test]
+    fn a_taken_port_moves_unless_it_was_set() {
+        let ui = Ui::new(&Environment::from([("CI", "true")]));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let host = listener.local_addr().unwrap().port();
+        assert!(!is_free(host));
+        let movable = Port { host, container: 1, fixed: false };
+        let other = moved(movable, "db", "me", &[host + 1], &ui).unwrap();
+        assert!(other > host + 1);
+        let fixed = Port { fixed: true, ..movable };
+        let error = moved(fixed, "db", "me", &[], &ui).unwrap_err().to_string();
+        assert_eq!(error, format!("port 127.0.0.1:{host} of service db is held by me"));
+    }
+}

@@ -1,0 +1,262 @@
+//! Items as rows of a table.
+//!
+//! A header cell is an attribute's name, `handle`, where its values are strings, and the name with a type
+//! of DynamoDB's where they are others: `age:N`. A name that ends in `:` and a type itself has its type
+//! behind it in any case: `odd:N:S`. The last column, `*`, holds what no other column can.
+//!
+//! | column | cell |
+//! |---|---|
+//! | `name`, `name:S`, `name:N`, `name:B` | the text, the number, the base64 |
+//! | `name:BOOL`, `name:NULL` | `true` or `false` |
+//! | `name:M`, `:L`, `:SS`, `:NS`, `:BS` | JSON, what DynamoDB JSON has behind the type: `["a","b"]` |
+//! | `*` | an object in DynamoDB JSON with the item's other attributes |
+//!
+//! An empty cell means that the item has no such attribute. An empty string or binary is therefore in the
+//! last column, as are attributes that have no column of their type. So the header can be written before
+//! all items are known, every item comes back as it was, and a table that somebody made, with names in its
+//! header and texts below, is read as strings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::dynamodb::items::{Attribute, Item};
+use csv::StringRecord;
+use serde::de::DeserializeSeed as _;
+
+use crate::dynamodb::files::notation::{Type, Typed, Unique, on_one_line};
+
+/// The header of the last column.
+const OTHERS: &str = "*";
+
+/// The columns of a CSV file: attributes with their types, and one for what is in none of them. A header
+/// cell is a name, for strings, or `name:TYPE`; `*` is the column of the other attributes, in DynamoDB JSON.
+/// An empty cell is an attribute that the item does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Columns(Vec<Column>);
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Column {
+    Attribute(String, Type),
+    Others,
+}
+
+impl Columns {
+    /// Columns for the attributes that these items have, in the order of names, those in `keys` before the
+    /// others; and the column `*`. Items with other attributes can be written in them too.
+    pub(crate) fn of<'a>(keys: &[&str], items: impl IntoIterator<Item = &'a Item>) -> Self {
+        let mut attributes: BTreeSet<(usize, &str, Type)> = BTreeSet::new();
+        for (name, value) in items.into_iter().flatten() {
+            // An empty header cell names nothing, and a byte order mark in front of a file is none of a name.
+            if !name.is_empty() && !name.starts_with('\u{feff}') {
+                let place = keys.iter().position(|key| key == name).unwrap_or(keys.len());
+                attributes.insert((place, name, Type::of(value)));
+            }
+        }
+        let mut columns: Vec<_> =
+            attributes.into_iter().map(|(_, name, kind)| Column::Attribute(name.to_owned(), kind)).collect();
+        columns.push(Column::Others);
+        Self(columns)
+    }
+
+    /// The columns that a header names.
+    ///
+    /// # Errors
+    /// A cell is empty, or two cells are of one column.
+    pub(crate) fn from_header(header: &StringRecord) -> Result<Self, String> {
+        let mut columns = Vec::with_capacity(header.len());
+        let mut seen = BTreeSet::new();
+        for (index, cell) in header.iter().enumerate() {
+            let column = Column::named(cell);
+            if cell.is_empty() {
+                return Err(format!("the header's cell {} is empty: it names an attribute", index + 1));
+            }
+            if !seen.insert(column.clone()) {
+                return Err(format!("the header has `{cell}` twice"));
+            }
+            columns.push(column);
+        }
+        Ok(Self(columns))
+    }
+
+    /// The header's cells.
+    pub(crate) fn header(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(Column::header)
+    }
+
+    /// An item's cells.
+    ///
+    /// # Errors
+    /// There is no column `*`, and the item has an attribute that needs one.
+    pub(crate) fn row(&self, item: &Item) -> serde_json::Result<Vec<Vec<u8>>> {
+        let mut row = Vec::with_capacity(self.0.len());
+        let mut told = 0;
+        for column in &self.0 {
+            let cell = column.cell(item)?;
+            told += usize::from(!cell.is_empty());
+            row.push(cell);
+        }
+        if told == item.len() {
+            return Ok(row);
+        }
+        let is_told = |name: &str, value: &Attribute| {
+            self.0.iter().zip(&row).any(|(column, cell)| column.is_of(name, value) && !cell.is_empty())
+        };
+        let others: BTreeMap<_, _> = item.iter().filter(|(name, value)| !is_told(name, value)).collect();
+        let Some(place) = self.0.iter().position(|column| *column == Column::Others) else {
+            return Err(serde::ser::Error::custom(format_args!(
+                "no column can hold the item's {:?}",
+                others.keys().collect::<Vec<_>>()
+            )));
+        };
+        row[place] = serde_json::to_vec(&others)?;
+        Ok(row)
+    }
+
+    /// The item of a row.
+    ///
+    /// # Errors
+    /// What is wrong with the row.
+    pub(crate) fn item(&self, row: &StringRecord) -> Result<Item, String> {
+        if row.len() != self.0.len() {
+            return Err(format!("the row has {} cells, and the header {}", row.len(), self.0.len()));
+        }
+        let mut item = Item::new();
+        let mut others = Item::new();
+        for (column, cell) in self.0.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
+            match column {
+                Column::Attribute(name, kind) => {
+                    let value = value(*kind, cell).map_err(|why| format!("attribute `{name}`: {why}"))?;
+                    if item.insert(name.clone(), value).is_some() {
+                        return Err(format!("attribute `{name}` is given twice"));
+                    }
+                }
+                Column::Others => {
+                    let read: Unique<Typed> = serde_json::from_str(cell)
+                        .map_err(|error| format!("column `{OTHERS}`: {}", on_one_line(&error)))?;
+                    others = read.0;
+                }
+            }
+        }
+        if let Some(name) = others.keys().find(|name| item.contains_key(*name)) {
+            return Err(format!("attribute `{name}` is given twice"));
+        }
+        item.append(&mut others);
+        crate::dynamodb::files::check(&item)?;
+        Ok(item)
+    }
+}
+
+impl Column {
+    fn named(cell: &str) -> Self {
+        if cell == OTHERS {
+            return Self::Others;
+        }
+        let typed = cell.rsplit_once(':').filter(|(name, _)| !name.is_empty());
+        match typed.and_then(|(name, kind)| Some((name, Type::named(kind)?))) {
+            Some((name, kind)) => Self::Attribute(name.to_owned(), kind),
+            None => Self::Attribute(cell.to_owned(), Type::S),
+        }
+    }
+
+    fn header(&self) -> String {
+        match self {
+            Self::Others => OTHERS.to_owned(),
+            Self::Attribute(name, Type::S) if Self::named(name) == *self => name.clone(),
+            Self::Attribute(name, kind) => format!("{name}:{}", kind.name()),
+        }
+    }
+
+    fn is_of(&self, name: &str, value: &Attribute) -> bool {
+        matches!(self, Self::Attribute(own, kind) if own == name && *kind == Type::of(value))
+    }
+
+    /// An item's cell in this column; empty if it has no such attribute, or an empty text for it.
+    fn cell(&self, item: &Item) -> serde_json::Result<Vec<u8>> {
+        let Self::Attribute(name, kind) = self else { return Ok(Vec::new()) };
+        match item.get(name).filter(|value| Type::of(value) == *kind) {
+            None => Ok(Vec::new()),
+            Some(Attribute::S(text) | Attribute::N(text) | Attribute::B(text)) => {
+                Ok(text.clone().into_bytes())
+            }
+            Some(Attribute::Bool(value) | Attribute::Null(value)) => serde_json::to_vec(value),
+            Some(Attribute::M(item)) => serde_json::to_vec(item),
+            Some(Attribute::L(values)) => serde_json::to_vec(values),
+            Some(Attribute::Ss(texts) | Attribute::Ns(texts) | Attribute::Bs(texts)) => {
+                serde_json::to_vec(texts)
+            }
+        }
+    }
+}
+
+/// What a cell says in a column of this type.
+fn value(kind: Type, cell: &str) -> Result<Attribute, String> {
+    match kind {
+        Type::S => Ok(Attribute::S(cell.to_owned())),
+        Type::N => Ok(Attribute::N(cell.to_owned())),
+        Type::B => Ok(Attribute::B(cell.to_owned())),
+        _ => {
+            let mut json = serde_json::Deserializer::from_str(cell);
+            let value = kind.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+            value.map_err(|error| on_one_line(&error))
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+
+    fn item(json: &str) -> Item {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn names_that_look_like_others_have_their_type_behind_them() {
+        let odd = item(
+            r#"{"*":{"S":"a"},":N":{"S":"b"},"a:N":{"S":"c"},"a":{"N":"1"},"":{"S":"d"},"\ufeff":{"S":"e"}}"#,
+        );
+        let columns = Columns::of(&[], [&odd]);
+        assert_eq!(columns.header().collect::<Vec<_>>(), ["*:S", ":N", "a:N", "a:N:S", "*"]);
+        let header = StringRecord::from(columns.header().collect::<Vec<_>>());
+        assert_eq!(Columns::from_header(&header), Ok(columns.clone()));
+        let row: Vec<_> =
+            columns.row(&odd).unwrap().into_iter().map(|cell| String::from_utf8(cell).unwrap()).collect();
+        assert_eq!(row[..4], ["a", "b", "1", "c"]);
+        assert_eq!(columns.item(&StringRecord::from(row)), Ok(odd));
+    }
+
+    #[test]
+    fn keys_come_first_and_what_fits_no_column_last() {
+        let first = item(r#"{"a":{"S":"x"},"pk":{"S":"p"},"sk":{"S":"s"}}"#);
+        let columns = Columns::of(&["sk", "pk"], [&first]);
+        assert_eq!(columns.header().collect::<Vec<_>>(), ["sk", "pk", "a", "*"]);
+        let later = item(r#"{"a":{"S":""},"b":{"BOOL":false},"pk":{"N":"1"},"sk":{"S":"s"}}"#);
+        let row: Vec<_> =
+            columns.row(&later).unwrap().into_iter().map(|cell| String::from_utf8(cell).unwrap()).collect();
+        assert_eq!(row, ["s", "", "", r#"{"a":{"S":""},"b":{"BOOL":false},"pk":{"N":"1"}}"#]);
+        assert_eq!(columns.item(&StringRecord::from(row)), Ok(later));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_row_is_said() {
+        let columns =
+            Columns::from_header(&StringRecord::from(vec!["a", "a:N", "b:BOOL", "c:SS", "*"])).unwrap();
+        for (row, why) in [
+            (vec!["x"], "the row has 1 cells, and the header 5"),
+            (vec!["x", "1", "", "", ""], "attribute `a` is given twice"),
+            (vec!["x", "", "", "", r#"{"a":{"S":"y"}}"#], "attribute `a` is given twice"),
+            (vec!["", "1x", "", "", ""], "attribute `a`: `1x` is not a number"),
+            (vec!["", "", "yes", "", ""], "attribute `b`: expected value (at byte 1)"),
+            (vec!["", "", "true false", "", ""], "attribute `b`: trailing characters (at byte 6)"),
+            (vec!["", "", "", "[]", ""], "attribute `c`: a set cannot be empty"),
+            (vec!["", "", "", "", "x"], "column `*`: expected value (at byte 1)"),
+        ] {
+            assert_eq!(columns.item(&StringRecord::from(row)), Err(why.to_owned()));
+        }
+        for (header, why) in
+            [(vec!["a", "a:S"], "the header has `a:S` twice"), (vec!["a", ""], "cell 2 is empty")]
+        {
+            assert!(Columns::from_header(&StringRecord::from(header)).unwrap_err().contains(why));
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! JSON lines: an item in a line, in DynamoDB JSON or in plain JSON.
+
+use std::collections::BTreeMap;
+
+use crate::dynamodb::items::Item;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::dynamodb::files::notation::{Plain, Typed, Unique, check_depth, on_one_line};
+
+/// How JSON lines write values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notation {
+    /// DynamoDB JSON: `{"n": {"N": "1"}}`, and what DynamoDB's export to S3 writes, `{"Item": {...}}` around
+    /// it. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html>
+    Typed,
+    /// Plain JSON: `{"n": 1}`.
+    Plain,
+}
+
+impl Notation {
+    /// The notation of one record; none, if it is no object or an empty one.
+    ///
+    /// It is typed if every value in it is an object with exactly one member that has the name of a type
+    /// of DynamoDB's and a value of that type's form; plain if none is.
+    ///
+    /// # Errors
+    /// Some values are typed and others not: taking it for either may be wrong.
+    pub(crate) fn of(line: &str) -> Result<Option<Self>, String> {
+        Self::of_record(&members_of(line))
+    }
+
+    fn of_record(members: &Members<'_>) -> Result<Option<Self>, String> {
+        match Self::of_members(members) {
+            Ok(Some(Self::Plain)) => match enclosed(members) {
+                Some(item) => Self::of_members(&item).map(|inner| inner.or(Some(Self::Plain))),
+                None => Ok(Some(Self::Plain)),
+            },
+            other => other,
+        }
+    }
+
+    fn of_members(members: &Members<'_>) -> Result<Option<Self>, String> {
+        let is_typed = |value: &RawValue| serde_json::from_str::<Typed>(value.get()).is_ok();
+        let (typed, plain): (Vec<_>, Vec<_>) = members.iter().partition(|(_, value)| is_typed(value));
+        match (typed.first(), plain.first()) {
+            (Some((typed, _)), Some((plain, _))) => {
+                Err(format!("attribute `{typed}` has a type as in DynamoDB JSON, and `{plain}` none"))
+            }
+            (Some(_), None) => Ok(Some(Self::Typed)),
+            (None, Some(_)) => Ok(Some(Self::Plain)),
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+/// The members of an object, unread.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// The members of what is an object; none of anything else.
+fn members_of(text: &str) -> Members<'_> {
+    serde_json::from_str(text).unwrap_or_default()
+}
+
+/// What is in `{"Item": {...}}`.
+fn enclosed<'a>(members: &Members<'a>) -> Option<Members<'a>> {
+    let item = members.get("Item").filter(|_| members.len() == 1)?;
+    serde_json::from_str(item.get()).ok()
+}
+
+/// Reads one line.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn item(line: &str, notation: Notation) -> Result<Item, String> {
+    let item = read(line, notation).map_err(|error| on_one_line(&error))?;
+    crate::dynamodb::files::check(&item)?;
+    Ok(item)
+}
+
+/// The item that a user means by a text: of DynamoDB JSON or of plain JSON, in one line or more.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub(crate) fn item_of(text: &str) -> Result<Item, String> {
+    let members = members_of(text);
+    let notation = if !members.is_empty() && members.values().all(|value| looks_typed(value)) {
+        Notation::Typed
+    } else {
+        let notation = Notation::of_record(&members);
+        notation.map_err(|why| format!("{why}: give all of them a type, or none"))?.unwrap_or(Notation::Plain)
+    };
+    // Anew, and not from the members: what is wrong is told with its place in the text.
+    let item = read(text, notation).map_err(|error| error.to_string())?;
+    crate::dynamodb::files::check(&item)?;
+    Ok(item)
+}
+
+/// Whether a value is meant as DynamoDB JSON, a mistake in it or not: `{"N": 1}`.
+fn looks_typed(value: &RawValue) -> bool {
+    let members: BTreeMap<String, IgnoredAny> = serde_json::from_str(value.get()).unwrap_or_default();
+    let is_type = |name: &String| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_uppercase());
+    members.len() == 1 && members.keys().all(is_type)
+}
+
+fn read(text: &str, notation: Notation) -> serde_json::Result<Item> {
+    match notation {
+        Notation::Typed => typed(text),
+        Notation::Plain => {
+            check_depth(text).and_then(|()| serde_json::from_str::<Unique<Plain>>(text)).map(|item| item.0)
+        }
+    }
+}
+
+/// An item, in `{"Item": {...}}` or not. No line can be read in both ways: behind the only name `Item`,
+/// either a type's name follows and then its value, or an attribute's and then a type's.
+fn typed(line: &str) -> serde_json::Result<Item> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Enclosed {
+        #[serde(rename = "Item")]
+        item: Unique<Typed>,
+    }
+
+    let may_be_enclosed = line
+        .trim_ascii_start()
+        .strip_prefix('{')
+        .is_some_and(|rest| rest.trim_ascii_start().starts_with("\"Item\""));
+    if !may_be_enclosed {
+        return serde_json::from_str::<Unique<Typed>>(line).map(|item| item.0);
+    }
+    match (serde_json::from_str::<Unique<Typed>>(line), serde_json::from_str::<Enclosed>(line)) {
+        (Ok(item), _) => Ok(item.0),
+        (Err(_), Ok(enclosed)) => Ok(enclosed.item.0),
+        // What the only member `Item` holds is what was meant.
+        (Err(error), Err(inner)) => Err(if members_of(line).len() == 1 { inner } else { error }),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+    use crate::dynamodb::items::Attribute;
+
+    fn text(value: &str) -> Attribute {
+        Attribute::S(value.to_owned())
+    }
+
+    fn one(name: &str, value: Attribute) -> Item {
+        Item::from([(name.to_owned(), value)])
+    }
+
+    #[test]
+    fn the_notation_is_known_by_a_record() {
+        for (line, notation) in [
+            (r#"{"a":{"S":"x"},"b":{"L":[{"N":"1"}]}}"#, Some(Notation::Typed)),
+            (r#"{"Item":{"a":{"S":"x"},"b":{"NULL":true}}}"#, Some(Notation::Typed)),
+            (r#"{"Item":{"S":"x"}}"#, Some(Notation::Typed)),
+            (r#"{"a":{"N":"not checked here"}}"#, Some(Notation::Typed)),
+            (r#"{"a":"x"}"#, Some(Notation::Plain)),
+            (r#"{"a":{"S":1}}"#, Some(Notation::Plain)),
+            (r#"{"a":{"S":"x","N":"1"}}"#, Some(Notation::Plain)),
+            (r#"{"a":{}}"#, Some(Notation::Plain)),
+            (r#"{"Item":{"a":"x"}}"#, Some(Notation::Plain)),
+            ("{}", None),
+            ("[1]", None),
+            (r#"{"a":"#, None),
+        ] {
+            assert_eq!(Notation::of(line), Ok(notation), "{line}");
+        }
+        for line in [r#"{"a":{"S":"x"},"b":{"Q":"y"}}"#, r#"{"Item":{"a":{"S":"x"},"b":1}}"#] {
+            assert!(Notation::of(line).unwrap_err().contains("`b` none"), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_item_is_read_in_either_notation() {
+        let both = [r#"{"pk": {"S": "a"}, "n": {"N": "1"}}"#, "{\n  \"pk\": \"a\",\n  \"n\": 1\n}\n"];
+        let [typed, plain] = both.map(|text| item_of(text).unwrap());
+        assert_eq!(typed, plain);
+        assert_eq!(item_of(r#"{"Item":{"pk":{"S":"a"},"n":{"N":"1"}}}"#).unwrap(), typed);
+        for (text, why) in [
+            ("[1]", "invalid type: sequence, expected an object of attributes at line 1 column 0"),
+            (
+                r#"{"pk":"a","name":{"S":"Bob"}}"#,
+                "attribute `name` has a type as in DynamoDB JSON, and `pk` none: give all of them a type, or none",
+            ),
+            ("{\"pk\":\"a\",\n\"pk\":\"b\"}", "attribute `pk` is given twice at line 2 column 4"),
+            (
+                r#"{"n":{"N":1}}"#,
+                "attribute `n`: invalid type: integer `1`, expected a string at line 1 column 11",
+            ),
+            (r#"{"n":{"N":"one"}}"#, "attribute `n`: `one` is not a number"),
+        ] {
+            assert_eq!(item_of(text), Err(why.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_exports_to_s3_enclose_is_read() {
+        let line = r#" { "Item" : {"a":{"M":{"S":{"S":"x"}}}}}"#;
+        assert_eq!(item(line, Notation::Typed), Ok(one("a", Attribute::M(one("S", text("x"))))));
+        // An attribute of that name.
+        let line = r#"{"Item":{"M":{"M":{"S":"x"}}}}"#;
+        assert_eq!(item(line, Notation::Typed), Ok(one("Item", Attribute::M(one("M", text("x"))))));
+        let line = r#"{"Item":{"M":{"M":{}}}}"#;
+        assert_eq!(item(line, Notation::Typed), Ok(one("M", Attribute::M(Item::new()))));
+        let line = r#"{"Item":{"S":"x"},"a":{"S":"y"}}"#;
+        assert_eq!(item(line, Notation::Typed).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn plain_numbers_keep_their_digits() {
+        let line = r#"{"a":12345678901234567890.123456789012345678,"b":[-0.10,1E+5,true,null,{"c":"é\n"}]}"#;
+        let read = item(line, Notation::Plain).unwrap();
+        assert_eq!(read["a"], Attribute::N("12345678901234567890.123456789012345678".to_owned()));
+        let list = vec![
+            Attribute::N("-0.10".to_owned()),
+            Attribute::N("1E+5".to_owned()),
+            Attribute::Bool(true),
+            Attribute::Null(true),
+            Attribute::M(one("c", text("é\n"))),
+        ];
+        assert_eq!(read["b"], Attribute::L(list));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_line_is_said() {
+        let deep = format!(r#"{{"a":{}"#, "[".repeat(100_000));
+        for (line, notation, why) in [
+            (
+                r#"{"a":{"S":"x"},"a":{"S":"y"}}"#,
+                Notation::Typed,
+                "attribute `a` is given twice (at byte 18)",
+            ),
+            (
+                r#"{"a":{"M":{"b":{"S":""},"b":{"S":""}}}}"#,
+                Notation::Typed,
+                "attribute `a`: attribute `b` is given twice",
+            ),
+            (r#"{"a":1,"b":{"c":1,"c":2}}"#, Notation::Plain, "attribute `b`: attribute `c` is given twice"),
+            (
+                r#"{"a":{"Q":"x"}}"#,
+                Notation::Typed,
+                "attribute `a`: unknown variant `Q`, expected one of `S`, `N`",
+            ),
+            (
+                r#"{"a":{"N":1}}"#,
+                Notation::Typed,
+                "attribute `a`: invalid type: integer `1`, expected a string",
+            ),
+            (r#"{"a":{}}"#, Notation::Typed, "attribute `a`: an empty object has no type"),
+            (r#"{"a":{"S":"x","N":"1"}}"#, Notation::Typed, "attribute `a`: a value has one type"),
+            (
+                r#"{"a":"x"}"#,
+                Notation::Typed,
+                "attribute `a`: invalid type: string \"x\", expected a value with its type",
+            ),
+            (r#"{"Item":{"a":{"N":1}}}"#, Notation::Typed, "attribute `a`: invalid type: integer"),
+            (r#"{"a":{"N":"1x"}}"#, Notation::Typed, "attribute `a`: `1x` is not a number"),
+            (r#"{"a":1e200}"#, Notation::Plain, "attribute `a`: the number `1e200` is larger than"),
+            (r#"{"a":01}"#, Notation::Plain, "attribute `a`: invalid number"),
+            (r#"{"a":"\ud800"}"#, Notation::Plain, "attribute `a`: "),
+            (r#"{"a":"x"} {"#, Notation::Plain, "trailing characters (at byte 11)"),
+            (r#"["a"]"#, Notation::Plain, "invalid type: sequence, expected an object of attributes"),
+            (r#"{"a":"x"#, Notation::Plain, "EOF while parsing a string"),
+            (&deep, Notation::Plain, "more than 127 objects and lists within each other"),
+            (&deep, Notation::Typed, "attribute `a`: "),
+        ] {
+            let error = item(line, notation).unwrap_err();
+            assert!(error.contains(why), "{line:.60}: {error}");
+            assert!(!error.contains("line 1"), "{error}");
+        }
+    }
+}

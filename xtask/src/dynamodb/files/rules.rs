@@ -1,0 +1,227 @@
+//! DynamoDB's rules for values, where it would reject one or store another.
+
+use std::collections::BTreeSet;
+
+use crate::dynamodb::items::{Attribute, Item, Number, shortened};
+
+/// The most digits of a number, leading and trailing zeros apart.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
+const DIGITS: usize = 38;
+
+/// The exponents that a number's first digit may have, from 1E-130 to 9.99...E+125.
+const EXPONENTS: std::ops::RangeInclusive<i64> = -130..=125;
+
+/// How much of a value an error shows.
+const SHOWN: usize = 60;
+
+/// What is wrong with a value, and the way to it from the attribute's name: `.name` or `[2]`.
+struct Wrong {
+    way: String,
+    why: String,
+}
+
+impl From<String> for Wrong {
+    fn from(why: String) -> Self {
+        Self { way: String::new(), why }
+    }
+}
+
+/// The most levels of lists and maps, what is in the innermost one included.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+const DEPTH: usize = 32;
+
+/// Checks the values of an item: a number's syntax, digits and range; binary is base64; sets have elements, and none
+/// twice; null is true; lists and maps are not nested too deep.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+///
+/// # Errors
+/// A text that names the first attribute with a wrong value, and says what is wrong with it.
+pub(crate) fn check(item: &Item) -> Result<(), String> {
+    for (name, value) in item {
+        check_value(value, 0).map_err(|Wrong { way, why }| format!("attribute `{name}{way}`: {why}"))?;
+    }
+    Ok(())
+}
+
+/// `depth` lists and maps are around the value.
+fn check_value(value: &Attribute, depth: usize) -> Result<(), Wrong> {
+    let further = |step: String| move |wrong: Wrong| Wrong { way: step + &wrong.way, why: wrong.why };
+    if depth == DEPTH {
+        return Err(format!("it has more than {DEPTH} levels of lists and maps").into());
+    }
+    match value {
+        Attribute::S(_) | Attribute::Bool(_) | Attribute::Null(true) => Ok(()),
+        Attribute::Null(false) => Err("NULL is always true".to_owned().into()),
+        Attribute::N(text) => Ok(number(text).map(drop)?),
+        Attribute::B(base64) => Ok(check_base64(base64)?),
+        Attribute::Ss(texts) => Ok(check_set(texts, |text| Ok(text.clone()))?),
+        Attribute::Ns(numbers) => Ok(check_set(numbers, |text| number(text))?),
+        Attribute::Bs(bytes) => Ok(check_set(bytes, |base64| check_base64(base64).map(|()| base64.clone()))?),
+        Attribute::M(item) => item.iter().try_for_each(|(name, value)| {
+            check_value(value, depth + 1).map_err(|wrong| further(format!(".{name}"))(wrong))
+        }),
+        Attribute::L(values) => values.iter().enumerate().try_for_each(|(index, value)| {
+            check_value(value, depth + 1).map_err(|wrong| further(format!("[{index}]"))(wrong))
+        }),
+    }
+}
+
+/// `same` gives what two elements have in common that are the same.
+fn check_set<K: Ord>(elements: &[String], same: impl Fn(&String) -> Result<K, String>) -> Result<(), String> {
+    if elements.is_empty() {
+        return Err("a set cannot be empty".to_owned());
+    }
+    let mut seen = BTreeSet::new();
+    for element in elements {
+        if !seen.insert(same(element)?) {
+            return Err(format!("the set holds `{}` twice", shortened(element, SHOWN)));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a number as DynamoDB does. Zero is held to the range too, as if its last digit were a 1.
+fn number(text: &str) -> Result<Number, String> {
+    let shown = || shortened(text, SHOWN);
+    let Some((number, exponent)) = Number::read(text) else {
+        return Err(format!("`{}` is not a number", shown()));
+    };
+    if !EXPONENTS.contains(&exponent) {
+        let (than, limit) = if exponent < 0 { ("smaller", "1E-130") } else { ("larger", "9.99...E+125") };
+        return Err(format!("the number `{}` is {than} than {limit}", shown()));
+    }
+    if number.digits.len() > DIGITS {
+        return Err(format!(
+            "the number `{}` has {} significant digits, and DynamoDB keeps {DIGITS}",
+            shown(),
+            number.digits.len()
+        ));
+    }
+    Ok(number)
+}
+
+/// Base64 as DynamoDB itself writes it: the standard alphabet, padded, no bit set that is no byte's.
+/// <https://www.rfc-editor.org/rfc/rfc4648#section-4>
+fn check_base64(text: &str) -> Result<(), String> {
+    let wrong = |why: &str| Err(format!("`{}` is not base64: {why}", shortened(text, SHOWN)));
+    if !text.len().is_multiple_of(4) {
+        return wrong("its length is not a multiple of 4");
+    }
+    let digits = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
+    let value = |digit: u8| match digit {
+        b'A'..=b'Z' => Some(digit - b'A'),
+        b'a'..=b'z' => Some(digit - b'a' + 26),
+        b'0'..=b'9' => Some(digit - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    if digits.bytes().any(|digit| value(digit).is_none()) {
+        return wrong("it has other characters");
+    }
+    let unused = match text.len() - digits.len() {
+        2 => 0b1111,
+        1 => 0b11,
+        _ => 0,
+    };
+    match digits.bytes().last().and_then(value) {
+        Some(last) if last & unused != 0 => wrong("its last character has bits that belong to no byte"),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+
+    fn text(text: &str) -> String {
+        text.to_owned()
+    }
+
+    #[test]
+    fn numbers_are_held_to_syntax_digits_and_range() {
+        let longest = "9".repeat(38);
+        for good in [
+            "0",
+            "-0",
+            "+5",
+            "-.5",
+            "5.",
+            "00042",
+            "1e2",
+            "1.5E+3",
+            "1E-130",
+            "9.9E+125",
+            "0.0E-129",
+            &longest,
+            &format!("-{longest}E-37"),
+            &format!("000{longest}000.000"),
+            &format!("0.000{longest}"),
+        ] {
+            assert!(number(good).is_ok(), "{good}: {:?}", number(good));
+        }
+        for (bad, why) in [
+            ("", "is not a number"),
+            ("+", "is not a number"),
+            (".", "is not a number"),
+            ("1.2.3", "is not a number"),
+            ("++5", "is not a number"),
+            ("1e", "is not a number"),
+            (" 5", "is not a number"),
+            ("1_0", "is not a number"),
+            ("NaN", "is not a number"),
+            ("Infinity", "is not a number"),
+            ("0x1", "is not a number"),
+            ("٣", "is not a number"),
+            ("1e99999999999999999999", "is not a number"),
+            ("1e126", "larger"),
+            ("-10E+125", "larger"),
+            ("0e126", "larger"),
+            ("9.9E-131", "smaller"),
+            ("0.0e-130", "smaller"),
+            (&format!("{longest}.9"), "39 significant digits"),
+            (&format!("1{longest}"), "39 significant digits"),
+        ] {
+            let error = number(bad).unwrap_err();
+            assert!(error.contains(why), "{bad}: {error}");
+        }
+    }
+
+    #[test]
+    fn binary_is_base64_in_its_one_form() {
+        for good in ["", "AA==", "AQL/", "+A==", "AAE=", "AAAAAA=="] {
+            assert_eq!(check_base64(good), Ok(()), "{good}");
+        }
+        for bad in ["A", "AA", "AA=", "AB==", "AAF=", "AA-_", "AA==AA==", "====", "A===", "=AAA", "AA\n="] {
+            assert!(check_base64(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_attribute_with_a_wrong_value_is_named() {
+        let wrong = [
+            (Attribute::Null(false), "attribute `a`: NULL is always true"),
+            (Attribute::Ss(vec![]), "attribute `a`: a set cannot be empty"),
+            (Attribute::Ss(vec![text(""), text("")]), "attribute `a`: the set holds `` twice"),
+            (Attribute::Ns(vec![text("1"), text("10e-1")]), "attribute `a`: the set holds `10e-1` twice"),
+            (Attribute::Ns(vec![text("-0"), text("0.0")]), "attribute `a`: the set holds `0.0` twice"),
+            (
+                Attribute::Bs(vec![text("AA=")]),
+                "attribute `a`: `AA=` is not base64: its length is not a multiple of 4",
+            ),
+            (
+                Attribute::L(vec![
+                    Attribute::Bool(true),
+                    Attribute::M(Item::from([(text("b"), Attribute::N(text("x")))])),
+                ]),
+                "attribute `a[1].b`: `x` is not a number",
+            ),
+        ];
+        for (value, why) in wrong {
+            assert_eq!(check(&Item::from([(text("a"), value)])), Err(text(why)));
+        }
+        let fine = Attribute::Ns(vec![text("1"), text("-1"), text("0.1"), text("11")]);
+        assert_eq!(check(&Item::from([(text("a"), fine)])), Ok(()));
+    }
+}

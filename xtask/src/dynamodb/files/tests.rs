@@ -1,0 +1,298 @@
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+//! Files as a whole: what is written is what is read.
+
+mod arbitrary;
+mod compressed;
+mod speed;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::dynamodb::items::{Attribute, Item};
+use fastrand::Rng;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+use tempfile::TempDir;
+
+use super::*;
+use arbitrary::Arbitrary;
+
+const COMPRESSIONS: [(&str, Compression); 3] =
+    [("", Compression::None), (".gz", Compression::Gzip), (".zst", Compression::Zstd)];
+
+fn folder() -> TempDir {
+    TempDir::new().unwrap()
+}
+
+fn file(folder: &TempDir, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.path().join(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn write<'a>(path: &Path, layout: &Layout, items: impl IntoIterator<Item = &'a Item>) {
+    let compression = FileForm::of(path).unwrap().compression;
+    let mut file = ItemFileWriter::create(path, compression, layout.clone()).unwrap();
+    items.into_iter().for_each(|item| file.write(item).unwrap());
+    file.finish().unwrap();
+}
+
+fn open(path: &Path) -> ItemFile {
+    ItemFile::open(path, None, Position::default()).unwrap()
+}
+
+/// All items of a file, and the position behind each.
+fn read(mut file: ItemFile) -> (Vec<Item>, Vec<Position>) {
+    let mut items = Vec::new();
+    let mut positions = Vec::new();
+    while let Some(record) = file.next().unwrap() {
+        items.push(record.item.unwrap());
+        positions.push(record.after);
+    }
+    (items, positions)
+}
+
+/// A file's records as their line, text, and what is wrong or how many attributes there are.
+fn records(mut file: ItemFile) -> Vec<(u64, String, Result<usize, String>)> {
+    let mut records = Vec::new();
+    while let Some(record) = file.next().unwrap() {
+        let text = String::from_utf8_lossy(record.text).into_owned();
+        records.push((record.line, text, record.item.map(|item| item.len())));
+    }
+    records
+}
+
+#[test]
+fn every_item_is_read_as_it_was_written_and_written_as_it_was_read() {
+    let folder = folder();
+    let mut arbitrary = Arbitrary(Rng::with_seed(20_230_320));
+    for batch in 0..80 {
+        let items: Vec<Item> = (0..25).map(|_| arbitrary.item()).collect();
+        for item in &items {
+            assert_eq!(check(item), Ok(()));
+        }
+        let first_page = &items[..arbitrary.0.usize(..=items.len())];
+        let csv = Layout::Csv(Columns::of(&["pk", "sk"], first_page));
+        for (extension, layout) in [("jsonl", Layout::Jsonl(Notation::Typed)), ("csv", csv)] {
+            for (compressed, _) in COMPRESSIONS {
+                let path = folder.path().join(format!("a.{extension}{compressed}"));
+                write(&path, &layout, &items);
+                let file = ItemFile::open(&path, Some(Notation::Typed), Position::default()).unwrap();
+                let (again, positions) = read(file);
+                assert!(again == items, "batch {batch}: {}", path.display());
+                let copy = folder.path().join(format!("b.{extension}{compressed}"));
+                write(&copy, &layout, &again);
+                assert!(
+                    fs::read(&copy).unwrap() == fs::read(&path).unwrap(),
+                    "batch {batch}: {}",
+                    copy.display()
+                );
+                let done = arbitrary.0.usize(..items.len());
+                let rest = ItemFile::open(&path, Some(Notation::Typed), positions[done]).unwrap();
+                let (rest, later) = read(rest);
+                assert!(rest == items[done + 1..] && later == positions[done + 1..], "batch {batch}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_item_of_400_kb_is_kept() {
+    let folder = folder();
+    for text in ["x".repeat(400_000), "\u{1}\"".repeat(200_000), "\u{1f600}".repeat(100_000)] {
+        let item = Item::from([("big".to_owned(), Attribute::S(text))]);
+        for name in ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"] {
+            let path = folder.path().join(name);
+            write(&path, &Layout::Jsonl(Notation::Typed), [&item, &item]);
+            assert!(read(open(&path)).0 == [item.clone(), item.clone()], "{name}");
+        }
+        let path = folder.path().join("a.csv");
+        write(&path, &Layout::Csv(Columns::of(&[], [&item])), [&item]);
+        assert!(read(open(&path)).0 == [item]);
+    }
+}
+
+#[test]
+fn a_file_without_items_is_one() {
+    let folder = folder();
+    for (extension, layout) in
+        [("jsonl", Layout::Jsonl(Notation::Typed)), ("csv", Layout::Csv(Columns::of(&[], [])))]
+    {
+        for (compressed, _) in COMPRESSIONS {
+            let path = folder.path().join(format!("a.{extension}{compressed}"));
+            write(&path, &layout, []);
+            assert_eq!(read(open(&path)).0, []);
+        }
+    }
+    assert_eq!(fs::read(folder.path().join("a.csv")).unwrap(), b"*\n");
+    let empty = file(&folder, "empty.csv", "\n\n");
+    let error = ItemFile::open(&empty, None, Position::default()).err().unwrap();
+    assert_eq!(error.to_string(), "there is no header");
+    let bare = file(&folder, "bare.csv", "pk,v\ra,1\rb,2\r");
+    let error = ItemFile::open(&bare, None, Position::default()).err().unwrap();
+    assert_eq!(error.to_string(), "its lines end with a carriage return alone: write it with line feeds");
+    let quoted = file(&folder, "quoted.csv", "pk,\"v\r\"\r\na,1\r\n");
+    assert!(open(&quoted).next().unwrap().unwrap().item.is_ok());
+}
+
+#[test]
+fn plain_json_is_read_and_written() {
+    let folder = folder();
+    let text = "{\"a\":\"x\",\"b\":12345678901234567890123456789012345678,\"c\":null,\"d\":{\"S\":[true]}}\n";
+    let path = file(&folder, "a.jsonl", text);
+    let (items, _) = read(open(&path));
+    let copy = folder.path().join("b.ndjson");
+    write(&copy, &Layout::Jsonl(Notation::Plain), &items);
+    assert_eq!(fs::read_to_string(copy).unwrap(), text);
+}
+
+#[test]
+fn one_document_is_no_json_lines() {
+    let folder = folder();
+    for text in ["[\n  {\"a\": 1}\n]\n", "\n{\r\n  \"Items\": []\r\n}\r\n"] {
+        let path = file(&folder, "a.json", text);
+        let error = ItemFile::open(&path, None, Position::default()).err().unwrap().to_string();
+        assert!(error.starts_with("it is one JSON document, and not an item a line"), "{error}");
+    }
+}
+
+#[test]
+fn a_bad_line_has_its_number_and_the_next_one_follows() {
+    let folder = folder();
+    let text = b"\xef\xbb\xbf\n{\"a\":{\"N\":\"1\"}}\r\n  \r\n{\"a\":{\"N\":\"one\"}}\n{\"a\":\xff}\nnull\n\n{\"a\":{\"S\":\"x\"}}";
+    let wrong = |why: &str| Err(why.to_owned());
+    let expected = [
+        (2, r#"{"a":{"N":"1"}}"#, Ok(1)),
+        (4, r#"{"a":{"N":"one"}}"#, wrong("attribute `a`: `one` is not a number")),
+        (5, "{\"a\":\u{fffd}}", wrong("it is not UTF-8 at byte 6")),
+        (6, "null", wrong("invalid type: null, expected an object of attributes (at byte 4)")),
+        (8, r#"{"a":{"S":"x"}}"#, Ok(1)),
+    ]
+    .map(|(line, text, item)| (line, text.to_owned(), item));
+    assert_eq!(records(open(&file(&folder, "a.jsonl", text))), expected);
+    let packed = compress_to_vec(&text[..], CompressionLevel::Fastest);
+    assert_eq!(records(open(&file(&folder, "a.jsonl.zst", packed))), expected);
+}
+
+#[test]
+fn a_line_longer_than_the_limit_ends_the_file() {
+    let folder = folder();
+    let text = format!("{{\"a\":{{\"S\":\"{}\"}}}}\n{{\"a\":{{\"S\":\"x\"}}}}\n", "x".repeat(lines::LIMIT));
+    let path = file(&folder, "a.jsonl", text);
+    let mut file = ItemFile::open(&path, Some(Notation::Typed), Position::default()).unwrap();
+    let why = file.next().map(|_| ()).unwrap_err().to_string();
+    assert_eq!(why, "the record in line 1 is longer than 16 MiB, as no item is");
+}
+
+/// Its time grows as the header does, and not with the square of that.
+#[test]
+fn a_header_may_have_very_many_cells() {
+    let folder = folder();
+    let cells = (0..50_000).map(|number| number.to_string()).collect::<Vec<_>>().join(",");
+    let path = file(&folder, "a.csv", format!("{cells}\n{cells}\n"));
+    assert_eq!(read(open(&path)).0[0].len(), 50_000);
+    let path = file(&folder, "b.csv", format!("{cells},7\n"));
+    let error = ItemFile::open(&path, None, Position::default()).err().unwrap().to_string();
+    assert_eq!(error, "the header has `7` twice");
+}
+
+#[test]
+fn a_table_as_people_have_it_is_read_as_strings() {
+    let folder = folder();
+    let text = "\u{feff}pk,name,age:N\r\n1,\"Brown, \"\"A\"\"\r\nB\",41\r\n\r\n2,,\r\n3,5\" disk,x\r\n4\r\n5,a\"b,1\r\n";
+    let wrong = |why: &str| Err(why.to_owned());
+    let expected = [
+        (2, "1,\"Brown, \"\"A\"\"\r\nB\",41", Ok(3)),
+        (5, "2,,", Ok(1)),
+        (6, "3,5\" disk,x", wrong("attribute `age`: `x` is not a number")),
+        (7, "4", wrong("the row has 1 cells, and the header 3")),
+        (8, "5,a\"b,1", Ok(3)),
+    ]
+    .map(|(line, text, item)| (line, text.to_owned(), item));
+    let path = file(&folder, "a.csv", text);
+    assert_eq!(open(&path).header(), Some("pk,name,age:N".as_bytes()));
+    assert_eq!(records(open(&path)), expected);
+    let first = open(&path).next().unwrap().unwrap().item.unwrap();
+    assert_eq!(first["name"], Attribute::S("Brown, \"A\"\r\nB".to_owned()));
+    let path = file(&folder, "b.csv", "a,b\n1,2\n\"3,4\n5,6\n");
+    let unclosed = wrong("a quote is not closed up to the end of the file");
+    assert_eq!(records(open(&path))[1..], [(3, "\"3,4\n5,6".to_owned(), unclosed)]);
+}
+
+#[test]
+fn a_first_record_of_two_notations_wants_to_be_told() {
+    let folder = folder();
+    let path = file(&folder, "a.jsonl", "[]\n{\"a\":{\"S\":\"x\"},\"b\":{\"Q\":\"y\"}}\n");
+    let error = ItemFile::open(&path, None, Position::default()).err().unwrap().to_string();
+    assert!(error.starts_with("line 2: attribute `a` has a type") && error.contains("`b` none"), "{error}");
+    let told = ItemFile::open(&path, Some(Notation::Plain), Position::default()).unwrap();
+    assert_eq!(records(told)[1].2, Ok(2));
+}
+
+#[test]
+fn a_file_that_became_shorter_is_no_place_to_go_on() {
+    let folder = folder();
+    let item = Item::from([("a".to_owned(), Attribute::S("x".to_owned()))]);
+    for (compressed, _) in COMPRESSIONS {
+        let path = folder.path().join(format!("a.jsonl{compressed}"));
+        write(&path, &Layout::Jsonl(Notation::Typed), [&item, &item]);
+        let (_, positions) = read(open(&path));
+        assert_eq!(read(ItemFile::open(&path, None, positions[1]).unwrap()).0, []);
+        write(&path, &Layout::Jsonl(Notation::Typed), [&item]);
+        let error = ItemFile::open(&path, None, positions[1]).err().unwrap().to_string();
+        assert!(error.contains("it is shorter than what had been read of it"), "{error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_link_leads_to_is_replaced_and_not_the_link() {
+    let folder = folder();
+    let (link, target) = (folder.path().join("link.jsonl"), file(&folder, "target.jsonl", "old"));
+    std::os::unix::fs::symlink("target.jsonl", &link).unwrap();
+    let out = ItemFileWriter::create(&link, Compression::None, Layout::Jsonl(Notation::Typed)).unwrap();
+    out.finish().unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read_to_string(target).unwrap(), "");
+}
+
+#[test]
+fn a_file_is_whole_or_not_there() {
+    let folder = folder();
+    let path = file(&folder, "a.jsonl", "older\n");
+    let names = || {
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let mut begun = ItemFileWriter::create(&path, Compression::None, Layout::Jsonl(Notation::Typed)).unwrap();
+    begun.write(&Item::new()).unwrap();
+    assert!(names()[0].to_str().unwrap().ends_with(".partial"), "{:?}", names());
+    drop(begun);
+    assert_eq!(names(), ["a.jsonl"]);
+    assert_eq!(fs::read(&path).unwrap(), b"older\n");
+    // One that a killed process left, and one that is being written.
+    file(&folder, ".a.jsonl.abc123.partial", "{");
+    let begun = ItemFileWriter::create(&path, Compression::None, Layout::Jsonl(Notation::Typed)).unwrap();
+    assert!(names().len() == 2 && names()[0] != ".a.jsonl.abc123.partial", "{:?}", names());
+    let beside = ItemFileWriter::create(&path, Compression::None, Layout::Jsonl(Notation::Typed)).unwrap();
+    assert_eq!(names().len(), 3);
+    drop((begun, beside));
+    write(&path, &Layout::Jsonl(Notation::Typed), [&Item::new()]);
+    assert_eq!(fs::read(&path).unwrap(), b"{}\n");
+    assert_eq!(names(), ["a.jsonl"]);
+}
+
+#[test]
+fn reading_tells_how_far_it_is() {
+    let folder = folder();
+    let mut arbitrary = Arbitrary(Rng::with_seed(7));
+    let items: Vec<Item> = (0..10).map(|_| arbitrary.item()).collect();
+    for (compressed, _) in COMPRESSIONS {
+        let path = folder.path().join(format!("a.jsonl{compressed}"));
+        write(&path, &Layout::Jsonl(Notation::Typed), &items);
+        let mut file = open(&path);
+        while file.next().unwrap().is_some() {}
+        assert!((file.share() - 1.0).abs() < f64::EPSILON);
+    }
+}

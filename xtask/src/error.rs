@@ -1,0 +1,132 @@
+//! Errors with a remedy, and how any error is shown.
+
+use std::error::Error;
+use std::fmt;
+
+/// Something went wrong, and we know what the user can do about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    problem: String,
+    remedy: String,
+    cause: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl Failure {
+    /// `problem` says what failed, against which target; `remedy` what to do next, without a full stop.
+    pub(crate) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { problem: problem.into(), remedy: remedy.into(), cause: None }
+    }
+
+    /// What to do next.
+    pub(crate) fn remedy(&self) -> &str {
+        &self.remedy
+    }
+
+    /// The same, with the error that led to it.
+    pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.problem)
+    }
+}
+
+impl Error for Failure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+/// The run was ended by a signal.
+#[derive(Debug)]
+pub(crate) struct Interrupted {
+    /// Its number: 2 for SIGINT, 15 for SIGTERM.
+    pub(crate) signal: u8,
+    /// What had been done; empty where nothing was to be changed.
+    pub(crate) done: String,
+    /// What to do next; empty where nothing was changed.
+    pub(crate) remedy: &'static str,
+}
+
+impl Interrupted {
+    /// Says in an interruption what had been done by then; any other error is left as it is.
+    pub(crate) fn explained(error: anyhow::Error, done: impl FnOnce() -> String) -> anyhow::Error {
+        let explained = |interrupted| Self { done: done(), ..interrupted }.into();
+        error.downcast::<Self>().map_or_else(|error| error, explained)
+    }
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let separator = if self.done.is_empty() { "" } else { ": " };
+        write!(formatter, "interrupted{separator}{}", self.done)
+    }
+}
+
+impl Error for Interrupted {}
+
+/// The command line asks for something that makes no sense.
+#[derive(Debug)]
+pub(crate) struct Usage(pub(crate) String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl Error for Usage {}
+
+/// The whole cause chain, a cause a line, and the remedies found along it.
+pub(crate) struct Report<'a>(pub(crate) &'a anyhow::Error);
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = String::new();
+        let mut remedies = Vec::new();
+        if let Some(interrupted) = self.0.downcast_ref::<Interrupted>() {
+            // Where it was is not why it ended: the step says so itself.
+            write!(formatter, "{interrupted}")?;
+            let remedy = interrupted.remedy;
+            return if remedy.is_empty() { Ok(()) } else { write!(formatter, "\n  help: {remedy}") };
+        }
+        for cause in self.0.chain() {
+            let text = cause.to_string();
+            // Some libraries repeat their source in their own message.
+            if !shown.contains(&text) {
+                let label = if shown.is_empty() { "error: " } else { "\n  because: " };
+                shown.push_str(label);
+                shown.push_str(&text.trim_end().replace('\n', "\n    "));
+            }
+            remedies.extend(cause.downcast_ref::<Failure>().map(|failure| failure.remedy.as_str()));
+        }
+        formatter.write_str(&shown)?;
+        remedies
+            .iter()
+            .try_for_each(|remedy| write!(formatter, "\n  help: {}", remedy.replace('\n', "\n        ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_report_shows_each_cause_once_and_every_remedy() {
+        let refused = std::io::Error::other("connection refused");
+        let failure = Failure::new("cannot reach Postgres", "start it\nor ask").caused_by(refused);
+        let error = Err::<(), _>(failure).context("db create").unwrap_err();
+        assert_eq!(
+            Report(&error).to_string(),
+            "error: db create\n  because: cannot reach Postgres\n  because: connection refused\n  help: start it\n        or ask"
+        );
+        let echoed = anyhow::anyhow!("x").context("outer: x");
+        assert_eq!(Report(&echoed).to_string(), "error: outer: x");
+    }
+}

@@ -1,0 +1,119 @@
+//! What a target is, in full, for whoever is about to change it.
+
+use std::fmt;
+
+use anyhow::{Context as _, Result};
+use backend_flask::sql;
+use postgres::Client;
+
+use crate::dynamodb::table::TableDescription;
+use crate::dynamodb::wire::Wire;
+use crate::postgres::target::readable;
+use crate::targets::PostgresTarget;
+
+/// How many tables' rows are told.
+const TABLES: usize = 10;
+
+/// Tables of more bytes are not counted: what the server remembers of their rows is told.
+const COUNTED_BYTES: i64 = 64 << 20;
+
+/// How long the server may count the rows of one table, or wait for whoever locked it.
+const COUNT_BOUND: &str = "set statement_timeout = '3s'";
+
+/// A target: each fact with its name, a line each.
+#[derive(Default)]
+pub(crate) struct Facts(Vec<(&'static str, String)>);
+
+impl Facts {
+    /// Adds one.
+    pub(crate) fn add(&mut self, name: &'static str, fact: impl fmt::Display) {
+        self.0.push((name, fact.to_string()));
+    }
+
+    /// A Postgres database: where it is, whose session changes it, and the rows of its tables.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub(crate) async fn of_postgres(target: &PostgresTarget) -> Result<Self> {
+        let (host, port) = target.host_and_port();
+        let mut facts = Self::default();
+        facts.add("host", format_args!("{host}, port {port}, {}", target.encryption()));
+        facts.add("database", target.database());
+        facts.add("user", target.user());
+        let tables = match target.connect_if_there().await? {
+            None => "the database is not there".to_owned(),
+            Some(mut connection) => connection.with(rows).await?,
+        };
+        facts.add("rows", tables);
+        Ok(facts)
+    }
+
+    /// A DynamoDB table, and what the server tells of it; none where there is no such table.
+    pub(crate) fn of_table(wire: &Wire, table: &str, description: Option<&TableDescription>) -> Self {
+        let mut facts = Self::default();
+        if let Some(account) = description.and_then(TableDescription::account) {
+            facts.add("account", account);
+        }
+        facts.add("region", wire.region());
+        facts.add("endpoint", wire.endpoint());
+        match description {
+            None => facts.add("table", format_args!("{table}, which is not there")),
+            Some(description) => {
+                facts.add("table", table);
+                let items = description.item_count;
+                facts.add("items", format_args!("{items}, by DynamoDB's own count, up to six hours old"));
+                let protected = if description.deletion_protection_enabled { "on" } else { "off" };
+                facts.add("deletion protection", protected);
+            }
+        }
+        facts
+    }
+}
+
+/// The rows of the largest tables, in one line.
+fn rows(client: &mut Client) -> Result<String> {
+    client.batch_execute(COUNT_BOUND).map_err(readable)?;
+    let tables = client.query_typed(sql::TABLES, &[]).map_err(readable)?;
+    let mut counts = Vec::new();
+    for row in tables.iter().take(TABLES) {
+        let (name, about, bytes): (String, i64, i64) =
+            (row.try_get("name")?, row.try_get("about")?, row.try_get("bytes")?);
+        // Who may drop a table need not be allowed to read it.
+        let counted = if bytes <= COUNTED_BYTES { count(client, &name).ok() } else { None };
+        counts.push(match counted {
+            Some(count) => format!("{name} {count}"),
+            None => format!("{name} about {about}"),
+        });
+    }
+    counts.sort();
+    if tables.len() > TABLES {
+        counts.push(format!("and {} smaller tables", tables.len() - TABLES));
+    }
+    Ok(if counts.is_empty() { "no tables".to_owned() } else { counts.join(", ") })
+}
+
+fn count(client: &mut Client, name: &str) -> Result<i64> {
+    let row = client.query_typed_one(&sql::count_table(name), &[]).map_err(readable)?;
+    row.try_get("rows").context("no count")
+}
+
+/// Each fact in a line of its own, indented, the facts below each other.
+impl fmt::Display for Facts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.0.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        self.0.iter().try_for_each(|(name, fact)| write!(formatter, "\n  {name:width$}  {fact}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_below_each_other() {
+        let mut facts = Facts::default();
+        facts.add("table", "t");
+        facts.add("deletion protection", "on");
+        assert_eq!(facts.to_string(), "\n  table                t\n  deletion protection  on");
+    }
+}

@@ -1,0 +1,4 @@
+//! Postgres: where it is, and how to connect to it.
+
+mod passfile;
+pub(crate) mod target;

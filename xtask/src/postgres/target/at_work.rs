@@ -1,0 +1,95 @@
+//! Statements that may take as long as they do.
+
+use std::pin::pin;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use crate::dynamodb::items::shortened;
+use crate::error::Failure;
+use crate::ui::{Ui, seconds};
+use anyhow::Result;
+use backend_flask::sql;
+use postgres::Client;
+use postgres::types::Type;
+
+use super::PostgresTarget;
+use super::connection::{CONNECT_BOUND, Connection, STATEMENT_BOUND};
+use super::trouble::readable;
+
+/// How many characters of a statement are shown.
+const SHOWN: usize = 80;
+
+/// What a session is at work on.
+struct AtWork {
+    query: String,
+    since: Duration,
+    /// The sessions whose locks it waits for.
+    blocked_by: Vec<i32>,
+}
+
+impl Connection {
+    /// Does `work` with the connection, for as long as the server is at work on it: each [`STATEMENT_BOUND`] that is
+    /// looked up, and told.
+    ///
+    /// # Errors
+    /// What `work` returns; or the server is not at work on it; or it has waited that long for another session's lock.
+    pub(crate) async fn with_patience<T: Send + 'static>(
+        &mut self,
+        ui: &Ui,
+        work: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let target = self.target.clone();
+        let session = Arc::new(OnceLock::new());
+        let work = {
+            let session = session.clone();
+            move |client: &mut Client| {
+                let row = client.query_typed_one("select pg_backend_pid()", &[]).map_err(readable)?;
+                let _: Result<(), i32> = session.set(row.try_get(0)?);
+                work(client)
+            }
+        };
+        let mut work = pin!(self.with_within(Duration::MAX, work));
+        loop {
+            if let Ok(ended) = tokio::time::timeout(STATEMENT_BOUND, &mut work).await {
+                return ended;
+            }
+            // The answer was lost, or the server gives none to others either.
+            let Some(pid) = session.get() else { return Err(target.no_answer(STATEMENT_BOUND)) };
+            let looked = tokio::time::timeout(CONNECT_BOUND, target.at_work(*pid)).await;
+            let Ok(Ok(Some(AtWork { query, since, blocked_by }))) = looked else {
+                return Err(target.no_answer(STATEMENT_BOUND));
+            };
+            if !blocked_by.is_empty() && since >= STATEMENT_BOUND {
+                return Err(blocked(&query, since, &blocked_by));
+            }
+            ui.line(format_args!("Postgres has been at work for {} on: {query}", seconds(since)));
+        }
+    }
+}
+
+impl PostgresTarget {
+    async fn at_work(&self, pid: i32) -> Result<Option<AtWork>> {
+        let ask = move |client: &mut Client| {
+            let row = client.query_typed_opt(sql::AT_WORK, &[(&pid, Type::INT4)]).map_err(readable)?;
+            let at_work = |row: postgres::Row| {
+                let query: String = row.try_get("query")?;
+                let query = query.split_whitespace().collect::<Vec<_>>().join(" ");
+                anyhow::Ok(AtWork {
+                    query: shortened(&query, SHOWN).into_owned(),
+                    since: Duration::try_from_secs_f64(row.try_get("seconds")?)?,
+                    blocked_by: row.try_get("blocked_by")?,
+                })
+            };
+            row.map(at_work).transpose()
+        };
+        Ok(self.connect_and(ask).await?.1)
+    }
+}
+
+fn blocked(query: &str, since: Duration, by: &[i32]) -> anyhow::Error {
+    let pids = by.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+    let problem = format!("for {} it has waited for a lock of the session {pids}: {query}", seconds(since));
+    let remedy = "see who that is with `cargo xtask db sessions`, end it (all: `cargo xtask db kill-all`), and run the \
+                  command again";
+    Failure::new(problem, remedy).into()
+}

@@ -1,0 +1,131 @@
+//! Why Postgres could not be reached, or what it refused, and what to do about it.
+
+use std::error::Error as _;
+use std::io::ErrorKind;
+
+use crate::error::Failure;
+use anyhow::anyhow;
+use backend_flask::sql::SqlError;
+use backend_flask::tls::TlsError;
+use backend_flask::tls::{self, Tls, TlsProblem};
+use postgres::error::SqlState;
+
+use super::PostgresTarget;
+
+/// What to do when the server refuses the user.
+pub(super) const WRONG_PASSWORD: &str = "set the password the server was created with; for the Docker engine's, \
+                                         which keeps its first one in its volume, start afresh with \
+                                         `cargo xtask down --volumes`";
+
+/// What to do when the server wants a password and there is none.
+const NO_PASSWORD: &str = "write the password into the URL, PGPASSWORD or ~/.pgpass";
+
+impl PostgresTarget {
+    /// Says why no connection came about, and what to do.
+    pub(super) fn explain(&self, error: postgres::Error) -> anyhow::Error {
+        let remedy = match error.code() {
+            Some(&SqlState::UNDEFINED_DATABASE) => "create it with `cargo xtask db create`".to_owned(),
+            Some(&SqlState::INVALID_PASSWORD) => WRONG_PASSWORD.to_owned(),
+            Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) if self.tls == Tls::DISABLED => {
+                WRONG_PASSWORD.to_owned()
+            }
+            _ if is_caused_by(&error, "password missing") => match &self.passfile_problem {
+                Some(problem) => format!("{NO_PASSWORD}; {problem}"),
+                None => NO_PASSWORD.to_owned(),
+            },
+            Some(code) if let Some(remedy) = remedy(code) => remedy.to_owned(),
+            _ => self.tls_remedy(&error).unwrap_or_else(|| self.remedy.clone()),
+        };
+        let problem = format!("cannot connect to Postgres at {self}");
+        Failure::new(problem, remedy).caused_by(readable(error)).into()
+    }
+
+    /// What to do about a connection that could not be encrypted as it should.
+    pub(super) fn tls_remedy(&self, error: &postgres::Error) -> Option<String> {
+        let mode = self.tls.mode;
+        if tls::lacks_tls(error) {
+            return Some(format!(
+                "sslmode={mode} wants it encrypted: turn `ssl` on in the server, or give up encryption with \
+                 sslmode=disable"
+            ));
+        }
+        Some(match tls::problem(error)? {
+            TlsProblem::Signer => format!(
+                "it is not the server you mean, or its authority's certificate is missing in {}: name the file \
+                 with sslrootcert",
+                self.tls.roots_shown()
+            ),
+            TlsProblem::Host { .. } => {
+                "connect by a name that the certificate is for; sslmode=verify-ca does \
+                                        not look at the name"
+                    .to_owned()
+            }
+            TlsProblem::Time(_) => "have the certificate renewed, and check this machine's clock".to_owned(),
+            TlsProblem::Other(_) => return None,
+        })
+    }
+}
+
+/// Whether nobody listens where it went to.
+pub(crate) fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|io| io.kind() == ErrorKind::ConnectionRefused) || error.source().is_some_and(is_refused)
+}
+
+/// What helps where the server's own state is the trouble.
+fn remedy(code: &SqlState) -> Option<&'static str> {
+    match *code {
+        SqlState::CANNOT_CONNECT_NOW => {
+            Some("wait until it has started or recovered, and run the command again")
+        }
+        SqlState::READ_ONLY_SQL_TRANSACTION => {
+            Some("it is a standby, or set to be read only: name the server that takes writes")
+        }
+        SqlState::DISK_FULL => Some("make room on the server's disk, and run the command again"),
+        SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => {
+            Some("the server ends the connection: see its log, and run the command again")
+        }
+        _ => None,
+    }
+}
+
+/// The server's own words, or else the driver's.
+pub(crate) fn readable(error: postgres::Error) -> anyhow::Error {
+    match error.as_db_error() {
+        Some(database) => {
+            let more = [database.detail(), database.hint()].into_iter().flatten();
+            let text = more.fold(database.message().to_owned(), |text, more| format!("{text}; {more}"));
+            let text = format!("{text} (SQLSTATE {})", database.code().code());
+            match remedy(database.code()) {
+                Some(remedy) => Failure::new(text, remedy).into(),
+                None => anyhow!(text),
+            }
+        }
+        None => error.into(),
+    }
+}
+
+fn is_caused_by(error: &postgres::Error, text: &str) -> bool {
+    error.source().is_some_and(|cause| cause.to_string() == text)
+}
+
+/// What a script of ours failed with, and what to do where the server's own state is the trouble. The error tells
+/// all that its source, the driver's, knows.
+pub(crate) fn readable_script(error: SqlError) -> anyhow::Error {
+    let server = error.source().and_then(|source| source.downcast_ref::<postgres::Error>());
+    match server.and_then(postgres::Error::code).and_then(remedy) {
+        Some(remedy) => {
+            Failure::new("nothing of it has taken effect", remedy).caused_by(error.to_string()).into()
+        }
+        None => anyhow!("{error}"),
+    }
+}
+
+/// What is wrong with the settings of TLS, and what to do.
+pub(super) fn of_tls(error: TlsError) -> Failure {
+    let failure = Failure::new(error.to_string(), error.remedy());
+    match error.into_cause() {
+        Some(cause) => failure.caused_by(cause),
+        None => failure,
+    }
+}

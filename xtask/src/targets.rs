@@ -1,0 +1,102 @@
+//! Which two databases a command means, and how to reach them.
+
+pub(crate) mod reach;
+
+use crate::environment::Environment;
+use crate::error::Failure;
+use anyhow::Result;
+use backend_flask::messages::{DEFAULT_TABLE, TABLE_VARIABLE};
+
+pub(crate) use crate::dynamodb::target::DynamoDbTarget;
+pub(crate) use crate::postgres::target::{PostgresTarget, UrlSetting};
+use reach::Reach;
+
+/// Where Postgres is, for `--engine external` and the app's server.
+pub(crate) const POSTGRES_URL: &str = "CONNECTION_URL";
+
+/// Where DynamoDB is, for `--engine external`, the app's server and the AWS tools.
+pub(crate) const DYNAMODB_URL: &str = "AWS_ENDPOINT_URL_DYNAMODB";
+
+const PRODUCTION_POSTGRES_URL: &str = "PROD_CONNECTION_URL";
+const PRODUCTION_DYNAMODB_URL: &str = "PROD_DYNAMODB_ENDPOINT_URL";
+
+/// The databases of one engine.
+#[derive(Clone)]
+pub(crate) struct Targets {
+    /// Where users and activities are.
+    pub(crate) postgres: PostgresTarget,
+    /// Where messages are.
+    pub(crate) dynamodb: DynamoDbTarget,
+}
+
+impl Targets {
+    /// The databases that the environment or `.env` names, for the external engine. `allowed_hosts` may be reached
+    /// although they are neither this machine nor private.
+    ///
+    /// # Errors
+    /// A variable that is missing, not a URL, or names a host that must not be reached without `--prod`.
+    pub(crate) fn external(environment: &Environment, allowed_hosts: &[String]) -> Result<Self> {
+        let setting = |name: &str| {
+            environment.get(name)?.ok_or_else(|| -> anyhow::Error {
+                let remedy = format!("set {POSTGRES_URL} and {DYNAMODB_URL}, or use `--engine docker`");
+                Failure::new(format!("engine external needs {name}, which is not set"), remedy).into()
+            })
+        };
+        let remedy = |variable| format!("check that {variable} names a server that is running");
+        let reach = Reach::Local(allowed_hosts);
+        let url = UrlSetting { variable: POSTGRES_URL, url: setting(POSTGRES_URL)?, reach, environment };
+        Ok(Self {
+            postgres: PostgresTarget::parse(&url, remedy(POSTGRES_URL))?,
+            dynamodb: DynamoDbTarget::local(
+                DYNAMODB_URL,
+                setting(DYNAMODB_URL)?,
+                table(environment)?,
+                remedy(DYNAMODB_URL),
+                reach,
+            )?,
+        })
+    }
+
+    /// Production's.
+    ///
+    /// # Errors
+    /// See [`production_postgres`].
+    pub(crate) fn production(environment: &Environment) -> Result<Self> {
+        let postgres = production_postgres(environment)?;
+        Ok(Self { postgres, dynamodb: production_dynamodb(environment) })
+    }
+}
+
+/// The name of the messages table of a local DynamoDB.
+///
+/// # Errors
+/// See [`Environment::get`].
+pub(crate) fn table(environment: &Environment) -> Result<String> {
+    Ok(environment.get(TABLE_VARIABLE)?.unwrap_or(DEFAULT_TABLE).to_owned())
+}
+
+/// Production's Postgres. Only the process environment can name it.
+///
+/// # Errors
+/// `PROD_CONNECTION_URL` is not set or not a URL.
+pub(crate) fn production_postgres(environment: &Environment) -> Result<PostgresTarget> {
+    let url = environment.process_only(PRODUCTION_POSTGRES_URL).ok_or_else(|| {
+        Failure::new(
+            format!("--prod needs {PRODUCTION_POSTGRES_URL}, which is not set"),
+            "export it in this shell; it is never read from .env",
+        )
+    })?;
+    let remedy = format!("check {PRODUCTION_POSTGRES_URL} and that this machine may connect");
+    let reach = Reach::Production;
+    PostgresTarget::parse(&UrlSetting { variable: PRODUCTION_POSTGRES_URL, url, reach, environment }, remedy)
+}
+
+/// Production's DynamoDB: AWS's own credential chain and region, and another endpoint only where
+/// `PROD_DYNAMODB_ENDPOINT_URL` names one.
+pub(crate) fn production_dynamodb(environment: &Environment) -> DynamoDbTarget {
+    DynamoDbTarget::production(
+        environment.process_only(PRODUCTION_DYNAMODB_URL).map(str::to_owned),
+        environment.process_only(TABLE_VARIABLE).unwrap_or(DEFAULT_TABLE).to_owned(),
+        environment,
+    )
+}

@@ -1,0 +1,198 @@
+//! Which hosts a command may reach without `--prod`: this machine, its networks, and what is allowed by name.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::error::Failure;
+
+/// AWS's own domains, which a command without `--prod` never reaches. The last is a whole top-level domain,
+/// such as `api.aws` and `on.aws`.
+const AWS: [&str; 4] = ["amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "aws"];
+
+/// Domains that mean something in one network only. <https://www.rfc-editor.org/rfc/rfc6762#appendix-G>
+const NEAR: [&str; 3] = ["local", "internal", "localhost"];
+
+/// Whose databases a setting names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reach<'a> {
+    /// Production's, wherever they are. `.env` decides nothing.
+    Production,
+    /// Databases to develop with: near ones, and those on the hosts that are allowed by name.
+    Local(&'a [String]),
+}
+
+impl Reach<'_> {
+    /// Whether it is production's.
+    pub(crate) fn is_production(self) -> bool {
+        matches!(self, Self::Production)
+    }
+
+    /// Refuses a host that must not be reached. `setting` is what names it.
+    ///
+    /// # Errors
+    /// It is AWS's, or neither near nor allowed.
+    pub(crate) fn check(self, setting: &str, host: &str) -> Result<(), Failure> {
+        let Self::Local(allowed) = self else { return Ok(()) };
+        let name = normal(host);
+        if is_within(&name, &AWS) {
+            let problem = format!("{setting} names `{host}`, which is AWS itself");
+            return Err(Failure::new(problem, "production is reached with --prod only"));
+        }
+        if is_near(&name) || allowed.iter().any(|allowed| normal(allowed) == name) {
+            return Ok(());
+        }
+        let problem =
+            format!("{setting} names `{host}`, which is neither this machine nor in a private network");
+        let remedy = format!(
+            "production is reached with --prod only; if its data may be changed and lost, add `--allow-host {host}`"
+        );
+        Err(Failure::new(problem, remedy))
+    }
+}
+
+/// Whether a host is this machine: then nobody listens on the way.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let name = normal(host);
+    address(&name).map_or_else(|| is_within(&name, &["localhost"]), |address| address.is_loopback())
+}
+
+fn normal(host: &str) -> String {
+    host.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// An address, with or without the brackets that a URL puts around it.
+fn address(name: &str) -> Option<IpAddr> {
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    // `fe80::1%eth0`: the interface is no part of the address.
+    let bare = bare.split('%').next().unwrap_or(bare);
+    bare.parse().ok().map(|address: IpAddr| address.to_canonical())
+}
+
+/// Whether it is this machine, a private address, or the name of a service in some private network.
+fn is_near(name: &str) -> bool {
+    match address(name) {
+        Some(IpAddr::V4(address)) => {
+            address.is_loopback()
+                || address.is_private()
+                || address.is_link_local()
+                || address.is_unspecified()
+        }
+        Some(IpAddr::V6(address)) => address.is_loopback() || is_private(address) || address.is_unspecified(),
+        None => is_service_name(name) || is_within(name, &NEAR),
+    }
+}
+
+/// <https://www.rfc-editor.org/rfc/rfc4193> and link-local ones.
+fn is_private(address: Ipv6Addr) -> bool {
+    address.is_unique_local() || address.is_unicast_link_local()
+}
+
+/// A single label, as a compose file names its services. One that is a number is an address to the
+/// resolver: `134744072` is 8.8.8.8.
+fn is_service_name(name: &str) -> bool {
+    let is_number = name.starts_with("0x") || name.bytes().all(|byte| byte.is_ascii_digit());
+    let is_label = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    !name.is_empty() && !is_number && name.bytes().all(is_label)
+}
+
+/// Whether a name is one of the domains, or in one.
+fn is_within(name: &str, domains: &[&str]) -> bool {
+    domains
+        .iter()
+        .any(|domain| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Report;
+
+    fn check(host: &str, allowed: &[&str]) -> Result<(), String> {
+        let allowed: Vec<_> = allowed.iter().map(|&host| host.to_owned()).collect();
+        let checked = Reach::Local(&allowed).check("CONNECTION_URL", host);
+        checked.map_err(|failure| Report(&failure.into()).to_string())
+    }
+
+    #[test]
+    fn this_machine_its_networks_and_services_are_reached() {
+        for host in [
+            "localhost",
+            "LOCALHOST.",
+            "a.localhost",
+            "127.0.0.1",
+            "127.9.9.9",
+            "::1",
+            "[::1]",
+            "0.0.0.0",
+            "::ffff:127.0.0.1",
+            "10.0.0.1",
+            "172.16.0.1",
+            "172.31.255.255",
+            "192.168.1.1",
+            "169.254.1.1",
+            "fd00::1",
+            "fe80::1%eth0",
+            "postgres",
+            "db_1",
+            "dynamodb-local",
+            "host.docker.internal",
+            "printer.local",
+            "db.prod.internal",
+            "9db",
+        ] {
+            assert_eq!(check(host, &[]), Ok(()), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_anybody_s_is_refused() {
+        for host in [
+            "db.example.com",
+            "8.8.8.8",
+            "172.32.0.1",
+            "172.15.0.1",
+            "192.169.0.1",
+            "11.0.0.1",
+            "100.64.0.1",
+            "2001:db8::1",
+            "::ffff:8.8.8.8",
+            "134744072",
+            "0x08080808",
+            "8.2056",
+            "notlocalhost.com",
+            "localhost.example.com",
+            "internal.example.com",
+            "127.0.0.1.example.com",
+            "",
+            "a b",
+            "ex%61mple",
+        ] {
+            let report = check(host, &[]).unwrap_err();
+            assert!(report.contains("neither this machine nor in a private network"), "{report}");
+            assert!(report.contains(&format!("add `--allow-host {host}`")), "{report}");
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_is_reached_and_nothing_else() {
+        assert_eq!(check("db.example.com", &["other", "DB.example.com"]), Ok(()));
+        assert!(check("db2.example.com", &["db.example.com"]).is_err());
+        assert!(check("db.example.com", &["example.com"]).is_err());
+    }
+
+    #[test]
+    fn aws_is_never_reached() {
+        for host in [
+            "dynamodb.us-east-1.amazonaws.com",
+            "DynamoDB.eu-west-1.AmazonAWS.com.",
+            "dynamodb.cn-north-1.amazonaws.com.cn",
+            "dynamodb.us-east-1.api.aws",
+            "x.dsql.us-east-1.on.aws",
+            "cruddur.abc.us-east-1.rds.amazonaws.com",
+            "amazonaws.com",
+        ] {
+            let report = check(host, &[host]).unwrap_err();
+            assert!(report.ends_with("help: production is reached with --prod only"), "{report}");
+        }
+        assert!(Reach::Production.check("PROD_CONNECTION_URL", "cruddur.rds.amazonaws.com").is_ok());
+    }
+}

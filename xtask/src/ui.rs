@@ -1,0 +1,298 @@
+//! What the user sees on stderr while work is done. Data goes to stdout: see `output`.
+
+use std::fmt::Display;
+use std::io::{IsTerminal as _, Write as _, stderr};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::dynamodb::items::Response;
+
+use crate::environment::Environment;
+use crate::error::Interrupted;
+use crate::stop::Stop;
+
+/// Announces steps and shows progress: lines in place on a terminal, plain lines in CI and in pipes.
+#[derive(Clone)]
+pub(crate) struct Ui {
+    /// The user's wish to stop.
+    pub(crate) stop: Stop,
+    bars: Option<MultiProgress>,
+    color: bool,
+    groups: Groups,
+}
+
+/// How a CI service is told that lines belong together.
+#[derive(Clone, Copy)]
+enum Groups {
+    None,
+    /// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions#grouping-log-lines>
+    GitHub,
+    /// <https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections>
+    GitLab,
+}
+
+impl Ui {
+    /// Decides by the environment: `CI`, `NO_COLOR` (<https://no-color.org>) and `TERM=dumb` mean plain.
+    pub(crate) fn new(environment: &Environment) -> Self {
+        let dumb = environment.process_only("TERM") == Some("dumb");
+        let interactive = stderr().is_terminal() && !environment.is_ci() && !dumb;
+        let color = interactive && environment.process_only("NO_COLOR").is_none();
+        let is_set = |name| environment.process_only(name).is_some();
+        let groups = match (is_set("GITHUB_ACTIONS"), is_set("GITLAB_CI")) {
+            (true, _) => Groups::GitHub,
+            (_, true) => Groups::GitLab,
+            _ => Groups::None,
+        };
+        Self { stop: Stop::default(), bars: interactive.then(MultiProgress::new), color, groups }
+    }
+
+    /// Whether steps show how far they are.
+    pub(crate) fn shows_progress(&self) -> bool {
+        self.bars.is_some()
+    }
+
+    /// Groups the lines printed until the group is dropped, where the CI service can show that.
+    pub(crate) fn group(&self, title: &str) -> Group {
+        let id = title.replace(' ', "_").to_lowercase();
+        match self.groups {
+            Groups::None => {}
+            Groups::GitHub => self.line(format_args!("::group::{title}")),
+            Groups::GitLab => {
+                self.line(format_args!("\x1b[0Ksection_start:{}:{id}\r\x1b[0K{title}", unix_time()))
+            }
+        }
+        Group { ui: self.clone(), id }
+    }
+
+    /// Prints a line.
+    pub(crate) fn line(&self, text: impl Display) {
+        // In one piece: stderr is not buffered.
+        let line = format!("{text}\n");
+        let print = || {
+            // Nobody is left to tell when stderr itself is gone.
+            let _ = stderr().write_all(line.as_bytes());
+        };
+        match &self.bars {
+            Some(bars) => bars.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Prints what a read found and cost; `more` is the line for one that stopped early.
+    pub(crate) fn read(&self, response: &Response, more: &str) {
+        if response.stopped_early {
+            self.line(more);
+        }
+        self.line(response);
+    }
+
+    /// Prints a line that should not be overlooked.
+    pub(crate) fn warn(&self, text: impl Display) {
+        self.line(format_args!("{} {text}", self.paint("33", "warning:")));
+    }
+
+    /// Announces a step; the [`Step`] prints how it ended.
+    pub(crate) fn step(&self, label: impl Into<String>) -> Step {
+        let label = label.into();
+        let bar = match &self.bars {
+            Some(bars) => {
+                let bar = bars.add(ProgressBar::new_spinner().with_style(spinner_style()));
+                bar.set_message(label.clone());
+                bar.enable_steady_tick(Duration::from_millis(100));
+                Some(bar)
+            }
+            None => {
+                self.line(format_args!("... {label}"));
+                None
+            }
+        };
+        Step { ui: self.clone(), label, bar, started: Instant::now(), ended: false }
+    }
+
+    /// Announces a step, does it and prints how it ended.
+    ///
+    /// # Errors
+    /// What `work` returns, with the step's label as context.
+    pub(crate) async fn run<T>(
+        &self,
+        label: impl Into<String>,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let step = self.step(label);
+        match work.await {
+            Ok(value) => {
+                step.done("");
+                Ok(value)
+            }
+            Err(error) => Err(step.ended_by(error)),
+        }
+    }
+
+    /// As [`Ui::run`], for work that must not be left half-way: a user who asks to stop waits for its end.
+    ///
+    /// # Errors
+    /// See [`Ui::run`].
+    pub(crate) async fn run_whole<T>(
+        &self,
+        label: impl Into<String>,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let _held = self.stop.hold().await;
+        self.run(label, work).await
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+/// Lines that belong together.
+pub(crate) struct Group {
+    ui: Ui,
+    id: String,
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        match self.ui.groups {
+            Groups::None => {}
+            Groups::GitHub => self.ui.line("::endgroup::"),
+            Groups::GitLab => {
+                self.ui.line(format_args!("\x1b[0Ksection_end:{}:{}\r\x1b[0K", unix_time(), self.id));
+            }
+        }
+    }
+}
+
+fn unix_time() -> u64 {
+    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+}
+
+fn spinner_style() -> ProgressStyle {
+    // The template is a constant; the default shows the same message should it ever be wrong.
+    ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// A step under way. Dropped without an end (interrupted, or a step beside it failed) it says so.
+pub(crate) struct Step {
+    ui: Ui,
+    label: String,
+    bar: Option<ProgressBar>,
+    started: Instant,
+    ended: bool,
+}
+
+impl Step {
+    /// Says how far the step is. Plain output leaves it out: a log wants results.
+    pub(crate) fn progress(&self, detail: impl Display) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(format!("{}: {detail}", self.label));
+        }
+    }
+
+    /// Prints a line while the step goes on.
+    pub(crate) fn line(&self, text: impl Display) {
+        self.ui.line(text);
+    }
+
+    /// Ends the step well; `detail` says what came of it, or is empty.
+    pub(crate) fn done(mut self, detail: &str) {
+        let separator = if detail.is_empty() { "" } else { ": " };
+        let line = format!("{}{separator}{detail}", self.label);
+        self.ui.stop.done(&self.label);
+        self.end(&self.ui.paint("32", "ok "), &line);
+    }
+
+    /// Ends the step by an error, which it returns with its label as context: badly, or as interrupted.
+    pub(crate) fn ended_by(self, error: anyhow::Error) -> anyhow::Error {
+        if error.is::<Interrupted>() { error } else { error.context(self.failed()) }
+    }
+
+    /// Ends the step badly and returns its label, as context for the error.
+    pub(crate) fn failed(mut self) -> String {
+        let label = self.label.clone();
+        self.end(&self.ui.paint("31", "FAILED"), &label);
+        label
+    }
+
+    fn end(&mut self, mark: &str, line: &str) {
+        self.ended = true;
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+        self.ui.line(format_args!("{mark} {line} ({})", seconds(self.started.elapsed())));
+    }
+}
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        if !self.ended {
+            let label = self.label.clone();
+            self.end("stopped", &label);
+        }
+    }
+}
+
+/// How quickly something goes, and how long it still takes.
+pub(crate) struct Rate {
+    started: Instant,
+}
+
+impl Rate {
+    /// From now on.
+    pub(crate) fn begin() -> Self {
+        Self { started: Instant::now() }
+    }
+
+    /// `done` items of about `total`.
+    #[expect(clippy::cast_precision_loss, reason = "a share is shown to people")]
+    pub(crate) fn of(&self, done: u64, total: u64) -> String {
+        self.at(done, done as f64 / total.max(done).max(1) as f64)
+    }
+
+    /// `done` items, which are this share of the work, from 0 to 1.
+    pub(crate) fn at(&self, done: u64, share: f64) -> String {
+        rate(done, share, self.started.elapsed())
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate is shown to people")]
+fn rate(done: u64, share: f64, elapsed: Duration) -> String {
+    let elapsed = elapsed.as_secs_f64().max(1e-3);
+    let rate = done as f64 / elapsed;
+    let left = Duration::try_from_secs_f64(elapsed * (1.0 - share) / share);
+    let left = left.map_or_else(|_| "?".to_owned(), |left| seconds(Duration::from_secs(left.as_secs())));
+    format!("{done} items, {rate:.0}/s, {left} left")
+}
+
+/// A duration as a person reads it: `12 ms`, `3.4 s`, `2 min 5 s`.
+pub(crate) fn seconds(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    match milliseconds {
+        0..1_000 => format!("{milliseconds} ms"),
+        1_000..60_000 => format!("{:.1} s", duration.as_secs_f64()),
+        _ => format!("{} min {} s", duration.as_secs() / 60, duration.as_secs() % 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_tells_the_time_that_is_left() {
+        let text = |share| rate(5_000, share, Duration::from_secs(2));
+        assert_eq!(text(0.25), "5000 items, 2500/s, 6.0 s left");
+        assert_eq!(text(1.0), "5000 items, 2500/s, 0 ms left");
+        assert_eq!(text(0.0), "5000 items, 2500/s, ? left");
+    }
+
+    #[test]
+    fn durations_are_readable() {
+        for (milliseconds, text) in [(0, "0 ms"), (999, "999 ms"), (3_440, "3.4 s"), (125_000, "2 min 5 s")] {
+            assert_eq!(seconds(Duration::from_millis(milliseconds)), text);
+        }
+    }
+}
