@@ -359,7 +359,7 @@ mod tests {
             "http://",
             "ftp://h",
             "http://:8000",
-            "http://example.com\\@localhost",
+            "http://host.example\\@localhost",
             "http://me@h",
         ] {
             assert!(local(endpoint).is_err(), "{endpoint}");
