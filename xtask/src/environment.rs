@@ -1,59 +1,43 @@
 //! Where settings come from: the process environment and `.env`, read once, here.
 
-pub(crate) mod dotenv;
-
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow};
 
-use dotenv::{Variables, parse_dotenv};
-
-/// The variables that the tasks may look at. Tests fill one by hand; nothing else reads the environment.
+/// The variables that the tasks may look at. Nothing else reads the environment.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Environment {
     process: BTreeMap<String, String>,
-    dotenv: Variables,
+    dotenv: BTreeMap<String, String>,
 }
 
 impl Environment {
     /// Reads the process environment and the workspace's `.env`, if there is one.
-    ///
-    /// # Errors
-    /// A `.env` that cannot be read; or see [`parse_dotenv`].
     pub(crate) fn read(root: &Path) -> Result<Self> {
-        let process: BTreeMap<_, _> = std::env::vars_os()
+        let process = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let path = root.join(".env");
         let dotenv = match std::fs::read_to_string(&path) {
-            Ok(text) => parse_dotenv(&path, text.strip_prefix('\u{feff}').unwrap_or(&text), &process)?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Variables::new(),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot read {}", path.display()));
-            }
+            Ok(text) => parse(text.trim_start_matches('\u{feff}'))
+                .map_err(|(line, why)| anyhow!("{}:{line}: {why}", path.display()))?,
+            Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
         Ok(Self { process, dotenv })
     }
 
-    /// A setting: the process environment first, then `.env`. An empty value counts as not set, and hides `.env`'s.
-    ///
-    /// # Errors
-    /// `.env` has a value for it that cannot be filled in.
-    pub(crate) fn get(&self, name: &str) -> Result<Option<&str>> {
-        Ok(self.get_or_empty(name)?.filter(|value| !value.is_empty()))
+    /// A setting: the process environment first, then `.env`. An empty value counts as not set, and hides the one of
+    /// `.env`.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.get_or_empty(name).filter(|value| !value.is_empty())
     }
 
-    /// As [`Environment::get`], where an empty value counts too.
-    ///
-    /// # Errors
-    /// As [`Environment::get`].
-    pub(crate) fn get_or_empty(&self, name: &str) -> Result<Option<&str>> {
-        if let Some(value) = self.process.get(name) {
-            return Ok(Some(value));
-        }
-        let value = self.dotenv.get(name).map(|value| value.as_deref().map_err(|why| anyhow!("{why}")));
-        value.transpose()
+    /// As [`Environment::get`], but an empty value is returned too.
+    pub(crate) fn get_or_empty(&self, name: &str) -> Option<&str> {
+        self.process.get(name).or_else(|| self.dotenv.get(name)).map(String::as_str)
     }
 
     /// A setting that `.env` must never decide, production's above all.
@@ -72,12 +56,46 @@ impl Environment {
     }
 }
 
-/// An environment of these variables alone, which no file adds to: a test's.
+/// An environment of these variables alone, for tests.
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
         let process = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self { process, dotenv: Variables::new() }
+        Self { process, dotenv: BTreeMap::new() }
     }
+}
+
+/// The variables of a `.env` file, or the number of the line that cannot be read and why. The error shows nothing of
+/// the line, which may hold a secret.
+fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, &'static str)> {
+    let mut variables = BTreeMap::new();
+    for entry in dotenvy::from_read_iter(text.as_bytes()) {
+        let (name, value) = entry.map_err(|error| {
+            // The error has the text from some place in the line on.
+            let rest = match &error {
+                dotenvy::Error::LineParse(rest, _) => rest.lines().next().unwrap_or_default(),
+                _ => "",
+            };
+            let is_meant =
+                |line: &str| !line.trim_start().starts_with('#') && line.ends_with(rest.trim_end());
+            let line = text.lines().map(str::trim_end).position(is_meant).unwrap_or_default() + 1;
+            (
+                line,
+                "expected NAME=value; a value with a space, a quote, `$` or `\\` in it goes in single quotes",
+            )
+        })?;
+        variables.insert(name, value);
+    }
+    Ok(variables)
+}
+
+/// A value as it is written into a `.env` file: in single quotes, or in double quotes if there is a single quote or a
+/// backslash in it. Compose and other readers of such files agree on these two forms.
+pub(crate) fn quoted(value: &str) -> String {
+    if !value.contains(['\'', '\\']) {
+        return format!("'{value}'");
+    }
+    let escaped = value.replace('\\', "\\\\").replace('"', "\\\"").replace('$', "\\$");
+    format!("\"{escaped}\"")
 }
 
 /// Whether `name` can name an environment variable in a shell and in docker-compose.yml.
@@ -95,28 +113,50 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(".env"), "\u{feff}A_SETTING_OF_THIS_TEST=1\n").unwrap();
         let environment = Environment::read(folder.path()).unwrap();
-        assert_eq!(environment.get("A_SETTING_OF_THIS_TEST").unwrap(), Some("1"));
+        assert_eq!(environment.get("A_SETTING_OF_THIS_TEST"), Some("1"));
     }
 
     #[test]
     fn process_wins_over_dotenv_and_empty_is_unset() {
         let mut environment = Environment::from([("A", "process"), ("B", "")]);
-        let dotenv = "A=dotenv\nB=dotenv\nC=dotenv";
-        environment.dotenv = parse_dotenv(Path::new(".env"), dotenv, &environment.process).unwrap();
-        assert_eq!(environment.get("A").unwrap(), Some("process"));
-        assert_eq!(environment.get("B").unwrap(), None);
-        assert_eq!(environment.get("C").unwrap(), Some("dotenv"));
+        environment.dotenv = parse("A=dotenv\nB=dotenv\nC=dotenv").unwrap();
+        assert_eq!(environment.get("A"), Some("process"));
+        assert_eq!(environment.get("B"), None);
+        assert_eq!(environment.get("C"), Some("dotenv"));
         assert_eq!(environment.process_only("C"), None);
     }
 
     #[test]
-    fn what_is_wrong_with_a_value_is_said_to_whoever_reads_it() {
-        let mut environment = Environment::from([("A", "process")]);
-        let dotenv = "A=$NONE\nB=$NONE\nC=1";
-        environment.dotenv = parse_dotenv(Path::new(".env"), dotenv, &environment.process).unwrap();
-        assert_eq!(environment.get("A").unwrap(), Some("process"));
-        assert!(environment.get("B").unwrap_err().to_string().starts_with(".env:2: B: $ begins a variable"));
-        assert!(environment.get_or_empty("B").is_err());
-        assert_eq!(environment.get("C").unwrap(), Some("1"));
+    fn an_error_names_the_line_and_keeps_the_secret() {
+        let cases = [
+            ("A=1\nhunter/2\n", 2),
+            ("# =hunter2\n=hunter2\n", 2),
+            ("A=1\nB = hunter 2\nC=3\n", 2),
+            ("A='1\n2'\n\nB=\"hunter2\nC=1\n", 4),
+            ("A=\"hunter\\02\"", 1),
+        ];
+        for (text, line) in cases {
+            let (found, why) = parse(text).unwrap_err();
+            assert_eq!(found, line, "{text}");
+            assert!(!why.contains("hunter"));
+        }
+    }
+
+    #[test]
+    fn what_is_quoted_is_read_back() {
+        for value in
+            ["", "plain", "two words # 1", "a$b$$c${d}", "it's", "back\\slash\\n", "'\"$\\", "two\nlines"]
+        {
+            assert_eq!(parse(&format!("A={}\nB=1", quoted(value))).unwrap()["A"], value, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_example_file_can_be_read_as_it_stands_and_without_its_comment_signs() {
+        let example = include_str!("../../.env.example");
+        assert!(parse(example).unwrap().is_empty());
+        let settings =
+            example.lines().filter_map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')));
+        assert!(parse(&settings.collect::<Vec<_>>().join("\n")).unwrap().len() > 10);
     }
 }

@@ -1,4 +1,4 @@
-//! Variables in the texts of docker-compose.yml and `.env`, filled in as `docker compose` does it.
+//! Variables in the texts of docker-compose.yml, filled in as `docker compose` does it.
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -7,10 +7,8 @@ use crate::environment::is_variable_name;
 /// Fills in `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME-default}`, which differ where the variable is set to
 /// nothing, and `$$`. <https://docs.docker.com/reference/compose-file/interpolation/>
 ///
-/// # Errors
-/// Another form, a variable within a default among them; a variable without a value and without a default; or that of
-/// `value_of`. The message shows the text.
-pub(crate) fn fill_in<'a>(text: &str, value_of: &dyn Fn(&str) -> Result<Option<&'a str>>) -> Result<String> {
+/// Another form is an error, and so is a variable without a value and without a default.
+pub(crate) fn fill_in<'a>(text: &str, value_of: impl Fn(&str) -> Option<&'a str> + Copy) -> Result<String> {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('$') {
@@ -34,10 +32,7 @@ pub(crate) fn fill_in<'a>(text: &str, value_of: &dyn Fn(&str) -> Result<Option<&
 }
 
 /// What stands between `${` and `}`.
-fn value_of_expression<'a>(
-    expression: &str,
-    value_of: &dyn Fn(&str) -> Result<Option<&'a str>>,
-) -> Result<String> {
+fn value_of_expression<'a>(expression: &str, value_of: impl Fn(&str) -> Option<&'a str>) -> Result<String> {
     let (name, default, takes_empty) = match (expression.split_once(":-"), expression.split_once('-')) {
         (Some((name, default)), _) if is_variable_name(name) => (name, Some(default), false),
         (_, Some((name, default))) => (name, Some(default), true),
@@ -47,7 +42,7 @@ fn value_of_expression<'a>(
         is_variable_name(name) && default.is_none_or(|default| !default.contains('$')),
         "`${{{expression}}}` is not supported: ${{NAME}} and ${{NAME:-default}} are, and $$ for a dollar sign"
     );
-    let value = value_of(name)?.filter(|value| takes_empty || !value.is_empty());
+    let value = value_of(name).filter(|value| takes_empty || !value.is_empty());
     value.or(default).map(str::to_owned).with_context(|| {
         format!("variable {name} is not set and has no default: set it, or write ${{{name}:-default}}")
     })
@@ -59,7 +54,7 @@ mod tests {
 
     #[test]
     fn variables_are_filled_in() {
-        let value_of = |name: &str| Ok((name == "A").then_some("1"));
+        let value_of = |name: &str| (name == "A").then_some("1");
         for (text, expected) in [
             ("$A-${A}", "1-1"),
             ("${B:-2}", "2"),
@@ -68,10 +63,10 @@ mod tests {
             ("é${A:-x}é", "é1é"),
             ("plain", "plain"),
         ] {
-            assert_eq!(fill_in(text, &value_of).unwrap(), expected, "{text}");
+            assert_eq!(fill_in(text, value_of).unwrap(), expected, "{text}");
         }
         for text in ["$", "${A", "${}", "$-", "${1A}", "${B}"] {
-            assert!(fill_in(text, &value_of).is_err(), "{text}");
+            assert!(fill_in(text, value_of).is_err(), "{text}");
         }
     }
 }

@@ -59,7 +59,7 @@ fn context(arguments: &Arguments) -> Result<Context> {
     let read = || {
         let root = context::workspace_root()?;
         let environment = Environment::read(&root)?;
-        let engine = match (arguments.engine, environment.get(engine::VARIABLE)?) {
+        let engine = match (arguments.engine, environment.get(engine::VARIABLE)) {
             (Some(engine), _) => engine,
             (None, None) => EngineChoice::Auto,
             (None, Some(name)) => EngineChoice::from_str(name, false).map_err(|_| {

@@ -37,7 +37,7 @@ impl Targets {
     /// A variable that is missing, not a URL, or names a host that must not be reached without `--prod`.
     pub(crate) fn external(environment: &Environment, allowed_hosts: &[String]) -> Result<Self> {
         let setting = |name: &str| {
-            environment.get(name)?.ok_or_else(|| -> anyhow::Error {
+            environment.get(name).ok_or_else(|| -> anyhow::Error {
                 let remedy = format!("set {POSTGRES_URL} and {DYNAMODB_URL}, or use `--engine docker`");
                 Failure::new(format!("engine external needs {name}, which is not set"), remedy).into()
             })
@@ -72,7 +72,7 @@ impl Targets {
 /// # Errors
 /// See [`Environment::get`].
 pub(crate) fn table(environment: &Environment) -> Result<String> {
-    Ok(environment.get(TABLE_VARIABLE)?.unwrap_or(DEFAULT_TABLE).to_owned())
+    Ok(environment.get(TABLE_VARIABLE).unwrap_or(DEFAULT_TABLE).to_owned())
 }
 
 /// Production's Postgres. Only the process environment can name it.

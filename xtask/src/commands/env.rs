@@ -2,7 +2,7 @@ use std::io::Write as _;
 
 use crate::dynamodb::items::stdout;
 use crate::dynamodb::target::{LOCAL_KEY, LOCAL_REGION};
-use crate::environment::dotenv;
+use crate::environment::quoted;
 use crate::targets::{DYNAMODB_URL, POSTGRES_URL};
 use anyhow::{Result, ensure};
 use backend_flask::messages::TABLE_VARIABLE;
@@ -58,7 +58,7 @@ impl Env {
         for (name, value) in settings {
             match format {
                 EnvFormat::Sh => writeln!(out, "export {name}={}", shell_words::quote(&value))?,
-                EnvFormat::Dotenv => writeln!(out, "{name}={}", dotenv::quoted(&value))?,
+                EnvFormat::Dotenv => writeln!(out, "{name}={}", quoted(&value))?,
                 EnvFormat::Json | EnvFormat::Github => {
                     // What follows it would be a setting of its own.
                     ensure!(

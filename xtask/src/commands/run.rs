@@ -39,7 +39,7 @@ impl Run {
         context.ui.line(format_args!("\nThe app: {app} (`cargo xtask open` opens it, Ctrl-C ends it)"));
         let mut command = Command::new(program);
         for name in OWN_SETTINGS {
-            command.envs(context.environment.get(name)?.map(|value| (name, value)));
+            command.envs(context.environment.get(name).map(|value| (name, value)));
         }
         command.args(app.arguments(context)?).envs(settings(&targets));
         process::become_program(&mut command).context("cannot run the app")

@@ -126,7 +126,7 @@ impl Compose {
         let compose = Self {
             project: reader.project(file.name.as_deref())?,
             project_is_remembered: false,
-            project_is_fixed: file.name.is_some() || environment.get("COMPOSE_PROJECT_NAME")?.is_some(),
+            project_is_fixed: file.name.is_some() || environment.get("COMPOSE_PROJECT_NAME").is_some(),
             folder: folder.to_owned(),
             postgres: reader.service("db", file.services.db)?,
             dynamodb: reader.service("dynamodb-local", file.services.dynamodb_local)?,

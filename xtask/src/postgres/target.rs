@@ -126,14 +126,14 @@ impl PostgresTarget {
             return Ok(());
         }
         let setting = |name: &str| {
-            if reach.is_production() { Ok(environment.process_only(name)) } else { environment.get(name) }
+            if reach.is_production() { environment.process_only(name) } else { environment.get(name) }
         };
-        if let Some(password) = setting("PGPASSWORD")? {
+        if let Some(password) = setting("PGPASSWORD") {
             self.config.password(password);
             return Ok(());
         }
         let default = || environment.home().map(|home| home.join(".pgpass"));
-        let set = setting("PGPASSFILE")?.map(PathBuf::from);
+        let set = setting("PGPASSFILE").map(PathBuf::from);
         let named = self.parameters.passfile.clone().or(set);
         let Some(path) = named.or_else(default) else { return Ok(()) };
         let (host, port) = self.host_and_port();

@@ -193,7 +193,7 @@ pub(super) struct Reader<'a> {
 impl Reader<'_> {
     /// `COMPOSE_PROJECT_NAME`, the file's `name`, or the folder's name in the letters compose allows.
     pub(super) fn project(&self, name: Option<&str>) -> Result<String> {
-        if let Some(name) = self.environment.get("COMPOSE_PROJECT_NAME")? {
+        if let Some(name) = self.environment.get("COMPOSE_PROJECT_NAME") {
             return checked_project_name(name).context("COMPOSE_PROJECT_NAME");
         }
         if let Some(name) = name {
@@ -250,7 +250,7 @@ impl Reader<'_> {
             let port = text.parse::<u16>().ok().filter(|port| *port != 0);
             port.with_context(|| format!("`{filled}`: `{text}` is not a port (1 to 65535)"))
         };
-        let fixed = self.environment.get(port_variable(service))?.is_some();
+        let fixed = self.environment.get(port_variable(service)).is_some();
         Ok(Port { host: number(ports.0)?, container: number(ports.1)?, fixed })
     }
 
@@ -263,7 +263,7 @@ impl Reader<'_> {
             );
             let value = match value {
                 Some(text) => Some(self.fill_in(&text).with_context(|| name.clone())?),
-                None => self.environment.get_or_empty(&name)?.map(str::to_owned),
+                None => self.environment.get_or_empty(&name).map(str::to_owned),
             };
             filled.insert(name, value);
         }
@@ -314,7 +314,7 @@ impl Reader<'_> {
     }
 
     fn fill_in(&self, text: &str) -> Result<String> {
-        fill_in(text, &|name| self.environment.get_or_empty(name))
+        fill_in(text, |name| self.environment.get_or_empty(name))
     }
 }
 

@@ -71,10 +71,10 @@ pub(super) fn check(compose: &Compose, environment: &Environment) -> Result<()> 
 /// See [`Environment::get`].
 fn read_by_compose(folder: &Path, environment: &Environment) -> Result<Vec<PathBuf>> {
     let first = |names: [&'static str; 4]| names.into_iter().find(|name| folder.join(name).is_file());
-    let names: Vec<&str> = match environment.get(FILES)? {
+    let names: Vec<&str> = match environment.get(FILES) {
         Some(names) => {
             let usual = if cfg!(windows) { ";" } else { ":" };
-            names.split(environment.get(SEPARATOR)?.unwrap_or(usual)).collect()
+            names.split(environment.get(SEPARATOR).unwrap_or(usual)).collect()
         }
         None => [NAMES, OVERRIDES].into_iter().filter_map(first).collect(),
     };
