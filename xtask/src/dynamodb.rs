@@ -1,9 +1,9 @@
 //! DynamoDB: the client, what is asked of it, and items as text.
 
-pub(crate) mod attribute;
 pub(crate) mod aws;
 pub(crate) mod files;
 pub(crate) mod items;
+pub(crate) mod json;
 pub(crate) mod pace;
 pub(crate) mod read;
 pub(crate) mod table;

@@ -2,7 +2,6 @@
 //!
 //! What is done once for each item of a table is here, in a crate that a development build optimises.
 
-mod attribute;
 mod batch;
 mod columns;
 mod number;
@@ -11,10 +10,8 @@ mod queue;
 mod response;
 mod size;
 mod stdout;
-mod text;
 mod writer;
 
-pub(crate) use attribute::{Attribute, Item, PlainJson};
 pub(crate) use batch::{WriteRequest, batch_body, unprocessed};
 pub(crate) use columns::{Columns, counted, fitted, printable, shortened};
 pub(crate) use number::Number;

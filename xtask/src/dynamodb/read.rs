@@ -3,15 +3,14 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crate::dynamodb::items::{Item, Page, Response};
+use crate::dynamodb::items::{Page, Response, size_of};
+use crate::dynamodb::json::{Item, TypedJson};
 use crate::error::Failure;
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
-use serde::Serialize;
-use serde_json::value::RawValue;
+use serde::{Serialize, Serializer};
 
-use crate::dynamodb::attribute::from_sdk;
 use crate::dynamodb::table::{Keys, TableDescription};
 use crate::dynamodb::wire::Wire;
 
@@ -38,7 +37,7 @@ pub(crate) struct ReadRequest {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) expression_attribute_names: BTreeMap<String, String>,
     /// What `:value` stands for in the expressions.
-    #[serde(skip_serializing_if = "Item::is_empty")]
+    #[serde(skip_serializing_if = "Item::is_empty", serialize_with = "typed")]
     pub(crate) expression_attribute_values: Item,
     /// Whether all that was written before is seen.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,8 +57,8 @@ pub(crate) struct ReadRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<u64>,
     /// Where the page before it ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) exclusive_start_key: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "typed_key")]
+    pub(crate) exclusive_start_key: Option<Item>,
     /// Which of the segments it reads, from 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) segment: Option<u32>,
@@ -77,6 +76,14 @@ pub(crate) enum Total {
     Asked,
 }
 
+fn typed<S: Serializer>(item: &Item, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    TypedJson(item).serialize(serializer)
+}
+
+fn typed_key<S: Serializer>(key: &Option<Item>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    key.as_ref().map(TypedJson).serialize(serializer)
+}
+
 /// As the data layer asks.
 impl From<QueryInputBuilder> for ReadRequest {
     fn from(query: QueryInputBuilder) -> Self {
@@ -89,9 +96,7 @@ impl From<QueryInputBuilder> for ReadRequest {
             filter_expression: query.get_filter_expression().clone(),
             projection_expression: query.get_projection_expression().clone(),
             expression_attribute_names: names.map(|(name, text)| (name.clone(), text.clone())).collect(),
-            expression_attribute_values: values
-                .map(|(name, value)| (name.clone(), from_sdk(value.clone())))
-                .collect(),
+            expression_attribute_values: values.map(|(name, value)| (name.clone(), value.clone())).collect(),
             consistent_read: *query.get_consistent_read(),
             scan_index_forward: *query.get_scan_index_forward(),
             select: query.get_select().as_ref().map(ToString::to_string),
@@ -108,9 +113,7 @@ impl From<ScanInputBuilder> for ReadRequest {
             table_name: scan.get_table_name().clone().unwrap_or_default(),
             filter_expression: scan.get_filter_expression().clone(),
             projection_expression: scan.get_projection_expression().clone(),
-            expression_attribute_values: values
-                .map(|(name, value)| (name.clone(), from_sdk(value.clone())))
-                .collect(),
+            expression_attribute_values: values.map(|(name, value)| (name.clone(), value.clone())).collect(),
             consistent_read: *scan.get_consistent_read(),
             select: scan.get_select().as_ref().map(ToString::to_string),
             ..Self::default()
@@ -147,7 +150,7 @@ impl ReadRequest {
         let answer = answer.with_context(|| {
             format!("cannot {} table {}", operation.to_ascii_lowercase(), self.table_name)
         })?;
-        let page = Page::read(answer)
+        let page = Page::read(&answer)
             .with_context(|| format!("{} answered in a form that is not its API's", wire.target))?;
         wire.gained(page.count);
         Ok(page)
@@ -184,7 +187,7 @@ pub(crate) async fn pages(
             response.last_evaluated_key = match &next {
                 _ if cut && request.wants_last_key => last_key(wire, &request, &page, &mut response).await?,
                 _ if cut => None,
-                next => next.as_deref().map(key).transpose()?,
+                next => next.clone(),
             };
             response.stopped_early = cut || next.is_some();
             take(page).await?;
@@ -193,10 +196,6 @@ pub(crate) async fn pages(
         request.exclusive_start_key = next;
         take(page).await?;
     }
-}
-
-fn key(text: &RawValue) -> Result<Item> {
-    serde_json::from_str(text.get()).context("LastEvaluatedKey is not a key")
 }
 
 /// The key of a page's last item: the table's, and the index's that is read. Where the page is without the keys, or has
@@ -214,7 +213,7 @@ async fn last_key(
     let keys = [table.keys(None), table.keys(request.index_name.as_deref())];
     let names: BTreeSet<_> =
         keys.iter().flatten().flat_map(Keys::each).map(|key| key.name.as_str()).collect();
-    let mut last = page.items()?.pop();
+    let mut last = page.items.last().cloned();
     let missing: Vec<&str> = match &last {
         Some(last) => names.iter().copied().filter(|name| !last.contains_key(*name)).collect(),
         None => names.iter().copied().collect(),
@@ -223,7 +222,7 @@ async fn last_key(
         let again = request.with_keys(&missing).page(wire).await?;
         response.cost(&again);
         let place = usize::try_from(page.count).unwrap_or(usize::MAX).saturating_sub(1);
-        let found = again.items()?.into_iter().nth(place);
+        let found = again.items.into_iter().nth(place);
         let without_keys = found.clone().map(|mut item| {
             missing.iter().for_each(|name| _ = item.remove(*name));
             item
@@ -379,7 +378,7 @@ impl ReadRequest {
         if !self.returns_all() {
             return Some(UNSEEN_PAGE);
         }
-        let bytes = page.bytes() as u64 / page.count.max(1);
+        let bytes = page.items.iter().map(size_of).sum::<usize>() as u64 * 2 / page.count.max(1);
         Some((PAGE_BYTES / bytes.max(1)).clamp(1, 10_000))
     }
 }

@@ -1,7 +1,8 @@
 use std::path::PathBuf;
 
 use crate::dynamodb::files::{Columns, Encoding, FileForm, ItemFileWriter, Layout, Notation};
-use crate::dynamodb::items::{Attribute, Item, Page, counted};
+use crate::dynamodb::items::{Page, counted};
+use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::read::{self, ReadRequest};
 use crate::dynamodb::table::TableDescription;
 use crate::error::{Failure, Interrupted, Usage};
@@ -99,10 +100,9 @@ struct Writing {
 
 impl Writing {
     fn pages(mut self, pages: impl Iterator<Item = Page>) -> Result<Self> {
-        for page in pages {
-            let mut items = page.items().context("an item is not DynamoDB JSON")?;
-            items.iter_mut().for_each(sort_sets);
-            self.items(&items)?;
+        for mut page in pages {
+            page.items.iter_mut().for_each(sort_sets);
+            self.items(&page.items)?;
         }
         Ok(self)
     }
@@ -143,11 +143,12 @@ fn sort_sets(item: &mut Item) {
     item.values_mut().for_each(sort_sets_of);
 }
 
-fn sort_sets_of(value: &mut Attribute) {
+fn sort_sets_of(value: &mut AttributeValue) {
     match value {
-        Attribute::Ss(elements) | Attribute::Ns(elements) | Attribute::Bs(elements) => elements.sort(),
-        Attribute::M(item) => sort_sets(item),
-        Attribute::L(values) => values.iter_mut().for_each(sort_sets_of),
+        AttributeValue::Ss(elements) | AttributeValue::Ns(elements) => elements.sort(),
+        AttributeValue::Bs(elements) => elements.sort_by(|a, b| a.as_ref().cmp(b.as_ref())),
+        AttributeValue::M(item) => sort_sets(item),
+        AttributeValue::L(values) => values.iter_mut().for_each(sort_sets_of),
         _ => {}
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
-use crate::dynamodb::items::{Attribute, Form, Item, Number};
+use crate::dynamodb::items::{Form, Number};
+use crate::dynamodb::json::{self, AttributeValue, Item};
 use crate::dynamodb::read::ReadRequest;
 use crate::dynamodb::table::{KeyAttribute, KeyType};
 use crate::error::Usage;
@@ -60,7 +61,7 @@ impl Placeholders {
     /// # Errors
     /// One that is in neither form.
     pub(crate) fn values(&self) -> Result<Item> {
-        let mut all = Item::new();
+        let mut all = BTreeMap::new();
         for text in &self.values {
             if text.trim_start().starts_with('{') {
                 let values = crate::dynamodb::files::item_of(text);
@@ -73,7 +74,7 @@ impl Placeholders {
                 add(&mut all, name.to_owned(), value)?;
             }
         }
-        Ok(all)
+        Ok(all.into_iter().collect())
     }
 }
 
@@ -95,9 +96,9 @@ fn pair(text: &str, sign: char) -> Option<(&str, &str)> {
 ///
 /// # Errors
 /// JSON that means no value: an attribute is given twice, say.
-fn value_of(text: &str) -> Result<Attribute, String> {
-    match crate::dynamodb::files::value_of(text) {
-        Err(_) if serde_json::from_str::<IgnoredAny>(text).is_err() => Ok(Attribute::S(text.to_owned())),
+fn value_of(text: &str) -> Result<AttributeValue, String> {
+    match json::value_of(text) {
+        Err(_) if serde_json::from_str::<IgnoredAny>(text).is_err() => Ok(AttributeValue::S(text.to_owned())),
         value => value,
     }
 }
@@ -106,16 +107,16 @@ fn value_of(text: &str) -> Result<Attribute, String> {
 ///
 /// # Errors
 /// It is not of the key's type.
-pub(crate) fn key_value(key: &KeyAttribute, text: &str) -> Result<Attribute> {
+pub(crate) fn key_value(key: &KeyAttribute, text: &str) -> Result<AttributeValue> {
     let wrong = |form: &str| Usage(format!("key `{}` is {form}, which `{text}` is not", key.name));
     match key.key_type {
-        KeyType::S => Ok(Attribute::S(text.to_owned())),
+        KeyType::S => Ok(AttributeValue::S(text.to_owned())),
         KeyType::N => match Number::read(text) {
-            Some(_) => Ok(Attribute::N(text.to_owned())),
+            Some(_) => Ok(AttributeValue::N(text.to_owned())),
             None => Err(wrong("a number").into()),
         },
-        KeyType::B => match aws_smithy_types::base64::decode(text) {
-            Ok(_) => Ok(Attribute::B(text.to_owned())),
+        KeyType::B => match json::bytes(text) {
+            Ok(bytes) => Ok(AttributeValue::B(bytes)),
             Err(_) => Err(wrong("binary, written in base64").into()),
         },
     }
@@ -206,7 +207,7 @@ mod tests {
             [("#a", "message"), ("#b", "size")].map(|(a, b)| (a.to_owned(), b.to_owned()))
         );
         assert_eq!(
-            serde_json::to_string(&given.values().unwrap()).unwrap(),
+            serde_json::to_string(&json::TypedJson(&given.values().unwrap())).unwrap(),
             r#"{":l":{"L":[{"N":"1"}]},":m":{"N":"7.50"},":n":{"S":"007"},":s":{"S":"x"},":ss":{"SS":["a"]},":t":{"S":"two words="}}"#
         );
         for bad in ["a=b", "#=b", "#a", "{"] {
@@ -222,10 +223,13 @@ mod tests {
     #[test]
     fn a_key_has_the_table_s_type() {
         let key = |key_type| KeyAttribute { name: "id".to_owned(), key_type };
-        assert_eq!(key_value(&key(KeyType::S), "7").unwrap(), Attribute::S("7".to_owned()));
-        assert_eq!(key_value(&key(KeyType::N), "7").unwrap(), Attribute::N("7".to_owned()));
-        assert_eq!(key_value(&key(KeyType::B), "AQ==").unwrap(), Attribute::B("AQ==".to_owned()));
-        assert_eq!(key_value(&key(KeyType::N), "+007.50").unwrap(), Attribute::N("+007.50".to_owned()));
+        assert_eq!(key_value(&key(KeyType::S), "7").unwrap(), AttributeValue::S("7".to_owned()));
+        assert_eq!(key_value(&key(KeyType::N), "7").unwrap(), AttributeValue::N("7".to_owned()));
+        assert_eq!(
+            key_value(&key(KeyType::B), "AQ==").unwrap(),
+            AttributeValue::B(json::bytes("AQ==").unwrap())
+        );
+        assert_eq!(key_value(&key(KeyType::N), "+007.50").unwrap(), AttributeValue::N("+007.50".to_owned()));
         assert!(key_value(&key(KeyType::N), "seven").is_err() && key_value(&key(KeyType::N), " 1").is_err());
         assert!(key_value(&key(KeyType::B), "?").is_err());
     }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Read as _, Write as _, stdin};
 
-use crate::dynamodb::items::{Attribute, Columns, Item, PlainJson, printable, stdout};
+use crate::dynamodb::items::{Columns, printable, stdout};
+use crate::dynamodb::json::{AttributeValue, Item, PlainJson, Typed, TypedJson, Unique, sorted};
 use crate::dynamodb::table::TableDescription;
 use crate::dynamodb::target::Trouble;
 use crate::dynamodb::wire::Wire;
@@ -12,8 +13,7 @@ use crate::error::{Failure, Usage};
 use crate::targets::DynamoDbTarget;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::expressions::Placeholders;
 use super::query::key_of;
@@ -95,9 +95,9 @@ struct Condition {
 #[serde(rename_all = "PascalCase")]
 struct ItemRequest {
     table_name: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "typed_if_any")]
     key: Option<Item>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "typed_if_any")]
     item: Option<Item>,
     #[serde(skip_serializing_if = "Option::is_none")]
     projection_expression: Option<String>,
@@ -105,7 +105,7 @@ struct ItemRequest {
     condition_expression: Option<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     expression_attribute_names: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Item::is_empty")]
+    #[serde(skip_serializing_if = "Item::is_empty", serialize_with = "typed")]
     expression_attribute_values: Item,
     #[serde(skip_serializing_if = "Option::is_none")]
     consistent_read: Option<bool>,
@@ -117,7 +117,15 @@ struct ItemRequest {
 #[derive(Deserialize)]
 struct ItemAnswer {
     #[serde(rename = "Item", alias = "Attributes")]
-    item: Option<Item>,
+    item: Option<Unique<Typed>>,
+}
+
+fn typed<S: Serializer>(item: &Item, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    TypedJson(item).serialize(serializer)
+}
+
+fn typed_if_any<S: Serializer>(item: &Option<Item>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    item.as_ref().map(TypedJson).serialize(serializer)
 }
 
 impl KeyArguments {
@@ -275,7 +283,7 @@ fn may_be_done(trouble: &Trouble) -> bool {
 
 fn answer_of(wire: &Wire, answer: &[u8]) -> Result<Option<Item>> {
     let answer: ItemAnswer = wire.parsed(answer)?;
-    Ok(answer.item)
+    Ok(answer.item.map(|item| item.0))
 }
 
 fn not_there(key: &KeyArguments, table: &str, target: &DynamoDbTarget) -> Failure {
@@ -287,13 +295,13 @@ fn not_there(key: &KeyArguments, table: &str, target: &DynamoDbTarget) -> Failur
 fn print(context: &Context, member: &str, item: &Item) -> Result<()> {
     match context.format {
         Format::Table => {
-            let text = |value: &Attribute| match value {
+            let text = |value: &AttributeValue| match value {
                 // What would break the line is shown as JSON has it.
-                Attribute::S(text) if !text.contains(char::is_control) => Ok(text.clone()),
+                AttributeValue::S(text) if !text.contains(char::is_control) => Ok(text.clone()),
                 other => serde_json::to_string(&PlainJson(other)),
             };
             let mut rows = Vec::new();
-            for (name, value) in item {
+            for (name, value) in sorted(item) {
                 rows.push([printable(Cow::Borrowed(name)), printable(Cow::Owned(text(value)?))]);
             }
             let mut columns = Columns::default();
@@ -301,7 +309,7 @@ fn print(context: &Context, member: &str, item: &Item) -> Result<()> {
             let mut out = stdout();
             rows.iter().try_for_each(|row| columns.print(&mut out, row))?;
         }
-        Format::Json => print_json(&json!({ member: item }))?,
+        Format::Json => print_json(&BTreeMap::from([(member, TypedJson(item))]))?,
         Format::Jsonl => writeln!(stdout(), "{}", serde_json::to_string(&PlainJson(item))?)?,
     }
     Ok(())

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::io::{BufWriter, Write as _};
 
-use crate::dynamodb::attribute::to_sdk;
-use crate::dynamodb::items::{Attribute, Item, ItemWriter, Page, Response, printable, shortened, stdout};
+use crate::dynamodb::items::{ItemWriter, Page, Response, printable, shortened, stdout};
+use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::read;
 use crate::error::Usage;
 use crate::targets::Targets;
@@ -134,13 +134,13 @@ impl ListConversations {
 /// Prints items as lines for people, or as the chosen format has them.
 struct Printer {
     writer: Option<ItemWriter>,
-    line: fn(&messages::Item) -> Result<String>,
+    line: fn(&Item) -> Result<String>,
     /// How many of the lines' times DynamoDB does not sort as such.
     unsortable: u64,
 }
 
 impl Printer {
-    fn new(format: Format, line: fn(&messages::Item) -> Result<String>) -> Self {
+    fn new(format: Format, line: fn(&Item) -> Result<String>) -> Self {
         let writer = (format != Format::Table).then(|| ItemWriter::new(format.of_items(Vec::new())));
         Self { writer, line, unsortable: 0 }
     }
@@ -148,26 +148,26 @@ impl Printer {
     fn page(&mut self, page: &Page) -> Result<()> {
         match &mut self.writer {
             Some(writer) => Ok(writer.page(page)?),
-            None => self.lines(page.items()?),
+            None => self.lines(&page.items),
         }
     }
 
     fn page_backwards(&mut self, page: &Page) -> Result<()> {
         match &mut self.writer {
             Some(writer) => Ok(writer.page_backwards(page)?),
-            None => self.lines(page.items()?.into_iter().rev()),
+            None => self.lines(page.items.iter().rev()),
         }
     }
 
-    fn lines(&mut self, items: impl IntoIterator<Item = Item>) -> Result<()> {
+    fn lines<'a>(&mut self, items: impl IntoIterator<Item = &'a Item>) -> Result<()> {
         let mut out = BufWriter::new(stdout());
         for item in items {
             let is_sortable = match item.get(SORT_KEY) {
-                Some(Attribute::S(time)) => time::is_sortable(time),
+                Some(AttributeValue::S(time)) => time::is_sortable(time),
                 _ => true,
             };
             self.unsortable += u64::from(!is_sortable);
-            writeln!(out, "{}", (self.line)(&to_sdk(item)?)?)?;
+            writeln!(out, "{}", (self.line)(item)?)?;
         }
         Ok(out.flush()?)
     }
@@ -188,12 +188,12 @@ impl Printer {
     }
 }
 
-fn message_line(item: &messages::Item) -> Result<String> {
+fn message_line(item: &Item) -> Result<String> {
     let message = Message::from_item(item)?;
     Ok(line(&message.user_handle, message.created_at, &message.message))
 }
 
-fn group_line(item: &messages::Item) -> Result<String> {
+fn group_line(item: &Item) -> Result<String> {
     let group = MessageGroup::from_item(item)?;
     let line = line(&group.user_handle, group.last_message_at, &group.message);
     Ok(format!("{}  {line}", group.message_group_uuid))

@@ -117,8 +117,7 @@ async fn remove_items(wire: &Wire) -> Result<()> {
     let step = wire.ui.step(format!("DynamoDB: remove earlier synthetic items from {table}"));
     let mut removed = 0;
     let mut remove = async |page: Page| {
-        let keys = page.items()?;
-        let requests = keys.iter().map(|key| Ok(WriteRequest::delete(key, &KEYS)));
+        let requests = page.items.iter().map(|key| Ok(WriteRequest::delete(key, &KEYS)));
         let before = removed;
         let written = write::write_all(wire, table, requests, |written| {
             removed = before + written.count;

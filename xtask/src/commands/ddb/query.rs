@@ -1,4 +1,4 @@
-use crate::dynamodb::items::{Attribute, Item};
+use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::read::{self, ReadRequest};
 use crate::dynamodb::table::{KeyAttribute, Keys, TableDescription};
 use crate::error::{Failure, Usage};
@@ -145,7 +145,7 @@ impl Query {
 /// # Errors
 /// A sort key is missing or not wanted, or a value is of another type.
 pub(super) fn key_of(keys: &Keys, partition: &str, sort: Option<&str>) -> Result<Item> {
-    let attribute = |key: &KeyAttribute, text: &str| -> Result<(String, Attribute)> {
+    let attribute = |key: &KeyAttribute, text: &str| -> Result<(String, AttributeValue)> {
         Ok((key.name.clone(), key_value(key, text)?))
     };
     let mut item = Item::from([attribute(&keys.partition, partition)?]);

@@ -2,7 +2,8 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::dynamodb::items::{Item, WriteRequest};
+use crate::dynamodb::items::WriteRequest;
+use crate::dynamodb::json::Item;
 use crate::dynamodb::read;
 use crate::dynamodb::wire::Wire;
 use crate::dynamodb::write;
@@ -250,8 +251,8 @@ async fn seeded_keys(wire: &Wire, people: &People) -> Result<Vec<Item>> {
     let keys = seeded(&wire.target.table, people).map(|query| async {
         let query = query.projection_expression("pk, sk");
         let mut keys = Vec::new();
-        read::pages(wire, query.into(), None, async |page| {
-            keys.append(&mut page.items()?);
+        read::pages(wire, query.into(), None, async |mut page| {
+            keys.append(&mut page.items);
             Ok(())
         })
         .await?;

@@ -18,11 +18,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dynamodb::items::{Attribute, Item};
+use crate::dynamodb::json::{
+    AttributeValue, Item, Type, Typed, TypedJson, Unique, bytes, on_one_line, sorted,
+};
+use aws_smithy_types::base64;
 use csv::StringRecord;
 use serde::de::DeserializeSeed as _;
-
-use crate::dynamodb::files::notation::{Type, Typed, Unique, on_one_line};
 
 /// The header of the last column.
 const OTHERS: &str = "*";
@@ -48,7 +49,7 @@ impl Columns {
             // An empty header cell names nothing, and a byte order mark in front of a file is none of a name.
             if !name.is_empty() && !name.starts_with('\u{feff}') {
                 let place = keys.iter().position(|key| key == name).unwrap_or(keys.len());
-                attributes.insert((place, name, Type::of(value)));
+                attributes.extend(Type::of(value).map(|kind| (place, name.as_str(), kind)));
             }
         }
         let mut columns: Vec<_> =
@@ -97,10 +98,11 @@ impl Columns {
         if told == item.len() {
             return Ok(row);
         }
-        let is_told = |name: &str, value: &Attribute| {
+        let is_told = |name: &str, value: &AttributeValue| {
             self.0.iter().zip(&row).any(|(column, cell)| column.is_of(name, value) && !cell.is_empty())
         };
-        let others: BTreeMap<_, _> = item.iter().filter(|(name, value)| !is_told(name, value)).collect();
+        let others = sorted(item).into_iter().filter(|(name, value)| !is_told(name, value));
+        let others: BTreeMap<_, _> = others.map(|(name, value)| (name, TypedJson(value))).collect();
         let Some(place) = self.0.iter().position(|column| *column == Column::Others) else {
             return Err(serde::ser::Error::custom(format_args!(
                 "no column can hold the item's {:?}",
@@ -136,10 +138,12 @@ impl Columns {
                 }
             }
         }
-        if let Some(name) = others.keys().find(|name| item.contains_key(*name)) {
+        if let Some(name) =
+            sorted(&others).into_iter().map(|(name, _)| name).find(|name| item.contains_key(*name))
+        {
             return Err(format!("attribute `{name}` is given twice"));
         }
-        item.append(&mut others);
+        item.extend(others);
         crate::dynamodb::files::check(&item)?;
         Ok(item)
     }
@@ -165,34 +169,32 @@ impl Column {
         }
     }
 
-    fn is_of(&self, name: &str, value: &Attribute) -> bool {
-        matches!(self, Self::Attribute(own, kind) if own == name && *kind == Type::of(value))
+    fn is_of(&self, name: &str, value: &AttributeValue) -> bool {
+        matches!(self, Self::Attribute(own, kind) if own == name && Some(*kind) == Type::of(value))
     }
 
     /// An item's cell in this column; empty if it has no such attribute, or an empty text for it.
     fn cell(&self, item: &Item) -> serde_json::Result<Vec<u8>> {
         let Self::Attribute(name, kind) = self else { return Ok(Vec::new()) };
-        match item.get(name).filter(|value| Type::of(value) == *kind) {
-            None => Ok(Vec::new()),
-            Some(Attribute::S(text) | Attribute::N(text) | Attribute::B(text)) => {
-                Ok(text.clone().into_bytes())
-            }
-            Some(Attribute::Bool(value) | Attribute::Null(value)) => serde_json::to_vec(value),
-            Some(Attribute::M(item)) => serde_json::to_vec(item),
-            Some(Attribute::L(values)) => serde_json::to_vec(values),
-            Some(Attribute::Ss(texts) | Attribute::Ns(texts) | Attribute::Bs(texts)) => {
-                serde_json::to_vec(texts)
-            }
+        match item.get(name).filter(|value| Type::of(value) == Some(*kind)) {
+            Some(AttributeValue::S(text) | AttributeValue::N(text)) => Ok(text.clone().into_bytes()),
+            Some(AttributeValue::B(bytes)) => Ok(base64::encode(bytes).into_bytes()),
+            Some(AttributeValue::Bool(value) | AttributeValue::Null(value)) => serde_json::to_vec(value),
+            Some(AttributeValue::M(item)) => serde_json::to_vec(&TypedJson(item)),
+            Some(AttributeValue::L(values)) => serde_json::to_vec(&TypedJson(values.as_slice())),
+            Some(AttributeValue::Ss(texts) | AttributeValue::Ns(texts)) => serde_json::to_vec(texts),
+            Some(AttributeValue::Bs(elements)) => serde_json::to_vec(&TypedJson(elements.as_slice())),
+            _ => Ok(Vec::new()),
         }
     }
 }
 
 /// What a cell says in a column of this type.
-fn value(kind: Type, cell: &str) -> Result<Attribute, String> {
+fn value(kind: Type, cell: &str) -> Result<AttributeValue, String> {
     match kind {
-        Type::S => Ok(Attribute::S(cell.to_owned())),
-        Type::N => Ok(Attribute::N(cell.to_owned())),
-        Type::B => Ok(Attribute::B(cell.to_owned())),
+        Type::S => Ok(AttributeValue::S(cell.to_owned())),
+        Type::N => Ok(AttributeValue::N(cell.to_owned())),
+        Type::B => Ok(AttributeValue::B(bytes(cell)?)),
         _ => {
             let mut json = serde_json::Deserializer::from_str(cell);
             let value = kind.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
@@ -207,7 +209,7 @@ mod tests {
     use super::*;
 
     fn item(json: &str) -> Item {
-        serde_json::from_str(json).unwrap()
+        serde_json::from_str::<Unique<Typed>>(json).unwrap().0
     }
 
     #[test]

@@ -2,12 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::dynamodb::items::Item;
+use crate::dynamodb::json::{Item, Plain, Typed, Unique, check_depth, on_one_line};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-
-use crate::dynamodb::files::notation::{Plain, Typed, Unique, check_depth, on_one_line};
 
 /// How JSON lines write values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,13 +140,13 @@ fn typed(line: &str) -> serde_json::Result<Item> {
 #[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
-    use crate::dynamodb::items::Attribute;
+    use crate::dynamodb::json::AttributeValue;
 
-    fn text(value: &str) -> Attribute {
-        Attribute::S(value.to_owned())
+    fn text(value: &str) -> AttributeValue {
+        AttributeValue::S(value.to_owned())
     }
 
-    fn one(name: &str, value: Attribute) -> Item {
+    fn one(name: &str, value: AttributeValue) -> Item {
         Item::from([(name.to_owned(), value)])
     }
 
@@ -201,12 +199,12 @@ mod tests {
     #[test]
     fn what_exports_to_s3_enclose_is_read() {
         let line = r#" { "Item" : {"a":{"M":{"S":{"S":"x"}}}}}"#;
-        assert_eq!(item(line, Notation::Typed), Ok(one("a", Attribute::M(one("S", text("x"))))));
+        assert_eq!(item(line, Notation::Typed), Ok(one("a", AttributeValue::M(one("S", text("x"))))));
         // An attribute of that name.
         let line = r#"{"Item":{"M":{"M":{"S":"x"}}}}"#;
-        assert_eq!(item(line, Notation::Typed), Ok(one("Item", Attribute::M(one("M", text("x"))))));
+        assert_eq!(item(line, Notation::Typed), Ok(one("Item", AttributeValue::M(one("M", text("x"))))));
         let line = r#"{"Item":{"M":{"M":{}}}}"#;
-        assert_eq!(item(line, Notation::Typed), Ok(one("M", Attribute::M(Item::new()))));
+        assert_eq!(item(line, Notation::Typed), Ok(one("M", AttributeValue::M(Item::new()))));
         let line = r#"{"Item":{"S":"x"},"a":{"S":"y"}}"#;
         assert_eq!(item(line, Notation::Typed).unwrap().len(), 2);
     }
@@ -215,15 +213,15 @@ mod tests {
     fn plain_numbers_keep_their_digits() {
         let line = r#"{"a":12345678901234567890.123456789012345678,"b":[-0.10,1E+5,true,null,{"c":"é\n"}]}"#;
         let read = item(line, Notation::Plain).unwrap();
-        assert_eq!(read["a"], Attribute::N("12345678901234567890.123456789012345678".to_owned()));
+        assert_eq!(read["a"], AttributeValue::N("12345678901234567890.123456789012345678".to_owned()));
         let list = vec![
-            Attribute::N("-0.10".to_owned()),
-            Attribute::N("1E+5".to_owned()),
-            Attribute::Bool(true),
-            Attribute::Null(true),
-            Attribute::M(one("c", text("é\n"))),
+            AttributeValue::N("-0.10".to_owned()),
+            AttributeValue::N("1E+5".to_owned()),
+            AttributeValue::Bool(true),
+            AttributeValue::Null(true),
+            AttributeValue::M(one("c", text("é\n"))),
         ];
-        assert_eq!(read["b"], Attribute::L(list));
+        assert_eq!(read["b"], AttributeValue::L(list));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::dynamodb::items::Item;
+use crate::dynamodb::json::Item;
 use csv::{StringRecord, Terminator};
 use serde::{Deserialize, Serialize};
 

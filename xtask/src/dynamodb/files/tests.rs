@@ -8,7 +8,7 @@ mod speed;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::dynamodb::items::{Attribute, Item};
+use crate::dynamodb::json::{AttributeValue, Item};
 use fastrand::Rng;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use tempfile::TempDir;
@@ -99,7 +99,7 @@ fn every_item_is_read_as_it_was_written_and_written_as_it_was_read() {
 fn an_item_of_400_kb_is_kept() {
     let folder = folder();
     for text in ["x".repeat(400_000), "\u{1}\"".repeat(200_000), "\u{1f600}".repeat(100_000)] {
-        let item = Item::from([("big".to_owned(), Attribute::S(text))]);
+        let item = Item::from([("big".to_owned(), AttributeValue::S(text))]);
         for name in ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"] {
             let path = folder.path().join(name);
             write(&path, &Layout::Jsonl(Notation::Typed), [&item, &item]);
@@ -212,7 +212,7 @@ fn a_table_as_people_have_it_is_read_as_strings() {
     assert_eq!(open(&path).header(), Some("pk,name,age:N".as_bytes()));
     assert_eq!(records(open(&path)), expected);
     let first = open(&path).next().unwrap().unwrap().item.unwrap();
-    assert_eq!(first["name"], Attribute::S("Brown, \"A\"\r\nB".to_owned()));
+    assert_eq!(first["name"], AttributeValue::S("Brown, \"A\"\r\nB".to_owned()));
     let path = file(&folder, "b.csv", "a,b\n1,2\n\"3,4\n5,6\n");
     let unclosed = wrong("a quote is not closed up to the end of the file");
     assert_eq!(records(open(&path))[1..], [(3, "\"3,4\n5,6".to_owned(), unclosed)]);
@@ -231,7 +231,7 @@ fn a_first_record_of_two_notations_wants_to_be_told() {
 #[test]
 fn a_file_that_became_shorter_is_no_place_to_go_on() {
     let folder = folder();
-    let item = Item::from([("a".to_owned(), Attribute::S("x".to_owned()))]);
+    let item = Item::from([("a".to_owned(), AttributeValue::S("x".to_owned()))]);
     for (compressed, _) in COMPRESSIONS {
         let path = folder.path().join(format!("a.jsonl{compressed}"));
         write(&path, &Layout::Jsonl(Notation::Typed), [&item, &item]);

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::dynamodb::items::{Item, PlainJson};
+use crate::dynamodb::json::{Item, PlainJson, TypedJson};
 use tempfile::NamedTempFile;
 
 use crate::dynamodb::files::compression::Sink;
@@ -63,7 +63,7 @@ impl ItemFileWriter {
             Rows::Jsonl { out, notation, line } => {
                 line.clear();
                 match notation {
-                    Notation::Typed => serde_json::to_writer(&mut *line, item)?,
+                    Notation::Typed => serde_json::to_writer(&mut *line, &TypedJson(item))?,
                     Notation::Plain => serde_json::to_writer(&mut *line, &PlainJson(item))?,
                 }
                 line.push(b'\n');

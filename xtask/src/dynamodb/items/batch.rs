@@ -7,7 +7,8 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use serde::ser::Serialize;
 use serde_json::value::RawValue;
 
-use crate::dynamodb::items::{Attribute, Item, Number};
+use crate::dynamodb::items::Number;
+use crate::dynamodb::json::{AttributeValue, Item, TypedJson};
 
 /// How many bytes the text of an item is likely to take at most. To make room again and again costs as much as
 /// to write.
@@ -25,7 +26,10 @@ pub(crate) struct WriteRequest {
 impl WriteRequest {
     /// Puts an item into a table whose keys have these names.
     pub(crate) fn put(item: &Item, keys: &[&str]) -> Self {
-        Self { key: key_of(item, keys), text: text_between("{\"PutRequest\":{\"Item\":", item, "}}") }
+        Self {
+            key: key_of(item, keys),
+            text: text_between("{\"PutRequest\":{\"Item\":", &TypedJson(item), "}}"),
+        }
     }
 
     /// As [`WriteRequest::put`], where each attribute is a string.
@@ -48,7 +52,7 @@ impl WriteRequest {
 
     /// Deletes the item that has this key, from a table whose keys have these names.
     pub(crate) fn delete(key: &Item, keys: &[&str]) -> Self {
-        let text = text_between("{\"DeleteRequest\":{\"Key\":", key, "}}");
+        let text = text_between("{\"DeleteRequest\":{\"Key\":", &TypedJson(key), "}}");
         Self { key: key_of(key, keys), text }
     }
 }
@@ -70,9 +74,11 @@ fn key_of(item: &Item, names: &[&str]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for value in names.iter().filter_map(|name| item.get(*name)) {
         match value {
-            Attribute::S(value) => ("S", value).hash(&mut hasher),
-            Attribute::N(value) => ("N", Number::read(value).map(|(number, _)| number)).hash(&mut hasher),
-            Attribute::B(value) => ("B", value).hash(&mut hasher),
+            AttributeValue::S(value) => ("S", value).hash(&mut hasher),
+            AttributeValue::N(value) => {
+                ("N", Number::read(value).map(|(number, _)| number)).hash(&mut hasher)
+            }
+            AttributeValue::B(value) => ("B", value.as_ref()).hash(&mut hasher),
             // No key, as the server is going to say.
             _ => {}
         }
@@ -125,12 +131,11 @@ fn text_between(before: &str, value: &impl Serialize, after: &str) -> String {
 #[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
-    use crate::dynamodb::items::Attribute;
 
     #[test]
     fn a_key_is_the_same_however_its_number_is_written() {
         let key = |number: &str| {
-            let item = Item::from([("n".to_owned(), Attribute::N(number.to_owned()))]);
+            let item = Item::from([("n".to_owned(), AttributeValue::N(number.to_owned()))]);
             WriteRequest::put(&item, &["n"]).key
         };
         for ways in [["1", "1.0", "10e-1"], ["0", "0.00", "-0"], ["-20", "-2e1", "-020.0"]] {
@@ -142,10 +147,10 @@ mod tests {
 
     #[test]
     fn a_batch_is_what_the_api_takes() {
-        let attribute = |name: &str, value: Attribute| (name.to_owned(), value);
+        let attribute = |name: &str, value: AttributeValue| (name.to_owned(), value);
         let item = Item::from([
-            attribute("pk", Attribute::S("a\"".to_owned())),
-            attribute("sk", Attribute::N("1".to_owned())),
+            attribute("pk", AttributeValue::S("a\"".to_owned())),
+            attribute("sk", AttributeValue::N("1".to_owned())),
         ]);
         let keys = ["sk", "pk"];
         let requests = [WriteRequest::put(&item, &keys), WriteRequest::delete(&item, &keys)];
@@ -158,21 +163,21 @@ mod tests {
 
     #[test]
     fn requests_for_the_same_item_have_the_same_key() {
-        let item = |pk: Attribute, other: &str| {
-            Item::from([("pk".to_owned(), pk), ("other".to_owned(), Attribute::S(other.to_owned()))])
+        let item = |pk: AttributeValue, other: &str| {
+            Item::from([("pk".to_owned(), pk), ("other".to_owned(), AttributeValue::S(other.to_owned()))])
         };
         let key = |pk, other| WriteRequest::put(&item(pk, other), &["pk"]).key;
-        let s = |text: &str| Attribute::S(text.to_owned());
+        let s = |text: &str| AttributeValue::S(text.to_owned());
         assert_eq!(key(s("1"), "a"), key(s("1"), "b"));
         assert_ne!(key(s("1"), "a"), key(s("2"), "a"));
-        assert_ne!(key(s("1"), "a"), key(Attribute::N("1".to_owned()), "a"));
+        assert_ne!(key(s("1"), "a"), key(AttributeValue::N("1".to_owned()), "a"));
     }
 
     #[test]
     fn an_item_of_strings_is_put_as_any_other() {
         let strings = [("pk", "a\""), ("sk", "1"), ("message", "é\\\u{1}\n")]
             .map(|(name, value)| (name, value.to_owned()));
-        let item = strings.clone().map(|(name, value)| (name.to_owned(), Attribute::S(value))).into();
+        let item = strings.clone().map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into();
         let keys = ["pk", "sk"];
         let [any, of_strings] = [WriteRequest::put(&item, &keys), WriteRequest::put_strings(&strings, &keys)];
         let [any_json, json] = [&any, &of_strings]

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::dynamodb::items::{Item, Page, counted};
+use crate::dynamodb::items::{Page, counted};
+use crate::dynamodb::json::Item;
 
 /// Figures summed over the pages of a Query or Scan.
 #[derive(Debug, Default)]
@@ -69,8 +70,7 @@ mod tests {
 
     #[test]
     fn a_server_may_count_as_it_likes() {
-        let page =
-            Page::read(br#"{"Count":18446744073709551615,"ScannedCount":18446744073709551615}"#.to_vec());
+        let page = Page::read(br#"{"Count":18446744073709551615,"ScannedCount":18446744073709551615}"#);
         let page = page.unwrap();
         let mut response = Response::default();
         response.add(&page);

@@ -1,6 +1,7 @@
 //! How large an item is to DynamoDB.
 
-use crate::dynamodb::items::{Attribute, Item, Number};
+use crate::dynamodb::items::Number;
+use crate::dynamodb::json::{AttributeValue, Item};
 
 /// The bytes that an item takes of the 400 KB that it may have: those of its names and values, and some for
 /// each list, map and element. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
@@ -9,17 +10,18 @@ pub(crate) fn size_of(item: &Item) -> usize {
 }
 
 /// The bytes that a value takes of them.
-pub(crate) fn size_of_value(value: &Attribute) -> usize {
+pub(crate) fn size_of_value(value: &AttributeValue) -> usize {
     match value {
-        Attribute::S(text) => text.len(),
-        Attribute::N(number) => size_of_number(number),
-        Attribute::B(base64) => size_of_bytes(base64),
-        Attribute::Bool(_) | Attribute::Null(_) => 1,
-        Attribute::M(item) => 3 + item.len() + size_of(item),
-        Attribute::L(values) => 3 + values.iter().map(|value| 1 + size_of_value(value)).sum::<usize>(),
-        Attribute::Ss(texts) => texts.iter().map(String::len).sum(),
-        Attribute::Ns(numbers) => numbers.iter().map(|number| size_of_number(number)).sum(),
-        Attribute::Bs(elements) => elements.iter().map(|element| size_of_bytes(element)).sum(),
+        AttributeValue::S(text) => text.len(),
+        AttributeValue::N(number) => size_of_number(number),
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::Bool(_) | AttributeValue::Null(_) => 1,
+        AttributeValue::M(item) => 3 + item.len() + size_of(item),
+        AttributeValue::L(values) => 3 + values.iter().map(|value| 1 + size_of_value(value)).sum::<usize>(),
+        AttributeValue::Ss(texts) => texts.iter().map(String::len).sum(),
+        AttributeValue::Ns(numbers) => numbers.iter().map(|number| size_of_number(number)).sum(),
+        AttributeValue::Bs(elements) => elements.iter().map(|element| element.as_ref().len()).sum(),
+        _ => 0,
     }
 }
 
@@ -33,14 +35,11 @@ fn size_of_number(text: &str) -> usize {
     pairs + 1 + usize::from(number.is_negative)
 }
 
-fn size_of_bytes(base64: &str) -> usize {
-    base64.trim_end_matches('=').len() * 3 / 4
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
+    use crate::dynamodb::json::{Typed, Unique};
 
     #[test]
     fn names_and_values_count() {
@@ -61,7 +60,7 @@ mod tests {
             (r#"{"m":{"M":{"a":{"S":"xy"}}}}"#, 8),
             (r#"{"s":{"SS":["a","bc"]}}"#, 4),
         ] {
-            let item: Item = serde_json::from_str(text).unwrap();
+            let item = serde_json::from_str::<Unique<Typed>>(text).unwrap().0;
             assert_eq!(size_of(&item), bytes, "{text}");
         }
     }

@@ -6,11 +6,8 @@ use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 use serde::Serialize;
 use tempfile::SpooledTempFile;
 
-use crate::dynamodb::items::attribute::TypedJson;
-use crate::dynamodb::items::text::Text;
-use crate::dynamodb::items::{
-    Attribute, Columns, Item, Page, PlainJson, Response, aws_cli_style, fitted, printable, shortened, stdout,
-};
+use crate::dynamodb::items::{Columns, Page, Response, aws_cli_style, fitted, printable, shortened, stdout};
+use crate::dynamodb::json::{AttributeValue, Item, PlainJson, TypedJson, sorted};
 
 /// A JSON document puts counts before items (its keys are sorted), and they are known last. Items wait in
 /// memory up to this many bytes, beyond it in a temporary file.
@@ -88,15 +85,9 @@ impl ItemWriter {
     /// An item is not DynamoDB JSON, what it prints to is closed, or the temporary file cannot be written.
     pub(crate) fn page(&mut self, page: &Page) -> io::Result<()> {
         if let Begun::Table(table) = &mut self.form {
-            return table.items(&mut self.out, &page.items_of()?);
+            return table.items(&mut self.out, &page.items);
         }
-        let mut printed = Ok(());
-        page.each(|item| {
-            if printed.is_ok() {
-                printed = self.item(&item);
-            }
-        })?;
-        printed
+        page.items.iter().try_for_each(|item| self.item(item))
     }
 
     /// Prints one page, its last item first.
@@ -104,15 +95,14 @@ impl ItemWriter {
     /// # Errors
     /// See [`ItemWriter::page`].
     pub(crate) fn page_backwards(&mut self, page: &Page) -> io::Result<()> {
-        let mut items = page.items_of()?;
-        items.reverse();
+        let items: Vec<_> = page.items.iter().rev().cloned().collect();
         match &mut self.form {
             Begun::Table(table) => table.items(&mut self.out, &items),
             _ => items.iter().try_for_each(|item| self.item(item)),
         }
     }
 
-    fn item(&mut self, item: &Item<Text>) -> io::Result<()> {
+    fn item(&mut self, item: &Item) -> io::Result<()> {
         match &mut self.form {
             Begun::Table(table) => table.items(&mut self.out, std::slice::from_ref(item)),
             Begun::Json { items, any } => {
@@ -175,7 +165,7 @@ fn write_indented(out: &mut impl Write, indent: &str, value: &impl Serialize) ->
 }
 
 /// One item of the list `Items`, indented to its place.
-fn spool_item(spool: &mut impl Write, item: &Item<Text>, follows_another: bool) -> io::Result<()> {
+fn spool_item(spool: &mut impl Write, item: &Item, follows_another: bool) -> io::Result<()> {
     let indent = "        ";
     write!(spool, "{}{indent}", if follows_another { ",\n" } else { "\n" })?;
     write_indented(spool, indent, &TypedJson(item))
@@ -200,7 +190,7 @@ fn json_document(
     }
     if let Some(key) = &response.last_evaluated_key {
         write!(out, ",")?;
-        member(out, "LastEvaluatedKey", key)?;
+        member(out, "LastEvaluatedKey", &TypedJson(key))?;
     }
     write!(out, ",")?;
     member(out, "ScannedCount", &response.scanned_count)?;
@@ -229,7 +219,7 @@ struct Table {
 }
 
 impl Table {
-    fn items(&mut self, out: &mut impl Write, items: &[Item<Text>]) -> io::Result<()> {
+    fn items(&mut self, out: &mut impl Write, items: &[Item]) -> io::Result<()> {
         let is_first = self.names.is_empty();
         if is_first {
             self.names = columns_of(&self.keys, items);
@@ -266,25 +256,24 @@ fn header(names: &[String]) -> Vec<Cow<'_, str>> {
     names.iter().map(|name| shown(name)).collect()
 }
 
-fn row<'a>(names: &[String], item: &'a Item<Text>) -> Vec<Cow<'a, str>> {
+fn row<'a>(names: &[String], item: &'a Item) -> Vec<Cow<'a, str>> {
     let mut row = Vec::with_capacity(names.len() + 1);
     row.extend(names.iter().map(|name| item.get(name.as_str()).map(cell).unwrap_or_default()));
-    let mut others =
-        item.iter().filter(|(name, _)| names.iter().all(|column| column != name.as_ref())).peekable();
+    let mut others = sorted(item).into_iter().filter(|(name, _)| !names.contains(name)).peekable();
     if others.peek().is_some() {
         let others: Vec<String> =
-            others.map(|(name, value)| format!("{}={}", shown(name.as_ref()), cell(value))).collect();
+            others.map(|(name, value)| format!("{}={}", shown(name), cell(value))).collect();
         row.push(Cow::Owned(others.join(" ")));
     }
     row
 }
 
 /// The keys first, then the other attributes by name.
-fn columns_of(keys: &[String], items: &[Item<Text>]) -> Vec<String> {
+fn columns_of(keys: &[String], items: &[Item]) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
     for name in items.iter().flat_map(Item::keys) {
-        if let Err(place) = names.binary_search(&name.as_ref()) {
-            names.insert(place, name.as_ref());
+        if let Err(place) = names.binary_search(&name.as_str()) {
+            names.insert(place, name);
         }
     }
     let first = keys.iter().map(String::as_str).filter(|key| names.contains(key));
@@ -293,9 +282,9 @@ fn columns_of(keys: &[String], items: &[Item<Text>]) -> Vec<String> {
 }
 
 /// A value on one line of a table: strings as they are, other types as plain JSON.
-fn cell<'a>(value: &'a Attribute<Text>) -> Cow<'a, str> {
-    if let Attribute::S(text) = value {
-        return printable(shortened(text.as_ref(), COLUMN_WIDTH));
+fn cell(value: &AttributeValue) -> Cow<'_, str> {
+    if let AttributeValue::S(text) = value {
+        return printable(shortened(text, COLUMN_WIDTH));
     }
     let text = serde_json::to_string(&PlainJson(value)).unwrap_or_else(|error| format!("<{error}>"));
     printable(Cow::Owned(shortened(&text, COLUMN_WIDTH).into_owned()))

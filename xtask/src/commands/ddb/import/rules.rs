@@ -1,6 +1,7 @@
 //! Which items a table takes, told before they are sent: one that it refuses would stop a whole request.
 
-use crate::dynamodb::items::{Attribute, Item, size_of, size_of_value};
+use crate::dynamodb::items::{size_of, size_of_value};
+use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::table::{KeyAttribute, KeyType, Keys, TableDescription};
 use anyhow::Context as _;
 
@@ -76,15 +77,16 @@ impl Rules {
 fn check_key(
     what: &str,
     KeyAttribute { name, key_type }: &KeyAttribute,
-    value: &Attribute,
+    value: &AttributeValue,
 ) -> Result<(), String> {
     match (key_type, value) {
-        (KeyType::S, Attribute::S(text)) | (KeyType::B, Attribute::B(text)) if text.is_empty() => {
+        (KeyType::S, AttributeValue::S(text)) if text.is_empty() => Err(format!("{what} `{name}` is empty")),
+        (KeyType::B, AttributeValue::B(bytes)) if bytes.as_ref().is_empty() => {
             Err(format!("{what} `{name}` is empty"))
         }
-        (KeyType::S, Attribute::S(_)) | (KeyType::N, Attribute::N(_)) | (KeyType::B, Attribute::B(_)) => {
-            Ok(())
-        }
+        (KeyType::S, AttributeValue::S(_))
+        | (KeyType::N, AttributeValue::N(_))
+        | (KeyType::B, AttributeValue::B(_)) => Ok(()),
         (wanted, _) => Err(format!("{what} `{name}` is not of the table's type {wanted:?}")),
     }
 }

@@ -1,6 +1,6 @@
 //! Items that nobody thought of.
 
-use crate::dynamodb::items::{Attribute, Item};
+use crate::dynamodb::json::{AttributeValue, Item, bytes};
 use fastrand::Rng;
 
 /// Items of every type, the same for the same seed.
@@ -53,19 +53,21 @@ impl Arbitrary {
         set
     }
 
-    fn value(&mut self, depth: u8) -> Attribute {
+    fn value(&mut self, depth: u8) -> AttributeValue {
         match self.0.u8(..if depth == 0 { 8 } else { 10 }) {
-            0 => Attribute::S(self.text()),
-            1 => Attribute::N(self.number()),
-            2 => Attribute::B(self.base64()),
-            3 => Attribute::Bool(self.0.bool()),
-            4 => Attribute::Null(true),
-            5 => Attribute::Ss(self.set(Self::text)),
+            0 => AttributeValue::S(self.text()),
+            1 => AttributeValue::N(self.number()),
+            2 => AttributeValue::B(bytes(&self.base64()).unwrap()),
+            3 => AttributeValue::Bool(self.0.bool()),
+            4 => AttributeValue::Null(true),
+            5 => AttributeValue::Ss(self.set(Self::text)),
             // Two numbers of this form are never the same in two forms.
-            6 => Attribute::Ns(self.set(|own| own.0.u64(..).to_string())),
-            7 => Attribute::Bs(self.set(Self::base64)),
-            8 => Attribute::M((0..self.0.u8(..4)).map(|_| (self.text(), self.value(depth - 1))).collect()),
-            _ => Attribute::L((0..self.0.u8(..4)).map(|_| self.value(depth - 1)).collect()),
+            6 => AttributeValue::Ns(self.set(|own| own.0.u64(..).to_string())),
+            7 => AttributeValue::Bs(self.set(Self::base64).iter().map(|text| bytes(text).unwrap()).collect()),
+            8 => {
+                AttributeValue::M((0..self.0.u8(..4)).map(|_| (self.text(), self.value(depth - 1))).collect())
+            }
+            _ => AttributeValue::L((0..self.0.u8(..4)).map(|_| self.value(depth - 1)).collect()),
         }
     }
 
@@ -81,9 +83,9 @@ impl Arbitrary {
         if self.0.u8(..50) == 0 {
             let deep = (0..31).fold(self.value(0), |value, level| {
                 if level % 2 == 0 {
-                    Attribute::L(vec![value])
+                    AttributeValue::L(vec![value])
                 } else {
-                    Attribute::M(Item::from([("m".to_owned(), value)]))
+                    AttributeValue::M(Item::from([("m".to_owned(), value)]))
                 }
             });
             item.insert("deep".to_owned(), deep);

@@ -25,7 +25,7 @@ fn speed() {
             ("user_display_name", "Andrew Brown"),
             ("user_handle", "andrewbrown"),
         ]
-        .map(|(name, value)| (name.to_owned(), Attribute::S(value.to_owned())))
+        .map(|(name, value)| (name.to_owned(), AttributeValue::S(value.to_owned())))
         .into()
     };
     let items: Vec<Item> = (0..200_000).map(|_| message()).collect();

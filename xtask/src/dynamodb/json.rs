@@ -1,0 +1,447 @@
+//! Items as JSON, in both notations: DynamoDB JSON (`{"n": {"N": "1"}}`) and plain JSON (`{"n": 1}`).
+//!
+//! Written: names are sorted, numbers keep all their digits, binary is base64. In plain JSON sets become lists.
+//! Read: no name may be given twice, and numbers keep the digits that they are written with.
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
+
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::marker::PhantomData;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_smithy_types::base64;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::ser::{Error as _, SerializeMap as _, Serializer};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub(crate) use aws_sdk_dynamodb::types::AttributeValue;
+pub(crate) use backend_flask::messages::Item;
+
+use crate::dynamodb::items::shortened;
+
+/// An item's attributes in the order of their names.
+pub(crate) fn sorted(item: &Item) -> Vec<(&String, &AttributeValue)> {
+    let mut attributes: Vec<_> = item.iter().collect();
+    attributes.sort_unstable_by_key(|(name, _)| *name);
+    attributes
+}
+
+/// Serializes an item, a value, or what stands behind a value's type, as DynamoDB JSON.
+pub(crate) struct TypedJson<'a, T: ?Sized>(pub(crate) &'a T);
+
+impl Serialize for TypedJson<'_, AttributeValue> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self.0 {
+            AttributeValue::S(text) => map.serialize_entry("S", text)?,
+            AttributeValue::N(number) => map.serialize_entry("N", number)?,
+            AttributeValue::B(bytes) => map.serialize_entry("B", &base64::encode(bytes))?,
+            AttributeValue::Bool(value) => map.serialize_entry("BOOL", value)?,
+            AttributeValue::Null(value) => map.serialize_entry("NULL", value)?,
+            AttributeValue::M(item) => map.serialize_entry("M", &TypedJson(item))?,
+            AttributeValue::L(values) => map.serialize_entry("L", &TypedJson(values.as_slice()))?,
+            AttributeValue::Ss(texts) => map.serialize_entry("SS", texts)?,
+            AttributeValue::Ns(numbers) => map.serialize_entry("NS", numbers)?,
+            AttributeValue::Bs(elements) => map.serialize_entry("BS", &TypedJson(elements.as_slice()))?,
+            _ => return Err(S::Error::custom(UNKNOWN)),
+        }
+        map.end()
+    }
+}
+
+impl Serialize for TypedJson<'_, Item> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(sorted(self.0).into_iter().map(|(name, value)| (name, TypedJson(value))))
+    }
+}
+
+impl Serialize for TypedJson<'_, [AttributeValue]> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(TypedJson))
+    }
+}
+
+impl Serialize for TypedJson<'_, [Blob]> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(base64::encode))
+    }
+}
+
+/// The SDK's value for a type that this version of it does not know.
+const UNKNOWN: &str = "a value of a type that is not known here";
+
+/// Serializes an item or a value as plain JSON: what a person would write.
+pub(crate) struct PlainJson<'a, T>(pub(crate) &'a T);
+
+impl Serialize for PlainJson<'_, AttributeValue> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            AttributeValue::S(text) => text.serialize(serializer),
+            AttributeValue::N(number) => plain_number(number).serialize(serializer),
+            AttributeValue::B(bytes) => base64::encode(bytes).serialize(serializer),
+            AttributeValue::Bool(value) => serializer.serialize_bool(*value),
+            AttributeValue::Null(_) => serializer.serialize_unit(),
+            AttributeValue::M(attributes) => PlainJson(attributes).serialize(serializer),
+            AttributeValue::L(values) => serializer.collect_seq(values.iter().map(PlainJson)),
+            AttributeValue::Ss(texts) => serializer.collect_seq(texts),
+            AttributeValue::Ns(numbers) => {
+                serializer.collect_seq(numbers.iter().map(|number| plain_number(number)))
+            }
+            AttributeValue::Bs(elements) => TypedJson(elements.as_slice()).serialize(serializer),
+            _ => Err(S::Error::custom(UNKNOWN)),
+        }
+    }
+}
+
+impl Serialize for PlainJson<'_, Item> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(sorted(self.0).into_iter().map(|(name, value)| (name, PlainJson(value))))
+    }
+}
+
+/// A number with the digits DynamoDB gave, no float in between; as text, should it not be one of JSON's.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PlainNumber<'a> {
+    Digits(&'a RawValue),
+    Text(&'a str),
+}
+
+fn plain_number(number: &str) -> PlainNumber<'_> {
+    // What begins so and is JSON is a number, and no list with a line end in it, say.
+    if !number.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return PlainNumber::Text(number);
+    }
+    match serde_json::from_str::<&RawValue>(number) {
+        // Blanks around it are left out of the value.
+        Ok(digits) if digits.get().len() == number.len() => PlainNumber::Digits(digits),
+        _ => PlainNumber::Text(number),
+    }
+}
+
+/// A type of DynamoDB's, as it is written. As a seed, it reads what stands behind its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub(crate) enum Type {
+    S,
+    N,
+    B,
+    Bool,
+    Null,
+    M,
+    L,
+    Ss,
+    Ns,
+    Bs,
+}
+
+impl Type {
+    const ALL: [Self; 10] =
+        [Self::S, Self::N, Self::B, Self::Bool, Self::Null, Self::M, Self::L, Self::Ss, Self::Ns, Self::Bs];
+
+    /// The type of a value; none of one that this version of the SDK does not know.
+    pub(crate) fn of(value: &AttributeValue) -> Option<Self> {
+        Some(match value {
+            AttributeValue::S(_) => Self::S,
+            AttributeValue::N(_) => Self::N,
+            AttributeValue::B(_) => Self::B,
+            AttributeValue::Bool(_) => Self::Bool,
+            AttributeValue::Null(_) => Self::Null,
+            AttributeValue::M(_) => Self::M,
+            AttributeValue::L(_) => Self::L,
+            AttributeValue::Ss(_) => Self::Ss,
+            AttributeValue::Ns(_) => Self::Ns,
+            AttributeValue::Bs(_) => Self::Bs,
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::S => "S",
+            Self::N => "N",
+            Self::B => "B",
+            Self::Bool => "BOOL",
+            Self::Null => "NULL",
+            Self::M => "M",
+            Self::L => "L",
+            Self::Ss => "SS",
+            Self::Ns => "NS",
+            Self::Bs => "BS",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Type {
+    type Value = AttributeValue;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<AttributeValue, D::Error> {
+        match self {
+            Self::S => String::deserialize(deserializer).map(AttributeValue::S),
+            Self::N => String::deserialize(deserializer).map(AttributeValue::N),
+            Self::B => Base64::deserialize(deserializer).map(|bytes| AttributeValue::B(bytes.0)),
+            Self::Bool => bool::deserialize(deserializer).map(AttributeValue::Bool),
+            Self::Null => bool::deserialize(deserializer).map(AttributeValue::Null),
+            Self::M => Unique::<Typed>::deserialize(deserializer).map(|map| AttributeValue::M(map.0)),
+            Self::L => Vec::<Typed>::deserialize(deserializer)
+                .map(|values| AttributeValue::L(values.into_iter().map(AttributeValue::from).collect())),
+            Self::Ss => Vec::deserialize(deserializer).map(AttributeValue::Ss),
+            Self::Ns => Vec::deserialize(deserializer).map(AttributeValue::Ns),
+            Self::Bs => Vec::<Base64>::deserialize(deserializer)
+                .map(|elements| AttributeValue::Bs(elements.into_iter().map(|bytes| bytes.0).collect())),
+        }
+    }
+}
+
+/// Bytes in base64.
+struct Base64(Blob);
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        bytes(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+/// The bytes of a text in base64: the standard alphabet, padded, no bit set that is no byte's.
+pub(crate) fn bytes(text: &str) -> Result<Blob, String> {
+    let bytes = base64::decode(text).ok().filter(|bytes| base64::encode(bytes) == text);
+    bytes.map(Blob::new).ok_or_else(|| format!("`{}` is not base64", shortened(text, SHOWN)))
+}
+
+/// How much of a value an error shows.
+const SHOWN: usize = 60;
+
+/// A value with its type: `{"S": "text"}`.
+pub(crate) struct Typed(AttributeValue);
+
+impl From<Typed> for AttributeValue {
+    fn from(value: Typed) -> Self {
+        value.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Typed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OneMember;
+
+        impl<'de> Visitor<'de> for OneMember {
+            type Value = Typed;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a value with its type, as {\"S\": \"text\"}")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Typed, A::Error> {
+                let Some(kind) = map.next_key::<Type>()? else {
+                    return Err(A::Error::custom("an empty object has no type"));
+                };
+                let value = map.next_value_seed(kind)?;
+                if map.next_key::<IgnoredAny>()?.is_some() {
+                    return Err(A::Error::custom("a value has one type, and here are two members"));
+                }
+                Ok(Typed(value))
+            }
+        }
+
+        deserializer.deserialize_map(OneMember)
+    }
+}
+
+/// A value of plain JSON. A number keeps the digits that it is written with.
+pub(crate) struct Plain(AttributeValue);
+
+impl From<Plain> for AttributeValue {
+    fn from(value: Plain) -> Self {
+        value.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Plain {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&RawValue>::deserialize(deserializer)?.get();
+        plain(text).map(Plain).map_err(|error| D::Error::custom(without_place(&error)))
+    }
+}
+
+/// The value that a user means by a text: of DynamoDB JSON, or else of plain JSON.
+///
+/// # Errors
+/// It is neither.
+pub(crate) fn value_of(text: &str) -> Result<AttributeValue, String> {
+    let typed = serde_json::from_str::<Typed>(text).map(AttributeValue::from);
+    let value = typed.or_else(|_| {
+        check_depth(text)?;
+        serde_json::from_str::<Plain>(text).map(AttributeValue::from)
+    });
+    value.map_err(|error| error.to_string())
+}
+
+/// The most objects and lists within another that are read, as of serde_json.
+const DEPTH: usize = 127;
+
+/// Plain values are read from the outside in, each level anew, where serde_json's own limit does not hold: the
+/// stack would run out.
+///
+/// # Errors
+/// The text has more than [`DEPTH`] objects and lists within each other.
+pub(crate) fn check_depth(text: &str) -> serde_json::Result<()> {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEPTH {
+            let why = format!("more than {DEPTH} objects and lists within each other");
+            return Err(serde::de::Error::custom(why));
+        }
+    }
+    Ok(())
+}
+
+/// A value whose syntax has been checked.
+fn plain(text: &str) -> serde_json::Result<AttributeValue> {
+    Ok(match text.as_bytes().first() {
+        Some(b'"') => AttributeValue::S(serde_json::from_str(text)?),
+        Some(b't') => AttributeValue::Bool(true),
+        Some(b'f') => AttributeValue::Bool(false),
+        Some(b'n') => AttributeValue::Null(true),
+        Some(b'{') => AttributeValue::M(serde_json::from_str::<Unique<Plain>>(text)?.0),
+        Some(b'[') => {
+            let values: Vec<Plain> = serde_json::from_str(text)?;
+            AttributeValue::L(values.into_iter().map(AttributeValue::from).collect())
+        }
+        _ => AttributeValue::N(text.to_owned()),
+    })
+}
+
+/// Attributes, none of them twice, out of values in the notation `V`.
+pub(crate) struct Unique<V>(pub(crate) Item, PhantomData<V>);
+
+impl<'de, V: Deserialize<'de> + Into<AttributeValue>> Deserialize<'de> for Unique<V> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<V>(PhantomData<V>);
+
+        impl<'de, V: Deserialize<'de> + Into<AttributeValue>> Visitor<'de> for Members<V> {
+            type Value = Unique<V>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object of attributes")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unique<V>, A::Error> {
+                let mut item = Item::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    match item.entry(name) {
+                        Entry::Vacant(entry) => match map.next_value::<V>() {
+                            Ok(value) => drop(entry.insert(value.into())),
+                            Err(error) => {
+                                return Err(A::Error::custom(format_args!(
+                                    "attribute `{}`: {error}",
+                                    entry.key()
+                                )));
+                            }
+                        },
+                        Entry::Occupied(entry) => {
+                            return Err(A::Error::custom(format_args!(
+                                "attribute `{}` is given twice",
+                                entry.key()
+                            )));
+                        }
+                    }
+                }
+                Ok(Unique(item, PhantomData))
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
+/// An error's text for one line of a file: its place is a column alone, counted in bytes from 1.
+pub(crate) fn on_one_line(error: &serde_json::Error) -> String {
+    let why = without_place(error);
+    if error.column() > 0 { format!("{why} (at byte {})", error.column()) } else { why }
+}
+
+/// An error's text without the place, which is another one's when only a part has been read.
+pub(crate) fn without_place(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+
+    const TYPED: &str = r#"{"b":{"B":"AQL/"},"bool":{"BOOL":true},"bs":{"BS":["AA=="]},"l":{"L":[{"S":"x"},{"N":"-1.5E+3"}]},"m":{"M":{"a":{"S":"1"},"z":{"S":""}}},"n":{"N":"12345678901234567890123456789012345678"},"ns":{"NS":["1","2.50"]},"null":{"NULL":true},"s":{"S":"é\"\n"},"ss":{"SS":["x"]}}"#;
+
+    #[test]
+    fn every_type_is_read_and_written_in_both_notations() {
+        let item = serde_json::from_str::<Unique<Typed>>(TYPED).unwrap().0;
+        assert_eq!(serde_json::to_string(&TypedJson(&item)).unwrap(), TYPED);
+        let plain = serde_json::to_string(&PlainJson(&item)).unwrap();
+        assert_eq!(
+            plain,
+            r#"{"b":"AQL/","bool":true,"bs":["AA=="],"l":["x",-1.5E+3],"m":{"a":"1","z":""},"n":12345678901234567890123456789012345678,"ns":[1,2.50],"null":null,"s":"é\"\n","ss":["x"]}"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_number_is_printed_as_text() {
+        for text in ["[1,\n2]", "", "null", " 1", "+5", "00042", ".5", "5.", "1\n2", "1 "] {
+            let plain = serde_json::to_string(&PlainJson(&AttributeValue::N(text.to_owned()))).unwrap();
+            assert_eq!(plain, serde_json::to_string(text).unwrap());
+        }
+    }
+
+    #[test]
+    fn binary_is_base64_in_its_one_form() {
+        for good in ["", "AA==", "AQL/", "+A==", "AAE=", "AAAAAA=="] {
+            assert!(bytes(good).is_ok(), "{good}");
+        }
+        for bad in ["A", "AA", "AA=", "AB==", "AAF=", "AA-_", "AA==AA==", "====", "A===", "=AAA", "AA\n="] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_typed_or_plain() {
+        for (text, typed) in [
+            (r#"{"SS":["a"]}"#, r#"{"SS":["a"]}"#),
+            (r#"{"SS":["a"],"b":null}"#, r#"{"M":{"SS":{"L":[{"S":"a"}]},"b":{"NULL":true}}}"#),
+            ("-1.5e3", r#"{"N":"-1.5e3"}"#),
+            (r#""é\n""#, r#"{"S":"é\n"}"#),
+            ("true", r#"{"BOOL":true}"#),
+        ] {
+            assert_eq!(serde_json::to_string(&TypedJson(&value_of(text).unwrap())).unwrap(), typed);
+        }
+        for text in ["", "bayko", "{", "[1,]", "01", r#"{"a":1,"a":2}"#] {
+            assert!(value_of(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_nested_too_deep_is_an_error() {
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(value_of(&nested(DEPTH)).is_ok());
+        for deep in [DEPTH + 1, 100_000] {
+            let error = value_of(&nested(deep)).unwrap_err();
+            assert_eq!(error, "more than 127 objects and lists within each other");
+        }
+        // Brackets in a text are none.
+        assert!(value_of(&format!("[\"\\\"{}\"]", nested(1_000))).is_ok());
+    }
+}
