@@ -13,9 +13,9 @@ mod status;
 mod up;
 
 use std::ffi::OsString;
-use std::pin::Pin;
 
 use anyhow::Result;
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::context::Context;
@@ -43,6 +43,10 @@ pub(crate) struct Arguments {
     command: Command,
 }
 
+/// Ends the help of the commands that have it.
+const PROD: &str = "Each command takes --prod. The word `prod` as the last argument means the same, if it cannot be \
+                    a table, a key or another value.";
+
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "parsed once in a run")]
 enum Command {
@@ -65,79 +69,87 @@ enum Command {
     /// Open the app's page in the browser
     Open(open::Open),
     /// Postgres: create, load, seed and look at the database `cruddur`
-    #[command(subcommand)]
+    #[command(subcommand, after_help = PROD)]
     Db(db::Db),
     /// DynamoDB: create, seed and look at the messages table
-    #[command(subcommand)]
+    #[command(subcommand, after_help = PROD)]
     Ddb(ddb::Ddb),
 }
 
-/// A command under way. Boxed: unboxed, each would have the room that the largest needs, and moving that
-/// about costs a short command more than its work.
-type Run<'a> = Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
-
 impl Arguments {
+    /// Reads the command line; a mistake in it, or `--help`, ends the program.
+    pub(crate) fn read() -> Self {
+        let words: Vec<_> = std::env::args_os().collect();
+        Self::parse_words(&words).unwrap_or_else(|error| error.exit())
+    }
+
+    /// The word `prod` as the last argument means `--prod`, if it cannot be anything else: if the command line is
+    /// wrong with the word, and right with the switch.
+    fn parse_words(words: &[OsString]) -> clap::error::Result<Self> {
+        let parsed = Self::try_parse_from(words).and_then(Self::check);
+        match (parsed, words.split_last()) {
+            (Err(error), Some((last, before)))
+                if error.kind() == ErrorKind::UnknownArgument && last == "prod" =>
+            {
+                let words = before.iter().cloned().chain(["--prod".into()]);
+                Self::try_parse_from(words).and_then(Self::check).map_err(|_| error)
+            }
+            (parsed, _) => parsed,
+        }
+    }
+
+    fn check(self) -> clap::error::Result<Self> {
+        if self.output != Format::Table && !self.command.prints_data() {
+            let problem = "this command prints no data: leave --output out";
+            return Err(Self::command().error(ErrorKind::ArgumentConflict, problem));
+        }
+        Ok(self)
+    }
+
     /// Runs the command.
-    ///
-    /// # Errors
-    /// Whatever stopped it.
-    pub(crate) fn run(self, context: &Context) -> Run<'_> {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
         match self.command {
-            Command::DdbSetup(command) => Box::pin(command.run(context)),
-            Command::Up(command) => Box::pin(command.run(context)),
-            Command::Down(command) => Box::pin(command.run(context)),
-            Command::Status(command) => Box::pin(command.run(context)),
-            Command::Logs(command) => Box::pin(command.run(context)),
-            Command::Env(command) => Box::pin(command.run(context)),
-            Command::Doctor(command) => Box::pin(command.run(context)),
-            Command::Run(command) => Box::pin(command.run(context)),
-            Command::Open(command) => Box::pin(command.run(context)),
-            Command::Db(command) => Box::pin(command.run(context)),
-            Command::Ddb(command) => command.run(context),
+            Command::DdbSetup(command) => command.run(context).await,
+            Command::Up(command) => command.run(context).await,
+            Command::Down(command) => command.run(context).await,
+            Command::Status(command) => command.run(context).await,
+            Command::Logs(command) => command.run(context).await,
+            Command::Env(command) => command.run(context).await,
+            Command::Doctor(command) => command.run(context).await,
+            Command::Run(command) => command.run(context).await,
+            Command::Open(command) => command.run(context).await,
+            Command::Db(command) => command.run(context).await,
+            Command::Ddb(command) => command.run(context).await,
         }
     }
 }
 
-/// The scripts took the word `prod` as their last argument; for `db` and `ddb` it still means `--prod`, where it is
-/// neither an option's value nor behind a `--`.
-pub(crate) fn with_prod_word(mut arguments: Vec<OsString>) -> Vec<OsString> {
-    let is_last = arguments.last().is_some_and(|last| last == "prod");
-    if is_last && arguments.iter().skip(1).any(|word| word == "db" || word == "ddb") && !is_value(&arguments)
-    {
-        arguments.pop();
-        arguments.push("--prod".into());
+impl Command {
+    /// Whether `--output` means something to the command.
+    fn prints_data(&self) -> bool {
+        use db::Db;
+        use ddb::Ddb;
+        match self {
+            Self::Status(_) | Self::Env(_) | Self::Doctor(_) => true,
+            Self::DdbSetup(_) | Self::Up(_) | Self::Down(_) => false,
+            Self::Logs(_) | Self::Run(_) | Self::Open(_) => false,
+            Self::Db(command) => matches!(command, Db::Sessions(_) | Db::Test(_)),
+            Self::Ddb(command) => !matches!(
+                command,
+                Ddb::SchemaLoad(_) | Ddb::Drop(_) | Ddb::Seed(_) | Ddb::Export(_) | Ddb::Import(_)
+            ),
+        }
     }
-    arguments
-}
-
-/// Whether the last of these words is an option's value, or behind a `--`.
-fn is_value(words: &[OsString]) -> bool {
-    let before = &words[..words.len() - 1];
-    if before.iter().any(|word| word == "--") {
-        return true;
-    }
-    // The option that stands last, and how many words behind it ours is.
-    let options = before.iter().rev().map(|word| word.to_str().filter(|word| word.starts_with('-'))).zip(1..);
-    let Some((option, place)) = options.into_iter().find_map(|(word, place)| Some((word?, place))) else {
-        return false;
-    };
-    let mut root = Arguments::command();
-    root.build();
-    let command = before.iter().fold(&root, |command, word| command.find_subcommand(word).unwrap_or(command));
-    let is_named = |argument: &clap::Arg| {
-        let long = argument.get_long().is_some_and(|long| option.strip_prefix("--") == Some(long));
-        // Of several letters the last one may have the value.
-        let short = |short| !option.starts_with("--") && option.ends_with(short);
-        long || argument.get_short().is_some_and(short)
-    };
-    let values =
-        command.get_arguments().find(|argument| is_named(argument)).and_then(clap::Arg::get_num_args);
-    values.is_some_and(|values| values.max_values() >= place)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(line: &str) -> Result<String, ErrorKind> {
+        let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+        Arguments::parse_words(&words).map(|parsed| format!("{parsed:?}")).map_err(|error| error.kind())
+    }
 
     #[test]
     fn the_command_line_is_well_formed() {
@@ -145,30 +157,49 @@ mod tests {
     }
 
     #[test]
-    fn prod_as_the_last_word_is_the_switch() {
-        let parsed = |line: &str| {
-            let words = line.split(' ').map(Into::into).collect();
-            with_prod_word(words)
-                .into_iter()
-                .map(|word: std::ffi::OsString| word.into_string().unwrap())
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        assert_eq!(parsed("xtask ddb drop t prod"), "xtask ddb drop t --prod");
-        assert_eq!(parsed("xtask db connect prod"), "xtask db connect --prod");
-        assert_eq!(parsed("xtask ddb query --pk a --desc prod"), "xtask ddb query --pk a --desc --prod");
-        assert_eq!(parsed("xtask ddb scan --engine=docker prod"), "xtask ddb scan --engine=docker --prod");
-        for as_it_is in [
-            "xtask ddb drop prod t",
+    fn prod_as_the_last_word_is_the_switch_where_it_cannot_be_data() {
+        for (with_word, with_switch) in [
+            ("xtask db connect prod", "xtask db connect --prod"),
+            ("xtask db drop --dry-run prod", "xtask db drop --dry-run --prod"),
+            ("xtask ddb list-tables prod", "xtask ddb list-tables --prod"),
+            ("xtask ddb drop t prod", "xtask ddb drop t --prod"),
+            ("xtask ddb patterns list-conversations prod", "xtask ddb patterns list-conversations --prod"),
+        ] {
+            let parsed = parse(with_word).unwrap();
+            assert_eq!(parsed, parse(with_switch).unwrap());
+            assert!(parsed.contains("prod: true"), "{parsed}");
+        }
+        for data in [
+            "xtask ddb get X prod",
+            "xtask ddb get prod",
+            "xtask ddb delete X prod",
             "xtask ddb delete --table t -- prod",
-            "xtask ddb get -- prod prod",
+            "xtask ddb drop prod",
+            "xtask ddb scan prod",
+            "xtask ddb scan prod -o jsonl",
+            "xtask ddb export prod",
+            "xtask ddb import file.csv prod",
             "xtask ddb query --pk prod",
             "xtask ddb query --pk p --begins-with prod",
             "xtask ddb query --pk p --between a prod",
-            "xtask --engine docker ddb scan -o prod",
         ] {
-            assert_eq!(parsed(as_it_is), as_it_is);
+            assert!(parse(data).unwrap().contains("prod: false"), "{data}");
         }
-        assert_eq!(parsed("xtask logs prod"), "xtask logs prod");
+        // Neither: the mistake is told as it was made.
+        for mistake in ["xtask up prod", "xtask ddb-setup prod", "xtask db connect -- prod"] {
+            assert_eq!(parse(mistake), Err(ErrorKind::UnknownArgument), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn a_command_without_data_refuses_a_form_of_output() {
+        for command in ["ddb-setup", "up", "logs", "db create", "ddb drop t", "ddb export a.csv"] {
+            assert!(parse(&format!("xtask {command}")).is_ok(), "{command}");
+            let refused = parse(&format!("xtask -o json {command}"));
+            assert_eq!(refused, Err(ErrorKind::ArgumentConflict), "{command}");
+        }
+        for command in ["status", "env", "doctor", "db test", "ddb list-tables", "ddb put {}"] {
+            assert!(parse(&format!("xtask {command} -o jsonl")).is_ok(), "{command}");
+        }
     }
 }

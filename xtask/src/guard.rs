@@ -54,7 +54,7 @@ impl Guard<'_> {
     ///
     /// # Errors
     /// Another name, or nobody there to type one.
-    pub(crate) fn pass(&self, ui: &Ui, confirmed: Option<&str>) -> Result<()> {
+    pub(crate) async fn pass(&self, ui: &Ui, confirmed: Option<&str>) -> Result<()> {
         let Self { deed, name, .. } = self;
         ui.warn(format_args!("PRODUCTION: about to {deed}{}", self.shown()));
         if !self.hint.is_empty() {
@@ -62,7 +62,7 @@ impl Guard<'_> {
         }
         let typed = match confirmed {
             Some(name) => name.to_owned(),
-            None => self.ask(ui)?,
+            None => self.ask(ui).await?,
         };
         if typed == *name {
             return Ok(());
@@ -71,13 +71,13 @@ impl Guard<'_> {
         Err(Failure::new(problem, format!("to {deed}, the name is `{name}`")).into())
     }
 
-    fn ask(&self, ui: &Ui) -> Result<String> {
+    async fn ask(&self, ui: &Ui) -> Result<String> {
         let Self { deed, name, .. } = self;
         if !stdin().is_terminal() {
             let problem = "nobody is there to type the target's name; nothing was changed";
             return Err(Failure::new(problem, format!("to {deed}, add `--confirm {name}`")).into());
         }
-        ask(ui, &format!("Type `{name}` to {deed}, anything else to stop:"))
+        ask(ui, &format!("Type `{name}` to {deed}, anything else to stop:")).await
     }
 
     fn shown(&self) -> String {
@@ -86,12 +86,13 @@ impl Guard<'_> {
 }
 
 /// Asks on the terminal. Its end is an empty answer.
-///
-/// # Errors
-/// The answer cannot be read.
-pub(crate) fn ask(ui: &Ui, question: &str) -> Result<String> {
+pub(crate) async fn ask(ui: &Ui, question: &str) -> Result<String> {
     ui.line(question);
-    let mut typed = String::new();
-    stdin().read_line(&mut typed).context("cannot read the answer")?;
+    let read = || {
+        let mut typed = String::new();
+        stdin().read_line(&mut typed).map(|_| typed)
+    };
+    // Elsewhere, so that a signal is heard meanwhile.
+    let typed = tokio::task::spawn_blocking(read).await?.context("cannot read the answer")?;
     Ok(typed.trim().to_owned())
 }

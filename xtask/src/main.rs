@@ -18,7 +18,6 @@ mod postgres;
 mod process;
 mod services;
 mod sighting;
-mod signals;
 mod state;
 mod stop;
 mod targets;
@@ -30,10 +29,10 @@ use std::time::Duration;
 
 use crate::environment::Environment;
 use crate::error::{Interrupted, Report, Usage};
-use crate::signals::Signals;
+use crate::stop::Signals;
 use crate::ui::{Ui, seconds};
 use anyhow::{Context as _, Result};
-use clap::{Parser as _, ValueEnum as _};
+use clap::ValueEnum as _;
 
 use crate::commands::Arguments;
 use crate::context::Context;
@@ -44,7 +43,7 @@ const STOP_BOUND: Duration = Duration::from_secs(10);
 
 /// Does what the command line says: 0 done, 1 failed, 2 wrong usage, 130 or 143 when interrupted.
 fn main() -> ExitCode {
-    let arguments = Arguments::parse_from(commands::with_prod_word(std::env::args_os().collect()));
+    let arguments = Arguments::read();
     let ended = context(&arguments).and_then(|context| {
         let ui = context.ui.clone();
         run(arguments, &context).inspect_err(|error| report(&ui, error))
@@ -75,14 +74,14 @@ fn context(arguments: &Arguments) -> Result<Context> {
     read().inspect_err(|error| report(&Ui::new(&Environment::default()), error))
 }
 
-/// Enters async once. A signal ends the run: where it waits, or where it has come to a safe point. A second
-/// one ends it at once.
+/// Enters async once. A signal ends the run where it waits, or where it has come to a safe point; a second one ends it
+/// at once.
 fn run(arguments: Arguments, context: &Context) -> Result<()> {
-    let mut signals = Signals::take(&context.ui)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let ended = runtime.block_on(async {
-        let mut run = arguments.run(context);
+        let mut signals = Signals::take().context("cannot take signals")?;
+        let mut run = std::pin::pin!(arguments.run(context));
         let signal = tokio::select! {
             ended = &mut run => return ended,
             signal = signals.next() => signal,
@@ -92,19 +91,18 @@ fn run(arguments: Arguments, context: &Context) -> Result<()> {
         if stop.is_held() {
             context.ui.line("stopping where that is safe; a second signal ends it at once");
         }
-        let interrupted =
-            |done: String| anyhow::Error::from(Interrupted { done, ..stop.interrupted(signal) });
+        let interrupted = |done: String| Err(Interrupted { done, ..stop.interrupted(signal) }.into());
         tokio::select! {
             biased;
-            ended = &mut run => ended.and_then(|()| Err(interrupted("all was done by then".to_owned()))),
+            ended = &mut run => ended.and_then(|()| interrupted("all was done by then".to_owned())),
             () = stop.is_safe() => Err(stop.interrupted(signal).into()),
-            _ = signals.next() => Err(interrupted("at once, wherever it was".to_owned())),
+            _ = signals.next() => interrupted("at once, wherever it was".to_owned()),
             () = tokio::time::sleep(STOP_BOUND) => {
-                Err(interrupted(format!("it came to no safe point within {}", seconds(STOP_BOUND))))
+                interrupted(format!("it came to no safe point within {}", seconds(STOP_BOUND)))
             }
         }
     });
-    // A thread that still waits for Postgres must not keep the user waiting.
+    // A thread that still waits for Postgres or for a line from the terminal must not keep the user waiting.
     runtime.shutdown_background();
     ended
 }

@@ -1,95 +1,123 @@
-//! The user's wish to stop: Ctrl-C, or SIGTERM.
-//!
-//! Work may be left wherever it waits for something, unless it holds the end off: then it is ended first,
-//! or comes to a point that it can go on from.
+//! Ctrl-C and SIGTERM: a run that is asked to stop ends where it waits, or where nothing is left half-way.
 
 use std::future::Future;
-use std::sync::Arc;
 
 use anyhow::Result;
 use tokio::sync::watch;
 
 use crate::error::Interrupted;
 
-/// Shared by all that is under way in one run. By default nobody has asked yet.
+/// The signals that end a run, taken from now on.
+#[cfg(unix)]
+pub(crate) struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    pub(crate) fn take() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    /// The next signal's number.
+    pub(crate) async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 2,
+            _ = self.terminate.recv() => 15,
+        }
+    }
+}
+
+/// Ctrl-C, which other systems have instead of signals.
+#[cfg(not(unix))]
+pub(crate) struct Signals(tokio::signal::windows::CtrlC);
+
+#[cfg(not(unix))]
+impl Signals {
+    pub(crate) fn take() -> std::io::Result<Self> {
+        tokio::signal::windows::ctrl_c().map(Self)
+    }
+
+    pub(crate) async fn next(&mut self) -> u8 {
+        self.0.recv().await;
+        2
+    }
+}
+
+/// Whether the user has asked to stop, shared by everything that is under way in one run.
 #[derive(Clone, Default)]
-pub(crate) struct Stop(Arc<Wish>);
+pub(crate) struct Stop(watch::Sender<State>);
 
 #[derive(Default)]
-struct Wish {
+struct State {
     /// The number of the signal that asked.
-    signal: watch::Sender<Option<u8>>,
-    /// How much is under way that must not be left half-way.
-    held: watch::Sender<usize>,
+    signal: Option<u8>,
+    /// How many pieces of work must not be left half-way.
+    held: usize,
     /// What to do after an interruption; empty for a command that changes nothing.
-    remedy: watch::Sender<&'static str>,
+    remedy: &'static str,
     /// The last step that was done.
-    done: watch::Sender<String>,
+    done: String,
 }
 
 impl Stop {
     /// A signal asks.
     pub(crate) fn ask(&self, signal: u8) {
-        self.0.signal.send_replace(Some(signal));
+        self.0.send_modify(|state| state.signal = Some(signal));
     }
 
-    /// What helps after an interruption of this command, which changes something.
+    /// Sets what helps after an interruption of this command, which changes something.
     pub(crate) fn remedy(&self, remedy: &'static str) {
-        self.0.remedy.send_replace(remedy);
+        self.0.send_modify(|state| state.remedy = remedy);
     }
 
     /// A step was done.
     pub(crate) fn done(&self, step: &str) {
-        self.0.done.send_replace(step.to_owned());
+        self.0.send_modify(|state| step.clone_into(&mut state.done));
     }
 
-    /// Whether to go on.
-    ///
-    /// # Errors
-    /// Somebody has asked.
+    /// An error if the user has asked to stop.
     pub(crate) fn check(&self) -> Result<(), Interrupted> {
-        let signal = *self.0.signal.borrow();
+        let signal = self.0.borrow().signal;
         signal.map_or(Ok(()), |signal| Err(self.interrupted(signal)))
     }
 
-    /// Holds the end off until what it returns is dropped. Once somebody has asked it never returns:
-    /// nothing new is begun, and what is under way beside it comes to its end.
+    /// Holds the end of the run off until what it returns is dropped. Once the user has asked to stop it never
+    /// returns: nothing new is begun, and the work beside it comes to its end.
     pub(crate) async fn hold(&self) -> Held {
         if self.check().is_err() {
             return std::future::pending().await;
         }
-        self.0.held.send_modify(|held| *held += 1);
+        self.0.send_modify(|state| state.held += 1);
         Held(self.clone())
     }
 
-    /// Whether something holds the end off.
     pub(crate) fn is_held(&self) -> bool {
-        *self.0.held.borrow() > 0
+        self.0.borrow().held > 0
     }
 
-    /// Waits until somebody asks.
+    /// Waits until the user asks to stop.
     pub(crate) async fn asked(&self) -> Interrupted {
-        let mut signals = self.0.signal.subscribe();
-        let signal = signals.wait_for(Option::is_some).await.map(|signal| *signal);
-        match signal {
-            Ok(Some(signal)) => self.interrupted(signal),
-            // Nobody can ask any more: this outlives `self`, which holds the sender.
-            _ => std::future::pending().await,
-        }
+        let signal = self.wait_for(|state| state.signal.is_some()).await.unwrap_or_default();
+        self.interrupted(signal)
     }
 
-    /// Waits until nothing holds the end off.
+    /// Waits until no work holds the end off.
     pub(crate) async fn is_safe(&self) {
-        let mut held = self.0.held.subscribe();
-        if held.wait_for(|held| *held == 0).await.is_err() {
-            std::future::pending().await
+        self.wait_for(|state| state.held == 0).await;
+    }
+
+    async fn wait_for(&self, condition: impl FnMut(&State) -> bool) -> Option<u8> {
+        match self.0.subscribe().wait_for(condition).await {
+            Ok(state) => state.signal,
+            // Cannot be: `self` has the sender.
+            Err(_) => std::future::pending().await,
         }
     }
 
-    /// Does work that can be left anywhere: what its caller does with the end is still done.
-    ///
-    /// # Errors
-    /// The work's; or somebody has asked.
+    /// Does work that can be left anywhere; the caller can still tidy up after it.
     pub(crate) async fn or<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
@@ -98,15 +126,15 @@ impl Stop {
         }
     }
 
-    /// The end, by the signal of this number.
+    /// How the run ends by the signal of this number.
     pub(crate) fn interrupted(&self, signal: u8) -> Interrupted {
-        let remedy = *self.0.remedy.borrow();
-        let done = match self.0.done.borrow().as_str() {
-            _ if remedy.is_empty() => String::new(),
+        let state = self.0.borrow();
+        let done = match state.done.as_str() {
+            _ if state.remedy.is_empty() => String::new(),
             "" => "no step was done yet".to_owned(),
             step => format!("the last step that was done is `{step}`"),
         };
-        Interrupted { signal, done, remedy }
+        Interrupted { signal, done, remedy: state.remedy }
     }
 }
 
@@ -115,7 +143,7 @@ pub(crate) struct Held(Stop);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.0.held.send_modify(|held| *held -= 1);
+        self.0.0.send_modify(|state| state.held -= 1);
     }
 }
 

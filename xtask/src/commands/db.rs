@@ -49,7 +49,7 @@ pub(crate) enum Db {
 /// Which Postgres.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Target {
-    /// Production's: PROD_CONNECTION_URL says where
+    /// Production's, which PROD_CONNECTION_URL names; `prod` as the last word means the same
     #[arg(long)]
     prod: bool,
 }
@@ -107,7 +107,7 @@ impl Guarded {
             let facts = [Facts::of_postgres(target).await?];
             let guard =
                 Guard { deed, facts: &facts, name: target.database(), production: true, hint: NO_BACKUP };
-            guard.pass(&context.ui, self.confirm.as_deref())?;
+            guard.pass(&context.ui, self.confirm.as_deref()).await?;
         }
         Ok(target)
     }

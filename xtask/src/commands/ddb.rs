@@ -18,7 +18,6 @@ use crate::targets::DynamoDbTarget;
 use anyhow::Result;
 use clap::Subcommand;
 
-use super::Run;
 use crate::context::Context;
 use crate::engine::own::Evidence;
 use crate::guard::{Guard, Rehearsal};
@@ -68,20 +67,20 @@ pub(crate) enum Ddb {
 }
 
 impl Ddb {
-    pub(crate) fn run(self, context: &Context) -> Run<'_> {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
         match self {
-            Self::SchemaLoad(command) => Box::pin(command.run(context)),
-            Self::ListTables(command) => Box::pin(command.run(context)),
-            Self::Drop(command) => Box::pin(command.run(context)),
-            Self::Seed(command) => Box::pin(command.run(context)),
-            Self::Scan(command) => Box::pin(command.run(context)),
-            Self::Query(command) => Box::pin(command.run(context)),
-            Self::Get(command) => Box::pin(command.run(context)),
-            Self::Put(command) => Box::pin(command.run(context)),
-            Self::Delete(command) => Box::pin(command.run(context)),
-            Self::Export(command) => Box::pin(command.run(context)),
-            Self::Import(command) => Box::pin(command.run(context)),
-            Self::Patterns(command) => command.run(context),
+            Self::SchemaLoad(command) => command.run(context).await,
+            Self::ListTables(command) => command.run(context).await,
+            Self::Drop(command) => command.run(context).await,
+            Self::Seed(command) => command.run(context).await,
+            Self::Scan(command) => command.run(context).await,
+            Self::Query(command) => command.run(context).await,
+            Self::Get(command) => command.run(context).await,
+            Self::Put(command) => command.run(context).await,
+            Self::Delete(command) => command.run(context).await,
+            Self::Export(command) => command.run(context).await,
+            Self::Import(command) => command.run(context).await,
+            Self::Patterns(command) => command.run(context).await,
         }
     }
 }
@@ -89,7 +88,7 @@ impl Ddb {
 /// Which DynamoDB.
 #[derive(Debug, Clone, Copy, clap::Args)]
 struct Target {
-    /// Production's: AWS's credential chain and region say where
+    /// Production's, which AWS's credential chain and region name; `prod` as the last word means the same
     #[arg(long)]
     prod: bool,
 }
@@ -181,18 +180,25 @@ impl Guarded {
         let wire = target.wire(&context.ui).await?;
         let description = TableDescription::read(&wire, name).await?;
         facts.push(Facts::of_table(&wire, name, Some(&description)));
-        self.pass(context, deed, &facts, name, "")
+        self.pass(context, deed, &facts, name, "").await
     }
 
     /// Shows the targets; whether the deed is to be done.
-    fn pass(&self, context: &Context, deed: &str, facts: &[Facts], name: &str, hint: &str) -> Result<bool> {
+    async fn pass(
+        &self,
+        context: &Context,
+        deed: &str,
+        facts: &[Facts],
+        name: &str,
+        hint: &str,
+    ) -> Result<bool> {
         let guard = Guard { deed, facts, name, production: self.is_production(), hint };
         if self.is_rehearsal() {
             guard.rehearse(&context.ui);
             return Ok(false);
         }
         if self.is_production() {
-            guard.pass(&context.ui, self.confirm.as_deref())?;
+            guard.pass(&context.ui, self.confirm.as_deref()).await?;
         }
         Ok(true)
     }

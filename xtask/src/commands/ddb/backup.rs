@@ -72,14 +72,12 @@ impl BackupOptions {
     }
 
     /// The name that the options or the user give.
-    ///
-    /// # Errors
-    /// The answer cannot be read.
-    pub(super) fn name(&self, ui: &Ui, confirmed: Option<&str>) -> Result<Option<String>> {
+    pub(super) async fn name(&self, ui: &Ui, confirmed: Option<&str>) -> Result<Option<String>> {
         if !self.asks(confirmed) {
             return Ok(self.backup.clone());
         }
-        let answer = guard::ask(ui, "Type a name for a backup to make first, or nothing to go on without:")?;
+        let answer =
+            guard::ask(ui, "Type a name for a backup to make first, or nothing to go on without:").await?;
         Ok(Some(answer).filter(|name| !name.is_empty()))
     }
 }

@@ -16,7 +16,6 @@ use clap::Subcommand;
 use postgres::Client;
 use uuid::Uuid;
 
-use super::super::Run;
 use super::{Target, seed};
 use crate::context::Context;
 use crate::engine::own::Evidence;
@@ -34,10 +33,10 @@ pub(crate) enum Patterns {
 }
 
 impl Patterns {
-    pub(crate) fn run(self, context: &Context) -> Run<'_> {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
         match self {
-            Self::GetConversation(command) => Box::pin(command.run(context)),
-            Self::ListConversations(command) => Box::pin(command.run(context)),
+            Self::GetConversation(command) => command.run(context).await,
+            Self::ListConversations(command) => command.run(context).await,
         }
     }
 }

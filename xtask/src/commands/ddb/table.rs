@@ -153,10 +153,10 @@ impl Drop {
             return Err(protected(table).into());
         }
         let confirmed = self.guarded.confirm.as_deref();
-        if !self.guarded.pass(context, &deed, &facts, table, self.backup.hint(confirmed))? {
+        if !self.guarded.pass(context, &deed, &facts, table, self.backup.hint(confirmed)).await? {
             return Ok(false);
         }
-        if let Some(name) = self.backup.name(ui, confirmed)? {
+        if let Some(name) = self.backup.name(ui, confirmed).await? {
             backup::check_name(&name)?;
             backup::make(&wire, table, &name).await?;
         }
