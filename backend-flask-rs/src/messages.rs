@@ -1,17 +1,13 @@
-//! The DynamoDB table of message groups and messages: its definition and its access patterns.
+//! The DynamoDB table of message groups and messages: its definition, its items and its access patterns.
 //!
 //! | item | partition key `pk` | sort key `sk` |
 //! |---|---|---|
 //! | [`MessageGroup`], one for each member | `GRP#<member's user uuid>` | the last message's time |
 //! | [`Message`] | `MSG#<message group's uuid>` | when it was sent |
 //!
-//! The functions build requests and send nothing (`send_with` does, given a client): the caller owns
-//! paging, retries and the runtime.
+//! The functions build requests and send nothing: the caller owns paging, retries and the runtime.
 
 mod item;
-mod membership;
-mod range;
-mod repeats;
 mod writes;
 
 use aws_sdk_dynamodb::operation::create_table::CreateTableInput;
@@ -22,21 +18,21 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput,
     ReturnConsumedCapacity, ScalarAttributeType,
 };
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-pub use item::{Attributes, Item, ItemError, Message, MessageGroup, Problem, item_of};
-pub use membership::{MemberRow, group_of_pair, membership, membership_with};
-pub use range::TimeRange;
-pub use repeats::{message_of_key, repeated};
-pub use writes::{LONGEST_MESSAGE, check_text, next_time, open, post};
+use crate::time;
+use item::{MESSAGE_GROUP_UUID, MESSAGE_UUID, USER_UUID};
+pub use item::{Attributes, Item, ItemError, MemberRow, Message, MessageGroup, item_of};
+pub use writes::{LONGEST_MESSAGE, check_text, group_of_pair, message_of_key, next_time, open, post};
 
-/// The table's name where [`TABLE_VARIABLE`] does not give another.
+/// The table's name if [`TABLE_VARIABLE`] is not set.
 pub const DEFAULT_TABLE: &str = "cruddur-messages";
 
 /// The environment variable that overrides the table's name.
 pub const TABLE_VARIABLE: &str = "DDB_MESSAGE_TABLE";
 
-/// The uuid of the message group that the seed conversation belongs to.
+/// The message group of the seed conversation.
 pub const SEED_GROUP: Uuid = uuid::uuid!("5ae290ed-55d1-47a0-bc6d-fe2bc2700399");
 
 /// The attribute that is the partition (HASH) key.
@@ -45,14 +41,15 @@ pub const PARTITION_KEY: &str = "pk";
 /// The attribute that is the sort (RANGE) key.
 pub const SORT_KEY: &str = "sk";
 
-/// What the table is provisioned with, of each of read and write capacity units.
+/// The provisioned read capacity units, and the write capacity units.
 const CAPACITY_UNITS: i64 = 5;
 
 const GROUP_PREFIX: &str = "GRP#";
 const MESSAGE_PREFIX: &str = "MSG#";
 
-/// The condition that chooses the partition.
-const KEY_CONDITION: &str = "pk = :pk";
+/// How long an idempotency key means the same message: as long as DynamoDB remembers a transaction's token.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
+const KEY_WINDOW: TimeDelta = TimeDelta::minutes(10);
 
 /// The partition key of the message groups that `user` is a member of.
 pub fn group_key(user: Uuid) -> String {
@@ -67,77 +64,110 @@ pub fn message_key(group: Uuid) -> String {
 /// The request that creates the table: both keys strings, no index, provisioned throughput.
 ///
 /// Creating is asynchronous: the table takes items once DescribeTable says `ACTIVE`.
+#[expect(clippy::expect_used, reason = "each builder has all that it needs")]
 pub fn create_table(table: &str) -> CreateTableInputBuilder {
-    CreateTableInput::builder()
-        .table_name(table)
-        .attribute_definitions(string_attribute(PARTITION_KEY))
-        .attribute_definitions(string_attribute(SORT_KEY))
-        .key_schema(key(PARTITION_KEY, KeyType::Hash))
-        .key_schema(key(SORT_KEY, KeyType::Range))
-        .billing_mode(BillingMode::Provisioned)
-        .provisioned_throughput(throughput())
-}
-
-#[expect(clippy::expect_used, reason = "build checks only that both are set")]
-fn string_attribute(name: &str) -> AttributeDefinition {
-    AttributeDefinition::builder()
-        .attribute_name(name)
-        .attribute_type(ScalarAttributeType::S)
-        .build()
-        .expect("a name and a type")
-}
-
-#[expect(clippy::expect_used, reason = "build checks only that both are set")]
-fn key(name: &str, key_type: KeyType) -> KeySchemaElement {
-    KeySchemaElement::builder().attribute_name(name).key_type(key_type).build().expect("a name and a type")
-}
-
-#[expect(clippy::expect_used, reason = "build checks only that both are set")]
-fn throughput() -> ProvisionedThroughput {
-    ProvisionedThroughput::builder()
+    let keys = [(PARTITION_KEY, KeyType::Hash), (SORT_KEY, KeyType::Range)];
+    let create = keys.into_iter().fold(CreateTableInput::builder(), |create, (name, kind)| {
+        let attribute = AttributeDefinition::builder().attribute_name(name);
+        let attribute = attribute.attribute_type(ScalarAttributeType::S).build().expect("a name and a type");
+        let key = KeySchemaElement::builder().attribute_name(name).key_type(kind);
+        create.attribute_definitions(attribute).key_schema(key.build().expect("a name and a type"))
+    });
+    let throughput = ProvisionedThroughput::builder()
         .read_capacity_units(CAPACITY_UNITS)
-        .write_capacity_units(CAPACITY_UNITS)
-        .build()
-        .expect("read and write units")
+        .write_capacity_units(CAPACITY_UNITS);
+    create
+        .table_name(table)
+        .billing_mode(BillingMode::Provisioned)
+        .provisioned_throughput(throughput.build().expect("read and write units"))
 }
 
 /// The query for the messages of `group` that were sent in `range`, newest first, with the capacity it
-/// consumes. One response is one page, of `limit` items if the caller sets it and at most 1 MB.
+/// consumes. One response is one page, of at most 1 MB.
 ///
 /// DynamoDB refuses a range that [is empty](TimeRange::is_empty).
 pub fn conversation(table: &str, group: Uuid, range: &TimeRange) -> QueryInputBuilder {
-    in_range(newest_first(table, message_key(group)), range)
+    newest_first(table, message_key(group), range)
 }
 
-/// The query for the message groups that `user` is a member of, the one with the newest message first,
-/// with the capacity it consumes. One response is one page, of at most 1 MB.
+/// The query for the message groups of `user`, the one with the newest message first.
 pub fn conversations_of(table: &str, user: Uuid) -> QueryInputBuilder {
-    newest_first(table, group_key(user)).key_condition_expression(KEY_CONDITION)
+    conversations_in(table, user, &TimeRange::default())
 }
 
-/// The same for the groups whose last message was sent in `range`, which must not be empty.
+/// The query for the message groups of `user` whose last message was sent in `range`, which must not be empty.
 pub fn conversations_in(table: &str, user: Uuid, range: &TimeRange) -> QueryInputBuilder {
-    in_range(newest_first(table, group_key(user)), range)
+    newest_first(table, group_key(user), range)
 }
 
-fn in_range(query: QueryInputBuilder, range: &TimeRange) -> QueryInputBuilder {
-    let (condition, bounds) = range.sort_key_condition();
-    let condition = match condition {
-        Some(condition) => format!("{KEY_CONDITION} and {condition}"),
-        None => KEY_CONDITION.to_owned(),
+/// The query for the row that `user` has of `group`: a member is a user who has one. A page may hold no row
+/// and not be the last.
+pub fn membership(table: &str, user: Uuid, group: Uuid) -> QueryInputBuilder {
+    only(conversations_of(table, user), MESSAGE_GROUP_UUID, group)
+}
+
+/// The query for the row that `user` has of the group with `other`, in the same way.
+pub fn membership_with(table: &str, user: Uuid, other: Uuid) -> QueryInputBuilder {
+    only(conversations_of(table, user), USER_UUID, other)
+}
+
+/// The query for the message `uuid` of `group`, if it was sent within ten minutes before `now`. A page may hold no
+/// message and not be the last.
+pub fn repeated(table: &str, group: Uuid, uuid: Uuid, now: DateTime<Utc>) -> QueryInputBuilder {
+    let range = TimeRange { from: now.checked_sub_signed(KEY_WINDOW), to: None };
+    only(conversation(table, group, &range), MESSAGE_UUID, uuid)
+}
+
+/// The items of a query whose `attribute` is `value`, strongly consistent.
+fn only(query: QueryInputBuilder, attribute: &str, value: Uuid) -> QueryInputBuilder {
+    query
+        .filter_expression(format!("{attribute} = :value"))
+        .expression_attribute_values(":value", AttributeValue::S(value.to_string()))
+        .consistent_read(true)
+}
+
+fn newest_first(table: &str, partition_key: String, range: &TimeRange) -> QueryInputBuilder {
+    let condition = match (range.from, range.to) {
+        (Some(_), Some(_)) => "pk = :pk and sk between :from and :to",
+        (Some(_), None) => "pk = :pk and sk >= :from",
+        (None, Some(_)) => "pk = :pk and sk <= :to",
+        (None, None) => "pk = :pk",
     };
+    let bounds = [(":from", range.from), (":to", range.to)];
+    let bounds = bounds.into_iter().filter_map(|(name, bound)| Some((name, time::format(bound?))));
     bounds
-        .into_iter()
-        .fold(query, |query, (name, value)| query.expression_attribute_values(name, AttributeValue::S(value)))
-        .key_condition_expression(condition)
-}
-
-fn newest_first(table: &str, partition_key: String) -> QueryInputBuilder {
-    QueryInput::builder()
+        .chain([(":pk", partition_key)])
+        .fold(QueryInput::builder(), |query, (name, value)| {
+            query.expression_attribute_values(name, AttributeValue::S(value))
+        })
         .table_name(table)
-        .expression_attribute_values(":pk", AttributeValue::S(partition_key))
+        .key_condition_expression(condition)
         .scan_index_forward(false)
         .return_consumed_capacity(ReturnConsumedCapacity::Total)
+}
+
+/// Which times are wanted, both ends included. A missing end means all on that side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TimeRange {
+    /// The earliest time.
+    pub from: Option<DateTime<Utc>>,
+    /// The latest time.
+    pub to: Option<DateTime<Utc>>,
+}
+
+impl TimeRange {
+    /// The calendar year `year` in UTC; `None` outside the years 0 to 9999, which a sort key cannot hold.
+    pub fn year(year: i32) -> Option<Self> {
+        let last_moment = NaiveTime::from_hms_micro_opt(23, 59, 59, 999_999)?;
+        let first = NaiveDate::from_ymd_opt(year, 1, 1)?.and_time(NaiveTime::MIN);
+        let last = NaiveDate::from_ymd_opt(year, 12, 31)?.and_time(last_moment);
+        time::YEARS.contains(&year).then(|| Self { from: Some(first.and_utc()), to: Some(last.and_utc()) })
+    }
+
+    /// Whether it ends before it begins.
+    pub fn is_empty(&self) -> bool {
+        matches!((self.from, self.to), (Some(from), Some(to)) if to < from)
+    }
 }
 
 #[cfg(test)]
@@ -145,7 +175,6 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
-    use crate::time;
 
     const USER: Uuid = uuid::uuid!("9C1F4A52-6D0E-4B7B-8A3F-1F6A0C2D7E01");
     const USER_KEY: &str = "GRP#9c1f4a52-6d0e-4b7b-8a3f-1f6a0c2d7e01";
@@ -230,6 +259,56 @@ mod tests {
         assert_eq!(units, Some((5, 5)));
         assert!(table.global_secondary_indexes().is_empty());
         assert!(table.local_secondary_indexes().is_empty());
+        Ok(())
+    }
+
+    #[test]
+    fn membership_is_read_consistently_in_the_members_partition() {
+        let query = membership("t", USER, SEED_GROUP);
+        assert_eq!(*query.get_consistent_read(), Some(true));
+        assert_eq!(query.get_filter_expression().as_deref(), Some("message_group_uuid = :value"));
+        let values = HashMap::from([(":pk", USER_KEY), (":value", "5ae290ed-55d1-47a0-bc6d-fe2bc2700399")]);
+        assert_eq!(condition(&query), (Some("pk = :pk"), values));
+    }
+
+    #[test]
+    fn only_the_last_minutes_are_looked_through() -> TestResult {
+        let query = repeated("t", SEED_GROUP, USER, time::parse("2023-03-20T14:05:09Z")?);
+        assert_eq!(*query.get_consistent_read(), Some(true));
+        assert_eq!(query.get_filter_expression().as_deref(), Some("message_uuid = :value"));
+        assert_eq!(condition(&query).1[":from"], "2023-03-20T13:55:09.000000+00:00");
+        Ok(())
+    }
+
+    #[test]
+    fn a_year_is_all_of_it() {
+        let range = TimeRange::year(2024).unwrap_or_default();
+        assert_eq!(
+            [range.from, range.to].map(|t| t.map(time::format)),
+            [
+                Some("2024-01-01T00:00:00.000000+00:00".to_owned()),
+                Some("2024-12-31T23:59:59.999999+00:00".to_owned()),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_year_must_be_writable() {
+        let some = [-1, 0, 9999, 10_000, i32::MAX].map(|y| TimeRange::year(y).is_some());
+        assert_eq!(some, [false, true, true, false, false]);
+    }
+
+    #[test]
+    fn only_a_range_that_ends_before_it_begins_is_empty() -> TestResult {
+        let early = Some(time::parse("2024-01-01T00:00:00Z")?);
+        let late = Some(time::parse("2024-01-01T00:00:00.000001Z")?);
+        let empty = |from, to| TimeRange { from, to }.is_empty();
+        assert!(empty(late, early));
+        assert!(!empty(early, late));
+        assert!(!empty(early, early));
+        assert!(!empty(late, None));
+        assert!(!empty(None, early));
+        assert!(!TimeRange::default().is_empty());
         Ok(())
     }
 }

@@ -1,11 +1,10 @@
 //! A synthetic population for load: as many users, message groups and messages as asked for.
 //!
-//! It is invented, but shaped as real ones are: few users have many conversations and many have few, few
-//! conversations are long and most are short, and messages come in bursts between pauses. Nothing is drawn
-//! from outside: the same numbers and the same end give the same bytes. Items are made one after another,
-//! in memory that does not grow with their number.
+//! It is shaped as real ones are: few users have many conversations, few conversations are long, and messages
+//! come in bursts between pauses. The same numbers and the same end give the same bytes. Items are made one
+//! after another, in memory that does not grow with their number.
 //!
-//! What is synthetic is known by its uuid, a UUIDv8
+//! Synthetic data is known by its uuid, a UUIDv8
 //! (<https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-8>) whose last twelve hexadecimal digits are an index:
 //!
 //! | what | uuid |
@@ -15,11 +14,12 @@
 //! | message | `5eed0003-0000-8000-8000-…` |
 
 mod conversations;
-mod error;
 mod random;
 mod users;
 mod words;
 
+use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::operation::scan::ScanInput;
@@ -33,50 +33,48 @@ use crate::time;
 use crate::users::User;
 
 use conversations::{Conversation, pairs_of};
-pub use error::PopulationError;
 use random::{Draw, Random};
 
-/// When a population's last message is sent, where nothing else is asked for: 2024-01-01T00:00:00Z.
+/// The default of when the last message is sent: 2024-01-01T00:00:00Z.
 pub const DEFAULT_END: DateTime<Utc> = match DateTime::from_timestamp_secs(1_704_067_200) {
     Some(end) => end,
     None => DateTime::UNIX_EPOCH,
 };
 
-/// The earliest end: even the first of a population's messages is then sent in a year of four digits.
+/// The earliest end. The first message is then still sent in a year of four digits.
 pub const EARLIEST_END: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-/// How many messages a conversation has on average, where nothing else is asked for.
-pub const MESSAGES_PER_CONVERSATION: u32 = 100;
+/// The default number of messages of a conversation, on average.
+const MESSAGES_PER_CONVERSATION: u32 = 100;
 
-/// How many conversations there are for each user, where nothing else is asked for.
-pub const CONVERSATIONS_PER_USER: u32 = 5;
+/// The default number of conversations for each user.
+const CONVERSATIONS_PER_USER: u32 = 5;
 
 const USERS: Kind = Kind(0x5eed_0001);
 const GROUPS: Kind = Kind(0x5eed_0002);
 const MESSAGES: Kind = Kind(0x5eed_0003);
 
-/// How long a conversation may go on; one of very many messages goes on faster instead.
+/// How long a conversation may go on. One of very many messages goes on faster instead.
 const LONGEST: u64 = 4 * 365 * DAY;
 
 const DAY: u64 = 24 * 60 * 60 * MICROSECONDS;
 const MICROSECONDS: u64 = 1_000_000;
 
-/// How many seconds pass between two messages, from and to, by percentage: while both are there, over a
-/// few hours, over a few days.
+/// How many seconds pass between two messages, at least and at most, by percentage: while both members are
+/// there, over a few hours, over a few days.
 const PAUSES: [(u64, [u64; 2]); 3] = [(90, [5, 120]), (9, [1_800, 18_000]), (1, [30_000, 170_000])];
 
 /// What [`PAUSES`] are on average, in seconds.
 const MEAN_PAUSE: u64 = 1_950;
 
-/// How many there are to be of each, or none where that is to follow from the others.
+/// How many of each are wanted. A missing number follows from the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// Users, by default enough for [`CONVERSATIONS_PER_USER`].
+    /// By default one for each 5 conversations, or as many as those take.
     pub users: Option<u32>,
-    /// Conversations, by default what gives [`MESSAGES_PER_CONVERSATION`], else
-    /// [`CONVERSATIONS_PER_USER`].
+    /// By default one for each 100 messages, or 5 for each user.
     pub conversations: Option<u32>,
-    /// Messages in all conversations, by default [`MESSAGES_PER_CONVERSATION`].
+    /// In all conversations, by default 100 for each.
     pub messages: Option<u32>,
 }
 
@@ -90,34 +88,33 @@ pub struct Population {
 }
 
 impl Population {
-    /// A population of which the last message is sent at `end`, without what is finer than a microsecond.
-    ///
-    /// # Errors
-    ///
-    /// [`PopulationError`] for fewer than two users, no conversation, more conversations than there are
-    /// pairs of users, fewer messages than conversations, or an end before [`EARLIEST_END`].
+    /// A population whose last message is sent at `end`, to the microsecond.
     pub fn new(wanted: Wanted, end: DateTime<Utc>) -> Result<Self, PopulationError> {
         let conversations = wanted.conversations.unwrap_or_else(|| conversations_for(wanted));
         let users = wanted.users.unwrap_or_else(|| users_for(conversations));
         let all = conversations.saturating_mul(MESSAGES_PER_CONVERSATION);
         let messages = wanted.messages.unwrap_or(all);
-        if users < 2 {
-            return Err(PopulationError::FewUsers { users });
-        }
-        if conversations == 0 {
-            return Err(PopulationError::NoConversation);
-        }
         let pairs = pairs_of(users);
-        if u64::from(conversations) > pairs {
-            return Err(PopulationError::ManyConversations { conversations, users, pairs });
-        }
-        if messages < conversations {
-            return Err(PopulationError::FewMessages { messages, conversations });
-        }
-        if end < EARLIEST_END {
-            return Err(PopulationError::Early { end });
-        }
-        Ok(Self { users, conversations, messages, end: time::truncate(end) })
+        let problem = if users < 2 {
+            format!("the number of users is {users}: a conversation takes two")
+        } else if conversations == 0 {
+            "the number of conversations is 0: a population has one at least".to_owned()
+        } else if u64::from(conversations) > pairs {
+            format!(
+                "the number of conversations is {conversations}: {users} users can have {pairs} at most, one \
+                 for each pair"
+            )
+        } else if messages < conversations {
+            format!(
+                "the number of messages is {messages}: {conversations} conversations take one each at least"
+            )
+        } else if end < EARLIEST_END {
+            let [end, earliest] = [end, EARLIEST_END].map(time::format);
+            format!("{end} is too early for a population's end: {earliest} is the earliest")
+        } else {
+            return Ok(Self { users, conversations, messages, end: time::truncate(end) });
+        };
+        Err(PopulationError(problem))
     }
 
     /// How many users there are.
@@ -140,17 +137,16 @@ impl Population {
         u64::from(self.messages) + 2 * u64::from(self.conversations)
     }
 
-    /// The items to put, [`item_count`](Self::item_count) of them, of one conversation after another: both groups, then
-    /// the messages, newest first. No two have the same key.
-    // A type of its own would be compiled, unoptimised, by who uses it.
-    pub fn items(self) -> Box<dyn Iterator<Item = Attributes>> {
-        Box::new(self.all_conversations().flat_map(move |conversation| {
+    /// The items to put, [`item_count`](Self::item_count) of them, of one conversation after another: both members'
+    /// rows, then the messages, newest first. No two have the same key.
+    pub fn items(self) -> impl Iterator<Item = Attributes> {
+        self.all_conversations().flat_map(move |conversation| {
             let members = conversation.members.map(|index| self.user(index));
             let messages = self.messages_of(conversation, members.clone());
             let last = messages.clone().next();
-            let groups = last.into_iter().flat_map(move |last| groups(&members, &last));
-            groups.map(MessageGroup::into_attributes).chain(messages.map(Message::into_attributes))
-        }))
+            let rows = last.into_iter().flat_map(move |last| MessageGroup::rows(members.each_ref(), &last));
+            rows.map(MessageGroup::into_attributes).chain(messages.map(Message::into_attributes))
+        })
     }
 
     /// The messages of a conversation, newest first.
@@ -172,16 +168,13 @@ impl Population {
                 created_at,
                 message_uuid: MESSAGES.uuid(message),
                 message: text,
-                user_uuid: sender.uuid,
-                user_display_name: sender.display_name,
-                user_handle: sender.handle,
+                sender,
             }
         })
     }
 }
 
-/// The scan for the items of synthetic users and groups, of whatever population they are. One response is
-/// one page, of what is synthetic in 1 MB.
+/// The scan for all synthetic items, of any population. One response is one page: the synthetic items in 1 MB.
 pub fn synthetic_items(table: &str) -> ScanInputBuilder {
     ScanInput::builder()
         .table_name(table)
@@ -202,7 +195,7 @@ impl Kind {
         self.uuid_of(u64::from(index))
     }
 
-    /// The last there can be.
+    /// The last possible one.
     fn last(self) -> Uuid {
         self.uuid_of((1 << (4 * Self::INDEX_DIGITS)) - 1)
     }
@@ -217,20 +210,6 @@ impl Kind {
         key.truncate(key.len() - Self::INDEX_DIGITS);
         key
     }
-}
-
-/// The group's row for each of the members, who are two, by its last message.
-fn groups(members: &[User; 2], last: &Message) -> [MessageGroup; 2] {
-    let [one, two] = members;
-    [(one, two), (two, one)].map(|(member, other)| MessageGroup {
-        member_uuid: member.uuid,
-        last_message_at: last.created_at,
-        message_group_uuid: last.message_group_uuid,
-        message: last.message.clone(),
-        user_uuid: other.uuid,
-        user_display_name: other.display_name.clone(),
-        user_handle: other.handle.clone(),
-    })
 }
 
 fn conversations_for(wanted: Wanted) -> u32 {
@@ -261,6 +240,18 @@ fn pause(random: &mut Random, second: u64) -> u64 {
     let [from, to] = *random.weigh(&PAUSES);
     from * second + random.below((to - from) * second)
 }
+
+/// Numbers or an end that no population can have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PopulationError(String);
+
+impl fmt::Display for PopulationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for PopulationError {}
 
 #[cfg(test)]
 mod tests;

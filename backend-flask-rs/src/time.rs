@@ -1,7 +1,6 @@
-//! The written form of points in time.
+//! How times are written.
 //!
-//! Times are strings in DynamoDB, where a sort key is ordered bytewise: only a single form, always in
-//! UTC and always of the same width, sorts as time does.
+//! DynamoDB orders sort keys bytewise: only one form, always in UTC and of the same width, sorts as time does.
 
 use std::error::Error;
 use std::fmt;
@@ -14,21 +13,14 @@ const FRACTIONAL_DIGITS: u16 = 6;
 /// The years that four digits can write.
 pub(crate) const YEARS: std::ops::RangeInclusive<i32> = 0..=9999;
 
-/// Writes `t` as RFC 3339 in UTC with six fractional digits, such as
-/// `2023-03-20T14:05:09.000000+00:00`. What is finer than a microsecond is cut off, not rounded.
-///
-/// The result has the fixed width for the years 0 to 9999, the only ones that [`parse`] accepts and
-/// that RFC 3339 can write.
+/// Writes `t` as RFC 3339 in UTC with six fractional digits, such as `2023-03-20T14:05:09.000000+00:00`. A
+/// finer fraction is cut off, not rounded. Only the years 0 to 9999 have this width.
 pub fn format(t: DateTime<Utc>) -> String {
     t.to_rfc3339_opts(SecondsFormat::Micros, false)
 }
 
-/// Reads any RFC 3339 form: any offset, `Z`, any number of fractional digits or none.
-///
-/// # Errors
-///
-/// [`ParseTimeError`] if `s` is in another form, names no real moment, or lies in UTC outside the years
-/// 0 to 9999, so that [`format()`] could not write it.
+/// Reads any RFC 3339 form: any offset, `Z`, any number of fractional digits or none. A time outside the years 0
+/// to 9999 in UTC, which [`format()`] cannot write, is an error.
 pub fn parse(s: &str) -> Result<DateTime<Utc>, ParseTimeError> {
     let failed = |source| ParseTimeError { text: s.to_owned(), source };
     let t = DateTime::parse_from_rfc3339(s).map_err(|e| failed(Some(e)))?.to_utc();
@@ -38,12 +30,12 @@ pub fn parse(s: &str) -> Result<DateTime<Utc>, ParseTimeError> {
     Ok(t)
 }
 
-/// Whether `s` is as [`format()`] writes it, and so sorts as time does.
+/// Whether `s` has the form of [`format()`], and so sorts as time does.
 pub fn is_sortable(s: &str) -> bool {
     parse(s).is_ok_and(|t| format(t) == s)
 }
 
-/// Cuts off what [`format()`] does not write.
+/// Cuts off the fraction that [`format()`] does not write.
 pub(crate) fn truncate(t: DateTime<Utc>) -> DateTime<Utc> {
     t.trunc_subsecs(FRACTIONAL_DIGITS)
 }
@@ -52,7 +44,7 @@ pub(crate) fn truncate(t: DateTime<Utc>) -> DateTime<Utc> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseTimeError {
     text: String,
-    /// None for a real moment in a year that RFC 3339 cannot write in UTC.
+    /// `None` for a real time in a year that cannot be written in UTC.
     source: Option<chrono::ParseError>,
 }
 

@@ -1,4 +1,4 @@
-//! Users, as the rest of Cruddur sees them.
+//! Users.
 
 use postgres::types::Type;
 use postgres::{GenericClient, Row};
@@ -6,10 +6,10 @@ use uuid::Uuid;
 
 use crate::sql;
 
-/// A row of `public.users`, without what only the sign-in needs.
+/// A row of `public.users`, without the columns that only sign-in needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// The primary key; DynamoDB's items name a user by it.
+    /// The primary key, which DynamoDB's items refer to.
     pub uuid: Uuid,
     /// The name to show, such as `Andrew Brown`.
     pub display_name: String,
@@ -18,14 +18,7 @@ pub struct User {
 }
 
 impl User {
-    /// Looks the user with exactly this handle up; `None` if there is none.
-    ///
-    /// An async server runs [`sql::USER_BY_HANDLE`] itself and turns the row into a `User` with
-    /// `User::try_from(&row)`: `tokio_postgres::Row` is the same type.
-    ///
-    /// # Errors
-    ///
-    /// The query's, such as a lost connection or a schema that was never loaded.
+    /// Looks up the user with exactly this handle.
     pub fn find_by_handle(
         client: &mut impl GenericClient,
         handle: &str,
@@ -35,8 +28,7 @@ impl User {
     }
 }
 
-/// Reads the columns `uuid`, `display_name` and `handle`; an error says which is absent or of
-/// another type.
+/// Reads the columns `uuid`, `display_name` and `handle`.
 impl TryFrom<&Row> for User {
     type Error = postgres::Error;
 

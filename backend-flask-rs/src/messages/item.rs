@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::{GROUP_PREFIX, MESSAGE_PREFIX, PARTITION_KEY, SORT_KEY, group_key, message_key};
 use crate::excerpt::excerpt;
 use crate::time;
+use crate::users::User;
 
 /// An item as the SDK sends and receives it: attributes by name.
 pub type Item = HashMap<String, AttributeValue>;
@@ -28,26 +29,34 @@ pub(super) const USER_UUID: &str = "user_uuid";
 const USER_DISPLAY_NAME: &str = "user_display_name";
 const USER_HANDLE: &str = "user_handle";
 
-/// A conversation as one of its members sees it in a list: with whom, and what was said last.
+/// A conversation in the list of one of its members: with whom, and what was said last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageGroup {
     /// The user in whose list this is; the partition key holds it.
     pub member_uuid: Uuid,
     /// When the last message was sent: the sort key, to the microsecond.
     pub last_message_at: DateTime<Utc>,
-    /// The conversation, the same for all of its members.
+    /// The conversation, the same for both members.
     pub message_group_uuid: Uuid,
-    /// The last message's text, whoever sent it.
+    /// The text of the last message.
     pub message: String,
-    /// The other member's uuid.
-    pub user_uuid: Uuid,
-    /// The other member's name to show.
-    pub user_display_name: String,
-    /// The other member's handle.
-    pub user_handle: String,
+    /// The other member.
+    pub other: User,
 }
 
 impl MessageGroup {
+    /// The rows that the two `members` have of a group whose last message is `last`, each naming the other one.
+    pub fn rows(members: [&User; 2], last: &Message) -> [Self; 2] {
+        let [one, two] = members;
+        [(one, two), (two, one)].map(|(member, other)| Self {
+            member_uuid: member.uuid,
+            last_message_at: last.created_at,
+            message_group_uuid: last.message_group_uuid,
+            message: last.message.clone(),
+            other: other.clone(),
+        })
+    }
+
     /// The item to put.
     pub fn to_item(&self) -> Item {
         item_of(self.clone().into_attributes())
@@ -60,32 +69,46 @@ impl MessageGroup {
             (SORT_KEY, time::format(self.last_message_at)),
             (MESSAGE_GROUP_UUID, self.message_group_uuid.to_string()),
             (MESSAGE, self.message),
-            (USER_UUID, self.user_uuid.to_string()),
-            (USER_DISPLAY_NAME, self.user_display_name),
-            (USER_HANDLE, self.user_handle),
+            (USER_UUID, self.other.uuid.to_string()),
+            (USER_DISPLAY_NAME, self.other.display_name),
+            (USER_HANDLE, self.other.handle),
         ]
     }
 
-    /// Reads an item that anyone wrote; attributes that are not ours are passed over.
-    ///
-    /// # Errors
-    ///
-    /// [`ItemError`] for the first attribute that is missing or is not what it should be.
+    /// Reads an item that any program wrote. Unknown attributes are ignored.
     pub fn from_item(item: &Item) -> Result<Self, ItemError> {
-        let attributes = Found(item);
+        let attributes = Reader(item);
         Ok(Self {
-            member_uuid: attributes.partition(GROUP_PREFIX)?,
+            member_uuid: attributes.partition(GROUP_PREFIX, "GRP# and a uuid")?,
             last_message_at: attributes.time(SORT_KEY)?,
             message_group_uuid: attributes.uuid(MESSAGE_GROUP_UUID)?,
             message: attributes.string(MESSAGE)?.to_owned(),
-            user_uuid: attributes.uuid(USER_UUID)?,
-            user_display_name: attributes.string(USER_DISPLAY_NAME)?.to_owned(),
-            user_handle: attributes.string(USER_HANDLE)?.to_owned(),
+            other: attributes.user()?,
         })
     }
 }
 
-/// A message that a member of a message group sent.
+/// A member's row of a group, with the sort key as it is written there: another program may have chosen another
+/// RFC 3339 form than ours, and a key is found by its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberRow {
+    /// The bytes of the sort key.
+    pub sort_key: String,
+    /// What the row says.
+    pub group: MessageGroup,
+}
+
+impl MemberRow {
+    /// Reads an item that any program wrote.
+    pub fn from_item(item: &Item) -> Result<Self, ItemError> {
+        Ok(Self {
+            sort_key: Reader(item).string(SORT_KEY)?.to_owned(),
+            group: MessageGroup::from_item(item)?,
+        })
+    }
+}
+
+/// A message in a message group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The conversation; the partition key holds it.
@@ -96,12 +119,8 @@ pub struct Message {
     pub message_uuid: Uuid,
     /// The text.
     pub message: String,
-    /// The sender's uuid.
-    pub user_uuid: Uuid,
-    /// The sender's name to show.
-    pub user_display_name: String,
-    /// The sender's handle.
-    pub user_handle: String,
+    /// The member who sent it.
+    pub sender: User,
 }
 
 impl Message {
@@ -117,27 +136,21 @@ impl Message {
             (SORT_KEY, time::format(self.created_at)),
             (MESSAGE_UUID, self.message_uuid.to_string()),
             (MESSAGE, self.message),
-            (USER_UUID, self.user_uuid.to_string()),
-            (USER_DISPLAY_NAME, self.user_display_name),
-            (USER_HANDLE, self.user_handle),
+            (USER_UUID, self.sender.uuid.to_string()),
+            (USER_DISPLAY_NAME, self.sender.display_name),
+            (USER_HANDLE, self.sender.handle),
         ]
     }
 
-    /// Reads an item that anyone wrote; attributes that are not ours are passed over.
-    ///
-    /// # Errors
-    ///
-    /// [`ItemError`] for the first attribute that is missing or is not what it should be.
+    /// Reads an item that any program wrote. Unknown attributes are ignored.
     pub fn from_item(item: &Item) -> Result<Self, ItemError> {
-        let attributes = Found(item);
+        let attributes = Reader(item);
         Ok(Self {
-            message_group_uuid: attributes.partition(MESSAGE_PREFIX)?,
+            message_group_uuid: attributes.partition(MESSAGE_PREFIX, "MSG# and a uuid")?,
             created_at: attributes.time(SORT_KEY)?,
             message_uuid: attributes.uuid(MESSAGE_UUID)?,
             message: attributes.string(MESSAGE)?.to_owned(),
-            user_uuid: attributes.uuid(USER_UUID)?,
-            user_display_name: attributes.string(USER_DISPLAY_NAME)?.to_owned(),
-            user_handle: attributes.string(USER_HANDLE)?.to_owned(),
+            sender: attributes.user()?,
         })
     }
 }
@@ -147,92 +160,66 @@ pub fn item_of(attributes: Attributes) -> Item {
     attributes.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
 }
 
-/// Reads an item's attributes as what they should be.
-struct Found<'a>(&'a Item);
+/// Reads an item's attributes.
+struct Reader<'a>(&'a Item);
 
-impl<'a> Found<'a> {
+impl<'a> Reader<'a> {
     fn string(&self, name: &'static str) -> Result<&'a str, ItemError> {
-        let value = self.0.get(name);
-        let value = value.ok_or_else(|| self.error(name, Problem::Missing))?;
-        let value = value.as_s().map_err(|_| self.error(name, Problem::NotAString));
+        let value = self.0.get(name).ok_or_else(|| self.error(name, "is missing".to_owned()))?;
+        let value = value.as_s().map_err(|_| self.error(name, "is not a string".to_owned()));
         value.map(String::as_str)
     }
 
     fn uuid(&self, name: &'static str) -> Result<Uuid, ItemError> {
         let value = self.string(name)?;
-        Uuid::try_parse(value).map_err(|_| self.unexpected(name, value, "a uuid"))
+        Uuid::try_parse(value).map_err(|_| self.unexpected(name, "a uuid", value))
     }
 
     fn time(&self, name: &'static str) -> Result<DateTime<Utc>, ItemError> {
         let value = self.string(name)?;
-        time::parse(value).map_err(|_| self.unexpected(name, value, "an RFC 3339 time"))
+        time::parse(value).map_err(|_| self.unexpected(name, "an RFC 3339 time", value))
     }
 
-    /// The uuid behind the partition key's `prefix`.
-    fn partition(&self, prefix: &'static str) -> Result<Uuid, ItemError> {
+    /// The uuid behind the partition key's prefix.
+    fn partition(&self, prefix: &str, expected: &str) -> Result<Uuid, ItemError> {
         let value = self.string(PARTITION_KEY)?;
-        let uuid = value.strip_prefix(prefix).map(Uuid::try_parse);
-        match uuid {
-            Some(Ok(uuid)) => Ok(uuid),
-            _ if prefix == GROUP_PREFIX => Err(self.unexpected(PARTITION_KEY, value, "GRP# and a uuid")),
-            _ => Err(self.unexpected(PARTITION_KEY, value, "MSG# and a uuid")),
-        }
+        let uuid = value.strip_prefix(prefix).and_then(|uuid| Uuid::try_parse(uuid).ok());
+        uuid.ok_or_else(|| self.unexpected(PARTITION_KEY, expected, value))
     }
 
-    fn unexpected(&self, name: &'static str, value: &str, expected: &'static str) -> ItemError {
-        let found = value.to_owned();
-        self.error(name, Problem::Unexpected { expected, found })
+    fn user(&self) -> Result<User, ItemError> {
+        Ok(User {
+            uuid: self.uuid(USER_UUID)?,
+            display_name: self.string(USER_DISPLAY_NAME)?.to_owned(),
+            handle: self.string(USER_HANDLE)?.to_owned(),
+        })
     }
 
-    fn error(&self, attribute: &'static str, problem: Problem) -> ItemError {
-        let key = |name| self.0.get(name)?.as_s().ok().cloned();
-        ItemError { partition_key: key(PARTITION_KEY), sort_key: key(SORT_KEY), attribute, problem }
+    fn unexpected(&self, name: &'static str, expected: &str, found: &str) -> ItemError {
+        self.error(name, format!("should be {expected}, is {:?}", excerpt(found, SHOWN)))
+    }
+
+    fn error(&self, attribute: &'static str, problem: String) -> ItemError {
+        let key = |name| self.0.get(name).and_then(|key| key.as_s().ok()).map_or("?", String::as_str);
+        let item = format!("item pk={} sk={}", key(PARTITION_KEY), key(SORT_KEY));
+        ItemError { item, attribute, problem }
     }
 }
 
 /// An attribute that is missing or is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemError {
-    /// The item's partition key, if it has a string there.
-    pub partition_key: Option<String>,
-    /// The item's sort key, if it has a string there.
-    pub sort_key: Option<String>,
-    /// The attribute's name.
-    pub attribute: &'static str,
-    /// What is wrong with it.
-    pub problem: Problem,
-}
-
-/// What is wrong with an attribute.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// The item does not have it.
-    Missing,
-    /// It is of another type than `S`.
-    NotAString,
-    /// It is a string that does not say what it should.
-    Unexpected {
-        /// What it should say, such as `a uuid`.
-        expected: &'static str,
-        /// What it says.
-        found: String,
-    },
+    /// The item, by its keys.
+    item: String,
+    attribute: &'static str,
+    /// What is wrong with the attribute, such as `is missing`.
+    problem: String,
 }
 
 impl fmt::Display for ItemError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |key: &Option<String>| key.clone().unwrap_or_else(|| "?".to_owned());
-        let (pk, sk) = (shown(&self.partition_key), shown(&self.sort_key));
-        let attribute = self.attribute;
-        write!(f, "item pk={pk} sk={sk}: ")?;
-        match &self.problem {
-            Problem::Missing => write!(f, "attribute {attribute} is missing"),
-            Problem::NotAString => write!(f, "attribute {attribute} is not a string"),
-            Problem::Unexpected { expected, found } => {
-                let found = excerpt(found, SHOWN);
-                write!(f, "attribute {attribute} should be {expected}, is {found:?}")
-            }
-        }
+        let Self { item, attribute, problem } = self;
+        write!(f, "{item}: attribute {attribute} {problem}")
     }
 }
 

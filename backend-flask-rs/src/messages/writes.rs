@@ -1,29 +1,29 @@
 //! Writes that keep a conversation and its members' lists of conversations together.
 //!
-//! A message and the move of both members' rows to its time are one TransactWriteItems. A sort key cannot
-//! be changed, so that a row moves by being deleted under its old key and put under the new one. The
-//! conditions say what was seen when the request was built: where another writer was first, the request is
-//! cancelled as a whole, and the caller looks and builds it again.
+//! A message and the move of both members' rows to its time are one TransactWriteItems. A sort key cannot be
+//! changed, so a row moves by being deleted under its old key and put under the new one. The conditions repeat
+//! what was read when the request was built: if another writer was first, the whole request is cancelled, and
+//! the caller reads and builds it again.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html>
 
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
-use super::item::MESSAGE_GROUP_UUID;
-use super::{Item, MemberRow, Message, MessageGroup, PARTITION_KEY, SORT_KEY, group_key};
+use super::{Item, MESSAGE_GROUP_UUID, MemberRow, Message, MessageGroup, PARTITION_KEY, SORT_KEY, group_key};
 use crate::time;
 use crate::users::User;
 
 /// How many characters a message may have.
 pub const LONGEST_MESSAGE: usize = 1024;
 
-/// What may become a message's text: not empty or blank, and not longer than [`LONGEST_MESSAGE`].
-///
-/// # Errors
-///
-/// What is wrong with it, to follow the words "the message".
+/// The namespace of the uuids of message groups that two users began.
+const PAIRS: Uuid = uuid::uuid!("c2a4d8f0-31b7-4a53-9a37-0f6d0a6e5b14");
+
+/// Checks the text of a new message: not blank, and not longer than [`LONGEST_MESSAGE`]. The error follows the
+/// words "the message".
 pub fn check_text(text: &str) -> Result<(), &'static str> {
     if text.trim().is_empty() {
         return Err("is empty");
@@ -34,6 +34,17 @@ pub fn check_text(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// The uuid of the message group that two users begin: the same whichever of them writes first.
+pub fn group_of_pair(users: [Uuid; 2]) -> Uuid {
+    let [first, second] = if users[0] <= users[1] { users } else { [users[1], users[0]] };
+    Uuid::new_v5(&PAIRS, format!("{first}/{second}").as_bytes())
+}
+
+/// The uuid of the message that `sender` sends to `group` with an idempotency key: the same each time.
+pub fn message_of_key(group: Uuid, sender: Uuid, key: &str) -> Uuid {
+    Uuid::new_v5(&group, format!("{sender}/{key}").as_bytes())
+}
+
 /// When a message is sent that follows one of the time `last`: now, but later than that, whatever the
 /// clocks of two servers say.
 pub fn next_time(now: DateTime<Utc>, last: DateTime<Utc>) -> DateTime<Utc> {
@@ -41,8 +52,8 @@ pub fn next_time(now: DateTime<Utc>, last: DateTime<Utc>) -> DateTime<Utc> {
     next.map_or(last, |next| next.max(time::truncate(now)))
 }
 
-/// The request that puts `message` and moves both members' rows to it. It is cancelled where the message's
-/// key is taken, where a row is no longer where it was seen, or where another group's row has its place.
+/// The request that puts `message` and moves both members' rows to it. It is cancelled if the message's key is
+/// taken, if a row is no longer where it was read, or if another group's row is where it moves to.
 pub fn post(table: &str, message: &Message, rows: [&MemberRow; 2]) -> TransactWriteItemsInputBuilder {
     let moves = rows.into_iter().flat_map(|row| {
         let moved = moved(&row.group, message).to_item();
@@ -51,41 +62,26 @@ pub fn post(table: &str, message: &Message, rows: [&MemberRow; 2]) -> TransactWr
     moves.fold(begin(table, message), TransactWriteItemsInputBuilder::transact_items)
 }
 
-/// The request that puts the first `message` of a group, from `sender` to `receiver`, with a row for each.
-pub fn open(
-    table: &str,
-    message: &Message,
-    sender: &User,
-    receiver: &User,
-) -> TransactWriteItemsInputBuilder {
-    let row = |member: &User, other: &User| {
-        let group = MessageGroup {
-            member_uuid: member.uuid,
-            last_message_at: message.created_at,
-            message_group_uuid: message.message_group_uuid,
-            message: message.message.clone(),
-            user_uuid: other.uuid,
-            user_display_name: other.display_name.clone(),
-            user_handle: other.handle.clone(),
-        };
-        put_new(table, group.to_item())
-    };
-    begin(table, message).transact_items(row(sender, receiver)).transact_items(row(receiver, sender))
+/// The request that puts the first `message` of a group, to `receiver`, with a row for each member.
+pub fn open(table: &str, message: &Message, receiver: &User) -> TransactWriteItemsInputBuilder {
+    let rows = MessageGroup::rows([&message.sender, receiver], message);
+    let puts = rows.into_iter().map(|row| put_new(table, row.to_item()));
+    puts.fold(begin(table, message), TransactWriteItemsInputBuilder::transact_items)
 }
 
 fn begin(table: &str, message: &Message) -> TransactWriteItemsInputBuilder {
     TransactWriteItemsInput::builder().transact_items(put_new(table, message.to_item()))
 }
 
-/// A member's row after `message`. The other member sees the sender as they are called now.
+/// A member's row after `message`. The other member sees the sender's present name.
 fn moved(row: &MessageGroup, message: &Message) -> MessageGroup {
-    let mut moved =
-        MessageGroup { last_message_at: message.created_at, message: message.message.clone(), ..row.clone() };
-    if row.user_uuid == message.user_uuid {
-        moved.user_display_name.clone_from(&message.user_display_name);
-        moved.user_handle.clone_from(&message.user_handle);
+    let other = if row.other.uuid == message.sender.uuid { &message.sender } else { &row.other };
+    MessageGroup {
+        last_message_at: message.created_at,
+        message: message.message.clone(),
+        other: other.clone(),
+        ..*row
     }
-    moved
 }
 
 #[expect(clippy::expect_used, reason = "build checks only that both are set")]

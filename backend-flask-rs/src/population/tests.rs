@@ -103,9 +103,9 @@ fn there_are_exactly_as_many_as_asked_for() -> TestResult {
         assert_eq!(conversations_with_messages.len() as u32, conversations, "{population:?}");
         let uuids: HashSet<_> = sent.iter().map(|message| message.message_uuid).collect();
         assert_eq!(uuids.len(), sent.len(), "{population:?}");
-        let pairs: HashSet<_> = groups.iter().map(|group| (group.member_uuid, group.user_uuid)).collect();
+        let pairs: HashSet<_> = groups.iter().map(|group| (group.member_uuid, group.other.uuid)).collect();
         assert_eq!(pairs.len(), groups.len(), "{population:?}");
-        assert!(groups.iter().all(|group| group.member_uuid != group.user_uuid));
+        assert!(groups.iter().all(|group| group.member_uuid != group.other.uuid));
     }
     Ok(())
 }
@@ -146,16 +146,11 @@ fn items_name_users_as_they_are() -> TestResult {
     let members: HashSet<_> =
         groups.iter().map(|group| (group.message_group_uuid, group.member_uuid)).collect();
     for group in groups {
-        let other = &users[&group.user_uuid];
-        assert_eq!((&other.display_name, &other.handle), (&group.user_display_name, &group.user_handle));
+        assert_eq!(group.other, users[&group.other.uuid]);
     }
     for message in messages {
-        let sender = &users[&message.user_uuid];
-        assert_eq!(
-            (&sender.display_name, &sender.handle),
-            (&message.user_display_name, &message.user_handle)
-        );
-        assert!(members.contains(&(message.message_group_uuid, message.user_uuid)), "{message:?}");
+        assert_eq!(message.sender, users[&message.sender.uuid]);
+        assert!(members.contains(&(message.message_group_uuid, message.sender.uuid)), "{message:?}");
     }
     Ok(())
 }
@@ -169,7 +164,7 @@ fn both_groups_carry_the_last_message_and_name_the_other() -> TestResult {
     }
     for pair in groups.chunks(2) {
         let [one, two] = pair else { return Err("a group for one member only".into()) };
-        assert_eq!((one.member_uuid, one.user_uuid), (two.user_uuid, two.member_uuid));
+        assert_eq!((one.member_uuid, one.other.uuid), (two.other.uuid, two.member_uuid));
         for group in [one, two] {
             let last = &last[&group.message_group_uuid];
             assert_eq!((group.last_message_at, &group.message), (last.created_at, &last.message));

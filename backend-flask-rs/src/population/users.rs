@@ -34,13 +34,8 @@ impl Population {
     }
 
     /// Makes this population's users the only synthetic ones in Postgres, in one transaction. Those of an
-    /// earlier population that are not in this one are removed with their activities. No other user is
-    /// touched. Returns how many synthetic users there are in the end, as they were counted.
-    ///
-    /// # Errors
-    ///
-    /// The statements', such as a lost connection, a schema that was never loaded, or a user of somebody
-    /// else's who has one of the handles.
+    /// earlier population are removed with their activities, and no other user is touched. Returns how many
+    /// synthetic users Postgres then counts.
     pub fn write_users(&self, client: &mut Client) -> Result<u64, postgres::Error> {
         let mut transaction = client.transaction()?;
         let (beyond, last) = (USERS.uuid(self.users), USERS.last());

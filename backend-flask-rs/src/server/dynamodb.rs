@@ -181,9 +181,9 @@ impl DynamoDb {
         let Some(own) = self.row(messages::membership(&self.table, user.uuid, group)).await? else {
             return Ok(None);
         };
-        match self.row(messages::membership(&self.table, own.group.user_uuid, group)).await? {
+        match self.row(messages::membership(&self.table, own.group.other.uuid, group)).await? {
             Some(other) => Ok(Some(Rows { own, other })),
-            None => Err(corrupt(format!("no row of group {group} for member {}", own.group.user_uuid))),
+            None => Err(corrupt(format!("no row of group {group} for member {}", own.group.other.uuid))),
         }
     }
 }

@@ -45,7 +45,7 @@ impl From<&Posted> for Written {
             members: *members,
             message_group_uuid: message.message_group_uuid,
             uuid: message.message_uuid,
-            handle: message.user_handle.clone(),
+            handle: message.sender.handle.clone(),
             created_at: time::format(message.created_at),
         }
     }

@@ -26,7 +26,7 @@ use super::app::App;
 use super::refusal::Refusal;
 use crate::messages::MessageGroup;
 use crate::users::User;
-use view::{Conversation, With};
+use view::Conversation;
 
 /// Nothing from elsewhere, nothing in the page itself, and nobody's frame around it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -130,14 +130,14 @@ async fn first_message(
         return Ok(Redirect::to(&format!("/messages/{group}")).into_response());
     }
     let groups = app.dynamodb.groups(user.uuid, None, GROUPS).await?;
-    let open = Conversation { with: With::from(&other), group: None, messages: Vec::new() };
+    let open = Conversation { with: other, group: None, messages: Vec::new() };
     Ok(whole(&app, &user, &groups, Some(open), false).await?.into_response())
 }
 
 async fn read(app: &App, group: &MessageGroup) -> Result<Conversation, Refusal> {
     let mut messages = app.dynamodb.messages(group.message_group_uuid, None, MESSAGES).await?;
     messages.reverse();
-    Ok(Conversation { with: With::from(group), group: Some(group.message_group_uuid), messages })
+    Ok(Conversation { with: group.other.clone(), group: Some(group.message_group_uuid), messages })
 }
 
 async fn whole(

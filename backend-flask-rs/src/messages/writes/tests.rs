@@ -16,9 +16,7 @@ fn message(sender: &User, at: &str) -> Result<Message, time::ParseTimeError> {
         created_at: time::parse(at)?,
         message_uuid: Uuid::from_u128(99),
         message: "Hello".to_owned(),
-        user_uuid: sender.uuid,
-        user_display_name: sender.display_name.clone(),
-        user_handle: sender.handle.clone(),
+        sender: sender.clone(),
     })
 }
 
@@ -30,9 +28,7 @@ fn row(member: &User, other: &User) -> Result<MemberRow, time::ParseTimeError> {
         last_message_at: time::parse(&sort_key)?,
         message_group_uuid: GROUP,
         message: "Before".to_owned(),
-        user_uuid: other.uuid,
-        user_display_name: "An earlier name".to_owned(),
-        user_handle: "earlier".to_owned(),
+        other: User { display_name: "An earlier name".to_owned(), handle: "earlier".to_owned(), ..*other },
     };
     Ok(MemberRow { sort_key, group })
 }
@@ -81,9 +77,9 @@ fn the_receiver_sees_the_senders_present_name() -> TestResult {
     let (sender, receiver) = (user(1, "one"), user(2, "two"));
     let message = message(&sender, "2023-03-20T14:06:00Z")?;
     let theirs = moved(&row(&receiver, &sender)?.group, &message);
-    assert_eq!((theirs.user_display_name.as_str(), theirs.user_handle.as_str()), ("ONE", "one"));
+    assert_eq!((theirs.other.display_name.as_str(), theirs.other.handle.as_str()), ("ONE", "one"));
     let own = moved(&row(&sender, &receiver)?.group, &message);
-    assert_eq!((own.user_handle.as_str(), own.message.as_str()), ("earlier", "Hello"));
+    assert_eq!((own.other.handle.as_str(), own.message.as_str()), ("earlier", "Hello"));
     Ok(())
 }
 
@@ -91,7 +87,7 @@ fn the_receiver_sees_the_senders_present_name() -> TestResult {
 fn opening_a_group_gives_each_member_a_row_of_the_other() -> TestResult {
     let (sender, receiver) = (user(1, "one"), user(2, "two"));
     let message = message(&sender, "2023-03-20T14:06:00Z")?;
-    let request = open("t", &message, &sender, &receiver);
+    let request = open("t", &message, &receiver);
     let others: Vec<_> = request.get_transact_items().iter().flatten().skip(1).collect();
     let others = others.iter().filter_map(|item| item.put()?.item().get("user_handle")?.as_s().ok());
     assert_eq!(others.collect::<Vec<_>>(), ["two", "one"]);
@@ -115,4 +111,22 @@ fn a_text_has_something_to_say_and_an_end() {
     assert_eq!(check_text(&"é".repeat(LONGEST_MESSAGE + 1)), Err("has more than 1024 characters"));
     assert_eq!(check_text(" \n\t"), Err("is empty"));
     assert_eq!(check_text(""), Err("is empty"));
+}
+
+const ONE: Uuid = uuid::uuid!("9c1f4a52-6d0e-4b7b-8a3f-1f6a0c2d7e01");
+const TWO: Uuid = uuid::uuid!("9c1f4a52-6d0e-4b7b-8a3f-1f6a0c2d7e02");
+
+#[test]
+fn a_pair_has_one_group_in_either_order() {
+    assert_eq!(group_of_pair([ONE, TWO]), group_of_pair([TWO, ONE]));
+    assert_ne!(group_of_pair([ONE, TWO]), group_of_pair([ONE, ONE]));
+}
+
+#[test]
+fn a_key_is_its_sender_s_and_its_group_s() {
+    let uuid = message_of_key(GROUP, ONE, "k");
+    assert_eq!(message_of_key(GROUP, ONE, "k"), uuid);
+    for (group, sender, key) in [(GROUP, TWO, "k"), (ONE, ONE, "k"), (GROUP, ONE, "l")] {
+        assert_ne!(message_of_key(group, sender, key), uuid);
+    }
 }

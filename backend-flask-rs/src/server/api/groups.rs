@@ -29,8 +29,8 @@ impl From<MessageGroup> for Group {
     fn from(group: MessageGroup) -> Self {
         Self {
             uuid: group.message_group_uuid,
-            display_name: group.user_display_name,
-            handle: group.user_handle,
+            display_name: group.other.display_name,
+            handle: group.other.handle,
             message: group.message,
             created_at: time::format(group.last_message_at),
         }

@@ -48,8 +48,8 @@ impl<'a> From<&'a Message> for Sent<'a> {
         Self {
             uuid: message.message_uuid,
             message_group_uuid: message.message_group_uuid,
-            display_name: &message.user_display_name,
-            handle: &message.user_handle,
+            display_name: &message.sender.display_name,
+            handle: &message.sender.handle,
             message: &message.message,
             created_at: time::format(message.created_at),
         }

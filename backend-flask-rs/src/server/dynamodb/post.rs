@@ -116,7 +116,7 @@ impl DynamoDb {
                 // Another group's row has the place, in one of the two lists.
                 message.created_at = messages::next_time(Utc::now(), message.created_at);
             }
-            let request = messages::open(&self.table, &message, sender, receiver);
+            let request = messages::open(&self.table, &message, receiver);
             if attempts.settle(self.attempt(request).await, message.created_at)? {
                 return Ok(Posted { message, members });
             }
@@ -221,9 +221,7 @@ fn new_message(group: Uuid, Draft { sender, text, idempotency_key }: Draft<'_>) 
         created_at: messages::next_time(Utc::now(), DateTime::UNIX_EPOCH),
         message_uuid: idempotency_key.map_or_else(Uuid::new_v4, of_key),
         message: text.to_owned(),
-        user_uuid: sender.uuid,
-        user_display_name: sender.display_name.clone(),
-        user_handle: sender.handle.clone(),
+        sender: sender.clone(),
     }
 }
 

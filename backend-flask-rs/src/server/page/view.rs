@@ -25,35 +25,12 @@ pub(super) struct Page<'a> {
 
 /// A conversation that is open.
 pub(super) struct Conversation {
-    pub(super) with: With,
+    /// The other member.
+    pub(super) with: User,
     /// None where it has not begun.
     pub(super) group: Option<Uuid>,
     /// Oldest first.
     pub(super) messages: Vec<Message>,
-}
-
-/// The other member.
-pub(super) struct With {
-    uuid: Uuid,
-    display_name: String,
-    handle: String,
-}
-
-impl From<&User> for With {
-    fn from(user: &User) -> Self {
-        let User { uuid, display_name, handle } = user.clone();
-        Self { uuid, display_name, handle }
-    }
-}
-
-impl From<&MessageGroup> for With {
-    fn from(group: &MessageGroup) -> Self {
-        Self {
-            uuid: group.user_uuid,
-            display_name: group.user_display_name.clone(),
-            handle: group.user_handle.clone(),
-        }
-    }
 }
 
 /// The whole page.
@@ -130,9 +107,9 @@ pub(super) fn groups(groups: &[MessageGroup], open: Option<Uuid>) -> Markup {
         @for group in groups {
             @let is_open = open == Some(group.message_group_uuid);
             a.group href={ "/messages/" (group.message_group_uuid) } aria-current=[is_open.then_some("page")] {
-                (picture(group.user_uuid, &group.user_display_name))
+                (picture(group.other.uuid, &group.other.display_name))
                 span.names {
-                    b { (group.user_display_name) }
+                    b { (group.other.display_name) }
                     (moment(group.last_message_at))
                     small { (group.message) }
                 }
@@ -145,11 +122,11 @@ pub(super) fn groups(groups: &[MessageGroup], open: Option<Uuid>) -> Markup {
 pub(super) fn messages(messages: &[Message], user: Uuid) -> Markup {
     html! {
         @for message in messages {
-            @let class = if message.user_uuid == user { "message own" } else { "message" };
+            @let class = if message.sender.uuid == user { "message own" } else { "message" };
             li class=(class) id={ "m-" (message.message_uuid) } data-at=(time::format(message.created_at)) {
-                @if message.user_uuid != user { (picture(message.user_uuid, &message.user_display_name)) }
+                @if message.sender.uuid != user { (picture(message.sender.uuid, &message.sender.display_name)) }
                 div.bubble {
-                    span.hidden { (message.user_display_name) ": " }
+                    span.hidden { (message.sender.display_name) ": " }
                     p { (message.message) }
                     (moment(message.created_at))
                 }
@@ -196,7 +173,7 @@ fn switch(user: &User, users: &[User]) -> Markup {
 
 /// Those whom the user has no group with.
 fn others(page: &Page<'_>) -> Markup {
-    let is_known = |user: &User| page.groups.iter().any(|group| group.user_uuid == user.uuid);
+    let is_known = |user: &User| page.groups.iter().any(|group| group.other.uuid == user.uuid);
     let others = page.users.iter().filter(|user| user.uuid != page.user.uuid && !is_known(user));
     let others: Vec<_> = others.collect();
     html! {
@@ -215,7 +192,7 @@ fn others(page: &Page<'_>) -> Markup {
 }
 
 fn conversation(open: &Conversation, user: &User) -> Markup {
-    let With { uuid, display_name, handle } = &open.with;
+    let User { uuid, display_name, handle } = &open.with;
     html! {
         header.bar {
             a.back href="/" aria-label="All conversations" { "‹" }
@@ -266,11 +243,9 @@ mod tests {
             created_at: DateTime::UNIX_EPOCH,
             message_uuid: Uuid::nil(),
             message: evil.to_owned(),
-            user_uuid: Uuid::max(),
-            user_display_name: evil.to_owned(),
-            user_handle: evil.to_owned(),
+            sender: User { uuid: Uuid::max(), ..user.clone() },
         };
-        let open = Conversation { with: With::from(&user), group: None, messages: vec![message] };
+        let open = Conversation { with: user.clone(), group: None, messages: vec![message] };
         let users = [user.clone(), User { uuid: Uuid::max(), ..user.clone() }];
         let whole = Page { user: &user, users: &users, groups: &[], open: Some(&open), is_home: false };
         let refusal = Refusal::absent("handle", evil);

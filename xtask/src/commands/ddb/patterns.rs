@@ -189,12 +189,12 @@ impl Printer {
 
 fn message_line(item: &Item) -> Result<String> {
     let message = Message::from_item(item)?;
-    Ok(line(&message.user_handle, message.created_at, &message.message))
+    Ok(line(&message.sender.handle, message.created_at, &message.message))
 }
 
 fn group_line(item: &Item) -> Result<String> {
     let group = MessageGroup::from_item(item)?;
-    let line = line(&group.user_handle, group.last_message_at, &group.message);
+    let line = line(&group.other.handle, group.last_message_at, &group.message);
     Ok(format!("{}  {line}", group.message_group_uuid))
 }
 
