@@ -30,7 +30,7 @@ fn reading_needs_no_confirmation() {
         "db test prod",
         "db sessions prod",
         "ddb list-tables prod",
-        "ddb scan prod",
+        "ddb scan --prod",
         "ddb query --pk MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399 prod",
         "ddb patterns get-conversation prod",
         "ddb patterns list-conversations prod",
