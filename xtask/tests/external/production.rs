@@ -31,12 +31,30 @@ fn reading_needs_no_confirmation() {
         "db sessions prod",
         "ddb list-tables prod",
         "ddb scan --prod",
-        "ddb query --pk MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399 prod",
+        "ddb query --pk MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399 --prod",
         "ddb patterns get-conversation prod",
         "ddb patterns list-conversations prod",
     ] {
         assert_ne!(world.xtask(line).ok().stdout, "", "{line}");
     }
+}
+
+#[test]
+fn the_word_prod_is_data_where_it_can_be() {
+    let world = World::new();
+    world.endpoint().create_table("prod", &[("pk", "S"), ("sk", "S")]);
+    for line in [
+        r#"ddb put {"pk":"X","sk":"prod"} --table prod"#,
+        "ddb get X prod --table prod",
+        "ddb scan prod",
+        "ddb query --pk X prod",
+        "ddb delete --table prod X prod",
+    ] {
+        world.xtask(line).env("AWS_ACCESS_KEY_ID", "production").ok();
+    }
+    assert_eq!(world.endpoint().items("prod").len(), 0);
+    world.xtask("ddb drop prod").ok();
+    assert!(world.xtask("ddb --help").ok().stdout.contains("The word `prod` as the last argument"));
 }
 
 #[test]
