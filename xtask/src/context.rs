@@ -5,14 +5,12 @@ use std::path::PathBuf;
 
 use crate::docker::compose::Compose;
 use crate::environment::Environment;
-use crate::targets::{self, DynamoDbTarget, PostgresTarget, Targets};
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 
-use crate::engine::own::{Evidence, Own};
-use crate::engine::{Engine, EngineChoice};
+use crate::engine::name::EngineChoice;
 use crate::output::Format;
-use crate::state::{Lock, State, StateFolder};
+use crate::state::{Lock, StateFolder};
 
 /// One run of the program.
 pub(crate) struct Context {
@@ -44,23 +42,6 @@ impl Context {
         Self { allowed_hosts: hosts, ..self }
     }
 
-    /// The engine that a command means which starts nothing.
-    ///
-    /// # Errors
-    /// Settings or docker-compose.yml cannot be used.
-    pub(crate) fn engine(&self) -> Result<Engine> {
-        self.engine_by(&self.state.read(&self.ui)?)
-    }
-
-    /// As [`Context::engine`], by a state that has been read.
-    ///
-    /// # Errors
-    /// See [`Context::engine`].
-    pub(crate) fn engine_by(&self, state: &State) -> Result<Engine> {
-        let name = self.engine.for_reading(&self.environment, state)?;
-        Engine::new(name, state, || self.compose())
-    }
-
     /// Keeps other commands of this checkout from changing its databases meanwhile. Production's are not
     /// this checkout's.
     ///
@@ -83,51 +64,6 @@ impl Context {
         }
         let compose = Compose::read(&self.root, &self.environment)?;
         Ok(self.compose.get_or_init(|| compose).clone())
-    }
-
-    /// The databases of a command that asks one of them about what is in the other.
-    ///
-    /// # Errors
-    /// See [`Own::find`]; one of this checkout's does not run; for production, its settings are missing.
-    pub(crate) async fn databases(&self, production: bool, evidence: Evidence) -> Result<Targets> {
-        let targets = if production {
-            Targets::production(&self.environment)?
-        } else {
-            Own::find(self, evidence).await?.targets(self)?
-        };
-        self.warn_of_passfile(&targets.postgres);
-        Ok(targets)
-    }
-
-    /// The Postgres that a `db` command means.
-    ///
-    /// # Errors
-    /// See [`Own::find`]; none of this checkout's runs; for production, its settings are missing.
-    pub(crate) async fn postgres(&self, production: bool, evidence: Evidence) -> Result<PostgresTarget> {
-        let target = if production {
-            targets::production_postgres(&self.environment)?
-        } else {
-            Own::find(self, evidence).await?.postgres(self)?
-        };
-        self.warn_of_passfile(&target);
-        Ok(target)
-    }
-
-    fn warn_of_passfile(&self, postgres: &PostgresTarget) {
-        if let Some(problem) = postgres.passfile_problem() {
-            self.ui.warn(problem);
-        }
-    }
-
-    /// The DynamoDB that a `ddb` command means.
-    ///
-    /// # Errors
-    /// See [`Own::find`]; none of this checkout's runs.
-    pub(crate) async fn dynamodb(&self, production: bool, evidence: Evidence) -> Result<DynamoDbTarget> {
-        if production {
-            return Ok(targets::production_dynamodb(&self.environment));
-        }
-        Own::find(self, evidence).await?.dynamodb(self)
     }
 }
 

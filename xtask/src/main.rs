@@ -17,7 +17,6 @@ mod poll;
 mod postgres;
 mod process;
 mod services;
-mod sighting;
 mod state;
 mod stop;
 mod targets;

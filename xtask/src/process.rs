@@ -1,6 +1,6 @@
 //! Background processes of ours: started apart from this one, and found again by their command line.
 //!
-//! A process id that was written down may belong to somebody else by now; a command line cannot. [`Sighting`] has both.
+//! A process id that was written down may belong to somebody else by now; a command line cannot.
 //! Processes are found and signalled on Unix; elsewhere none is ever found.
 
 #[cfg_attr(unix, path = "process/unix.rs")]
@@ -20,7 +20,6 @@ use system::Pid;
 pub(crate) use system::Signal;
 
 use crate::poll::{self, Look};
-use crate::sighting::Sighting;
 
 /// How long a process may take to end when it is asked to.
 const END_BOUND: Duration = Duration::from_secs(15);
@@ -53,11 +52,6 @@ impl Processes {
             Some(Process { pid: process.pid, arguments })
         };
         self.0.iter().filter_map(marked).find(|process| !process.is_killed())
-    }
-
-    /// The processes whose program is called `program`.
-    pub(crate) fn all_called(&self, program: &str) -> impl Iterator<Item = &Process> {
-        self.0.iter().filter(move |process| is_called(&process.arguments, program))
     }
 }
 
@@ -148,11 +142,6 @@ impl Process {
     #[cfg(not(target_os = "linux"))]
     fn is_killed(&self) -> bool {
         false
-    }
-
-    /// To be known again by its id and `mark`, which is one of its arguments.
-    pub(crate) fn sighting(&self, mark: &Path) -> Option<Sighting> {
-        Sighting::of(self.pid.as_raw_pid().try_into().ok()?, &mark.to_string_lossy())
     }
 
     /// Whether its id is still its own, and nobody has killed it.

@@ -8,15 +8,13 @@ use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::docker::compose::{Compose, Service};
+use crate::docker::compose::Compose;
 use crate::error::Failure;
-use crate::sighting::Sighting;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use crate::engine::EngineName;
+use crate::engine::name::EngineName;
 
 /// The folder's name, in the workspace's top folder. Git ignores it.
 const FOLDER: &str = ".cruddur";
@@ -38,9 +36,6 @@ pub(crate) struct State {
     pub(crate) project: Option<String>,
     /// Where each engine's databases listen, where it is not where docker-compose.yml says.
     pub(crate) ports: BTreeMap<EngineName, Ports>,
-    /// Which Postgres's data was begun and has never been seen to work, by [`mark_of_postgres`]: an interrupted first
-    /// start.
-    pub(crate) unproven_postgres: Option<String>,
 }
 
 impl State {
@@ -59,14 +54,17 @@ impl State {
             compose.project_is_remembered = true;
         }
     }
-}
 
-/// Which Postgres a project's is. With another image, password or volume the same data may not work either, and
-/// that is no reason to begin them again.
-pub(crate) fn mark_of_postgres(compose: &Compose) -> String {
-    let Service { image, environment, command, volumes, user, .. } = &compose.postgres;
-    let text = format!("{:?}", (&compose.project, image, environment, command, volumes, user));
-    Uuid::new_v5(&Uuid::NAMESPACE_URL, text.as_bytes()).to_string()
+    /// After a stop: what is not running has no port; what has no data is nothing to be careful with.
+    pub(crate) fn forget(&mut self, engine: EngineName, with_data: bool) {
+        if self.engine == Some(engine) {
+            self.engine = None;
+        }
+        self.ports.remove(&engine);
+        if with_data && engine == EngineName::Docker {
+            self.project = None;
+        }
+    }
 }
 
 /// The ports of one engine's databases.
@@ -75,22 +73,6 @@ pub(crate) fn mark_of_postgres(compose: &Compose) -> String {
 pub(crate) struct Ports {
     pub(crate) postgres: Option<u16>,
     pub(crate) dynamodb: Option<u16>,
-}
-
-/// An engine's servers as they were seen to run last. Not a part of [`State`]: who only reads notes it as well, and
-/// it proves itself.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Seen {
-    pub(crate) engine: EngineName,
-    /// Postgres first. None where this machine does not show the process.
-    pub(crate) servers: [Option<Sighting>; 2],
-}
-
-impl Seen {
-    /// Whether they run still, as far as this machine shows it.
-    pub(crate) fn run_still(&self) -> bool {
-        self.servers.iter().flatten().all(Sighting::is_there)
-    }
 }
 
 /// The state folder of a checkout.
@@ -162,24 +144,6 @@ impl StateFolder {
             std::fs::rename(&path, &aside).with_context(|| format!("cannot set {} aside", path.display()))?;
             Ok(State::default())
         })
-    }
-
-    fn seen_file(&self) -> PathBuf {
-        self.join("seen.json")
-    }
-
-    /// The servers that were seen last, where that was noted.
-    pub(crate) fn seen(&self) -> Option<Seen> {
-        serde_json::from_slice(&std::fs::read(self.seen_file()).ok()?).ok()
-    }
-
-    /// Notes which servers were seen, or that whoever reads next is to look. What cannot be noted is looked for again.
-    pub(crate) fn note_seen(&self, seen: Option<&Seen>) {
-        let path = self.seen_file();
-        _ = match seen {
-            Some(seen) => write_whole(&path, seen),
-            None => std::fs::remove_file(path).map_err(Into::into),
-        };
     }
 
     /// Remembers `state`, all of it or nothing.

@@ -20,7 +20,6 @@ pub(crate) use steps::{counts, explain, set_up_missing, setup};
 use steps::{create, drop, load, take_turn};
 
 use crate::context::Context;
-use crate::engine::own::Evidence;
 use crate::guard::{Guard, Rehearsal};
 use crate::output;
 
@@ -74,15 +73,15 @@ pub(crate) struct Guarded {
 }
 
 impl Target {
-    async fn resolve(&self, context: &Context, evidence: Evidence) -> Result<PostgresTarget> {
-        context.postgres(self.prod, evidence).await
+    async fn resolve(&self, context: &Context) -> Result<PostgresTarget> {
+        context.postgres(self.prod).await
     }
 }
 
 impl Writing {
     /// The target; none where the deed has been rehearsed only.
     async fn resolve(&self, context: &Context, deed: &str) -> Result<Option<PostgresTarget>> {
-        let target = self.target.resolve(context, Evidence::Sight).await?;
+        let target = self.target.resolve(context).await?;
         if self.rehearsal.dry_run {
             let facts = [Facts::of_postgres(&target).await?];
             let guard = Guard {
@@ -158,17 +157,15 @@ impl Db {
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
                 setup(ui, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
             }
-            Self::Connect(target) => connect(context, &target.resolve(context, Evidence::Sight).await?),
-            Self::Sessions(target) => {
-                sessions(context, &target.resolve(context, Evidence::Memory).await?).await
-            }
+            Self::Connect(target) => connect(context, &target.resolve(context).await?),
+            Self::Sessions(target) => sessions(context, &target.resolve(context).await?).await,
             Self::KillAll(guarded) => {
                 let Some(target) = guarded.resolve(context, "end all sessions").await? else {
                     return Ok(());
                 };
                 kill_all(ui, &target).await
             }
-            Self::Test(target) => test(context, &target.resolve(context, Evidence::Memory).await?).await,
+            Self::Test(target) => test(context, &target.resolve(context).await?).await,
         }
     }
 }

@@ -19,7 +19,6 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use crate::context::Context;
-use crate::engine::own::Evidence;
 use crate::guard::{Guard, Rehearsal};
 use crate::state::Lock;
 
@@ -114,13 +113,13 @@ struct Guarded {
 
 impl Target {
     async fn resolve(self, context: &Context) -> Result<DynamoDbTarget> {
-        context.dynamodb(self.prod, Evidence::Memory).await
+        context.dynamodb(self.prod).await
     }
 }
 
 impl Writing {
     async fn resolve(self, context: &Context) -> Result<DynamoDbTarget> {
-        context.dynamodb(self.target.prod, Evidence::Sight).await
+        context.dynamodb(self.target.prod).await
     }
 
     async fn lock(self, context: &Context, doing: &str) -> Result<Option<Lock>> {

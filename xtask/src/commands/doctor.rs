@@ -12,9 +12,7 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::engine::embedded::{self, Running};
-use crate::engine::own::{Evidence, Own};
-use crate::engine::{EngineName, is_external};
+use crate::engine::{EngineName, Found, embedded, is_external};
 use crate::output;
 
 /// How far this machine's clock and Docker's may differ: DynamoDB refuses a request that is five minutes
@@ -77,14 +75,24 @@ impl Doctor {
             Err(_) => false,
         };
         let embedded_works = embedded_checks(context, &mut checks);
+        let found = Found::ask(context).await;
+        if let Ok(Found { engine, servers }) = &found {
+            for (name, server) in ["Postgres", "DynamoDB"].into_iter().zip(servers) {
+                if server.missing.is_none() {
+                    checks.push(Check::good(
+                        format!("{} {name}", engine.name()),
+                        format!("runs: {}", server.runs_in),
+                    ));
+                }
+            }
+        }
         if let Ok(compose) = &compose {
-            checks.extend(port_checks(context, compose).await?);
+            checks.extend(port_checks(context, compose, found).await?);
         }
         checks.push(state_check(context));
         checks.extend(setting_checks(context));
         checks.push(psql_check(context));
-        // Where that cannot be told, a line above says why.
-        let is_external = is_external(&context.environment).unwrap_or_default();
+        let is_external = is_external(&context.environment);
         checks.push(engine_check(docker_works, embedded_works, is_external));
         print(context, &checks)?;
         if checks.iter().any(|check| check.verdict == Verdict::Bad) {
@@ -186,27 +194,19 @@ fn embedded_checks(context: &Context, checks: &mut Vec<Check>) -> bool {
             Check::missing("PostgreSQL server", error.to_string(), remedy)
         }
     });
-    if let Some(folder) = folder {
-        let Running { postgres, dynamodb, .. } = Running::find(&folder);
-        for (name, process) in [("Postgres", postgres), ("DynamoDB", dynamodb)] {
-            if let Some(process) = process {
-                checks.push(Check::good(format!("embedded {name}"), format!("{process} runs")));
-            }
-        }
-    }
     works
 }
 
 /// Whether each service's port is free, or who holds it.
-async fn port_checks(context: &Context, compose: &Compose) -> Result<Vec<Check>> {
+async fn port_checks(context: &Context, compose: &Compose, found: Result<Found>) -> Result<Vec<Check>> {
     let docker = Docker::find(&context.environment).await.ok();
-    let answers = match Own::find(context, Evidence::Sight).await {
-        Ok(Own { engine, missing: [postgres, dynamodb], .. }) => {
+    let answers = match found {
+        Ok(Found { engine, servers: [postgres, dynamodb] }) => {
             let own = engine.targets(context)?;
             let wire = own.dynamodb.wire(&context.ui).await?;
             [
-                postgres.is_none() && matches!(own.postgres.look().await, Look::Ready(_)),
-                dynamodb.is_none() && matches!(wire.look().await, Look::Ready(())),
+                postgres.missing.is_none() && matches!(own.postgres.look().await, Look::Ready(_)),
+                dynamodb.missing.is_none() && matches!(wire.look().await, Look::Ready(())),
             ]
         }
         // What is wrong with Docker has been told.
@@ -254,7 +254,7 @@ fn setting_checks(context: &Context) -> Vec<Check> {
     let environment = &context.environment;
     let mut checks = Vec::new();
     let targets = || Targets::external(environment, &context.allowed_hosts);
-    let external = is_external(environment).and_then(|is_set| is_set.then(targets).transpose());
+    let external = is_external(environment).then(targets).transpose();
     if let Some(external) = external.transpose() {
         checks.push(Check::of(
             "external databases",

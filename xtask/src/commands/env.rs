@@ -9,8 +9,7 @@ use backend_flask::messages::TABLE_VARIABLE;
 use clap::ValueEnum;
 
 use crate::context::Context;
-use crate::engine;
-use crate::engine::own::{Evidence, Own};
+use crate::engine::{self, Found};
 use crate::output::{self, Format};
 
 #[derive(Debug, clap::Args)]
@@ -34,10 +33,10 @@ enum EnvFormat {
 
 impl Env {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let own = Own::find(context, Evidence::Memory).await?;
-        let targets = own.targets(context)?;
+        let found = Found::ask(context).await?;
+        let targets = found.targets(context)?;
         let settings = [
-            (engine::VARIABLE, own.engine.name().to_string()),
+            (engine::VARIABLE, found.engine.name().to_string()),
             (POSTGRES_URL, targets.postgres.url()),
             (DYNAMODB_URL, targets.dynamodb.endpoint().unwrap_or_default().to_owned()),
             (TABLE_VARIABLE, targets.dynamodb.table),

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::{db, ddb};
 use crate::context::Context;
-use crate::engine::EngineChoice;
+use crate::engine::{self, EngineChoice};
 use crate::guard::{Guard, Rehearsal};
 use crate::services::Services;
 
@@ -49,7 +49,7 @@ impl Setup {
 
 /// Says what it would do, without asking any server. Which engine is taken may be decided at the start only.
 fn rehearse(context: &Context) -> Result<()> {
-    let engine = context.engine()?;
+    let engine = engine::by_settings(context)?;
     let Targets { postgres, dynamodb } = engine.targets(context)?;
     let mut facts = Facts::default();
     let unless =

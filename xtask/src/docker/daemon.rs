@@ -60,8 +60,6 @@ pub(crate) struct Container {
     pub(crate) state: State,
     /// Set where it is not what docker-compose.yml describes now: what differs.
     pub(crate) outdated: Option<String>,
-    /// The id of its process, on the daemon's machine, where it runs.
-    pub(crate) pid: Option<u32>,
     /// The port of this machine that it is published on.
     pub(crate) port: Option<u16>,
     /// The folder of the compose file it was created from.
@@ -170,7 +168,6 @@ impl Docker {
             Ok(Some(Container {
                 name: details.name.as_deref().unwrap_or(&id).trim_start_matches('/').to_owned(),
                 state: container::state(&details),
-                pid: container::pid(&details),
                 port: container::published_port(service, &details),
                 folder: container::folder(&details),
                 outdated,

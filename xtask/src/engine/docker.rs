@@ -2,18 +2,19 @@
 
 mod plan;
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use crate::docker::compose::{Compose, Service, Source};
 use crate::docker::daemon::{self, Container, Docker, State as ContainerState, volume_name};
 use crate::error::Failure;
 use crate::poll::{self, Look};
-use crate::sighting::Sighting;
 use crate::ui::Ui;
 use anyhow::Result;
+use tokio::sync::OnceCell;
 
-pub(crate) use plan::Plan;
+use super::{Database, LogRange, LogSink, Server};
+use crate::context::Context;
+use plan::Plan;
 
 /// How much of a dead container's log is shown.
 const LAST_LINES: usize = 15;
@@ -24,68 +25,153 @@ const NAME_BOUND: Duration = Duration::from_secs(30);
 const NAME_INTERVAL: Duration = Duration::from_millis(50);
 
 /// The two services' containers.
-pub(crate) struct Containers {
+struct Containers {
     docker: Docker,
-    compose: Compose,
-    /// Postgres's may be replaced while it is waited for.
-    postgres: RefCell<String>,
-    dynamodb: String,
+    ids: [String; 2],
     /// Which of them ran before, Postgres's first.
     found_running: [bool; 2],
 }
 
 impl Containers {
     /// Which of them ran before they were started, Postgres's first.
-    pub(crate) fn found_running(&self) -> [bool; 2] {
+    fn found_running(&self) -> [bool; 2] {
         self.found_running
     }
 
-    /// Why Postgres's container is not running, if it is not.
-    pub(crate) async fn postgres_death(&self) -> Option<anyhow::Error> {
-        let id = self.postgres.borrow().clone();
-        death(&self.docker, &id).await
+    async fn death(&self, database: Database) -> Option<anyhow::Error> {
+        death(&self.docker, &self.ids[database as usize]).await
+    }
+}
+
+/// The containers of a checkout's project.
+pub(crate) struct DockerEngine {
+    pub(super) compose: Compose,
+    docker: OnceCell<Docker>,
+    started: Option<Containers>,
+}
+
+impl DockerEngine {
+    pub(super) fn new(compose: Compose) -> Self {
+        Self { compose, docker: OnceCell::new(), started: None }
     }
 
-    /// Why DynamoDB's container is not running, if it is not.
-    pub(crate) async fn dynamodb_death(&self) -> Option<anyhow::Error> {
-        death(&self.docker, &self.dynamodb).await
+    async fn docker(&self, context: &Context) -> Result<&Docker> {
+        self.docker.get_or_try_init(|| Docker::find(&context.environment)).await
     }
 
-    /// The last lines of both containers' logs.
-    pub(crate) async fn last_logs(&self, lines: usize) -> String {
-        let mut text = String::new();
-        let postgres = self.postgres.borrow().clone();
-        for (name, id) in [("postgres", &postgres), ("dynamodb", &self.dynamodb)] {
-            let log = self.docker.last_lines(id, lines).await.unwrap_or_else(|error| format!("{error:#}"));
-            text.push_str(&format!("--- {name} ---\n{}\n", log.trim_end()));
-        }
-        text
+    /// Pulls the images that are not here; fails where no daemon answers.
+    pub(super) async fn pull_missing(&self, context: &Context) -> Result<()> {
+        pull_missing(self.docker(context).await?, &self.compose, &context.ui).await
     }
 
-    /// Begins Postgres again, its volume too: for a first start that was interrupted half-way.
-    ///
-    /// # Errors
-    /// The daemon refused.
-    pub(crate) async fn begin_postgres_again(&self) -> Result<()> {
-        let service = &self.compose.postgres;
-        if let Some(container) = self.docker.container(&self.compose, service).await? {
-            self.docker.remove(&container.id).await?;
-        }
-        remove_volumes(&self.docker, &self.compose, service).await?;
-        let id = create_and_start(&self.docker, &self.compose, service).await?;
-        self.postgres.replace(id);
+    pub(super) async fn start(&mut self, context: &Context) -> Result<()> {
+        let docker = match self.docker.take() {
+            Some(docker) => docker,
+            None => Docker::find(&context.environment).await?,
+        };
+        let plan = Plan::make(docker, self.compose.clone(), &context.ui).await?;
+        self.compose = plan.compose.clone();
+        self.started = Some(plan.carry_out(&context.ui).await?);
         Ok(())
+    }
+
+    pub(super) fn found_running(&self) -> [bool; 2] {
+        self.started.as_ref().map_or([false; 2], Containers::found_running)
+    }
+
+    pub(super) async fn death(&self, database: Database) -> Option<anyhow::Error> {
+        self.started.as_ref()?.death(database).await
+    }
+
+    /// Looks for the containers, and takes their ports for the databases'.
+    pub(super) async fn find(&mut self, context: &Context) -> Result<[Server; 2]> {
+        let Self { compose, docker, .. } = self;
+        let docker = docker.get_or_try_init(|| Docker::find(&context.environment)).await?;
+        let found = find(docker, compose).await?;
+        let [postgres, dynamodb] =
+            found.map(|found| found.filter(|found| found.check_owner(compose).is_ok()));
+        Ok([
+            server(docker, &mut compose.postgres, postgres).await,
+            server(docker, &mut compose.dynamodb, dynamodb).await,
+        ])
+    }
+
+    pub(super) async fn stop(&self, context: &Context, with_data: bool) -> Result<()> {
+        let (docker, ui, compose) = (self.docker(context).await?, &context.ui, &self.compose);
+        let project = &compose.project;
+        if is_of_another_checkout(docker, compose).await? {
+            ui.line(format_args!(
+                "project {project} is another checkout's: there is nothing of this one's to stop"
+            ));
+            return Ok(());
+        }
+        if !remove(docker, compose, ui).await? {
+            ui.line(format_args!("project {project}: no containers"));
+        }
+        if with_data {
+            for service in compose.services() {
+                for name in remove_volumes(docker, compose, service).await? {
+                    ui.line(format_args!("removed volume {name} and its data"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn logs(
+        &self,
+        context: &Context,
+        database: Database,
+        range: LogRange,
+        sink: LogSink<'_>,
+    ) -> Result<()> {
+        let docker = self.docker(context).await?;
+        let service = self.compose.services()[database as usize];
+        let Some(container) = own_container(docker, &self.compose, service).await? else {
+            let problem = format!("service {} has no container", service.name);
+            return Err(Failure::new(problem, "start the databases with `cargo xtask up`").into());
+        };
+        docker.logs(&container.id, range.tail, range.follow, sink).await
+    }
+}
+
+/// What `status` shows of a service's container; its port is put into the service.
+async fn server(docker: &Docker, service: &mut Service, container: Option<Container>) -> Server {
+    let Some(container) = container else {
+        let missing = Some(who_is_there(docker, service.port.host).await);
+        return Server { runs_in: "none".to_owned(), missing };
+    };
+    let state = match container.state {
+        ContainerState::Running => "running",
+        ContainerState::Paused => "paused",
+        ContainerState::Stopped => "stopped",
+        ContainerState::Unusable => "unusable",
+    };
+    let outdated = container.outdated.map(|what| format!(", {what} changed")).unwrap_or_default();
+    let runs_in = format!("{} ({state}{outdated})", container.name);
+    if container.state != ContainerState::Running {
+        return Server { runs_in, missing: Some(format!("its container {} does not run", container.name)) };
+    }
+    service.port.host = container.port.unwrap_or(service.port.host);
+    Server { runs_in, missing: None }
+}
+
+/// Who is at the port that ours would be at.
+async fn who_is_there(docker: &Docker, port: u16) -> String {
+    match docker.publisher_of(port).await.ok().flatten() {
+        Some(name) => super::another_s(port, &format!("container {name}")),
+        None => super::who_is_at(port),
     }
 }
 
 /// The two services' containers, Postgres's first, as far as they are there.
-pub(crate) type Found = [Option<Container>; 2];
+type Found = [Option<Container>; 2];
 
 /// Asks for both services' containers at once.
 ///
 /// # Errors
 /// The daemon failed to answer.
-pub(crate) async fn find(docker: &Docker, compose: &Compose) -> Result<Found> {
+async fn find(docker: &Docker, compose: &Compose) -> Result<Found> {
     let [postgres, dynamodb] = compose.services().map(|service| docker.container(compose, service));
     let (postgres, dynamodb) = tokio::try_join!(postgres, dynamodb)?;
     Ok([postgres, dynamodb])
@@ -95,36 +181,16 @@ pub(crate) async fn find(docker: &Docker, compose: &Compose) -> Result<Found> {
 ///
 /// # Errors
 /// The daemon failed to answer.
-pub(crate) async fn own_container(
-    docker: &Docker,
-    compose: &Compose,
-    service: &Service,
-) -> Result<Option<Container>> {
+async fn own_container(docker: &Docker, compose: &Compose, service: &Service) -> Result<Option<Container>> {
     let found = docker.container(compose, service).await?;
     Ok(found.filter(|container| container.check_owner(compose).is_ok()))
-}
-
-/// The containers' processes, to be known again; each only where this machine shows it. None where one of them
-/// does not run.
-pub(crate) fn sightings(found: &Found) -> Option<[Option<Sighting>; 2]> {
-    let seen = |container: &Option<Container>| {
-        let Container { id, pid, .. } = container.as_ref()?;
-        pid.map(|pid| Sighting::of(pid, id))
-    };
-    let [postgres, dynamodb] = found;
-    Some([seen(postgres)?, seen(dynamodb)?])
-}
-
-/// Whether both services' containers are running.
-pub(crate) fn are_running(found: &Found) -> bool {
-    found.iter().all(|container| container.as_ref().is_some_and(|c| c.state == ContainerState::Running))
 }
 
 /// Pulls the images that are not here and that no container has been made of.
 ///
 /// # Errors
 /// An image that cannot be pulled.
-pub(crate) async fn pull_missing(docker: &Docker, compose: &Compose, ui: &Ui) -> Result<()> {
+async fn pull_missing(docker: &Docker, compose: &Compose, ui: &Ui) -> Result<()> {
     let [postgres, dynamodb] =
         compose.services().map(|service| pull_if_missing(docker, compose, service, ui));
     tokio::try_join!(postgres, dynamodb).map(|_| ())
@@ -162,7 +228,7 @@ async fn pull_if_missing(docker: &Docker, compose: &Compose, service: &Service, 
 ///
 /// # Errors
 /// The daemon refused, or a container belongs to another checkout.
-pub(crate) async fn remove(docker: &Docker, compose: &Compose, ui: &Ui) -> Result<bool> {
+async fn remove(docker: &Docker, compose: &Compose, ui: &Ui) -> Result<bool> {
     let [postgres, dynamodb] =
         compose.services().map(|service| remove_container(docker, compose, service, ui));
     let (postgres, dynamodb) = tokio::try_join!(postgres, dynamodb)?;
@@ -185,11 +251,7 @@ async fn remove_container(docker: &Docker, compose: &Compose, service: &Service,
 ///
 /// # Errors
 /// The daemon refused.
-pub(crate) async fn remove_volumes(
-    docker: &Docker,
-    compose: &Compose,
-    service: &Service,
-) -> Result<Vec<String>> {
+async fn remove_volumes(docker: &Docker, compose: &Compose, service: &Service) -> Result<Vec<String>> {
     let mut removed = Vec::new();
     for name in volumes(compose, service) {
         if docker.remove_volume(&name).await? {
@@ -228,7 +290,7 @@ async fn death(docker: &Docker, id: &str) -> Option<anyhow::Error> {
 ///
 /// # Errors
 /// The daemon failed to answer.
-pub(crate) async fn is_of_another_checkout(docker: &Docker, compose: &Compose) -> Result<bool> {
+async fn is_of_another_checkout(docker: &Docker, compose: &Compose) -> Result<bool> {
     let mut volumes_of_others = false;
     for service in compose.services() {
         // A container tells the folder it was made for.

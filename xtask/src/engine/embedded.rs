@@ -1,7 +1,6 @@
 //! The embedded engine: no Docker. Postgres is this machine's own server with a cluster in the state
 //! folder; DynamoDB is the workspace's `xtask-dynamodb`, with its data there too.
 
-pub(crate) use dynamodb::PACKAGE as DYNAMODB;
 pub(crate) use postgres::binaries as postgres_binaries;
 
 mod account;
@@ -11,6 +10,7 @@ mod dynamodb;
 mod postgres;
 
 use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -20,10 +20,11 @@ use crate::environment::Environment;
 use crate::error::Failure;
 use crate::poll::{self, Look};
 use crate::process::{self, Process, Processes};
-use crate::sighting::Sighting;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 
+use super::{Database, LogRange, LogSink, Server};
+use crate::context::Context;
 use crate::state::StateFolder;
 
 /// Who holds a port that is taken: the system does not tell everybody.
@@ -42,14 +43,119 @@ const SHOWN_BOUND: Duration = Duration::from_millis(500);
 const PORTS_BOUND: Duration = Duration::from_secs(60);
 const PORTS_INTERVAL: Duration = Duration::from_millis(20);
 
+/// How often a log file is looked at while it is followed.
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
+
 /// How much of a dead process's log is shown.
 const LAST_LINES: usize = 15;
 
 /// How many of its lines say why it ended: those before may be of an earlier start.
 const FAREWELL_LINES: usize = 2;
 
+/// The servers of a checkout.
+pub(crate) struct EmbeddedEngine {
+    pub(super) compose: Compose,
+    folder: StateFolder,
+    started: Option<Servers>,
+}
+
+impl EmbeddedEngine {
+    pub(super) fn new(compose: Compose, context: &Context) -> Result<Self> {
+        Ok(Self { compose, folder: context.state.canonical()?, started: None })
+    }
+
+    pub(super) async fn start(&mut self, context: &Context) -> Result<()> {
+        let (ui, compose) = (&context.ui, self.compose.clone());
+        let plan = Plan::make(&context.environment, &self.folder, compose, ui).await?;
+        let (servers, compose) = plan.carry_out(ui).await?;
+        self.compose = compose;
+        self.started = Some(servers);
+        Ok(())
+    }
+
+    pub(super) fn found_running(&self) -> [bool; 2] {
+        self.started.as_ref().map_or([false; 2], Servers::found_running)
+    }
+
+    pub(super) fn death(&self, database: Database) -> Option<anyhow::Error> {
+        let started = self.started.as_ref()?;
+        match database {
+            Database::Postgres => started.postgres_death(),
+            Database::DynamoDb => started.dynamodb_death(),
+        }
+    }
+
+    pub(super) async fn find(&mut self, _: &Context) -> Result<[Server; 2]> {
+        let Running { postgres, dynamodb, orphans } = Running::find(&self.folder);
+        if orphans.iter().any(Option::is_some) {
+            let missing =
+                || Some("the server that is running has lost its data, which was removed".to_owned());
+            return Ok([(); 2].map(|()| Server { runs_in: "none".to_owned(), missing: missing() }));
+        }
+        let server = |service: &mut Service, process: Option<&Process>, port: Option<u16>| {
+            service.port.host = port.unwrap_or(service.port.host);
+            Server {
+                runs_in: process.map_or("none".to_owned(), ToString::to_string),
+                missing: process.is_none().then(|| super::who_is_at(service.port.host)),
+            }
+        };
+        let ports =
+            [postgres.as_ref().and_then(postgres::port_of), dynamodb.as_ref().and_then(dynamodb::port_of)];
+        Ok([
+            server(&mut self.compose.postgres, postgres.as_ref(), ports[0]),
+            server(&mut self.compose.dynamodb, dynamodb.as_ref(), ports[1]),
+        ])
+    }
+
+    pub(super) async fn stop(&self, context: &Context, with_data: bool) -> Result<()> {
+        let ui = &context.ui;
+        if !stop(&self.folder, ui).await? {
+            ui.line("engine embedded: nothing was running");
+        }
+        if with_data {
+            remove_data(&self.folder, ui).await?;
+        }
+        Ok(())
+    }
+
+    /// What a server that is running prints is followed until it ends; that of none is not followed.
+    pub(super) async fn logs(&self, database: Database, range: LogRange, sink: LogSink<'_>) -> Result<()> {
+        let [postgres, dynamodb] = logs(&self.folder);
+        let log = if database == Database::Postgres { postgres } else { dynamodb };
+        let Ok(mut file) = File::open(&log) else {
+            let problem = format!("there is no log {}", log.display());
+            return Err(Failure::new(problem, "start the databases with `cargo xtask up`").into());
+        };
+        if let Some(tail) = range.tail {
+            file.seek(SeekFrom::End(0))?;
+            let last = process::last_lines(&log, tail);
+            if !last.is_empty() {
+                sink(last.as_bytes())?;
+                sink(b"\n")?;
+            }
+        }
+        let running = Running::find(&self.folder);
+        let running = if database == Database::Postgres { running.postgres } else { running.dynamodb };
+        let mut chunk = vec![0; 64 << 10];
+        loop {
+            // What it printed before it ended is there by then.
+            let goes_on = range.follow && running.as_ref().is_some_and(Process::still_runs);
+            loop {
+                match file.read(&mut chunk)? {
+                    0 => break,
+                    count => sink(&chunk[..count])?,
+                }
+            }
+            if !goes_on {
+                return Ok(());
+            }
+            tokio::time::sleep(FOLLOW_INTERVAL).await;
+        }
+    }
+}
+
 /// What is about to be done. Nothing has been changed yet.
-pub(crate) struct Plan {
+struct Plan {
     compose: Compose,
     folder: StateFolder,
     /// None where it runs already.
@@ -226,11 +332,6 @@ impl Servers {
         drop(waited);
     }
 
-    /// The folder that Postgres's data is in, if it runs: by it a client knows that it talks to ours.
-    pub(crate) fn postgres_data(&self) -> Option<PathBuf> {
-        self.running().postgres.as_ref().and_then(postgres::data_of)
-    }
-
     /// Why Postgres is not running, if it is not.
     pub(crate) fn postgres_death(&self) -> Option<anyhow::Error> {
         let [port, _] = self.ports;
@@ -243,12 +344,6 @@ impl Servers {
         let [_, port] = self.ports;
         let is_dead = self.running().dynamodb.is_none();
         is_dead.then(|| death(port, &dynamodb::log(&self.folder), dynamodb::LOST_PORT))
-    }
-
-    /// The last lines of both logs.
-    pub(crate) fn last_logs(&self, lines: usize) -> String {
-        let [postgres, dynamodb] = logs(&self.folder).map(|log| process::last_lines(&log, lines));
-        format!("--- postgres ---\n{postgres}\n--- dynamodb ---\n{dynamodb}\n")
     }
 }
 
@@ -282,9 +377,6 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Neither.
-    pub(crate) const NOTHING: Self = Self { postgres: None, dynamodb: None, orphans: [None, None] };
-
     /// Looks at the system's processes.
     pub(crate) fn find(folder: &StateFolder) -> Self {
         let processes = Processes::now();
@@ -296,15 +388,6 @@ impl Running {
     /// Whether one of them runs.
     pub(crate) fn any(&self) -> bool {
         self.postgres.is_some() || self.dynamodb.is_some() || self.orphans.iter().any(Option::is_some)
-    }
-
-    /// The processes, to be known again; each only where this machine shows it. None where one of them does not run.
-    pub(crate) fn sightings(&self) -> Option<[Option<Sighting>; 2]> {
-        let seen = |process: &Option<Process>, data: fn(&Process) -> Option<PathBuf>| {
-            let process = process.as_ref()?;
-            Some(data(process).and_then(|data| process.sighting(&data)))
-        };
-        Some([seen(&self.postgres, postgres::data_of)?, seen(&self.dynamodb, dynamodb::data_of)?])
     }
 
     /// Where each of them listens, Postgres first.
@@ -334,20 +417,6 @@ async fn end_orphans(orphans: [Option<Process>; 2], ui: &Ui) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// The folder of the data that an embedded server of any checkout's serves at `port`.
-pub(crate) fn data_served_at(port: u16) -> Option<PathBuf> {
-    let processes = Processes::now();
-    let postgres = processes.all_called("postgres").map(|it| (postgres::port_of(it), postgres::data_of(it)));
-    let dynamodb =
-        processes.all_called(DYNAMODB.program).map(|it| (dynamodb::port_of(it), dynamodb::data_of(it)));
-    postgres.chain(dynamodb).find_map(|(listens_at, data)| data.filter(|_| listens_at == Some(port)))
-}
-
-/// Whether one of them runs.
-pub(crate) fn runs_any(folder: &StateFolder) -> bool {
-    folder.canonical().is_ok_and(|folder| Running::find(&folder).any())
 }
 
 /// Where the two processes print, Postgres's first.

@@ -19,7 +19,7 @@ use postgres::Config;
 use postgres::config::Host;
 
 use connection::CONNECT_BOUND;
-pub(crate) use connection::{Connection, EarlyConnection, STATEMENT_BOUND};
+pub(crate) use connection::{Connection, STATEMENT_BOUND};
 pub(crate) use trouble::{is_refused, readable, readable_script};
 
 use super::passfile::{self, Login};

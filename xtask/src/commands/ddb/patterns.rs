@@ -18,7 +18,6 @@ use uuid::Uuid;
 
 use super::{Target, seed};
 use crate::context::Context;
-use crate::engine::own::Evidence;
 use crate::output::Format;
 
 /// How many characters of a message a line shows.
@@ -119,7 +118,7 @@ pub(crate) struct ListConversations {
 
 impl ListConversations {
     async fn run(self, context: &Context) -> Result<()> {
-        let Targets { postgres, dynamodb } = context.databases(self.target.prod, Evidence::Memory).await?;
+        let Targets { postgres, dynamodb } = context.databases(self.target.prod).await?;
         let (place, handle) = (postgres.to_string(), self.handle);
         let find = move |client: &mut Client| seed::find_user(client, &place, &handle);
         let (wire, user) = dynamodb.wire_during(&context.ui, postgres.ask(find)).await?;

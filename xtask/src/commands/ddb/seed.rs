@@ -25,7 +25,6 @@ use postgres::Client;
 use super::Guarded;
 use super::population::{self, PopulationOptions};
 use crate::context::Context;
-use crate::engine::own::Evidence;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SeedCommand {
@@ -45,7 +44,7 @@ impl SeedCommand {
         let seed = self.options.read()?;
         context.ui.stop.remedy(AGAIN);
         let _lock = self.guarded.lock(context, "ddb seed").await?;
-        let databases = context.databases(self.guarded.is_production(), Evidence::Sight).await?;
+        let databases = context.databases(self.guarded.is_production()).await?;
         let deed = "replace the seed conversation";
         if !self.guarded.is_meant(context, &databases.dynamodb, deed, None, Vec::new()).await? {
             return Ok(());
@@ -59,8 +58,7 @@ impl SeedCommand {
         let Self { guarded, .. } = self;
         context.ui.stop.remedy(AGAIN);
         let _lock = guarded.lock(context, "ddb seed").await?;
-        let Targets { postgres, dynamodb } =
-            context.databases(guarded.is_production(), Evidence::Sight).await?;
+        let Targets { postgres, dynamodb } = context.databases(guarded.is_production()).await?;
         let deed = format!("replace the synthetic users in {postgres} and their items");
         let facts = if guarded.shows() { vec![Facts::of_postgres(&postgres).await?] } else { Vec::new() };
         if !guarded.is_meant(context, &dynamodb, &deed, None, facts).await? {

@@ -194,12 +194,6 @@ pub(super) fn state(details: &ContainerInspectResponse) -> State {
     }
 }
 
-/// The id of a running container's process; Docker has 0 for one that does not run.
-pub(super) fn pid(details: &ContainerInspectResponse) -> Option<u32> {
-    let pid = details.state.as_ref()?.pid?;
-    u32::try_from(pid).ok().filter(|pid| *pid > 0)
-}
-
 /// The networks that a container is on: their ids; or their names, where it has never been started.
 pub(super) fn networks(details: &ContainerInspectResponse) -> impl Iterator<Item = &str> {
     let networks = details.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());

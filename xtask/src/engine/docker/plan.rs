@@ -1,6 +1,5 @@
 //! What a start does to the containers: looked at for both services, before either is touched.
 
-use std::cell::RefCell;
 use std::path::Path;
 
 use crate::docker::compose::{Compose, Service};
@@ -11,42 +10,30 @@ use crate::ui::Ui;
 use anyhow::Result;
 use uuid::Uuid;
 
-use super::{Containers, Found, create_and_start, find, is_of_another_checkout, pull_missing, volumes};
+use super::{Containers, Found, create_and_start, find, is_of_another_checkout, pull_missing};
 
 /// What is about to be done. Nothing has been changed yet.
-pub(crate) struct Plan {
+pub(super) struct Plan {
     docker: Docker,
-    pub(crate) compose: Compose,
+    pub(super) compose: Compose,
     postgres: ServicePlan,
     dynamodb: ServicePlan,
-    /// Postgres's volume is not there yet.
-    pub(crate) begins_postgres: bool,
 }
 
 impl Plan {
     /// Looks at both services for whatever could stop either of them from starting. A port that is taken
     /// moves, unless the user has set it; so does a project name that another checkout uses.
     ///
-    /// `found` is what [`find`] found, where the caller has asked already.
-    ///
     /// # Errors
     /// A taken port or name; the daemon failed to answer.
-    pub(crate) async fn make(
-        docker: Docker,
-        mut compose: Compose,
-        found: Option<Found>,
-        ui: &Ui,
-    ) -> Result<Self> {
+    pub(super) async fn make(docker: Docker, mut compose: Compose, ui: &Ui) -> Result<Self> {
         // Mostly both run already, and the user waits for each question to the daemon.
-        let found = match found {
-            Some(found) => found,
-            None => find(&docker, &compose).await?,
-        };
+        let found = find(&docker, &compose).await?;
         if let Ok((postgres, dynamodb)) = ServicePlan::both(&docker, &compose, found).await
             && postgres.is_running_as_described()
             && dynamodb.is_running_as_described()
         {
-            return Ok(Self { docker, compose, postgres, dynamodb, begins_postgres: false });
+            return Ok(Self { docker, compose, postgres, dynamodb });
         }
         avoid_other_checkouts(&docker, &mut compose, ui).await?;
         loop {
@@ -57,8 +44,7 @@ impl Plan {
             } else if let Some(holder) = &dynamodb.port_holder {
                 compose.dynamodb.port.host = moved_port(&compose, &compose.dynamodb, holder, ui)?;
             } else {
-                let begins_postgres = !has_volumes(&docker, &compose, &compose.postgres).await?;
-                return Ok(Self { docker, compose, postgres, dynamodb, begins_postgres });
+                return Ok(Self { docker, compose, postgres, dynamodb });
             }
         }
     }
@@ -67,8 +53,8 @@ impl Plan {
     ///
     /// # Errors
     /// An image that cannot be pulled; or the daemon refused.
-    pub(crate) async fn carry_out(self, ui: &Ui) -> Result<Containers> {
-        let Self { docker, compose, postgres, dynamodb, .. } = self;
+    pub(super) async fn carry_out(self, ui: &Ui) -> Result<Containers> {
+        let Self { docker, compose, postgres, dynamodb } = self;
         let found_running = [&postgres, &dynamodb].map(ServicePlan::is_running_as_described);
         if postgres.creates() || dynamodb.creates() {
             pull_missing(&docker, &compose, ui).await?;
@@ -78,7 +64,7 @@ impl Plan {
             postgres.carry_out(&docker, &compose, ui),
             dynamodb.carry_out(&docker, &compose, ui)
         )?;
-        Ok(Containers { docker, compose, postgres: RefCell::new(postgres), dynamodb, found_running })
+        Ok(Containers { docker, ids: [postgres, dynamodb], found_running })
     }
 }
 
@@ -103,15 +89,6 @@ fn folder_hash(folder: &Path) -> String {
         Uuid::new_v5(&Uuid::NAMESPACE_URL, folder.as_os_str().as_encoded_bytes()).simple().to_string();
     hash.truncate(8);
     hash
-}
-
-async fn has_volumes(docker: &Docker, compose: &Compose, service: &Service) -> Result<bool> {
-    for name in volumes(compose, service) {
-        if docker.volume(&name).await?.is_none() {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// A free port in place of one that is taken.

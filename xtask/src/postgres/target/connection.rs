@@ -1,6 +1,5 @@
 //! A connection to Postgres, and what comes in its place.
 
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +12,6 @@ use anyhow::{Context as _, Result};
 use backend_flask::tls::{self, Handshake, SslMode};
 use postgres::error::SqlState;
 use postgres::{Client, NoTls};
-use tokio::task::JoinHandle;
 
 use super::PostgresTarget;
 use super::trouble::{WRONG_PASSWORD, is_refused, of_tls, readable};
@@ -167,36 +165,6 @@ impl PostgresTarget {
     }
 }
 
-/// A connection to the maintenance database that is made while it is found out whether the server runs.
-pub(crate) struct EarlyConnection {
-    target: PostgresTarget,
-    connected: JoinHandle<Result<Connection>>,
-}
-
-impl EarlyConnection {
-    /// Begins to connect.
-    pub(crate) fn begin(target: &PostgresTarget) -> Self {
-        let target = target.maintenance();
-        let connect = {
-            let target = target.clone();
-            move || Ok(Connection { client: Some(target.dial(&Handshake::default())??), target })
-        };
-        Self { target, connected: tokio::task::spawn_blocking(connect) }
-    }
-
-    /// As [`PostgresTarget::look`]. Only a connection that answers now counts: the server may have been started
-    /// since, or replaced, or be another one than was thought.
-    pub(crate) async fn look(self, target: &PostgresTarget) -> Look<Connection> {
-        if self.target.url() == target.maintenance().url()
-            && let Ok(Ok(mut connection)) = self.connected.await
-            && connection.with(answers).await.is_ok()
-        {
-            return Look::Ready(connection);
-        }
-        target.look().await
-    }
-}
-
 /// A connection, with the thread that serves it.
 pub(crate) struct Connection {
     /// None only while it is at work.
@@ -241,23 +209,6 @@ impl Connection {
     /// milliseconds, which the user need not wait for.
     pub(crate) fn leave_open(mut self) {
         std::mem::forget(self.client.take());
-    }
-
-    /// Whether the server is that of the data in `folder`: another checkout's may have the same password. `folder` is
-    /// none where no server of ours runs.
-    pub(crate) async fn serves(mut self, folder: Option<PathBuf>) -> Look<Self> {
-        let asked = self.with(|client| {
-            let row =
-                client.query_typed_one("select current_setting('data_directory')", &[]).map_err(readable)?;
-            Ok(PathBuf::from(row.try_get::<_, String>(0)?))
-        });
-        match (asked.await, folder) {
-            (Ok(serves), Some(folder)) if serves == folder => Look::Ready(self),
-            (Ok(serves), _) => {
-                Look::NotYet(format!("the server there is another's, of {}", serves.display()))
-            }
-            (Err(error), _) => Look::NotYet(format!("{error:#}")),
-        }
     }
 }
 

@@ -1,0 +1,53 @@
+//! The engines' names, as they are chosen and remembered.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// The variable that chooses the engine if no flag does.
+pub(crate) const VARIABLE: &str = "CRUDDUR_ENGINE";
+
+/// What the user may choose.
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+pub(crate) enum EngineChoice {
+    /// What is running; else external where both its variables are set; else Docker; else embedded
+    Auto,
+    /// Containers, as docker-compose.yml defines them
+    Docker,
+    /// No Docker: this machine's PostgreSQL and a DynamoDB of our own, as processes
+    Embedded,
+    /// Nothing is started: CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB say where
+    External,
+}
+
+impl EngineChoice {
+    /// The engine that was chosen by name.
+    pub(crate) fn named(self) -> Option<EngineName> {
+        match self {
+            Self::Auto => None,
+            Self::Docker => Some(EngineName::Docker),
+            Self::Embedded => Some(EngineName::Embedded),
+            Self::External => Some(EngineName::External),
+        }
+    }
+}
+
+/// An engine's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EngineName {
+    Docker,
+    Embedded,
+    External,
+}
+
+impl fmt::Display for EngineName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Docker => "docker",
+            Self::Embedded => "embedded",
+            Self::External => "external",
+        })
+    }
+}
