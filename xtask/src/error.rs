@@ -49,7 +49,7 @@ pub(crate) struct Interrupted {
     /// What had been done; empty where nothing was to be changed.
     pub(crate) done: String,
     /// What to do next; empty where nothing was changed.
-    pub(crate) remedy: &'static str,
+    pub(crate) remedy: String,
 }
 
 impl Interrupted {
@@ -91,7 +91,7 @@ impl fmt::Display for Report<'_> {
         if let Some(interrupted) = self.0.downcast_ref::<Interrupted>() {
             // Where it was is not why it ended: the step says so itself.
             write!(formatter, "{interrupted}")?;
-            let remedy = interrupted.remedy;
+            let remedy = &interrupted.remedy;
             return if remedy.is_empty() { Ok(()) } else { write!(formatter, "\n  help: {remedy}") };
         }
         for cause in self.0.chain() {

@@ -134,7 +134,7 @@ impl Stop {
             "" => "no step was done yet".to_owned(),
             step => format!("the last step that was done is `{step}`"),
         };
-        Interrupted { signal, done, remedy: state.remedy }
+        Interrupted { signal, done, remedy: state.remedy.to_owned() }
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
             stop.ask(15);
             assert!(stop.is_held());
             let interrupted = stop.check().unwrap_err();
-            assert_eq!((interrupted.signal, interrupted.remedy), (15, "again"));
+            assert_eq!((interrupted.signal, interrupted.remedy.as_str()), (15, "again"));
             assert_eq!(interrupted.to_string(), "interrupted: the last step that was done is `one`");
             drop(held);
             stop.is_safe().await;

@@ -192,11 +192,6 @@ impl Step {
         }
     }
 
-    /// Prints a line while the step goes on.
-    pub(crate) fn line(&self, text: impl Display) {
-        self.ui.line(text);
-    }
-
     /// Ends the step well; `detail` says what came of it, or is empty.
     pub(crate) fn done(mut self, detail: &str) {
         let separator = if detail.is_empty() { "" } else { ": " };

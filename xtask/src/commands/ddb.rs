@@ -57,8 +57,9 @@ pub(crate) enum Ddb {
     Export(export::Export),
     /// Put a file's items into a table
     ///
-    /// The file's name says its form: .jsonl or .csv, compressed with .gz or .zst behind that. An import that
-    /// was interrupted goes on from where it was when the same command is run again.
+    /// The file's name says its form: .jsonl or .csv, compressed with .gz or .zst behind that. An item replaces the
+    /// one that has its key, so an import that was interrupted can be run again. It prints the --from-line to go on
+    /// from.
     Import(import::Import),
     /// Ask for messages and conversations as the app does
     #[command(subcommand)]

@@ -14,19 +14,77 @@
 
 mod columns;
 mod compression;
-mod form;
 mod jsonl;
-mod lines;
-mod reader;
+mod read;
 mod rules;
-mod writer;
+mod write;
+
+use std::io;
+use std::path::Path;
 
 pub(crate) use columns::Columns;
-pub(crate) use form::{Compression, Encoding, FileForm};
 pub(crate) use jsonl::{Notation, item_of};
-pub(crate) use reader::{ItemFile, Position, Record};
+pub(crate) use read::{ItemFile, Record};
 pub(crate) use rules::check;
-pub(crate) use writer::{ItemFileWriter, Layout};
+pub(crate) use write::{ItemFileWriter, Layout};
 
 #[cfg(test)]
 mod tests;
+
+/// The form of a file of items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileForm {
+    pub(crate) encoding: Encoding,
+    pub(crate) compression: Compression,
+}
+
+/// How items become text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values below a header.
+    Csv,
+}
+
+/// How the text becomes bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compression {
+    None,
+    /// <https://www.rfc-editor.org/rfc/rfc1952>
+    Gzip,
+    /// <https://www.rfc-editor.org/rfc/rfc8878>
+    Zstd,
+}
+
+impl FileForm {
+    /// The form that a path's extensions name, in capitals or not: `.jsonl`, `.ndjson` and `.json` are JSON
+    /// lines (the last is what DynamoDB's export to S3 calls them), `.csv` is CSV; a further `.gz` or `.zst`
+    /// is the compression.
+    ///
+    /// # Errors
+    /// The extension is none of these; the error names them.
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        let (name, compression) = match name.rsplit_once('.') {
+            Some((name, "gz")) => (name, Compression::Gzip),
+            Some((name, "zst")) => (name, Compression::Zstd),
+            _ => (name.as_str(), Compression::None),
+        };
+        let encoding = match name.rsplit_once('.') {
+            Some((_, "jsonl" | "ndjson" | "json")) => Encoding::Jsonl,
+            Some((_, "csv")) => Encoding::Csv,
+            _ => {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    format!(
+                        "{}: the name says no form that is known: it ends in .jsonl, .ndjson, .json or .csv, \
+                         and then in .gz or .zst if it is compressed",
+                        path.display()
+                    ),
+                ));
+            }
+        };
+        Ok(Self { encoding, compression })
+    }
+}

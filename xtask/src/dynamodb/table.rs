@@ -14,20 +14,11 @@ use crate::dynamodb::wire::Wire;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct TableDescription {
-    /// Its name.
-    #[serde(default)]
-    pub(crate) table_name: String,
     #[serde(default)]
     table_arn: String,
-    /// Tells it from another of the same name, before or after it.
-    #[serde(default)]
-    pub(crate) table_id: Option<String>,
     /// `CREATING`, `ACTIVE` and so on.
     #[serde(default)]
     pub(crate) table_status: String,
-    /// In seconds since 1970.
-    #[serde(default)]
-    pub(crate) creation_date_time: f64,
     /// How many items it has. AWS counts them every six hours.
     #[serde(default)]
     pub(crate) item_count: u64,

@@ -40,19 +40,24 @@ fn an_import_that_is_interrupted_tells_how_far_it_is_and_goes_on_there() {
         let made = lines(3_000);
         world.write("made.jsonl", &made);
         let table = Units::start(world.endpoint(), 400);
-        let import = || {
+        let import = |arguments: &str| {
             world
-                .xtask("ddb import made.jsonl imported")
+                .xtask(&format!("ddb import made.jsonl imported{arguments}"))
                 .env("AWS_ENDPOINT_URL_DYNAMODB", table.endpoint.url())
         };
-        let running = import().start();
+        let running = import("").start();
         wait_for("items", QUICK, || (table.written() > 500).then_some(()));
         let ended = stopped(running, signal, code);
         let told = number_before(&ended, " items are written, about ");
         assert_eq!(world.endpoint().items("imported").len(), told, "{ended}");
-        ended.says(&["% of made.jsonl", "help: run the same command again: it goes on where it was"]);
+        let (before, from_line) = ended.stderr.trim_end().rsplit_once(" --from-line ").unwrap();
+        assert!(before.ends_with("% of made.jsonl\n  help: run the same command again with"), "{ended}");
+        // It leaves out what is written for certain, and nothing else.
+        let line: usize = from_line.parse().unwrap();
+        assert!(line > 100 && line <= told + 1, "{ended}");
         table.enough();
-        import().ok().says(&["going on after line "]);
+        let items = format!("{} items", 3_001 - line);
+        import(&format!(" --from-line {line}")).ok().says(&[&items]);
         assert_imported(world.endpoint(), "imported", &made);
     }
 }

@@ -17,7 +17,7 @@ fn arguments(command: &str) -> &'static [&'static str] {
         "ddb get" | "ddb delete" => &["a", "000001"],
         "ddb put" => &[r#"{"pk":"a","sk":"000001"}"#],
         "ddb export" => &["out.jsonl", "--force"],
-        "ddb import" => &["made.jsonl", "--restart"],
+        "ddb import" => &["made.jsonl"],
         "logs" => &["--tail", "5"],
         _ => &[],
     }

@@ -22,7 +22,6 @@ use crate::dynamodb::json::{
     AttributeValue, Item, Type, Typed, TypedJson, Unique, bytes, on_one_line, sorted,
 };
 use aws_smithy_types::base64;
-use csv::StringRecord;
 use serde::de::DeserializeSeed as _;
 
 /// The header of the last column.
@@ -62,7 +61,7 @@ impl Columns {
     ///
     /// # Errors
     /// A cell is empty, or two cells are of one column.
-    pub(crate) fn from_header(header: &StringRecord) -> Result<Self, String> {
+    pub(crate) fn from_header(header: &[&str]) -> Result<Self, String> {
         let mut columns = Vec::with_capacity(header.len());
         let mut seen = BTreeSet::new();
         for (index, cell) in header.iter().enumerate() {
@@ -117,7 +116,7 @@ impl Columns {
     ///
     /// # Errors
     /// What is wrong with the row.
-    pub(crate) fn item(&self, row: &StringRecord) -> Result<Item, String> {
+    pub(crate) fn item(&self, row: &[&str]) -> Result<Item, String> {
         if row.len() != self.0.len() {
             return Err(format!("the row has {} cells, and the header {}", row.len(), self.0.len()));
         }
@@ -219,12 +218,13 @@ mod tests {
         );
         let columns = Columns::of(&[], [&odd]);
         assert_eq!(columns.header().collect::<Vec<_>>(), ["*:S", ":N", "a:N", "a:N:S", "*"]);
-        let header = StringRecord::from(columns.header().collect::<Vec<_>>());
+        let header: Vec<_> = columns.header().collect();
+        let header: Vec<_> = header.iter().map(String::as_str).collect();
         assert_eq!(Columns::from_header(&header), Ok(columns.clone()));
         let row: Vec<_> =
             columns.row(&odd).unwrap().into_iter().map(|cell| String::from_utf8(cell).unwrap()).collect();
         assert_eq!(row[..4], ["a", "b", "1", "c"]);
-        assert_eq!(columns.item(&StringRecord::from(row)), Ok(odd));
+        assert_eq!(columns.item(&row.iter().map(String::as_str).collect::<Vec<_>>()), Ok(odd));
     }
 
     #[test]
@@ -236,13 +236,13 @@ mod tests {
         let row: Vec<_> =
             columns.row(&later).unwrap().into_iter().map(|cell| String::from_utf8(cell).unwrap()).collect();
         assert_eq!(row, ["s", "", "", r#"{"a":{"S":""},"b":{"BOOL":false},"pk":{"N":"1"}}"#]);
-        assert_eq!(columns.item(&StringRecord::from(row)), Ok(later));
+        assert_eq!(columns.item(&row.iter().map(String::as_str).collect::<Vec<_>>()), Ok(later));
     }
 
     #[test]
     fn what_is_wrong_with_a_row_is_said() {
         let columns =
-            Columns::from_header(&StringRecord::from(vec!["a", "a:N", "b:BOOL", "c:SS", "*"])).unwrap();
+            Columns::from_header(&["a", "a:N", "b:BOOL", "c:SS", "*"]).unwrap();
         for (row, why) in [
             (vec!["x"], "the row has 1 cells, and the header 5"),
             (vec!["x", "1", "", "", ""], "attribute `a` is given twice"),
@@ -253,12 +253,12 @@ mod tests {
             (vec!["", "", "", "[]", ""], "attribute `c`: a set cannot be empty"),
             (vec!["", "", "", "", "x"], "column `*`: expected value (at byte 1)"),
         ] {
-            assert_eq!(columns.item(&StringRecord::from(row)), Err(why.to_owned()));
+            assert_eq!(columns.item(&row), Err(why.to_owned()));
         }
         for (header, why) in
             [(vec!["a", "a:S"], "the header has `a:S` twice"), (vec!["a", ""], "cell 2 is empty")]
         {
-            assert!(Columns::from_header(&StringRecord::from(header)).unwrap_err().contains(why));
+            assert!(Columns::from_header(&header).unwrap_err().contains(why));
         }
     }
 }

@@ -1,74 +1,39 @@
-//! Streams that are compressed or not.
+//! Streams that are compressed or not. A compressed file may have several parts, one after another, and zeros
+//! behind each of them.
 
 use std::error::Error;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Cursor, Read, Seek as _, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
-use ruzstd::decoding::FrameDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
-use ruzstd::encoding::{CompressionLevel, FrameCompressor, MatchGeneratorDriver};
+use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use crate::dynamodb::files::Compression;
 
 /// How much is read at once.
 const BUFFER: usize = 128 << 10;
 
-/// How much text goes into a frame of zstd. Its blocks are of 128 KiB, and matches are within them.
+/// How much text goes into a frame of zstd: ruzstd compresses a frame at once.
 const FRAME: usize = 1 << 20;
 
-/// Opens a file for reading its text from the byte `from` on; what is read of the file itself, compressed or
-/// not, is added to `consumed`.
-///
-/// # Errors
-/// The file cannot be read, or has less text than `from`.
+/// Opens a file for reading its text. What is read of the file itself, compressed or not, is added to `consumed`.
 pub(crate) fn open(
     path: &Path,
     compression: Compression,
-    from: u64,
     consumed: &Arc<AtomicU64>,
 ) -> io::Result<Box<dyn BufRead + Send>> {
-    let mut file = File::open(path)?;
-    if compression == Compression::None {
-        if file.metadata()?.len() < from {
-            return Err(too_short());
-        }
-        consumed.store(file.seek(SeekFrom::Start(from))?, Ordering::Relaxed);
-        return Ok(Box::new(buffered(Counted { file, consumed: Arc::clone(consumed) })));
-    }
-    consumed.store(0, Ordering::Relaxed);
-    let file = buffered(Counted { file, consumed: Arc::clone(consumed) });
-    let mut text: Box<dyn BufRead + Send> = match compression {
-        Compression::Zstd => Box::new(buffered(Frames::new(file))),
-        _ => Box::new(buffered(Members { member: Some(GzDecoder::new(file)) })),
-    };
-    if io::copy(&mut (&mut text).take(from), &mut io::sink())? < from {
-        return Err(too_short());
-    }
-    Ok(text)
-}
-
-fn buffered<R: Read>(source: R) -> BufReader<R> {
-    BufReader::with_capacity(BUFFER, source)
-}
-
-fn too_short() -> io::Error {
-    invalid("it is shorter than what had been read of it: it is another file by now")
-}
-
-fn invalid(why: impl Into<Box<dyn Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
-}
-
-fn ends_early(form: &str) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::UnexpectedEof,
-        format!("the {form} stream ends early: the file is not whole"),
-    )
+    let file = BufReader::with_capacity(BUFFER, Counted { file: File::open(path)?, consumed: Arc::clone(consumed) });
+    Ok(match compression {
+        Compression::None => Box::new(file),
+        Compression::Gzip => Box::new(BufReader::with_capacity(BUFFER, Members(Some(GzDecoder::new(file))))),
+        Compression::Zstd => Box::new(BufReader::with_capacity(BUFFER, Frames::new(file))),
+    })
 }
 
 struct Counted {
@@ -84,7 +49,16 @@ impl Read for Counted {
     }
 }
 
-/// What is not of the form behind what was: it may be rubbish, or most of the file, so it is not passed over.
+fn invalid(why: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+fn ends_early(form: &str) -> io::Error {
+    let why = format!("the {form} stream ends early: the file is not whole");
+    io::Error::new(io::ErrorKind::UnexpectedEof, why)
+}
+
+/// What follows may be rubbish, or most of the file: it is not passed over.
 fn followed(form: &str) -> io::Error {
     invalid(format!("all of the {form} stream was read, but what comes behind its end is no {form}"))
 }
@@ -103,94 +77,76 @@ fn behind_padding(source: &mut impl BufRead) -> io::Result<Option<u8>> {
     }
 }
 
-/// gzip: members one after another.
-/// <https://www.rfc-editor.org/rfc/rfc1952#section-2.2>
-struct Members<R> {
-    /// None behind the last one.
-    member: Option<GzDecoder<R>>,
-}
-
-/// What a member begins with.
-const MEMBER: u8 = 0x1f;
+/// gzip: members one after another, where flate2's own `MultiGzDecoder` takes zeros behind them for damage.
+/// The member is none behind the last one. <https://www.rfc-editor.org/rfc/rfc1952#section-2.2>
+struct Members<R>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Read for Members<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Some(mut member) = self.member.take() {
-            let read = member.read(buffer);
-            if !matches!(read, Ok(0)) || buffer.is_empty() {
-                self.member = Some(member);
-                return read.map_err(of_gzip);
+        while let Some(mut member) = self.0.take() {
+            let read = member.read(buffer).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => ends_early("gzip"),
+                io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
+                    invalid(format!("the gzip stream is damaged: {error}"))
+                }
+                _ => error,
+            })?;
+            if read > 0 {
+                self.0 = Some(member);
+                return Ok(read);
             }
             let mut source = member.into_inner();
-            match behind_padding(&mut source)? {
-                None => {}
-                Some(MEMBER) => self.member = Some(GzDecoder::new(source)),
+            self.0 = match behind_padding(&mut source)? {
+                None => None,
+                // What a member begins with.
+                Some(0x1f) => Some(GzDecoder::new(source)),
                 Some(_) => return Err(followed("gzip")),
-            }
+            };
         }
         Ok(0)
     }
 }
 
-fn of_gzip(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => ends_early("gzip"),
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => {
-            invalid(format!("the gzip stream is damaged: {error}"))
-        }
-        _ => error,
-    }
-}
-
-/// zstd: frames one after another, those that are to be skipped among them.
-/// <https://www.rfc-editor.org/rfc/rfc8878#section-3.1>
+/// zstd: frames one after another, those that are to be skipped among them. ruzstd's own `StreamingDecoder` reads
+/// one frame, and checks no checksum. <https://www.rfc-editor.org/rfc/rfc8878#section-3.1>
 struct Frames<R> {
     source: R,
     decoder: FrameDecoder,
-    is_begun: bool,
-    is_any: bool,
+    is_first: bool,
+    is_in_frame: bool,
 }
 
 impl<R: BufRead> Frames<R> {
     fn new(source: R) -> Self {
-        Self { source, decoder: FrameDecoder::new(), is_begun: false, is_any: false }
+        Self { source, decoder: FrameDecoder::new(), is_first: true, is_in_frame: false }
     }
 
     /// Begins the next frame; false at the end of the stream.
     fn begin(&mut self) -> io::Result<bool> {
         while behind_padding(&mut self.source)?.is_some() {
-            let is_first = !std::mem::replace(&mut self.is_any, true);
+            let is_first = std::mem::replace(&mut self.is_first, false);
             match self.decoder.reset(&mut self.source) {
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
-                    length,
-                    ..
-                })) => {
-                    let length = u64::from(length);
-                    if io::copy(&mut (&mut self.source).take(length), &mut io::sink())? < length {
-                        return Err(ends_early("zstd"));
+                Ok(()) => return Ok(true),
+                Err(FrameDecoderError::ReadFrameHeaderError(error)) => match error {
+                    ReadFrameHeaderError::SkipFrame { length, .. } => {
+                        let length = u64::from(length);
+                        if io::copy(&mut (&mut self.source).take(length), &mut io::sink())? < length {
+                            return Err(ends_early("zstd"));
+                        }
                     }
-                }
-                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_)))
-                    if !is_first =>
-                {
-                    return Err(followed("zstd"));
-                }
+                    ReadFrameHeaderError::BadMagicNumber(_) if !is_first => return Err(followed("zstd")),
+                    error => return Err(explained(&error)),
+                },
                 Err(error) => return Err(explained(&error)),
-                Ok(()) => {
-                    self.is_begun = true;
-                    return Ok(true);
-                }
             }
         }
-        if self.is_any { Ok(false) } else { Err(ends_early("zstd")) }
+        if self.is_first { Err(ends_early("zstd")) } else { Ok(false) }
     }
 
-    /// Ends a frame all of which has been read.
-    fn end(&mut self) -> io::Result<()> {
-        self.is_begun = false;
+    fn check(&self) -> io::Result<()> {
         let expected = self.decoder.get_checksum_from_data();
         if expected.is_some() && expected != self.decoder.get_calculated_checksum() {
-            return Err(invalid("the zstd stream is damaged: its checksum is another"));
+            return Err(invalid("the zstd stream is damaged: its checksum is another".to_owned()));
         }
         Ok(())
     }
@@ -199,41 +155,39 @@ impl<R: BufRead> Frames<R> {
 impl<R: BufRead> Read for Frames<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            if !self.is_begun && !self.begin()? {
+            if !self.is_in_frame {
+                self.is_in_frame = self.begin()?;
+            }
+            if !self.is_in_frame {
                 return Ok(0);
             }
             while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-                let one = ruzstd::decoding::BlockDecodingStrategy::UptoBlocks(1);
+                let one = BlockDecodingStrategy::UptoBlocks(1);
                 self.decoder.decode_blocks(&mut self.source, one).map_err(|error| explained(&error))?;
             }
             match self.decoder.read(buffer)? {
-                0 if !buffer.is_empty() => self.end()?,
+                0 => self.check()?,
                 read => return Ok(read),
             }
+            self.is_in_frame = false;
         }
     }
 }
 
-/// The error that reading itself had, if it is behind a decoder's.
-fn explained(error: &FrameDecoderError) -> io::Error {
-    let mut cause: Option<&dyn Error> = Some(error);
-    while let Some(error) = cause {
-        if let Some(reading) = error.downcast_ref::<io::Error>() {
-            return match reading.kind() {
-                io::ErrorKind::UnexpectedEof => ends_early("zstd"),
-                kind => io::Error::new(kind, reading.to_string()),
-            };
-        }
-        cause = error.source();
+/// The error that reading itself had, if there is one behind a decoder's.
+fn explained(error: &(dyn Error + 'static)) -> io::Error {
+    match anyhow::Chain::new(error).find_map(|error| error.downcast_ref::<io::Error>()) {
+        Some(reading) if reading.kind() == io::ErrorKind::UnexpectedEof => ends_early("zstd"),
+        Some(reading) => io::Error::new(reading.kind(), reading.to_string()),
+        None => invalid(format!("the zstd stream is damaged: {error}")),
     }
-    invalid(format!("the zstd stream is damaged: {error}"))
 }
 
 /// Where a file's text is written.
 pub(crate) enum Sink<W: Write> {
     None(BufWriter<W>),
     Gzip(Box<GzEncoder<BufWriter<W>>>),
-    Zstd(Box<ZstdWriter<BufWriter<W>>>),
+    Zstd(ZstdWriter<BufWriter<W>>),
 }
 
 impl<W: Write> Sink<W> {
@@ -243,7 +197,7 @@ impl<W: Write> Sink<W> {
             Compression::None => Self::None(out),
             // The header has no name and no time: the same text gives the same bytes.
             Compression::Gzip => Self::Gzip(Box::new(GzEncoder::new(out, flate2::Compression::default()))),
-            Compression::Zstd => Self::Zstd(Box::new(ZstdWriter::new(out))),
+            Compression::Zstd => Self::Zstd(ZstdWriter { out, text: Vec::with_capacity(FRAME) }),
         }
     }
 
@@ -252,7 +206,11 @@ impl<W: Write> Sink<W> {
         let out = match self {
             Self::None(out) => out,
             Self::Gzip(out) => out.finish()?,
-            Self::Zstd(out) => out.finish()?,
+            Self::Zstd(mut out) => {
+                // A file without text has a frame too: no bytes at all are no zstd stream.
+                out.frame()?;
+                out.out
+            }
         };
         out.into_inner().map_err(io::IntoInnerError::into_error)
     }
@@ -273,43 +231,13 @@ impl<W: Write> Write for Sink<W> {
     }
 }
 
-/// Compresses one frame after another, since the compressor wants all of a frame at once.
+/// Compresses one frame after another.
 pub(crate) struct ZstdWriter<W> {
     out: W,
     text: Vec<u8>,
-    compressor: FrameCompressor<Cursor<Vec<u8>>, Vec<u8>, MatchGeneratorDriver>,
-    is_any: bool,
 }
 
 impl<W: Write> ZstdWriter<W> {
-    fn new(out: W) -> Self {
-        let compressor = FrameCompressor::new(CompressionLevel::Fastest);
-        Self { out, text: Vec::with_capacity(FRAME), compressor, is_any: false }
-    }
-
-    fn frame(&mut self) -> io::Result<()> {
-        self.is_any = true;
-        self.compressor.set_source(Cursor::new(std::mem::take(&mut self.text)));
-        self.compressor.set_drain(Vec::new());
-        self.compressor.compress();
-        if let Some(frame) = self.compressor.take_drain() {
-            self.out.write_all(&frame)?;
-        }
-        self.text = self.compressor.take_source().map(Cursor::into_inner).unwrap_or_default();
-        self.text.clear();
-        Ok(())
-    }
-
-    /// A file without text has a frame too: no bytes at all are no zstd stream.
-    fn finish(mut self) -> io::Result<W> {
-        if !self.text.is_empty() || !self.is_any {
-            self.frame()?;
-        }
-        Ok(self.out)
-    }
-}
-
-impl<W: Write> Write for ZstdWriter<W> {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         let length = text.len().min(FRAME - self.text.len());
         self.text.extend_from_slice(&text[..length]);
@@ -319,7 +247,9 @@ impl<W: Write> Write for ZstdWriter<W> {
         Ok(length)
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    fn frame(&mut self) -> io::Result<()> {
+        self.out.write_all(&compress_to_vec(self.text.as_slice(), CompressionLevel::Fastest))?;
+        self.text.clear();
         Ok(())
     }
 }

@@ -37,18 +37,24 @@ fn write<'a>(path: &Path, layout: &Layout, items: impl IntoIterator<Item = &'a I
 }
 
 fn open(path: &Path) -> ItemFile {
-    ItemFile::open(path, None, Position::default()).unwrap()
+    ItemFile::open(path, None, 1).unwrap()
 }
 
-/// All items of a file, and the position behind each.
-fn read(mut file: ItemFile) -> (Vec<Item>, Vec<Position>) {
+/// All items of a file, and the line of each.
+fn read(mut file: ItemFile) -> (Vec<Item>, Vec<u64>) {
     let mut items = Vec::new();
-    let mut positions = Vec::new();
+    let mut lines = Vec::new();
     while let Some(record) = file.next().unwrap() {
         items.push(record.item.unwrap());
-        positions.push(record.after);
+        lines.push(record.line);
     }
-    (items, positions)
+    (items, lines)
+}
+
+/// How a file cannot be opened, or not be read up to its first record.
+fn first_error(path: &Path) -> String {
+    let first = ItemFile::open(path, None, 1).and_then(|mut file| file.next().map(|_| ()));
+    first.unwrap_err().to_string()
 }
 
 /// A file's records as their line, text, and what is wrong or how many attributes there are.
@@ -76,8 +82,8 @@ fn every_item_is_read_as_it_was_written_and_written_as_it_was_read() {
             for (compressed, _) in COMPRESSIONS {
                 let path = folder.path().join(format!("a.{extension}{compressed}"));
                 write(&path, &layout, &items);
-                let file = ItemFile::open(&path, Some(Notation::Typed), Position::default()).unwrap();
-                let (again, positions) = read(file);
+                let file = ItemFile::open(&path, Some(Notation::Typed), 1).unwrap();
+                let (again, lines) = read(file);
                 assert!(again == items, "batch {batch}: {}", path.display());
                 let copy = folder.path().join(format!("b.{extension}{compressed}"));
                 write(&copy, &layout, &again);
@@ -87,9 +93,9 @@ fn every_item_is_read_as_it_was_written_and_written_as_it_was_read() {
                     copy.display()
                 );
                 let done = arbitrary.0.usize(..items.len());
-                let rest = ItemFile::open(&path, Some(Notation::Typed), positions[done]).unwrap();
+                let rest = ItemFile::open(&path, Some(Notation::Typed), lines[done]).unwrap();
                 let (rest, later) = read(rest);
-                assert!(rest == items[done + 1..] && later == positions[done + 1..], "batch {batch}");
+                assert!(rest == items[done..] && later == lines[done..], "batch {batch}");
             }
         }
     }
@@ -125,11 +131,9 @@ fn a_file_without_items_is_one() {
     }
     assert_eq!(fs::read(folder.path().join("a.csv")).unwrap(), b"*\n");
     let empty = file(&folder, "empty.csv", "\n\n");
-    let error = ItemFile::open(&empty, None, Position::default()).err().unwrap();
-    assert_eq!(error.to_string(), "there is no header");
+    assert_eq!(first_error(&empty), "there is no header");
     let bare = file(&folder, "bare.csv", "pk,v\ra,1\rb,2\r");
-    let error = ItemFile::open(&bare, None, Position::default()).err().unwrap();
-    assert_eq!(error.to_string(), "its lines end with a carriage return alone: write it with line feeds");
+    assert_eq!(first_error(&bare), "the header: a line ends with a carriage return alone: write the file with line feeds");
     let quoted = file(&folder, "quoted.csv", "pk,\"v\r\"\r\na,1\r\n");
     assert!(open(&quoted).next().unwrap().unwrap().item.is_ok());
 }
@@ -150,7 +154,7 @@ fn one_document_is_no_json_lines() {
     let folder = folder();
     for text in ["[\n  {\"a\": 1}\n]\n", "\n{\r\n  \"Items\": []\r\n}\r\n"] {
         let path = file(&folder, "a.json", text);
-        let error = ItemFile::open(&path, None, Position::default()).err().unwrap().to_string();
+        let error = first_error(&path);
         assert!(error.starts_with("it is one JSON document, and not an item a line"), "{error}");
     }
 }
@@ -176,9 +180,9 @@ fn a_bad_line_has_its_number_and_the_next_one_follows() {
 #[test]
 fn a_line_longer_than_the_limit_ends_the_file() {
     let folder = folder();
-    let text = format!("{{\"a\":{{\"S\":\"{}\"}}}}\n{{\"a\":{{\"S\":\"x\"}}}}\n", "x".repeat(lines::LIMIT));
+    let text = format!("{{\"a\":{{\"S\":\"{}\"}}}}\n{{\"a\":{{\"S\":\"x\"}}}}\n", "x".repeat(read::LIMIT));
     let path = file(&folder, "a.jsonl", text);
-    let mut file = ItemFile::open(&path, Some(Notation::Typed), Position::default()).unwrap();
+    let mut file = ItemFile::open(&path, Some(Notation::Typed), 1).unwrap();
     let why = file.next().map(|_| ()).unwrap_err().to_string();
     assert_eq!(why, "the record in line 1 is longer than 16 MiB, as no item is");
 }
@@ -191,7 +195,7 @@ fn a_header_may_have_very_many_cells() {
     let path = file(&folder, "a.csv", format!("{cells}\n{cells}\n"));
     assert_eq!(read(open(&path)).0[0].len(), 50_000);
     let path = file(&folder, "b.csv", format!("{cells},7\n"));
-    let error = ItemFile::open(&path, None, Position::default()).err().unwrap().to_string();
+    let error = first_error(&path);
     assert_eq!(error, "the header has `7` twice");
 }
 
@@ -221,26 +225,11 @@ fn a_table_as_people_have_it_is_read_as_strings() {
 #[test]
 fn a_first_record_of_two_notations_wants_to_be_told() {
     let folder = folder();
-    let path = file(&folder, "a.jsonl", "[]\n{\"a\":{\"S\":\"x\"},\"b\":{\"Q\":\"y\"}}\n");
-    let error = ItemFile::open(&path, None, Position::default()).err().unwrap().to_string();
-    assert!(error.starts_with("line 2: attribute `a` has a type") && error.contains("`b` none"), "{error}");
-    let told = ItemFile::open(&path, Some(Notation::Plain), Position::default()).unwrap();
-    assert_eq!(records(told)[1].2, Ok(2));
-}
-
-#[test]
-fn a_file_that_became_shorter_is_no_place_to_go_on() {
-    let folder = folder();
-    let item = Item::from([("a".to_owned(), AttributeValue::S("x".to_owned()))]);
-    for (compressed, _) in COMPRESSIONS {
-        let path = folder.path().join(format!("a.jsonl{compressed}"));
-        write(&path, &Layout::Jsonl(Notation::Typed), [&item, &item]);
-        let (_, positions) = read(open(&path));
-        assert_eq!(read(ItemFile::open(&path, None, positions[1]).unwrap()).0, []);
-        write(&path, &Layout::Jsonl(Notation::Typed), [&item]);
-        let error = ItemFile::open(&path, None, positions[1]).err().unwrap().to_string();
-        assert!(error.contains("it is shorter than what had been read of it"), "{error}");
-    }
+    let path = file(&folder, "a.jsonl", "{\"a\":{\"S\":\"x\"},\"b\":{\"Q\":\"y\"}}\n");
+    let error = first_error(&path);
+    assert!(error.starts_with("line 1: attribute `a` has a type") && error.contains("`b` none"), "{error}");
+    let told = ItemFile::open(&path, Some(Notation::Plain), 1).unwrap();
+    assert_eq!(records(told)[0].2, Ok(2));
 }
 
 #[cfg(unix)]

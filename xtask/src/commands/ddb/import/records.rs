@@ -1,114 +1,196 @@
-//! The records of a file on their way into a table.
+//! The records of a file on their way into a table, and those that cannot go there.
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, Result, ensure};
+
+use super::rules::Rules;
 use crate::dynamodb::files::{ItemFile, Record};
 use crate::dynamodb::items::WriteRequest;
-use crate::ui::Step;
-use anyhow::{Context as _, Result};
+use crate::dynamodb::json::Item;
+use crate::error::Failure;
+use crate::ui::Ui;
 
-use super::journal::Progress;
-use super::rejected::Rejected;
-use super::rules::Rules;
-use super::stopped;
+/// What becomes of a record that cannot be imported.
+pub(super) enum Rejects {
+    /// It ends the import.
+    End,
+    /// It is told.
+    Tell,
+    /// It is told, and goes into a file.
+    Keep(RejectedFile),
+}
 
-/// The requests that write a file's records, one after another, and how many of them are written.
+/// A file's records, one after another, and from which line on they are not known to be written.
 pub(super) struct Records<'a> {
     path: &'a Path,
     file: ItemFile,
+    from_line: u64,
     rules: &'a Rules,
     /// The table's keys.
     names: Vec<&'a str>,
-    /// None where a record that cannot be imported ends the import.
-    rejected: Option<Rejected>,
-    step: &'a Step,
-    /// Behind the last record that was read.
-    pub(super) read: Progress,
-    /// Behind the last record before which everything is written.
-    pub(super) done: Progress,
-    /// What is known behind each request that was made and is not known to be done, the first one first.
-    under_way: VecDeque<Progress>,
-    /// How many requests are known to be done.
-    done_count: u64,
+    rejects: Rejects,
+    ui: &'a Ui,
+    /// How many records can be imported, of those that were read.
+    pub(super) imported: u64,
+    /// How many cannot.
+    pub(super) rejected: u64,
+    /// The lines of the records that are not known to be written, the first one first.
+    under_way: VecDeque<u64>,
+    /// The line behind the last record that was read and found good, or rejected.
+    next_line: u64,
 }
 
 impl<'a> Records<'a> {
-    /// Goes on where `file`, at `path`, was opened, `begun` being how far an import was there. With `rejects`, records
-    /// that cannot be imported go into a file of their own.
-    ///
-    /// # Errors
-    /// That file cannot be read or written.
     pub(super) fn new(
         path: &'a Path,
         file: ItemFile,
+        from_line: u64,
         rules: &'a Rules,
-        begun: Progress,
-        rejects: bool,
-        step: &'a Step,
-    ) -> Result<Self> {
-        let rejected = rejects.then(|| Rejected::open(path, begun.rejects)).transpose()?;
-        let rejects = rejected.as_ref().map_or(begun.rejects, Rejected::written);
-        let begun = Progress { rejects, ..begun };
-        Ok(Self {
+        rejects: Rejects,
+        ui: &'a Ui,
+    ) -> Self {
+        Self {
             path,
             file,
+            from_line,
             rules,
             names: rules.key_names().collect(),
-            rejected,
-            step,
-            read: begun,
-            done: begun,
+            rejects,
+            ui,
+            imported: 0,
+            rejected: 0,
             under_way: VecDeque::new(),
-            done_count: 0,
-        })
+            next_line: from_line,
+        }
     }
 
     /// The request to write the next record that can be imported; none at the end.
-    ///
-    /// # Errors
-    /// The file cannot be read on; a record cannot be imported, or the file for such records cannot be written.
-    pub(super) fn next(&mut self) -> Result<Option<WriteRequest>> {
+    pub(super) fn next_request(&mut self) -> Result<Option<WriteRequest>> {
+        let item = self.next_item()?;
+        Ok(item.map(|item| WriteRequest::put(&item, &self.names)))
+    }
+
+    /// The next record that can be imported; none at the end.
+    pub(super) fn next_item(&mut self) -> Result<Option<Item>> {
         loop {
-            let lines = self.read.position.lines;
+            let lines = self.file.lines();
             let record = self.file.next().with_context(|| format!("cannot read on after line {lines}"))?;
-            let Some(Record { line, after, text, item }) = record else { return Ok(None) };
-            self.read.position = after;
-            match self.rules.importable(item) {
-                Ok(item) => {
-                    self.read.imported += 1;
-                    self.under_way.push_back(self.read);
-                    return Ok(Some(WriteRequest::put(&item, &self.names)));
+            let Some(Record { line, text, item }) = record else {
+                let (file, lines) = (self.path.display(), self.file.lines());
+                ensure!(self.from_line <= lines.max(1), "--from-line {}: {file} has {lines} lines", self.from_line);
+                return Ok(None);
+            };
+            let item = self.rules.importable(item);
+            if let Err(why) = &item {
+                let place = format!("{}:{line}: {why}", self.path.display());
+                if let Rejects::End = self.rejects {
+                    return Err(bad_line(place));
                 }
-                Err(why) => {
+                self.ui.line(place);
+                self.rejected += 1;
+                if let Rejects::Keep(rejected) = &mut self.rejects {
                     let text = text.to_vec();
-                    self.reject(line, &text, &why)?;
+                    rejected.add(self.file.header(), &text, self.ui)?;
                 }
+            }
+            self.next_line = self.file.lines() + 1;
+            if let Ok(item) = item {
+                self.imported += 1;
+                self.under_way.push_back(line);
+                return Ok(Some(item));
             }
         }
     }
 
-    fn reject(&mut self, line: u64, text: &[u8], why: &str) -> Result<()> {
-        let Some(rejected) = &mut self.rejected else { return Err(stopped(self.path, line, why)) };
-        self.step.line(format_args!("{}:{line}: {why}", self.path.display()));
-        if let Some(aside) = rejected.add(self.file.header(), text)? {
-            self.step.line(format_args!("what was in its place is {} now", aside.display()));
+    /// The first `count` requests are written.
+    pub(super) fn are_written(&mut self, count: u64) {
+        while self.imported - (self.under_way.len() as u64) < count {
+            self.under_way.pop_front();
         }
-        self.read.rejected += 1;
-        self.read.rejects = rejected.written();
-        Ok(())
     }
 
-    /// The first `count` requests are done.
-    pub(super) fn are_done(&mut self, count: u64) {
-        while self.done_count < count {
-            self.done_count += 1;
-            self.done = self.under_way.pop_front().unwrap_or(self.done);
-        }
+    /// Everything before this line is written.
+    pub(super) fn first_unwritten(&self) -> u64 {
+        self.under_way.front().copied().unwrap_or(self.next_line)
     }
 
     /// The part of the file that was read, from 0 to 1.
     pub(super) fn share(&self) -> f64 {
         self.file.share()
+    }
+}
+
+fn bad_line(problem: String) -> anyhow::Error {
+    let remedy = "mend the line and run the command again; or add --reject, which puts such lines into a file of \
+                  their own";
+    Failure::new(problem, remedy).into()
+}
+
+/// The records that an import leaves out, as they were, not compressed.
+pub(super) struct RejectedFile {
+    path: PathBuf,
+    /// None until there is a record for it.
+    file: Option<File>,
+}
+
+impl RejectedFile {
+    /// The file beside the imported one.
+    pub(super) fn beside(imported: &Path) -> Self {
+        Self { path: rejected_path(imported), file: None }
+    }
+
+    /// Adds a record's text; `header` is that of a CSV. What an earlier import left in its place gets another name.
+    fn add(&mut self, header: Option<&[u8]>, text: &[u8], ui: &Ui) -> Result<()> {
+        let cannot_write = || format!("cannot write {}", self.path.display());
+        let is_first = self.file.is_none();
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => {
+                set_aside(&self.path, ui)?;
+                none.insert(File::create_new(&self.path).with_context(cannot_write)?)
+            }
+        };
+        let header = header.filter(|_| is_first);
+        let lines = header.into_iter().chain([text]).map(|line| [line, b"\n"].concat());
+        file.write_all(&lines.collect::<Vec<_>>().concat()).with_context(cannot_write)
+    }
+}
+
+/// Where an import puts the records that it leaves out.
+pub(super) fn rejected_path(file: &Path) -> PathBuf {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
+    file.with_file_name(format!("{name}.rejected"))
+}
+
+/// Gives a file that is there another name, with a number behind it.
+fn set_aside(path: &Path, ui: &Ui) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let numbered = |number: u32| PathBuf::from(format!("{}.{number}", path.display()));
+    let aside = (1..).map(numbered).find(|aside| !aside.exists()).context("there is no free name")?;
+    std::fs::rename(path, &aside).with_context(|| format!("cannot move {} aside", path.display()))?;
+    ui.line(format_args!("what was in {} is in {} now", path.display(), aside.display()));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejected_records_go_beside_the_file_uncompressed() {
+        for (file, expected) in [
+            ("a/items.jsonl", "a/items.jsonl.rejected"),
+            ("items.csv.gz", "items.csv.rejected"),
+            ("items.jsonl.zst", "items.jsonl.rejected"),
+        ] {
+            assert_eq!(rejected_path(Path::new(file)), Path::new(expected));
+        }
     }
 }

@@ -18,10 +18,10 @@ fn a_compressed_line_without_an_end_ends_the_file() {
         let mut out =
             crate::dynamodb::files::compression::Sink::new(fs::File::create(&path).unwrap(), compression);
         out.write_all(b"a\n\"").unwrap();
-        out.write_all(&vec![b'x'; lines::LIMIT + (1 << 20)]).unwrap();
+        out.write_all(&vec![b'x'; read::LIMIT + (1 << 20)]).unwrap();
         out.finish().unwrap();
         assert!(compression == Compression::None || fs::metadata(&path).unwrap().len() < 1 << 20);
-        let mut file = ItemFile::open(&path, Some(Notation::Typed), Position::default()).unwrap();
+        let mut file = ItemFile::open(&path, Some(Notation::Typed), 1).unwrap();
         let why = std::iter::repeat_with(|| file.next().map(|record| assert!(record.is_some())));
         let why = why.take(2).find_map(Result::err).unwrap().to_string();
         assert!(why.starts_with("the record in line 2 is longer than 16 MiB"), "{name}: {why}");
@@ -45,7 +45,7 @@ fn members_and_frames_after_one_another_are_one_text() {
     let path = file(&folder, "a.jsonl.zst", [&skipped[..], &frames.concat(), &skipped].concat());
     assert_eq!(read(open(&path)).0.len(), 3);
     let path = file(&folder, "b.jsonl.zst", [&frames.concat(), &skipped[..10]].concat());
-    assert!(first_error(&path).contains("the zstd stream ends early"));
+    assert!(error_of(&path).contains("the zstd stream ends early"));
 }
 
 #[test]
@@ -66,14 +66,14 @@ fn what_follows_a_compressed_text_is_padding_or_an_error() {
             let path = file(&folder, name, [&whole[..], follows].concat());
             let expected =
                 format!("all of the {form} stream was read, but what comes behind its end is no {form}");
-            assert_eq!(first_error(&path), expected);
+            assert_eq!(error_of(&path), expected);
         }
     }
 }
 
 /// How reading a file fails.
-fn first_error(path: &Path) -> String {
-    let file = ItemFile::open(path, Some(Notation::Typed), Position::default());
+fn error_of(path: &Path) -> String {
+    let file = ItemFile::open(path, Some(Notation::Typed), 1);
     let error = file.and_then(|mut file| {
         while let Some(record) = file.next()? {
             assert!(record.item.is_ok(), "{record:?}");
@@ -95,7 +95,7 @@ fn a_compressed_file_that_is_cut_or_damaged_is_an_error() {
         for _ in 0..100 {
             let cut = arbitrary.0.usize(..whole.len());
             fs::write(&path, &whole[..cut]).unwrap();
-            let error = first_error(&path);
+            let error = error_of(&path);
             assert!(error.contains("stream ends early: the file is not whole"), "{name} at {cut}: {error}");
         }
         // Its text's checksum is among the last bytes.
@@ -103,9 +103,9 @@ fn a_compressed_file_that_is_cut_or_damaged_is_an_error() {
         let last = damaged.len() - if name.ends_with("gz") { 7 } else { 2 };
         damaged[last] ^= 1;
         fs::write(&path, damaged).unwrap();
-        let error = first_error(&path);
+        let error = error_of(&path);
         assert!(error.contains("stream is damaged"), "{name}: {error}");
-        let error = first_error(&file(&folder, name, "{\"a\":{\"S\":\"not compressed\"}}\n"));
+        let error = error_of(&file(&folder, name, "{\"a\":{\"S\":\"not compressed\"}}\n"));
         assert!(error.contains("stream is damaged"), "{name}: {error}");
     }
 }
