@@ -1,21 +1,36 @@
-//! HTTP under the AWS SDK, the same for the server and the tasks: in the clear where the URL says so, as local
-//! servers want it, and otherwise TLS by rustls on ring.
+//! How the server and the tasks reach DynamoDB: plain HTTP if the URL says so, as local servers want it, and
+//! otherwise TLS by rustls on ring.
 
-use aws_sdk_dynamodb::config::SharedHttpClient;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Builder as Config, Credentials, Region, SharedHttpClient};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder};
 
+/// The key id and the secret for a local server: it needs a signed request and checks no key.
+pub const LOCAL_KEY: &str = "local";
+
+/// The region for a local server.
+pub const LOCAL_REGION: &str = "us-east-1";
+
 const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
 
-/// The SDK's HTTP client for the server at the URL `endpoint`; AWS's own server where there is none.
+/// The settings of a client for the local server at the URL `endpoint`.
+pub fn local_config(endpoint: &str) -> Config {
+    Config::new()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(Credentials::new(LOCAL_KEY, LOCAL_KEY, None, None, LOCAL_KEY))
+        .region(Region::from_static(LOCAL_REGION))
+        .endpoint_url(endpoint)
+        .http_client(client(Some(endpoint)))
+}
+
+/// The SDK's HTTP client for the server at the URL `endpoint`, or else for AWS.
 #[must_use]
 pub fn client(endpoint: Option<&str>) -> SharedHttpClient {
     let client = Builder::new();
     if is_plain(endpoint) { client.build_http() } else { client.tls_provider(TLS).build_https() }
 }
 
-/// Connections to the server at the URL `endpoint`, for requests that are not the SDK's; AWS's own server where
-/// there is none.
+/// Connections to the server at the URL `endpoint`, or else to AWS, for requests that are not the SDK's.
 #[must_use]
 pub fn connector(settings: ConnectorBuilder, endpoint: Option<&str>) -> Connector {
     if is_plain(endpoint) { settings.build_http() } else { settings.tls_provider(TLS).build() }

@@ -1,20 +1,23 @@
-//! Cruddur's server: `backend-flask [--address IP:PORT] [--workspace PATH]`, told everything else by its
+//! Cruddur's server: `backend-flask [--address IP:PORT] [--workspace PATH]`. All other settings come from the
 //! environment.
 //!
-//! `--address` comes before BACKEND_ADDRESS. `--workspace` changes nothing: `cargo xtask` finds the server
-//! of its own workspace by this command line.
+//! `--address` overrides BACKEND_ADDRESS. `--workspace` changes nothing: it lets `cargo xtask` recognise the server of
+//! its own workspace.
 
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use backend_flask::server::{ADDRESS, Server, Settings, log_to_stderr};
+use backend_flask::server::{ADDRESS, LogForm, Server, Settings};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
 
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nobody is left to tell when standard error is gone.
+            // Without standard error there is nobody to tell.
             _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
@@ -38,6 +41,16 @@ fn run() -> Result<()> {
     })
 }
 
+/// Logs a line for each request, with its id, and for whatever goes wrong.
+fn log_to_stderr(settings: &Settings) {
+    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = match settings.log_form {
+        LogForm::Text => lines.with_ansi(false).boxed(),
+        LogForm::Json => lines.json().with_current_span(true).with_span_list(false).boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(settings.log.clone())).init();
+}
+
 /// The address among the arguments.
 fn address(mut arguments: impl Iterator<Item = String>) -> Result<Option<String>> {
     let mut address = None;
@@ -54,25 +67,21 @@ fn address(mut arguments: impl Iterator<Item = String>) -> Result<Option<String>
     Ok(address)
 }
 
-/// Ends with the first SIGTERM or SIGINT, which are taken from now on.
-#[cfg(unix)]
+/// Ends with the first SIGTERM, which is caught from the call on, or SIGINT.
 fn stop_asked() -> Result<impl Future<Output = ()> + Send + 'static> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let take = |kind| signal(kind).context("cannot take signals");
-    let (mut terminate, mut interrupt) = (take(SignalKind::terminate())?, take(SignalKind::interrupt())?);
+    #[cfg(unix)]
+    let mut terminate = {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::terminate()).context("cannot catch signals")?
+    };
     Ok(async move {
+        #[cfg(unix)]
+        let terminated = terminate.recv();
+        #[cfg(not(unix))]
+        let terminated = std::future::pending::<()>();
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-#[cfg(not(unix))]
-fn stop_asked() -> Result<impl Future<Output = ()> + Send + 'static> {
-    Ok(async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminated => {}
         }
     })
 }

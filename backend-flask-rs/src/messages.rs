@@ -22,8 +22,8 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::time;
-use item::{MESSAGE_GROUP_UUID, MESSAGE_UUID, USER_UUID};
 pub use item::{Attributes, Item, ItemError, MemberRow, Message, MessageGroup, item_of};
+use item::{MESSAGE_GROUP_UUID, MESSAGE_UUID, USER_UUID};
 pub use writes::{LONGEST_MESSAGE, check_text, group_of_pair, message_of_key, next_time, open, post};
 
 /// The table's name if [`TABLE_VARIABLE`] is not set.

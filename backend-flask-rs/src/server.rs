@@ -1,8 +1,7 @@
 //! The server: Cruddur's HTTP API on the data layer, and a page to read and write messages with.
 //!
-//! [`Settings`] come from the environment, [`Server`] takes a port by them and answers until it is told to
-//! stop. Who a request is from is decided in `access` alone; what is answered lies in `api` and `page`, a
-//! file for each subject.
+//! [`Settings`] come from the environment; a [`Server`] answers until it is told to stop. `access` alone decides who
+//! a request is from; `api` and `page` answer it.
 
 mod access;
 mod api;
@@ -15,7 +14,6 @@ mod page;
 mod postgres;
 mod refusal;
 mod settings;
-mod telemetry;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,12 +25,11 @@ use tokio::net::TcpListener;
 
 use app::App;
 pub use settings::{ADDRESS, LogForm, Settings};
-pub use telemetry::log_to_stderr;
 
-/// How long requests that are under way may go on when the server is told to stop.
+/// How long requests under way may go on when the server is told to stop.
 const STOP_BOUND: Duration = Duration::from_secs(10);
 
-/// A server that has its port and does not answer yet.
+/// A server that has its port but does not answer yet.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
@@ -42,11 +39,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the port. Neither database is asked for anything yet: a server that starts before them serves
-    /// once they answer, and says until then that they do not.
-    ///
-    /// # Errors
-    /// The port is taken, or the settings contradict each other.
+    /// Takes the port. The databases need not run yet: until they answer, so does the health check, with 503.
     pub async fn bind(settings: Settings) -> Result<Self> {
         let wanted = settings.address;
         let listener =
@@ -62,7 +55,7 @@ impl Server {
         self.address
     }
 
-    /// Answers until `stop` ends; then what is under way is answered still, for ten seconds at most.
+    /// Answers until `stop` ends, and then requests under way for at most ten seconds.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Self { listener, app, router, idle, .. } = self;
         let (stopping, stopped) = tokio::sync::oneshot::channel();
@@ -70,7 +63,7 @@ impl Server {
         let stop = async move {
             stop.await;
             tracing::info!("stopping");
-            // Who listens for news would never be done.
+            // Event streams would never end.
             ended.live.end();
             _ = stopping.send(());
         };
@@ -80,7 +73,7 @@ impl Server {
         });
         let serving = connections::serve(listener, router, idle, stop);
         let late = async {
-            // An error means that the server has ended by itself.
+            // An error means that `serving` has ended.
             if stopped.await.is_err() {
                 std::future::pending::<()>().await;
             }
@@ -96,6 +89,6 @@ impl Server {
 
 fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     let router = api::routes();
-    // A browser's navigation cannot carry a token: the page is for developing, as the choice of user is.
+    // The page is for development, as the choice of user is: a browser's navigation cannot carry a token.
     if app.access.is_local() { router.merge(page::routes()) } else { router }
 }

@@ -31,8 +31,8 @@ pub const LATEST_USERS: &str = include_str!("../db/sql/users/latest.sql");
 /// The `$1` (bigint) newest activities that have not expired.
 ///
 /// Columns: `uuid` uuid; `display_name`, `handle` and `message` text; `replies_count`, `reposts_count` and
-/// `likes_count` int4; `created_at` timestamptz; and two that can be null, `reply_to_activity_uuid` uuid and
-/// `expires_at` timestamptz.
+/// `likes_count` int4; `created_at` text; and two that can be null, `reply_to_activity_uuid` uuid and `expires_at`
+/// text.
 pub const HOME_ACTIVITIES: &str = include_str!("../db/sql/activities/home.sql");
 
 /// Waits for its turn to begin the conversation named `$1` (text), until the transaction ends. One column

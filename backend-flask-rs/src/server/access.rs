@@ -1,13 +1,12 @@
 //! Who a request is from.
 //!
-//! [`CurrentUser`] is the one way to learn it: a handler that takes one is not called for anybody else.
-//! What a request says about its sender counts on this machine alone, where the settings ask for that;
-//! everywhere else Cognito's signature does.
+//! [`CurrentUser`] is the only way to learn it: without one, a handler that takes it is not called. On the
+//! developer's machine, if the settings say so, the request itself names its user; everywhere else Cognito has
+//! signed the name.
 
 mod cognito;
 mod keys;
 mod local;
-mod rs256;
 
 use std::sync::Arc;
 
@@ -38,7 +37,7 @@ impl Access {
         }
     }
 
-    /// Whether a request says itself who it is from.
+    /// Whether a request itself names its user.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self, Self::Local)
     }
@@ -64,7 +63,7 @@ impl FromRequestParts<Arc<App>> for CurrentUser {
     }
 }
 
-/// A header's value, where there is exactly one that is text.
+/// The value of a header that is there once and is text.
 fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;

@@ -1,37 +1,86 @@
-//! The HTTP API: a file for each subject. Field names are those that Cruddur's front end reads.
+//! The HTTP API. Field names are those that Cruddur's front end reads.
 
-mod activities;
 mod events;
-mod groups;
-mod health;
 mod messages;
+mod new_message;
 mod page_of;
-mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
 
 use super::app::App;
+use super::postgres::Activity;
 use super::refusal::Refusal;
+use super::{dynamodb, postgres};
+use crate::users::User;
 
-pub(super) use messages::{NewMessage, readable, send};
-pub(super) use page_of::{group_in_path, time};
+pub(super) use messages::{group_in_path, readable, send};
+pub(super) use new_message::NewMessage;
+pub(super) use page_of::time;
+
+/// How long either database may take for a health check, which is asked for every few seconds.
+const HEALTH_BOUND: Duration = Duration::from_secs(3);
 
 /// The routes.
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
-        .route("/api/health-check", get(health::check))
-        .route("/api/message_groups", get(groups::list))
+        .route("/api/health-check", get(health))
+        .route("/api/message_groups", get(messages::groups))
         .route("/api/messages", post(messages::create))
         .route("/api/messages/{group}", get(messages::list))
-        .route("/api/users/@{handle}/short", get(users::short))
-        .route("/api/activities/home", get(activities::home))
+        .route("/api/users/@{handle}/short", get(user))
+        .route("/api/activities/home", get(activities))
         .route("/api/events", get(events::listen))
         .fallback(async || Refusal::absent("path", "there is nothing here"))
         .method_not_allowed_fallback(async || {
             Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this is not how to ask for it")
         })
+}
+
+/// `GET /api/health-check`: 200 if both databases answer and have their tables, else 503.
+async fn health(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
+    let asked = tokio::join!(
+        tokio::time::timeout(HEALTH_BOUND, app.postgres.health()),
+        tokio::time::timeout(HEALTH_BOUND, app.dynamodb.health())
+    );
+    let late = |part| move |_| Err(Refusal::unavailable(part, "no answer in time"));
+    let answers = [
+        (postgres::NAME, asked.0.unwrap_or_else(late(postgres::NAME))),
+        (dynamodb::NAME, asked.1.unwrap_or_else(late(dynamodb::NAME))),
+    ];
+    let mut body = json!({ "success": true });
+    for (name, answer) in answers.into_iter().rev() {
+        body[name] = "ready".into();
+        if let Err(refusal) = answer {
+            body[name] = refusal.error.as_str().into();
+            body["success"] = false.into();
+            body["error"] = refusal.error.into();
+            body["field"] = name.into();
+        }
+    }
+    let status = if body["success"] == true { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(body))
+}
+
+/// `GET /api/users/@{handle}/short`
+async fn user(State(app): State<Arc<App>>, Path(handle): Path<String>) -> Result<Json<Value>, Refusal> {
+    let User { uuid, display_name, handle } = user_of(&app, &handle).await?;
+    Ok(Json(json!({ "uuid": uuid, "display_name": display_name, "handle": handle })))
+}
+
+/// The user whom a request names by handle.
+pub(super) async fn user_of(app: &App, handle: &str) -> Result<User, Refusal> {
+    let user = app.postgres.user_by_handle(handle).await?;
+    user.ok_or_else(|| Refusal::absent("handle", "there is no user with this handle"))
+}
+
+/// `GET /api/activities/home`
+async fn activities(State(app): State<Arc<App>>) -> Result<Json<Vec<Activity>>, Refusal> {
+    app.postgres.home_activities().await.map(Json)
 }

@@ -1,4 +1,4 @@
-//! What every request is answered with the help of.
+//! The parts of the server that handlers use.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::live::{Live, News, Written};
 use super::postgres::Postgres;
 use super::settings::Settings;
 
-/// The server's parts, made once.
+/// Made once, shared by all requests.
 pub(crate) struct App {
     pub(crate) access: Access,
     pub(crate) postgres: Postgres,
@@ -19,10 +19,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Makes them. No database is asked.
-    ///
-    /// # Errors
-    /// The settings contradict each other.
+    /// Makes them. No database is asked yet.
     pub(crate) async fn new(settings: &Settings) -> Result<Self> {
         Ok(Self {
             access: Access::new(&settings.access),
@@ -32,7 +29,7 @@ impl App {
         })
     }
 
-    /// Tells everyone of a message; who wrote it need not wait for that.
+    /// Tells all listeners of a message, in the background.
     pub(crate) fn tell(self: &Arc<Self>, written: Written) {
         self.live.tell(News::Written(written.clone()));
         let app = Arc::clone(self);

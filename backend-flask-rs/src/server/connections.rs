@@ -1,4 +1,4 @@
-//! Connections: each is a task of its own, and none keeps its place without using it.
+//! Connections: each is a task of its own, and is closed if it is not used.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -15,10 +15,10 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Answers the connections that `listener` takes until `stop` ends, and then what is under way on them.
+/// Answers connections until `stop` ends, and then the requests under way.
 ///
-/// A connection on which no request's head has come to its end for `idle` is closed: one that is kept
-/// between two requests, and one whose client sends its head a byte at a time.
+/// A connection on which no whole head of a request comes for `idle` is closed: one that is kept between two requests,
+/// and one whose client sends its head a byte at a time.
 pub(super) async fn serve(
     mut listener: TcpListener,
     router: Router,
@@ -30,7 +30,7 @@ pub(super) async fn serve(
     let (stopping, stopped) = watch::channel(());
     let mut stop = pin!(stop);
     loop {
-        // It waits by itself where there are too many connections.
+        // If there are too many connections, it waits by itself.
         let (stream, peer) = tokio::select! {
             accepted = Listener::accept(&mut listener) => accepted,
             () = &mut stop => break,
@@ -64,7 +64,7 @@ async fn serve_one(
         }
     };
     if let Err(error) = ended {
-        // Clients go away, and are late.
+        // Clients go away, or are late.
         tracing::debug!(cause = %error, "a connection has ended");
     }
 }

@@ -1,42 +1,38 @@
-//! DynamoDB: message groups and messages. Every read is strongly consistent, so that whoever is told of a
-//! message finds it, and whoever has just sent one sees it.
+//! DynamoDB: message groups and messages. Every read is strongly consistent: who is told of a message finds it.
 
 mod post;
-mod turns;
 
 use std::time::Duration;
 
+use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::config::{Builder as ConfigBuilder, Credentials};
+use aws_sdk_dynamodb::config::Builder as Config;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::refusal::Refusal;
+use super::refusal::{Refusal, chain};
 use super::settings::DynamoDbSettings;
 use crate::http;
 use crate::messages::{self, Item, ItemError, MemberRow, Message, MessageGroup, TimeRange};
-use crate::users::User;
 pub(crate) use post::{Draft, IDEMPOTENCY_KEY, Posted};
-use turns::Turns;
-
-/// Local servers need a signed request and check no key.
-const LOCAL_KEY: &str = "local";
-const LOCAL_REGION: &str = "us-east-1";
 
 const CONNECT_BOUND: Duration = Duration::from_secs(2);
 const ATTEMPT_BOUND: Duration = Duration::from_secs(5);
 
-/// How many of a member's newest groups are looked through at once for one of them. Mostly it is there.
+/// How many of a member's newest groups are searched at once for one of them, which is mostly among them.
 const GROUPS_AT_ONCE: i32 = 50;
 
-/// How often all of a member's groups are looked through for one that is not among them: it may have moved
-/// to the top while the rest was read.
-const LOOKS: u32 = 2;
+/// How often all groups of a member are searched for one that is not found: it may have moved to the top while
+/// the rest was read.
+const SEARCHES: u32 = 2;
+
+/// How many queues the writers of this server stand in.
+const QUEUES: usize = 256;
 
 /// What a refusal calls it.
 pub(crate) const NAME: &str = "dynamodb";
@@ -44,168 +40,130 @@ pub(crate) const NAME: &str = "dynamodb";
 /// The messages table.
 pub(crate) struct DynamoDb {
     client: Client,
-    /// The same without the SDK's own second attempts: whoever writes must know what became of the first.
+    /// The same without the SDK's own retries: a writer must know what became of the first attempt.
     writer: Client,
     table: String,
-    turns: Turns,
-}
-
-/// The two members of a group, and the rows that they have of it.
-struct Rows {
-    own: MemberRow,
-    other: MemberRow,
+    /// One writer of this server at a time writes to a group, which saves attempts that would be cancelled. Groups
+    /// share queues, so that memory does not grow with their number.
+    queues: Vec<Mutex<()>>,
 }
 
 impl DynamoDb {
-    /// The table that the settings name; nothing is asked yet.
+    /// The table that the settings name. Nothing is asked yet.
     pub(crate) async fn new(settings: &DynamoDbSettings) -> Self {
         let (config, table) = match settings {
-            DynamoDbSettings::Local { endpoint, table } => (local_config(endpoint), table),
+            DynamoDbSettings::Local { endpoint, table } => (http::local_config(endpoint), table),
             DynamoDbSettings::Aws { table } => (aws_config().await, table),
         };
-        let config = config.timeout_config(
-            TimeoutConfig::builder()
-                .connect_timeout(CONNECT_BOUND)
-                .operation_attempt_timeout(ATTEMPT_BOUND)
-                .build(),
-        );
+        let bounds =
+            TimeoutConfig::builder().connect_timeout(CONNECT_BOUND).operation_attempt_timeout(ATTEMPT_BOUND);
+        let config = config.timeout_config(bounds.build());
         let writer = config.clone().retry_config(RetryConfig::disabled()).build();
-        let reader = config.retry_config(RetryConfig::standard()).build();
         Self {
-            client: Client::from_conf(reader),
+            client: Client::from_conf(config.retry_config(RetryConfig::standard()).build()),
             writer: Client::from_conf(writer),
             table: table.clone(),
-            turns: Turns::default(),
+            queues: (0..QUEUES).map(|_| Mutex::default()).collect(),
         }
     }
 
     /// Whether the table is there and can be read.
     pub(crate) async fn health(&self) -> Result<(), Refusal> {
-        let nobody = messages::conversations_of(&self.table, Uuid::nil()).limit(1);
-        nobody.send_with(&self.client).await.map(|_| ()).map_err(unavailable)
+        let nobody = messages::conversations_of(&self.table, Uuid::nil());
+        self.read(nobody, 1, MessageGroup::from_item).await.map(|_| ())
     }
 
-    /// Whether `user` is a member of `group`.
-    pub(crate) async fn is_member(&self, user: Uuid, group: Uuid) -> Result<bool, Refusal> {
-        Ok(self.row(messages::membership(&self.table, user, group)).await?.is_some())
+    /// The row that `user` has of `group`: without one, the user is no member.
+    pub(crate) async fn row(&self, user: Uuid, group: Uuid) -> Result<Option<MemberRow>, Refusal> {
+        self.search(messages::membership(&self.table, user, group)).await
     }
 
     /// The group of `user` with `other`.
     pub(crate) async fn group_with(&self, user: Uuid, other: Uuid) -> Result<Option<Uuid>, Refusal> {
-        let row = self.row(messages::membership_with(&self.table, user, other)).await?;
+        let row = self.search(messages::membership_with(&self.table, user, other)).await?;
         Ok(row.map(|row| row.group.message_group_uuid))
     }
 
-    /// The groups of `user` whose last message was sent before `before`, the one with the newest first,
-    /// `limit` at most.
+    /// The groups of `user` whose last message was sent before `before`, newest first, at most `limit`.
     pub(crate) async fn groups(
         &self,
         user: Uuid,
         before: Option<DateTime<Utc>>,
         limit: usize,
     ) -> Result<Vec<MessageGroup>, Refusal> {
-        let query = messages::conversations_in(&self.table, user, &until(before)).consistent_read(true);
+        let query = messages::conversations_in(&self.table, user, &until(before));
         self.read(query, limit, MessageGroup::from_item).await
     }
 
-    /// The newest messages of `group` that were sent before `before`, newest first, `limit` at most.
+    /// The messages of `group` that were sent before `before`, newest first, at most `limit`.
     pub(crate) async fn messages(
         &self,
         group: Uuid,
         before: Option<DateTime<Utc>>,
         limit: usize,
     ) -> Result<Vec<Message>, Refusal> {
-        let query = messages::conversation(&self.table, group, &until(before)).consistent_read(true);
+        let query = messages::conversation(&self.table, group, &until(before));
         self.read(query, limit, Message::from_item).await
     }
 
-    /// The messages of `group` that were sent after `after`, oldest first, `limit` at most.
+    /// The messages of `group` that were sent after `after`, oldest first, at most `limit`.
     pub(crate) async fn messages_after(
         &self,
         group: Uuid,
         after: DateTime<Utc>,
         limit: usize,
     ) -> Result<Vec<Message>, Refusal> {
-        let first = after.checked_add_signed(TimeDelta::microseconds(1));
-        let range = TimeRange { from: first, to: None };
-        let query = messages::conversation(&self.table, group, &range).consistent_read(true);
-        self.read(query.scan_index_forward(true), limit, Message::from_item).await
+        let range = TimeRange { from: after.checked_add_signed(TimeDelta::microseconds(1)), to: None };
+        let query = messages::conversation(&self.table, group, &range).scan_index_forward(true);
+        self.read(query, limit, Message::from_item).await
     }
 
-    /// Follows a query's pages until it has `limit` items.
+    /// The first `limit` items that a query finds.
     async fn read<T>(
         &self,
         query: QueryInputBuilder,
         limit: usize,
         read: impl Fn(&Item) -> Result<T, ItemError>,
     ) -> Result<Vec<T>, Refusal> {
+        let page = query.get_limit().or(i32::try_from(limit).ok());
+        let query = query.set_limit(page).consistent_read(true);
         let mut items = Vec::new();
         let mut start = None;
         loop {
-            let wanted = i32::try_from(limit - items.len()).unwrap_or(i32::MAX);
-            let page = query.clone().limit(wanted).set_exclusive_start_key(start);
-            let page = page.send_with(&self.client).await.map_err(unavailable)?;
+            let page = query.clone().set_exclusive_start_key(start).send_with(&self.client).await;
+            let page = page.map_err(unavailable)?;
             for item in page.items() {
                 items.push(read(item).map_err(corrupt)?);
             }
             start = page.last_evaluated_key;
             if start.is_none() || items.len() >= limit {
+                items.truncate(limit);
                 return Ok(items);
             }
         }
     }
 
-    /// The first row that a query for a membership finds.
-    async fn row(&self, query: QueryInputBuilder) -> Result<Option<MemberRow>, Refusal> {
-        let query = query.limit(GROUPS_AT_ONCE);
-        for _ in 0..LOOKS {
-            let mut start = None;
-            loop {
-                let page = query.clone().set_exclusive_start_key(start).send_with(&self.client).await;
-                let page = page.map_err(unavailable)?;
-                if let Some(item) = page.items().first() {
-                    return MemberRow::from_item(item).map(Some).map_err(corrupt);
-                }
-                start = page.last_evaluated_key;
-                if start.is_none() {
-                    break;
-                }
+    async fn search(&self, membership: QueryInputBuilder) -> Result<Option<MemberRow>, Refusal> {
+        let query = membership.limit(GROUPS_AT_ONCE);
+        for _ in 0..SEARCHES {
+            let found = self.read(query.clone(), 1, MemberRow::from_item).await?;
+            if let Some(row) = found.into_iter().next() {
+                return Ok(Some(row));
             }
         }
         Ok(None)
     }
-
-    /// Both members' rows of `group`; `None` where `user` has none. It fails where only the other one's
-    /// is missing, which no request of ours leaves behind.
-    async fn rows(&self, group: Uuid, user: &User) -> Result<Option<Rows>, Refusal> {
-        let Some(own) = self.row(messages::membership(&self.table, user.uuid, group)).await? else {
-            return Ok(None);
-        };
-        match self.row(messages::membership(&self.table, own.group.other.uuid, group)).await? {
-            Some(other) => Ok(Some(Rows { own, other })),
-            None => Err(corrupt(format!("no row of group {group} for member {}", own.group.other.uuid))),
-        }
-    }
 }
 
-/// Up to `before`, without it: a range includes its end, and nothing lies between two microseconds.
+/// All times before `before`. A range includes its end, and nothing lies between two microseconds.
 fn until(before: Option<DateTime<Utc>>) -> TimeRange {
     let last = before.and_then(|before| before.checked_sub_signed(TimeDelta::microseconds(1)));
     TimeRange { from: None, to: last }
 }
 
-fn local_config(endpoint: &str) -> ConfigBuilder {
-    ConfigBuilder::new()
-        .behavior_version(BehaviorVersion::latest())
-        .credentials_provider(Credentials::new(LOCAL_KEY, LOCAL_KEY, None, None, "local"))
-        .region(Region::from_static(LOCAL_REGION))
-        .endpoint_url(endpoint)
-        .http_client(http::client(Some(endpoint)))
-}
-
-async fn aws_config() -> ConfigBuilder {
+async fn aws_config() -> Config {
     let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http::client(None));
-    ConfigBuilder::from(&loader.load().await)
+    Config::from(&loader.load().await)
 }
 
 fn corrupt(cause: impl std::fmt::Display) -> Refusal {
@@ -214,25 +172,21 @@ fn corrupt(cause: impl std::fmt::Display) -> Refusal {
 
 fn unavailable<E, R>(error: SdkError<E, R>) -> Refusal
 where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug + 'static,
 {
-    Refusal::unavailable(NAME, said(error))
+    Refusal::unavailable(NAME, one_line(&error))
 }
 
-/// What a server said, or what happened on the way, in one line.
-fn said<E, R>(error: SdkError<E, R>) -> String
+/// What the server said, or what happened on the way.
+fn one_line<E, R>(error: &SdkError<E, R>) -> String
 where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    R: std::fmt::Debug + 'static,
 {
     match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
-        (None, _) => {
-            let error: &dyn std::error::Error = &error;
-            let causes = std::iter::successors(error.source(), |cause| cause.source());
-            causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-        }
+        (None, _) => chain(error),
     }
 }

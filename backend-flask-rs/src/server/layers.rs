@@ -1,4 +1,4 @@
-//! What every request goes through before its handler, from the outside in.
+//! What each request passes through on the way to its handler.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -24,10 +24,10 @@ use super::app::App;
 use super::dynamodb::IDEMPOTENCY_KEY;
 use super::refusal::Refusal;
 
-/// How long a request may take to its answer's head. A post gives up before.
+/// How long a request may take, until the head of its answer. A post gives up earlier.
 const BOUND: Duration = Duration::from_secs(15);
 
-/// How long a body may be: 1,024 characters, each of them escaped, and room for the rest.
+/// How long a body may be: room for 1,024 escaped characters.
 const LONGEST_BODY: usize = 32 << 10;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -59,7 +59,7 @@ fn or_else(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<Head
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
-/// Lets the pages of `origin` call the API. They carry a token, so that no cookie need be sent along.
+/// Lets the pages of `origin` call the API. They send a token, and so need no cookie.
 fn cors(origin: HeaderValue) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origin)
@@ -82,7 +82,7 @@ async fn bounded(request: Request, next: Next) -> Result<Response, Refusal> {
     })
 }
 
-/// A handler's panic is its request's failure alone.
+/// A handler's panic fails its request only.
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
@@ -91,10 +91,10 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server", error).into_response()
 }
 
-/// Logs each request as it is answered, and everything about it under its id.
+/// Logs each request when it is answered, and everything about it under its id.
 async fn logged(request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    // Never the query, nor a header: what a client says in them is its own affair.
+    // Neither the query nor a header: they may hold secrets.
     let path = request.extensions().get::<MatchedPath>().map_or(request.uri().path(), MatchedPath::as_str);
     let span =
         tracing::info_span!("request", id, method = %request.method(), path, user = tracing::field::Empty);

@@ -1,8 +1,7 @@
-//! News: who listens is told of each message that is written, whichever server it is written at.
+//! News: listeners are told of each message that is written, at whichever server.
 //!
-//! A server tells its own listeners at once, and the other servers through Postgres (LISTEN and NOTIFY).
-//! News is only that there is something to read: one that is lost costs its listener the time until the
-//! next, and never a message.
+//! A server tells its own listeners at once, and the other servers through Postgres (LISTEN and NOTIFY). News only
+//! says that there is something to read: a listener that misses one reads the message after the next one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +12,7 @@ use uuid::Uuid;
 use super::dynamodb::Posted;
 use crate::time;
 
-/// How many messages a listener may be behind before it is told only that it has missed some.
+/// How many news a listener may be behind. One that is further behind is only told that it has missed some.
 const BACKLOG: usize = 256;
 
 /// How many may listen at once. Each one holds a connection.
@@ -24,11 +23,11 @@ const LISTENERS: usize = 1_000;
 pub(crate) enum News {
     /// A message was written.
     Written(Written),
-    /// There may have been news that nobody heard of here.
+    /// There may have been news that this server missed.
     Missed,
 }
 
-/// A message that was written, without its text: that is read by who may read it.
+/// A message that was written, without its text, which only its members may read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Written {
     /// Who may read it.
@@ -51,9 +50,9 @@ impl From<&Posted> for Written {
     }
 }
 
-/// Tells this server's listeners.
+/// The listeners at this server.
 pub(crate) struct Live {
-    /// None once the server stops.
+    /// `None` once the server stops.
     sender: Mutex<Option<Sender<Arc<News>>>>,
 }
 
@@ -64,7 +63,7 @@ impl Default for Live {
 }
 
 impl Live {
-    /// Tells everyone who listens at this server.
+    /// Tells everybody who listens at this server.
     pub(crate) fn tell(&self, news: News) {
         if let Some(sender) = &*self.sender.lock().unwrap_or_else(PoisonError::into_inner) {
             // An error means that nobody listens.
@@ -72,14 +71,14 @@ impl Live {
         }
     }
 
-    /// Listens from now on; `None` where too many do, or the server stops.
+    /// Listens from now on; `None` if too many do, or the server stops.
     pub(crate) fn listen(&self) -> Option<Receiver<Arc<News>>> {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = sender.as_ref().filter(|sender| sender.receiver_count() < LISTENERS)?;
         Some(sender.subscribe())
     }
 
-    /// Ends what everyone hears.
+    /// Ends all event streams.
     pub(crate) fn end(&self) {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
     }

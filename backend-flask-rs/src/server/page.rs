@@ -1,17 +1,15 @@
 //! The page: groups on the left, a conversation on the right, a box to write in.
 //!
-//! It is made here, whole, and works without a script; the script beside it only saves loading it again.
-//! Whatever a user wrote is escaped by maud, and the policy lets nothing run that this server did not send.
+//! It works without a script; the script only saves loading it again. Everything a user wrote is escaped by maud, and
+//! the policy lets nothing run that this server did not send.
 
-mod assets;
-mod parts;
 mod view;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Form, FromRequestParts, Path, State};
-use axum::http::header::{CONTENT_SECURITY_POLICY, SET_COOKIE};
+use axum::extract::{Form, FromRequestParts, Path, Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -19,64 +17,72 @@ use axum::routing::{get, post};
 use maud::Markup;
 use serde::Deserialize;
 use tower_http::set_header::SetResponseHeaderLayer;
+use uuid::Uuid;
 
 use super::access::{self, CurrentUser};
-use super::api::{NewMessage, group_in_path, send};
+use super::api::{NewMessage, group_in_path, readable, send, time, user_of};
 use super::app::App;
 use super::refusal::Refusal;
 use crate::messages::MessageGroup;
 use crate::users::User;
 use view::Conversation;
 
-/// Nothing from elsewhere, nothing in the page itself, and nobody's frame around it.
+/// Nothing from elsewhere, nothing in the page itself, and no frame around it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// How many messages are shown at first, and how many older ones are loaded at once.
 const MESSAGES: usize = 40;
 
-/// How many new messages are shown at once; more than that are loaded in turns.
+/// How many new messages are loaded at once.
 const NEW_MESSAGES: usize = 100;
 
 const GROUPS: usize = 100;
 
-/// How many users one can switch to, or write to.
+/// How many users are offered to switch to, or to write to.
 const USERS: i64 = 30;
 
 /// The page's routes.
 pub(super) fn routes() -> Router<Arc<App>> {
+    let policy =
+        SetResponseHeaderLayer::if_not_present(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
     Router::new()
         .route("/", get(home))
         .route("/user", post(switch))
         .route("/messages", post(write))
         .route("/messages/{group}", get(conversation))
         .route("/to/{handle}", get(first_message))
-        .route("/parts/groups", get(parts::groups))
-        .route("/parts/messages/{group}", get(parts::messages))
-        .route("/page.css", get(assets::style))
-        .route("/page.js", get(assets::script))
-        .layer(SetResponseHeaderLayer::if_not_present(
-            CONTENT_SECURITY_POLICY,
-            HeaderValue::from_static(POLICY),
-        ))
+        .route("/parts/groups", get(groups_part))
+        .route("/parts/messages/{group}", get(messages_part))
+        .route("/page.css", get(async || asset("text/css; charset=utf-8", include_str!("page/page.css"))))
+        .route(
+            "/page.js",
+            get(async || asset("text/javascript; charset=utf-8", include_str!("page/page.js"))),
+        )
+        .layer(policy)
 }
 
-/// A refusal, for people to read.
-struct Sorry(Refusal);
+fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
+    // A developer changes it: the browser asks each time.
+    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text)
+}
 
-impl From<Refusal> for Sorry {
+/// A refusal as a page.
+struct RefusalPage(Refusal);
+
+impl From<Refusal> for RefusalPage {
     fn from(refusal: Refusal) -> Self {
         Self(refusal)
     }
 }
 
-impl IntoResponse for Sorry {
+impl IntoResponse for RefusalPage {
     fn into_response(self) -> Response {
-        (self.0.status, view::sorry(&self.0)).into_response()
+        (self.0.status, view::refusal(&self.0)).into_response()
     }
 }
 
-/// The user whom the page is for; who has not said so yet is asked.
+/// The user of the page. A browser that has not chosen one yet is asked.
 struct Reader(User);
 
 impl FromRequestParts<Arc<App>> for Reader {
@@ -87,15 +93,15 @@ impl FromRequestParts<Arc<App>> for Reader {
             Ok(CurrentUser(user)) => Ok(Self(user)),
             Err(refusal) if refusal.status == StatusCode::UNAUTHORIZED => {
                 let users = app.postgres.latest_users(USERS).await;
-                Err(users.map(|users| view::who_are_you(&users)).map_err(Sorry).into_response())
+                Err(users.map(|users| view::who_are_you(&users)).map_err(RefusalPage).into_response())
             }
-            Err(refusal) => Err(Sorry(refusal).into_response()),
+            Err(refusal) => Err(RefusalPage(refusal).into_response()),
         }
     }
 }
 
-/// `GET /`: the groups, and the newest of them opened where there is room for both.
-async fn home(State(app): State<Arc<App>>, Reader(user): Reader) -> Result<Markup, Sorry> {
+/// `GET /`: the groups, and the newest of them, which a narrow screen does not show.
+async fn home(State(app): State<Arc<App>>, Reader(user): Reader) -> Result<Markup, RefusalPage> {
     let groups = app.dynamodb.groups(user.uuid, None, GROUPS).await?;
     let open = match groups.first() {
         Some(group) => Some(read(&app, group).await?),
@@ -109,7 +115,7 @@ async fn conversation(
     State(app): State<Arc<App>>,
     Reader(user): Reader,
     path: Path<String>,
-) -> Result<Markup, Sorry> {
+) -> Result<Markup, RefusalPage> {
     let wanted = group_in_path(&path)?;
     let groups = app.dynamodb.groups(user.uuid, None, GROUPS).await?;
     let group = groups.iter().find(|group| group.message_group_uuid == wanted);
@@ -123,9 +129,8 @@ async fn first_message(
     State(app): State<Arc<App>>,
     Reader(user): Reader,
     Path(handle): Path<String>,
-) -> Result<Response, Sorry> {
-    let other = app.postgres.user_by_handle(&handle).await?;
-    let other = other.ok_or_else(|| Refusal::absent("handle", "there is no user with this handle"))?;
+) -> Result<Response, RefusalPage> {
+    let other = user_of(&app, &handle).await?;
     if let Some(group) = app.dynamodb.group_with(user.uuid, other.uuid).await? {
         return Ok(Redirect::to(&format!("/messages/{group}")).into_response());
     }
@@ -146,9 +151,53 @@ async fn whole(
     groups: &[MessageGroup],
     open: Option<Conversation>,
     is_home: bool,
-) -> Result<Markup, Sorry> {
+) -> Result<Markup, RefusalPage> {
     let users = app.postgres.latest_users(USERS).await?;
     Ok(view::page(&view::Page { user, users: &users, groups, open: open.as_ref(), is_home }))
+}
+
+#[derive(Deserialize)]
+struct Open {
+    open: Option<Uuid>,
+}
+
+/// `GET /parts/groups?open=GROUP`: the list of groups, for the script.
+async fn groups_part(
+    State(app): State<Arc<App>>,
+    CurrentUser(user): CurrentUser,
+    Query(Open { open }): Query<Open>,
+) -> Result<Markup, Refusal> {
+    Ok(view::groups(&app.dynamodb.groups(user.uuid, None, GROUPS).await?, open))
+}
+
+#[derive(Deserialize)]
+struct Around {
+    before: Option<String>,
+    after: Option<String>,
+}
+
+/// `GET /parts/messages/{group}?before=TIME` or `?after=TIME`: messages, oldest first, for the script.
+async fn messages_part(
+    State(app): State<Arc<App>>,
+    CurrentUser(user): CurrentUser,
+    path: Path<String>,
+    Query(Around { before, after }): Query<Around>,
+) -> Result<Markup, Refusal> {
+    let group = group_in_path(&path)?;
+    let before = before.map(|before| time("before", &before)).transpose()?;
+    let after = after.map(|after| time("after", &after)).transpose()?;
+    let read = async {
+        match after {
+            Some(after) => app.dynamodb.messages_after(group, after, NEW_MESSAGES).await,
+            None => {
+                let mut messages = app.dynamodb.messages(group, before, MESSAGES).await?;
+                messages.reverse();
+                Ok(messages)
+            }
+        }
+    };
+    let messages = readable(&app, &user, group, read).await?;
+    Ok(view::messages(&messages, user.uuid))
 }
 
 #[derive(Deserialize)]
@@ -161,13 +210,11 @@ async fn switch(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     Form(Switch { handle }): Form<Switch>,
-) -> Result<Response, Sorry> {
+) -> Result<Response, RefusalPage> {
     if !access::is_from_own_page(&headers) {
         return Err(Refusal::forbidden("origin", "users are switched on this server's own page").into());
     }
-    let user = app.postgres.user_by_handle(&handle).await?;
-    let user = user.ok_or_else(|| Refusal::absent("handle", "there is no user with this handle"))?;
-    // A handle that a cookie cannot hold is nobody's whom one could switch to.
+    let user = user_of(&app, &handle).await?;
     if !user.handle.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
         return Err(Refusal::unacceptable("handle", "cannot be kept in a cookie").into());
     }
@@ -182,12 +229,12 @@ struct Written {
     handle: Option<String>,
 }
 
-/// `POST /messages`: writes without the script's help.
+/// `POST /messages`: writes without the script.
 async fn write(
     State(app): State<Arc<App>>,
     CurrentUser(user): CurrentUser,
     Form(written): Form<Written>,
-) -> Result<Redirect, Sorry> {
+) -> Result<Redirect, RefusalPage> {
     let new = NewMessage::check(written.message, written.message_group_uuid, written.handle)?;
     let posted = send(&app, &user, new).await?;
     Ok(Redirect::to(&format!("/messages/{}", posted.message.message_group_uuid)))

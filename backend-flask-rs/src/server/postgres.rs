@@ -2,37 +2,34 @@
 
 mod dial;
 mod news;
-mod timestamp;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
-use deadpool_postgres::tokio_postgres::{Config, Row};
-use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Transaction};
+use deadpool_postgres::tokio_postgres::{Config, Error, Row};
+use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::refusal::Refusal;
+use super::refusal::{Refusal, chain};
 use super::settings::PostgresSettings;
 use crate::sql;
 use crate::tls::TlsError;
 use crate::users::User;
 use dial::Dialer;
-use timestamp::Timestamp;
 
-/// How many connections are kept. A server's worth of memory lies behind each in Postgres; a query of ours
-/// takes it for a millisecond.
+/// How many connections are kept. Each costs Postgres a process, and a query of ours takes a millisecond.
 const CONNECTIONS: usize = 16;
 
-/// How long a request may wait for a connection, or for one to be made.
+/// How long a request may wait for a free connection, or for a new one.
 const CONNECT_BOUND: Duration = Duration::from_secs(5);
 
-/// How long a server may be without a sign of life, where a connection to it is silent.
+/// How long a silent connection may be without a sign of life from the server.
 const GONE_BOUND: Duration = Duration::from_secs(30);
 
-/// No query of ours takes long: one that does waits for another session's lock, or for a server in trouble.
+/// A query of ours that takes long waits for another session's lock, or for a server in trouble.
 const BOUNDS: &str = "-c lock_timeout=5s -c statement_timeout=10s";
 
 /// How many activities a home page shows.
@@ -44,10 +41,10 @@ pub(crate) const NAME: &str = "postgres";
 /// The users and their activities.
 pub(crate) struct Postgres {
     pool: Pool,
-    /// For a connection beside the pool's.
+    /// For the connection that listens for news, which is not in the pool.
     config: Config,
     dialer: Dialer,
-    /// What this server calls itself among others.
+    /// The name of this server among others.
     server: Uuid,
 }
 
@@ -67,22 +64,19 @@ pub(crate) struct Activity {
 }
 
 impl Postgres {
-    /// For the database that the settings name; nothing is connected yet.
-    ///
-    /// # Errors
-    /// The pool's own settings contradict each other, or a file that TLS needs cannot be used.
+    /// The database that the settings name. Nothing is connected yet.
     pub(crate) fn new(PostgresSettings { mut config, tls }: PostgresSettings) -> Result<Self> {
         config.application_name("backend-flask");
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_BOUND);
         }
-        // A server that has gone without a word is given up, also where nobody waits for an answer but for news.
+        // Also for the connection that only waits for news.
         config.keepalives_idle(GONE_BOUND).tcp_user_timeout(GONE_BOUND);
         if config.get_options().is_none() {
             config.options(BOUNDS);
         }
         let dialer = Dialer::new(&tls).map_err(explained)?;
-        // A connection that has broken is seen at its next query, which pays for no other one before it.
+        // A broken connection is noticed by its next query: no extra query checks it before.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_connect(config.clone(), dialer.clone(), recycling))
             .runtime(Runtime::Tokio1)
@@ -105,26 +99,21 @@ impl Postgres {
     }
 
     async fn user(&self, sql: &str, key: &str) -> Result<Option<User>, Refusal> {
-        // Postgres takes no NUL in a text: nobody is called so.
+        // Postgres has no NUL in a text.
         if key.contains('\0') {
             return Ok(None);
         }
-        let rows = self.query(sql, &[(&key, Type::TEXT)]).await?;
-        rows.first().map(User::try_from).transpose().map_err(|error| Refusal::corrupt(NAME, error))
+        Ok(self.rows(sql, &[(&key, Type::TEXT)]).await?.pop())
     }
 
-    /// The users who joined last, `limit` at most.
+    /// The `limit` users who joined last.
     pub(crate) async fn latest_users(&self, limit: i64) -> Result<Vec<User>, Refusal> {
-        let rows = self.query(sql::LATEST_USERS, &[(&limit, Type::INT8)]).await?;
-        let users = rows.iter().map(User::try_from).collect::<Result<_, _>>();
-        users.map_err(|error| Refusal::corrupt(NAME, error))
+        self.rows(sql::LATEST_USERS, &[(&limit, Type::INT8)]).await
     }
 
-    /// What is shown at home, newest first.
+    /// The newest activities.
     pub(crate) async fn home_activities(&self) -> Result<Vec<Activity>, Refusal> {
-        let rows = self.query(sql::HOME_ACTIVITIES, &[(&HOME_LIMIT, Type::INT8)]).await?;
-        let activities = rows.iter().map(Activity::try_from).collect::<Result<_, _>>();
-        activities.map_err(|error| Refusal::corrupt(NAME, error))
+        self.rows(sql::HOME_ACTIVITIES, &[(&HOME_LIMIT, Type::INT8)]).await
     }
 
     /// Whether the tables are there and can be read.
@@ -139,19 +128,29 @@ impl Postgres {
         work: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         let mut client = self.client().await?;
-        let turn = take_turn(&mut client, pair).await.map_err(unavailable)?;
+        let transaction = client.transaction().await.map_err(unavailable)?;
+        let name = (&pair.to_string() as _, Type::TEXT);
+        transaction.query_typed(sql::LOCK_PAIR, &[name]).await.map_err(unavailable)?;
         let done = work.await;
-        // Nothing was written, so that it is all the same how the transaction ends.
-        drop(turn);
+        // The end of the transaction, which wrote nothing, releases the lock.
+        drop(transaction);
         done
+    }
+
+    async fn rows<T>(&self, sql: &str, values: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<T>, Refusal>
+    where
+        T: for<'a> TryFrom<&'a Row, Error = Error>,
+    {
+        let rows = self.query(sql, values).await?;
+        rows.iter().map(T::try_from).collect::<Result<_, _>>().map_err(|error| Refusal::corrupt(NAME, error))
     }
 
     async fn query(&self, sql: &str, values: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Refusal> {
         let client = self.client().await?;
         match client.query_typed(sql, values).await {
-            // A server that was restarted has closed every connection: one that is kept tells it only now.
+            // A restarted server has closed every connection, which is noticed only now.
             Err(error) if has_ended(&error) => {
-                // Before its end is seen it would be handed out again.
+                // Not back into the pool, which has not noticed yet.
                 drop(Client::take(client));
                 self.client().await?.query_typed(sql, values).await.map_err(unavailable)
             }
@@ -164,22 +163,13 @@ impl Postgres {
     }
 }
 
-async fn take_turn(
-    client: &mut Client,
-    pair: Uuid,
-) -> Result<Transaction<'_>, deadpool_postgres::tokio_postgres::Error> {
-    let transaction = client.transaction().await?;
-    transaction.query_typed(sql::LOCK_PAIR, &[(&pair.to_string(), Type::TEXT)]).await?;
-    Ok(transaction)
-}
-
-/// Whether an error is the end of its connection: a server that stops says so before it closes.
-fn has_ended(error: &deadpool_postgres::tokio_postgres::Error) -> bool {
+/// Whether the connection has ended. A server that stops says so before it closes.
+fn has_ended(error: &Error) -> bool {
     let is_stopped = |code: &SqlState| matches!(*code, SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN);
     error.is_closed() || error.code().is_some_and(is_stopped)
 }
 
-fn unavailable(error: deadpool_postgres::tokio_postgres::Error) -> Refusal {
+fn unavailable(error: Error) -> Refusal {
     Refusal::unavailable(NAME, chain(&error))
 }
 
@@ -188,18 +178,11 @@ pub(super) fn explained(error: TlsError) -> anyhow::Error {
     anyhow!("{}; {}", chain(&error), error.remedy())
 }
 
-/// An error and its causes in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}
-
 /// Reads the columns of [`sql::HOME_ACTIVITIES`].
 impl TryFrom<&Row> for Activity {
-    type Error = deadpool_postgres::tokio_postgres::Error;
+    type Error = Error;
 
-    fn try_from(row: &Row) -> Result<Self, Self::Error> {
-        let time = |Timestamp(t)| crate::time::format(t);
+    fn try_from(row: &Row) -> Result<Self, Error> {
         Ok(Self {
             uuid: row.try_get("uuid")?,
             display_name: row.try_get("display_name")?,
@@ -209,8 +192,8 @@ impl TryFrom<&Row> for Activity {
             reposts_count: row.try_get("reposts_count")?,
             likes_count: row.try_get("likes_count")?,
             reply_to_activity_uuid: row.try_get("reply_to_activity_uuid")?,
-            expires_at: row.try_get::<_, Option<_>>("expires_at")?.map(time),
-            created_at: time(row.try_get("created_at")?),
+            expires_at: row.try_get("expires_at")?,
+            created_at: row.try_get("created_at")?,
         })
     }
 }

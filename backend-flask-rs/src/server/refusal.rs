@@ -4,12 +4,12 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// A status, why, and what of the request it is about.
+/// Why a request is refused: an answer in JSON, `{"error": "...", "field": "..."}`.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) error: String,
-    /// The field of the request; or what could not do its part.
+    /// The part of the request that is wrong, or the part of the server that could not do its work.
     pub(crate) field: &'static str,
 }
 
@@ -23,33 +23,33 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, field, error)
     }
 
-    /// The request is well formed, and asks for what cannot be.
+    /// The request is well formed, but what it asks for is not possible.
     pub(crate) fn unacceptable(field: &'static str, error: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, field, error)
     }
 
-    /// Nobody knows who the request is from.
+    /// It is not known who the request is from.
     pub(crate) fn unknown(field: &'static str, error: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, field, error)
     }
 
-    /// It is known who the request is from, and it is not theirs to ask.
+    /// The user may not do that.
     pub(crate) fn forbidden(field: &'static str, error: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, field, error)
     }
 
-    /// There is no such thing.
+    /// Nothing of that name exists.
     pub(crate) fn absent(field: &'static str, error: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, field, error)
     }
 
-    /// `part` of the server's cannot do its work. Its reason is for the log: it may name hosts.
+    /// `part` of the server cannot do its work. The cause may name hosts, so it is only logged.
     pub(crate) fn unavailable(part: &'static str, cause: impl std::fmt::Display) -> Self {
         tracing::error!(part, cause = %cause, "unavailable");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, part, format!("{part} cannot be asked now"))
     }
 
-    /// What `part` holds makes no sense. What it is, is for the log.
+    /// `part` holds data that makes no sense. The cause is only logged.
     pub(crate) fn corrupt(part: &'static str, cause: impl std::fmt::Display) -> Self {
         tracing::error!(part, cause = %cause, "corrupt");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, part, format!("{part} holds what makes no sense"))
@@ -68,4 +68,10 @@ impl IntoResponse for Refusal {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
         response
     }
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -1,4 +1,4 @@
-//! What the server is told by its environment.
+//! The settings, from the environment.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -15,29 +15,29 @@ use crate::messages::{DEFAULT_TABLE, TABLE_VARIABLE};
 use crate::tls::{self, Parameters, SslMode, Tls};
 
 const ACCESS: &str = "BACKEND_ACCESS";
-/// The setting that says where the server listens: `IP:PORT`.
+/// Where the server listens: `IP:PORT`.
 pub const ADDRESS: &str = "BACKEND_ADDRESS";
 const LOG: &str = "BACKEND_LOG";
 const LOG_FORMAT: &str = "BACKEND_LOG_FORMAT";
 const IDLE: &str = "BACKEND_IDLE_TIMEOUT";
 const FRONT_END: &str = "FRONTEND_URL";
 const POSTGRES: &str = "CONNECTION_URL";
-/// The user's folder, where libpq looks for files that its URL does not name.
+/// The user's folder, with libpq's default files.
 const HOME: &str = "HOME";
 const DYNAMODB: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 const ISSUER: &str = "COGNITO_ISSUER";
 const CLIENT_ID: &str = "COGNITO_CLIENT_ID";
 const KEYS_URL: &str = "COGNITO_JWKS_URL";
 
-/// Where Cruddur's front end has always looked for its backend.
+/// Where Cruddur's front end looks for its backend.
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4567);
 
-/// Longer than what stands before a server keeps its connections to it: 60 s where that is Amazon's load
-/// balancer, which answers 502 for a connection that was closed as it sent a request there.
+/// Longer than the 60 s for which Amazon's load balancer keeps a connection to the server: it answers 502 if it sends a
+/// request on a connection that was just closed.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html>
 const DEFAULT_IDLE: Duration = Duration::from_secs(75);
 
-/// Everything that the server can be told.
+/// All settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where it listens.
@@ -46,27 +46,26 @@ pub struct Settings {
     pub(crate) access: AccessSettings,
     pub(crate) postgres: PostgresSettings,
     pub(crate) dynamodb: DynamoDbSettings,
-    /// The origin of the front end, whose pages may call the API.
+    /// The origin whose pages may call the API.
     pub(crate) front_end: Option<HeaderValue>,
-    /// How long a connection may be without the whole head of a request.
+    /// How long a connection may go without the whole head of a request.
     pub(crate) idle: Duration,
     /// What is logged.
     pub log: Targets,
-    /// In which form.
+    /// The form of the log.
     pub log_form: LogForm,
 }
 
-/// How the server knows who a request is from. There is no default: a server that was not told is one that
-/// nobody thought about.
+/// How the server knows who a request is from. There is no default: somebody must have decided it.
 #[derive(Clone, Debug)]
 pub(crate) enum AccessSettings {
-    /// The request says it, on this machine only.
+    /// The request names its user, on this machine only.
     Local,
-    /// Amazon Cognito has signed it.
+    /// Amazon Cognito has signed who it is from.
     Cognito(CognitoSettings),
 }
 
-/// Whose tokens are taken.
+/// Whose tokens are accepted.
 #[derive(Clone, Debug)]
 pub(crate) struct CognitoSettings {
     pub(crate) issuer: String,
@@ -86,11 +85,11 @@ pub(crate) struct PostgresSettings {
 pub(crate) enum DynamoDbSettings {
     /// A server that checks no keys.
     Local { endpoint: String, table: String },
-    /// As AWS's own chain of settings says.
+    /// AWS, with the credentials and the region that its own chain of settings finds.
     Aws { table: String },
 }
 
-/// In which form logs are written.
+/// The form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogForm {
     /// For people.
@@ -100,11 +99,8 @@ pub enum LogForm {
 }
 
 impl Settings {
-    /// Reads what `variable` gives for each name; a program passes its environment on. An empty value
-    /// counts as not set.
-    ///
-    /// # Errors
-    /// A setting is missing or is not what it should be. No error shows a password.
+    /// Reads the settings that `variable` returns for each name. An empty one counts as not set. No error shows a
+    /// password.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let get = |name: &str| variable(name).filter(|value| !value.is_empty());
         let need = |name: &str| get(name).with_context(|| format!("{name} is not set"));
@@ -163,7 +159,7 @@ impl PostgresSettings {
     /// As a URL says. `home` is the user's folder.
     fn of(url: &str, home: Option<&Path>) -> Result<Self> {
         let (parameters, url) = Parameters::take(url);
-        // The driver's error keeps the URL, and with it the password, to itself.
+        // The driver's error does not show the URL, which holds the password.
         let mut config = PostgresConfig::from_str(&url)
             .with_context(|| format!("{POSTGRES} is not postgresql://USER:PASSWORD@HOST:PORT/DATABASE"))?;
         for name in tls::named_by_address(config.get_hosts(), config.get_hostaddrs()) {
@@ -171,7 +167,7 @@ impl PostgresSettings {
         }
         let tls = Tls::new(&parameters, home, SslMode::Prefer).map_err(explained);
         let tls = tls.with_context(|| format!("{POSTGRES} cannot be used"))?;
-        // On a Unix socket libpq does not look at sslmode either.
+        // As libpq does, ignore sslmode on a Unix socket.
         let is_on_socket = tls::tcp_hosts(config.get_hosts(), config.get_hostaddrs()).is_empty();
         let tls = if is_on_socket { Tls::DISABLED } else { tls };
         Ok(Self { config, tls })

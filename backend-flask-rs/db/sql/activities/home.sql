@@ -1,4 +1,4 @@
--- The $1 newest activities that have not expired, with who wrote them.
+-- The $1 newest activities that have not expired, with who wrote them. Times are as src/time.rs writes them.
 select
   activities.uuid,
   users.display_name,
@@ -8,8 +8,8 @@ select
   activities.reposts_count,
   activities.likes_count,
   activities.reply_to_activity_uuid,
-  activities.expires_at,
-  activities.created_at
+  to_char(activities.expires_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as expires_at,
+  to_char(activities.created_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') as created_at
 from public.activities
 join public.users on users.uuid = activities.user_uuid
 where activities.expires_at is null or activities.expires_at > current_timestamp

@@ -1,13 +1,18 @@
-//! In production: Amazon Cognito has signed who a request is from.
+//! In production: a token that Amazon Cognito has signed says who a request is from. Its signature is RS256, verified
+//! by ring: no other algorithm is there for a token to name.
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html>
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
-use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::signature::{Error as SignatureError, Verifier};
+use jsonwebtoken::{Algorithm, DecodingKeyKind, Validation, decode, decode_header};
+use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::Deserialize;
 
 use super::keys::Keys;
-use super::{rs256, single};
+use super::single;
 use crate::server::postgres::Postgres;
 use crate::server::refusal::Refusal;
 use crate::server::settings::CognitoSettings;
@@ -16,39 +21,40 @@ use crate::users::User;
 /// How far the clocks of Cognito and this server may be apart, in seconds.
 const LEEWAY: u64 = 30;
 
-/// The longest token that is looked at; Cognito's have about 1,000 bytes.
+/// The longest token that is read. Cognito's have about 1,000 bytes.
 const LONGEST_TOKEN: usize = 8 << 10;
 
 const FIELD: &str = "authorization";
 
-/// Whose tokens are taken, and the keys that they are signed with.
+/// Whose tokens are accepted, and the keys that they are signed with.
 pub(crate) struct Cognito {
     client_id: String,
     validation: Validation,
     keys: Keys,
 }
 
-/// What a token claims, beyond what [`Validation`] looks at.
+/// The claims of a token that [`Validation`] does not check.
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
     token_use: String,
-    /// Whom an access token was given to.
+    /// The client that an access token is for.
     client_id: Option<String>,
-    /// Whom an id token is for.
+    /// The client that an id token is for.
     aud: Option<String>,
 }
 
 impl Cognito {
     pub(super) fn new(settings: CognitoSettings) -> Self {
-        rs256::install();
+        // An error means that it is installed already.
+        _ = PROVIDER.install_default();
         let CognitoSettings { issuer, client_id, keys_url } = settings;
         let mut validation = Validation::new(Algorithm::RS256);
         validation.leeway = LEEWAY;
         validation.set_issuer(&[issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
         validation.validate_nbf = true;
-        // Which claim says whom it is for depends on the token's use: see `is_for_us`.
+        // Which claim names the client depends on the token's use: see `is_for_us`.
         validation.validate_aud = false;
         Self { client_id, validation, keys: Keys::new(keys_url) }
     }
@@ -89,9 +95,8 @@ impl Cognito {
     }
 }
 
-/// What is wrong with a token, in words that tell a forger nothing of use.
+/// What is wrong with a token, in words that do not help a forger.
 fn reason(error: &jsonwebtoken::errors::Error) -> &'static str {
-    use jsonwebtoken::errors::ErrorKind;
     match error.kind() {
         ErrorKind::ExpiredSignature => "it has expired",
         ErrorKind::InvalidIssuer => "another issuer made it",
@@ -104,4 +109,30 @@ fn reason(error: &jsonwebtoken::errors::Error) -> &'static str {
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = single(headers, AUTHORIZATION.as_str())?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+}
+
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: |_, _| Err(ErrorKind::InvalidAlgorithm.into()),
+    verifier_factory: |algorithm, key| match (algorithm, key.kind()) {
+        (Algorithm::RS256, DecodingKeyKind::RsaModulusExponent { n, e }) => {
+            Ok(Box::new(PublicKey(RsaPublicKeyComponents { n: n.clone(), e: e.clone() })))
+        }
+        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    },
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+struct PublicKey(RsaPublicKeyComponents<Vec<u8>>);
+
+impl Verifier<Vec<u8>> for PublicKey {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), SignatureError> {
+        let verified = self.0.verify(&RSA_PKCS1_2048_8192_SHA256, message, signature);
+        verified.map_err(|_| SignatureError::new())
+    }
+}
+
+impl JwtVerifier for PublicKey {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::RS256
+    }
 }

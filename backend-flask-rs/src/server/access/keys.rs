@@ -1,4 +1,4 @@
-//! The issuer's public keys, fetched when a token first needs them and kept for a while.
+//! The issuer's public keys, fetched when a token first needs them, and kept for a while.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -15,19 +15,19 @@ use tokio::sync::Mutex;
 use crate::http;
 use crate::server::refusal::Refusal;
 
-/// How long keys are kept before they are fetched again: the issuer may withdraw one.
+/// How old keys may be before they are fetched again: the issuer may withdraw one.
 const AGE: Duration = Duration::from_secs(3600);
 
-/// How long keys are kept while the issuer does not answer.
+/// How old keys may be while the issuer does not answer.
 const OLD_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// How often the keys are fetched at most, whatever keys tokens name.
+/// How often keys are fetched at most, whatever keys tokens name.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// How long the issuer may take to answer.
 const BOUND: Duration = Duration::from_secs(5);
 
-/// How long the issuer's answer may be; Cognito's has two keys in less than 1,000 bytes.
+/// How long the issuer's answer may be. Cognito's two keys are less than 1,000 bytes.
 const LONGEST_ANSWER: usize = 64 << 10;
 
 /// The keys of the issuer at one URL.
@@ -124,7 +124,7 @@ async fn whole(mut body: SdkBody) -> Result<Vec<u8>> {
     Ok(read)
 }
 
-/// The keys that sign, by id. One in a form that is not known to us is passed over.
+/// The keys that sign, by id. Keys of an unknown form are ignored.
 fn parse(answer: &[u8]) -> Result<HashMap<String, DecodingKey>> {
     let set: KeySet = serde_json::from_slice(answer).context("the answer is no set of keys")?;
     let signing = set.keys.into_iter().filter(|key| key.kty == "RSA" && key.usage.as_deref() != Some("enc"));

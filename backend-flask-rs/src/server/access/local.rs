@@ -1,8 +1,7 @@
-//! On this machine: a header or a cookie says who a request is from.
+//! On the developer's machine: a header or a cookie names the user.
 //!
-//! That is safe only as long as nobody but this machine's own user can send one. The port is on the
-//! loopback, and [`guard`] looks at each request again: a web page from elsewhere, open in the developer's
-//! browser, must not be able to act for them.
+//! That is safe only as long as nobody else can send one. The port is on the loopback, and [`guard`] checks each
+//! request: a web page from elsewhere, open in the developer's browser, must not act for them.
 
 use std::net::SocketAddr;
 
@@ -24,11 +23,10 @@ const USER: &str = "x-cruddur-user";
 /// The cookie that does.
 pub(crate) const COOKIE: &str = "cruddur_user";
 
-/// The names by which a browser on this machine calls it. A page of another name that resolves to the
-/// loopback (DNS rebinding) still sends its own.
+/// The names of this machine. A page whose own name resolves to the loopback (DNS rebinding) sends that one.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Passes on what comes from this machine itself.
+/// Passes on only requests from this machine itself.
 pub(crate) async fn guard(request: Request, next: Next) -> Result<Response, Refusal> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
     if !peer.is_some_and(|peer| peer.is_loopback()) {
@@ -44,11 +42,11 @@ pub(crate) async fn guard(request: Request, next: Next) -> Result<Response, Refu
     Ok(next.run(request).await)
 }
 
-/// The user whom the header names, or else the cookie.
+/// The user that the header names, or else the cookie.
 pub(super) async fn user(postgres: &Postgres, parts: &Parts) -> Result<User, Refusal> {
     let headers = &parts.headers;
     let (field, handle) = if headers.contains_key(USER) {
-        // A page of another origin cannot set a header of this name without asking first.
+        // A page of another origin cannot set this header without a preflight.
         (USER, single(headers, USER))
     } else {
         let handle = cookie(headers);
@@ -64,14 +62,13 @@ pub(super) async fn user(postgres: &Postgres, parts: &Parts) -> Result<User, Ref
     user.ok_or_else(|| Refusal::unknown(field, "there is no user with this handle"))
 }
 
-/// Whether a browser sent it for a page of this server. Browsers send the origin with whatever may change
-/// something. <https://www.rfc-editor.org/rfc/rfc6454#section-7>
+/// Whether a browser sent it for a page of this server. Browsers send the origin with each POST. <https://www.rfc-editor.org/rfc/rfc6454#section-7>
 pub(crate) fn is_from_own_page(headers: &HeaderMap) -> bool {
     let origin = single(headers, ORIGIN.as_str()).and_then(|origin| origin.strip_prefix("http://"));
     origin.is_some() && origin == host(headers)
 }
 
-/// The host that the request is to, with its port.
+/// The host that the request names, with its port.
 fn host(headers: &HeaderMap) -> Option<&str> {
     single(headers, HOST.as_str())
 }
@@ -84,7 +81,7 @@ fn name(host: &str) -> &str {
     }
 }
 
-/// The handle in the cookie, which is the first of its name.
+/// The handle in the first cookie of that name.
 fn cookie(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get_all(COOKIE_HEADER).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));

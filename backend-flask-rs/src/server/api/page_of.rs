@@ -1,12 +1,11 @@
-//! Which part of a list is asked for, and where the next part is.
+//! Which part of a list is asked for, and the link to the next one.
 
-use axum::extract::{FromRequestParts, Path, Query};
+use axum::extract::{FromRequestParts, Query};
 use axum::http::header::LINK;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use uuid::Uuid;
 
 use crate::server::refusal::Refusal;
 use crate::time;
@@ -47,8 +46,7 @@ impl<S: Sync> FromRequestParts<S> for PageOf {
 }
 
 impl PageOf {
-    /// The header that says where the next part is (RFC 8288), if a full part was found: `oldest` is the
-    /// time of its last item.
+    /// The header with the link to the next part (RFC 8288), if this one is full. `oldest` is the time of its last item.
     pub(super) fn next(&self, path: &str, found: usize, oldest: Option<DateTime<Utc>>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(oldest) = oldest.filter(|_| found == self.limit) {
@@ -62,17 +60,12 @@ impl PageOf {
 
 /// A time in a query.
 pub(crate) fn time(field: &'static str, text: &str) -> Result<DateTime<Utc>, Refusal> {
-    // A `+` that is not encoded as %2B stands for a space there.
+    // In a query, a `+` that is not encoded as %2B means a space.
     let read = time::parse(text).or_else(|error| match text.rsplit_once(' ') {
         Some((moment, offset)) => time::parse(&format!("{moment}+{offset}")),
         None => Err(error),
     });
     read.map_err(|error| Refusal::malformed(field, error.to_string()))
-}
-
-/// The group that a path names.
-pub(crate) fn group_in_path(path: &Path<String>) -> Result<Uuid, Refusal> {
-    Uuid::try_parse(path).map_err(|_| Refusal::malformed("message_group_uuid", "is not a uuid"))
 }
 
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! Posting: a message is written exactly once, whoever else writes to the group meanwhile.
 //!
-//! The transaction's conditions make it right; see [`messages::post`]. Here it is built and sent again
-//! until it takes effect. An attempt whose answer was lost may have taken effect all the same, or may do so
-//! later: its message is looked for before the next attempt is made, and of two attempts that are both
-//! under way the conditions let only one through, because both move the same rows.
+//! The conditions of the transaction guarantee that; see [`messages::post`]. Here it is built and sent again until
+//! it takes effect. An attempt whose answer was lost may have taken effect, or may still do so: its message is
+//! looked for before the next attempt, and of two attempts under way the conditions let only one through, because
+//! both move the same rows.
 //!
-//! A client's own second request for the same message, by its idempotency key, is met in the same way: both
-//! members' rows are read before the message is looked for, so that whoever writes it meanwhile has moved
-//! them.
+//! A client's second request with the same idempotency key is met in the same way: both members' rows are read
+//! before the message is looked for, so a writer who comes in between has moved them.
 
 use std::time::{Duration, Instant};
 
@@ -18,13 +17,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{DynamoDb, NAME, Rows, corrupt, said, unavailable};
-use crate::messages::{self, Message, PARTITION_KEY, SORT_KEY};
+use super::{DynamoDb, NAME, QUEUES, corrupt, one_line, unavailable};
+use crate::messages::{self, MemberRow, Message, PARTITION_KEY, SORT_KEY};
 use crate::server::refusal::Refusal;
 use crate::time;
 use crate::users::User;
 
-/// How long attempts may go on. Within the time that a whole request may take.
+/// How long attempts may go on: less than a whole request may take.
 const BOUND: Duration = Duration::from_secs(10);
 
 /// What a refusal calls the key.
@@ -33,7 +32,7 @@ pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 
-/// A message that was written, and who may read it.
+/// A message that was written, and the users who may read it.
 pub(crate) struct Posted {
     pub(crate) message: Message,
     pub(crate) members: [Uuid; 2],
@@ -44,41 +43,39 @@ pub(crate) struct Posted {
 pub(crate) struct Draft<'a> {
     pub(crate) sender: &'a User,
     pub(crate) text: &'a str,
-    /// By which the client knows its request again.
+    /// The client's own name for the request, by which it may send it again.
     pub(crate) idempotency_key: Option<&'a str>,
 }
 
-/// Why an attempt did not take effect, or may not have.
+/// Why an attempt did not take effect, or perhaps not.
 enum Miss {
-    /// Another writer was first, or the server throttles: it has not taken effect.
+    /// It did not take effect: another writer was first, or the server throttles.
     Conflict(String),
-    /// Its answer was lost.
+    /// Its answer was lost, so it may have taken effect.
     Unknown(String),
+    /// The server will never take it.
     Refused(String),
 }
 
-/// One post's attempts.
+/// The attempts to write one message.
 struct Attempts {
     started: Instant,
     made: u32,
-    /// The times under which the message may have been written without our hearing of it.
+    /// The times of the attempts whose answers were lost.
     unsure: Vec<DateTime<Utc>>,
     last: String,
 }
 
 impl DynamoDb {
-    /// Writes a message into `group`; `None` where its sender is no member of it. One that was written
-    /// before with the same idempotency key is not written again.
-    ///
-    /// # Errors
-    /// The server could not be asked, or other writers were first for ten seconds; or the key was another
-    /// message's.
+    /// Writes a message into `group`; `None` if its sender is no member. A message that was written with the same
+    /// idempotency key is not written again.
     pub(crate) async fn post(&self, group: Uuid, draft: Draft<'_>) -> Result<Option<Posted>, Refusal> {
-        let _turn = self.turns.of(group).await;
+        // The last byte is random in each version of uuid that names a group.
+        let _turn = self.queues[usize::from(group.as_bytes()[15]) % QUEUES].lock().await;
         let mut message = new_message(group, draft);
         let mut attempts = Attempts::new();
         loop {
-            let Some(Rows { own, other }) = self.rows(group, draft.sender).await? else { return Ok(None) };
+            let Some([own, other]) = self.rows(group, draft.sender).await? else { return Ok(None) };
             let members = [own.group.member_uuid, other.group.member_uuid];
             let is_there = match draft.idempotency_key {
                 Some(_) => self.find_repeated(&mut message).await?,
@@ -97,23 +94,19 @@ impl DynamoDb {
         }
     }
 
-    /// Writes the first message to `receiver`, with whom its sender has no group. The caller sees to it that
-    /// nobody else opens it meanwhile.
-    ///
-    /// # Errors
-    /// The server could not be asked.
+    /// Writes the first message to `receiver`, with whom its sender has no group. The caller makes sure that
+    /// nobody else begins the conversation meanwhile.
     pub(crate) async fn open(&self, draft: Draft<'_>, receiver: &User) -> Result<Posted, Refusal> {
-        let sender = draft.sender;
-        let members = [sender.uuid, receiver.uuid];
+        let members = [draft.sender.uuid, receiver.uuid];
         let mut message = new_message(messages::group_of_pair(members), draft);
         let mut attempts = Attempts::new();
         loop {
-            // One time for all attempts: one that takes effect late is in the way of the next.
+            // All attempts have the same time: one that takes effect late makes the next one fail.
             if self.find(&mut message, &attempts.unsure).await? {
                 return Ok(Posted { message, members });
             }
             if attempts.made > 0 && attempts.unsure.is_empty() {
-                // Another group's row has the place, in one of the two lists.
+                // Another group's row has this time, in one of the two lists.
                 message.created_at = messages::next_time(Utc::now(), message.created_at);
             }
             let request = messages::open(&self.table, &message, receiver);
@@ -124,35 +117,35 @@ impl DynamoDb {
         }
     }
 
+    /// The rows that `user` and the other member have of `group`; `None` if the user has none. No request of ours
+    /// leaves a group with only one row.
+    async fn rows(&self, group: Uuid, user: &User) -> Result<Option<[MemberRow; 2]>, Refusal> {
+        let Some(own) = self.row(user.uuid, group).await? else { return Ok(None) };
+        match self.row(own.group.other.uuid, group).await? {
+            Some(other) => Ok(Some([own, other])),
+            None => Err(corrupt(format!("no row of group {group} for member {}", own.group.other.uuid))),
+        }
+    }
+
     async fn attempt(&self, request: TransactWriteItemsInputBuilder) -> Result<(), Miss> {
         request.send_with(&self.writer).await.map(|_| ()).map_err(miss)
     }
 
-    /// Whether the message of this uuid was sent before, which it then is.
+    /// Whether the message of this uuid was sent before. If so, `message` is set to it.
     async fn find_repeated(&self, message: &mut Message) -> Result<bool, Refusal> {
         let group = message.message_group_uuid;
-        let query = messages::repeated(&self.table, group, message.message_uuid, Utc::now());
-        let mut start = None;
-        loop {
-            let page = query.clone().set_exclusive_start_key(start).send_with(&self.client).await;
-            let page = page.map_err(unavailable)?;
-            if let Some(item) = page.items().first() {
-                let found = Message::from_item(item).map_err(corrupt)?;
-                if found.message != message.message {
-                    let error = "was sent with another message before";
-                    return Err(Refusal::unacceptable(IDEMPOTENCY_KEY, error));
-                }
-                *message = found;
-                return Ok(true);
-            }
-            start = page.last_evaluated_key;
-            if start.is_none() {
-                return Ok(false);
-            }
+        let query = messages::repeated(&self.table, group, message.message_uuid, Utc::now()).limit(i32::MAX);
+        let Some(found) = self.read(query, 1, Message::from_item).await?.into_iter().next() else {
+            return Ok(false);
+        };
+        if found.message != message.message {
+            return Err(Refusal::unacceptable(IDEMPOTENCY_KEY, "was sent with another message before"));
         }
+        *message = found;
+        Ok(true)
     }
 
-    /// Whether the message is there under one of these times, which it then has.
+    /// Whether the message was written at one of these times. If so, `message` is set to it.
     async fn find(&self, message: &mut Message, times: &[DateTime<Utc>]) -> Result<bool, Refusal> {
         for &created_at in times {
             let found = self
@@ -180,7 +173,7 @@ impl Attempts {
         Self { started: Instant::now(), made: 0, unsure: Vec::new(), last: String::new() }
     }
 
-    /// Whether an attempt, made with the time `created_at`, took effect.
+    /// Whether an attempt with the time `created_at` took effect.
     fn settle(&mut self, attempt: Result<(), Miss>, created_at: DateTime<Utc>) -> Result<bool, Refusal> {
         self.made += 1;
         match attempt {
@@ -225,15 +218,13 @@ fn new_message(group: Uuid, Draft { sender, text, idempotency_key }: Draft<'_>) 
     }
 }
 
-/// What an error means for the attempt. The codes of a cancelled transaction's reasons are in
+/// What an error means for the attempt. The codes of the reasons of a cancelled transaction:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
-fn miss<R: std::fmt::Debug + Send + Sync + 'static>(error: SdkError<TransactWriteItemsError, R>) -> Miss {
+fn miss<R: std::fmt::Debug + 'static>(error: SdkError<TransactWriteItemsError, R>) -> Miss {
     use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
     let Some(service) = error.as_service_error() else {
-        return match error {
-            SdkError::ConstructionFailure(_) => Miss::Refused(said(error)),
-            _ => Miss::Unknown(said(error)),
-        };
+        let is_unsent = matches!(error, SdkError::ConstructionFailure(_));
+        return if is_unsent { Miss::Refused(one_line(&error)) } else { Miss::Unknown(one_line(&error)) };
     };
     if let TransactWriteItemsError::TransactionCanceledException(cancelled) = service {
         let codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
@@ -256,9 +247,9 @@ fn miss<R: std::fmt::Debug + Send + Sync + 'static>(error: SdkError<TransactWrit
             | "ThrottlingException"
             | "RequestLimitExceeded"
             | "TransactionInProgressException",
-        ) => Miss::Conflict(said(error)),
-        Some("InternalServerError" | "ServiceUnavailable") => Miss::Unknown(said(error)),
-        _ => Miss::Refused(said(error)),
+        ) => Miss::Conflict(one_line(&error)),
+        Some("InternalServerError" | "ServiceUnavailable") => Miss::Unknown(one_line(&error)),
+        _ => Miss::Refused(one_line(&error)),
     }
 }
 

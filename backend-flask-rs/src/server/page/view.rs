@@ -1,4 +1,4 @@
-//! What the page looks like, in HTML. Everything that is not written here is escaped.
+//! The page's HTML. Everything that is not written here is escaped.
 
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, html};
@@ -9,17 +9,17 @@ use crate::server::refusal::Refusal;
 use crate::time;
 use crate::users::User;
 
-/// How many colours the pictures of users have; the style has a class for each.
+/// How many colours the pictures of users have. The style has a class for each.
 const COLOURS: u8 = 8;
 
-/// All of the page.
+/// The whole page.
 pub(super) struct Page<'a> {
     pub(super) user: &'a User,
-    /// Whom one can switch to, or write to.
+    /// Users to switch to, or to write to.
     pub(super) users: &'a [User],
     pub(super) groups: &'a [MessageGroup],
     pub(super) open: Option<&'a Conversation>,
-    /// Whether the list is what was asked for, and not the conversation beside it.
+    /// Whether a narrow screen shows the list, and not the conversation.
     pub(super) is_home: bool,
 }
 
@@ -27,13 +27,13 @@ pub(super) struct Page<'a> {
 pub(super) struct Conversation {
     /// The other member.
     pub(super) with: User,
-    /// None where it has not begun.
+    /// `None` if it has not begun.
     pub(super) group: Option<Uuid>,
     /// Oldest first.
     pub(super) messages: Vec<Message>,
 }
 
-/// The whole page.
+/// Renders the whole page.
 pub(super) fn page(page: &Page<'_>) -> Markup {
     let title = page.open.map_or("Messages", |open| &open.with.display_name);
     let class = if page.is_home { "app home" } else { "app" };
@@ -63,7 +63,7 @@ pub(super) fn page(page: &Page<'_>) -> Markup {
     )
 }
 
-/// Asks who is in front of the screen.
+/// Asks which user the page is for.
 pub(super) fn who_are_you(users: &[User]) -> Markup {
     document(
         "Cruddur",
@@ -87,8 +87,8 @@ pub(super) fn who_are_you(users: &[User]) -> Markup {
     )
 }
 
-/// Says what was refused.
-pub(super) fn sorry(refusal: &Refusal) -> Markup {
+/// Shows a refusal.
+pub(super) fn refusal(refusal: &Refusal) -> Markup {
     document(
         "Cruddur",
         &html! {
@@ -145,7 +145,7 @@ fn document(title: &str, body: &Markup) -> Markup {
                 meta name="color-scheme" content="light dark";
                 title { (title) }
                 link rel="stylesheet" href="/page.css";
-                // An icon of nothing: none is asked for.
+                // An empty icon, so that the browser asks for none.
                 link rel="icon" href="data:,";
                 script src="/page.js" defer {}
             }
@@ -171,7 +171,7 @@ fn switch(user: &User, users: &[User]) -> Markup {
     }
 }
 
-/// Those whom the user has no group with.
+/// The users with whom the reader has no group.
 fn others(page: &Page<'_>) -> Markup {
     let is_known = |user: &User| page.groups.iter().any(|group| group.other.uuid == user.uuid);
     let others = page.users.iter().filter(|user| user.uuid != page.user.uuid && !is_known(user));
@@ -217,7 +217,7 @@ fn conversation(open: &Conversation, user: &User) -> Markup {
     }
 }
 
-/// A round picture with the user's initials; the same user has the same colour everywhere.
+/// A round picture with the user's initials. A user has the same colour everywhere.
 fn picture(uuid: Uuid, display_name: &str) -> Markup {
     let initials = display_name.split_whitespace().filter_map(|word| word.chars().next());
     let initials: String = initials.take(2).flat_map(char::to_uppercase).collect();
@@ -225,7 +225,7 @@ fn picture(uuid: Uuid, display_name: &str) -> Markup {
     html! { span class={ "picture c" (colour) } aria-hidden="true" { (initials) } }
 }
 
-/// A moment; the script shows it in the reader's own zone.
+/// A time, which the script shows in the reader's zone.
 fn moment(at: DateTime<Utc>) -> Markup {
     html! { time datetime=(time::format(at)) { (at.format("%Y-%m-%d %H:%M UTC")) } }
 }
@@ -248,8 +248,8 @@ mod tests {
         let open = Conversation { with: user.clone(), group: None, messages: vec![message] };
         let users = [user.clone(), User { uuid: Uuid::max(), ..user.clone() }];
         let whole = Page { user: &user, users: &users, groups: &[], open: Some(&open), is_home: false };
-        let refusal = Refusal::absent("handle", evil);
-        for text in [page(&whole), who_are_you(&users), sorry(&refusal)].map(Markup::into_string) {
+        let refused = Refusal::absent("handle", evil);
+        for text in [page(&whole), who_are_you(&users), refusal(&refused)].map(Markup::into_string) {
             assert!(text.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;"), "{text}");
             assert!(!text.contains("<script>alert"), "{text}");
         }

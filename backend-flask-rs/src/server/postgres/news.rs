@@ -1,4 +1,4 @@
-//! News from one server to the others.
+//! News from one server to the others, through LISTEN and NOTIFY.
 //! <https://www.postgresql.org/docs/current/sql-notify.html>
 
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::sql;
 /// How long to wait before listening is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// What is told, and by which server: that one has told its own listeners already.
+/// A message that was written, and the server that wrote it: that one has told its own listeners already.
 #[derive(Serialize, Deserialize)]
 struct Told {
     server: Uuid,
@@ -24,7 +24,7 @@ struct Told {
 }
 
 impl Postgres {
-    /// Tells the other servers. One that cannot be told now is told at the next news.
+    /// Tells the other servers.
     pub(crate) async fn tell(&self, written: Written) {
         let told = Told { server: self.server, written };
         let told = serde_json::to_string(&told).unwrap_or_default();
@@ -32,7 +32,7 @@ impl Postgres {
         _ = self.query(sql::TELL_NEWS, &[(&told, Type::TEXT)]).await;
     }
 
-    /// Passes on to `live` what other servers tell, for as long as it is polled.
+    /// Passes on to `live` what other servers tell, for ever.
     pub(crate) async fn listen(&self, live: &Live) {
         loop {
             if let Err(error) = self.listen_once(live).await {
@@ -43,7 +43,7 @@ impl Postgres {
     }
 
     async fn listen_once(&self, live: &Live) -> Result<()> {
-        // The driver's own bound ends when the socket is open: the server may still say nothing.
+        // The driver's own bound is only for opening the socket.
         let dialed = tokio::time::timeout(CONNECT_BOUND, self.dialer.dial(&self.config)).await;
         let (client, mut connection) = dialed.context("Postgres does not answer")??;
         let listening = client.batch_execute(sql::LISTEN_TO_NEWS);
@@ -69,7 +69,7 @@ impl Postgres {
         match serde_json::from_str::<Told>(told) {
             Ok(told) if told.server == self.server => {}
             Ok(told) => live.tell(News::Written(told.written)),
-            // Another version of the server may tell more than this one understands.
+            // A newer version of the server may say more than this one understands.
             Err(_) => live.tell(News::Missed),
         }
     }

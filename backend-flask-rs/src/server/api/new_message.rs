@@ -1,0 +1,103 @@
+//! A new message, as a request's body has it.
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, StatusCode};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::messages;
+use crate::server::dynamodb::IDEMPOTENCY_KEY;
+use crate::server::refusal::Refusal;
+
+const TEXT: &str = "message";
+const GROUP: &str = "message_group_uuid";
+const HANDLE: &str = "handle";
+
+/// How long an idempotency key may be.
+const LONGEST_KEY: usize = 255;
+
+/// How long a client may take to send a body.
+const BODY_BOUND: Duration = Duration::from_secs(10);
+
+/// A checked message.
+pub(crate) struct NewMessage {
+    pub(crate) text: String,
+    pub(crate) to: To,
+    /// The client's own name for the request, by which it may send it again.
+    pub(crate) idempotency_key: Option<String>,
+}
+
+/// Where a message goes.
+pub(crate) enum To {
+    /// Into a group.
+    Group(Uuid),
+    /// To a user, by handle.
+    User(String),
+}
+
+impl NewMessage {
+    /// Checks what was sent: a text, and a group or a handle.
+    pub(crate) fn check(
+        text: Option<String>,
+        group: Option<String>,
+        handle: Option<String>,
+    ) -> Result<Self, Refusal> {
+        let text = text.ok_or_else(|| Refusal::unacceptable(TEXT, "the message is missing"))?;
+        messages::check_text(&text)
+            .map_err(|why| Refusal::unacceptable(TEXT, format!("the message {why}")))?;
+        let to = match (group, handle) {
+            (Some(group), None) => {
+                To::Group(Uuid::try_parse(&group).map_err(|_| Refusal::unacceptable(GROUP, "is not a uuid"))?)
+            }
+            (None, Some(handle)) => To::User(handle),
+            (None, None) => {
+                return Err(Refusal::unacceptable(GROUP, "say which group, or to which handle"));
+            }
+            (Some(_), Some(_)) => {
+                return Err(Refusal::unacceptable(HANDLE, "a message goes to a group or to a handle"));
+            }
+        };
+        Ok(Self { text, to, idempotency_key: None })
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for NewMessage {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).map(str::trim);
+        if !kind.is_some_and(|kind| kind.eq_ignore_ascii_case("application/json")) {
+            let error = "must be application/json";
+            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", error));
+        }
+        let idempotency_key = idempotency_key(request.headers())?;
+        let body = tokio::time::timeout(BODY_BOUND, Bytes::from_request(request, state)).await;
+        let body = body.map_err(|_| {
+            let error = format!("did not come within {} s", BODY_BOUND.as_secs());
+            Refusal::new(StatusCode::REQUEST_TIMEOUT, "body", error)
+        })?;
+        let body = body.map_err(|error| Refusal::new(error.status(), "body", error.body_text()))?;
+        let mut body: Map<String, Value> =
+            serde_json::from_slice(&body).map_err(|error| Refusal::malformed("body", error.to_string()))?;
+        let mut text = |field: &'static str| match body.remove(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(Refusal::unacceptable(field, "is not a string")),
+        };
+        Ok(Self { idempotency_key, ..Self::check(text(TEXT)?, text(GROUP)?, text(HANDLE)?)? })
+    }
+}
+
+/// The key, without the quotes that the header's draft standard puts around it.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let bare = |text| str::strip_prefix(text, '"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let key = value.to_str().ok().map(bare).filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
+    let key = key.ok_or_else(|| Refusal::malformed(IDEMPOTENCY_KEY, "must be 1 to 255 ASCII characters"))?;
+    Ok(Some(key.to_owned()))
+}
