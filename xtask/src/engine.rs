@@ -407,7 +407,9 @@ pub(crate) async fn stop(context: &Context, with_data: bool) -> Result<()> {
     names.push(chosen.unwrap_or(EngineName::Docker));
     for name in names {
         // Nothing is known to have been started with Docker, and it may not be there.
-        if chosen.is_none() && name == EngineName::Docker && Docker::find(&context.environment).await.is_err()
+        if chosen.is_none()
+            && name == EngineName::Docker
+            && Docker::find(&context.environment, &context.ui).await.is_err()
         {
             continue;
         }

@@ -122,7 +122,7 @@ fn print(context: &Context, checks: &[Check]) -> Result<()> {
 /// can be used as it is.
 async fn docker_checks(context: &Context, compose: &Compose, checks: &mut Vec<Check>) -> Result<bool> {
     let remedy = "start Docker, or set DOCKER_HOST; not needed for the embedded engine";
-    let places = match daemon::places(&context.environment) {
+    let places = match daemon::places(&context.environment, &context.ui) {
         Ok(places) => places,
         Err(error) => {
             checks.push(Check::bad(
@@ -157,7 +157,7 @@ async fn docker_checks(context: &Context, compose: &Compose, checks: &mut Vec<Ch
     let mut usable = true;
     for service in compose.services() {
         let what = format!("image {}", service.image);
-        if docker.has_image(&service.image).await? {
+        if docker.image(&service.image).await?.is_some() {
             checks.push(Check::good(what, "here"));
         } else {
             usable = false;
@@ -199,7 +199,7 @@ fn embedded_checks(context: &Context, checks: &mut Vec<Check>) -> bool {
 
 /// Whether each service's port is free, or who holds it.
 async fn port_checks(context: &Context, compose: &Compose, found: Result<Found>) -> Result<Vec<Check>> {
-    let docker = Docker::find(&context.environment).await.ok();
+    let docker = Docker::find(&context.environment, &context.ui).await.ok();
     let answers = match found {
         Ok(Found { engine, servers: [postgres, dynamodb] }) => {
             let own = engine.targets(context)?;

@@ -1,65 +1,65 @@
 //! `docker-compose.yml`: the one definition of the two services, read and checked here.
 //!
-//! A subset of the compose specification, but never a silent one: a key of the two services that is not
-//! understood is an error. <https://github.com/compose-spec/compose-spec/blob/main/spec.md>
+//! Only the parts of the compose specification that the two services use are supported; another key of theirs is an
+//! error. <https://github.com/compose-spec/compose-spec/blob/main/spec.md>
 
 mod file;
-mod hash;
-mod others;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::environment::Environment;
+use crate::error::Failure;
 use anyhow::{Context as _, Result, ensure};
-use serde::de::DeserializeOwned;
+use serde::Serialize;
 
-pub(crate) use self::file::clean;
-use self::file::{File, Reader, Services};
+use self::file::{File, Reader};
 
 /// The file's name, in the workspace's top folder.
 pub(crate) const FILE: &str = "docker-compose.yml";
 
-/// The largest file that is read, in bytes, and the most lists and maps in brackets: where these are nested, the
-/// time that YAML takes grows with the square of their number.
-const LARGEST: usize = 1 << 20;
-const MOST_BRACKETS: usize = 1_000;
+/// Other files that `docker compose` reads if they are there, and we do not.
+/// <https://github.com/compose-spec/compose-go/blob/main/cli/options.go>
+const OTHER_FILES: [&str; 6] = [
+    "compose.yaml",
+    "compose.yml",
+    "compose.override.yaml",
+    "compose.override.yml",
+    "docker-compose.override.yaml",
+    "docker-compose.override.yml",
+];
 
 /// The compose file, with its variables filled in.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Compose {
-    /// The project name that `docker compose` would use: it owns the containers and volumes.
+    /// The project name that `docker compose` would use. It is part of the containers' and volumes' names.
     pub(crate) project: String,
-    /// The user set the project name: it does not give way to another checkout's.
+    /// The user set the project name, so it is not changed if another checkout has the same.
     pub(crate) project_is_fixed: bool,
     /// This checkout has used the project before.
     pub(crate) project_is_remembered: bool,
     /// The folder of the file, which compose records on each container.
     pub(crate) folder: PathBuf,
-    /// Postgres.
     pub(crate) postgres: Service,
-    /// DynamoDB Local.
     pub(crate) dynamodb: Service,
 }
 
-/// One service as compose defines it.
-#[derive(Debug, Clone, PartialEq)]
+/// One service. Serialized, it is what its container is made from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Service {
     /// Its key in the file.
     pub(crate) name: &'static str,
-    /// The image's name, with a tag or digest where the file has one.
     pub(crate) image: String,
     /// The one published port.
     pub(crate) port: Port,
-    /// Variables for the container; one without a value is taken out of the image's.
+    /// Variables for the container. One without a value removes the image's own.
     pub(crate) environment: BTreeMap<String, Option<String>>,
-    /// Arguments in place of the image's own.
+    /// Replaces the image's own command.
     pub(crate) command: Option<Vec<String>>,
-    /// What is mounted.
     pub(crate) volumes: Vec<Mount>,
-    /// The user in place of the image's own.
+    /// Replaces the image's own user.
     pub(crate) user: Option<String>,
-    /// The folder to start in, in place of the image's own.
+    /// Replaces the image's own working folder.
     pub(crate) working_dir: Option<String>,
 }
 
@@ -69,60 +69,55 @@ pub(crate) fn port_variable(service: &str) -> &'static str {
 }
 
 /// A container's TCP port, published on 127.0.0.1.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Port {
     /// The port of this machine.
     pub(crate) host: u16,
     /// The port in the container.
     pub(crate) container: u16,
-    /// The user set it: it does not move when it is taken.
+    /// The user set it, so it does not move if it is taken.
+    #[serde(skip)]
     pub(crate) fixed: bool,
 }
 
 /// Something mounted into a container.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Mount {
-    /// Where it comes from.
     pub(crate) source: Source,
     /// Absolute path in the container.
     pub(crate) target: String,
-    /// The container may not write to it.
     pub(crate) read_only: bool,
 }
 
 /// Where a mount comes from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) enum Source {
-    /// A volume by its key under the file's `volumes`; the project's name is put before it.
+    /// A volume by its key under the file's `volumes`. The volume's name is the project's name and this.
     Volume(String),
     /// A file or folder of this machine.
     Path(PathBuf),
 }
 
 impl Compose {
-    /// Reads and checks the compose file in `folder`, and that `docker compose` makes the same of it there.
-    ///
-    /// # Errors
-    /// A file that is missing, not YAML, or uses what is not supported: the message names file and key. Or another
-    /// one, which compose reads as well and which says something of the two services.
+    /// Reads and checks the compose file in `folder`.
     pub(crate) fn read(folder: &Path, environment: &Environment) -> Result<Self> {
+        for variable in ["POSTGRES_PORT", "DYNAMODB_PORT"] {
+            if let Some(value) = environment.get(variable)
+                && file::port_number(value).is_none()
+            {
+                let problem = format!("{variable}: `{value}` is not a port (1 to 65535)");
+                return Err(Failure::new(problem, format!("correct {variable}, or unset it")).into());
+            }
+        }
         let path = folder.join(FILE);
         let text = std::fs::read_to_string(&path)
             .with_context(|| format!("cannot read {}, which defines the two services", path.display()))?;
-        let compose =
-            Self::parse(folder, &text, environment).with_context(|| format!("in {}", path.display()))?;
-        others::check(&compose, environment)?;
-        Ok(compose)
+        Self::parse(folder, &text, environment).with_context(|| format!("in {}", path.display()))
     }
 
-    /// Checks a compose file's text; `folder` is where it is.
-    ///
-    /// # Errors
-    /// As [`Compose::read`]; the message names the key.
-    pub(crate) fn parse(folder: &Path, text: &str, environment: &Environment) -> Result<Self> {
-        let file: File<Services> = yaml(text)?;
-        file.check()?;
-        let reader = Reader { folder, file: text, environment, volumes: &file.volumes };
+    fn parse(folder: &Path, text: &str, environment: &Environment) -> Result<Self> {
+        let file: File = yaml_serde::from_str(text)?;
+        let reader = Reader { folder, environment, volumes: &file.volumes };
         let compose = Self {
             project: reader.project(file.name.as_deref())?,
             project_is_remembered: false,
@@ -139,8 +134,8 @@ impl Compose {
         Ok(compose)
     }
 
-    /// The user and password that the server is created with. Unset, they are what the postgres image
-    /// takes: <https://hub.docker.com/_/postgres>
+    /// The user and password that the server is created with. The defaults are the postgres image's:
+    /// <https://hub.docker.com/_/postgres>
     pub(crate) fn postgres_login(&self) -> (&str, &str) {
         let variable = |name: &str| self.postgres.environment.get(name).and_then(Option::as_deref);
         (variable("POSTGRES_USER").unwrap_or("postgres"), variable("POSTGRES_PASSWORD").unwrap_or_default())
@@ -153,7 +148,7 @@ impl Compose {
         words.windows(2).filter(|pair| pair[0] == "-c").map(|pair| pair[1].as_str()).collect()
     }
 
-    /// Whether the file is in that folder, which may be reached by links.
+    /// Whether the file is in that folder, which may be reached through links.
     pub(crate) fn is_in(&self, folder: &Path) -> bool {
         let real = |folder: &Path| folder.canonicalize().ok();
         folder == self.folder || real(folder).is_some_and(|folder| real(&self.folder) == Some(folder))
@@ -163,23 +158,15 @@ impl Compose {
     pub(crate) fn services(&self) -> [&Service; 2] {
         [&self.postgres, &self.dynamodb]
     }
-}
 
-/// What a compose file's text says.
-///
-/// # Errors
-/// It is not YAML, has another shape, or would take long.
-fn yaml<T: DeserializeOwned>(text: &str) -> Result<T> {
-    ensure!(text.len() <= LARGEST, "it is larger than {LARGEST} bytes");
-    ensure!(brackets(text) <= MOST_BRACKETS, "it has more than {MOST_BRACKETS} lists and maps in brackets");
-    Ok(yaml_serde::from_str(text)?)
-}
-
-/// How many lists and maps are in brackets, at most: not `${NAME}`, but what a text holds is counted.
-fn brackets(text: &str) -> usize {
-    // The search for one character is the standard library's, which is optimised in every profile.
-    let maps = text.match_indices('{').filter(|(at, _)| !text[..*at].ends_with('$'));
-    text.matches('[').count() + maps.count()
+    /// Something that `docker compose` reads in this folder beside docker-compose.yml, if there is any.
+    pub(crate) fn other_source(&self, environment: &Environment) -> Option<&'static str> {
+        let chosen = environment.get("COMPOSE_FILE");
+        match chosen {
+            Some(chosen) => (chosen != FILE).then_some("COMPOSE_FILE"),
+            None => OTHER_FILES.into_iter().find(|name| self.folder.join(name).is_file()),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -233,16 +220,13 @@ mod tests {
     #[test]
     fn environment_and_command_take_both_forms() {
         let map = with_line(
-            "    ports: ['5432:5432']\n    environment: {A: 1.10, B: 'x y', C: true, D: }\n    command: -c 'a b'",
+            "    ports: ['5432:5432']\n    environment: {A: '1.10', B: 'x y', C: true, D: }\n    command: -c 'a b'",
         );
         let list = with_line(
             "    ports: ['5432:5432']\n    environment: [A=1.10, B=x y, C=true, D]\n    command: ['-c', 'a b']",
         );
         let environment = Environment::from([("D", "from here")]);
-        let [map, mut list] = [map, list].map(|text| parse(&text, &environment).unwrap());
-        // In a list it is a text; in a map a number, as compose has it.
-        let other = list.postgres.environment.insert("A".to_owned(), Some("1.1".to_owned()));
-        assert_eq!(other.unwrap().as_deref(), Some("1.10"));
+        let [map, list] = [map, list].map(|text| parse(&text, &environment).unwrap());
         assert_eq!(map, list);
         assert_eq!(map.postgres.environment["C"].as_deref(), Some("true"));
         assert_eq!(map.postgres.environment["D"].as_deref(), Some("from here"));
@@ -254,21 +238,14 @@ mod tests {
     fn values_are_compose_s() {
         let text = with_line(
             "    ports: ['5432:5432']
-    environment: {NOWHERE: , INT: +1, HEX: 0x10, HALF: .5, ONE: 1.0, BIG: 18446744073709551615, TEXT: '1.10', EMPTY: }
+    environment: {NOWHERE: , INT: 1, TEXT: '1.10', EMPTY: }
     user: ${EMPTY}
     working_dir: ''
     command: a#b 'c;#' d\\;e \"f g\"
     volumes: ['./a/../b//c/:/x/', '..:/up:ro', '/abs//./d/../e/:/y', 'data:/z']",
         ) + "volumes: {data: }";
         let service = parse(&text, &Environment::from([("EMPTY", "")])).unwrap().postgres;
-        let variables = [
-            ("BIG", "18446744073709551615"),
-            ("HALF", "0.5"),
-            ("HEX", "16"),
-            ("INT", "1"),
-            ("ONE", "1"),
-            ("TEXT", "1.10"),
-        ];
+        let variables = [("INT", "1"), ("TEXT", "1.10")];
         let variables = variables.map(|(name, value)| (name, Some(value)));
         let variables = [("EMPTY", Some("")), ("NOWHERE", None)].into_iter().chain(variables);
         let variables = variables.map(|(name, value)| (name.to_owned(), value.map(str::to_owned)));
@@ -279,7 +256,7 @@ mod tests {
         let mounts = [
             (path("/home/me/Cruddur.App/b/c"), "/x", false),
             (path("/home/me"), "/up", true),
-            (path("/abs//./d/../e/"), "/y", false),
+            (path("/abs/e"), "/y", false),
             (Source::Volume("data".to_owned()), "/z", false),
         ];
         let mounts =
@@ -303,34 +280,14 @@ mod tests {
                 "services.db: ports: `70000:5432`: `70000` is not a port (1 to 65535)",
             ),
             (
-                "    ports: ['5432:5432']\n    environment: ['${A}=1']",
-                "services.db: environment: `${A}`: a variable's name is taken as it stands, without another in it",
-            ),
-            (
-                "    ports: ['5432:5432']\n    environment: {A: 1e30}",
-                "services.db: environment: A: a number of this size has more than one form: put it in quotes",
-            ),
-            (
-                "    ports: ['5432:5432']\n    command: 'a; b'",
-                "services.db: command: `;` outside of quotes: no shell reads this; put it in quotes, or write a list of words",
-            ),
-            (
-                "    ports: ['5432:5432']\n    command: 'a #b'",
-                "services.db: command: `#` outside of quotes: no shell reads this; put it in quotes, or write a list of words",
-            ),
-            (
-                "    ports: ['5432:5432']\n    volumes: ['./a:/x', './b:/x/']",
-                "services.db: volumes: `/x` is mounted twice",
-            ),
-            (
-                "    ports: ['5432:5432']\n    environment: {A: 1234567.5}",
-                "services.db: environment: A: a number of this size has more than one form: put it in quotes",
+                "    ports: ['5432:5432']\n    environment: {A: 1.10}",
+                "services.db: environment: A: put the value in quotes",
             ),
             ("    ports: []", "services.db: ports: exactly one published port is expected, not 0"),
             ("    ports: ['5432:5432/udp']", "services.db: ports: `5432:5432/udp`: only TCP is supported"),
             (
                 "    ports: ['5432:5432']\n    volumes: ['data:/x']",
-                "services.db: volumes: `data:/x`: volume `data` is not declared under the file's `volumes`",
+                "services.db: volumes: volume `data` is not declared under the file's `volumes`",
             ),
             (
                 "    ports: ['5432:5432']\n    user: ${WHO}",
@@ -354,71 +311,28 @@ mod tests {
         }
     }
 
-    /// Each as `docker compose config` has it.
     #[test]
-    fn numbers_that_compose_reads_otherwise_are_refused() {
-        let with = |line: &str| with_line(&format!("    ports: ['5432:5432']\n    environment: {line}"));
-        for number in [
-            "012",
-            "-012",
-            "019",
-            "1_000",
-            "1_0.5",
-            "1_",
-            "0X1F",
-            "0x1_0",
-            "0B11",
-            "2001-1-1",
-            "2001-01-01 10:00:00",
-        ] {
-            let why = format!(
-                "services.db: environment: A: `{number}` is another number to compose, or a date: put it in quotes"
-            );
-            assert_eq!(error(&with(&format!("{{B: 1, \"A\":   {number}}}"))), why);
-            for good in [format!("{{A: '{number}'}}"), format!("['A={number}']")] {
-                let compose = parse(&with(&good), &Environment::default()).unwrap();
-                assert_eq!(compose.postgres.environment["A"].as_deref(), Some(number));
-            }
-        }
-        for text in ["_1", "1_a", "0o18", "1:30", "127.0.0.1", "2001-13-01", "1,000", "0x", "+", "."] {
-            let compose = parse(&with(&format!("\n      A: {text}")), &Environment::default()).unwrap();
-            assert_eq!(compose.postgres.environment["A"].as_deref(), Some(text));
-        }
+    fn a_port_of_the_environment_is_not_blamed_on_the_file() {
+        let environment = Environment::from([("POSTGRES_PORT", "54x")]);
+        let error = Compose::read(Path::new("/nonexistent"), &environment).unwrap_err();
+        assert_eq!(error.to_string(), "POSTGRES_PORT: `54x` is not a port (1 to 65535)");
     }
 
     #[test]
-    fn what_would_make_something_else_of_the_services_is_named() {
+    fn another_file_of_compose_s_is_known() {
+        let folder = tempfile::tempdir().unwrap();
         let text = with_line("    ports: ['5432:5432']");
-        assert_eq!(
-            error(&format!("{text}networks: {{default: {{name: mine}}}}")),
-            "networks.default: not supported: the two services are on the project's own network"
-        );
-        assert_eq!(
-            error(&format!("{text}include: [other.yml]")),
-            "include: not supported: the two services are read from docker-compose.yml alone"
-        );
-        let of_the_app_s = format!("{text}networks: {{default: , front: {{internal: true}}}}");
-        assert!(parse(&of_the_app_s, &Environment::default()).is_ok());
-    }
-
-    #[test]
-    fn what_would_take_yaml_long_is_refused() {
-        let nested = error(&format!("services: {}", "{a: ".repeat(100_000)));
-        assert_eq!(nested, "it has more than 1000 lists and maps in brackets");
-        assert_eq!(error(&"#".repeat(LARGEST + 1)), "it is larger than 1048576 bytes");
-        assert_eq!(brackets("a: [{b: ${C}}, $${d}]"), 2);
-    }
-
-    /// Twenty anchors, each nine times the one before it.
-    #[test]
-    fn aliases_do_not_multiply() {
-        let bomb = (1..20).fold("a0: &a0 [x]\n".to_owned(), |bomb, level| {
-            let aliases = vec![format!("*a{}", level - 1); 9].join(", ");
-            format!("{bomb}a{level}: &a{level} [{aliases}]\n")
-        });
-        let beside = with_line("    ports: ['5432:5432']");
-        assert!(parse(&format!("{bomb}{beside}"), &Environment::default()).is_ok());
-        let inside = with_line("    ports: ['5432:5432']\n    environment: {A: *a19}");
-        assert_eq!(error(&format!("{bomb}{inside}")), "repetition limit exceeded");
+        std::fs::write(folder.path().join(FILE), &text).unwrap();
+        let other = |environment: &Environment| {
+            let folder = folder.path();
+            let compose = Compose::parse(&folder.join("x"), &text, environment).unwrap();
+            Compose { folder: folder.to_owned(), ..compose }.other_source(environment)
+        };
+        let none = Environment::default();
+        assert_eq!(other(&none), None);
+        std::fs::write(folder.path().join("compose.override.yml"), "").unwrap();
+        assert_eq!(other(&none), Some("compose.override.yml"));
+        assert_eq!(other(&Environment::from([("COMPOSE_FILE", FILE)])), None);
+        assert_eq!(other(&Environment::from([("COMPOSE_FILE", "a.yml")])), Some("COMPOSE_FILE"));
     }
 }

@@ -5,7 +5,7 @@ mod plan;
 use std::time::Duration;
 
 use crate::docker::compose::{Compose, Service, Source};
-use crate::docker::daemon::{self, Container, Docker, State as ContainerState, volume_name};
+use crate::docker::daemon::{self, Container, Docker, State as ContainerState, container_name, volume_name};
 use crate::error::Failure;
 use crate::poll::{self, Look};
 use crate::ui::Ui;
@@ -19,8 +19,7 @@ use plan::Plan;
 /// How much of a dead container's log is shown.
 const LAST_LINES: usize = 15;
 
-/// How long the name of a container may be taken by one that does not show itself, or takes the daemon's ten seconds to
-/// be stopped.
+/// How long a container's name may be taken by one that cannot be found yet, or that the daemon is stopping.
 const NAME_BOUND: Duration = Duration::from_secs(30);
 const NAME_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -56,22 +55,22 @@ impl DockerEngine {
     }
 
     async fn docker(&self, context: &Context) -> Result<&Docker> {
-        self.docker.get_or_try_init(|| Docker::find(&context.environment)).await
+        self.docker.get_or_try_init(|| Docker::find(&context.environment, &context.ui)).await
     }
 
     /// Pulls the images that are not here; fails where no daemon answers.
     pub(super) async fn pull_missing(&self, context: &Context) -> Result<()> {
-        pull_missing(self.docker(context).await?, &self.compose, &context.ui).await
+        pull_missing(self.docker(context).await?, &self.compose, context).await
     }
 
     pub(super) async fn start(&mut self, context: &Context) -> Result<()> {
         let docker = match self.docker.take() {
             Some(docker) => docker,
-            None => Docker::find(&context.environment).await?,
+            None => Docker::find(&context.environment, &context.ui).await?,
         };
         let plan = Plan::make(docker, self.compose.clone(), &context.ui).await?;
         self.compose = plan.compose.clone();
-        self.started = Some(plan.carry_out(&context.ui).await?);
+        self.started = Some(plan.carry_out(context).await?);
         Ok(())
     }
 
@@ -86,7 +85,7 @@ impl DockerEngine {
     /// Looks for the containers, and takes their ports for the databases'.
     pub(super) async fn find(&mut self, context: &Context) -> Result<[Server; 2]> {
         let Self { compose, docker, .. } = self;
-        let docker = docker.get_or_try_init(|| Docker::find(&context.environment)).await?;
+        let docker = docker.get_or_try_init(|| Docker::find(&context.environment, &context.ui)).await?;
         let found = find(docker, compose).await?;
         let [postgres, dynamodb] =
             found.map(|found| found.filter(|found| found.check_owner(compose).is_ok()));
@@ -186,26 +185,29 @@ async fn own_container(docker: &Docker, compose: &Compose, service: &Service) ->
     Ok(found.filter(|container| container.check_owner(compose).is_ok()))
 }
 
-/// Pulls the images that are not here and that no container has been made of.
-///
-/// # Errors
-/// An image that cannot be pulled.
-async fn pull_missing(docker: &Docker, compose: &Compose, ui: &Ui) -> Result<()> {
+/// Pulls the images that are not here and that no container has been made from.
+async fn pull_missing(docker: &Docker, compose: &Compose, context: &Context) -> Result<()> {
     let [postgres, dynamodb] =
-        compose.services().map(|service| pull_if_missing(docker, compose, service, ui));
+        compose.services().map(|service| pull_if_missing(docker, compose, service, context));
     tokio::try_join!(postgres, dynamodb).map(|_| ())
 }
 
-async fn pull_if_missing(docker: &Docker, compose: &Compose, service: &Service, ui: &Ui) -> Result<()> {
+async fn pull_if_missing(
+    docker: &Docker,
+    compose: &Compose,
+    service: &Service,
+    context: &Context,
+) -> Result<()> {
     let Service { name, image, .. } = service;
-    if docker.has_image(image).await? {
+    if docker.image(image).await?.is_some() {
         return Ok(());
     }
     if docker.container(compose, service).await?.is_some_and(|container| container.is_as_described()) {
         return Ok(());
     }
-    let step = ui.step(format!("Docker: pull {image}"));
-    match docker.pull(image, &step).await {
+    let credentials = daemon::credentials(image, &context.environment, &context.ui);
+    let step = context.ui.step(format!("Docker: pull {image}"));
+    match docker.pull(image, credentials, &step).await {
         Ok(()) => {
             step.done("");
             Ok(())
@@ -310,35 +312,25 @@ async fn is_of_another_checkout(docker: &Docker, compose: &Compose) -> Result<bo
     Ok(volumes_of_others)
 }
 
-/// A run that was killed may have left the daemon creating its container, and another tool may have made it at this
-/// moment: its name is taken before it can be found. The container's id, if it is what it should be; another is
-/// removed.
-async fn latecomer(docker: &Docker, compose: &Compose, service: &Service) -> Result<Option<String>> {
-    let Some(container) = docker.container(compose, service).await? else { return Ok(None) };
-    container.check_owner(compose)?;
-    if container.is_as_described() {
-        return Ok(Some(container.id));
-    }
-    docker.remove(&container.id).await?;
-    Ok(None)
-}
-
 /// A container that cannot be started does not stay behind: it would be the next run's name conflict.
 async fn create_and_start(docker: &Docker, compose: &Compose, service: &Service) -> Result<String> {
-    let id =
-        poll::until_ready(NAME_BOUND, NAME_INTERVAL, async || match docker.create(compose, service).await {
-            Ok(Some(id)) => Look::Ready(id),
-            Ok(None) => match latecomer(docker, compose, service).await {
-                Ok(Some(id)) => Look::Ready(id),
-                Ok(None) => Look::NotYet(format!(
-                    "the name {} is taken",
-                    daemon::container_name(&compose.project, service)
-                )),
-                Err(error) => Look::Failed(error),
-            },
-            Err(error) => Look::Failed(error),
-        })
-        .await?;
+    let create = async || {
+        if let Some(id) = docker.create(compose, service).await? {
+            return Ok(Some(id));
+        }
+        // A run that was killed may have left the daemon creating this container, and compose may have made it just now.
+        if let Some(container) = docker.container(compose, service).await? {
+            container.check_owner(compose)?;
+            docker.remove(&container.id).await?;
+        }
+        Ok(None)
+    };
+    let id = poll::until_ready(NAME_BOUND, NAME_INTERVAL, async || match create().await {
+        Ok(Some(id)) => Look::Ready(id),
+        Ok(None) => Look::NotYet(format!("the name {} is taken", container_name(&compose.project, service))),
+        Err(error) => Look::Failed(error),
+    })
+    .await?;
     if let Err(error) = docker.start(&id).await {
         docker.remove(&id).await?;
         return Err(error);

@@ -237,27 +237,28 @@ fn docker_compose_itself_sees_what_the_program_started_and_the_other_way_round()
     sorted.sort();
     assert_eq!(seen, sorted);
     assert!(compose(&["logs"]).contains("ready to accept connections"));
-    if program == ["docker", "compose"] {
-        // To it they are what it would have made. V1, which has not been developed since 2021, makes them anew.
-        // A file beside docker-compose.yml may add services of the app's, not say anything of the two.
-        let beside = project.path("docker-compose.override.yml");
-        // The image would have a volume without a name there, which compose leaves behind.
-        let rest = "command: [sleep, '60'], tmpfs: /var/lib/postgresql/data";
-        let web = format!("services: {{web: {{image: '{}', {rest}}}}}", image(&ids[0]));
-        std::fs::write(&beside, web).unwrap();
-        compose(&["up", "-d"]);
-        project.xtask("up").ok();
-        assert_eq!(project.both_ids(), ids);
-        assert_eq!(project.ids("web").len(), 1);
-        std::fs::write(&beside, "services: {db: {user: root}}").unwrap();
-        project.xtask("status").fails(1).says(&["docker-compose.override.yml too", "services.db"]);
-        std::fs::remove_file(&beside).unwrap();
-        compose(&["up", "-d", "--remove-orphans"]);
-        assert_eq!(project.both_ids(), ids);
-    }
+    // Other services in the project are left alone.
+    let beside = project.path("docker-compose.override.yml");
+    // The image would have a volume without a name there, which compose leaves behind.
+    let rest = "command: [sleep, '60'], tmpfs: /var/lib/postgresql/data";
+    let web = format!("services: {{web: {{image: '{}', {rest}}}}}", image(&ids[0]));
+    std::fs::write(&beside, web).unwrap();
+    project.session("postgres").batch_execute("create database kept").unwrap();
+    // It may make ours anew, and the data stay; what it makes is used as it is.
+    compose(&["up", "-d"]);
+    let of_compose = project.both_ids();
+    project.xtask("up").ok();
+    project.session("kept");
+    assert_eq!(project.both_ids(), of_compose);
+    assert_eq!(project.ids("web").len(), 1);
+    std::fs::remove_file(&beside).unwrap();
+    compose(&["up", "-d", "--remove-orphans"]);
+    compose(&["stop"]);
+    project.xtask("up").ok().says(&["Docker: start"]);
+    assert_eq!(project.both_ids(), of_compose);
     // What else is in the project reaches them by the services' names.
     let network = format!("{}_default", project.name);
-    let image = image(&ids[0]);
+    let image = image(&project.both_ids()[0]);
     let hosts =
         docker(&["run", "--rm", "--network", &network, &image, "getent", "hosts", "db", "dynamodb-local"]);
     assert_eq!(hosts.lines().count(), 2, "{hosts}");

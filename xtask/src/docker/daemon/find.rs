@@ -1,15 +1,17 @@
-//! Finds the Docker daemon the way the docker CLI does, and where the usual desktops put it.
+//! Finds the Docker daemon the way the docker CLI does, and where the usual desktops and Podman put it.
 
 use std::fmt::Write as _;
-#[cfg(unix)]
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::environment::Environment;
 use crate::error::Failure;
+use crate::ui::Ui;
 use anyhow::{Context as _, Result, anyhow, bail};
-use serde::Deserialize;
+use bollard::errors::Error as ApiError;
+
+use super::cli::Config;
 
 /// A daemon on this machine answers within milliseconds; this is for one across a slow link.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
@@ -24,23 +26,28 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Whether we alone think of it, and no socket is there.
-    pub(crate) fn is_absent(&self) -> bool {
+    /// Whether only we think of it, and no socket is there.
+    fn is_absent(&self) -> bool {
         let socket = self.host.strip_prefix("unix://");
         self.origin == USUAL && socket.is_some_and(|path| !Path::new(path).exists())
     }
 }
 
-/// The origin of a place that nobody has named.
+/// The origin of a place that the user has not named.
 const USUAL: &str = "a usual place";
 
-/// Connects to the first daemon that answers, speaking a version of the API that both know.
-///
-/// # Errors
-/// No daemon answered: every place tried, and what it said.
-pub(super) async fn connect(environment: &Environment) -> Result<bollard::Docker> {
+/// What to do if no daemon runs.
+const START: &str =
+    "start Docker (Linux: `sudo systemctl start docker`; macOS and Windows: start Docker Desktop)";
+
+/// What to do if this user may not use its socket.
+/// <https://docs.docker.com/engine/install/linux-postinstall/>
+const JOIN: &str = "join the group that may use the socket (`sudo usermod -aG docker $USER`), log in anew";
+
+/// Connects to the first daemon that answers. If none does, the error has every place tried, and what it said.
+pub(super) async fn connect(environment: &Environment, ui: &Ui) -> Result<bollard::Docker> {
     let (mut tried, mut remedy) = (String::new(), START.to_owned());
-    let (absent, there): (Vec<_>, Vec<_>) = places(environment)?.into_iter().partition(Place::is_absent);
+    let (absent, there): (Vec<_>, Vec<_>) = places(environment, ui)?.into_iter().partition(Place::is_absent);
     for place in there {
         match try_place(&place).await {
             Ok(api) => return Ok(api),
@@ -66,80 +73,83 @@ pub(super) async fn connect(environment: &Environment) -> Result<bollard::Docker
     .into())
 }
 
-/// What to do where no daemon runs.
-const START: &str =
-    "start Docker (Linux: `sudo systemctl start docker`; macOS and Windows: start Docker Desktop)";
-
-/// What to do where one runs whose socket is not for this user.
-/// <https://docs.docker.com/engine/install/linux-postinstall/>
-#[cfg(unix)]
-const JOIN: &str = "join the group that may use the socket (`sudo usermod -aG docker $USER`), log in anew";
-
-/// Connects to the daemon of one place.
-///
-/// # Errors
-/// It did not answer; a [`Failure`] where there is more to do than to start one.
+/// Connects to the daemon of one place, and agrees on a version of the API. The error is a [`Failure`] if there is more
+/// to do than to start a daemon.
 pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
     if place.host.starts_with("ssh://") {
         bail!("ssh is not supported: ports would be published on that machine's loopback, not on this one's");
     }
-    let negotiation = tokio::time::timeout(ANSWER_BOUND, negotiate(&place.host));
-    negotiation.await.context("no answer within 5 s")?
-}
-
-/// Chooses the version of the API.
-async fn negotiate(host: &str) -> Result<bollard::Docker> {
-    #[cfg(unix)]
-    if let Some(socket) = host.strip_prefix("unix://") {
-        match super::ping::version(socket).await {
-            Ok(version) => {
-                let timeout = bollard::Docker::connect_with_host(host)?.timeout();
-                return Ok(bollard::Docker::connect_with_unix(host, timeout.as_secs(), &version)?);
+    let negotiation = async { bollard::Docker::connect_with_host(&place.host)?.negotiate_version().await };
+    let negotiated = tokio::time::timeout(ANSWER_BOUND, negotiation).await.context("no answer within 5 s")?;
+    match negotiated {
+        Ok(api) => Ok(api.with_request_modifier(super::credentials::with_valid_header)),
+        Err(ApiError::SocketNotFoundError(_)) => bail!("there is no such socket"),
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            // What leads to the cause are the names of the HTTP client's parts.
+            let cause = error.root_cause();
+            match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+                Some(ErrorKind::ConnectionRefused) => bail!("nobody listens there"),
+                Some(ErrorKind::PermissionDenied) => Err(Failure::new("permission denied", JOIN).into()),
+                _ => Err(anyhow!("{cause}")),
             }
-            Err(error) => keeps_out(error.kind())?,
         }
     }
-    // It may answer when it is asked in another way.
-    let asked = bollard::Docker::connect_with_host(host)?.negotiate_version().await;
-    // What leads to the cause are the names of the HTTP client's parts.
-    asked.map_err(|error| anyhow!("{}", anyhow::Error::from(error).root_cause()))
 }
 
-/// What an error of a Unix socket means for every way to ask.
-#[cfg(unix)]
-fn keeps_out(kind: ErrorKind) -> Result<()> {
-    match kind {
-        ErrorKind::NotFound => bail!("there is no such socket"),
-        ErrorKind::ConnectionRefused => bail!("nobody listens there"),
-        ErrorKind::PermissionDenied => Err(Failure::new("permission denied", JOIN).into()),
-        _ => Ok(()),
-    }
-}
-
-/// Where to look, in order. A place that was named by the user is the only one.
-///
-/// # Errors
-/// The docker CLI's configuration names a context that does not exist or cannot be read.
-pub(crate) fn places(environment: &Environment) -> Result<Vec<Place>> {
+/// Where to look, in order. A place that the user has named is the only one.
+pub(crate) fn places(environment: &Environment, ui: &Ui) -> Result<Vec<Place>> {
     if let Some(host) = environment.process_only("DOCKER_HOST") {
-        return Ok(vec![Place { host: host.to_owned(), origin: "DOCKER_HOST".to_owned() }]);
+        return Ok(vec![Place { host: full_address(host)?, origin: "DOCKER_HOST".to_owned() }]);
     }
-    if let Some(place) = current_context(environment)? {
-        return Ok(vec![place]);
+    if let Some((name, host)) = Config::read(environment, ui).current_context(environment)? {
+        return Ok(vec![Place { host: full_address(&host)?, origin: format!("docker context {name}") }]);
     }
+    let usual = |host: String| Place { host, origin: USUAL.to_owned() };
     if cfg!(windows) {
-        return Ok(vec![usual("npipe:////./pipe/docker_engine")]);
+        return Ok(vec![usual(PIPE.to_owned())]);
     }
-    Ok(usual_sockets(environment).iter().map(|path| usual(&format!("unix://{}", path.display()))).collect())
+    let sockets = usual_sockets(environment);
+    Ok(sockets.iter().map(|path| usual(format!("unix://{}", path.display()))).collect())
 }
 
-fn usual(host: &str) -> Place {
-    Place { host: host.to_owned(), origin: USUAL.to_owned() }
+const SOCKET: &str = "/var/run/docker.sock";
+const PIPE: &str = "npipe:////./pipe/docker_engine";
+
+/// An address of DOCKER_HOST's, with what the docker CLI adds to it.
+/// <https://github.com/docker/cli/blob/master/opts/hosts.go>
+fn full_address(host: &str) -> Result<String> {
+    let host = host.trim();
+    let wrong = |why: &str| {
+        let problem = format!("DOCKER_HOST or the docker context has the address `{host}`: {why}");
+        Failure::new(problem, format!("write it as unix://{SOCKET} or tcp://HOST:PORT"))
+    };
+    match host.split_once("://") {
+        Some(("unix", "")) => Ok(format!("unix://{SOCKET}")),
+        Some(("npipe", "")) => Ok(PIPE.to_owned()),
+        Some(("unix" | "npipe" | "http" | "https" | "ssh", _)) => Ok(host.to_owned()),
+        Some(("tcp", address)) => Ok(with_port(address)),
+        Some(_) => Err(wrong("no daemon is reached by this scheme").into()),
+        None if host.starts_with(['/', '.']) => Err(wrong("a path alone is no address").into()),
+        None => Ok(with_port(host)),
+    }
+}
+
+/// `tcp://` with the host and port that are left out filled in.
+fn with_port(address: &str) -> String {
+    let address = address.trim_end_matches('/');
+    let (host, port) = match address.rsplit_once(':') {
+        // Not a colon inside of an IPv6 address.
+        Some((host, port)) if !port.ends_with(']') => (host, port),
+        _ => (address, ""),
+    };
+    let host = if host.is_empty() { "localhost" } else { host };
+    format!("tcp://{host}:{}", if port.is_empty() { "2375" } else { port })
 }
 
 /// Docker Engine, Docker Desktop, Colima, Rancher Desktop, rootless Docker, Podman.
 fn usual_sockets(environment: &Environment) -> Vec<PathBuf> {
-    let mut sockets = vec![PathBuf::from("/var/run/docker.sock")];
+    let mut sockets = vec![PathBuf::from(SOCKET)];
     if let Some(home) = environment.home() {
         let below_home = [
             ".docker/run/docker.sock",
@@ -156,129 +166,106 @@ fn usual_sockets(environment: &Environment) -> Vec<PathBuf> {
     sockets
 }
 
-#[derive(Deserialize)]
-struct CliConfig {
-    #[serde(rename = "currentContext")]
-    current_context: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct ContextMetadata {
-    name: String,
-    endpoints: Endpoints,
-}
-
-#[derive(Deserialize)]
-struct Endpoints {
-    docker: Endpoint,
-}
-
-#[derive(Deserialize)]
-struct Endpoint {
-    #[serde(rename = "Host")]
-    host: String,
-}
-
-/// The docker CLI's current context, unless it is the default one.
-/// <https://docs.docker.com/engine/manage-resources/contexts/>
-fn current_context(environment: &Environment) -> Result<Option<Place>> {
-    let folder = match environment.process_only("DOCKER_CONFIG") {
-        Some(folder) => PathBuf::from(folder),
-        None => match environment.home() {
-            Some(home) => home.join(".docker"),
-            None => return Ok(None),
-        },
-    };
-    let name = match environment.process_only("DOCKER_CONTEXT") {
-        Some(name) => Some(name.to_owned()),
-        None => {
-            read_json::<CliConfig>(&folder.join("config.json"))?.and_then(|config| config.current_context)
-        }
-    };
-    let Some(name) = name.filter(|name| !name.is_empty() && name != "default") else { return Ok(None) };
-
-    let contexts = folder.join("contexts/meta");
-    for entry in std::fs::read_dir(&contexts).into_iter().flatten() {
-        let metadata: Option<ContextMetadata> = read_json(&entry?.path().join("meta.json"))?;
-        if let Some(metadata) = metadata.filter(|metadata| metadata.name == name) {
-            let origin = format!("docker context {name}");
-            return Ok(Some(Place { host: metadata.endpoints.docker.host, origin }));
-        }
-    }
-    Err(Failure::new(
-        format!("docker context `{name}` is not defined in {}", contexts.display()),
-        "choose another with `docker context use NAME`, or set DOCKER_HOST",
-    )
-    .into())
-}
-
-/// A JSON file's content, or nothing where there is no such file.
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => serde_json::from_str(&text).map(Some).with_context(|| format!("in {}", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn try_places(environment: &Environment) -> Result<Vec<Place>> {
+        places(environment, &Ui::new(&Environment::from([("CI", "true")])))
+    }
+
     fn hosts(environment: &Environment) -> Vec<String> {
-        places(environment).unwrap().into_iter().map(|place| place.host).collect()
+        try_places(environment).unwrap().into_iter().map(|place| place.host).collect()
     }
 
     #[test]
-    fn docker_host_is_the_only_place() {
-        let environment = Environment::from([("DOCKER_HOST", "tcp://127.0.0.1:2375"), ("HOME", "/home/me")]);
-        assert_eq!(hosts(&environment), ["tcp://127.0.0.1:2375"]);
+    fn docker_host_is_the_only_place_and_takes_the_docker_cli_s_forms() {
+        for (value, host) in [
+            ("tcp://127.0.0.1:2375", "tcp://127.0.0.1:2375"),
+            ("tcp://", "tcp://localhost:2375"),
+            ("tcp://:1", "tcp://localhost:1"),
+            ("tcp://docker.local/", "tcp://docker.local:2375"),
+            ("tcp://[::1]", "tcp://[::1]:2375"),
+            ("127.0.0.1", "tcp://127.0.0.1:2375"),
+            ("localhost:2376", "tcp://localhost:2376"),
+            (" unix:///a.sock ", "unix:///a.sock"),
+            ("unix://", "unix:///var/run/docker.sock"),
+            ("npipe://", "npipe:////./pipe/docker_engine"),
+            ("https://docker.local:2376", "https://docker.local:2376"),
+        ] {
+            assert_eq!(hosts(&Environment::from([("DOCKER_HOST", value), ("HOME", "/home/me")])), [host]);
+        }
+        for (value, why) in [
+            ("/var/run/docker.sock", "a path alone is no address"),
+            ("fd://", "no daemon is reached by this scheme"),
+        ] {
+            let error = try_places(&Environment::from([("DOCKER_HOST", value)])).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{value}`: {why}")), "{error}");
+        }
     }
 
     #[test]
     #[cfg(unix)]
-    fn the_usual_sockets_follow() {
-        let environment = Environment::from([("HOME", "/nonexistent"), ("XDG_RUNTIME_DIR", "/run/user/1")]);
+    fn the_usual_sockets_follow_and_those_that_are_not_there_are_absent() {
+        let environment =
+            Environment::from([("HOME", "/nonexistent"), ("XDG_RUNTIME_DIR", "/nonexistent/1")]);
         let hosts = hosts(&environment);
         assert_eq!(hosts[0], "unix:///var/run/docker.sock");
         assert!(hosts.contains(&"unix:///nonexistent/.colima/default/docker.sock".to_owned()));
-        assert!(hosts.contains(&"unix:///run/user/1/podman/podman.sock".to_owned()));
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_usual_place_without_a_socket_is_absent_and_one_that_was_named_is_not() {
-        let environment = Environment::from([("HOME", "/nonexistent"), ("XDG_RUNTIME_DIR", "/nonexistent")]);
-        let absent = places(&environment).unwrap().iter().filter(|place| place.is_absent()).count();
+        assert!(hosts.contains(&"unix:///nonexistent/1/podman/podman.sock".to_owned()));
+        assert!(hosts.contains(&"unix:///run/podman/podman.sock".to_owned()));
+        let absent = try_places(&environment).unwrap().iter().filter(|place| place.is_absent()).count();
         assert!(absent >= 6, "{absent}");
         let named = Environment::from([("DOCKER_HOST", "unix:///nonexistent/docker.sock")]);
-        assert!(!places(&named).unwrap()[0].is_absent());
+        assert!(!try_places(&named).unwrap()[0].is_absent());
     }
 
-    #[test]
+    #[tokio::test]
     #[cfg(unix)]
-    fn who_may_not_use_the_socket_is_told_what_to_do() {
-        let error = keeps_out(ErrorKind::PermissionDenied).unwrap_err();
-        assert_eq!(error.downcast_ref().map(Failure::remedy), Some(JOIN));
-        assert!(keeps_out(ErrorKind::NotFound).unwrap_err().downcast_ref::<Failure>().is_none());
-        assert!(keeps_out(ErrorKind::InvalidData).is_ok());
+    async fn who_may_not_use_the_socket_is_told_what_to_do() {
+        use std::os::unix::fs::PermissionsExt as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("docker.sock");
+        let place = Place { host: format!("unix://{}", path.display()), origin: USUAL.to_owned() };
+        let said = async || try_place(&place).await.unwrap_err();
+        assert_eq!(said().await.to_string(), "there is no such socket");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        assert_eq!(said().await.to_string(), "nobody listens there");
+        // Root may use any socket.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
+        if !rustix::process::geteuid().is_root() {
+            assert_eq!(said().await.downcast_ref().map(Failure::remedy), Some(JOIN));
+        }
     }
 
+    /// Other contexts, and files that are none, do not matter.
     #[test]
-    fn the_current_context_is_followed_and_a_missing_one_is_an_error() {
+    fn only_the_current_context_is_read_and_a_missing_one_is_an_error() {
         let config = tempfile::tempdir().unwrap();
-        std::fs::write(config.path().join("config.json"), r#"{"auths": {}, "currentContext": "colima"}"#)
-            .unwrap();
+        let write = |path: &str, text: &str| {
+            let path = config.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("config.json", r#"{"auths": {}, "currentContext": "colima"}"#);
+        write("contexts/meta/.DS_Store", "");
+        write("contexts/meta/0123/meta.json", "{");
         let environment = Environment::from([("DOCKER_CONFIG", config.path().to_str().unwrap())]);
-        let error = places(&environment).unwrap_err().to_string();
-        assert!(error.starts_with("docker context `colima` is not defined in "), "{error}");
+        let error = try_places(&environment).unwrap_err().to_string();
+        assert!(error.starts_with("docker context `colima` is not defined: there is no "), "{error}");
 
-        let meta = config.path().join("contexts/meta/0123");
-        std::fs::create_dir_all(&meta).unwrap();
+        // The hash of its name, as `docker context create colima` makes it.
+        let own = "contexts/meta/f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16/meta.json";
         let metadata =
             r#"{"Name": "colima", "Metadata": {}, "Endpoints": {"docker": {"Host": "unix:///c.sock"}}}"#;
-        std::fs::write(meta.join("meta.json"), metadata).unwrap();
+        write(own, metadata);
         assert_eq!(hosts(&environment), ["unix:///c.sock"]);
+        write(own, "{");
+        let error = format!("{:#}", try_places(&environment).unwrap_err());
+        assert!(error.starts_with("docker context `colima` cannot be read: "), "{error}");
+        // As the docker CLI does.
+        write("config.json", r#"{"currentContext": "colima", "auths": "hush"}"#);
+        assert_eq!(hosts(&environment)[0], "unix:///var/run/docker.sock");
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use crate::docker::compose::{Compose, Service};
+use crate::context::Context;
+use crate::docker::compose::{Compose, FILE, Service};
 use crate::docker::daemon::{self, Container, Docker, State as ContainerState};
 use crate::docker::port;
 use crate::error::Failure;
@@ -53,11 +54,15 @@ impl Plan {
     ///
     /// # Errors
     /// An image that cannot be pulled; or the daemon refused.
-    pub(super) async fn carry_out(self, ui: &Ui) -> Result<Containers> {
+    pub(super) async fn carry_out(self, context: &Context) -> Result<Containers> {
+        let (environment, ui) = (&context.environment, &context.ui);
         let Self { docker, compose, postgres, dynamodb } = self;
         let found_running = [&postgres, &dynamodb].map(ServicePlan::is_running_as_described);
         if postgres.creates() || dynamodb.creates() {
-            pull_missing(&docker, &compose, ui).await?;
+            pull_missing(&docker, &compose, context).await?;
+            if let Some(other) = compose.other_source(environment) {
+                ui.line(format_args!("`docker compose` also reads {other}; the tasks read {FILE} alone"));
+            }
             docker.create_network(&compose.project).await?;
         }
         let (postgres, dynamodb) = tokio::try_join!(

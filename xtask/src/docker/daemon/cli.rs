@@ -1,0 +1,104 @@
+//! What the docker CLI has on this machine: its config.json and the current context.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::environment::Environment;
+use crate::error::Failure;
+use crate::ui::Ui;
+use anyhow::{Context as _, Result, anyhow};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+
+/// The CLI's config.json.
+/// <https://docs.docker.com/reference/cli/docker/#configuration-files>
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Config {
+    current_context: Option<String>,
+    /// What `docker login` stored in the file itself, by registry.
+    pub(super) auths: Option<BTreeMap<String, Auth>>,
+    /// The program that keeps the credentials of all registries, as in `docker-credential-NAME`.
+    pub(super) creds_store: Option<String>,
+    /// The programs for single registries.
+    pub(super) cred_helpers: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Auth {
+    /// `user:password` in base64.
+    pub(super) auth: Option<String>,
+    pub(super) identitytoken: Option<String>,
+    pub(super) registrytoken: Option<String>,
+}
+
+fn folder(environment: &Environment) -> Option<PathBuf> {
+    let chosen = environment.process_only("DOCKER_CONFIG").map(PathBuf::from);
+    chosen.or_else(|| Some(environment.home()?.join(".docker")))
+}
+
+impl Config {
+    /// Reads config.json. If it is invalid, the CLI warns and goes on without it, and so do we.
+    pub(super) fn read(environment: &Environment, ui: &Ui) -> Self {
+        let Some(folder) = folder(environment) else { return Self::default() };
+        read_json(&folder.join("config.json")).map(Option::unwrap_or_default).unwrap_or_else(|error| {
+            ui.warn(format_args!("the docker CLI's settings are ignored: {error:#}"));
+            Self::default()
+        })
+    }
+
+    /// The current context's name and the address of its daemon, unless it is the default context.
+    /// <https://docs.docker.com/engine/manage-resources/contexts/>
+    pub(super) fn current_context(&self, environment: &Environment) -> Result<Option<(String, String)>> {
+        let name = environment.process_only("DOCKER_CONTEXT").or(self.current_context.as_deref());
+        let Some(name) = name.filter(|name| !["", "default"].contains(name)) else { return Ok(None) };
+        let remedy = "choose another with `docker context use NAME`, or set DOCKER_HOST";
+        let fails = |problem: String| Failure::new(problem, remedy);
+        // Each context's folder is named by the hash of its name: other contexts are not looked at.
+        let id: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = folder(environment).unwrap_or_default().join("contexts/meta").join(id).join("meta.json");
+        let metadata = read_json::<Metadata>(&path)
+            .map_err(|error| fails(format!("docker context `{name}` cannot be read")).caused_by(error))?;
+        let metadata = metadata.ok_or_else(|| {
+            fails(format!("docker context `{name}` is not defined: there is no {}", path.display()))
+        })?;
+        let host = metadata.endpoints.docker.host.filter(|host| !host.is_empty());
+        Ok(host.map(|host| (name.to_owned(), host)))
+    }
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    #[serde(rename = "Endpoints")]
+    endpoints: Endpoints,
+}
+
+#[derive(Deserialize)]
+struct Endpoints {
+    docker: Endpoint,
+}
+
+#[derive(Deserialize)]
+struct Endpoint {
+    #[serde(rename = "Host")]
+    host: Option<String>,
+}
+
+/// A JSON file's content, or nothing if there is no such file.
+fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match std::fs::read(path) {
+        // The parser's own words may hold a value of the file, which may be a secret.
+        Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
+            anyhow!(
+                "{}:{}:{}: not the JSON that the docker CLI writes",
+                path.display(),
+                error.line(),
+                error.column()
+            )
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}

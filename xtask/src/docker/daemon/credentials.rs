@@ -1,0 +1,169 @@
+//! The credentials that `docker login` stored, for pulling an image from its registry.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use crate::environment::Environment;
+use crate::ui::Ui;
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use aws_smithy_types::base64;
+use bollard::BollardRequest;
+use bollard::auth::DockerCredentials;
+use serde::Deserialize;
+
+use super::cli::{Auth, Config};
+
+/// Docker Hub's key in config.json. <https://github.com/docker/cli/blob/master/cli/command/registry.go>
+const HUB: &str = "https://index.docker.io/v1/";
+
+/// The credentials for an image's registry, found as the docker CLI does: by the registry's own helper program, else by
+/// the common one, else in config.json itself. If there are none, or they cannot be read, the pull is anonymous.
+pub(crate) fn credentials(image: &str, environment: &Environment, ui: &Ui) -> Option<DockerCredentials> {
+    let config = Config::read(environment, ui);
+    let registry = registry(image);
+    let helpers = config.cred_helpers.as_ref();
+    let helper = helpers.and_then(|helpers| helpers.get(registry)).or(config.creds_store.as_ref());
+    let found = match helper.filter(|name| !name.is_empty()) {
+        Some(name) => from_helper(name, registry),
+        None => from_file(&config, registry).transpose(),
+    };
+    found.unwrap_or_else(|error| {
+        ui.warn(format_args!("the credentials for {registry} are not used: {error:#}"));
+        None
+    })
+}
+
+/// The key of an image's registry in config.json. The first part of the image's name is a registry only if it looks like
+/// a host. <https://github.com/distribution/reference/blob/main/normalize.go>
+fn registry(image: &str) -> &str {
+    match image.split_once('/') {
+        Some(("docker.io" | "index.docker.io", _)) => HUB,
+        Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,
+        _ => HUB,
+    }
+}
+
+fn from_file(config: &Config, registry: &str) -> Option<Result<DockerCredentials>> {
+    let auths = config.auths.as_ref()?;
+    // Old versions of the CLI wrote a URL in place of the host.
+    let host = |key: &str| {
+        let key = key.trim_start_matches("https://").trim_start_matches("http://");
+        key.split('/').next().unwrap_or_default().to_owned()
+    };
+    let auth = auths
+        .get(registry)
+        .or_else(|| auths.iter().find(|(key, _)| host(key) == host(registry)).map(|(_, auth)| auth))?;
+    let Auth { auth, identitytoken, registrytoken } = auth;
+    let mut credentials = DockerCredentials {
+        identitytoken: identitytoken.clone(),
+        registrytoken: registrytoken.clone(),
+        serveraddress: Some(registry.to_owned()),
+        ..Default::default()
+    };
+    if let Some(auth) = auth.as_ref().filter(|auth| !auth.is_empty()) {
+        // Whatever is wrong with it, no part of it is shown.
+        let decoded = base64::decode(auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some((user, password)) = decoded.as_deref().and_then(|text| text.split_once(':')) else {
+            return Some(Err(anyhow!("config.json has no user and password there")));
+        };
+        credentials.username = Some(user.to_owned());
+        credentials.password = Some(password.trim_end_matches('\0').to_owned());
+    } else if identitytoken.is_none() && registrytoken.is_none() {
+        return None;
+    }
+    Some(Ok(credentials))
+}
+
+/// A helper program's answer. <https://github.com/docker/docker-credential-helpers>
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    username: String,
+    secret: String,
+}
+
+fn from_helper(name: &str, registry: &str) -> Result<Option<DockerCredentials>> {
+    let program = format!("docker-credential-{name}");
+    let mut command = Command::new(&program);
+    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().with_context(|| format!("cannot run {program}"))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // One that does not read it fails by itself.
+        _ = stdin.write_all(registry.as_bytes());
+    }
+    let output = child.wait_with_output().with_context(|| format!("cannot run {program}"))?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() && said.contains("credentials not found") {
+        return Ok(None);
+    }
+    // A failed helper prints the reason to stdout; a good one prints the secret.
+    ensure!(output.status.success(), "{program}: {}", said.trim());
+    let Ok(Answer { username, secret }) = serde_json::from_str(&said) else {
+        bail!("{program} printed something else than credentials");
+    };
+    let serveraddress = Some(registry.to_owned());
+    Ok(Some(if username == "<token>" {
+        DockerCredentials { identitytoken: Some(secret), serveraddress, ..Default::default() }
+    } else {
+        DockerCredentials {
+            username: Some(username),
+            password: Some(secret),
+            serveraddress,
+            ..Default::default()
+        }
+    }))
+}
+
+/// Docker reads the header of the credentials as base64 for URLs and ignores another form; bollard 0.21 writes it as
+/// plain base64. <https://docs.docker.com/reference/api/engine/#section/Authentication>
+pub(super) fn with_valid_header(mut request: BollardRequest) -> BollardRequest {
+    if let Some(header) = request.headers_mut().get_mut("X-Registry-Auth") {
+        let text = header.to_str().unwrap_or_default().replace('+', "-").replace('/', "_");
+        if let Ok(valid) = text.parse() {
+            *header = valid;
+        }
+    }
+    request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_s_registry_is_its_first_part_if_that_looks_like_a_host() {
+        for (image, expected) in [
+            ("postgres:17", HUB),
+            ("amazon/dynamodb-local", HUB),
+            ("docker.io/library/postgres", HUB),
+            ("localhost/postgres", "localhost"),
+            ("localhost:5000/postgres:17", "localhost:5000"),
+            ("ghcr.io/me/postgres@sha256:0", "ghcr.io"),
+        ] {
+            assert_eq!(registry(image), expected, "{image}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_found_in_config_json() {
+        let text = r#"{"auths": {
+            "https://index.docker.io/v1/": {"auth": "bWU6czNjcmV0OnB3"},
+            "https://old.example/v2/": {"auth": "bWU6czNjcmV0"},
+            "token.example": {"identitytoken": "t"},
+            "broken.example": {"auth": "hush"},
+            "helped.example": {}
+        }}"#;
+        let config: Config = serde_json::from_str(text).unwrap();
+        let found = |registry| from_file(&config, registry).transpose();
+        let login = |registry| {
+            let found = found(registry).unwrap().unwrap();
+            (found.username.unwrap(), found.password.unwrap())
+        };
+        assert_eq!(login(HUB), ("me".to_owned(), "s3cret:pw".to_owned()));
+        assert_eq!(login("old.example"), ("me".to_owned(), "s3cret".to_owned()));
+        assert_eq!(found("token.example").unwrap().unwrap().identitytoken.as_deref(), Some("t"));
+        assert!(!found("broken.example").unwrap_err().to_string().contains("hush"));
+        assert_eq!(found("helped.example").unwrap(), None);
+        assert_eq!(found("other.example").unwrap(), None);
+    }
+}
