@@ -60,16 +60,16 @@ pub(crate) enum Compression {
 impl FileForm {
     /// The form that a path's extensions name, in capitals or not: `.jsonl`, `.ndjson` and `.json` are JSON
     /// lines (the last is what DynamoDB's export to S3 calls them), `.csv` is CSV; a further `.gz` or `.zst`
-    /// is the compression.
+    /// is the compression. What an import left out of `a.csv.gz` is in `a.csv.gz.rejected`, or
+    /// `a.csv.gz.rejected.1`, and not compressed.
     ///
     /// # Errors
     /// The extension is none of these; the error names them.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-        let (name, compression) = match name.rsplit_once('.') {
-            Some((name, "gz")) => (name, Compression::Gzip),
-            Some((name, "zst")) => (name, Compression::Zstd),
-            _ => (name.as_str(), Compression::None),
+        let (name, compression) = match not_rejected(&name) {
+            Some(imported) => (without_compression(imported).0, Compression::None),
+            None => without_compression(&name),
         };
         let encoding = match name.rsplit_once('.') {
             Some((_, "jsonl" | "ndjson" | "json")) => Encoding::Jsonl,
@@ -87,4 +87,20 @@ impl FileForm {
         };
         Ok(Self { encoding, compression })
     }
+}
+
+fn without_compression(name: &str) -> (&str, Compression) {
+    match name.rsplit_once('.') {
+        Some((name, "gz")) => (name, Compression::Gzip),
+        Some((name, "zst")) => (name, Compression::Zstd),
+        _ => (name, Compression::None),
+    }
+}
+
+/// The name of the file that a file of rejected records comes from; none of another file.
+fn not_rejected(name: &str) -> Option<&str> {
+    let numbered =
+        name.rsplit_once('.').filter(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()));
+    let name = numbered.map_or(name, |(name, _)| name).strip_suffix(".rejected")?;
+    Some(not_rejected(name).unwrap_or(name))
 }

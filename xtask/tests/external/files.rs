@@ -234,7 +234,7 @@ fn bad_lines_can_be_put_aside() {
     made.jsonl:3: key `pk` is empty
     made.jsonl:4: key `pk` is not of the table's type S
     made.jsonl:5: attribute `n`: `one` is not a number
-    made.jsonl:6: EOF while parsing a value (at byte 31)
+    made.jsonl:6: not valid JSON: it ends early (at byte 31)
     made.jsonl:7: an attribute's name is empty
     made.jsonl:8: key `pk` has 2049 bytes, more than the 2048 that DynamoDB takes
     made.jsonl:9: attribute `deep[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0]`: it has more than 32 levels of lists and maps
@@ -315,4 +315,138 @@ fn what_cannot_be_exported_or_imported_is_named() {
     world.xtask("ddb import cut.jsonl.gz one").fails(1).says(&["cannot import cut.jsonl.gz"]);
     world.xtask("ddb export --force made.jsonl one").ok();
     assert_eq!(std::fs::read_to_string(world.path("made.jsonl")).unwrap(), "");
+}
+
+/// Issue 24, entry 5.
+#[cfg(unix)]
+#[test]
+fn no_file_can_be_read_by_more_users_than_before() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = two_tables();
+    let mode = |name: &str| std::fs::metadata(world.path(name)).unwrap().permissions().mode() & 0o777;
+    let set = |name: &str, mode| {
+        std::fs::set_permissions(world.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    world.write("mine.csv", "pk,sk\na,\n");
+    set("mine.csv", 0o600);
+    for _ in 0..2 {
+        world.xtask("ddb import mine.csv one --reject").ok();
+        assert_eq!(mode("mine.csv.rejected"), 0o600);
+    }
+    assert_eq!(mode("mine.csv.rejected.1"), 0o600);
+    world.xtask("ddb export --force mine.csv one").ok();
+    assert_eq!(mode("mine.csv"), 0o600);
+    world.write("ours.jsonl", "");
+    set("ours.jsonl", 0o640);
+    world.xtask("ddb export --force ours.jsonl one").ok();
+    assert_eq!(mode("ours.jsonl"), 0o640);
+    // A new file is as any that this user makes.
+    world.write("any", "");
+    world.xtask("ddb export new.jsonl one").ok();
+    assert_eq!(mode("new.jsonl"), mode("any"));
+}
+
+/// Issue 24, entry 31.
+#[test]
+fn each_file_has_its_own_rejected_records_and_they_can_be_imported() {
+    let world = two_tables();
+    world.write("bad.csv", "pk,sk,n:N\na,1,x\n");
+    world.write("other.jsonl", "{\"pk\":\"b\",\"sk\":\"2\"}\n{\"pk\":\"b\"}\n");
+    world.xtask("ddb import bad.csv one --reject").ok();
+    // A compressed file of the same name.
+    world.xtask("ddb export bad.csv.gz one").ok();
+    world.xtask("ddb import other.jsonl one --reject").ok();
+    world.xtask("ddb export --force bad.csv.gz one").ok();
+    world.endpoint().call("DeleteTable", json!({ "TableName": "two" }));
+    create(world.endpoint(), "two", &[("pk", "S"), ("sk", "N")]);
+    world.xtask("ddb import bad.csv.gz two --reject").ok().says(&["it is in bad.csv.gz.rejected"]);
+    let text = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
+    assert_eq!(text("bad.csv.rejected"), "pk,sk,n:N\na,1,x\n");
+    assert_eq!(text("bad.csv.gz.rejected"), "pk,sk,*\nb,2,\n");
+    world.write("bad.csv.rejected", &text("bad.csv.rejected").replace('x', "7"));
+    for (name, items) in [("bad.csv.rejected", "1 item"), ("bad.csv.gz.rejected", "1 item")] {
+        world.xtask("ddb import").arg(name).arg("one").ok().says(&[items]);
+    }
+    assert_eq!(world.endpoint().items("one")[0]["n"], json!({ "N": "7" }));
+    // What is rejected once more has a file of its own.
+    world.write("bad.csv.rejected", "pk,sk,n:N\na,1,y\n");
+    world.xtask("ddb import bad.csv.rejected one --reject").ok().says(&["bad.csv.rejected.rejected"]);
+    world.xtask("ddb import bad.csv.rejected.rejected one --reject").ok();
+}
+
+/// Issue 24, entries 16 and 35.
+#[test]
+fn what_is_wrong_with_a_file_is_said_in_its_own_terms() {
+    let world = two_tables();
+    let said = |name: &str, text: &str| {
+        world.write(name, text);
+        let failed = world.xtask("ddb import").arg(name).arg("one").fails(1);
+        let because = failed.stderr.lines().filter_map(|line| line.trim().strip_prefix("because: "));
+        because.last().unwrap().to_owned()
+    };
+    for (name, text, why) in [
+        // A mistake in DynamoDB JSON, in the first line.
+        (
+            "a.jsonl",
+            r#"{"pk":{"S":"a"},"sk":{"S":1}}"#,
+            "a.jsonl:1: attribute `sk`: invalid type: integer `1`, expected a string (at byte 27)",
+        ),
+        // No JSON, where no line says which notation it is.
+        ("a.jsonl", r#"{"pk":"a","sk":}"#, "a.jsonl:1: not valid JSON (at byte 16)"),
+        ("a.jsonl", "pk,sk\n", "a.jsonl:1: not valid JSON (at byte 1)"),
+        (
+            "a.jsonl",
+            "{\"pk\":{\"S\":\"a\"},\"sk\":{\"S\":\"1\"}}\n{\"pk\":\"a\",\"sk\":\"2\"}\n",
+            "a.jsonl:2: the line is plain JSON, and the file is read as DynamoDB JSON",
+        ),
+        (
+            "a.jsonl",
+            "{\"pk\":\"a\",\"sk\":\"2\"}\n{\"pk\":{\"S\":\"a\"},\"sk\":{\"S\":\"1\"}}\n",
+            "a.jsonl:2: the line is DynamoDB JSON, and the file is read as plain JSON",
+        ),
+        (
+            "a.jsonl",
+            r#"{"pk":{"S":"a"},"sk":"1"}"#,
+            "line 1: attribute `pk` has a type as in DynamoDB JSON, and `sk` none: add --dynamodb-json or --plain",
+        ),
+        ("a.csv", "pk;sk\na;1\n", "the cells are separated by ';': write the file with commas"),
+    ] {
+        assert_eq!(said(name, text), why);
+    }
+    for document in [r#"[{"pk":"a","sk":"1"}]"#, r#"{"Items":[{"pk":{"S":"a"},"sk":{"S":"1"}}],"Count":1}"#] {
+        assert!(said("a.json", document).contains("`jq -c '.[]'` makes lines of a list"));
+    }
+}
+
+/// Issue 24, entry 35: our count of bytes is the server's, so that no item is too large without its line being named.
+#[test]
+fn the_largest_item_that_the_server_takes_is_the_largest_that_is_sent() {
+    let world = two_tables();
+    let shapes: [fn(&str) -> Value; 5] = [
+        |text| json!({ "S": text }),
+        |text| json!({ "L": [{ "S": text }, { "N": "-12.345" }, { "NULL": true }] }),
+        |text| json!({ "M": { "né": { "S": text }, "b": { "B": "AQID" }, "m": { "M": {} }, "l": { "L": [] } } }),
+        |text| json!({ "SS": ["a", text] }),
+        |text| json!({ "L": [{ "NS": ["1", "-200", "0.05"] }, { "BS": ["AQ==", "AAE="] }, { "M": { "t": { "S": text } } }, { "BOOL": false }] }),
+    ];
+    for (number, shape) in shapes.into_iter().enumerate() {
+        let line = |length: usize| {
+            json!({ "pk": { "S": "a" }, "sk": { "S": number.to_string() }, "v": shape(&"x".repeat(length)) })
+                .to_string()
+        };
+        let is_taken = |length: usize| {
+            world.write("made.jsonl", &line(length));
+            let ran = world.xtask("ddb import made.jsonl one").end();
+            if ran.code != Some(0) {
+                ran.says(&["made.jsonl:1: the item has "]);
+            }
+            ran.code == Some(0)
+        };
+        let (mut taken, mut refused) = (409_000, 409_700);
+        assert!(is_taken(taken) && !is_taken(refused), "{number}");
+        while refused - taken > 1 {
+            let middle = usize::midpoint(taken, refused);
+            *if is_taken(middle) { &mut taken } else { &mut refused } = middle;
+        }
+    }
 }

@@ -11,7 +11,6 @@ use anyhow::{Context as _, Result};
 
 use super::Target;
 use crate::context::Context;
-use crate::output::PageThread;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
@@ -51,31 +50,34 @@ impl Export {
         let target = self.target.resolve(context).await?;
         let table = self.table.as_ref().unwrap_or(&target.table);
         let wire = target.wire(&context.ui).await?;
-        // A page on its way can be left, but not the file that is begun: its thread removes it.
         let stop = &context.ui.stop;
-        let _held = stop.hold().await;
         let step = context.ui.step(format!("DynamoDB: export {table} to {file}"));
         let mut count = 0;
-        let exported = async {
-            let description = stop.or(TableDescription::read(&wire, table)).await?;
+        let export = async {
+            let description = TableDescription::read(&wire, table).await?;
             let keys = description.keys(None).context("the table has no key")?;
-            let keys = keys.each().map(|key| key.name.clone()).collect();
-            let notation = if self.plain { Notation::Plain } else { Notation::Typed };
-            let writing = Writing { path: self.file.clone(), form, notation, keys, out: None };
-            let thread = PageThread::new(|pages| writing.pages(pages));
+            let keys: Vec<&str> = keys.each().map(|key| key.name.as_str()).collect();
             let request = ReadRequest { table_name: table.clone(), ..ReadRequest::default() };
             let rate = Rate::begin();
-            let read = read::in_order(&wire, request, &description, async |page: Page| {
+            let mut out = None;
+            let read = read::in_order(&wire, request, &description, async |mut page: Page| {
                 count += page.count;
                 step.progress(rate.of(count, description.item_count));
-                thread.page(page).await
+                page.items.iter_mut().for_each(sort_sets);
+                let written = self.write(form, &keys, &page.items, &mut out);
+                written.with_context(|| format!("cannot write {file}"))
             });
-            let read = stop.or(read).await;
-            let written = thread.finish()?;
-            let response = read?;
-            anyhow::Ok((response, written.finish()?))
+            let response = read.await?;
+            let finish = || {
+                // A table without items has a file too.
+                self.write(form, &keys, &[], &mut out)?;
+                out.map_or(Ok(()), ItemFileWriter::finish)?;
+                std::fs::metadata(&self.file)
+            };
+            let written = finish().with_context(|| format!("cannot write {file}"))?;
+            anyhow::Ok((response, written.len()))
         };
-        match exported.await {
+        match stop.or(export).await {
             Ok((response, bytes)) => {
                 step.done(&format!("{response}; {bytes} bytes"));
                 Ok(())
@@ -87,54 +89,27 @@ impl Export {
             }
         }
     }
-}
 
-/// A file that begins with its first page, which a CSV's columns are taken from.
-struct Writing {
-    path: PathBuf,
-    form: FileForm,
-    notation: Notation,
-    keys: Vec<String>,
-    out: Option<ItemFileWriter>,
-}
-
-impl Writing {
-    fn pages(mut self, pages: impl Iterator<Item = Page>) -> Result<Self> {
-        for mut page in pages {
-            page.items.iter_mut().for_each(sort_sets);
-            self.items(&page.items)?;
-        }
-        Ok(self)
-    }
-
-    fn items(&mut self, items: &[Item]) -> Result<()> {
-        let mut write = || {
-            if self.out.is_none() {
-                let layout = match self.form.encoding {
-                    Encoding::Jsonl => Layout::Jsonl(self.notation),
-                    Encoding::Csv => {
-                        let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
-                        Layout::Csv(Columns::of(&keys, items))
-                    }
+    /// Writes items behind those that are in `out`. The first ones begin it, and say which columns a CSV has.
+    fn write(
+        &self,
+        form: FileForm,
+        keys: &[&str],
+        items: &[Item],
+        out: &mut Option<ItemFileWriter>,
+    ) -> std::io::Result<()> {
+        let out = match out {
+            Some(out) => out,
+            none => {
+                let layout = match form.encoding {
+                    Encoding::Csv => Layout::Csv(Columns::of(keys, items)),
+                    Encoding::Jsonl if self.plain => Layout::Jsonl(Notation::Plain),
+                    Encoding::Jsonl => Layout::Jsonl(Notation::Typed),
                 };
-                self.out = Some(ItemFileWriter::create(&self.path, self.form.compression, layout)?);
+                none.insert(ItemFileWriter::create(&self.file, form.compression, layout)?)
             }
-            self.out.iter_mut().try_for_each(|out| items.iter().try_for_each(|item| out.write(item)))
         };
-        let written: std::io::Result<()> = write();
-        written.with_context(|| format!("cannot write {}", self.path.display()))
-    }
-
-    /// Makes the file appear. Returns its size in bytes.
-    fn finish(mut self) -> Result<u64> {
-        // A table without items has a file too.
-        self.items(&[])?;
-        let finish = || {
-            self.out.map_or(Ok(()), ItemFileWriter::finish)?;
-            Ok(std::fs::metadata(&self.path)?.len())
-        };
-        let finished: std::io::Result<u64> = finish();
-        finished.with_context(|| format!("cannot write {}", self.path.display()))
+        items.iter().try_for_each(|item| out.write(item))
     }
 }
 

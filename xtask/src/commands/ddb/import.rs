@@ -58,7 +58,8 @@ impl Import {
         let wire = target.wire(&context.ui).await?;
         let rules = Rules::of(&TableDescription::read(&wire, table).await?)?;
         let step = context.ui.step(format!("DynamoDB: import {} into {table}", self.file.display()));
-        let rejects = if self.reject { Rejects::Keep(RejectedFile::beside(&self.file)) } else { Rejects::End };
+        let rejects =
+            if self.reject { Rejects::Keep(RejectedFile::beside(&self.file)) } else { Rejects::End };
         let records = Records::new(&self.file, self.open()?, self.from_line, &rules, rejects, &context.ui);
         match self.import(&wire, table, records, &step).await {
             Ok(Records { imported, rejected, .. }) => {
@@ -87,7 +88,8 @@ impl Import {
         let table = self.table.as_ref().unwrap_or(&target.table);
         let rules = Rules::of(&TableDescription::read(&target.wire(&context.ui).await?, table).await?)?;
         let rejects = if self.reject { Rejects::Tell } else { Rejects::End };
-        let mut records = Records::new(&self.file, self.open()?, self.from_line, &rules, rejects, &context.ui);
+        let mut records =
+            Records::new(&self.file, self.open()?, self.from_line, &rules, rejects, &context.ui);
         while records.next_item()?.is_some() {}
         let rejected = match records.rejected {
             0 => String::new(),

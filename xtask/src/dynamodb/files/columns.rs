@@ -18,9 +18,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dynamodb::json::{
-    AttributeValue, Item, Type, Typed, TypedJson, Unique, bytes, on_one_line, sorted,
-};
+use crate::dynamodb::files::jsonl::explained;
+use crate::dynamodb::json::{AttributeValue, Item, Type, Typed, TypedJson, Unique, bytes, sorted};
 use aws_smithy_types::base64;
 use serde::de::DeserializeSeed as _;
 
@@ -62,6 +61,11 @@ impl Columns {
     /// # Errors
     /// A cell is empty, or two cells are of one column.
     pub(crate) fn from_header(header: &[&str]) -> Result<Self, String> {
+        if let [cell] = header
+            && let Some(separator) = cell.chars().find(|letter| [';', '\t'].contains(letter))
+        {
+            return Err(format!("the cells are separated by {separator:?}: write the file with commas"));
+        }
         let mut columns = Vec::with_capacity(header.len());
         let mut seen = BTreeSet::new();
         for (index, cell) in header.iter().enumerate() {
@@ -132,7 +136,7 @@ impl Columns {
                 }
                 Column::Others => {
                     let read: Unique<Typed> = serde_json::from_str(cell)
-                        .map_err(|error| format!("column `{OTHERS}`: {}", on_one_line(&error)))?;
+                        .map_err(|error| format!("column `{OTHERS}`: {}", explained(cell, &error)))?;
                     others = read.0;
                 }
             }
@@ -197,7 +201,7 @@ fn value(kind: Type, cell: &str) -> Result<AttributeValue, String> {
         _ => {
             let mut json = serde_json::Deserializer::from_str(cell);
             let value = kind.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
-            value.map_err(|error| on_one_line(&error))
+            value.map_err(|error| explained(cell, &error))
         }
     }
 }
@@ -241,23 +245,25 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_row_is_said() {
-        let columns =
-            Columns::from_header(&["a", "a:N", "b:BOOL", "c:SS", "*"]).unwrap();
+        let columns = Columns::from_header(&["a", "a:N", "b:BOOL", "c:SS", "*"]).unwrap();
         for (row, why) in [
             (vec!["x"], "the row has 1 cells, and the header 5"),
             (vec!["x", "1", "", "", ""], "attribute `a` is given twice"),
             (vec!["x", "", "", "", r#"{"a":{"S":"y"}}"#], "attribute `a` is given twice"),
             (vec!["", "1x", "", "", ""], "attribute `a`: `1x` is not a number"),
-            (vec!["", "", "yes", "", ""], "attribute `b`: expected value (at byte 1)"),
-            (vec!["", "", "true false", "", ""], "attribute `b`: trailing characters (at byte 6)"),
+            (vec!["", "", "yes", "", ""], "attribute `b`: not valid JSON (at byte 1)"),
+            (vec!["", "", "true false", "", ""], "attribute `b`: not valid JSON (at byte 6)"),
             (vec!["", "", "", "[]", ""], "attribute `c`: a set cannot be empty"),
-            (vec!["", "", "", "", "x"], "column `*`: expected value (at byte 1)"),
+            (vec!["", "", "", "", "x"], "column `*`: not valid JSON (at byte 1)"),
         ] {
             assert_eq!(columns.item(&row), Err(why.to_owned()));
         }
-        for (header, why) in
-            [(vec!["a", "a:S"], "the header has `a:S` twice"), (vec!["a", ""], "cell 2 is empty")]
-        {
+        for (header, why) in [
+            (vec!["a", "a:S"], "the header has `a:S` twice"),
+            (vec!["a", ""], "cell 2 is empty"),
+            (vec!["pk;sk"], "the cells are separated by ';'"),
+            (vec!["pk\tsk"], "separated by '\\t'"),
+        ] {
             assert!(Columns::from_header(&header).unwrap_err().contains(why));
         }
     }

