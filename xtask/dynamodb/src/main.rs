@@ -1,26 +1,38 @@
 //! Serves DynamoDB on 127.0.0.1 from a folder: `xtask-dynamodb --folder PATH --port NUMBER`.
 //!
-//! `cargo xtask` starts it for the embedded engine, finds it by this command line, and ends it by SIGTERM.
+//! `cargo xtask` starts it for the embedded engine. As long as it runs it holds a lock on `PATH.lock`, by which it is
+//! found, and ends at SIGTERM.
+
+mod front;
+mod lock;
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use dynoxide::Database;
-use dynoxide::server::serve_with_shutdown;
 use tokio::net::TcpListener;
+
+use lock::Lock;
 
 fn main() -> ExitCode {
     match serve(std::env::args_os().skip(1).collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Standard error is a log file: nobody is left to tell when it is gone.
-            _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("error: {error:#}\n"));
+            log(format_args!("error: {error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints a line into the log, which is standard error.
+fn log(line: impl std::fmt::Display) {
+    let now = chrono::Utc::now().format("%Y-%m-%d %H:%M:%S UTC");
+    // In one piece. Nobody is left to tell when the log itself is gone.
+    _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{now} {line}\n").as_bytes());
 }
 
 fn serve(arguments: Vec<OsString>) -> Result<()> {
@@ -37,7 +49,8 @@ fn serve(arguments: Vec<OsString>) -> Result<()> {
 
 async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
     let stop = stop_asked().context("cannot take signals")?;
-    // The port first: whoever is second to start fails here, before it opens the data.
+    let lock = Arc::new(Lock::take(folder).await?);
+    // The port before the data: if it is taken, nothing else was touched.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
         .with_context(|| format!("cannot listen on 127.0.0.1:{port}"))?;
@@ -49,7 +62,20 @@ async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
     // writes, but never harms the file. As it opens it, every item waits for the disk.
     // <https://www.sqlite.org/pragma.html#pragma_synchronous>
     database.disable_bulk_loading().map_err(|error| anyhow!("cannot set up {file}: {error}"))?;
-    serve_with_shutdown(listener, database, stop).await.map_err(|error| anyhow!(error))
+    let listener = front::Front::new(listener, database).await?;
+    lock.write(port)?;
+    log(format_args!("serving {} on 127.0.0.1:{port}", folder.display()));
+    let (data, watched) = (folder.to_owned(), lock.clone());
+    let stop = async move {
+        tokio::select! {
+            () = stop => log("asked to stop"),
+            () = watched.is_lost(&data) => log(format_args!("{} was removed", data.display())),
+        }
+    };
+    let served = listener.serve(stop).await;
+    // Not before the last request was answered.
+    drop(lock);
+    served
 }
 
 /// Makes the file, or changes it; what SQLite puts beside it has the same permissions.

@@ -42,12 +42,16 @@ fn ask(port: u16, operation: &str, body: &str) -> String {
 }
 
 fn try_ask(port: u16, operation: &str, body: &str) -> std::io::Result<String> {
+    send(port, operation, "Host: 127.0.0.1\r\n", body)
+}
+
+fn send(port: u16, operation: &str, headers: &str, body: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     let authorization = "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/dynamodb/aws4_request, \
                          SignedHeaders=host;x-amz-date;x-amz-target, Signature=0";
     write!(
         stream,
-        "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nX-Amz-Date: 20260101T000000Z\r\n\
+        "POST / HTTP/1.1\r\n{headers}Connection: close\r\nX-Amz-Date: 20260101T000000Z\r\n\
          Content-Type: application/x-amz-json-1.0\r\nX-Amz-Target: DynamoDB_20120810.{operation}\r\n\
          Authorization: {authorization}\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
@@ -90,5 +94,84 @@ fn a_taken_port_and_a_wrong_command_line_are_errors() {
         &["--folder", folder, "--port", "x"],
     ] {
         assert!(!run(wrong).status.success(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn a_web_page_is_refused_and_errors_are_logged() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = machine::free_port();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-dynamodb"));
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    command.arg("--folder").arg(&data).arg("--port").arg(port.to_string());
+    command.stderr(std::fs::File::create(folder.path().join("log")).unwrap());
+    let server = Server(command.spawn().unwrap());
+    assert!(ask(port, "ListTables", "{}").starts_with("HTTP/1.1 200"));
+    for host in [format!("localhost:{port}"), format!("[::1]:{port}"), "LOCALHOST".to_owned()] {
+        let answer = send(port, "ListTables", &format!("Host: {host}\r\n"), "{}").unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{host}: {answer}");
+    }
+    for headers in [
+        "Host: 127.0.0.1\r\nOrigin: https://example.com\r\n",
+        "Host: 127.0.0.1\r\nOrigin: null\r\n",
+        "Host: example.com\r\n",
+        "Host: 127.0.0.1.example.com:80\r\n",
+        "Host: localhost@example.com\r\n",
+        "Host: localhost\r\nHost: example.com\r\n",
+    ] {
+        let answer = send(port, "ListTables", headers, "{}").unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 403") || answer.starts_with("HTTP/1.1 400"),
+            "{headers}: {answer}"
+        );
+        assert!(!answer.contains("access-control") && !answer.contains("TableNames"), "{headers}: {answer}");
+    }
+    // As a browser asks first.
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let preflight = "OPTIONS / HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://a\r\nConnection: close\r\n\r\n";
+    stream.write_all(preflight.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403") && !answer.contains("access-control"), "{answer}");
+
+    let failed = ask(port, "DescribeTable", r#"{"TableName": "missing"}"#);
+    assert!(failed.starts_with("HTTP/1.1 400") && failed.contains("ResourceNotFoundException"), "{failed}");
+    server.stop();
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(log.contains("DynamoDB_20120810.DescribeTable: 400: "), "{log}");
+    assert!(log.contains("ResourceNotFoundException") && log.contains("Origin header"), "{log}");
+}
+
+#[test]
+fn its_folder_is_locked_as_long_as_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let lock = folder.path().join("data.lock");
+    let is_free = || std::fs::File::open(&lock).unwrap().try_lock_shared().is_ok();
+    let port = machine::free_port();
+    let server = Server::start(&data, port);
+    ask(port, "ListTables", "{}");
+    assert!(!is_free());
+    let line = std::fs::read_to_string(&lock).unwrap();
+    assert!(line.starts_with(&format!("{} {port} ", server.0.id())), "{line}");
+
+    let second = Command::new(env!("CARGO_BIN_EXE_xtask-dynamodb"))
+        .args(["--folder", data.to_str().unwrap(), "--port", &machine::free_port().to_string()])
+        .output();
+    let said = String::from_utf8(second.unwrap().stderr).unwrap();
+    assert!(said.contains("another server has the data in"), "{said}");
+    server.stop();
+    assert!(is_free());
+    assert_eq!(std::fs::read_to_string(&lock).unwrap(), "");
+    // It outlives neither its data nor its lock.
+    for removed in ["data", "data.lock"] {
+        let mut server = Server::start(&data, port);
+        ask(port, "ListTables", "{}");
+        let path = folder.path().join(removed);
+        if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) }.unwrap();
+        assert!(server.0.wait().unwrap().success());
+        std::fs::create_dir_all(&data).unwrap();
     }
 }

@@ -1,0 +1,145 @@
+//! What stands before dynoxide's own server, which answers every web page and takes any Host: requests of browsers are
+//! refused, and errors go into the log.
+
+use std::future::IntoFuture as _;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::{Context as _, Result, anyhow};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use dynoxide::Database;
+use dynoxide::server::serve_with_shutdown;
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::log;
+
+/// dynoxide's server only takes a TCP listener. No browser connects to these ports, whatever a page asks for.
+/// <https://fetch.spec.whatwg.org/#port-blocking>
+const PORTS_BROWSERS_REFUSE: [u16; 19] = [
+    1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679,
+    6697, 10080,
+];
+
+/// How much of an error's text is logged: one of dynoxide's repeats the whole request.
+const LOGGED: usize = 300;
+
+/// The longest error that is read for the log.
+const LONGEST_ERROR: usize = 32 << 20;
+
+/// Requests, and where they go.
+#[derive(Clone)]
+struct Forward {
+    client: Client<HttpConnector, Body>,
+    address: SocketAddr,
+}
+
+/// The listener that clients know, and dynoxide's behind it.
+pub(crate) struct Front {
+    listener: TcpListener,
+    behind: TcpListener,
+    database: Database,
+}
+
+impl Front {
+    pub(crate) async fn new(listener: TcpListener, database: Database) -> Result<Self> {
+        let behind = listener_behind().await.context("all ports that browsers refuse are taken")?;
+        Ok(Self { listener, behind, database })
+    }
+
+    /// Serves until `stop` ends, and lets the requests under way end.
+    pub(crate) async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
+        let Self { listener, behind, database } = self;
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let forward = Forward { client, address: behind.local_addr()? };
+        let app = Router::new().fallback(answer).with_state(forward);
+        let (stopped, is_stopped) = oneshot::channel::<()>();
+        let behind = serve_with_shutdown(behind, database, async { _ = is_stopped.await });
+        let front = async {
+            let served = axum::serve(listener, app).with_graceful_shutdown(stop).into_future().await;
+            drop(stopped);
+            served.map_err(|error| error.to_string())
+        };
+        tokio::try_join!(front, behind).map_err(|error| anyhow!(error))?;
+        Ok(())
+    }
+}
+
+/// Linux has more loopback addresses than one, each with all its ports.
+async fn listener_behind() -> Option<TcpListener> {
+    for last in 1..=250 {
+        for port in PORTS_BROWSERS_REFUSE {
+            if let Ok(listener) = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), port)).await {
+                return Some(listener);
+            }
+        }
+    }
+    None
+}
+
+async fn answer(State(forward): State<Forward>, request: Request) -> Response {
+    let operation = request.headers().get("x-amz-target").and_then(|target| target.to_str().ok());
+    let operation = operation.unwrap_or(request.method().as_str()).to_owned();
+    if let Some(why) = refusal(request.headers(), request.uri()) {
+        return logged(&operation, StatusCode::FORBIDDEN, refused(why));
+    }
+    match forward.send(request).await {
+        Ok(response) if response.status().is_success() => response,
+        Ok(response) => {
+            let (parts, body) = response.into_parts();
+            let text = to_bytes(body, LONGEST_ERROR).await.unwrap_or_default();
+            log_error(&operation, parts.status, &String::from_utf8_lossy(&text));
+            Response::from_parts(parts, Body::from(text))
+        }
+        Err(error) => logged(&operation, StatusCode::BAD_GATEWAY, format!("{error:#}")),
+    }
+}
+
+impl Forward {
+    async fn send(&self, request: Request) -> Result<Response> {
+        let (mut parts, body) = request.into_parts();
+        let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
+        parts.uri = format!("http://{}{path}", self.address).parse()?;
+        let answered = self.client.request(Request::from_parts(parts, body)).await?;
+        Ok(answered.map(Body::new))
+    }
+}
+
+/// Why a request is not answered: a web page's browser sends its Origin, and, if the page's own name was made to lead
+/// to this machine, that name as the Host.
+fn refusal(headers: &HeaderMap, uri: &Uri) -> Option<&'static str> {
+    if headers.contains_key(ORIGIN) {
+        return Some("requests of web pages are refused: this one has an Origin header");
+    }
+    let mut hosts =
+        headers.get_all(HOST).iter().map(|host| Authority::try_from(host.as_bytes()).ok()).peekable();
+    let is_ours =
+        |host: &str| matches!(host.to_ascii_lowercase().as_str(), "127.0.0.1" | "localhost" | "[::1]");
+    let all_ours = hosts.peek().is_some() && hosts.all(|host| host.is_some_and(|host| is_ours(host.host())));
+    if !all_ours || !uri.host().is_none_or(is_ours) {
+        return Some("requests to another host than 127.0.0.1, localhost or [::1] are refused");
+    }
+    None
+}
+
+fn refused(why: &str) -> String {
+    format!("{{\"__type\":\"com.amazon.coral.service#AccessDeniedException\",\"message\":\"{why}\"}}")
+}
+
+fn logged(operation: &str, status: StatusCode, text: String) -> Response {
+    log_error(operation, status, &text);
+    (status, [("content-type", "application/x-amz-json-1.0")], text).into_response()
+}
+
+fn log_error(operation: &str, status: StatusCode, text: &str) {
+    let text: String = text.chars().take(LOGGED).flat_map(char::escape_default).collect();
+    let operation = operation.escape_default();
+    log(format_args!("{operation}: {}: {text}", status.as_u16()));
+}
