@@ -12,10 +12,8 @@ use crate::messages::{Attributes, Message, MessageGroup};
 use crate::time;
 use crate::users::User;
 
-/// Where [`Conversation::builtin`] comes from, as a path from the workspace's root.
-pub const BUILTIN_PATH: &str = "backend-flask-rs/ddb/conversation.txt";
-
-const BUILTIN: &str = include_str!("../ddb/conversation.txt");
+/// The file with the seed conversation, as a path from the workspace's root.
+pub const PATH: &str = "backend-flask-rs/ddb/conversation.txt";
 
 /// How many seconds lie between two messages.
 const INTERVAL: u64 = 60;
@@ -71,15 +69,6 @@ impl Conversation {
             "{source_name}:{number}: expected \"Person 1: \" or \"Person 2: \" and a message, found {:?}{all}",
             excerpt(line, SHOWN)
         )))
-    }
-
-    /// The conversation that is compiled in, from [`BUILTIN_PATH`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Conversation::parse`], for whoever edits that file.
-    pub fn builtin() -> Result<Self, ConversationError> {
-        Self::parse(BUILTIN_PATH, BUILTIN)
     }
 
     /// The messages in order.

@@ -1,23 +1,6 @@
-//! The SQL: scripts to run whole, and queries to prepare.
+//! The queries.
 //!
-//! Every text is a file under `db/`, compiled in, so that an editor, a linter and `psql` can read it too.
-
-mod empty;
-mod error;
-mod lexer;
-
-use postgres::Client;
-
-pub use empty::empty;
-pub use error::SqlError;
-
-/// The tables. Running it replaces them, and loses their rows.
-pub const SCHEMA: Script =
-    Script { path: "backend-flask-rs/db/schema.sql", text: include_str!("../db/schema.sql") };
-
-/// Users and activities to develop with, under fixed uuids. Running it again changes no other rows.
-pub const SEED: Script =
-    Script { path: "backend-flask-rs/db/seed.sql", text: include_str!("../db/seed.sql") };
+//! Each one is a file under `db/sql/`, compiled in, so that an editor, a linter and `psql` can read it too.
 
 /// The user with the handle `$1` (text): columns `uuid` uuid, `display_name` text, `handle` text.
 pub const USER_BY_HANDLE: &str = include_str!("../db/sql/users/by_handle.sql");
@@ -123,88 +106,6 @@ fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A file of SQL statements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Script {
-    /// The file's path from the workspace's root.
-    pub path: &'static str,
-    /// What it held when this was compiled.
-    pub text: &'static str,
-}
-
-/// One statement of a [`Script`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Statement<'a> {
-    /// The script's line, from 1, where the first token stands.
-    pub line: usize,
-    /// From the first token to the last, without the `;`.
-    pub text: &'a str,
-}
-
-impl Statement<'_> {
-    /// Why it is of no use in a script, if it is not.
-    fn refusal(&self) -> Option<&'static str> {
-        let words = self.text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
-        let words = words.map(str::to_ascii_lowercase).collect::<Vec<_>>();
-        let words = words.iter().map(String::as_str).collect::<Vec<_>>();
-        if is_transaction_command(&words) {
-            Some("the file is one transaction already, all of it or nothing: leave this out")
-        } else if words.first() == Some(&"copy") && words.windows(2).any(|pair| pair == ["from", "stdin"]) {
-            Some("rows behind a statement are psql's alone: write an INSERT, as `pg_dump --inserts` does")
-        } else if self.text.starts_with('\\') {
-            Some("psql's own commands are no SQL: leave this out")
-        } else {
-            None
-        }
-    }
-}
-
-/// Whether a statement of these words begins or ends a transaction; what is undone to a savepoint is still in it.
-/// <https://www.postgresql.org/docs/current/sql-begin.html>, and the pages that it names.
-fn is_transaction_command(words: &[&str]) -> bool {
-    match words {
-        ["rollback", "to", ..] | ["rollback", "work" | "transaction", "to", ..] => false,
-        ["begin" | "rollback" | "commit" | "end" | "abort", ..] => true,
-        ["start" | "prepare", "transaction", ..] => true,
-        _ => false,
-    }
-}
-
-impl Script {
-    /// Splits the script at each `;` that ends a statement, as psql does: not in strings (`'…'`,
-    /// `E'…'`, `$tag$…$tag$`), quoted identifiers, comments (nested ones too), parentheses or the `begin atomic … end`
-    /// of a function.
-    pub fn statements(&self) -> Vec<Statement<'_>> {
-        // Some editors write a byte order mark, which psql skips as well.
-        lexer::statements(self.text.strip_prefix('\u{feff}').unwrap_or(self.text))
-    }
-
-    /// Executes every statement in one transaction and returns how many there were: either all of them
-    /// take effect, or none.
-    ///
-    /// # Errors
-    ///
-    /// [`SqlError`] for the first statement that begins or ends a transaction, or wants rows from stdin, before anything
-    /// is executed; or for the first that fails.
-    pub fn run(&self, client: &mut Client) -> Result<usize, SqlError> {
-        let statements = self.statements();
-        for statement in &statements {
-            if let Some(why) = statement.refusal() {
-                return Err(SqlError::refused(self, statement, why));
-            }
-        }
-        let outside = |e| SqlError::outside(self, e);
-        let mut transaction = client.transaction().map_err(outside)?;
-        for statement in &statements {
-            transaction
-                .batch_execute(statement.text)
-                .map_err(|e| SqlError::in_statement(self, statement, e))?;
-        }
-        transaction.commit().map_err(outside)?;
-        Ok(statements.len())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,71 +134,6 @@ mod tests {
     }
 
     #[test]
-    fn scripts_leave_the_transaction_alone() {
-        for script in [SCHEMA, SEED] {
-            assert!(!script.statements().is_empty());
-            for statement in script.statements() {
-                let first = statement.text.split_whitespace().next();
-                let allowed = ["drop", "create", "insert"];
-                assert!(first.is_some_and(|w| allowed.contains(&w)), "{statement:?}");
-                assert_eq!(statement.refusal(), None, "{statement:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn what_begins_or_ends_a_transaction_is_told_from_what_stays_in_it() {
-        let is =
-            |text| Statement { line: 1, text }.refusal().is_some_and(|why| why.contains("one transaction"));
-        for text in ["begin", "BEGIN\nisolation level serializable", "Commit and chain", "end", "abort work"]
-        {
-            assert!(is(text), "{text}");
-        }
-        for text in [
-            "rollback",
-            "rollback work",
-            "start transaction",
-            "prepare transaction 'a'",
-            "commit prepared 'a'",
-        ] {
-            assert!(is(text), "{text}");
-        }
-        for text in ["rollback to a", "rollback work to savepoint a", "savepoint a", "prepare a as select 1"]
-        {
-            assert!(!is(text), "{text}");
-        }
-        assert!(!is("create table begin_commit (a int)"));
-    }
-
-    #[test]
-    fn what_psql_alone_understands_is_refused() {
-        let is = |text| Statement { line: 1, text }.refusal().is_some_and(|why| why.contains("--inserts"));
-        assert!(is("COPY public.users (uuid, handle) FROM stdin"));
-        assert!(is("copy t from stdin with (format csv)"));
-        let script = Script { path: "a.sql", text: "select 1;\n\\restrict abc\nselect 2;" };
-        assert!(script.statements()[1].refusal().is_some_and(|why| why.contains("psql's own commands")));
-        for text in ["copy t from '/tmp/rows'", "copy t to stdout", "create table copy (a int)"] {
-            assert!(!is(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_byte_order_mark_is_no_part_of_a_statement() {
-        let script = Script { path: "a.sql", text: "\u{feff}select 1;" };
-        assert_eq!(script.statements(), [Statement { line: 1, text: "select 1" }]);
-    }
-
-    #[test]
-    fn statements_of_the_schema_are_where_they_stand() {
-        let lines = SCHEMA.text.lines().collect::<Vec<_>>();
-        for statement in SCHEMA.statements() {
-            let first_line = statement.text.lines().next();
-            let there = lines[statement.line - 1].trim_end_matches(';');
-            assert_eq!(Some(there), first_line);
-        }
-    }
-
-    #[test]
     fn queries_are_single_statements() {
         for text in [
             USER_BY_HANDLE,
@@ -319,12 +155,9 @@ mod tests {
             SESSIONS,
             AT_WORK,
             KILL_SESSIONS,
-            empty::CONTENTS,
-            empty::BEYOND,
         ] {
-            let script = Script { path: "", text };
-            assert_eq!(script.statements().len(), 1, "{text}");
-            assert!(!text.trim_end().ends_with(';'), "{text}");
+            let code = text.lines().filter(|line| !line.starts_with("--"));
+            assert!(code.clone().count() > 0 && code.clone().all(|line| !line.contains(';')), "{text}");
         }
     }
 }

@@ -1,6 +1,9 @@
 use super::*;
 use crate::messages::{SEED_GROUP, item_of};
 
+/// The text of [`PATH`].
+const SEED: &str = include_str!("../../ddb/conversation.txt");
+
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 fn user(uuid: &str, display_name: &str, handle: &str) -> Result<User, uuid::Error> {
@@ -89,8 +92,8 @@ fn refuses_an_empty_text() {
 }
 
 #[test]
-fn builtin_conversation_is_worth_scrolling_through() -> TestResult {
-    let conversation = Conversation::builtin()?;
+fn the_seed_conversation_is_worth_scrolling_through() -> TestResult {
+    let conversation = Conversation::parse(PATH, SEED)?;
     assert!(conversation.lines().len() >= 100, "{}", conversation.lines().len());
     let widths = conversation.lines().iter().map(|l| l.message.chars().count());
     let widths = widths.collect::<Vec<_>>();
@@ -171,7 +174,7 @@ fn both_groups_carry_the_last_message_and_name_the_other() -> TestResult {
 
 #[test]
 fn items_are_the_groups_then_the_messages() -> TestResult {
-    let conversation = Conversation::builtin()?;
+    let conversation = Conversation::parse(PATH, SEED)?;
     let (one, two) = (one()?, two()?);
     let now = time::parse("2024-01-01T00:00:00Z")?;
     let items = || conversation.items(SEED_GROUP, [&one, &two], now);

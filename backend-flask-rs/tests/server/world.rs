@@ -150,11 +150,11 @@ fn local(database: &Database, endpoint: Endpoint) -> Vec<(&'static str, String)>
 fn seed(database: &Database, endpoint: Endpoint) {
     database.maintenance_session().batch_execute(&sql::create_database(&database.name)).unwrap();
     let mut session = database.session();
-    sql::SCHEMA.run(&mut session).unwrap();
-    sql::SEED.run(&mut session).unwrap();
+    session.batch_execute(include_str!("../../db/schema.sql")).unwrap();
+    session.batch_execute(include_str!("../../db/seed.sql")).unwrap();
     let [one, two] = [ONE, TWO].map(|handle| User::find_by_handle(&mut session, handle).unwrap().unwrap());
     endpoint.create_table(DEFAULT_TABLE, &[("pk", "S"), ("sk", "S")]);
-    let conversation = Conversation::builtin().unwrap();
+    let conversation = Conversation::parse("", include_str!("../../ddb/conversation.txt")).unwrap();
     let items = conversation.items(SEED_GROUP, [&one, &two], chrono::Utc::now());
     crate::common::wait_for("active table", std::time::Duration::from_secs(30), || {
         let table = endpoint.call("DescribeTable", json!({ "TableName": DEFAULT_TABLE }));

@@ -4,6 +4,7 @@ mod steps;
 
 use crate::error::Failure;
 use crate::facts::Facts;
+use crate::postgres::script::Script;
 use crate::postgres::target::readable;
 use crate::process;
 use crate::targets::PostgresTarget;
@@ -33,7 +34,7 @@ pub(crate) enum Db {
     SchemaLoad(Guarded),
     /// Load backend-flask-rs/db/seed.sql: all of it or nothing
     Seed(Guarded),
-    /// Empty the database, or drop it and create it anew; load the schema, seed it
+    /// Drop the database if it exists, create it, load the schema, seed it
     Setup(Guarded),
     /// Open psql on the database
     Connect(Target),
@@ -145,17 +146,17 @@ impl Db {
             Self::SchemaLoad(guarded) => {
                 let deed = "replace the tables and lose their rows";
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
-                load(ui, &mut target.connect().await?, sql::SCHEMA).await
+                load(ui, &mut target.connect().await?, Script::schema(&context.root)?).await
             }
             Self::Seed(guarded) => {
                 let deed = "overwrite the seed's rows";
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
-                load(ui, &mut target.connect().await?, sql::SEED).await
+                load(ui, &mut target.connect().await?, Script::seed(&context.root)?).await
             }
             Self::Setup(guarded) => {
-                let deed = "empty or recreate the database";
+                let deed = "drop and create the database";
                 let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
-                setup(ui, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
+                setup(context, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
             }
             Self::Connect(target) => connect(context, &target.resolve(context).await?),
             Self::Sessions(target) => sessions(context, &target.resolve(context).await?).await,

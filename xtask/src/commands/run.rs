@@ -25,7 +25,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         // What can be wrong without a database is said before one is started.
-        let seed = self.seed.read()?;
+        let seed = self.seed.read(&context.root)?;
         app::check_that_none_runs(context)?;
         let port = app::port(self.port, &context.ui)?;
         let program = app::PACKAGE.built(&context.root, &context.ui).await?;
@@ -63,7 +63,7 @@ fn settings(Targets { postgres, dynamodb }: &Targets) -> [(&'static str, String)
 async fn set_up_missing(context: &Context, services: &Services, seed: &ddb::Seed) -> Result<()> {
     let postgres = async {
         let maintenance = services.postgres_ready(context).await?;
-        db::set_up_missing(&context.ui, maintenance, &services.targets.postgres).await
+        db::set_up_missing(context, maintenance, &services.targets.postgres).await
     };
     let (mut postgres, wire) = tokio::try_join!(postgres, services.dynamodb_ready(context))?;
     if !ddb::has_messages_table(&wire).await? {

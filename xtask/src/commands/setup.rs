@@ -32,7 +32,7 @@ impl Setup {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let started = Instant::now();
         // What is wrong with the conversation is said before anything is started or dropped.
-        let seed = self.seed.read()?;
+        let seed = self.seed.read(&context.root)?;
         if self.rehearsal.dry_run {
             return rehearse(context);
         }
@@ -55,7 +55,7 @@ fn rehearse(context: &Context) -> Result<()> {
     let unless =
         if context.engine == EngineChoice::Auto { ", unless another is chosen at the start" } else { "" };
     facts.add("engine", format_args!("{}{unless}", engine.name()));
-    facts.add("Postgres", format_args!("{postgres}: empty or recreate the database, load schema and seed"));
+    facts.add("Postgres", format_args!("{postgres}: drop and create the database, load schema and seed"));
     let endpoint = dynamodb.endpoint().unwrap_or_default();
     let table = &dynamodb.table;
     facts.add("DynamoDB", format_args!("{endpoint}: drop and create table {table}, seed it"));
@@ -83,7 +83,7 @@ async fn postgres(
     seed: &ddb::Seed,
 ) -> Result<(Connection, Connection, ddb::People)> {
     let mut maintenance = services.postgres_ready(context).await?;
-    let mut connection = db::setup(&context.ui, &mut maintenance, &services.targets.postgres).await?;
+    let mut connection = db::setup(context, &mut maintenance, &services.targets.postgres).await?;
     let people = seed.people(&mut connection).await?;
     Ok((maintenance, connection, people))
 }

@@ -30,6 +30,14 @@ pub(crate) const SESSION_TOKEN: &str = "hush-se55ion-token//==";
 /// What no command prints, but `env`.
 pub(crate) const SECRETS: [&str; 5] = [PASSWORD, PASSWORD_IN_URL, WRONG_PASSWORD, SECRET_KEY, SESSION_TOKEN];
 
+/// The files of the workspace that tasks read when they run.
+const READ_BY_TASKS: [&str; 4] = [
+    "docker-compose.yml",
+    "backend-flask-rs/db/schema.sql",
+    "backend-flask-rs/db/seed.sql",
+    "backend-flask-rs/ddb/conversation.txt",
+];
+
 /// A temporary folder that the program takes for its workspace, with a home folder of its own in it.
 pub(crate) struct Workspace {
     folder: TempDir,
@@ -37,10 +45,14 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// A workspace with the repository's docker-compose.yml, no `.env` and an empty environment.
+    /// A workspace with the files of the repository that tasks read, no `.env` and an empty environment.
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("xtask-test-").tempdir().unwrap();
-        fs::copy(repository().join("docker-compose.yml"), folder.path().join("docker-compose.yml")).unwrap();
+        for file in READ_BY_TASKS {
+            let copy = folder.path().join(file);
+            fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            fs::copy(repository().join(file), copy).unwrap();
+        }
         fs::create_dir(folder.path().join("home")).unwrap();
         Self { folder, environment: BTreeMap::new() }
     }

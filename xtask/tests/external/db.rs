@@ -5,7 +5,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 
 use crate::World;
-use crate::common::{skip, wait_for};
+use crate::common::{PASSWORD, PASSWORD_IN_URL, skip, wait_for};
 
 #[test]
 fn create_makes_an_empty_database_and_refuses_when_there_is_one() {
@@ -117,8 +117,7 @@ fn a_schema_that_fails_half_way_changes_nothing() {
     let failed = world.xtask("db schema-load").fails(1);
     assert_snapshot!(world.redact(failed.error()), @r#"
     error: Postgres: load backend-flask-rs/db/schema.sql into DATABASE
-      because: backend-flask-rs/db/schema.sql:27: relation "activities_user_uuid" already exists (SQLSTATE 42P07)
-        statement: create index activities_user_uuid on public.activities (user_uuid)
+      because: backend-flask-rs/db/schema.sql: relation "activities_user_uuid" already exists (SQLSTATE 42P07)
     "#);
     assert_eq!(world.database.column("select count(*)::text from users"), ["5"]);
 }
@@ -134,10 +133,90 @@ fn a_seed_that_fails_half_way_changes_nothing() {
     let error: Vec<_> = error.collect();
     assert_snapshot!(world.redact(&error.join("\n")), @r#"
     error: Postgres: load backend-flask-rs/db/seed.sql into DATABASE
-      because: backend-flask-rs/db/seed.sql:17: new row for relation "activities" violates check constraint "quiet" (SQLSTATE 23514)
-        statement: insert into public.activities (uuid, user_uuid, message, replies_count, reposts_count, likes_count, reply_to_activity_uu…
+      because: backend-flask-rs/db/seed.sql: new row for relation "activities" violates check constraint "quiet" (SQLSTATE 23514)
+        table: activities
+        constraint: quiet
     "#);
     assert_eq!(world.database.column("select count(*)::text from users"), ["0"]);
+}
+
+const SCHEMA: &str = "backend-flask-rs/db/schema.sql";
+
+#[test]
+fn the_scripts_are_the_workspace_s_at_this_moment() {
+    let world = World::new();
+    world.edit(SCHEMA, "handle text not null", "handle text check (handle <> 'nobody') not null");
+    world.xtask("db setup").ok();
+    let checks = "select conname::text from pg_constraint where conname = 'users_handle_check'";
+    assert_eq!(world.database.column(checks), ["users_handle_check"]);
+    std::fs::remove_file(world.path(SCHEMA)).unwrap();
+    for line in ["db setup", "db schema-load"] {
+        world.xtask(line).fails(1).says(&["cannot read backend-flask-rs/db/schema.sql", "No such file"]);
+    }
+    assert_eq!(world.database.column(checks), ["users_handle_check"], "nothing was dropped before");
+}
+
+/// As pg_dump's files begin.
+#[test]
+fn what_a_script_sets_for_its_session_does_not_reach_the_next() {
+    let world = World::new();
+    let settings = "set statement_timeout = 1; set statement_timeout = 0; set role pg_monitor; reset role;
+        select pg_catalog.set_config('search_path', '', false); set client_encoding = 'LATIN1';";
+    let schema = std::fs::read_to_string(world.path(SCHEMA)).unwrap();
+    world.write(SCHEMA, &format!("{settings}\n{schema}"));
+    world.edit("backend-flask-rs/db/seed.sql", "into public.users", "into users");
+    world.xtask("db setup").ok();
+    let names = world.database.column("select display_name from users where handle = 'zoekestrel'");
+    assert_eq!(names, ["Zoë Kestrel"]);
+}
+
+#[test]
+fn an_error_of_a_script_tells_its_place() {
+    let world = World::new();
+    world.xtask("db create").ok();
+    for (script, says) in [
+        ("\u{feff}select 'é語';\n  selec 1;\n", "schema.sql:2:3: syntax error at or near \"selec\""),
+        ("create table t (a int);\n\nselect b from t;\n", "schema.sql:3:8: column \"b\" does not exist"),
+        ("do $$ begin\n  perform 1 / 0;\nend $$", "in: SQL statement \"SELECT 1 / 0\""),
+        (
+            "create table t (a int primary key); insert into t values (1), (1)",
+            "detail: Key (a)=(1) already exists.",
+        ),
+        ("\\restrict abc\nselect 1;", "help: psql's own commands are no SQL: leave the line out"),
+        (
+            "create table t (a int);\nCOPY t (a) FROM stdin;\n1\n\\.\n",
+            "write an INSERT, as `pg_dump --inserts`",
+        ),
+        ("create table t (a int);\ncopy t from stdin;\n", "write an INSERT, as `pg_dump --inserts`"),
+    ] {
+        world.write(SCHEMA, script);
+        world.xtask("db schema-load").fails(1).says(&[says]);
+        assert_eq!(world.database.column("select relname::text from pg_class where relname = 't'"), [""; 0]);
+    }
+}
+
+#[test]
+fn setup_needs_no_superuser() {
+    let world = World::new();
+    let role = format!("owner_of_{}", world.database.name);
+    let mut maintenance = world.database.maintenance_session();
+    maintenance.batch_execute(&format!("create role {role} login createdb password '{PASSWORD}'")).unwrap();
+    let url = world.database.url_with(&role, PASSWORD_IN_URL);
+    for _ in 0..2 {
+        world.xtask("db setup").env("CONNECTION_URL", &url).ok();
+    }
+    let owner = "select pg_get_userbyid(datdba)::text from pg_database where datname = current_database()";
+    assert_eq!(world.database.column(owner), [role]);
+}
+
+#[test]
+fn setup_drops_a_database_that_lets_nobody_in() {
+    let world = World::new();
+    world.xtask("db setup").ok();
+    let close = format!("alter database {} allow_connections false", world.database.name);
+    world.database.maintenance_session().batch_execute(&close).unwrap();
+    world.xtask("db setup").ok();
+    assert_eq!(world.database.column("select count(*)::text from users"), ["5"]);
 }
 
 #[test]
@@ -164,8 +243,8 @@ fn without_database_or_tables_the_error_names_the_command_that_makes_them() {
     let failed = world.xtask("db seed").fails(1);
     assert_snapshot!(world.redact(failed.error()), @r#"
     error: Postgres: load backend-flask-rs/db/seed.sql into DATABASE
-      because: backend-flask-rs/db/seed.sql:4: relation "public.users" does not exist (SQLSTATE 42P01)
-        statement: insert into public.users (uuid, display_name, handle, email, cognito_user_id) values ('9c1f4a52-6d0e-4b7b-8a3f-1f6a0c2d7…
+      because: backend-flask-rs/db/seed.sql:4:13: relation "public.users" does not exist (SQLSTATE 42P01)
+        line: insert into public.users (uuid, display_name, handle, email, cognito_user_id)
     "#);
 }
 

@@ -19,7 +19,7 @@ const WRITING: [(&str, &str); 14] = [
     ("db drop", "drop the database"),
     ("db schema-load", "replace the tables and lose their rows"),
     ("db seed", "overwrite the seed's rows"),
-    ("db setup", "empty or recreate the database"),
+    ("db setup", "drop and create the database"),
     ("db kill-all", "end all sessions"),
     ("ddb schema-load", "refuse to create the table, which exists already"),
     ("ddb drop cruddur-messages", "drop the table and lose its items"),
@@ -68,7 +68,7 @@ fn a_dry_run_says_what_would_happen_and_changes_nothing() {
     ");
     let ran = world.xtask("db setup --dry-run").ok();
     assert_snapshot!(world.redact(&ran.stderr), @"
-    dry run: it would empty or recreate the database
+    dry run: it would drop and create the database
       host      127.0.0.1, port PORT, sslmode=disable
       database  DATABASE
       user      cruddur-tests
@@ -79,7 +79,7 @@ fn a_dry_run_says_what_would_happen_and_changes_nothing() {
     assert_snapshot!(world.redact(&ran.stderr), @"
     dry run: it would start the databases that do not run, and set them up anew
       engine    external, unless another is chosen at the start
-      Postgres  cruddur-tests@HOST/DATABASE: empty or recreate the database, load schema and seed
+      Postgres  cruddur-tests@HOST/DATABASE: drop and create the database, load schema and seed
       DynamoDB  ENDPOINT: drop and create table cruddur-messages, seed it
     nothing was changed
     ");

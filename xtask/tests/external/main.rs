@@ -24,7 +24,6 @@ mod production;
 #[allow(dead_code, reason = "shared with the tests of faults, which use more of it")]
 mod proxy;
 mod reading;
-mod renewal;
 mod run;
 mod setup;
 mod throttle;

@@ -232,12 +232,6 @@ impl Database {
         self.session().batch_execute(sql).unwrap();
     }
 
-    /// Gives it something that goes with the database alone, so that a set-up drops it.
-    #[track_caller]
-    pub(crate) fn cannot_be_emptied(&self) {
-        self.execute(&format!("comment on database {} is 'Not as it was made.'", self.name));
-    }
-
     /// Takes the port and the name out of a text, for snapshots.
     pub(crate) fn redact(&self, text: &str) -> String {
         text.replace(&format!("127.0.0.1:{}/{}", self.port, self.name), "HOST/DATABASE")

@@ -236,7 +236,7 @@ fn postgres_is_at_work() {
     let world = World::set_up();
     world.database.session().batch_execute(SLOW).unwrap();
     let seeded = world.xtask("db seed").ok();
-    seeded.says(&["Postgres has been at work for 30.", "s on: insert into public.users"]);
+    seeded.says(&["Postgres has been at work for 30.", "s on backend-flask-rs/db/seed.sql"]);
     world.assert_whole();
 }
 
@@ -257,7 +257,11 @@ fn postgres_waits_for_a_lock() {
     let mut other = world.database.session();
     other.batch_execute("begin; lock table public.users").unwrap();
     let failed = world.xtask("db seed").fails(1);
-    failed.within(within(30)).says(&["it has waited for a lock of the session", "help: see who that is"]);
+    failed.within(within(30)).says(&[
+        "backend-flask-rs/db/seed.sql has waited for ",
+        "for a lock of the session",
+        "help: see who that is",
+    ]);
     other.batch_execute("rollback").unwrap();
     world.recovers();
 }

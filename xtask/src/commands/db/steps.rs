@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use crate::context::Context;
 use crate::error::Failure;
-use crate::postgres::target::{Connection, STATEMENT_BOUND, readable, readable_script};
+use crate::postgres::script::Script;
+use crate::postgres::target::{Connection, STATEMENT_BOUND, readable};
 use crate::targets::PostgresTarget;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
-use backend_flask::sql::{self, Script};
+use backend_flask::sql;
 use postgres::Client;
 use postgres::error::SqlState;
 use postgres::types::Type;
@@ -20,18 +22,20 @@ const TURN_TOLD_AFTER: Duration = Duration::from_secs(1);
 
 /// All of Postgres's steps, in order. `maintenance` is a connection to the server's maintenance
 /// database; returned is one to the new database.
-///
-/// # Errors
-/// The first step that failed.
 pub(crate) async fn setup(
-    ui: &Ui,
+    context: &Context,
     maintenance: &mut Connection,
     target: &PostgresTarget,
 ) -> Result<Connection> {
+    let ui = &context.ui;
+    // What is wrong with a file is said before anything is dropped.
+    let (schema, seed) = (Script::schema(&context.root)?, Script::seed(&context.root)?);
     take_turn(ui, maintenance).await?;
-    let mut connection = renew(ui, maintenance, target).await?;
-    load(ui, &mut connection, sql::SCHEMA).await?;
-    load(ui, &mut connection, sql::SEED).await?;
+    drop(ui, maintenance, target.database()).await?;
+    create(ui, maintenance, target.database()).await?;
+    let mut connection = target.connect().await?;
+    load(ui, &mut connection, schema).await?;
+    load(ui, &mut connection, seed).await?;
     Ok(connection)
 }
 
@@ -41,10 +45,11 @@ pub(crate) async fn setup(
 /// # Errors
 /// A step failed, or only one of the tables is there.
 pub(crate) async fn set_up_missing(
-    ui: &Ui,
+    context: &Context,
     mut maintenance: Connection,
     target: &PostgresTarget,
 ) -> Result<Connection> {
+    let ui = &context.ui;
     take_turn(ui, &mut maintenance).await?;
     if !has_database(&mut maintenance, target.database()).await? {
         create(ui, &mut maintenance, target.database()).await?;
@@ -56,7 +61,7 @@ pub(crate) async fn set_up_missing(
     });
     match has_tables.await? {
         (true, true) => {}
-        (false, false) => load(ui, &mut connection, sql::SCHEMA).await?,
+        (false, false) => load(ui, &mut connection, Script::schema(&context.root)?).await?,
         _ => {
             let remedy =
                 "load the schema with `cargo xtask db schema-load`, which replaces them and loses their rows";
@@ -64,7 +69,7 @@ pub(crate) async fn set_up_missing(
         }
     }
     if connection.with(counts).await?[0] == 0 {
-        load(ui, &mut connection, sql::SEED).await?;
+        load(ui, &mut connection, Script::seed(&context.root)?).await?;
     }
     Ok(connection)
 }
@@ -102,26 +107,6 @@ pub(super) async fn create(ui: &Ui, maintenance: &mut Connection, database: &str
     ui.run_whole(label, work).await
 }
 
-/// A database as [`create`] makes it, and a connection to it: the one that is there, emptied, where that comes to the
-/// same and nobody is at work in it; else a new one. A server takes far longer for the files of a new one.
-async fn renew(ui: &Ui, maintenance: &mut Connection, target: &PostgresTarget) -> Result<Connection> {
-    let database = target.database();
-    // Who is not let in can still drop it.
-    let inside = if has_database(maintenance, database).await? { target.connect().await.ok() } else { None };
-    let others = match inside {
-        Some(mut connection) => {
-            if empty(ui, &mut connection).await? {
-                return Ok(connection);
-            }
-            sessions_in(&mut connection, database).await?
-        }
-        None => sessions_in(maintenance, database).await?,
-    };
-    drop_under(ui, maintenance, database, &others).await?;
-    create(ui, maintenance, database).await?;
-    target.connect().await
-}
-
 async fn has_database(maintenance: &mut Connection, database: &str) -> Result<bool> {
     let database = database.to_owned();
     let asked = maintenance.with(move |client| {
@@ -131,35 +116,9 @@ async fn has_database(maintenance: &mut Connection, database: &str) -> Result<bo
     asked.await
 }
 
-/// Whether the connection's database is now as [`create`] makes it; else nothing has changed.
-async fn empty(ui: &Ui, connection: &mut Connection) -> Result<bool> {
-    let _held = ui.stop.hold().await;
-    let step = ui.step(format!("Postgres: empty database {}", connection.target.database()));
-    match connection.with(|client| sql::empty(client).map_err(readable)).await {
-        Ok(None) => {
-            step.done("");
-            Ok(true)
-        }
-        Ok(Some(obstacle)) => {
-            step.done(&format!("left as it is, {obstacle}"));
-            Ok(false)
-        }
-        Err(error) => Err(step.ended_by(error)),
-    }
-}
-
+/// Drops a database, whoever has a session in it.
 pub(super) async fn drop(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
     let sessions = sessions_in(maintenance, database).await?;
-    drop_under(ui, maintenance, database, &sessions).await
-}
-
-/// Drops a database, whoever has a session in it.
-async fn drop_under(
-    ui: &Ui,
-    maintenance: &mut Connection,
-    database: &str,
-    sessions: &[String],
-) -> Result<()> {
     if !sessions.is_empty() {
         ui.line(format_args!("dropping {database} ends the sessions of {}", sessions.join(", ")));
     }
@@ -185,9 +144,9 @@ async fn sessions_in(connection: &mut Connection, database: &str) -> Result<Vec<
 }
 
 pub(super) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
-    let label = format!("Postgres: load {} into {}", script.path, connection.target.database());
-    let work = connection.with_patience(ui, move |client| script.run(client).map_err(readable_script));
-    ui.run_whole(label, work).await.map(|_| ())
+    let path = script.path;
+    let label = format!("Postgres: load {path} into {}", connection.target.database());
+    ui.run_whole(label, connection.with_patience(ui, path, move |client| script.run(client))).await
 }
 
 /// How many users and activities there are.

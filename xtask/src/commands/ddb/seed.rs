@@ -1,5 +1,5 @@
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::dynamodb::items::WriteRequest;
@@ -15,7 +15,7 @@ use crate::ui::Rate;
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
-use backend_flask::conversation::Conversation;
+use backend_flask::conversation::{self, Conversation};
 use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRange};
 use backend_flask::population::Population;
 use backend_flask::users::User;
@@ -41,7 +41,7 @@ impl SeedCommand {
         if let Some(population) = self.population.read(self.options.now()?)? {
             return self.populate(context, population).await;
         }
-        let seed = self.options.read()?;
+        let seed = self.options.read(&context.root)?;
         context.ui.stop.remedy(AGAIN);
         let _lock = self.guarded.lock(context, "ddb seed").await?;
         let databases = context.databases(self.guarded.is_production()).await?;
@@ -75,7 +75,7 @@ const AGAIN: &str = "run the same command again: it writes all of it, and remove
 /// What is seeded.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SeedOptions {
-    /// The conversation: lines of `Person 1: ...` and `Person 2: ...` [default: the built-in one]
+    /// The conversation: lines of `Person 1: ...` and `Person 2: ...` [default: backend-flask-rs/ddb/conversation.txt]
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
     /// When the last message was sent, in RFC 3339 [default: now]
@@ -118,19 +118,18 @@ impl SeedOptions {
     /// # Errors
     /// A file that cannot be read or has a line in another form; a time in the future, or before the year 0; one
     /// person twice.
-    pub(crate) fn read(self) -> Result<Seed> {
+    pub(crate) fn read(self, root: &Path) -> Result<Seed> {
         if self.person_1 == self.person_2 {
             return Err(Usage(format!("both persons are {}: a conversation takes two", self.person_1)).into());
         }
         let now = self.now()?;
-        let conversation = match &self.file {
-            None => Conversation::builtin()?,
-            Some(path) => {
-                let text = std::fs::read_to_string(path)
-                    .with_context(|| format!("cannot read the conversation in {}", path.display()))?;
-                Conversation::parse(&path.display().to_string(), &text)?
-            }
+        let (path, shown) = match &self.file {
+            None => (root.join(conversation::PATH), conversation::PATH.to_owned()),
+            Some(path) => (path.clone(), path.display().to_string()),
         };
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the conversation in {shown}"))?;
+        let conversation = Conversation::parse(&shown, &text)?;
         if now.is_some_and(|now| conversation.begin(now).is_none()) {
             return Err(Usage(
                 "--now is too early: the first message would be sent before the year 0".to_owned(),

@@ -4,7 +4,6 @@ use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::dynamodb::items::shortened;
 use crate::error::Failure;
 use crate::ui::{Ui, seconds};
 use anyhow::Result;
@@ -16,13 +15,10 @@ use super::PostgresTarget;
 use super::connection::{CONNECT_BOUND, Connection, STATEMENT_BOUND};
 use super::trouble::readable;
 
-/// How many characters of a statement are shown.
-const SHOWN: usize = 80;
-
 /// What a session is at work on.
 struct AtWork {
-    query: String,
     since: Duration,
+    waiting: Duration,
     /// The sessions whose locks it waits for.
     blocked_by: Vec<i32>,
 }
@@ -36,6 +32,7 @@ impl Connection {
     pub(crate) async fn with_patience<T: Send + 'static>(
         &mut self,
         ui: &Ui,
+        what: &str,
         work: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let target = self.target.clone();
@@ -56,13 +53,13 @@ impl Connection {
             // The answer was lost, or the server gives none to others either.
             let Some(pid) = session.get() else { return Err(target.no_answer(STATEMENT_BOUND)) };
             let looked = tokio::time::timeout(CONNECT_BOUND, target.at_work(*pid)).await;
-            let Ok(Ok(Some(AtWork { query, since, blocked_by }))) = looked else {
+            let Ok(Ok(Some(AtWork { since, waiting, blocked_by }))) = looked else {
                 return Err(target.no_answer(STATEMENT_BOUND));
             };
-            if !blocked_by.is_empty() && since >= STATEMENT_BOUND {
-                return Err(blocked(&query, since, &blocked_by));
+            if !blocked_by.is_empty() && waiting >= STATEMENT_BOUND {
+                return Err(blocked(what, waiting, &blocked_by));
             }
-            ui.line(format_args!("Postgres has been at work for {} on: {query}", seconds(since)));
+            ui.line(format_args!("Postgres has been at work for {} on {what}", seconds(since)));
         }
     }
 }
@@ -72,11 +69,9 @@ impl PostgresTarget {
         let ask = move |client: &mut Client| {
             let row = client.query_typed_opt(sql::AT_WORK, &[(&pid, Type::INT4)]).map_err(readable)?;
             let at_work = |row: postgres::Row| {
-                let query: String = row.try_get("query")?;
-                let query = query.split_whitespace().collect::<Vec<_>>().join(" ");
                 anyhow::Ok(AtWork {
-                    query: shortened(&query, SHOWN).into_owned(),
                     since: Duration::try_from_secs_f64(row.try_get("seconds")?)?,
+                    waiting: Duration::try_from_secs_f64(row.try_get("waiting")?)?,
                     blocked_by: row.try_get("blocked_by")?,
                 })
             };
@@ -86,9 +81,9 @@ impl PostgresTarget {
     }
 }
 
-fn blocked(query: &str, since: Duration, by: &[i32]) -> anyhow::Error {
+fn blocked(what: &str, waiting: Duration, by: &[i32]) -> anyhow::Error {
     let pids = by.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
-    let problem = format!("for {} it has waited for a lock of the session {pids}: {query}", seconds(since));
+    let problem = format!("{what} has waited for {} for a lock of the session {pids}", seconds(waiting));
     let remedy = "see who that is with `cargo xtask db sessions`, end it (all: `cargo xtask db kill-all`), and run the \
                   command again";
     Failure::new(problem, remedy).into()

@@ -5,7 +5,6 @@ use std::io::ErrorKind;
 
 use crate::error::Failure;
 use anyhow::anyhow;
-use backend_flask::sql::SqlError;
 use backend_flask::tls::TlsError;
 use backend_flask::tls::{self, Tls, TlsProblem};
 use postgres::error::SqlState;
@@ -73,7 +72,7 @@ pub(crate) fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 /// What helps where the server's own state is the trouble.
-fn remedy(code: &SqlState) -> Option<&'static str> {
+pub(crate) fn remedy(code: &SqlState) -> Option<&'static str> {
     match *code {
         SqlState::CANNOT_CONNECT_NOW => {
             Some("wait until it has started or recovered, and run the command again")
@@ -107,18 +106,6 @@ pub(crate) fn readable(error: postgres::Error) -> anyhow::Error {
 
 fn is_caused_by(error: &postgres::Error, text: &str) -> bool {
     error.source().is_some_and(|cause| cause.to_string() == text)
-}
-
-/// What a script of ours failed with, and what to do where the server's own state is the trouble. The error tells
-/// all that its source, the driver's, knows.
-pub(crate) fn readable_script(error: SqlError) -> anyhow::Error {
-    let server = error.source().and_then(|source| source.downcast_ref::<postgres::Error>());
-    match server.and_then(postgres::Error::code).and_then(remedy) {
-        Some(remedy) => {
-            Failure::new("nothing of it has taken effect", remedy).caused_by(error.to_string()).into()
-        }
-        None => anyhow!("{error}"),
-    }
 }
 
 /// What is wrong with the settings of TLS, and what to do.

@@ -1,0 +1,144 @@
+//! A file of SQL that is run whole: all of it takes effect, or nothing.
+//!
+//! The server itself parses the file, so nothing here can read it differently. The server counts the position of an
+//! error in characters from the start of the text, which gives the line and the column.
+
+use std::path::Path;
+
+use crate::error::Failure;
+use anyhow::{Context as _, Result, anyhow};
+use postgres::Client;
+use postgres::error::{DbError, ErrorPosition, SqlState};
+
+use super::target::{readable, remedy};
+
+/// The tables. Running it replaces them, and loses their rows.
+const SCHEMA: &str = "backend-flask-rs/db/schema.sql";
+
+/// Users and activities to develop with, under fixed uuids. Running it again changes no other rows.
+const SEED: &str = "backend-flask-rs/db/seed.sql";
+
+/// How many characters of a line an error shows.
+const SHOWN: usize = 120;
+
+/// A file of SQL.
+#[derive(Clone)]
+pub(crate) struct Script {
+    /// Its path from the workspace's root.
+    pub(crate) path: &'static str,
+    text: String,
+}
+
+impl Script {
+    /// The tables, from the workspace at `root`.
+    pub(crate) fn schema(root: &Path) -> Result<Self> {
+        Self::read(root, SCHEMA)
+    }
+
+    /// The first rows, from the workspace at `root`.
+    pub(crate) fn seed(root: &Path) -> Result<Self> {
+        Self::read(root, SEED)
+    }
+
+    fn read(root: &Path, path: &'static str) -> Result<Self> {
+        let text = std::fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"))?;
+        // Some editors write a byte order mark, which psql skips as well.
+        Ok(Self { path, text: text.trim_start_matches('\u{feff}').to_owned() })
+    }
+
+    /// Runs it in one transaction. What it sets for its session is reset behind it, so that the next script does not
+    /// depend on this one: pg_dump begins with `select set_config('search_path', '', false)`.
+    pub(crate) fn run(&self, client: &mut Client) -> Result<()> {
+        let mut transaction = client.transaction().map_err(readable)?;
+        transaction.batch_execute(&self.text).map_err(|error| self.explain(error))?;
+        transaction.commit().map_err(|error| self.explain(error))?;
+        client.batch_execute("discard all").map_err(readable)
+    }
+
+    fn explain(&self, error: postgres::Error) -> anyhow::Error {
+        let Some(error) = error.as_db_error() else {
+            // The server waits for rows, of which the driver knows nothing.
+            let waits = error.to_string() == "unexpected message from server" && copies(self.text.lines());
+            return if waits {
+                Failure::new(self.path, NO_ROWS).caused_by(error).into()
+            } else {
+                error.into()
+            };
+        };
+        let text = self.told(error);
+        match remedy(error.code()) {
+            Some(remedy) => Failure::new("nothing of it has taken effect", remedy).caused_by(text).into(),
+            None => match self.psql_s_own(error) {
+                Some(remedy) => Failure::new(text, remedy).into(),
+                None => anyhow!(text),
+            },
+        }
+    }
+
+    /// What the server said, and where in the file.
+    fn told(&self, error: &DbError) -> String {
+        let place = self.place(error);
+        let at = place.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
+        let mut told = format!("{}{at}: {} (SQLSTATE {})", self.path, error.message(), error.code().code());
+        let line = place.and_then(|(line, _)| self.text.lines().nth(line - 1));
+        let line = line.map(|line| line.trim().chars().take(SHOWN).collect::<String>());
+        for (name, value) in [
+            ("line", line.as_deref()),
+            ("detail", error.detail()),
+            ("hint", error.hint()),
+            ("table", error.table()),
+            ("constraint", error.constraint()),
+            ("in", error.where_()),
+        ] {
+            told.extend(value.map(|value| format!("\n{name}: {value}")));
+        }
+        told
+    }
+
+    /// The line and the column of an error, from 1, in characters.
+    fn place(&self, error: &DbError) -> Option<(usize, usize)> {
+        // Other positions are in a query of the server's own making.
+        let &ErrorPosition::Original(position) = error.position()? else { return None };
+        Some(place(&self.text, usize::try_from(position).ok()?))
+    }
+
+    /// What to do about a syntax error that only psql would take for none.
+    fn psql_s_own(&self, error: &DbError) -> Option<&'static str> {
+        if *error.code() != SqlState::SYNTAX_ERROR {
+            return None;
+        }
+        let (line, _) = self.place(error)?;
+        let before: Vec<_> = self.text.lines().take(line).collect();
+        if before.last()?.trim_start().starts_with('\\') {
+            return Some("psql's own commands are no SQL: leave the line out");
+        }
+        copies(before.into_iter()).then_some(NO_ROWS)
+    }
+}
+
+const NO_ROWS: &str = "rows behind a `copy` are psql's alone: write an INSERT, as `pg_dump --inserts` does";
+
+/// Whether one of the lines is a `copy` that takes rows from the lines behind it.
+fn copies<'a>(mut lines: impl Iterator<Item = &'a str>) -> bool {
+    lines.any(|line| {
+        let line = line.to_ascii_lowercase();
+        line.starts_with("copy ") && line.contains(" from stdin")
+    })
+}
+
+fn place(text: &str, position: usize) -> (usize, usize) {
+    let before: String = text.chars().take(position.saturating_sub(1)).collect();
+    let start_of_line = before.rfind('\n').map_or(0, |end| end + 1);
+    (before.matches('\n').count() + 1, before[start_of_line..].chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_counted_in_characters() {
+        let places = [0, 1, 3, 4, 5, 6, 99].map(|position| place("é語\nb\nc", position));
+        assert_eq!(places, [(1, 1), (1, 1), (1, 3), (2, 1), (2, 2), (3, 1), (3, 2)]);
+    }
+}
