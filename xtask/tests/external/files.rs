@@ -381,8 +381,8 @@ fn what_is_wrong_with_a_file_is_said_in_its_own_terms() {
     let said = |name: &str, text: &str| {
         world.write(name, text);
         let failed = world.xtask("ddb import").arg(name).arg("one").fails(1);
-        let because = failed.stderr.lines().filter_map(|line| line.trim().strip_prefix("because: "));
-        because.last().unwrap().to_owned()
+        let mut because = failed.stderr.lines().filter_map(|line| line.trim().strip_prefix("because: "));
+        because.next_back().unwrap().to_owned()
     };
     for (name, text, why) in [
         // A mistake in DynamoDB JSON, in the first line.
