@@ -2,16 +2,17 @@
 //! which one can be wrong. The issuer's keys are served on the loopback.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use backend_flask::messages::SEED_GROUP;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents};
 use serde_json::{Value, json};
 
 use crate::client::Answer;
+use crate::common::wait_for;
 use crate::program::Program;
 use crate::world::{ONE, World};
 
@@ -32,8 +33,21 @@ struct Issuer {
     asked: Arc<AtomicUsize>,
 }
 
+/// How the issuer answers once.
+#[derive(Clone, Copy)]
+enum Conduct {
+    Prompt,
+    Slow(Duration),
+    Broken,
+}
+
 impl Issuer {
     fn start() -> Self {
+        Self::that_first([])
+    }
+
+    /// Answers the first requests like this, and all others promptly.
+    fn that_first<const N: usize>(conducts: [Conduct; N]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/.well-known/jwks.json", listener.local_addr().unwrap());
         let asked = Arc::new(AtomicUsize::new(0));
@@ -45,11 +59,17 @@ impl Issuer {
         }]});
         let body = keys.to_string();
         std::thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
+            let conducts = conducts.into_iter().chain(std::iter::repeat(Conduct::Prompt));
+            for (stream, conduct) in listener.incoming().flatten().zip(conducts) {
                 count.fetch_add(1, Ordering::SeqCst);
                 let lines = BufReader::new(&stream).lines().map_while(Result::ok);
                 _ = lines.take_while(|line| !line.is_empty()).count();
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close", body.len());
+                let status = if let Conduct::Broken = conduct { 500 } else { 200 };
+                if let Conduct::Slow(time) = conduct {
+                    std::thread::sleep(time);
+                }
+                let head =
+                    format!("HTTP/1.1 {status} .\r\nContent-Length: {}\r\nConnection: close", body.len());
                 _ = write!(&stream, "{head}\r\n\r\n{body}");
             }
         });
@@ -67,7 +87,10 @@ struct Production {
 
 impl Production {
     fn new() -> Self {
-        let issuer = Issuer::start();
+        Self::with(Issuer::start())
+    }
+
+    fn with(issuer: Issuer) -> Self {
         Self::with_keys_at(issuer.url.clone(), issuer)
     }
 
@@ -235,6 +258,33 @@ fn a_key_that_nobody_has_is_not_asked_for_again_and_again() {
     production
         .refuses(&token(&json!({ "alg": "RS256" }), &access_claims(ONE), ISSUER_KEY), "it names no key");
     assert_eq!(production.issuer.asked.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn a_request_that_is_cancelled_does_not_stop_sign_in() {
+    let production = Production::with(Issuer::that_first([Conduct::Slow(Duration::from_secs(1))]));
+    let unknown = token(&json!({ "alg": "RS256", "kid": "made-up" }), &access_claims(ONE), FORGER_KEY);
+    let address = production.app.0;
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET /api/message_groups HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {unknown}\r\n\r\n"
+    )
+    .unwrap();
+    let asked = || (production.issuer.asked.load(Ordering::SeqCst) == 1).then_some(());
+    wait_for("request for keys", Duration::from_secs(10), asked);
+    drop(stream);
+    production.ask(&good(&access_claims(ONE))).ok();
+    assert_eq!(production.issuer.asked.load(Ordering::SeqCst), 1, "one request's answer is everybody's");
+}
+
+#[test]
+fn keys_are_asked_for_again_soon_after_a_failure() {
+    let production = Production::with(Issuer::that_first([Conduct::Broken]));
+    production.ask(&good(&access_claims(ONE))).refuses(503, "cognito");
+    wait_for("sign-in", Duration::from_secs(5), || {
+        (production.ask(&good(&access_claims(ONE))).status == 200).then_some(())
+    });
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The issuer's public keys, fetched when a token first needs them, and kept for a while.
 
 use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -8,9 +9,11 @@ use aws_smithy_http_client::Connector;
 use aws_smithy_runtime_api::client::http::HttpConnector as _;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
+use http_body_util::{BodyExt as _, Limited};
 use jsonwebtoken::DecodingKey;
 use serde::Deserialize;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use crate::http;
 use crate::server::refusal::Refusal;
@@ -21,8 +24,11 @@ const AGE: Duration = Duration::from_secs(3600);
 /// How old keys may be while the issuer does not answer.
 const OLD_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// How often keys are fetched at most, whatever keys tokens name.
+/// How long the keys are not fetched again, whatever keys tokens name.
 const PAUSE: Duration = Duration::from_secs(30);
+
+/// The same after the issuer did not answer.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the issuer may take to answer.
 const BOUND: Duration = Duration::from_secs(5);
@@ -31,17 +37,20 @@ const BOUND: Duration = Duration::from_secs(5);
 const LONGEST_ANSWER: usize = 64 << 10;
 
 /// The keys of the issuer at one URL.
-pub(super) struct Keys {
+pub(super) struct Keys(Arc<Shared>);
+
+struct Shared {
     url: String,
     connector: Connector,
-    known: Mutex<Known>,
+    known: RwLock<Known>,
+    /// When the keys may be fetched next; locked while they are.
+    due: Mutex<Instant>,
 }
 
 #[derive(Default)]
 struct Known {
     keys: HashMap<String, DecodingKey>,
     fetched: Option<Instant>,
-    asked: Option<Instant>,
 }
 
 /// A set of keys as RFC 7517 writes it.
@@ -64,64 +73,73 @@ impl Keys {
     /// The keys that will be found at `url`.
     pub(super) fn new(url: String) -> Self {
         let connector = http::connector(Connector::builder(), Some(&url));
-        Self { url, connector, known: Mutex::default() }
+        let (known, due) = (RwLock::default(), Mutex::new(Instant::now()));
+        Self(Arc::new(Shared { url, connector, known, due }))
     }
 
-    /// The key of this id, if the issuer has it.
-    ///
-    /// # Errors
-    /// The issuer has not answered for so long that nothing it once said counts.
+    /// The key of this id, if the issuer has it. A key that is known does not wait for the issuer.
     pub(super) async fn get(&self, id: &str) -> Result<Option<DecodingKey>, Refusal> {
-        // Who comes while keys are fetched waits, and does not fetch them again.
-        let mut known = self.known.lock().await;
-        let is_young = |at: Option<Instant>, age| at.is_some_and(|at| at.elapsed() < age);
-        if known.keys.contains_key(id) && is_young(known.fetched, AGE) {
-            return Ok(known.keys.get(id).cloned());
-        }
-        if !is_young(known.asked, PAUSE) {
-            known.asked = Some(Instant::now());
-            match self.fetch().await {
-                Ok(keys) => (known.keys, known.fetched) = (keys, Some(Instant::now())),
-                Err(error) => {
-                    tracing::error!(cause = format!("{error:#}"), "the issuer's keys cannot be had")
-                }
+        let (key, age) = self.0.find(id);
+        if key.is_some() && age < OLD_AGE {
+            if age >= AGE {
+                self.refresh();
             }
+            return Ok(key);
         }
-        if !is_young(known.fetched, OLD_AGE) {
-            return Err(Refusal::unavailable("cognito", "its keys are not known"));
+        // An error means that the server stops.
+        _ = self.refresh().await;
+        match self.0.find(id) {
+            (key, age) if age < OLD_AGE => Ok(key),
+            _ => Err(Refusal::unavailable("cognito", "its keys are not known")),
         }
-        Ok(known.keys.get(id).cloned())
     }
 
-    async fn fetch(&self) -> Result<HashMap<String, DecodingKey>> {
-        let fetch = async {
-            let mut request = HttpRequest::new(SdkBody::empty());
-            request.set_method("GET")?;
-            request.set_uri(self.url.as_str())?;
-            let response = self.connector.call(request).await?;
-            let status = response.status().as_u16();
-            ensure!(status == 200, "HTTP status {status}");
-            parse(&whole(response.into_body()).await?)
-        };
-        tokio::time::timeout(BOUND, fetch)
-            .await
-            .context("no answer in time")
-            .flatten()
-            .with_context(|| self.url.clone())
+    /// Fetches the keys in a task of its own: a request that is cancelled must not end it for the others.
+    fn refresh(&self) -> JoinHandle<()> {
+        let shared = Arc::clone(&self.0);
+        tokio::spawn(async move { shared.refresh().await })
     }
 }
 
-/// A body to its end.
-async fn whole(mut body: SdkBody) -> Result<Vec<u8>> {
-    use http_body::Body as _;
-    let mut read = Vec::new();
-    let mut body = std::pin::Pin::new(&mut body);
-    while let Some(frame) = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await {
-        let frame = frame.map_err(|error| anyhow!(error)).context("the answer broke off")?;
-        read.extend_from_slice(&frame.into_data().unwrap_or_default());
-        ensure!(read.len() <= LONGEST_ANSWER, "the answer has more than {LONGEST_ANSWER} bytes");
+impl Shared {
+    /// The key of this id, and how old all keys are.
+    fn find(&self, id: &str) -> (Option<DecodingKey>, Duration) {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let age = known.fetched.map_or(Duration::MAX, |fetched| fetched.elapsed());
+        (known.keys.get(id).cloned(), age)
     }
-    Ok(read)
+
+    /// Fetches the keys, unless another task has just done so.
+    async fn refresh(&self) {
+        let mut due = self.due.lock().await;
+        if Instant::now() < *due {
+            return;
+        }
+        let fetched = tokio::time::timeout(BOUND, self.fetch()).await.context("no answer in time").flatten();
+        let pause = match fetched {
+            Ok(keys) => {
+                let known = Known { keys, fetched: Some(Instant::now()) };
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+                PAUSE
+            }
+            Err(error) => {
+                tracing::error!(url = self.url, cause = format!("{error:#}"), "cannot get the issuer's keys");
+                RETRY_PAUSE
+            }
+        };
+        *due = Instant::now() + pause;
+    }
+
+    async fn fetch(&self) -> Result<HashMap<String, DecodingKey>> {
+        let mut request = HttpRequest::new(SdkBody::empty());
+        request.set_method("GET")?;
+        request.set_uri(self.url.as_str())?;
+        let response = self.connector.call(request).await?;
+        let status = response.status().as_u16();
+        ensure!(status == 200, "HTTP status {status}");
+        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+        parse(&body.map_err(|error| anyhow!(error)).context("cannot read the answer")?.to_bytes())
+    }
 }
 
 /// The keys that sign, by id. Keys of an unknown form are ignored.
@@ -138,6 +156,32 @@ fn parse(answer: &[u8]) -> Result<HashMap<String, DecodingKey>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// An issuer that takes connections and never answers.
+    fn silent_issuer() -> (std::net::TcpListener, Keys) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let keys = Keys::new(format!("http://{}/", listener.local_addr().unwrap()));
+        (listener, keys)
+    }
+
+    #[tokio::test]
+    async fn a_known_key_does_not_wait_for_the_issuer() {
+        let (_listener, keys) = silent_issuer();
+        let key = DecodingKey::from_rsa_components("AQAB", "AQAB").unwrap();
+        let fetched = Instant::now().checked_sub(AGE * 2);
+        *keys.0.known.write().unwrap() = Known { keys: [("known".to_owned(), key)].into(), fetched };
+        let known = async {
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+                assert!(keys.get("known").await.unwrap().is_some());
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = keys.get("unknown") => panic!("the issuer does not answer"),
+            () = known => {}
+        }
+    }
 
     #[test]
     fn keys_that_sign_are_taken_and_others_passed_over() {
