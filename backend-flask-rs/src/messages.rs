@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | [`MessageGroup`], one for each member | `GRP#<member's user uuid>` | the last message's time |
 //! | [`Message`] | `MSG#<message group's uuid>` | when it was sent |
+//! | idempotency key, see [`remember`] | `KEY#<message's uuid>` | `MSG#<message group's uuid>` |
 //!
 //! The functions build requests and send nothing: the caller owns paging, retries and the runtime.
 
@@ -18,13 +19,15 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput,
     ReturnConsumedCapacity, ScalarAttributeType,
 };
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use uuid::Uuid;
 
 use crate::time;
 pub use item::{Attributes, Item, ItemError, MemberRow, Message, MessageGroup, item_of};
-use item::{MESSAGE_GROUP_UUID, MESSAGE_UUID, USER_UUID};
-pub use writes::{LONGEST_MESSAGE, check_text, group_of_pair, message_of_key, next_time, open, post};
+use item::{MESSAGE_GROUP_UUID, USER_UUID};
+pub use writes::{
+    LONGEST_MESSAGE, check_text, group_of_pair, message_of_key, next_time, open, post, remember, remembered,
+};
 
 /// The table's name if [`TABLE_VARIABLE`] is not set.
 pub const DEFAULT_TABLE: &str = "cruddur-messages";
@@ -46,10 +49,6 @@ const CAPACITY_UNITS: i64 = 5;
 
 const GROUP_PREFIX: &str = "GRP#";
 const MESSAGE_PREFIX: &str = "MSG#";
-
-/// How long an idempotency key means the same message: as long as DynamoDB remembers a transaction's token.
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
-const KEY_WINDOW: TimeDelta = TimeDelta::minutes(10);
 
 /// The partition key of the message groups that `user` is a member of.
 pub fn group_key(user: Uuid) -> String {
@@ -109,13 +108,6 @@ pub fn membership(table: &str, user: Uuid, group: Uuid) -> QueryInputBuilder {
 /// The query for the row that `user` has of the group with `other`, in the same way.
 pub fn membership_with(table: &str, user: Uuid, other: Uuid) -> QueryInputBuilder {
     only(conversations_of(table, user), USER_UUID, other)
-}
-
-/// The query for the message `uuid` of `group`, if it was sent within ten minutes before `now`. A page may hold no
-/// message and not be the last.
-pub fn repeated(table: &str, group: Uuid, uuid: Uuid, now: DateTime<Utc>) -> QueryInputBuilder {
-    let range = TimeRange { from: now.checked_sub_signed(KEY_WINDOW), to: None };
-    only(conversation(table, group, &range), MESSAGE_UUID, uuid)
 }
 
 /// The items of a query whose `attribute` is `value`, strongly consistent.
@@ -269,15 +261,6 @@ mod tests {
         assert_eq!(query.get_filter_expression().as_deref(), Some("message_group_uuid = :value"));
         let values = HashMap::from([(":pk", USER_KEY), (":value", "5ae290ed-55d1-47a0-bc6d-fe2bc2700399")]);
         assert_eq!(condition(&query), (Some("pk = :pk"), values));
-    }
-
-    #[test]
-    fn only_the_last_minutes_are_looked_through() -> TestResult {
-        let query = repeated("t", SEED_GROUP, USER, time::parse("2023-03-20T14:05:09Z")?);
-        assert_eq!(*query.get_consistent_read(), Some(true));
-        assert_eq!(query.get_filter_expression().as_deref(), Some("message_uuid = :value"));
-        assert_eq!(condition(&query).1[":from"], "2023-03-20T13:55:09.000000+00:00");
-        Ok(())
     }
 
     #[test]

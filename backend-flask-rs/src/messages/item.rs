@@ -23,7 +23,7 @@ pub type Attributes = [(&'static str, String); 7];
 const SHOWN: usize = 60;
 
 pub(super) const MESSAGE_GROUP_UUID: &str = "message_group_uuid";
-pub(super) const MESSAGE_UUID: &str = "message_uuid";
+const MESSAGE_UUID: &str = "message_uuid";
 const MESSAGE: &str = "message";
 pub(super) const USER_UUID: &str = "user_uuid";
 const USER_DISPLAY_NAME: &str = "user_display_name";

@@ -6,13 +6,18 @@
 //! the caller reads and builds it again.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html>
 
+use aws_sdk_dynamodb::operation::get_item::GetItemInput;
+use aws_sdk_dynamodb::operation::get_item::builders::GetItemInputBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Item, MESSAGE_GROUP_UUID, MemberRow, Message, MessageGroup, PARTITION_KEY, SORT_KEY, group_key};
+use super::{
+    Item, MESSAGE_GROUP_UUID, MemberRow, Message, MessageGroup, PARTITION_KEY, SORT_KEY, group_key,
+    message_key,
+};
 use crate::time;
 use crate::users::User;
 
@@ -21,6 +26,9 @@ pub const LONGEST_MESSAGE: usize = 1024;
 
 /// The namespace of the uuids of message groups that two users began.
 const PAIRS: Uuid = uuid::uuid!("c2a4d8f0-31b7-4a53-9a37-0f6d0a6e5b14");
+
+/// How long an idempotency key is remembered, at least.
+const KEY_AGE: TimeDelta = TimeDelta::hours(24);
 
 /// Checks the text of a new message: not blank, and not longer than [`LONGEST_MESSAGE`]. The error follows the
 /// words "the message".
@@ -69,6 +77,29 @@ pub fn open(table: &str, message: &Message, receiver: &User) -> TransactWriteIte
     puts.fold(begin(table, message), TransactWriteItemsInputBuilder::transact_items)
 }
 
+/// The part of a transaction that remembers when `message` was sent, which has the uuid of an idempotency key. Its
+/// item is read by nothing but [`remembered`]. It has no condition, since the message may have been removed
+/// meanwhile; the conditions of [`post`] alone see to it that a message is written once.
+pub fn remember(table: &str, message: &Message) -> TransactWriteItem {
+    let mut item = remembered_at(message.message_group_uuid, message.message_uuid);
+    item.insert("created_at".to_owned(), AttributeValue::S(time::format(message.created_at)));
+    // For DynamoDB's time to live, if it is turned on for this attribute.
+    // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
+    let expires_at = (message.created_at + KEY_AGE).timestamp().to_string();
+    item.insert("expires_at".to_owned(), AttributeValue::N(expires_at));
+    put(table, item, None)
+}
+
+/// The request for the item that remembers the message `uuid` of `group`. Its `created_at` is the message's.
+pub fn remembered(table: &str, group: Uuid, uuid: Uuid) -> GetItemInputBuilder {
+    GetItemInput::builder().table_name(table).set_key(Some(remembered_at(group, uuid))).consistent_read(true)
+}
+
+fn remembered_at(group: Uuid, uuid: Uuid) -> Item {
+    let keys = [(PARTITION_KEY, format!("KEY#{uuid}")), (SORT_KEY, message_key(group))];
+    keys.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
+}
+
 fn begin(table: &str, message: &Message) -> TransactWriteItemsInputBuilder {
     TransactWriteItemsInput::builder().transact_items(put_new(table, message.to_item()))
 }
@@ -84,12 +115,15 @@ fn moved(row: &MessageGroup, message: &Message) -> MessageGroup {
     }
 }
 
-#[expect(clippy::expect_used, reason = "build checks only that both are set")]
+/// Puts an item where none is.
 fn put_new(table: &str, item: Item) -> TransactWriteItem {
-    let put = Put::builder()
-        .table_name(table)
-        .set_item(Some(item))
-        .condition_expression(format!("attribute_not_exists({PARTITION_KEY})"));
+    put(table, item, Some("attribute_not_exists(pk)"))
+}
+
+#[expect(clippy::expect_used, reason = "build checks only that both are set")]
+fn put(table: &str, item: Item, condition: Option<&str>) -> TransactWriteItem {
+    let put = Put::builder().table_name(table).set_item(Some(item));
+    let put = put.set_condition_expression(condition.map(str::to_owned));
     TransactWriteItem::builder().put(put.build().expect("a table and an item")).build()
 }
 

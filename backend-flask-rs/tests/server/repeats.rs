@@ -2,11 +2,11 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
-use backend_flask::messages::SEED_GROUP;
-use serde_json::json;
+use backend_flask::messages::{DEFAULT_TABLE, SEED_GROUP};
+use serde_json::{Value, json};
 
 use crate::client::{Answer, Request};
 use crate::common::wait_for;
@@ -134,4 +134,52 @@ fn a_key_is_one_message_s() {
     }
     written(request(&world.app, ONE, "x", &long[1..]));
     assert_eq!(world.items("MSG#").len(), SEEDED + 2);
+}
+
+/// With a query of a megabyte's worth of messages a post would take longer, the more is written.
+#[test]
+fn a_key_is_looked_up_at_the_same_cost_however_much_was_written() {
+    let world = World::new();
+    let text = "x".repeat(1_000);
+    let now = chrono::Utc::now();
+    let messages = (0..2_500).map(|number| {
+        let at = backend_flask::time::format(now - Duration::from_millis(100 * number));
+        let uuid = uuid::Uuid::new_v4().to_string();
+        json!({
+            "pk": { "S": format!("MSG#{SEED_GROUP}") }, "sk": { "S": at }, "message_uuid": { "S": uuid },
+            "message": { "S": text }, "user_uuid": { "S": uuid }, "user_handle": { "S": ONE },
+            "user_display_name": { "S": "Andrew Brown" },
+        })
+    });
+    world.endpoint.put_items(DEFAULT_TABLE, messages);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let record = Arc::clone(&asked);
+    let (_proxy, app) = crate::posts::behind_proxy(&world, move |operation, _| {
+        record.lock().unwrap().push(operation.to_owned());
+        Ok(Fate::Passed)
+    });
+    let first = written(request(&app, ONE, "Once", "a-key"));
+    assert_eq!(written(request(&app, ONE, "Once", "a-key")), first);
+    // Both members' rows, the key; and then to write, or to read what was written.
+    let once = ["Query", "Query", "GetItem", "TransactWriteItems", "Query", "Query", "GetItem", "GetItem"];
+    assert_eq!(*asked.lock().unwrap(), once);
+}
+
+/// A key is remembered in an item that DynamoDB may remove by itself, and whose message may be gone before it.
+#[test]
+fn a_key_whose_message_is_gone_writes_it_again() {
+    let world = World::new();
+    let sent: Value = serde_json::from_str(&written(request(&world.app, ONE, "Once", "a-key"))).unwrap();
+    let keys = world.items("KEY#");
+    assert_eq!(keys.len(), 1);
+    assert_eq!(keys[0]["pk"]["S"], format!("KEY#{}", sent["uuid"].as_str().unwrap()));
+    assert_eq!(keys[0]["created_at"]["S"], sent["created_at"]);
+    let expires_at: i64 = keys[0]["expires_at"]["N"].as_str().unwrap().parse().unwrap();
+    let day = expires_at - chrono::Utc::now().timestamp();
+    assert!((86_000..=86_400).contains(&day), "{day} s");
+    let key = json!({ "pk": { "S": format!("MSG#{SEED_GROUP}") }, "sk": { "S": sent["created_at"] } });
+    world.endpoint.call("DeleteItem", json!({ "TableName": DEFAULT_TABLE, "Key": key }));
+    let again: Value = serde_json::from_str(&written(request(&world.app, ONE, "Once", "a-key"))).unwrap();
+    assert_eq!(again["uuid"], sent["uuid"]);
+    assert_eq!(world.items("MSG#").len(), SEEDED + 1);
 }

@@ -130,3 +130,16 @@ fn a_key_is_its_sender_s_and_its_group_s() {
         assert_ne!(message_of_key(group, sender, key), uuid);
     }
 }
+
+#[test]
+fn a_key_is_remembered_without_a_condition_and_read_by_its_own() -> TestResult {
+    let message = message(&user(1, "one"), "2023-03-20T14:06:00Z")?;
+    let request = TransactWriteItemsInput::builder().transact_items(remember("t", &message));
+    let (pk, sk) = (format!("KEY#{}", message.message_uuid), format!("MSG#{GROUP}"));
+    assert_eq!(actions(request), [("put", pk.clone(), sk.clone(), String::new())]);
+    let read = remembered("t", GROUP, message.message_uuid);
+    let key =
+        Item::from([("pk".to_owned(), AttributeValue::S(pk)), ("sk".to_owned(), AttributeValue::S(sk))]);
+    assert_eq!((read.get_key(), read.get_consistent_read()), (&Some(key), &Some(true)));
+    Ok(())
+}

@@ -87,7 +87,7 @@ impl DynamoDb {
             let last = own.group.last_message_at.max(other.group.last_message_at);
             message.created_at = messages::next_time(Utc::now(), last);
             let request = messages::post(&self.table, &message, [&own, &other]);
-            if attempts.settle(self.attempt(request).await, message.created_at)? {
+            if attempts.settle(self.attempt(request, &message, draft).await, message.created_at)? {
                 return Ok(Some(Posted { message, members }));
             }
             attempts.wait().await?;
@@ -110,7 +110,7 @@ impl DynamoDb {
                 message.created_at = messages::next_time(Utc::now(), message.created_at);
             }
             let request = messages::open(&self.table, &message, receiver);
-            if attempts.settle(self.attempt(request).await, message.created_at)? {
+            if attempts.settle(self.attempt(request, &message, draft).await, message.created_at)? {
                 return Ok(Posted { message, members });
             }
             attempts.wait().await?;
@@ -127,21 +127,32 @@ impl DynamoDb {
         }
     }
 
-    async fn attempt(&self, request: TransactWriteItemsInputBuilder) -> Result<(), Miss> {
+    async fn attempt(
+        &self,
+        mut request: TransactWriteItemsInputBuilder,
+        message: &Message,
+        draft: Draft<'_>,
+    ) -> Result<(), Miss> {
+        if draft.idempotency_key.is_some() {
+            request = request.transact_items(messages::remember(&self.table, message));
+        }
         request.send_with(&self.writer).await.map(|_| ()).map_err(miss)
     }
 
-    /// Whether the message of this uuid was sent before. If so, `message` is set to it.
+    /// Whether the message was sent before with the same idempotency key. If so, `message` is set to it.
     async fn find_repeated(&self, message: &mut Message) -> Result<bool, Refusal> {
-        let group = message.message_group_uuid;
-        let query = messages::repeated(&self.table, group, message.message_uuid, Utc::now()).limit(i32::MAX);
-        let Some(found) = self.read(query, 1, Message::from_item).await?.into_iter().next() else {
+        let key = messages::remembered(&self.table, message.message_group_uuid, message.message_uuid);
+        let key = key.send_with(&self.client).await.map_err(unavailable)?;
+        let created_at = key.item().and_then(|key| key.get("created_at")?.as_s().ok());
+        let Some(created_at) = created_at else { return Ok(false) };
+        let created_at = time::parse(created_at).map_err(corrupt)?;
+        let text = message.message.clone();
+        if !self.find(message, &[created_at]).await? {
             return Ok(false);
-        };
-        if found.message != message.message {
+        }
+        if message.message != text {
             return Err(Refusal::unacceptable(IDEMPOTENCY_KEY, "was sent with another message before"));
         }
-        *message = found;
         Ok(true)
     }
 
