@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
 """A table of many items, as boto3 writes and reads it: its batch writer, and its paginator.
 
-    items.py write FILE    writes a file's items, one as JSON a line; prints how many seconds that took
+    items.py write FILE    writes a file's items, one as JSON a line
     items.py scan          prints every item, one as DynamoDB JSON a line
 """
 
 import json
 import sys
-import time
 
 import boto3
 
@@ -18,11 +17,9 @@ def write(file):
     with open(file) as lines:
         items = [json.loads(line) for line in lines]
     table = boto3.resource("dynamodb").Table(TABLE)
-    started = time.perf_counter()
     with table.batch_writer() as batch:
         for item in items:
             batch.put_item(Item=item)
-    print(time.perf_counter() - started)
 
 
 def scan():
