@@ -62,9 +62,6 @@ impl FileForm {
     /// lines (the last is what DynamoDB's export to S3 calls them), `.csv` is CSV; a further `.gz` or `.zst`
     /// is the compression. What an import left out of `a.csv.gz` is in `a.csv.gz.rejected`, or
     /// `a.csv.gz.rejected.1`, and not compressed.
-    ///
-    /// # Errors
-    /// The extension is none of these; the error names them.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let (name, compression) = match not_rejected(&name) {

@@ -83,9 +83,6 @@ impl BackupOptions {
 }
 
 /// Makes a backup and waits until a table can be made from it.
-///
-/// # Errors
-/// The server refused, or knows no backups; or it was not there in time.
 pub(super) async fn make(wire: &Wire, table: &str, name: &str) -> Result<()> {
     let work = async {
         let request = json!({ "TableName": table, "BackupName": name });
@@ -136,9 +133,6 @@ fn refused(wire: &Wire, table: &str, trouble: Trouble) -> anyhow::Error {
 
 /// Whether a name can be a backup's.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateBackup.html>
-///
-/// # Errors
-/// It cannot.
 pub(super) fn check_name(name: &str) -> Result<()> {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     ensure!(

@@ -57,9 +57,6 @@ impl Columns {
     }
 
     /// The columns that a header names.
-    ///
-    /// # Errors
-    /// A cell is empty, or two cells are of one column.
     pub(crate) fn from_header(header: &[&str]) -> Result<Self, String> {
         if let [cell] = header
             && let Some(separator) = cell.chars().find(|letter| [';', '\t'].contains(letter))
@@ -87,9 +84,6 @@ impl Columns {
     }
 
     /// An item's cells.
-    ///
-    /// # Errors
-    /// There is no column `*`, and the item has an attribute that needs one.
     pub(crate) fn row(&self, item: &Item) -> serde_json::Result<Vec<Vec<u8>>> {
         let mut row = Vec::with_capacity(self.0.len());
         let mut told = 0;
@@ -117,9 +111,6 @@ impl Columns {
     }
 
     /// The item of a row.
-    ///
-    /// # Errors
-    /// What is wrong with the row.
     pub(crate) fn item(&self, row: &[&str]) -> Result<Item, String> {
         if row.len() != self.0.len() {
             return Err(format!("the row has {} cells, and the header {}", row.len(), self.0.len()));

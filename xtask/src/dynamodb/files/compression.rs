@@ -4,9 +4,6 @@
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
@@ -22,31 +19,13 @@ const BUFFER: usize = 128 << 10;
 /// How much text goes into a frame of zstd: ruzstd compresses a frame at once.
 const FRAME: usize = 1 << 20;
 
-/// Opens a file for reading its text. What is read of the file itself, compressed or not, is added to `consumed`.
-pub(crate) fn open(
-    path: &Path,
-    compression: Compression,
-    consumed: &Arc<AtomicU64>,
-) -> io::Result<Box<dyn BufRead + Send>> {
-    let file =
-        BufReader::with_capacity(BUFFER, Counted { file: File::open(path)?, consumed: Arc::clone(consumed) });
-    Ok(match compression {
+/// The text of a file.
+pub(crate) fn text_of(file: File, compression: Compression) -> Box<dyn BufRead> {
+    let file = BufReader::with_capacity(BUFFER, file);
+    match compression {
         Compression::None => Box::new(file),
         Compression::Gzip => Box::new(BufReader::with_capacity(BUFFER, Members(Some(GzDecoder::new(file))))),
         Compression::Zstd => Box::new(BufReader::with_capacity(BUFFER, Frames::new(file))),
-    })
-}
-
-struct Counted {
-    file: File,
-    consumed: Arc<AtomicU64>,
-}
-
-impl Read for Counted {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.file.read(buffer)?;
-        self.consumed.fetch_add(u64::try_from(read).unwrap_or_default(), Ordering::Relaxed);
-        Ok(read)
     }
 }
 
@@ -59,12 +38,12 @@ fn ends_early(form: &str) -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, why)
 }
 
-/// What follows may be rubbish, or most of the file: it is not passed over.
+/// What follows may be most of the file, so it is an error.
 fn followed(form: &str) -> io::Error {
     invalid(format!("all of the {form} stream was read, but what comes behind its end is no {form}"))
 }
 
-/// The next byte but zeros, with which what is kept in blocks is padded.
+/// The next byte that is not zero: a file that was kept in blocks is padded with zeros.
 fn behind_padding(source: &mut impl BufRead) -> io::Result<Option<u8>> {
     loop {
         let bytes = source.fill_buf()?;
@@ -78,8 +57,8 @@ fn behind_padding(source: &mut impl BufRead) -> io::Result<Option<u8>> {
     }
 }
 
-/// gzip: members one after another, where flate2's own `MultiGzDecoder` takes zeros behind them for damage.
-/// The member is none behind the last one. <https://www.rfc-editor.org/rfc/rfc1952#section-2.2>
+/// gzip: members one after another; none behind the last. flate2's `MultiGzDecoder` does not take zeros behind them.
+/// <https://www.rfc-editor.org/rfc/rfc1952#section-2.2>
 struct Members<R>(Option<GzDecoder<R>>);
 
 impl<R: BufRead> Read for Members<R> {
@@ -108,8 +87,8 @@ impl<R: BufRead> Read for Members<R> {
     }
 }
 
-/// zstd: frames one after another, those that are to be skipped among them. ruzstd's own `StreamingDecoder` reads
-/// one frame, and checks no checksum. <https://www.rfc-editor.org/rfc/rfc8878#section-3.1>
+/// zstd: frames one after another, and frames to be skipped. ruzstd's `StreamingDecoder` reads one frame, and does not
+/// check its checksum. <https://www.rfc-editor.org/rfc/rfc8878#section-3.1>
 struct Frames<R> {
     source: R,
     decoder: FrameDecoder,
@@ -184,14 +163,14 @@ fn explained(error: &(dyn Error + 'static)) -> io::Error {
     }
 }
 
-/// Where a file's text is written.
-pub(crate) enum Sink<W: Write> {
+/// Compresses a file's text.
+pub(crate) enum Encoder<W: Write> {
     None(BufWriter<W>),
     Gzip(Box<GzEncoder<BufWriter<W>>>),
     Zstd(ZstdWriter<BufWriter<W>>),
 }
 
-impl<W: Write> Sink<W> {
+impl<W: Write> Encoder<W> {
     pub(crate) fn new(out: W, compression: Compression) -> Self {
         let out = BufWriter::with_capacity(BUFFER, out);
         match compression {
@@ -217,7 +196,7 @@ impl<W: Write> Sink<W> {
     }
 }
 
-impl<W: Write> Write for Sink<W> {
+impl<W: Write> Write for Encoder<W> {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         match self {
             Self::None(out) => out.write(text),
@@ -226,7 +205,7 @@ impl<W: Write> Write for Sink<W> {
         }
     }
 
-    /// A compressor flushed in the middle would compress worse; [`Sink::finish`] writes everything.
+    /// A compressor flushed in the middle would compress worse; [`Encoder::finish`] writes everything.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }

@@ -21,10 +21,7 @@ impl Notation {
     /// The notation of one record; none, if it is no object or an empty one.
     ///
     /// It is typed if each value in it looks so, mistakes in it or not: an object whose one member is named in
-    /// capitals. Otherwise it is plain if no value in it can be read as DynamoDB JSON.
-    ///
-    /// # Errors
-    /// Some values are typed and others not: taking it for either may be wrong.
+    /// capitals. Otherwise it is plain if no value in it can be read as DynamoDB JSON, and an error if one can.
     pub(crate) fn of(line: &str) -> Result<Option<Self>, String> {
         let members = members_of(line);
         match Self::of_members(&members) {
@@ -108,9 +105,6 @@ fn has_no_objects(line: &str) -> bool {
 }
 
 /// The item that a user means by a text: of DynamoDB JSON or of plain JSON, in one line or more.
-///
-/// # Errors
-/// What is wrong with it, and where.
 pub(crate) fn item_of(text: &str) -> Result<Item, String> {
     if let Some(error) = not_json(text) {
         return Err(format!("{} at line {} column {}", not_valid(&error), error.line(), error.column()));

@@ -1,10 +1,8 @@
 //! Reading a file's items one by one, each with its line.
 
-use std::fs;
-use std::io::{self, BufRead, Read as _};
+use std::fs::File;
+use std::io::{self, BufRead, Read as _, Seek as _};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use csv_core::ReadRecordResult;
 
@@ -33,8 +31,9 @@ pub(crate) struct ItemFile {
     text: Vec<u8>,
     has_begun: bool,
     rows: Rows,
+    /// A second handle of the file that is read: the two share their position.
+    file: File,
     size: u64,
-    consumed: Arc<AtomicU64>,
 }
 
 /// How records become items.
@@ -55,38 +54,24 @@ impl ItemFile {
     ///
     /// `notation` is of JSON lines. If there is none, the first line that is an object with members decides, as
     /// [`Notation::of`] says.
-    ///
-    /// # Errors
-    /// The name says no form, the file cannot be read, or a CSV has no header.
     pub(crate) fn open(path: &Path, notation: Option<Notation>, from_line: u64) -> io::Result<Self> {
         let form = FileForm::of(path)?;
-        let metadata = fs::metadata(path)?;
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
         // An import reads its file twice: what is wrong with it is said before anything is asked.
         if !metadata.is_file() {
             return Err(invalid("it is not a file: write what comes from a pipe into one"));
         }
-        let consumed = Arc::default();
-        let mut lines = Lines { source: compression::open(path, form.compression, &consumed)?, read: 0 };
+        let mut lines = Lines { source: compression::text_of(file.try_clone()?, form.compression), read: 0 };
         let rows = match form.encoding {
             Encoding::Jsonl => Rows::Jsonl(notation),
             Encoding::Csv => Rows::Csv(Box::new(Table::begin(&mut lines)?)),
         };
-        Ok(Self {
-            lines,
-            from_line,
-            text: Vec::new(),
-            has_begun: false,
-            rows,
-            size: metadata.len(),
-            consumed,
-        })
+        Ok(Self { lines, from_line, text: Vec::new(), has_begun: false, rows, file, size: metadata.len() })
     }
 
-    /// The next record; blank lines are passed over. After a record that is wrong, the next one follows.
-    ///
-    /// # Errors
-    /// The file cannot be read on: what is compressed is damaged or ends early, say; or the notation of its lines
-    /// cannot be told. There are no further records then.
+    /// The next record; blank lines are passed over. A record that is wrong is one too, and the next one follows; an
+    /// error means that the file cannot be read on.
     #[allow(clippy::should_implement_trait, reason = "a record borrows the text, as no iterator's item can")]
     pub(crate) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
         loop {
@@ -143,7 +128,8 @@ impl ItemFile {
     /// How much of the file has been read, from 0 to 1.
     #[allow(clippy::cast_precision_loss, reason = "a share is shown to people")]
     pub(crate) fn share(&self) -> f64 {
-        if self.size == 0 { 1.0 } else { self.consumed.load(Ordering::Relaxed) as f64 / self.size as f64 }
+        let read = (&self.file).stream_position().unwrap_or_default();
+        if self.size == 0 { 1.0 } else { read as f64 / self.size as f64 }
     }
 }
 
@@ -171,7 +157,7 @@ impl Table {
 
 /// The lines of a stream, none of which fills the memory.
 struct Lines {
-    source: Box<dyn BufRead + Send>,
+    source: Box<dyn BufRead>,
     /// How many have been read.
     read: u64,
 }
@@ -180,9 +166,8 @@ impl Lines {
     /// Appends the next line to `text`, the end of the line included; false if there is none. A byte order mark
     /// before the first line is left out.
     ///
-    /// # Errors
-    /// `text` gets longer than [`LIMIT`], for which `hint` is the likely reason. Whatever follows is not looked at:
-    /// what is rejected is kept whole, and this cannot be.
+    /// If `text` gets longer than [`LIMIT`], that is an error of the file, because a rejected record is kept whole.
+    /// `hint` is the likely reason.
     fn read(&mut self, text: &mut Vec<u8>, hint: &str) -> io::Result<bool> {
         let begin = text.len();
         let room = u64::try_from(LIMIT - begin).unwrap_or(u64::MAX);

@@ -17,62 +17,46 @@ const EXPONENTS: std::ops::RangeInclusive<i64> = -130..=125;
 /// How much of a value an error shows.
 const SHOWN: usize = 60;
 
-/// What is wrong with a value, and the way to it from the attribute's name: `.name` or `[2]`.
-struct Wrong {
-    way: String,
-    why: String,
-}
-
-impl From<String> for Wrong {
-    fn from(why: String) -> Self {
-        Self { way: String::new(), why }
-    }
-}
-
 /// The most levels of lists and maps, what is in the innermost one included.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const DEPTH: usize = 32;
 
-/// Checks the values of an item: a number's syntax, digits and range; binary is base64; sets have elements, and none
-/// twice; null is true; lists and maps are not nested too deep.
+/// Checks the values of an item: a number's syntax, digits and range; sets have elements, and none twice; null is true;
+/// lists and maps are not nested too deep. An error names the first attribute that is wrong.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
-///
-/// # Errors
-/// A text that names the first attribute with a wrong value, and says what is wrong with it.
 pub(crate) fn check(item: &Item) -> Result<(), String> {
-    for (name, value) in sorted(item) {
-        check_value(value, 0).map_err(|Wrong { way, why }| format!("attribute `{name}{way}`: {why}"))?;
-    }
-    Ok(())
+    sorted(item).into_iter().try_for_each(|(name, value)| check_value(name, value, 0))
 }
 
-/// `depth` lists and maps are around the value.
-fn check_value(value: &AttributeValue, depth: usize) -> Result<(), Wrong> {
-    let further = |step: String| move |wrong: Wrong| Wrong { way: step + &wrong.way, why: wrong.why };
-    if depth == DEPTH {
-        return Err(format!("it has more than {DEPTH} levels of lists and maps").into());
-    }
-    match value {
+/// `path` leads to the value from the attribute's name on: `name.member[2]`. `depth` lists and maps are around it.
+fn check_value(path: &str, value: &AttributeValue, depth: usize) -> Result<(), String> {
+    let checked = match value {
+        _ if depth == DEPTH => Err(format!("it has more than {DEPTH} levels of lists and maps")),
         AttributeValue::S(_)
         | AttributeValue::B(_)
         | AttributeValue::Bool(_)
         | AttributeValue::Null(true) => Ok(()),
-        AttributeValue::Null(false) => Err("NULL is always true".to_owned().into()),
-        AttributeValue::N(text) => Ok(number(text).map(drop)?),
-        AttributeValue::Ss(texts) => Ok(check_set(texts, |text| Ok(text.clone()))?),
-        AttributeValue::Ns(numbers) => Ok(check_set(numbers, |text| number(text))?),
+        AttributeValue::Null(false) => Err("NULL is always true".to_owned()),
+        AttributeValue::N(text) => number(text).map(drop),
+        AttributeValue::Ss(texts) => check_set(texts, |text| Ok(text.clone())),
+        AttributeValue::Ns(numbers) => check_set(numbers, |text| number(text)),
         AttributeValue::Bs(elements) => {
             let elements: Vec<_> = elements.iter().map(base64::encode).collect();
-            Ok(check_set(&elements, |text| Ok(text.clone()))?)
+            check_set(&elements, |text| Ok(text.clone()))
         }
-        AttributeValue::M(item) => sorted(item).into_iter().try_for_each(|(name, value)| {
-            check_value(value, depth + 1).map_err(|wrong| further(format!(".{name}"))(wrong))
-        }),
-        AttributeValue::L(values) => values.iter().enumerate().try_for_each(|(index, value)| {
-            check_value(value, depth + 1).map_err(|wrong| further(format!("[{index}]"))(wrong))
-        }),
-        _ => Err("its type is not known here".to_owned().into()),
-    }
+        AttributeValue::M(item) => {
+            return sorted(item)
+                .into_iter()
+                .try_for_each(|(name, value)| check_value(&format!("{path}.{name}"), value, depth + 1));
+        }
+        AttributeValue::L(values) => {
+            return (0_usize..)
+                .zip(values)
+                .try_for_each(|(index, value)| check_value(&format!("{path}[{index}]"), value, depth + 1));
+        }
+        _ => Err("its type is not known here".to_owned()),
+    };
+    checked.map_err(|why| format!("attribute `{path}`: {why}"))
 }
 
 /// `same` gives what two elements have in common that are the same.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::dynamodb::json::{Item, PlainJson, TypedJson};
 use tempfile::NamedTempFile;
 
-use crate::dynamodb::files::compression::Sink;
+use crate::dynamodb::files::compression::Encoder;
 use crate::dynamodb::files::{Columns, Compression, Notation};
 
 /// How items are laid out in a file.
@@ -25,7 +25,7 @@ pub(crate) enum Layout {
 /// one for the same destination removes.
 pub(crate) struct ItemFileWriter {
     path: PathBuf,
-    out: Sink<NamedTempFile>,
+    out: Encoder<NamedTempFile>,
     layout: Layout,
     line: Vec<u8>,
 }
@@ -35,7 +35,7 @@ impl ItemFileWriter {
     pub(crate) fn create(path: &Path, compression: Compression, layout: Layout) -> io::Result<Self> {
         // Where it is a link, what it leads to is replaced, and not the link.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let mut out = Sink::new(beside(&path)?, compression);
+        let mut out = Encoder::new(beside(&path)?, compression);
         let mut line = Vec::new();
         if let Layout::Csv(columns) = &layout {
             add_row(&mut line, columns.header())?;

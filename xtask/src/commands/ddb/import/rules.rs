@@ -25,8 +25,6 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    /// # Errors
-    /// The description lacks the table's key.
     pub(super) fn of(table: &TableDescription) -> anyhow::Result<Self> {
         let keys = table.keys(None).context("the table has no key")?;
         let others = table.all_keys().filter(|other| keys.each().all(|key| key.name != other.name)).collect();

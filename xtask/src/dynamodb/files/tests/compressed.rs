@@ -16,7 +16,7 @@ fn a_compressed_line_without_an_end_ends_the_file() {
     {
         let path = folder.path().join(name);
         let mut out =
-            crate::dynamodb::files::compression::Sink::new(fs::File::create(&path).unwrap(), compression);
+            crate::dynamodb::files::compression::Encoder::new(fs::File::create(&path).unwrap(), compression);
         out.write_all(b"a\n\"").unwrap();
         out.write_all(&vec![b'x'; read::LIMIT + (1 << 20)]).unwrap();
         out.finish().unwrap();
