@@ -1,13 +1,14 @@
-//! DynamoDB: the client, what is asked of it, and items as text.
+//! DynamoDB: the client, what is asked of it, and items as JSON, on a screen and in files.
 
-pub(crate) mod aws;
+pub(crate) mod client;
+pub(crate) mod error;
 pub(crate) mod files;
-pub(crate) mod items;
 pub(crate) mod json;
-pub(crate) mod pace;
+mod limit;
+pub(crate) mod number;
+pub(crate) mod print;
 pub(crate) mod read;
+pub(crate) mod size;
 pub(crate) mod table;
 pub(crate) mod target;
-mod throttling;
-pub(crate) mod wire;
 pub(crate) mod write;

@@ -93,7 +93,11 @@ impl Engine {
     pub(crate) fn targets(&self, context: &Context) -> Result<Targets> {
         match self {
             Self::Docker(docker) => local_targets(&docker.compose, &context.environment),
-            Self::Embedded(embedded) => local_targets(&embedded.compose, &context.environment),
+            Self::Embedded(embedded) => {
+                let mut targets = local_targets(&embedded.compose, &context.environment)?;
+                targets.dynamodb.is_scanned_in_segments = false;
+                Ok(targets)
+            }
             Self::External => Targets::external(&context.environment, &context.allowed_hosts),
         }
     }

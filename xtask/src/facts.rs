@@ -3,11 +3,12 @@
 use std::fmt;
 
 use anyhow::{Context as _, Result};
+use aws_sdk_dynamodb::types::TableDescription;
 use backend_flask::sql;
 use postgres::Client;
 
-use crate::dynamodb::table::TableDescription;
-use crate::dynamodb::wire::Wire;
+use crate::dynamodb::client::DynamoDb;
+use crate::dynamodb::table;
 use crate::postgres::target::readable;
 use crate::targets::PostgresTarget;
 
@@ -49,20 +50,21 @@ impl Facts {
     }
 
     /// A DynamoDB table, and what the server tells of it; none where there is no such table.
-    pub(crate) fn of_table(wire: &Wire, table: &str, description: Option<&TableDescription>) -> Self {
+    pub(crate) fn of_table(dynamodb: &DynamoDb, name: &str, description: Option<&TableDescription>) -> Self {
         let mut facts = Self::default();
-        if let Some(account) = description.and_then(TableDescription::account) {
+        if let Some(account) = description.and_then(table::account) {
             facts.add("account", account);
         }
-        facts.add("region", wire.region());
-        facts.add("endpoint", wire.endpoint());
+        facts.add("region", dynamodb.region());
+        facts.add("endpoint", dynamodb.endpoint());
         match description {
-            None => facts.add("table", format_args!("{table}, which is not there")),
+            None => facts.add("table", format_args!("{name}, which is not there")),
             Some(description) => {
-                facts.add("table", table);
-                let items = description.item_count;
+                facts.add("table", name);
+                let items = description.item_count.unwrap_or_default();
                 facts.add("items", format_args!("{items}, by DynamoDB's own count, up to six hours old"));
-                let protected = if description.deletion_protection_enabled { "on" } else { "off" };
+                let protected =
+                    if description.deletion_protection_enabled == Some(true) { "on" } else { "off" };
                 facts.add("deletion protection", protected);
             }
         }

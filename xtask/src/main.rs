@@ -20,6 +20,7 @@ mod services;
 mod state;
 mod stop;
 mod targets;
+mod text;
 mod ui;
 
 use std::io::ErrorKind;

@@ -1,14 +1,16 @@
 //! Data on stdout: tables for people, JSON and JSON lines for programs.
 
-use std::io::{IsTerminal as _, Write as _};
-use std::thread::JoinHandle;
+use std::io::{self, IsTerminal as _, Write};
 
-use crate::dynamodb::items::{Columns, Form, ItemWriter, Page, Response, aws_cli_style, stdout};
-use crate::process;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::ValueEnum;
-use serde_json::{Map, Value};
-use tokio::sync::mpsc;
+use serde_json::ser::PrettyFormatter;
+use serde_json::{Map, Serializer, Value};
+
+use crate::text::width_of;
+
+/// A column is not made narrower than this.
+const NARROWEST: usize = 8;
 
 /// How data is printed.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
@@ -21,146 +23,47 @@ pub(crate) enum Format {
     Jsonl,
 }
 
-impl Format {
-    /// How items are printed in it; `keys` are the columns that come first.
-    pub(crate) fn of_items(self, keys: Vec<String>) -> Form {
-        match self {
-            Self::Table => Form::Table { keys, width: line_width() },
-            Self::Json => Form::Json,
-            Self::Jsonl => Form::Jsonl,
-        }
+/// Standard output, which its errors name.
+pub(crate) struct Stdout(io::Stdout);
+
+pub(crate) fn stdout() -> Stdout {
+    Stdout(io::stdout())
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(named)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(named)
     }
 }
 
-/// How many places a line of stdout has, where it is a terminal.
-fn line_width() -> Option<usize> {
-    let terminal = std::io::stdout().is_terminal().then(console::Term::stdout)?;
+/// Of the same kind: a closed pipe is no failure, and a call that a signal interrupted is made again.
+fn named(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
+}
+
+/// How many places a line of stdout has, if it is a terminal.
+pub(crate) fn line_width() -> Option<usize> {
+    let terminal = io::stdout().is_terminal().then(console::Term::stdout)?;
     terminal.size_checked().map(|(_, columns)| columns.into())
 }
 
-/// How many pages may wait to be printed.
-const WAITING_PAGES: usize = 2;
-
-/// A thread that does something with pages while the next is on its way.
-pub(crate) struct PageThread<T> {
-    pages: mpsc::Sender<Page>,
-    thread: JoinHandle<Result<T>>,
+/// A serializer that indents by four spaces, as the AWS CLI does.
+pub(crate) fn aws_cli_style<W: Write>(out: W) -> Serializer<W, PrettyFormatter<'static>> {
+    Serializer::with_formatter(out, PrettyFormatter::with_indent(b"    "))
 }
 
-/// The pages that the thread is handed; it ends with the last.
-pub(crate) struct Pages(mpsc::Receiver<Page>);
-
-impl Iterator for Pages {
-    type Item = Page;
-
-    fn next(&mut self) -> Option<Page> {
-        self.0.blocking_recv()
-    }
-}
-
-impl Pages {
-    /// Whether none is waiting.
-    fn is_idle(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl<T: Send + 'static> PageThread<T> {
-    /// Begins `work`.
-    pub(crate) fn new(work: impl FnOnce(Pages) -> Result<T> + Send + 'static) -> Self {
-        let (pages, waiting) = mpsc::channel::<Page>(WAITING_PAGES);
-        let thread = std::thread::spawn(|| {
-            // Whoever reads the next page is waited for by the server, and the server by all.
-            process::give_way();
-            work(Pages(waiting))
-        });
-        Self { pages, thread }
-    }
-
-    /// Hands a page on.
-    ///
-    /// # Errors
-    /// The work has ended; [`PageThread::finish`] says why.
-    pub(crate) async fn page(&self, page: Page) -> Result<()> {
-        self.pages.send(page).await.map_err(|_| anyhow!("nobody takes the pages any more"))
-    }
-
-    /// Waits for the end of the work. Returns how reading ended, and what came of the work.
-    ///
-    /// # Errors
-    /// The work's.
-    pub(crate) fn finish(self) -> Result<T> {
-        drop(self.pages);
-        self.thread.join().map_err(|_| anyhow!("a thread ended in a panic"))?
-    }
-}
-
-/// Prints pages, while the next is on its way where there is a next.
-pub(crate) enum PagePrinter {
-    /// Nothing has come that another page follows: a thread would cost more than it saves.
-    Here(ItemWriter),
-    Thread(PageThread<ItemWriter>),
-    /// A page could not be printed.
-    Ended,
-}
-
-impl PagePrinter {
-    /// Prints in `form`.
-    pub(crate) fn new(form: Form) -> Self {
-        Self::Here(ItemWriter::new(form))
-    }
-
-    /// Prints a page.
-    ///
-    /// # Errors
-    /// Printing has ended; where a thread does it, [`PagePrinter::finish`] says why.
-    pub(crate) async fn page(&mut self, page: Page) -> Result<()> {
-        *self = match std::mem::replace(self, Self::Ended) {
-            Self::Here(mut writer) if page.last_evaluated_key.is_none() => {
-                writer.page(&page)?;
-                Self::Here(writer)
-            }
-            Self::Here(writer) => Self::Thread(on_a_thread(writer)),
-            printer => printer,
-        };
-        match self {
-            Self::Thread(thread) => thread.page(page).await,
-            Self::Here(_) | Self::Ended => Ok(()),
-        }
-    }
-
-    /// Prints what is left, given how reading ended.
-    ///
-    /// # Errors
-    /// stdout is closed, or what reading ended with.
-    pub(crate) fn finish(self, read: Result<Response>) -> Result<Response> {
-        let writer = match self {
-            Self::Here(writer) => Some(writer),
-            Self::Thread(thread) => Some(thread.finish()?),
-            Self::Ended => None,
-        };
-        let response = read?;
-        writer.map_or(Ok(()), |writer| writer.finish(&response))?;
-        Ok(response)
-    }
-}
-
-fn on_a_thread(mut writer: ItemWriter) -> PageThread<ItemWriter> {
-    PageThread::new(|mut pages| {
-        while let Some(page) = pages.next() {
-            writer.page(&page)?;
-            if pages.is_idle() {
-                writer.flush()?;
-            }
-        }
-        Ok(writer)
-    })
+/// Prints one JSON document, indented as the AWS CLI does.
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let mut out = stdout();
+    value.serialize(&mut aws_cli_style(&mut out))?;
+    Ok(writeln!(out)?)
 }
 
 /// Prints records that fit the screen: `columns` names the fields of each row.
-///
-/// # Errors
-/// stdout is closed.
 pub(crate) fn print_rows(format: Format, columns: &[&str], rows: Vec<Vec<Value>>) -> Result<()> {
     let mut out = stdout();
     let object = |row: Vec<Value>| -> Map<String, Value> {
@@ -198,12 +101,69 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// Prints one JSON document, indented as the AWS CLI does.
-///
-/// # Errors
-/// stdout is closed.
-pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
-    let mut out = stdout();
-    value.serialize(&mut aws_cli_style(&mut out))?;
-    Ok(writeln!(out)?)
+/// How wide each column is, in places on the screen.
+#[derive(Default)]
+pub(crate) struct Columns {
+    pub(crate) widths: Vec<usize>,
+}
+
+impl Columns {
+    /// Makes each column as wide as the widest of its cells so far.
+    pub(crate) fn widen<S: AsRef<str>>(&mut self, cells: &[S]) {
+        self.widths.resize(self.widths.len().max(cells.len()), 0);
+        for (width, cell) in self.widths.iter_mut().zip(cells) {
+            *width = (*width).max(width_of(cell.as_ref()));
+        }
+    }
+
+    /// Makes the widest columns narrower until a line has at most `width` places, or no column can be.
+    pub(crate) fn narrow_to(&mut self, width: usize) {
+        // Each column has a space on both sides; the last one's is not printed.
+        let line = |widths: &[usize]| widths.iter().map(|width| width + 2).sum::<usize>().saturating_sub(1);
+        while line(&self.widths) > width {
+            let Some(widest) = self.widths.iter_mut().max().filter(|widest| **widest > NARROWEST) else {
+                break;
+            };
+            *widest -= 1;
+        }
+    }
+
+    /// Prints one line. A cell that is wider than its column moves what follows it to the right.
+    pub(crate) fn print<S: AsRef<str>>(&self, out: &mut impl Write, cells: &[S]) -> io::Result<()> {
+        let places = self.widths.iter().map(|width| width + 2).sum();
+        let mut line = String::with_capacity(places);
+        for (index, cell) in cells.iter().map(AsRef::as_ref).enumerate() {
+            let width = self.widths.get(index).copied().unwrap_or_default();
+            line.push(' ');
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width.saturating_sub(width_of(cell)) + 1));
+        }
+        writeln!(out, "{}", line.trim_end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_narrowed_to_a_line() {
+        let mut columns = Columns::default();
+        columns.widen(&["x".repeat(40), "y".repeat(20), "z".repeat(3)]);
+        columns.narrow_to(48);
+        assert_eq!(columns.widths, [20, 20, 3]);
+        columns.narrow_to(10);
+        assert_eq!(columns.widths, [8, 8, 3]);
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_what_is_shown() {
+        let rows = [["a", "名前", "x"], ["bb", "é", ""], ["", "wider", "y"]];
+        let mut columns = Columns::default();
+        rows.iter().for_each(|row| columns.widen(row));
+        let mut out = Vec::new();
+        rows.iter().for_each(|row| columns.print(&mut out, row).unwrap());
+        let expected = " a   名前   x\n bb  é\n     wider  y\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
 }

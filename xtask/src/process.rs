@@ -263,13 +263,6 @@ pub(crate) fn lead_group(command: &mut Command) {
     let _ = command;
 }
 
-/// Has this thread, and what it starts, yield a processor to others that want it, from now on: it is as nice as
-/// `nice` makes a command, or as it was if that is nicer. Nothing comes of it where the system has no niceness, or
-/// compares that of a session's or a container's own processes only.
-pub(crate) fn give_way() {
-    system::give_way();
-}
-
 /// Has a program take this process's place: Ctrl-C, job control and its exit status are its own.
 ///
 /// # Errors
@@ -352,19 +345,6 @@ mod tests {
         assert_eq!(with(line, "xtask-dynamodb", "/my work/.cruddur"), None);
         assert_eq!(with(line, "dynamodb", "/my work/.cruddur/dynamodb"), None);
         assert_eq!(with("grep postgres -D /a", "postgres", "/a"), None);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn giving_way_never_takes_it_back() {
-        let niceness = || rustix::process::getpriority_process(None).unwrap();
-        let given = std::thread::spawn(move || {
-            give_way();
-            rustix::process::setpriority_process(None, niceness() + 2).unwrap();
-            give_way();
-            niceness()
-        });
-        assert!(given.join().unwrap() >= 12);
     }
 
     #[test]

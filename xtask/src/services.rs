@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use crate::dynamodb::wire::Wire;
+use crate::dynamodb::client::DynamoDb;
 use crate::error::Failure;
 use crate::poll::{self, Look};
 use crate::postgres::target::Connection;
@@ -131,12 +131,12 @@ impl Services {
     ///
     /// # Errors
     /// It died, refuses the request, or did not answer in time.
-    pub(crate) async fn dynamodb_ready(&self, context: &Context) -> Result<Wire> {
+    pub(crate) async fn dynamodb_ready(&self, context: &Context) -> Result<DynamoDb> {
         let target = &self.targets.dynamodb;
-        let wire = target.wire(&context.ui).await?;
-        let wait = self.wait(Database::DynamoDb, async || wire.look().await, target.remedy());
+        let dynamodb = DynamoDb::new(target, &context.ui).await?;
+        let wait = self.wait(Database::DynamoDb, async || dynamodb.look().await, &target.remedy);
         context.ui.run(format!("DynamoDB: wait for {target}"), wait).await?;
-        Ok(wire)
+        Ok(dynamodb)
     }
 
     /// Looks until the database answers, and now and then whether it lives.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::dynamodb::items::Response;
+use crate::dynamodb::read::Response;
 
 use crate::environment::Environment;
 use crate::error::Interrupted;

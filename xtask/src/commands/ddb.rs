@@ -10,11 +10,11 @@ mod population;
 mod query;
 mod scan;
 mod seed;
-mod table;
+mod tables;
 
-use crate::dynamodb::table::TableDescription;
+use crate::dynamodb::client::DynamoDb;
+use crate::dynamodb::table;
 use crate::facts::Facts;
-use crate::targets::DynamoDbTarget;
 use anyhow::Result;
 use clap::Subcommand;
 
@@ -23,16 +23,16 @@ use crate::guard::{Guard, Rehearsal};
 use crate::state::Lock;
 
 pub(crate) use seed::{People, Seed, SeedOptions, Table};
-pub(crate) use table::{drop_if_exists, has_messages_table, schema_load};
+pub(crate) use tables::{drop_if_exists, has_messages_table, schema_load};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ddb {
     /// Create the messages table and wait until it is active
-    SchemaLoad(table::SchemaLoad),
+    SchemaLoad(tables::SchemaLoad),
     /// List the tables
-    ListTables(table::ListTables),
+    ListTables(tables::ListTables),
     /// Drop a table and wait until it is gone
-    Drop(table::Drop),
+    Drop(tables::DropTable),
     /// Write the seed conversation into the messages table, in place of an earlier one; or a synthetic
     /// population, as large as you like
     Seed(seed::SeedCommand),
@@ -113,14 +113,14 @@ struct Guarded {
 }
 
 impl Target {
-    async fn resolve(self, context: &Context) -> Result<DynamoDbTarget> {
-        context.dynamodb(self.prod).await
+    async fn dynamodb(self, context: &Context) -> Result<DynamoDb> {
+        DynamoDb::new(&context.dynamodb(self.prod).await?, &context.ui).await
     }
 }
 
 impl Writing {
-    async fn resolve(self, context: &Context) -> Result<DynamoDbTarget> {
-        context.dynamodb(self.target.prod).await
+    async fn dynamodb(self, context: &Context) -> Result<DynamoDb> {
+        DynamoDb::new(&context.dynamodb(self.target.prod).await?, &context.ui).await
     }
 
     async fn lock(self, context: &Context, doing: &str) -> Result<Option<Lock>> {
@@ -134,8 +134,8 @@ impl Guarded {
     }
 
     /// The target, before it is certain that the user means it.
-    async fn target(&self, context: &Context) -> Result<DynamoDbTarget> {
-        self.writing.resolve(context).await
+    async fn dynamodb(&self, context: &Context) -> Result<DynamoDb> {
+        self.writing.dynamodb(context).await
     }
 
     /// Whether the target is shown in full first: production's, and any that nothing is done to.
@@ -153,22 +153,17 @@ impl Guarded {
 
     /// The target, once it is certain that the user means it; none where the deed has been rehearsed only.
     /// `table` is none for the messages table.
-    async fn resolve(
-        &self,
-        context: &Context,
-        deed: &str,
-        table: Option<&str>,
-    ) -> Result<Option<DynamoDbTarget>> {
-        let target = self.target(context).await?;
-        let is_meant = self.is_meant(context, &target, deed, table, Vec::new()).await?;
-        Ok(is_meant.then_some(target))
+    async fn resolve(&self, context: &Context, deed: &str, table: Option<&str>) -> Result<Option<DynamoDb>> {
+        let dynamodb = self.dynamodb(context).await?;
+        let is_meant = self.is_meant(context, &dynamodb, deed, table, Vec::new()).await?;
+        Ok(is_meant.then_some(dynamodb))
     }
 
     /// Whether the user means it, after the target was shown where it is to be, behind the `facts` of others.
     async fn is_meant(
         &self,
         context: &Context,
-        target: &DynamoDbTarget,
+        dynamodb: &DynamoDb,
         deed: &str,
         table: Option<&str>,
         mut facts: Vec<Facts>,
@@ -176,10 +171,9 @@ impl Guarded {
         if !self.shows() {
             return Ok(true);
         }
-        let name = table.unwrap_or(&target.table);
-        let wire = target.wire(&context.ui).await?;
-        let description = TableDescription::read(&wire, name).await?;
-        facts.push(Facts::of_table(&wire, name, Some(&description)));
+        let name = table.unwrap_or(&dynamodb.target.table);
+        let description = table::describe(dynamodb, name).await?;
+        facts.push(Facts::of_table(dynamodb, name, Some(&description)));
         self.pass(context, deed, &facts, name, "").await
     }
 

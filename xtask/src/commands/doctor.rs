@@ -4,6 +4,7 @@ use std::time::Duration;
 use crate::docker::compose::{Compose, Service, port_variable};
 use crate::docker::daemon::{self, Docker};
 use crate::docker::port;
+use crate::dynamodb::client::DynamoDb;
 use crate::error::Failure;
 use crate::poll::Look;
 use crate::targets::{self, Targets};
@@ -203,10 +204,10 @@ async fn port_checks(context: &Context, compose: &Compose, found: Result<Found>)
     let answers = match found {
         Ok(Found { engine, servers: [postgres, dynamodb] }) => {
             let own = engine.targets(context)?;
-            let wire = own.dynamodb.wire(&context.ui).await?;
+            let client = DynamoDb::new(&own.dynamodb, &context.ui).await?;
             [
                 postgres.missing.is_none() && matches!(own.postgres.look().await, Look::Ready(_)),
-                dynamodb.missing.is_none() && matches!(wire.look().await, Look::Ready(())),
+                dynamodb.missing.is_none() && matches!(client.look().await, Look::Ready(())),
             ]
         }
         // What is wrong with Docker has been told.

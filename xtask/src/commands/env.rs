@@ -1,8 +1,8 @@
 use std::io::Write as _;
 
-use crate::dynamodb::items::stdout;
-use crate::dynamodb::target::{LOCAL_KEY, LOCAL_REGION};
+use crate::dynamodb::client::{LOCAL_KEY, LOCAL_REGION};
 use crate::environment::quoted;
+use crate::output::stdout;
 use crate::targets::{DYNAMODB_URL, POSTGRES_URL};
 use anyhow::{Result, ensure};
 use backend_flask::messages::TABLE_VARIABLE;

@@ -3,8 +3,8 @@ use std::io::Write as _;
 use anyhow::Result;
 
 use crate::context::Context;
-use crate::dynamodb::items::stdout;
 use crate::engine::{self, Database, Engine, LogRange};
+use crate::output::stdout;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Logs {

@@ -1,11 +1,12 @@
 use std::process::Command;
 
-use crate::dynamodb::read::{self, ReadRequest};
-use crate::dynamodb::wire::Wire;
+use crate::dynamodb::client::DynamoDb;
+use crate::dynamodb::read::{self, LastKey};
 use crate::process;
 use crate::targets::{DYNAMODB_URL, POSTGRES_URL, Targets};
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
+use aws_sdk_dynamodb::operation::scan::ScanInput;
 use backend_flask::messages::TABLE_VARIABLE;
 
 use super::{db, ddb};
@@ -65,15 +66,15 @@ async fn set_up_missing(context: &Context, services: &Services, seed: &ddb::Seed
         let maintenance = services.postgres_ready(context).await?;
         db::set_up_missing(context, maintenance, &services.targets.postgres).await
     };
-    let (mut postgres, wire) = tokio::try_join!(postgres, services.dynamodb_ready(context))?;
-    if !ddb::has_messages_table(&wire).await? {
-        ddb::schema_load(&wire).await?;
+    let (mut postgres, dynamodb) = tokio::try_join!(postgres, services.dynamodb_ready(context))?;
+    if !ddb::has_messages_table(&dynamodb).await? {
+        ddb::schema_load(&dynamodb).await?;
     }
-    if has_items(&wire).await? {
+    if has_items(&dynamodb).await? {
         return Ok(());
     }
     match seed.people(&mut postgres).await {
-        Ok(people) => seed.write(&wire, people, ddb::Table::Empty).await.map(|_| ()),
+        Ok(people) => seed.write(&dynamodb, people, ddb::Table::Empty).await.map(|_| ()),
         Err(error) => {
             stays_empty(&context.ui, &error);
             Ok(())
@@ -86,8 +87,8 @@ fn stays_empty(ui: &Ui, error: &anyhow::Error) {
     ui.warn(format_args!("there are no messages to begin with: {error:#}"));
 }
 
-async fn has_items(wire: &Wire) -> Result<bool> {
-    let scan = ReadRequest { table_name: wire.target.table.clone(), ..ReadRequest::default() };
-    let response = read::pages(wire, scan, Some(1), async |_| Ok(())).await?;
+async fn has_items(dynamodb: &DynamoDb) -> Result<bool> {
+    let scan = ScanInput::builder().table_name(&dynamodb.target.table);
+    let response = read::pages(dynamodb, scan, Some(1), LastKey::Unknown, async |_| Ok(())).await?;
     Ok(response.count > 0)
 }

@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use crate::dynamodb::wire::Wire;
+use crate::dynamodb::client::DynamoDb;
 use crate::facts::Facts;
 use crate::postgres::target::Connection;
 use crate::targets::Targets;
@@ -66,9 +66,9 @@ fn rehearse(context: &Context) -> Result<()> {
 
 /// All steps. DynamoDB boots while Postgres is set up; its own steps come after Postgres's.
 async fn set_up(context: &Context, services: &Services, seed: &ddb::Seed) -> Result<Counts> {
-    let ((maintenance, mut postgres, people), wire) =
+    let ((maintenance, mut postgres, people), client) =
         tokio::try_join!(postgres(context, services, seed), services.dynamodb_ready(context))?;
-    let dynamodb = dynamodb(&wire, seed, people);
+    let dynamodb = dynamodb(&client, seed, people);
     let ([users, activities], items) = tokio::try_join!(postgres.with(db::counts), dynamodb)?;
     maintenance.leave_open();
     postgres.leave_open();
@@ -89,10 +89,10 @@ async fn postgres(
 }
 
 /// DynamoDB's steps. Returns how many items there are.
-async fn dynamodb(wire: &Wire, seed: &ddb::Seed, people: ddb::People) -> Result<usize> {
-    ddb::drop_if_exists(wire, &wire.target.table).await?;
-    ddb::schema_load(wire).await?;
-    seed.write(wire, people, ddb::Table::Empty).await
+async fn dynamodb(dynamodb: &DynamoDb, seed: &ddb::Seed, people: ddb::People) -> Result<usize> {
+    ddb::drop_if_exists(dynamodb, &dynamodb.target.table).await?;
+    ddb::schema_load(dynamodb).await?;
+    seed.write(dynamodb, people, ddb::Table::Empty).await
 }
 
 fn summary(context: &Context, Targets { postgres, dynamodb }: &Targets, counts: &Counts, elapsed: Duration) {

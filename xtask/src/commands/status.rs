@@ -2,6 +2,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::context::Context;
+use crate::dynamodb::client::DynamoDb;
 use crate::engine::Found;
 use crate::output;
 use crate::poll::Look;
@@ -13,10 +14,10 @@ impl Status {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let Found { engine, servers: [postgres, dynamodb] } = Found::ask(context).await?;
         let targets = engine.targets(context)?;
-        let wire = targets.dynamodb.wire(&context.ui).await?;
+        let client = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
         let (postgres_answer, dynamodb_answer) = tokio::join!(
             answer(postgres.missing, targets.postgres.look()),
-            answer(dynamodb.missing, wire.look())
+            answer(dynamodb.missing, client.look())
         );
         let endpoint = targets.dynamodb.endpoint().unwrap_or_default().to_owned();
         let row = |service: &str, runs_in: String, address: String, answer: String| {

@@ -13,9 +13,9 @@ impl Up {
         let ready = async |services: &Services| {
             tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context))
         };
-        let (_services, (_, wire)) = Services::with(context, "up", ready).await?;
-        if !ddb::has_messages_table(&wire).await? {
-            let table = &wire.target.table;
+        let (_services, (_, dynamodb)) = Services::with(context, "up", ready).await?;
+        if !ddb::has_messages_table(&dynamodb).await? {
+            let table = &dynamodb.target.table;
             context.ui.line(format_args!(
                 "there is no table {table} yet: `cargo xtask ddb-setup` sets both databases up"
             ));

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 pub(crate) use aws_sdk_dynamodb::types::AttributeValue;
 pub(crate) use backend_flask::messages::Item;
 
-use crate::dynamodb::items::shortened;
+use crate::text::shortened;
 
 /// An item's attributes in the order of their names.
 pub(crate) fn sorted(item: &Item) -> Vec<(&String, &AttributeValue)> {

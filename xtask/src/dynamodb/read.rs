@@ -1,384 +1,409 @@
 //! Reading items page by page, to the end or to a limit.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 
-use crate::dynamodb::items::{Page, Response, size_of};
-use crate::dynamodb::json::{Item, TypedJson};
-use crate::error::Failure;
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
-use serde::{Serialize, Serializer};
+use aws_sdk_dynamodb::types::ConsumedCapacity;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
-use crate::dynamodb::table::{Keys, TableDescription};
-use crate::dynamodb::wire::Wire;
+use super::client::DynamoDb;
+use super::json::Item;
+use super::table::{self, Keys};
+use crate::error::Failure;
+use crate::text::counted;
 
-/// A Query, or a Scan where there is no key condition.
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html>
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct ReadRequest {
-    /// The table's name.
-    pub(crate) table_name: String,
-    /// The index that is read in the table's place.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) index_name: Option<String>,
-    /// The partition, and what its sort keys must be.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) key_condition_expression: Option<String>,
-    /// What an item must be like to be returned.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) filter_expression: Option<String>,
-    /// Which attributes are returned.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) projection_expression: Option<String>,
-    /// What `#name` stands for in the expressions.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) expression_attribute_names: BTreeMap<String, String>,
-    /// What `:value` stands for in the expressions.
-    #[serde(skip_serializing_if = "Item::is_empty", serialize_with = "typed")]
-    pub(crate) expression_attribute_values: Item,
-    /// Whether all that was written before is seen.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) consistent_read: Option<bool>,
-    /// Whether sort keys ascend; a Query's do unless this says otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) scan_index_forward: Option<bool>,
-    /// `COUNT` for a count alone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) select: Option<String>,
-    /// Where reading stops in the middle of a page, the last item's key is to be found out.
-    #[serde(skip)]
-    pub(crate) wants_last_key: bool,
-    /// The cost is always told.
-    pub(crate) return_consumed_capacity: Total,
-    /// The most items that are read. This and what follows is of one page, and is set while reading.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) limit: Option<u64>,
-    /// Where the page before it ended.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "typed_key")]
-    pub(crate) exclusive_start_key: Option<Item>,
-    /// Which of the segments it reads, from 0.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) segment: Option<u32>,
-    /// Into how many segments the table is divided.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) total_segments: Option<u32>,
+/// A table with fewer items is read in one piece.
+const WORTH_SEGMENTS: i64 = 5_000;
+
+/// Into how many segments a large table is divided, and how many of them are read at once. DynamoDB Local needs four
+/// times as long for 8 segments, and 18 times as long for one.
+const SEGMENTS: i32 = 64;
+const AT_ONCE: usize = 4;
+
+/// The most segments that are read at once if the user says how many there are: each holds a page in memory.
+const MOST_AT_ONCE: usize = 16;
+
+/// The most items of a page of DynamoDB Local's, which reads all that is left of a segment for a page that 1 MB ends.
+const PAGE: i32 = 2_000;
+
+/// The largest `Limit` that DynamoDB Local can read. A page ends long before.
+const LARGEST_LIMIT: u64 = 1 << 30;
+
+/// What is read.
+#[derive(Clone)]
+pub(crate) enum Request {
+    Query(QueryInputBuilder),
+    Scan(ScanInputBuilder),
 }
 
-/// Every request asks what it costs.
-#[derive(Clone, Debug, Default, Serialize)]
-pub(crate) enum Total {
-    /// In all, and not for each index.
-    #[default]
-    #[serde(rename = "TOTAL")]
-    Asked,
-}
-
-fn typed<S: Serializer>(item: &Item, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    TypedJson(item).serialize(serializer)
-}
-
-fn typed_key<S: Serializer>(key: &Option<Item>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    key.as_ref().map(TypedJson).serialize(serializer)
-}
-
-/// As the data layer asks.
-impl From<QueryInputBuilder> for ReadRequest {
+impl From<QueryInputBuilder> for Request {
     fn from(query: QueryInputBuilder) -> Self {
-        let values = query.get_expression_attribute_values().iter().flatten();
-        let names = query.get_expression_attribute_names().iter().flatten();
-        Self {
-            table_name: query.get_table_name().clone().unwrap_or_default(),
-            index_name: query.get_index_name().clone(),
-            key_condition_expression: query.get_key_condition_expression().clone(),
-            filter_expression: query.get_filter_expression().clone(),
-            projection_expression: query.get_projection_expression().clone(),
-            expression_attribute_names: names.map(|(name, text)| (name.clone(), text.clone())).collect(),
-            expression_attribute_values: values.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            consistent_read: *query.get_consistent_read(),
-            scan_index_forward: *query.get_scan_index_forward(),
-            select: query.get_select().as_ref().map(ToString::to_string),
-            ..Self::default()
-        }
+        Self::Query(query)
     }
 }
 
-/// As the data layer asks.
-impl From<ScanInputBuilder> for ReadRequest {
+impl From<ScanInputBuilder> for Request {
     fn from(scan: ScanInputBuilder) -> Self {
-        let values = scan.get_expression_attribute_values().iter().flatten();
-        Self {
-            table_name: scan.get_table_name().clone().unwrap_or_default(),
-            filter_expression: scan.get_filter_expression().clone(),
-            projection_expression: scan.get_projection_expression().clone(),
-            expression_attribute_values: values.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            consistent_read: *scan.get_consistent_read(),
-            select: scan.get_select().as_ref().map(ToString::to_string),
-            ..Self::default()
-        }
+        Self::Scan(scan)
     }
 }
 
-impl ReadRequest {
-    fn operation(&self) -> &'static str {
-        if self.key_condition_expression.is_some() { "Query" } else { "Scan" }
+/// One response of a Query or Scan.
+pub(crate) struct Page {
+    pub(crate) items: Vec<Item>,
+    /// How many items there are, or were kept.
+    pub(crate) count: u64,
+    /// How many were read to find them.
+    scanned_count: u64,
+    /// Where the next page begins, if this one is not the last.
+    last_evaluated_key: Option<Item>,
+    capacity: Option<ConsumedCapacity>,
+}
+
+impl Request {
+    fn table(&self) -> &str {
+        let table = match self {
+            Self::Query(query) => query.get_table_name(),
+            Self::Scan(scan) => scan.get_table_name(),
+        };
+        table.as_deref().unwrap_or_default()
     }
 
-    /// Whether each item that is read is also returned, whole.
-    fn returns_all(&self) -> bool {
-        self.filter_expression.is_none() && self.projection_expression.is_none() && self.select.is_none()
-    }
-
-    /// The same, and these key attributes, which its projection leaves out; or them alone, where it is a count.
-    fn with_keys(&self, missing: &[&str]) -> Self {
-        let mut request = Self { select: None, ..self.clone() };
-        let mut paths: Vec<String> = request.projection_expression.take().into_iter().collect();
-        for (place, name) in missing.iter().enumerate() {
-            let placeholder = format!("#key{place}_of_the_last");
-            request.expression_attribute_names.insert(placeholder.clone(), (*name).to_owned());
-            paths.push(placeholder);
+    fn index(&self) -> Option<&str> {
+        match self {
+            Self::Query(query) => query.get_index_name().as_deref(),
+            Self::Scan(scan) => scan.get_index_name().as_deref(),
         }
-        request.projection_expression = Some(paths.join(", "));
-        request
     }
 
-    async fn page(&self, wire: &Wire) -> Result<Page> {
-        let operation = self.operation();
-        let answer = wire.call(operation, serde_json::to_string(self)?).await;
-        let answer = answer.with_context(|| {
-            format!("cannot {} table {}", operation.to_ascii_lowercase(), self.table_name)
-        })?;
-        let page = Page::read(&answer)
-            .with_context(|| format!("{} answered in a form that is not its API's", wire.target))?;
-        wire.gained(page.count);
+    fn has_filter(&self) -> bool {
+        match self {
+            Self::Query(query) => query.get_filter_expression().is_some(),
+            Self::Scan(scan) => scan.get_filter_expression().is_some(),
+        }
+    }
+
+    /// The same with these attributes as well, which its projection leaves out; or with them alone, if it is a count.
+    fn with(&self, missing: &[&str]) -> Self {
+        let placeholders: Vec<_> =
+            (0..missing.len()).map(|place| format!("#key{place}_of_the_last")).collect();
+        let with = |projection: &Option<String>, names: &Option<HashMap<String, String>>| {
+            let paths: Vec<_> = projection.iter().chain(&placeholders).map(String::as_str).collect();
+            let added = missing.iter().map(|name| (*name).to_owned());
+            let added = placeholders.iter().cloned().zip(added);
+            (
+                Some(paths.join(", ")),
+                Some(
+                    names
+                        .iter()
+                        .flatten()
+                        .map(|(from, to)| (from.clone(), to.clone()))
+                        .chain(added)
+                        .collect(),
+                ),
+            )
+        };
+        match self {
+            Self::Query(query) => {
+                let with = with(query.get_projection_expression(), query.get_expression_attribute_names());
+                let query = query.clone().set_select(None).set_projection_expression(with.0);
+                Self::Query(query.set_expression_attribute_names(with.1))
+            }
+            Self::Scan(scan) => {
+                let with = with(scan.get_projection_expression(), scan.get_expression_attribute_names());
+                let scan = scan.clone().set_select(None).set_projection_expression(with.0);
+                Self::Scan(scan.set_expression_attribute_names(with.1))
+            }
+        }
+    }
+
+    async fn page(&self, dynamodb: &DynamoDb, limit: Option<i32>, start: Option<&Item>) -> Result<Page> {
+        let client = &dynamodb.client;
+        let failed = |operation: &str| format!("cannot {operation} table {}", self.table());
+        let page = match self {
+            Self::Query(query) => {
+                let send = async || {
+                    let query = query.clone().set_limit(limit).set_exclusive_start_key(start.cloned());
+                    query.send_with(client).await
+                };
+                let answer = dynamodb.send(send).await.with_context(|| failed("query"))?;
+                Page {
+                    items: answer.items.unwrap_or_default(),
+                    count: u64::try_from(answer.count).unwrap_or_default(),
+                    scanned_count: u64::try_from(answer.scanned_count).unwrap_or_default(),
+                    last_evaluated_key: answer.last_evaluated_key,
+                    capacity: answer.consumed_capacity,
+                }
+            }
+            Self::Scan(scan) => {
+                let send = async || {
+                    let scan = scan.clone().set_limit(limit).set_exclusive_start_key(start.cloned());
+                    scan.send_with(client).await
+                };
+                let answer = dynamodb.send(send).await.with_context(|| failed("scan"))?;
+                Page {
+                    items: answer.items.unwrap_or_default(),
+                    count: u64::try_from(answer.count).unwrap_or_default(),
+                    scanned_count: u64::try_from(answer.scanned_count).unwrap_or_default(),
+                    last_evaluated_key: answer.last_evaluated_key,
+                    capacity: answer.consumed_capacity,
+                }
+            }
+        };
+        dynamodb.gained(page.count);
         Ok(page)
     }
+}
+
+impl Page {
+    /// Keeps no more than the first `most` items; says whether there were more.
+    fn keep(&mut self, most: u64) -> bool {
+        let more = self.count > most;
+        self.count = self.count.min(most);
+        self.items.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        more
+    }
+}
+
+/// Figures summed over the pages of a Query or Scan.
+#[derive(Debug, Default)]
+pub(crate) struct Response {
+    /// How many items there were.
+    pub(crate) count: u64,
+    /// How many were read to find them.
+    pub(crate) scanned_count: u64,
+    /// Whether it stopped at a limit, with more to come.
+    pub(crate) stopped_early: bool,
+    /// Where a read that stopped early would go on.
+    pub(crate) last_evaluated_key: Option<Item>,
+    /// The table, if the server reports capacity.
+    pub(crate) table: Option<String>,
+    /// Capacity units, if the server reports them.
+    pub(crate) capacity_units: Option<f64>,
+}
+
+impl Response {
+    fn add(&mut self, page: &Page) {
+        self.count += page.count;
+        self.scanned_count += page.scanned_count;
+        self.cost(page);
+    }
+
+    /// Adds the figures of another part of the table.
+    fn join(&mut self, part: Self) {
+        self.count += part.count;
+        self.scanned_count += part.scanned_count;
+        self.table = part.table.or(self.table.take());
+        if let Some(units) = part.capacity_units {
+            *self.capacity_units.get_or_insert_default() += units;
+        }
+    }
+
+    /// Adds what a page cost, and nothing else.
+    fn cost(&mut self, page: &Page) {
+        if let Some(capacity) = &page.capacity {
+            self.table.clone_from(&capacity.table_name);
+            *self.capacity_units.get_or_insert_default() += capacity.capacity_units.unwrap_or_default();
+        }
+    }
+}
+
+/// A line for the user: how many items, and what they cost.
+impl fmt::Display for Response {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&counted(self.count, "item", "items"))?;
+        if self.scanned_count != self.count {
+            write!(formatter, " of {} read", self.scanned_count)?;
+        }
+        match self.capacity_units {
+            Some(units) => write!(formatter, "; consumed capacity: {units} units"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What becomes of the place where a read stopped in the middle of a page.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum LastKey {
+    /// It is not asked for.
+    Unknown,
+    /// It is the last item's key, which may cost a further request.
+    Wanted,
 }
 
 /// Reads page by page, in order, to the end or until `limit` items were found, and hands each page to
 /// `take`. A page ends at 1 MB:
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html>
-///
-/// # Errors
-/// The server refused, or `take` failed.
 pub(crate) async fn pages(
-    wire: &Wire,
-    mut request: ReadRequest,
+    dynamodb: &DynamoDb,
+    request: impl Into<Request>,
     limit: Option<u64>,
+    last_key: LastKey,
+    take: impl AsyncFnMut(Page) -> Result<()>,
+) -> Result<Response> {
+    pages_from(dynamodb, request.into(), None, limit, last_key, take).await
+}
+
+/// As [`pages`], if the first page has been read already.
+async fn pages_from(
+    dynamodb: &DynamoDb,
+    request: Request,
+    mut first: Option<Page>,
+    limit: Option<u64>,
+    last_key: LastKey,
     mut take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
     let mut response = Response::default();
-    let mut page_limit = Some(FIRST_PAGE);
+    let mut start = None;
     loop {
         let wanted = limit.map(|limit| limit - response.count);
-        let most = wanted.map(|wanted| wanted.min(LARGEST_LIMIT));
         // A filter drops items after the server has counted them: then a page is taken whole, and cut.
-        request.limit = most.filter(|_| request.filter_expression.is_none()).or(page_limit);
-        let mut page = request.page(wire).await?;
-        page_limit = request.page_limit(&page);
+        let most = wanted.filter(|_| !request.has_filter()).map(|most| most.min(LARGEST_LIMIT));
+        let most = most.and_then(|most| i32::try_from(most).ok());
+        let page_limit = most.or(dynamodb.target.is_scanned_in_segments.then_some(PAGE));
+        let mut page = match first.take() {
+            Some(page) => page,
+            None => request.page(dynamodb, page_limit, start.as_ref()).await?,
+        };
         let cut = wanted.is_some_and(|wanted| page.keep(wanted));
         response.add(&page);
-        let next = page.last_evaluated_key.clone();
+        let next = page.last_evaluated_key.take();
         let enough = limit.is_some_and(|limit| response.count >= limit);
         if enough || next.is_none() {
-            // Where a page was cut, its own key would leave out what was cut off.
-            response.last_evaluated_key = match &next {
-                _ if cut && request.wants_last_key => last_key(wire, &request, &page, &mut response).await?,
-                _ if cut => None,
-                next => next.clone(),
-            };
             response.stopped_early = cut || next.is_some();
+            // If a page was cut, its own key would leave out what was cut off.
+            response.last_evaluated_key = match (cut, last_key) {
+                (false, _) => next,
+                (true, LastKey::Unknown) => None,
+                (true, LastKey::Wanted) => {
+                    let again =
+                        async |request: &Request| request.page(dynamodb, page_limit, start.as_ref()).await;
+                    last_key_of(dynamodb, &request, &page, &mut response, again).await?
+                }
+            };
             take(page).await?;
             return Ok(response);
         }
-        request.exclusive_start_key = next;
+        start = next;
         take(page).await?;
     }
 }
 
-/// The key of a page's last item: the table's, and the index's that is read. Where the page is without the keys, or has
-/// only a count, it is read once more, and `response` has what that costs.
-///
-/// # Errors
-/// The server refused; or the page has become another meanwhile.
-async fn last_key(
-    wire: &Wire,
-    request: &ReadRequest,
+/// The key of a page's last item: the table's, and that of the index that is read. If the items are without their keys,
+/// or there is only a count, the page is read `again`, and `response` has what that costs.
+async fn last_key_of(
+    dynamodb: &DynamoDb,
+    request: &Request,
     page: &Page,
     response: &mut Response,
+    again: impl AsyncFnOnce(&Request) -> Result<Page>,
 ) -> Result<Option<Item>> {
-    let table = TableDescription::read(wire, &request.table_name).await?;
-    let keys = [table.keys(None), table.keys(request.index_name.as_deref())];
+    let table = table::describe(dynamodb, request.table()).await?;
+    let keys = [Keys::of(&table, None), Keys::of(&table, request.index())];
     let names: BTreeSet<_> =
         keys.iter().flatten().flat_map(Keys::each).map(|key| key.name.as_str()).collect();
-    let mut last = page.items.last().cloned();
-    let missing: Vec<&str> = match &last {
-        Some(last) => names.iter().copied().filter(|name| !last.contains_key(*name)).collect(),
-        None => names.iter().copied().collect(),
+    let key = |item: &Item| -> Item {
+        let attribute = |name: &&str| item.get_key_value(*name);
+        names.iter().filter_map(attribute).map(|(name, value)| (name.clone(), value.clone())).collect()
     };
-    if !missing.is_empty() {
-        let again = request.with_keys(&missing).page(wire).await?;
-        response.cost(&again);
-        let place = usize::try_from(page.count).unwrap_or(usize::MAX).saturating_sub(1);
-        let found = again.items.into_iter().nth(place);
-        let without_keys = found.clone().map(|mut item| {
-            missing.iter().for_each(|name| _ = item.remove(*name));
-            item
-        });
-        if found.is_none() || last.is_some() && last != without_keys {
-            let problem =
-                format!("table {} changed while the last item's key was found out", request.table_name);
-            let remedy = "run the command again, or have the keys in --projection";
-            return Err(Failure::new(problem, remedy).into());
-        }
-        last = found;
+    let known = page.items.last().map(key).unwrap_or_default();
+    if known.len() == names.len() {
+        return Ok(Some(known));
     }
-    let Some(mut last) = last else { return Ok(None) };
-    Ok(names.into_iter().map(|name| last.remove_entry(name)).collect())
+    let missing: Vec<_> = names.iter().copied().filter(|name| !known.contains_key(*name)).collect();
+    let keys = again(&request.with(&missing)).await?;
+    response.cost(&keys);
+    let last = usize::try_from(page.count).unwrap_or(usize::MAX).saturating_sub(1);
+    let found = keys.items.get(last).map(key).filter(|found| found.len() == names.len());
+    let found = found.ok_or_else(|| {
+        let problem = format!("table {} changed while the last item's key was found out", request.table());
+        Failure::new(problem, "run the command again, or have the keys in --projection")
+    })?;
+    Ok(Some(found))
 }
 
-/// How a whole table is read.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Segments {
-    /// As suits the table's size and its server.
-    Fitting,
-    /// This many.
-    Of(u32),
+/// Into how many segments a large table is divided, by how many items it has.
+fn segments_for(dynamodb: &DynamoDb, item_count: Option<i64>) -> i32 {
+    let is_large = item_count.unwrap_or_default() >= WORTH_SEGMENTS;
+    if dynamodb.target.is_scanned_in_segments && is_large { SEGMENTS } else { 1 }
 }
 
-/// The largest `Limit` that DynamoDB Local can read. A page ends long before.
-const LARGEST_LIMIT: u64 = 1 << 30;
-
-/// The first page's most items: a small table is read in one request.
-const FIRST_PAGE: u64 = 500;
-
-/// A table with fewer items is read in one piece.
-const WORTH_SEGMENTS: u64 = 5_000;
-
-/// Into how many segments a large table is divided: more than are read at once, since some are larger.
-/// DynamoDB Local goes through a whole segment for each page of it, so they had better be small.
-const FITTING: u32 = 64;
-
-/// How much text a page should be. DynamoDB ends a page at 1 MB of items, but DynamoDB Local first reads
-/// all that is left of the segment then; a page that its `Limit` ends costs it what the page holds.
-const PAGE_BYTES: u64 = 750_000;
-
-/// The limit of a page whose items are not all returned, or not whole: their text does not tell their size.
-const UNSEEN_PAGE: u64 = 2_000;
-
-/// The most segments that are read at once: each holds a page in memory.
-const AT_ONCE: usize = 16;
-
-/// Reads a whole table, the order left to the server, and hands each page to `take`.
-///
-/// # Errors
-/// The server refused, or `take` failed.
+/// Reads a whole table, the order left to the server, and hands each page to `take`. It is read in as many segments as
+/// suit its size and its server, or in `segments`.
 pub(crate) async fn scan(
-    wire: &Wire,
-    mut request: ReadRequest,
-    segments: Segments,
-    mut take: impl AsyncFnMut(Page) -> Result<()>,
+    dynamodb: &DynamoDb,
+    scan: ScanInputBuilder,
+    segments: Option<i32>,
+    take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
-    let mut response = Response::default();
+    let request = Request::Scan(scan.clone());
+    let mut first = None;
     let total = match segments {
-        Segments::Of(total) => {
-            request.limit = Some(UNSEEN_PAGE);
-            total
-        }
-        Segments::Fitting => {
-            request.limit = Some(FIRST_PAGE);
-            let page = request.page(wire).await?;
-            let total = match page.last_evaluated_key {
+        Some(total) => total,
+        None if !dynamodb.target.is_scanned_in_segments => 1,
+        None => {
+            let page = first.insert(request.page(dynamodb, Some(PAGE), None).await?);
+            match page.last_evaluated_key {
                 None => 1,
                 Some(_) => {
-                    let count =
-                        async || Ok(TableDescription::read(wire, &request.table_name).await?.item_count);
-                    fitting(wire, count).await?
+                    segments_for(dynamodb, table::describe(dynamodb, request.table()).await?.item_count)
                 }
-            };
-            if total == 1 {
-                response.add(&page);
-                request.limit = request.page_limit(&page);
-                request.exclusive_start_key = page.last_evaluated_key.clone();
-                take(page).await?;
-                if request.exclusive_start_key.is_none() {
-                    return Ok(response);
-                }
-            } else {
-                // Its items come again in their segments; what it cost is told.
-                response.cost(&page);
-                request.limit = request.page_limit(&page);
             }
-            total
         }
     };
+    if total == 1 {
+        return pages_from(dynamodb, request, first, None, LastKey::Unknown, take).await;
+    }
+    let mut response = Response::default();
+    // Its items come again in their segments; what it cost is told.
+    first.iter().for_each(|page| response.cost(page));
+    let at_once = if segments.is_some() { MOST_AT_ONCE } else { AT_ONCE };
     let response = RefCell::new(response);
-    let take = tokio::sync::Mutex::new(&mut take);
-    let segment = |segment| match total {
-        1 => request.clone(),
-        _ => ReadRequest { segment: Some(segment), total_segments: Some(total), ..request.clone() },
-    };
-    let waiting: RefCell<VecDeque<ReadRequest>> = RefCell::new((0..total).map(segment).collect());
-    wire.pace
-        .run(AT_ONCE, || {
-            let Some(mut request) = waiting.borrow_mut().pop_front() else { return Ok(None) };
-            let (response, waiting, take) = (&response, &waiting, &take);
-            Ok(Some(async move {
-                let page = request.page(wire).await?;
+    let take = tokio::sync::Mutex::new(take);
+    stream::iter(segments_of(&scan, total))
+        .map(|segment| async {
+            let segment = Request::from(segment);
+            let mut start = None;
+            loop {
+                let mut page = segment.page(dynamodb, Some(PAGE), start.as_ref()).await?;
                 response.borrow_mut().add(&page);
-                if page.last_evaluated_key.is_some() {
-                    request.limit = request.page_limit(&page);
-                    request.exclusive_start_key = page.last_evaluated_key.clone();
-                    waiting.borrow_mut().push_front(request);
+                start = page.last_evaluated_key.take();
+                take.lock().await(page).await?;
+                if start.is_none() {
+                    return anyhow::Ok(());
                 }
-                let mut take = take.lock().await;
-                take(page).await
-            }))
+            }
         })
+        .buffer_unordered(at_once)
+        .try_collect::<()>()
         .await?;
     Ok(response.into_inner())
 }
 
-/// Reads a whole table segment after segment, in an order that is the same each time, and hands each page
-/// to `take`.
-///
-/// # Errors
-/// The server refused, or `take` failed.
+fn segments_of(scan: &ScanInputBuilder, total: i32) -> impl Iterator<Item = ScanInputBuilder> {
+    (0..total).map(move |segment| scan.clone().segment(segment).total_segments(total))
+}
+
+/// Reads a whole table of so many items segment after segment, in an order that is the same each time, and hands each
+/// page to `take`.
 pub(crate) async fn in_order(
-    wire: &Wire,
-    request: ReadRequest,
-    table: &TableDescription,
+    dynamodb: &DynamoDb,
+    scan: ScanInputBuilder,
+    item_count: Option<i64>,
     mut take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
-    let total = fitting(wire, async || Ok(table.item_count)).await?;
+    let total = segments_for(dynamodb, item_count);
+    if total == 1 {
+        return pages(dynamodb, scan, None, LastKey::Unknown, take).await;
+    }
     let mut response = Response::default();
-    for segment in 0..total {
-        let part = match total {
-            1 => request.clone(),
-            _ => ReadRequest { segment: Some(segment), total_segments: Some(total), ..request.clone() },
-        };
-        response.join(pages(wire, part, None, &mut take).await?);
+    for segment in segments_of(&scan, total) {
+        let part = pages(dynamodb, segment, None, LastKey::Unknown, &mut take).await?;
+        response.join(part);
     }
     Ok(response)
-}
-
-/// How many segments suit a table that does not fit one page, on this server, which has answered before. `count`
-/// tells how many items there are, where that matters.
-async fn fitting(wire: &Wire, count: impl AsyncFnOnce() -> Result<u64>) -> Result<u32> {
-    // dynoxide goes through the whole table for each page of a segment, and to count its items.
-    let is_worth_it = !wire.is_dynoxide() && count().await? >= WORTH_SEGMENTS;
-    Ok(if is_worth_it { FITTING } else { 1 })
-}
-
-impl ReadRequest {
-    /// The limit that makes the next page about as large as it should be, by the one before it.
-    fn page_limit(&self, page: &Page) -> Option<u64> {
-        if !self.returns_all() {
-            return Some(UNSEEN_PAGE);
-        }
-        let bytes = page.items.iter().map(size_of).sum::<usize>() as u64 * 2 / page.count.max(1);
-        Some((PAGE_BYTES / bytes.max(1)).clamp(1, 10_000))
-    }
 }

@@ -1,91 +1,308 @@
 //! Writing items in batches, until the server has taken every one.
 
 use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::iter::Peekable;
+use std::ops::Range;
 
-use crate::dynamodb::items::{Batch, WriteQueue, WriteRequest, Written, batch_body, counted, unprocessed};
-use crate::error::Interrupted;
-use crate::process;
 use anyhow::{Context as _, Result};
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, WriteRequest};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
-use crate::dynamodb::wire::{BATCH_WRITE, Wire};
+use super::client::DynamoDb;
+use super::json::{AttributeValue, Item};
+use super::number::Number;
+use super::size::size_of;
+use crate::error::Interrupted;
+use crate::text::counted;
 
-/// From so many items on, this process gives way to others. A server on this machine writes one request after the
-/// other, and whoever takes the processor from its writer holds up all of them. Fewer are written in a moment, after
-/// which nothing is to wait for this process.
-const MANY: u64 = 1_000;
+/// How many batches are under way at once.
+const AT_ONCE: usize = 16;
 
-/// The most batches that are under way at once.
-const AT_ONCE: usize = 32;
+/// The most requests that BatchWriteItem takes.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
+const BATCH: usize = 25;
+
+/// A batch of larger items is sent before it is full: many at once must not fill the memory.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// A request to put or to delete an item.
+pub(crate) struct Write {
+    /// Says which item it is: requests for the same item have the same, and those for two hardly ever do.
+    pub(crate) key: u64,
+    bytes: usize,
+    request: WriteRequest,
+}
+
+impl Write {
+    /// Puts an item into a table whose keys have these names.
+    pub(crate) fn put(item: Item, keys: &[&str]) -> Result<Self> {
+        let (key, bytes) = (key_of(&item, keys), size_of(&item));
+        let put = PutRequest::builder().set_item(Some(item)).build()?;
+        Ok(Self { key, bytes, request: WriteRequest::builder().put_request(put).build() })
+    }
+
+    /// Deletes the item that has this key, from a table whose keys have these names.
+    pub(crate) fn delete(key: Item, keys: &[&str]) -> Result<Self> {
+        let (hash, bytes) = (key_of(&key, keys), size_of(&key));
+        let delete = DeleteRequest::builder().set_key(Some(key)).build()?;
+        Ok(Self { key: hash, bytes, request: WriteRequest::builder().delete_request(delete).build() })
+    }
+}
+
+/// By types and values; a number is the same however it is written.
+fn key_of(item: &Item, names: &[&str]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for value in names.iter().filter_map(|name| item.get(*name)) {
+        match value {
+            AttributeValue::S(value) => ("S", value).hash(&mut hasher),
+            AttributeValue::N(value) => {
+                ("N", Number::read(value).map(|(number, _)| number)).hash(&mut hasher);
+            }
+            AttributeValue::B(value) => ("B", Blob::as_ref(value)).hash(&mut hasher),
+            // No key, as the server is going to say.
+            _ => {}
+        }
+    }
+    hasher.finish()
+}
+
+/// How far writing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Written {
+    /// How many requests the server has taken.
+    pub(crate) count: u64,
+    /// How many of the first ones, without a gap.
+    pub(crate) in_order: u64,
+}
+
+/// Requests that are sent together, and the places they have among all.
+struct Batch {
+    places: Range<u64>,
+    keys: Vec<u64>,
+    requests: Vec<WriteRequest>,
+}
+
+/// The requests that are still to be sent, and what is known of those that were.
+struct Queue<I: Iterator<Item = Result<Write>>> {
+    requests: Peekable<I>,
+    /// The keys of what is under way.
+    keys: HashSet<u64>,
+    /// How many were taken from `requests`.
+    taken: u64,
+    /// The ranges, by their beginning, that were written while an earlier one was not.
+    ahead: HashMap<u64, u64>,
+    written: Written,
+}
+
+impl<I: Iterator<Item = Result<Write>>> Queue<I> {
+    fn new(requests: I) -> Self {
+        Self {
+            requests: requests.peekable(),
+            keys: HashSet::new(),
+            taken: 0,
+            ahead: HashMap::new(),
+            written: Written::default(),
+        }
+    }
+
+    /// The next requests to send; none if there are none left, or if the next one has to wait for one of the same key
+    /// that is under way. An error among the requests comes behind the batch of those before it.
+    fn next_batch(&mut self) -> Result<Option<Batch>> {
+        let start = self.taken;
+        let mut batch = Batch { places: start..start, keys: Vec::new(), requests: Vec::new() };
+        let mut bytes = 0;
+        while batch.requests.len() < BATCH && bytes < BATCH_BYTES {
+            let can_be_next = |next: &Result<Write>| match next {
+                Ok(write) => self.keys.insert(write.key),
+                Err(_) => batch.requests.is_empty(),
+            };
+            let Some(write) = self.requests.next_if(can_be_next).transpose()? else { break };
+            bytes += write.bytes;
+            batch.keys.push(write.key);
+            batch.requests.push(write.request);
+            self.taken += 1;
+        }
+        batch.places.end = self.taken;
+        Ok((!batch.requests.is_empty()).then_some(batch))
+    }
+
+    /// So many requests of a batch were taken.
+    fn took(&mut self, count: u64) -> Written {
+        self.written.count += count;
+        self.written
+    }
+
+    /// All of a batch was taken.
+    fn has_written(&mut self, places: Range<u64>, keys: &[u64]) -> Written {
+        keys.iter().for_each(|key| _ = self.keys.remove(key));
+        self.ahead.insert(places.start, places.end);
+        while let Some(end) = self.ahead.remove(&self.written.in_order) {
+            self.written.in_order = end;
+        }
+        self.written
+    }
+}
 
 /// Sends all requests, many batches at a time; those for one key in their order, one after the other. After
 /// each answer `progress` is told how far it is. Returns how many there were. A user who asks to stop waits
 /// for the batches under way.
-///
-/// # Errors
-/// The server refused, or throttled and took nothing for too long: how many were written. Or what `requests`
-/// or `progress` ended with. Or the user asked to stop.
 pub(crate) async fn write_all(
-    wire: &Wire,
+    dynamodb: &DynamoDb,
     table: &str,
-    requests: impl Iterator<Item = Result<WriteRequest>>,
+    requests: impl Iterator<Item = Result<Write>>,
     progress: impl FnMut(Written) -> Result<()>,
 ) -> Result<u64> {
-    let _held = wire.ui.stop.hold().await;
-    let queue = RefCell::new(WriteQueue::new(requests));
+    let stop = &dynamodb.ui.stop;
+    let _held = stop.hold().await;
+    let queue = RefCell::new(Queue::new(requests));
     let progress = RefCell::new(progress);
-    let took = |count| (progress.borrow_mut())(queue.borrow_mut().took(count));
-    let write = async |batch: Batch| {
-        let written = write_batch(wire, table, &batch.requests, took).await;
-        match written {
-            Ok(()) => (progress.borrow_mut())(queue.borrow_mut().has_written(batch)),
-            // Those beside it are waited for, and counted; `next` ends it all.
+    let took = |count| {
+        let written = queue.borrow_mut().took(count);
+        (progress.borrow_mut())(written)
+    };
+    let write = async |Batch { places, keys, requests }: Batch| {
+        match write_batch(dynamodb, table, requests, took).await {
+            Ok(()) => {
+                let written = queue.borrow_mut().has_written(places, &keys);
+                (progress.borrow_mut())(written)
+            }
+            // Those beside it are waited for, and counted.
             Err(error) if error.is::<Interrupted>() => Ok(()),
             Err(error) => Err(error),
         }
     };
-    let next = || {
-        wire.ui.stop.check()?;
-        if !wire.target.is_production() && queue.borrow().written().count >= MANY {
-            process::give_way();
+    let mut under_way = FuturesUnordered::new();
+    let mut ended = Ok(());
+    loop {
+        while ended.is_ok() && under_way.len() < AT_ONCE {
+            match stop.check().map_err(Into::into).and_then(|()| queue.borrow_mut().next_batch()) {
+                Ok(Some(batch)) => under_way.push(write(batch)),
+                Ok(None) => break,
+                Err(error) => ended = Err(error),
+            }
         }
-        Ok(queue.borrow_mut().next_batch()?.map(&write))
-    };
-    let ended = wire.pace.run(AT_ONCE, next).await;
-    let written = queue.borrow().written();
-    let written_for_certain =
-        format!("{} written for certain", counted(written.count, "item is", "items are"));
+        match under_way.next().await {
+            Some(Ok(())) => {}
+            Some(failed) => {
+                ended = failed;
+                break;
+            }
+            None => break,
+        }
+    }
+    let count = queue.borrow().written.count;
+    let certain = format!("{} written for certain", counted(count, "item is", "items are"));
     match ended {
-        Err(error) if error.is::<Interrupted>() => Err(Interrupted::explained(error, || written_for_certain)),
-        ended => ended.context(written_for_certain).map(|()| written.count),
+        Err(error) if error.is::<Interrupted>() => Err(Interrupted::explained(error, || certain)),
+        ended => ended.context(certain).map(|()| count),
     }
 }
 
 /// Sends one batch, and again what was handed back, waiting longer each time; tells `took` how many were
 /// taken.
 async fn write_batch(
-    wire: &Wire,
+    dynamodb: &DynamoDb,
     table: &str,
-    requests: &[WriteRequest],
+    mut requests: Vec<WriteRequest>,
     took: impl Fn(u64) -> Result<()>,
 ) -> Result<()> {
-    let mut body = batch_body(table, requests.iter().map(|request| request.text.as_str()));
-    let mut sent = requests.len();
     let mut fruitless = 0;
     loop {
-        let answer = wire.call(BATCH_WRITE, body).await?;
-        let left = unprocessed(&answer).with_context(|| format!("{} answered {BATCH_WRITE}", wire.target))?;
-        let taken = sent.saturating_sub(left.len()) as u64;
+        let send =
+            async || dynamodb.client.batch_write_item().request_items(table, requests.clone()).send().await;
+        let answer = dynamodb.send_batch(send).await?;
+        let left = answer.unprocessed_items.with_context(|| {
+            format!("{} answered BatchWriteItem in a form that is not its API's", dynamodb.target)
+        })?;
+        let left: Vec<_> = left.into_values().flatten().collect();
+        let taken = requests.len().saturating_sub(left.len()) as u64;
         if taken > 0 {
-            wire.gained(taken);
+            dynamodb.gained(taken);
             took(taken)?;
         }
         if left.is_empty() {
             return Ok(());
         }
-        wire.throttled("it handed all items of a batch back")?;
+        dynamodb.throttled("it handed all items of a batch back")?;
         fruitless = if taken > 0 { 0 } else { fruitless + 1 };
-        wire.wait(fruitless + 1).await?;
-        sent = left.len();
-        body = batch_body(table, left.iter().map(String::as_str));
+        dynamodb.wait(fruitless + 1).await?;
+        requests = left;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(pk: AttributeValue, other: &str) -> Item {
+        Item::from([("pk".to_owned(), pk), ("other".to_owned(), AttributeValue::S(other.to_owned()))])
+    }
+
+    fn key(pk: AttributeValue, other: &str) -> u64 {
+        Write::put(item(pk, other), &["pk"]).unwrap().key
+    }
+
+    fn s(text: &str) -> AttributeValue {
+        AttributeValue::S(text.to_owned())
+    }
+
+    fn n(number: &str) -> AttributeValue {
+        AttributeValue::N(number.to_owned())
+    }
+
+    #[test]
+    fn requests_for_the_same_item_have_the_same_key() {
+        assert_eq!(key(s("1"), "a"), key(s("1"), "b"));
+        assert_eq!(key(s("1"), "a"), Write::delete(item(s("1"), ""), &["pk"]).unwrap().key);
+        assert_ne!(key(s("1"), "a"), key(s("2"), "a"));
+        assert_ne!(key(s("1"), "a"), key(n("1"), "a"));
+    }
+
+    #[test]
+    fn a_key_is_the_same_however_its_number_is_written() {
+        for ways in [["1", "1.0", "10e-1"], ["0", "0.00", "-0"], ["-20", "-2e1", "-020.0"]] {
+            assert_eq!(ways.map(|way| key(n(way), "")), [key(n(ways[0]), ""); 3], "{ways:?}");
+        }
+        assert_ne!(key(n("1"), ""), key(n("-1"), ""));
+        assert_ne!(key(n("1"), ""), key(n("10"), ""));
+    }
+
+    fn write(pk: u64) -> Result<Write> {
+        Write::put(item(n(&pk.to_string()), ""), &["pk"])
+    }
+
+    fn written<I: Iterator<Item = Result<Write>>>(queue: &mut Queue<I>, batch: &Batch) -> u64 {
+        queue.has_written(batch.places.clone(), &batch.keys).in_order
+    }
+
+    #[test]
+    fn a_key_waits_until_its_earlier_request_is_written() {
+        let mut queue = Queue::new([1, 2, 1, 3].map(write).into_iter());
+        let first = queue.next_batch().unwrap().unwrap();
+        assert_eq!(first.requests.len(), 2);
+        assert!(queue.next_batch().unwrap().is_none());
+        assert_eq!(queue.took(2), Written { count: 2, in_order: 0 });
+        assert_eq!(written(&mut queue, &first), 2);
+        let second = queue.next_batch().unwrap().unwrap();
+        assert_eq!(second.requests.len(), 2);
+        assert!(queue.next_batch().unwrap().is_none());
+        assert_eq!(written(&mut queue, &second), 4);
+    }
+
+    #[test]
+    fn what_is_written_in_order_has_no_gap() {
+        let mut queue = Queue::new((0..60).map(write));
+        let [one, two, three] = [(); 3].map(|()| queue.next_batch().unwrap().unwrap());
+        assert_eq!([two, three, one].map(|batch| written(&mut queue, &batch)), [0, 0, 60]);
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_made_ends_the_batch_before_it() {
+        let mut queue = Queue::new([write(1), Err(anyhow::anyhow!("bad"))].into_iter());
+        assert_eq!(queue.next_batch().unwrap().unwrap().requests.len(), 1);
+        assert!(queue.next_batch().is_err());
     }
 }

@@ -20,8 +20,8 @@ use postgres::config::Host;
 
 use connection::CONNECT_BOUND;
 pub(crate) use connection::{Connection, STATEMENT_BOUND};
+pub(crate) use trouble::readable;
 pub(super) use trouble::remedy;
-pub(crate) use trouble::{is_refused, readable};
 
 use super::passfile::{self, Login};
 use crate::targets::reach::{Reach, is_loopback};

@@ -38,5 +38,3 @@ pub(super) fn send(pid: Pid, _: Signal) -> io::Result<()> {
 pub(super) fn kill_group(pid: Pid) -> io::Result<()> {
     match pid {}
 }
-
-pub(super) fn give_way() {}

@@ -7,9 +7,6 @@ use rustix::process;
 pub(super) use rustix::process::Pid;
 pub(crate) use rustix::process::Signal;
 
-/// What `nice` adds by default, by POSIX.
-const NICENESS: i32 = 10;
-
 /// Sends a signal to a process. One that has ended by itself meanwhile is no error.
 pub(super) fn send(pid: Pid, signal: Signal) -> io::Result<()> {
     sent(process::kill_process(pid, signal))
@@ -25,10 +22,4 @@ fn sent(sent: rustix::io::Result<()>) -> io::Result<()> {
         Err(Errno::SRCH) => Ok(()),
         sent => Ok(sent?),
     }
-}
-
-pub(super) fn give_way() {
-    // Only how fast it goes depends on it.
-    let _ = process::getpriority_process(None)
-        .and_then(|now| process::setpriority_process(None, now.max(NICENESS)));
 }

@@ -147,7 +147,7 @@ fn put_takes_plain_json_dynamodb_json_and_stdin() {
 fn an_item_that_cannot_be_read_is_wrong_usage_and_nothing_is_written() {
     let world = DynamoDbOnly::with_item();
     let before = world.endpoint().items(TABLE);
-    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"#]), @"error: the item cannot be read: attribute `sk`: EOF while parsing a value at line 1 column 15");
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"#]), @"error: the item cannot be read: not valid JSON: it ends early at line 1 column 15");
     assert_snapshot!(world.item_error(2, &["put", "[1]"]), @"error: the item cannot be read: invalid type: sequence, expected an object of attributes at line 1 column 0");
     assert_snapshot!(world.item_error(2, &["put"]), @"error: there is no item: stdin is empty");
     // Meant as DynamoDB JSON, where a number is written as a text.

@@ -207,7 +207,7 @@ fn a_document_that_stopped_early_says_where_reading_would_go_on() {
 
 #[test]
 fn attributes_that_only_later_items_have_are_shown_with_their_names() {
-    let world = DynamoDbOnly::with_items(600, 1);
+    let world = DynamoDbOnly::with_items(600, 2_000);
     world.endpoint().put(TABLE, &[("pk", "z"), ("sk", "1"), ("colour", "red"), ("size", "L")]);
     let printed = world.xtask("ddb scan").ok().stdout;
     let mut lines = printed.lines();

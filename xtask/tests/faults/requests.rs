@@ -51,18 +51,6 @@ fn a_dynamodb_whose_answers_are_cut_short() {
 }
 
 #[test]
-fn a_connection_that_was_opened_early_may_break() {
-    let world = World::set_up();
-    for fault in [Fault::Reset(0), Fault::Cut(30), Fault::Garbage(b"SSH-2.0-OpenSSH_9.2\r\n")] {
-        let first = move |number| if number == 0 { fault } else { Fault::Whole };
-        let line = Line::start(world.endpoint().0, first);
-        let listed = world.xtask("ddb patterns list-conversations");
-        let listed = listed.env("AWS_ENDPOINT_URL_DYNAMODB", line.endpoint().url()).ok();
-        assert_eq!(listed.stdout.lines().count(), 1, "{fault:?}");
-    }
-}
-
-#[test]
 fn what_postgres_says_is_not_held_up_by_a_dynamodb_that_says_nothing() {
     let (_listener, port) = line::silent();
     let unknown = "ddb patterns list-conversations --handle nobody-has-it";

@@ -160,7 +160,7 @@ fn no_credentials() {
     };
     let failed = run("ddb scan --prod").fails(1);
     failed.within(within(20)).says(&[
-        "error: there are no AWS credentials",
+        "because: there are no AWS credentials",
         "timed out",
         "help: `aws sso login",
     ]);

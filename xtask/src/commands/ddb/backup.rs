@@ -4,14 +4,13 @@
 use std::io::{IsTerminal as _, stdin};
 use std::time::Duration;
 
-use crate::dynamodb::target::Trouble;
-use crate::dynamodb::wire::Wire;
+use crate::dynamodb::client::{DynamoDb, once};
+use crate::dynamodb::error::RequestError;
 use crate::error::Failure;
 use crate::poll::{self, Look};
 use crate::ui::Ui;
-use anyhow::{Result, ensure};
-use serde::Deserialize;
-use serde_json::json;
+use anyhow::{Context as _, Result, ensure};
+use aws_sdk_dynamodb::types::{BackupDetails, BackupStatus};
 
 use crate::guard;
 
@@ -32,27 +31,6 @@ pub(super) struct BackupOptions {
     /// With --prod: make none, and do not ask
     #[arg(long, requires = "prod", conflicts_with = "backup")]
     no_backup: bool,
-}
-
-/// The part of CreateBackup's and DescribeBackup's answers that is looked at.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct BackupDetails {
-    backup_arn: String,
-    /// `CREATING`, `DELETED` or `AVAILABLE`.
-    backup_status: String,
-}
-
-#[derive(Deserialize)]
-struct Created {
-    #[serde(rename = "BackupDetails")]
-    details: BackupDetails,
-}
-
-#[derive(Deserialize)]
-struct Described {
-    #[serde(rename = "BackupDescription")]
-    description: Created,
 }
 
 impl BackupOptions {
@@ -83,52 +61,51 @@ impl BackupOptions {
 }
 
 /// Makes a backup and waits until a table can be made from it.
-pub(super) async fn make(wire: &Wire, table: &str, name: &str) -> Result<()> {
+pub(super) async fn make(dynamodb: &DynamoDb, table: &str, name: &str) -> Result<()> {
     let work = async {
-        let request = json!({ "TableName": table, "BackupName": name });
-        let answer = match wire.try_once("CreateBackup", request.to_string()).await? {
-            Ok(answer) => answer,
-            Err(trouble) => return Err(refused(wire, table, trouble)),
-        };
-        let Created { details } = wire.parsed(&answer)?;
-        available(wire, details).await
+        let create = dynamodb.client.create_backup().table_name(table).backup_name(name);
+        let send = async || create.clone().customize().config_override(once()).send().await;
+        let created = dynamodb.send(send).await.map_err(|error| refused(dynamodb, table, error))?;
+        available(dynamodb, created.backup_details.context(NO_DETAILS)?).await
     };
-    wire.ui.run(format!("DynamoDB: make backup {name} of {table}"), work).await
+    dynamodb.ui.run(format!("DynamoDB: make backup {name} of {table}"), work).await
 }
 
-async fn available(wire: &Wire, mut details: BackupDetails) -> Result<()> {
-    let request = json!({ "BackupArn": details.backup_arn }).to_string();
+const NO_DETAILS: &str = "the server did not describe the backup";
+
+async fn available(dynamodb: &DynamoDb, mut details: BackupDetails) -> Result<()> {
+    let describe = dynamodb.client.describe_backup().backup_arn(details.backup_arn());
     poll::until_ready(BACKUP_BOUND, INTERVAL, async || {
-        if details.backup_status == "CREATING" {
-            let described = async {
-                let answer = wire.call("DescribeBackup", request.clone()).await?;
-                wire.parsed::<Described>(&answer)
-            };
-            match described.await {
-                Ok(answer) => details = answer.description.details,
+        if *details.backup_status() == BackupStatus::Creating {
+            let described = dynamodb.send(async || describe.clone().send().await).await;
+            let described = described.and_then(|answer| {
+                answer.backup_description.and_then(|backup| backup.backup_details).context(NO_DETAILS)
+            });
+            match described {
+                Ok(described) => details = described,
                 Err(error) => return Look::Failed(error),
             }
         }
-        match details.backup_status.as_str() {
-            "AVAILABLE" => Look::Ready(()),
-            "CREATING" => Look::NotYet("the backup is still being made".to_owned()),
+        match details.backup_status() {
+            BackupStatus::Available => Look::Ready(()),
+            BackupStatus::Creating => Look::NotYet("the backup is still being made".to_owned()),
             status => Look::Failed(anyhow::anyhow!("the backup is {status}")),
         }
     })
     .await
 }
 
-fn refused(wire: &Wire, table: &str, trouble: Trouble) -> anyhow::Error {
-    let Trouble::Service { code, .. } = &trouble else { return wire.target.failure(trouble) };
-    let remedy = match code.as_str() {
+fn refused(dynamodb: &DynamoDb, table: &str, error: anyhow::Error) -> anyhow::Error {
+    let Some(code) = RequestError::code_of(&error) else { return error };
+    let remedy = match code {
         "UnknownOperationException" => format!(
             "this server makes no backups: keep the items with `cargo xtask ddb export FILE {table} --prod`, then \
              drop the table with --no-backup"
         ),
         _ => "nothing was dropped".to_owned(),
     };
-    let problem = format!("{} refuses to make a backup of table {table}", wire.target);
-    Failure::new(problem, remedy).caused_by(trouble.to_string()).into()
+    let problem = format!("{} refuses to make a backup of table {table}", dynamodb.target);
+    Failure::new(problem, remedy).caused_by(format!("{error:#}")).into()
 }
 
 /// Whether a name can be a backup's.

@@ -1,13 +1,15 @@
 use std::path::PathBuf;
 
 use crate::dynamodb::files::{Columns, Encoding, FileForm, ItemFileWriter, Layout, Notation};
-use crate::dynamodb::items::{Page, counted};
 use crate::dynamodb::json::{AttributeValue, Item};
-use crate::dynamodb::read::{self, ReadRequest};
-use crate::dynamodb::table::TableDescription;
+use crate::dynamodb::read::{self, Page};
+use crate::dynamodb::table::{self, Keys};
 use crate::error::{Failure, Interrupted, Usage};
+use crate::text::counted;
 use crate::ui::Rate;
 use anyhow::{Context as _, Result};
+use aws_sdk_dynamodb::operation::scan::ScanInput;
+use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 
 use super::Target;
 use crate::context::Context;
@@ -47,22 +49,23 @@ impl Export {
         if self.plain && form.encoding == Encoding::Csv {
             return Err(Usage("--plain is for JSON lines; CSV keeps all types".to_owned()).into());
         }
-        let target = self.target.resolve(context).await?;
-        let table = self.table.as_ref().unwrap_or(&target.table);
-        let wire = target.wire(&context.ui).await?;
+        let dynamodb = self.target.dynamodb(context).await?;
+        let table = self.table.as_ref().unwrap_or(&dynamodb.target.table);
         let stop = &context.ui.stop;
         let step = context.ui.step(format!("DynamoDB: export {table} to {file}"));
         let mut count = 0;
         let export = async {
-            let description = TableDescription::read(&wire, table).await?;
-            let keys = description.keys(None).context("the table has no key")?;
+            let description = table::describe(&dynamodb, table).await?;
+            let keys = Keys::of(&description, None).context("the table has no key")?;
             let keys: Vec<&str> = keys.each().map(|key| key.name.as_str()).collect();
-            let request = ReadRequest { table_name: table.clone(), ..ReadRequest::default() };
+            let request = ScanInput::builder().table_name(table);
+            let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+            let total = u64::try_from(description.item_count.unwrap_or_default()).unwrap_or_default();
             let rate = Rate::begin();
             let mut out = None;
-            let read = read::in_order(&wire, request, &description, async |mut page: Page| {
+            let read = read::in_order(&dynamodb, request, description.item_count, async |mut page: Page| {
                 count += page.count;
-                step.progress(rate.of(count, description.item_count));
+                step.progress(rate.of(count, total));
                 page.items.iter_mut().for_each(sort_sets);
                 let written = self.write(form, &keys, &page.items, &mut out);
                 written.with_context(|| format!("cannot write {file}"))

@@ -1,14 +1,20 @@
 //! What to read of a table: the options that scan, query, get, put and delete share.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use crate::dynamodb::items::{Form, Number};
 use crate::dynamodb::json::{self, AttributeValue, Item};
-use crate::dynamodb::read::ReadRequest;
-use crate::dynamodb::table::{KeyAttribute, KeyType};
+use crate::dynamodb::number::Number;
+use crate::dynamodb::print::Form;
+use crate::dynamodb::read::LastKey;
+use crate::dynamodb::table::KeyAttribute;
 use crate::error::Usage;
 use anyhow::Result;
+use aws_sdk_dynamodb::operation::query::QueryInput;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use aws_sdk_dynamodb::operation::scan::ScanInput;
+use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
+use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ScalarAttributeType, Select};
 use serde::de::IgnoredAny;
 
 use crate::context::Context;
@@ -35,15 +41,12 @@ impl Placeholders {
         Self { names, values: Vec::new() }
     }
 
-    /// The names by placeholder.
-    ///
-    /// # Errors
-    /// One that is in neither form.
-    pub(crate) fn names(&self) -> Result<BTreeMap<String, String>> {
-        let mut all = BTreeMap::new();
+    /// The names by placeholder; none if there are none, which DynamoDB refuses.
+    pub(crate) fn names(&self) -> Result<Option<HashMap<String, String>>> {
+        let mut all = HashMap::new();
         for text in &self.names {
             if text.trim_start().starts_with('{') {
-                let names: BTreeMap<String, String> = serde_json::from_str(text).map_err(|error| {
+                let names: HashMap<String, String> = serde_json::from_str(text).map_err(|error| {
                     Usage(format!("--names `{text}` is not a JSON object of texts: {error}"))
                 })?;
                 names.into_iter().try_for_each(|(name, attribute)| add(&mut all, name, attribute))?;
@@ -53,15 +56,12 @@ impl Placeholders {
                 add(&mut all, name.to_owned(), attribute.to_owned())?;
             }
         }
-        Ok(all)
+        Ok((!all.is_empty()).then_some(all))
     }
 
-    /// The values by placeholder.
-    ///
-    /// # Errors
-    /// One that is in neither form.
-    pub(crate) fn values(&self) -> Result<Item> {
-        let mut all = BTreeMap::new();
+    /// The values by placeholder; none if there are none.
+    pub(crate) fn values(&self) -> Result<Option<Item>> {
+        let mut all = Item::new();
         for text in &self.values {
             if text.trim_start().starts_with('{') {
                 let values = crate::dynamodb::files::item_of(text);
@@ -74,12 +74,12 @@ impl Placeholders {
                 add(&mut all, name.to_owned(), value)?;
             }
         }
-        Ok(all.into_iter().collect())
+        Ok((!all.is_empty()).then_some(all))
     }
 }
 
 /// Adds what a placeholder stands for.
-fn add<T>(all: &mut BTreeMap<String, T>, name: String, meaning: T) -> Result<()> {
+fn add<T>(all: &mut HashMap<String, T>, name: String, meaning: T) -> Result<()> {
     match all.entry(name) {
         Entry::Vacant(entry) => drop(entry.insert(meaning)),
         Entry::Occupied(entry) => return Err(Usage(format!("`{}` is given twice", entry.key())).into()),
@@ -93,9 +93,6 @@ fn pair(text: &str, sign: char) -> Option<(&str, &str)> {
 }
 
 /// A value on the command line: typed or plain JSON, or else a text.
-///
-/// # Errors
-/// JSON that means no value: an attribute is given twice, say.
 fn value_of(text: &str) -> Result<AttributeValue, String> {
     match json::value_of(text) {
         Err(_) if serde_json::from_str::<IgnoredAny>(text).is_err() => Ok(AttributeValue::S(text.to_owned())),
@@ -104,22 +101,24 @@ fn value_of(text: &str) -> Result<AttributeValue, String> {
 }
 
 /// A key attribute's value as the user writes it.
-///
-/// # Errors
-/// It is not of the key's type.
 pub(crate) fn key_value(key: &KeyAttribute, text: &str) -> Result<AttributeValue> {
     let wrong = |form: &str| Usage(format!("key `{}` is {form}, which `{text}` is not", key.name));
     match key.key_type {
-        KeyType::S => Ok(AttributeValue::S(text.to_owned())),
-        KeyType::N => match Number::read(text) {
+        ScalarAttributeType::N => match Number::read(text) {
             Some(_) => Ok(AttributeValue::N(text.to_owned())),
             None => Err(wrong("a number").into()),
         },
-        KeyType::B => match json::bytes(text) {
+        ScalarAttributeType::B => match json::bytes(text) {
             Ok(bytes) => Ok(AttributeValue::B(bytes)),
             Err(_) => Err(wrong("binary, written in base64").into()),
         },
+        _ => Ok(AttributeValue::S(text.to_owned())),
     }
+}
+
+/// A JSON document says where reading would go on.
+pub(crate) fn last_key(context: &Context) -> LastKey {
+    if context.format == Format::Json { LastKey::Wanted } else { LastKey::Unknown }
 }
 
 /// Which items, and what of them.
@@ -151,28 +150,35 @@ pub(crate) struct ReadOptions {
 }
 
 impl ReadOptions {
-    /// The request for a table.
-    ///
-    /// # Errors
-    /// Placeholders in another form.
-    pub(crate) fn request(&self, table: &str) -> Result<ReadRequest> {
-        Ok(ReadRequest {
-            table_name: table.to_owned(),
-            index_name: self.index.clone(),
-            filter_expression: self.filter.clone(),
-            projection_expression: self.projection.clone(),
-            expression_attribute_names: self.placeholders.names()?,
-            expression_attribute_values: self.placeholders.values()?,
-            consistent_read: self.consistent.then_some(true),
-            select: self.count.then(|| "COUNT".to_owned()),
-            ..ReadRequest::default()
-        })
+    /// The Scan of a table.
+    pub(crate) fn scan(&self, table: &str) -> Result<ScanInputBuilder> {
+        Ok(ScanInput::builder()
+            .table_name(table)
+            .set_index_name(self.index.clone())
+            .set_filter_expression(self.filter.clone())
+            .set_projection_expression(self.projection.clone())
+            .set_expression_attribute_names(self.placeholders.names()?)
+            .set_expression_attribute_values(self.placeholders.values()?)
+            .set_consistent_read(self.consistent.then_some(true))
+            .set_select(self.count.then_some(Select::Count))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total))
+    }
+
+    /// The Query of a table, without its key condition.
+    pub(crate) fn query(&self, table: &str) -> Result<QueryInputBuilder> {
+        Ok(QueryInput::builder()
+            .table_name(table)
+            .set_index_name(self.index.clone())
+            .set_filter_expression(self.filter.clone())
+            .set_projection_expression(self.projection.clone())
+            .set_expression_attribute_names(self.placeholders.names()?)
+            .set_expression_attribute_values(self.placeholders.values()?)
+            .set_consistent_read(self.consistent.then_some(true))
+            .set_select(self.count.then_some(Select::Count))
+            .return_consumed_capacity(ReturnConsumedCapacity::Total))
     }
 
     /// How the items are printed; `keys` are the columns that come first.
-    ///
-    /// # Errors
-    /// DynamoDB JSON is asked for where it is not a choice.
     pub(crate) fn form(&self, context: &Context, keys: Vec<String>) -> Result<Form> {
         match context.format {
             Format::Table if self.dynamodb_json => {
@@ -181,7 +187,7 @@ impl ReadOptions {
             Format::Json if self.count => Ok(Form::JsonCount),
             _ if self.count => Ok(Form::Count),
             Format::Jsonl if self.dynamodb_json => Ok(Form::DynamoDbJsonl),
-            format => Ok(format.of_items(keys)),
+            format => Ok(Form::of(format, keys)),
         }
     }
 }
@@ -201,13 +207,11 @@ mod tests {
             &["#a=message", r##"{"#b": "size"}"##],
             &[":t=two words=", ":n=007", ":m=7.50", r#"{":l": [1], ":s": "x"}"#, r#"{":ss": {"SS": ["a"]}}"#],
         );
-        let names = given.names().unwrap();
+        let names = given.names().unwrap().unwrap();
+        let expected = [("#a", "message"), ("#b", "size")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+        assert_eq!(names, HashMap::from(expected));
         assert_eq!(
-            names.into_iter().collect::<Vec<_>>(),
-            [("#a", "message"), ("#b", "size")].map(|(a, b)| (a.to_owned(), b.to_owned()))
-        );
-        assert_eq!(
-            serde_json::to_string(&json::TypedJson(&given.values().unwrap())).unwrap(),
+            serde_json::to_string(&json::TypedJson(&given.values().unwrap().unwrap())).unwrap(),
             r#"{":l":{"L":[{"N":"1"}]},":m":{"N":"7.50"},":n":{"S":"007"},":s":{"S":"x"},":ss":{"SS":["a"]},":t":{"S":"two words="}}"#
         );
         for bad in ["a=b", "#=b", "#a", "{"] {
@@ -223,14 +227,20 @@ mod tests {
     #[test]
     fn a_key_has_the_table_s_type() {
         let key = |key_type| KeyAttribute { name: "id".to_owned(), key_type };
-        assert_eq!(key_value(&key(KeyType::S), "7").unwrap(), AttributeValue::S("7".to_owned()));
-        assert_eq!(key_value(&key(KeyType::N), "7").unwrap(), AttributeValue::N("7".to_owned()));
+        assert_eq!(key_value(&key(ScalarAttributeType::S), "7").unwrap(), AttributeValue::S("7".to_owned()));
+        assert_eq!(key_value(&key(ScalarAttributeType::N), "7").unwrap(), AttributeValue::N("7".to_owned()));
         assert_eq!(
-            key_value(&key(KeyType::B), "AQ==").unwrap(),
+            key_value(&key(ScalarAttributeType::B), "AQ==").unwrap(),
             AttributeValue::B(json::bytes("AQ==").unwrap())
         );
-        assert_eq!(key_value(&key(KeyType::N), "+007.50").unwrap(), AttributeValue::N("+007.50".to_owned()));
-        assert!(key_value(&key(KeyType::N), "seven").is_err() && key_value(&key(KeyType::N), " 1").is_err());
-        assert!(key_value(&key(KeyType::B), "?").is_err());
+        assert_eq!(
+            key_value(&key(ScalarAttributeType::N), "+007.50").unwrap(),
+            AttributeValue::N("+007.50".to_owned())
+        );
+        assert!(
+            key_value(&key(ScalarAttributeType::N), "seven").is_err()
+                && key_value(&key(ScalarAttributeType::N), " 1").is_err()
+        );
+        assert!(key_value(&key(ScalarAttributeType::B), "?").is_err());
     }
 }

@@ -10,12 +10,12 @@ use self::records::{Records, RejectedFile, Rejects, rejected_path};
 use self::rules::Rules;
 use super::Guarded;
 use crate::context::Context;
+use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::files::{FileForm, ItemFile, Notation};
-use crate::dynamodb::items::{Written, counted};
-use crate::dynamodb::table::TableDescription;
-use crate::dynamodb::wire::Wire;
-use crate::dynamodb::write;
+use crate::dynamodb::table;
+use crate::dynamodb::write::{self, Written};
 use crate::error::{Interrupted, Usage};
+use crate::text::counted;
 use crate::ui::{Rate, Step};
 
 #[derive(Debug, clap::Args)]
@@ -51,20 +51,19 @@ impl Import {
         context.ui.stop.remedy("run the same command again");
         let _lock = self.guarded.lock(context, "ddb import").await?;
         let deed = "import into the table, over its items";
-        let Some(target) = self.guarded.resolve(context, deed, self.table.as_deref()).await? else {
+        let Some(dynamodb) = self.guarded.resolve(context, deed, self.table.as_deref()).await? else {
             return Ok(());
         };
-        let table = self.table.as_ref().unwrap_or(&target.table);
-        let wire = target.wire(&context.ui).await?;
-        let rules = Rules::of(&TableDescription::read(&wire, table).await?)?;
+        let table = self.table.as_ref().unwrap_or(&dynamodb.target.table);
+        let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
         let step = context.ui.step(format!("DynamoDB: import {} into {table}", self.file.display()));
         let rejects =
             if self.reject { Rejects::Keep(RejectedFile::beside(&self.file)) } else { Rejects::End };
         let records = Records::new(&self.file, self.open()?, self.from_line, &rules, rejects, &context.ui);
-        match self.import(&wire, table, records, &step).await {
+        match self.import(&dynamodb, table, records, &step).await {
             Ok(Records { imported, rejected, .. }) => {
                 let imported = counted(imported, "item", "items");
-                step.done(&match wire.pace.throttled_count() {
+                step.done(&match dynamodb.throttled_count() {
                     0 => imported,
                     count => format!("{imported}; the server throttled {}", counted(count, "time", "times")),
                 });
@@ -84,9 +83,9 @@ impl Import {
 
     /// Reads the file as an import would, and says what it would write.
     async fn rehearse(&self, context: &Context) -> Result<()> {
-        let target = self.guarded.target(context).await?;
-        let table = self.table.as_ref().unwrap_or(&target.table);
-        let rules = Rules::of(&TableDescription::read(&target.wire(&context.ui).await?, table).await?)?;
+        let dynamodb = self.guarded.dynamodb(context).await?;
+        let table = self.table.as_ref().unwrap_or(&dynamodb.target.table);
+        let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
         let rejects = if self.reject { Rejects::Tell } else { Rejects::End };
         let mut records =
             Records::new(&self.file, self.open()?, self.from_line, &rules, rejects, &context.ui);
@@ -100,7 +99,7 @@ impl Import {
         };
         let imported = counted(records.imported, "item", "items");
         let deed = format!("import {imported} into the table, over its items{rejected}");
-        self.guarded.is_meant(context, &target, &deed, Some(table), Vec::new()).await.map(|_| ())
+        self.guarded.is_meant(context, &dynamodb, &deed, Some(table), Vec::new()).await.map(|_| ())
     }
 
     fn open(&self) -> Result<ItemFile> {
@@ -119,7 +118,7 @@ impl Import {
     /// Writes the records, and gives back what is known of them then.
     async fn import<'a>(
         &self,
-        wire: &Wire,
+        dynamodb: &DynamoDb,
         table: &str,
         records: Records<'a>,
         step: &Step,
@@ -135,7 +134,7 @@ impl Import {
             step.progress(rate.at(written.count, records.share()));
             Ok(())
         };
-        let ended = write::write_all(wire, table, requests, progress).await;
+        let ended = write::write_all(dynamodb, table, requests, progress).await;
         let records = records.into_inner();
         let Err(error) = ended else { return Ok(records) };
         let line = records.first_unwritten();

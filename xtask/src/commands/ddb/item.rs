@@ -4,22 +4,22 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Read as _, Write as _, stdin};
 
-use crate::dynamodb::items::{Columns, printable, stdout};
-use crate::dynamodb::json::{AttributeValue, Item, PlainJson, Typed, TypedJson, Unique, sorted};
-use crate::dynamodb::table::TableDescription;
-use crate::dynamodb::target::Trouble;
-use crate::dynamodb::wire::Wire;
+use crate::dynamodb::client::{DynamoDb, once};
+use crate::dynamodb::error::RequestError;
+use crate::dynamodb::json::{AttributeValue, Item, PlainJson, TypedJson, sorted};
+use crate::dynamodb::table::{self, Keys};
 use crate::error::{Failure, Usage};
 use crate::targets::DynamoDbTarget;
+use crate::text::printable;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
-use serde::{Deserialize, Serialize, Serializer};
+use aws_sdk_dynamodb::types::ReturnValue;
 
 use super::expressions::Placeholders;
 use super::query::key_of;
 use super::{Guarded, Target};
 use crate::context::Context;
-use crate::output::{Format, print_json};
+use crate::output::{Columns, Format, print_json, stdout};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Get {
@@ -89,53 +89,14 @@ struct Condition {
     placeholders: Placeholders,
 }
 
-/// The body of GetItem, PutItem and DeleteItem.
-/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_PutItem.html>
-#[derive(Default, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct ItemRequest {
-    table_name: String,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "typed_if_any")]
-    key: Option<Item>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "typed_if_any")]
-    item: Option<Item>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    projection_expression: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    condition_expression: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    expression_attribute_names: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "Item::is_empty", serialize_with = "typed")]
-    expression_attribute_values: Item,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    consistent_read: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    return_values: Option<&'static str>,
-}
-
-/// The item that was asked for, or the one that was there before.
-#[derive(Deserialize)]
-struct ItemAnswer {
-    #[serde(rename = "Item", alias = "Attributes")]
-    item: Option<Unique<Typed>>,
-}
-
-fn typed<S: Serializer>(item: &Item, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    TypedJson(item).serialize(serializer)
-}
-
-fn typed_if_any<S: Serializer>(item: &Option<Item>, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    item.as_ref().map(TypedJson).serialize(serializer)
-}
-
 impl KeyArguments {
     fn table<'a>(&'a self, target: &'a DynamoDbTarget) -> &'a str {
         self.table.of(target)
     }
 
-    async fn key(&self, wire: &Wire, table: &str) -> Result<Item> {
-        let description = TableDescription::read(wire, table).await?;
-        let keys = description.keys(None).context("the table has no key")?;
+    async fn key(&self, dynamodb: &DynamoDb, table: &str) -> Result<Item> {
+        let description = table::describe(dynamodb, table).await?;
+        let keys = Keys::of(&description, None).context("the table has no key")?;
         key_of(&keys, &self.pk, self.sk.as_deref())
     }
 
@@ -153,23 +114,21 @@ impl TableArgument {
 
 impl Get {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let target = self.target.resolve(context).await?;
-        let wire = target.wire(&context.ui).await?;
-        let table = self.key.table(&target);
-        let placeholders = Placeholders::of_names(self.names);
-        let request = ItemRequest {
-            table_name: table.to_owned(),
-            key: Some(self.key.key(&wire, table).await?),
-            projection_expression: self.projection,
-            expression_attribute_names: placeholders.names()?,
-            consistent_read: self.consistent.then_some(true),
-            ..ItemRequest::default()
-        };
-        let answer = wire.call("GetItem", serde_json::to_string(&request)?).await;
-        let answer = answer.with_context(|| format!("cannot get an item of table {table}"))?;
-        match answer_of(&wire, &answer)? {
+        let dynamodb = self.target.dynamodb(context).await?;
+        let table = self.key.table(&dynamodb.target);
+        let key = self.key.key(&dynamodb, table).await?;
+        let request = dynamodb
+            .client
+            .get_item()
+            .table_name(table)
+            .set_key(Some(key))
+            .set_projection_expression(self.projection)
+            .set_expression_attribute_names(Placeholders::of_names(self.names).names()?)
+            .set_consistent_read(self.consistent.then_some(true));
+        let answer = dynamodb.send(async || request.clone().send().await).await;
+        match answer.with_context(|| format!("cannot get an item of table {table}"))?.item {
             Some(item) => print(context, "Item", &item),
-            None => Err(not_there(&self.key, table, &target).into()),
+            None => Err(not_there(&self.key, table, &dynamodb.target).into()),
         }
     }
 }
@@ -183,14 +142,23 @@ impl Put {
         let put = crate::dynamodb::files::item_of(&text)
             .map_err(|why| Usage(format!("the item cannot be read: {why}")))?;
         let table = self.table.table.as_deref();
-        let Some(target) = self.guarded.resolve(context, "put an item", table).await? else { return Ok(()) };
-        let wire = target.wire(&context.ui).await?;
-        let request = ItemRequest {
-            table_name: self.table.of(&target).to_owned(),
-            item: Some(put),
-            ..self.condition.request()?
+        let Some(dynamodb) = self.guarded.resolve(context, "put an item", table).await? else {
+            return Ok(());
         };
-        let replaced = write(&wire, "PutItem", &request).await?;
+        let table = self.table.of(&dynamodb.target);
+        let request = dynamodb
+            .client
+            .put_item()
+            .table_name(table)
+            .set_item(Some(put))
+            .set_condition_expression(self.condition.condition.clone())
+            .set_expression_attribute_names(self.condition.placeholders.names()?)
+            .set_expression_attribute_values(self.condition.placeholders.values()?)
+            .return_values(ReturnValue::AllOld);
+        let send = async || request.clone().customize().config_override(once()).send().await;
+        let _held = context.ui.stop.hold().await;
+        let answer = dynamodb.send(send).await;
+        let replaced = answer.map_err(|error| self.condition.explain(error, "put into", table))?.attributes;
         context.ui.line(match replaced {
             Some(_) => "put; this is what it replaced",
             None => "put; there was none before",
@@ -215,75 +183,50 @@ impl Delete {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let table = self.key.table.table.as_deref();
         let deed = format!("delete the item {}", self.key.shown());
-        let Some(target) = self.guarded.resolve(context, &deed, table).await? else { return Ok(()) };
-        let wire = target.wire(&context.ui).await?;
-        let table = self.key.table(&target);
-        let request = ItemRequest {
-            table_name: table.to_owned(),
-            key: Some(self.key.key(&wire, table).await?),
-            ..self.condition.request()?
-        };
-        match write(&wire, "DeleteItem", &request).await? {
+        let Some(dynamodb) = self.guarded.resolve(context, &deed, table).await? else { return Ok(()) };
+        let table = self.key.table(&dynamodb.target);
+        let request = dynamodb
+            .client
+            .delete_item()
+            .table_name(table)
+            .set_key(Some(self.key.key(&dynamodb, table).await?))
+            .set_condition_expression(self.condition.condition.clone())
+            .set_expression_attribute_names(self.condition.placeholders.names()?)
+            .set_expression_attribute_values(self.condition.placeholders.values()?)
+            .return_values(ReturnValue::AllOld);
+        let send = async || request.clone().customize().config_override(once()).send().await;
+        let _held = context.ui.stop.hold().await;
+        let answer = dynamodb.send(send).await;
+        let deleted =
+            answer.map_err(|error| self.condition.explain(error, "deleted from", table))?.attributes;
+        match deleted {
             Some(item) => {
                 context.ui.line("deleted; this is what it was");
                 print(context, "Attributes", &item)
             }
-            None => Err(not_there(&self.key, table, &target).into()),
+            None => Err(not_there(&self.key, table, &dynamodb.target).into()),
         }
     }
 }
 
 impl Condition {
-    fn request(&self) -> Result<ItemRequest> {
-        Ok(ItemRequest {
-            condition_expression: self.condition.clone(),
-            expression_attribute_names: self.placeholders.names()?,
-            expression_attribute_values: self.placeholders.values()?,
-            return_values: Some("ALL_OLD"),
-            ..ItemRequest::default()
-        })
-    }
-}
-
-/// Sends a write, once: a second time it would find what it did itself. Returns what was there before.
-async fn write(wire: &Wire, operation: &str, request: &ItemRequest) -> Result<Option<Item>> {
-    let _held = wire.ui.stop.hold().await;
-    match wire.try_once(operation, serde_json::to_string(request)?).await? {
-        Ok(answer) => answer_of(wire, &answer),
-        Err(Trouble::Service { code, .. }) if code == "ConditionalCheckFailedException" => {
-            let condition = request.condition_expression.as_deref().unwrap_or_default();
+    /// Says what became of an item that was to be `done` (put into, deleted from) to a table.
+    fn explain(&self, error: anyhow::Error, done: &str, table: &str) -> anyhow::Error {
+        let request = RequestError::of(&error);
+        if request.and_then(RequestError::code) == Some("ConditionalCheckFailedException") {
+            let condition = self.condition.as_deref().unwrap_or_default();
             let problem = format!("the condition `{condition}` is not met: nothing was changed");
-            Err(Failure::new(problem, "see what is there with `cargo xtask ddb get`").into())
+            return Failure::new(problem, "see what is there with `cargo xtask ddb get`").into();
         }
-        Err(trouble) => {
-            let table = &request.table_name;
-            let done = if operation == "PutItem" { "put into" } else { "deleted from" };
-            let problem = if may_be_done(&trouble) {
-                format!(
-                    "it is not known whether the item was {done} table {table}: see with `cargo xtask ddb get`"
-                )
-            } else {
-                format!("no item was {done} table {table}")
-            };
-            Err(wire.target.failure(trouble).context(problem))
-        }
+        let problem = if request.is_some_and(RequestError::may_be_done) {
+            format!(
+                "it is not known whether the item was {done} table {table}: see with `cargo xtask ddb get`"
+            )
+        } else {
+            format!("no item was {done} table {table}")
+        };
+        error.context(problem)
     }
-}
-
-/// Whether the server may have done what it did not answer.
-fn may_be_done(trouble: &Trouble) -> bool {
-    match trouble {
-        Trouble::Unreachable(error) => {
-            let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-            !causes.any(|cause| cause.kind() == std::io::ErrorKind::ConnectionRefused)
-        }
-        Trouble::Service { code, .. } => code == "InternalServerError",
-    }
-}
-
-fn answer_of(wire: &Wire, answer: &[u8]) -> Result<Option<Item>> {
-    let answer: ItemAnswer = wire.parsed(answer)?;
-    Ok(answer.item.map(|item| item.0))
 }
 
 fn not_there(key: &KeyArguments, table: &str, target: &DynamoDbTarget) -> Failure {

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::io::{BufWriter, Write as _};
 
-use crate::dynamodb::items::{ItemWriter, Page, Response, printable, shortened, stdout};
+use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::json::{AttributeValue, Item};
-use crate::dynamodb::read;
+use crate::dynamodb::print::{Form, ItemWriter};
+use crate::dynamodb::read::{self, LastKey, Page, Response};
 use crate::error::Usage;
 use crate::targets::Targets;
 use anyhow::Result;
@@ -18,7 +19,8 @@ use uuid::Uuid;
 
 use super::{Target, seed};
 use crate::context::Context;
-use crate::output::Format;
+use crate::output::{Format, stdout};
+use crate::text::{printable, shortened};
 
 /// How many characters of a message a line shows.
 const MESSAGE_WIDTH: usize = 40;
@@ -67,27 +69,26 @@ pub(crate) struct GetConversation {
 impl GetConversation {
     async fn run(self, context: &Context) -> Result<()> {
         let range = self.range()?;
-        let target = self.target.resolve(context).await?;
-        let wire = target.wire(&context.ui).await?;
-        let query = messages::conversation(&target.table, self.message_group, &range);
+        let dynamodb = self.target.dynamodb(context).await?;
+        let query = messages::conversation(&dynamodb.target.table, self.message_group, &range);
         let mut printer = Printer::new(context.format, message_line);
         let response = if self.all {
             // All can be read in the order in which people want them; JSON is the response as it is.
-            let oldest_first = context.format != Format::Json;
-            let query = query.scan_index_forward(oldest_first);
-            read::pages(&wire, query.into(), None, async |page| printer.page(&page)).await?
+            let query = query.scan_index_forward(context.format != Format::Json);
+            let take = async |page: Page| printer.print(&page.items);
+            read::pages(&dynamodb, query, None, LastKey::Unknown, take).await?
         } else {
-            let mut newest_first = Vec::new();
-            let response = read::pages(&wire, query.into(), Some(self.limit.into()), async |page| {
-                newest_first.push(page);
+            let mut messages = Vec::new();
+            let take = async |mut page: Page| {
+                messages.append(&mut page.items);
                 Ok(())
-            })
-            .await?;
-            if context.format == Format::Json {
-                newest_first.iter().try_for_each(|page| printer.page(page))?;
-            } else {
-                newest_first.iter().rev().try_for_each(|page| printer.page_backwards(page))?;
+            };
+            let limit = Some(self.limit.into());
+            let response = read::pages(&dynamodb, query, limit, LastKey::Unknown, take).await?;
+            if context.format != Format::Json {
+                messages.reverse();
             }
+            printer.print(&messages)?;
             response
         };
         printer.finish(context, response, "these are the newest; --all or --limit N shows more")
@@ -121,10 +122,11 @@ impl ListConversations {
         let Targets { postgres, dynamodb } = context.databases(self.target.prod).await?;
         let (place, handle) = (postgres.to_string(), self.handle);
         let find = move |client: &mut Client| seed::find_user(client, &place, &handle);
-        let (wire, user) = dynamodb.wire_during(&context.ui, postgres.ask(find)).await?;
-        let query = messages::conversations_of(&dynamodb.table, user.uuid);
+        let (dynamodb, user) = tokio::try_join!(DynamoDb::new(&dynamodb, &context.ui), postgres.ask(find))?;
+        let query = messages::conversations_of(&dynamodb.target.table, user.uuid);
         let mut printer = Printer::new(context.format, group_line);
-        let response = read::pages(&wire, query.into(), None, async |page| printer.page(&page)).await?;
+        let take = async |page: Page| printer.print(&page.items);
+        let response = read::pages(&dynamodb, query, None, LastKey::Unknown, take).await?;
         printer.finish(context, response, "there are more")
     }
 }
@@ -139,25 +141,18 @@ struct Printer {
 
 impl Printer {
     fn new(format: Format, line: fn(&Item) -> Result<String>) -> Self {
-        let writer = (format != Format::Table).then(|| ItemWriter::new(format.of_items(Vec::new())));
+        let writer = (format != Format::Table).then(|| ItemWriter::new(Form::of(format, Vec::new())));
         Self { writer, line, unsortable: 0 }
     }
 
-    fn page(&mut self, page: &Page) -> Result<()> {
+    fn print(&mut self, items: &[Item]) -> Result<()> {
         match &mut self.writer {
-            Some(writer) => Ok(writer.page(page)?),
-            None => self.lines(&page.items),
+            Some(writer) => writer.page(items),
+            None => self.lines(items),
         }
     }
 
-    fn page_backwards(&mut self, page: &Page) -> Result<()> {
-        match &mut self.writer {
-            Some(writer) => Ok(writer.page_backwards(page)?),
-            None => self.lines(page.items.iter().rev()),
-        }
-    }
-
-    fn lines<'a>(&mut self, items: impl IntoIterator<Item = &'a Item>) -> Result<()> {
+    fn lines(&mut self, items: &[Item]) -> Result<()> {
         let mut out = BufWriter::new(stdout());
         for item in items {
             let is_sortable = match item.get(SORT_KEY) {

@@ -1,14 +1,14 @@
 use std::time::Duration;
 
-use crate::dynamodb::items::{Page, WriteRequest};
-use crate::dynamodb::read::{self, Segments};
-use crate::dynamodb::wire::Wire;
-use crate::dynamodb::write;
+use crate::dynamodb::client::DynamoDb;
+use crate::dynamodb::read::{self, Page};
+use crate::dynamodb::write::{self, Write};
 use crate::error::{Failure, Interrupted, Usage};
 use crate::postgres::target::{Connection, readable};
 use crate::ui::{Rate, Ui};
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::types::Select;
+use backend_flask::messages::item_of;
 use backend_flask::population::{self, Population, Wanted};
 use chrono::{DateTime, Utc};
 use postgres::error::SqlState;
@@ -37,9 +37,6 @@ pub(super) struct PopulationOptions {
 
 impl PopulationOptions {
     /// The population that is asked for, or none where none is. `now` is when its last message is sent.
-    ///
-    /// # Errors
-    /// Numbers that do not go together.
     pub(super) fn read(&self, now: Option<DateTime<Utc>>) -> Result<Option<Population>> {
         let Self { conversations, messages, users } = *self;
         let wanted = Wanted { users, conversations, messages };
@@ -52,9 +49,6 @@ impl PopulationOptions {
 }
 
 /// Makes a population's users the only synthetic ones in Postgres, and reads back their count.
-///
-/// # Errors
-/// The server refused, or does not hold in the end what was written.
 pub(super) async fn write_users(ui: &Ui, connection: &mut Connection, population: Population) -> Result<()> {
     let users = u64::from(population.users());
     let label = format!("Postgres: write {users} synthetic users into {}", connection.target.database());
@@ -80,17 +74,14 @@ fn explain(error: postgres::Error) -> anyhow::Error {
 }
 
 /// Makes a population's items the only synthetic ones in DynamoDB, and reads back their count.
-///
-/// # Errors
-/// The server refused, or does not hold in the end what was written.
-pub(super) async fn write_items(wire: &Wire, population: Population) -> Result<()> {
-    remove_items(wire).await?;
-    let table = &wire.target.table;
+pub(super) async fn write_items(dynamodb: &DynamoDb, population: Population) -> Result<()> {
+    remove_items(dynamodb).await?;
+    let table = &dynamodb.target.table;
     let count = population.item_count();
-    let step = wire.ui.step(format!("DynamoDB: write {count} synthetic items into {table}"));
+    let step = dynamodb.ui.step(format!("DynamoDB: write {count} synthetic items into {table}"));
     let (rate, mut so_far) = (Rate::begin(), 0);
-    let requests = population.items().map(|item| Ok(WriteRequest::put_strings(&item, &KEYS)));
-    let written = write::write_all(wire, table, requests, |written| {
+    let requests = population.items().map(|item| Write::put(item_of(item), &KEYS));
+    let written = write::write_all(dynamodb, table, requests, |written| {
         so_far = written.count;
         step.progress(rate.of(so_far, count));
         Ok(())
@@ -104,22 +95,22 @@ pub(super) async fn write_items(wire: &Wire, population: Population) -> Result<(
         }
     }
     let counted = async {
-        let there = count_items(wire).await?;
+        let there = count_items(dynamodb).await?;
         ensure!(there == count, "{count} items were written, but {there} are there");
         Ok(())
     };
-    wire.ui.run(format!("DynamoDB: count the synthetic items in {table}"), counted).await
+    dynamodb.ui.run(format!("DynamoDB: count the synthetic items in {table}"), counted).await
 }
 
 /// Removes every synthetic item, page by page of the table; and then what has come in meanwhile, until nothing has.
-async fn remove_items(wire: &Wire) -> Result<()> {
-    let table = &wire.target.table;
-    let step = wire.ui.step(format!("DynamoDB: remove earlier synthetic items from {table}"));
+async fn remove_items(dynamodb: &DynamoDb) -> Result<()> {
+    let table = &dynamodb.target.table;
+    let step = dynamodb.ui.step(format!("DynamoDB: remove earlier synthetic items from {table}"));
     let mut removed = 0;
     let mut remove = async |page: Page| {
-        let requests = page.items.iter().map(|key| Ok(WriteRequest::delete(key, &KEYS)));
+        let requests = page.items.into_iter().map(|key| Write::delete(key, &KEYS));
         let before = removed;
-        let written = write::write_all(wire, table, requests, |written| {
+        let written = write::write_all(dynamodb, table, requests, |written| {
             removed = before + written.count;
             Ok(())
         });
@@ -131,7 +122,7 @@ async fn remove_items(wire: &Wire) -> Result<()> {
         for _ in 0..LATE_TRIES {
             let keys =
                 population::synthetic_items(table).projection_expression("pk, sk").consistent_read(true);
-            if read::scan(wire, keys.into(), Segments::Fitting, &mut remove).await?.count == 0 {
+            if read::scan(dynamodb, keys, None, &mut remove).await?.count == 0 {
                 break;
             }
             tokio::time::sleep(LATE_INTERVAL).await;
@@ -149,8 +140,9 @@ async fn remove_items(wire: &Wire) -> Result<()> {
     Ok(())
 }
 
-async fn count_items(wire: &Wire) -> Result<u64> {
-    let items = population::synthetic_items(&wire.target.table).consistent_read(true).select(Select::Count);
-    let response = read::scan(wire, items.into(), Segments::Fitting, async |_| Ok(())).await?;
+async fn count_items(dynamodb: &DynamoDb) -> Result<u64> {
+    let items =
+        population::synthetic_items(&dynamodb.target.table).consistent_read(true).select(Select::Count);
+    let response = read::scan(dynamodb, items, None, async |_| Ok(())).await?;
     Ok(response.count)
 }

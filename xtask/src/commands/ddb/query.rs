@@ -1,13 +1,16 @@
+use std::collections::HashMap;
+
 use crate::dynamodb::json::{AttributeValue, Item};
-use crate::dynamodb::read::{self, ReadRequest};
-use crate::dynamodb::table::{KeyAttribute, Keys, TableDescription};
+use crate::dynamodb::print::ItemWriter;
+use crate::dynamodb::read;
+use crate::dynamodb::table::{self, KeyAttribute, Keys};
 use crate::error::{Failure, Usage};
 use anyhow::Result;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 
 use super::Target;
-use super::expressions::{ReadOptions, STOPPED, key_value};
+use super::expressions::{ReadOptions, STOPPED, key_value, last_key};
 use crate::context::Context;
-use crate::output::{Format, PagePrinter};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Query {
@@ -81,46 +84,44 @@ impl SortCondition {
 
 impl Query {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let target = self.target.resolve(context).await?;
-        let table = self.table.as_ref().unwrap_or(&target.table);
-        let mut request = self.options.request(table)?;
-        request.wants_last_key = context.format == Format::Json;
-        let wire = target.wire(&context.ui).await?;
-        let description = TableDescription::read(&wire, table).await?;
-        let keys = description.keys(self.options.index.as_deref()).ok_or_else(|| {
+        let dynamodb = self.target.dynamodb(context).await?;
+        let table = self.table.as_ref().unwrap_or(&dynamodb.target.table);
+        let request = self.options.query(table)?;
+        let description = table::describe(&dynamodb, table).await?;
+        let keys = Keys::of(&description, self.options.index.as_deref()).ok_or_else(|| {
             let index = self.options.index.as_deref().unwrap_or_default();
-            let names = description.index_names();
+            let names = table::index_names(&description);
             let remedy = match names[..] {
                 [] => "it has no index: leave --index out".to_owned(),
                 _ => format!("its indexes: {}", names.join(", ")),
             };
             Failure::new(format!("table {table} has no index `{index}`"), remedy)
         })?;
-        self.condition(&mut request, &keys)?;
+        let request = self.with_condition(request, &keys)?;
         let form = self.options.form(context, keys.each().map(|key| key.name.clone()).collect())?;
-        let mut printer = PagePrinter::new(form);
-        let take = async |page| printer.page(page).await;
-        let read = read::pages(&wire, request, self.options.limit, take).await;
-        let response = printer.finish(read)?;
+        let mut writer = ItemWriter::new(form);
+        let take = async |page: read::Page| writer.page(&page.items);
+        let response = read::pages(&dynamodb, request, self.options.limit, last_key(context), take).await?;
+        writer.finish(&response)?;
         context.ui.read(&response, STOPPED);
         Ok(())
     }
 
-    /// Puts the key condition into the request.
-    fn condition(&self, request: &mut ReadRequest, keys: &Keys) -> Result<()> {
-        request.scan_index_forward = self.desc.then_some(false);
-        let names =
-            request.expression_attribute_names.keys().chain(request.expression_attribute_values.keys());
-        if let Some(taken) = names.into_iter().find(|name| OURS.contains(&name.as_str())) {
+    /// The request with the key condition.
+    fn with_condition(&self, request: QueryInputBuilder, keys: &Keys) -> Result<QueryInputBuilder> {
+        let names = request.get_expression_attribute_names().iter().flat_map(HashMap::keys);
+        let mut taken = names.chain(request.get_expression_attribute_values().iter().flat_map(HashMap::keys));
+        if let Some(taken) = taken.find(|name| OURS.contains(&name.as_str())) {
             return Err(Usage(format!(
                 "placeholder `{taken}` is taken by the key condition: use another name"
             ))
             .into());
         }
-        request.expression_attribute_names.insert(PARTITION_NAME.to_owned(), keys.partition.name.clone());
-        let values = &mut request.expression_attribute_values;
-        values.insert(PARTITION_VALUE.to_owned(), key_value(&keys.partition, &self.pk)?);
         let mut condition = format!("{PARTITION_NAME} = {PARTITION_VALUE}");
+        let mut request = request
+            .set_scan_index_forward(self.desc.then_some(false))
+            .expression_attribute_names(PARTITION_NAME, &keys.partition.name)
+            .expression_attribute_values(PARTITION_VALUE, key_value(&keys.partition, &self.pk)?);
         if let Some((form, operands)) = self.sort.given() {
             let Some(sort) = &keys.sort else {
                 let only = &keys.partition.name;
@@ -129,21 +130,17 @@ impl Query {
                 ))
                 .into());
             };
-            request.expression_attribute_names.insert(SORT_NAME.to_owned(), sort.name.clone());
+            request = request.expression_attribute_names(SORT_NAME, &sort.name);
             for (name, operand) in SORT_VALUES.into_iter().zip(operands) {
-                values.insert(name.to_owned(), key_value(sort, operand)?);
+                request = request.expression_attribute_values(name, key_value(sort, operand)?);
             }
             condition = format!("{condition} and {form}");
         }
-        request.key_condition_expression = Some(condition);
-        Ok(())
+        Ok(request.key_condition_expression(condition))
     }
 }
 
 /// The key that these values are.
-///
-/// # Errors
-/// A sort key is missing or not wanted, or a value is of another type.
 pub(super) fn key_of(keys: &Keys, partition: &str, sort: Option<&str>) -> Result<Item> {
     let attribute = |key: &KeyAttribute, text: &str| -> Result<(String, AttributeValue)> {
         Ok((key.name.clone(), key_value(key, text)?))

@@ -2,11 +2,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::dynamodb::items::WriteRequest;
+use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::json::Item;
-use crate::dynamodb::read;
-use crate::dynamodb::wire::Wire;
-use crate::dynamodb::write;
+use crate::dynamodb::read::{self, LastKey, Page};
+use crate::dynamodb::write::{self, Write};
 use crate::error::{Failure, Interrupted, Usage};
 use crate::facts::Facts;
 use crate::postgres::target::{Connection, readable};
@@ -16,7 +15,7 @@ use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use backend_flask::conversation::{self, Conversation};
-use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRange};
+use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRange, item_of};
 use backend_flask::population::Population;
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
@@ -46,12 +45,12 @@ impl SeedCommand {
         let _lock = self.guarded.lock(context, "ddb seed").await?;
         let databases = context.databases(self.guarded.is_production()).await?;
         let deed = "replace the seed conversation";
-        if !self.guarded.is_meant(context, &databases.dynamodb, deed, None, Vec::new()).await? {
+        let dynamodb = DynamoDb::new(&databases.dynamodb, &context.ui).await?;
+        if !self.guarded.is_meant(context, &dynamodb, deed, None, Vec::new()).await? {
             return Ok(());
         }
         let people = seed.people(&mut databases.postgres.connect().await?).await?;
-        let wire = databases.dynamodb.wire(&context.ui).await?;
-        seed.write(&wire, people, Table::InUse).await.map(|_| ())
+        seed.write(&dynamodb, people, Table::InUse).await.map(|_| ())
     }
 
     async fn populate(self, context: &Context, population: Population) -> Result<()> {
@@ -59,13 +58,14 @@ impl SeedCommand {
         context.ui.stop.remedy(AGAIN);
         let _lock = guarded.lock(context, "ddb seed").await?;
         let Targets { postgres, dynamodb } = context.databases(guarded.is_production()).await?;
+        let dynamodb = DynamoDb::new(&dynamodb, &context.ui).await?;
         let deed = format!("replace the synthetic users in {postgres} and their items");
         let facts = if guarded.shows() { vec![Facts::of_postgres(&postgres).await?] } else { Vec::new() };
         if !guarded.is_meant(context, &dynamodb, &deed, None, facts).await? {
             return Ok(());
         }
         population::write_users(&context.ui, &mut postgres.connect().await?, population).await?;
-        population::write_items(&dynamodb.wire(&context.ui).await?, population).await
+        population::write_items(&dynamodb, population).await
     }
 }
 
@@ -101,9 +101,6 @@ pub(crate) type People = [User; 2];
 
 impl SeedOptions {
     /// When the last message was sent, where that is said.
-    ///
-    /// # Errors
-    /// A time in the future.
     fn now(&self) -> Result<Option<DateTime<Utc>>> {
         match self.now {
             Some(now) if now > Utc::now() => {
@@ -114,10 +111,6 @@ impl SeedOptions {
     }
 
     /// Reads the conversation. Nothing has been written when this fails.
-    ///
-    /// # Errors
-    /// A file that cannot be read or has a line in another form; a time in the future, or before the year 0; one
-    /// person twice.
     pub(crate) fn read(self, root: &Path) -> Result<Seed> {
         if self.person_1 == self.person_2 {
             return Err(Usage(format!("both persons are {}: a conversation takes two", self.person_1)).into());
@@ -142,9 +135,6 @@ impl SeedOptions {
 
 impl Seed {
     /// Looks the two users up.
-    ///
-    /// # Errors
-    /// Postgres cannot be asked, or does not know one of them.
     pub(crate) async fn people(&self, connection: &mut Connection) -> Result<People> {
         let (place, [one, two]) = (connection.target.to_string(), self.handles.clone());
         let find = move |client: &mut Client| {
@@ -155,36 +145,33 @@ impl Seed {
 
     /// Writes group rows and messages, removes what an earlier seed left, and reads back the count, which
     /// it returns.
-    ///
-    /// # Errors
-    /// The server refused, or does not hold in the end what was written.
-    pub(crate) async fn write(&self, wire: &Wire, people: People, table: Table) -> Result<usize> {
+    pub(crate) async fn write(&self, dynamodb: &DynamoDb, people: People, table: Table) -> Result<usize> {
         let [one, two] = &people;
         let now = self.now.unwrap_or_else(Utc::now);
         let items = self.conversation.items(SEED_GROUP, [one, two], now);
-        let puts: Vec<_> = items.map(|item| WriteRequest::put_strings(&item, &KEYS)).collect();
+        let puts: Vec<_> = items.map(|item| Write::put(item_of(item), &KEYS)).collect::<Result<_>>()?;
         let count = puts.len();
-        let name = &wire.target.table;
-        let step = wire.ui.step(format!("DynamoDB: seed {count} items into {name}"));
+        let name = &dynamodb.target.table;
+        let step = dynamodb.ui.step(format!("DynamoDB: seed {count} items into {name}"));
         let rate = Rate::begin();
         let work = async {
             let kept: HashSet<u64> = puts.iter().map(|put| put.key).collect();
-            let written = write::write_all(wire, name, puts.into_iter().map(Ok), |written| {
+            let written = write::write_all(dynamodb, name, puts.into_iter().map(Ok), |written| {
                 step.progress(rate.of(written.count, count as u64));
                 Ok(())
             });
             written.await?;
             if let Table::InUse = table {
-                remove_others(wire, &people, &kept).await?;
+                remove_others(dynamodb, &people, &kept).await?;
             }
-            let mut there = count_seeded(wire, &people).await?;
+            let mut there = count_seeded(dynamodb, &people).await?;
             for _ in 0..LATE_TRIES {
                 if there <= count as u64 {
                     break;
                 }
                 tokio::time::sleep(LATE_INTERVAL).await;
-                remove_others(wire, &people, &kept).await?;
-                there = count_seeded(wire, &people).await?;
+                remove_others(dynamodb, &people, &kept).await?;
+                there = count_seeded(dynamodb, &people).await?;
             }
             ensure!(there == count as u64, "{count} items were written, but {there} are there");
             Ok(count)
@@ -217,9 +204,6 @@ pub(crate) enum Table {
 pub(super) const KEYS: [&str; 2] = [PARTITION_KEY, SORT_KEY];
 
 /// A user by handle; `place` is what errors call the database.
-///
-/// # Errors
-/// Postgres does not know the handle, or cannot be asked.
 pub(super) fn find_user(client: &mut Client, place: &str, handle: &str) -> Result<User> {
     let remedy = "seed the users with `cargo xtask db seed`, or name another handle";
     match User::find_by_handle(client, handle).map_err(readable) {
@@ -244,26 +228,26 @@ fn seeded(table: &str, people: &People) -> [QueryInputBuilder; 3] {
 }
 
 /// The keys of what the table holds of the seed's group.
-async fn seeded_keys(wire: &Wire, people: &People) -> Result<Vec<Item>> {
-    let keys = seeded(&wire.target.table, people).map(|query| async {
+async fn seeded_keys(dynamodb: &DynamoDb, people: &People) -> Result<Vec<Item>> {
+    let keys = seeded(&dynamodb.target.table, people).map(|query| async {
         let query = query.projection_expression("pk, sk");
         let mut keys = Vec::new();
-        read::pages(wire, query.into(), None, async |mut page| {
+        let take = async |mut page: Page| {
             keys.append(&mut page.items);
             Ok(())
-        })
-        .await?;
+        };
+        read::pages(dynamodb, query, None, LastKey::Unknown, take).await?;
         anyhow::Ok(keys)
     });
     Ok(futures_util::future::try_join_all(keys).await?.concat())
 }
 
-/// Removes what the table holds of the seed's group besides the items of these [keys](WriteRequest::key).
-async fn remove_others(wire: &Wire, people: &People, kept: &HashSet<u64>) -> Result<()> {
-    let seeded = seeded_keys(wire, people).await?;
-    let deletes = seeded.iter().map(|key| WriteRequest::delete(key, &KEYS));
-    let others: Vec<_> = deletes.filter(|delete| !kept.contains(&delete.key)).collect();
-    let removed = write::write_all(wire, &wire.target.table, others.into_iter().map(Ok), |_| Ok(())).await;
+/// Removes what the table holds of the seed's group besides the items of these [keys](Write::key).
+async fn remove_others(dynamodb: &DynamoDb, people: &People, kept: &HashSet<u64>) -> Result<()> {
+    let seeded = seeded_keys(dynamodb, people).await?;
+    let deletes = seeded.into_iter().map(|key| Write::delete(key, &KEYS));
+    let others = deletes.filter(|delete| !matches!(delete, Ok(delete) if kept.contains(&delete.key)));
+    let removed = write::write_all(dynamodb, &dynamodb.target.table, others, |_| Ok(())).await;
     removed.map(|_| ()).map_err(|error| {
         Interrupted::explained(error, || {
             format!("all {} items are written; an earlier seed's are still there", kept.len())
@@ -272,10 +256,10 @@ async fn remove_others(wire: &Wire, people: &People, kept: &HashSet<u64>) -> Res
 }
 
 /// How many items the table holds of the seed's group.
-async fn count_seeded(wire: &Wire, people: &People) -> Result<u64> {
-    let counts = seeded(&wire.target.table, people).map(|query| async {
+async fn count_seeded(dynamodb: &DynamoDb, people: &People) -> Result<u64> {
+    let counts = seeded(&dynamodb.target.table, people).map(|query| async {
         let query = query.select(Select::Count);
-        let response = read::pages(wire, query.into(), None, async |_| Ok(())).await?;
+        let response = read::pages(dynamodb, query, None, LastKey::Unknown, async |_| Ok(())).await?;
         anyhow::Ok(response.count)
     });
     Ok(futures_util::future::try_join_all(counts).await?.into_iter().sum())

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use aws_smithy_types::base64;
 
-use crate::dynamodb::items::{Number, shortened};
 use crate::dynamodb::json::{AttributeValue, Item, sorted};
+use crate::dynamodb::number::Number;
+use crate::text::shortened;
 
 /// The most digits of a number, leading and trailing zeros apart.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>

@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::rules::Rules;
 use crate::dynamodb::files::{ItemFile, Record};
-use crate::dynamodb::items::WriteRequest;
 use crate::dynamodb::json::Item;
+use crate::dynamodb::write::Write;
 use crate::error::Failure;
 use crate::ui::Ui;
 
@@ -69,9 +69,9 @@ impl<'a> Records<'a> {
     }
 
     /// The request to write the next record that can be imported; none at the end.
-    pub(super) fn next_request(&mut self) -> Result<Option<WriteRequest>> {
+    pub(super) fn next_request(&mut self) -> Result<Option<Write>> {
         let item = self.next_item()?;
-        Ok(item.map(|item| WriteRequest::put(&item, &self.names)))
+        item.map(|item| Write::put(item, &self.names)).transpose()
     }
 
     /// The next record that can be imported; none at the end.

@@ -1,9 +1,10 @@
 //! Which items a table takes, told before they are sent: one that it refuses would stop a whole request.
 
-use crate::dynamodb::items::{size_of, size_of_value};
 use crate::dynamodb::json::{AttributeValue, Item};
-use crate::dynamodb::table::{KeyAttribute, KeyType, Keys, TableDescription};
+use crate::dynamodb::size::{size_of, size_of_value};
+use crate::dynamodb::table::{KeyAttribute, Keys, key_attributes};
 use anyhow::Context as _;
+use aws_sdk_dynamodb::types::{ScalarAttributeType as KeyType, TableDescription};
 
 /// The most bytes that an item may have.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
@@ -26,8 +27,9 @@ pub(super) struct Rules {
 
 impl Rules {
     pub(super) fn of(table: &TableDescription) -> anyhow::Result<Self> {
-        let keys = table.keys(None).context("the table has no key")?;
-        let others = table.all_keys().filter(|other| keys.each().all(|key| key.name != other.name)).collect();
+        let keys = Keys::of(table, None).context("the table has no key")?;
+        let others =
+            key_attributes(table).filter(|other| keys.each().all(|key| key.name != other.name)).collect();
         Ok(Self { keys, others })
     }
 
@@ -85,6 +87,6 @@ fn check_key(
         (KeyType::S, AttributeValue::S(_))
         | (KeyType::N, AttributeValue::N(_))
         | (KeyType::B, AttributeValue::B(_)) => Ok(()),
-        (wanted, _) => Err(format!("{what} `{name}` is not of the table's type {wanted:?}")),
+        (wanted, _) => Err(format!("{what} `{name}` is not of the table's type {wanted}")),
     }
 }

@@ -1,23 +1,21 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use crate::dynamodb::items::stdout;
-use crate::dynamodb::table::TableDescription;
-use crate::dynamodb::wire::Wire;
+use crate::dynamodb::client::DynamoDb;
+use crate::dynamodb::error::RequestError;
+use crate::dynamodb::table;
 use crate::error::Failure;
 use crate::facts::Facts;
 use crate::poll::{self, Look};
-use crate::targets::DynamoDbTarget;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use backend_flask::messages;
-use serde::Deserialize;
 use serde_json::json;
 
 use super::backup::{self, BackupOptions};
 use super::{Guarded, Target, Writing};
 use crate::context::Context;
 use crate::guard::Guard;
-use crate::output::{self, Format};
+use crate::output::{self, Format, stdout};
 
 /// How long a table may take to become active, or to be gone. Both are asynchronous on AWS.
 const TABLE_BOUND: Duration = Duration::from_secs(120);
@@ -35,17 +33,18 @@ impl SchemaLoad {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         context.ui.stop.remedy(LOOK);
         let _lock = self.writing.lock(context, "ddb schema-load").await?;
-        let target = self.writing.resolve(context).await?;
+        let dynamodb = self.writing.dynamodb(context).await?;
         if self.writing.rehearsal.dry_run {
-            return self.rehearse(context, &target).await;
+            self.rehearse(context, &dynamodb).await
+        } else {
+            schema_load(&dynamodb).await
         }
-        schema_load(&target.wire(&context.ui).await?).await
     }
 
-    async fn rehearse(&self, context: &Context, target: &DynamoDbTarget) -> Result<()> {
-        let (wire, name) = (target.wire(&context.ui).await?, target.table.as_str());
-        let description = TableDescription::read_if_there(&wire, name).await?;
-        let facts = [Facts::of_table(&wire, name, description.as_ref())];
+    async fn rehearse(&self, context: &Context, dynamodb: &DynamoDb) -> Result<()> {
+        let name = dynamodb.target.table.as_str();
+        let description = table::describe_if_there(dynamodb, name).await?;
+        let facts = [Facts::of_table(dynamodb, name, description.as_ref())];
         let deed = match description {
             None => "create the table",
             Some(_) => "refuse to create the table, which exists already",
@@ -57,27 +56,25 @@ impl SchemaLoad {
 }
 
 /// Creates the messages table.
-///
-/// # Errors
-/// It exists already, or did not become active in time.
-pub(crate) async fn schema_load(wire: &Wire) -> Result<()> {
-    let table = &wire.target.table;
+pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<()> {
+    let name = &dynamodb.target.table;
+    let request = messages::create_table(name);
     let create = async {
-        let created = TableDescription::create(wire, &messages::create_table(table)).await?;
-        let created = created.map_err(|trouble| match trouble.code() {
+        let created = dynamodb.send(async || request.clone().send_with(&dynamodb.client).await).await;
+        let created = created.map_err(|error| match RequestError::code_of(&error) {
             Some("ResourceInUseException") => {
-                let remedy = format!("drop it first with `cargo xtask ddb drop {table}`");
-                Failure::new(format!("table {table} exists already"), remedy).into()
+                let remedy = format!("drop it first with `cargo xtask ddb drop {name}`");
+                Failure::new(format!("table {name} exists already"), remedy).into()
             }
-            _ => wire.target.failure(trouble),
+            _ => error,
         })?;
-        if created.is_active() {
+        if created.table_description.as_ref().is_some_and(table::is_active) {
             return Ok(());
         }
-        poll::until_ready(TABLE_BOUND, interval(wire), async || {
-            match TableDescription::read_if_there(wire, table).await {
-                Ok(Some(now)) if now.is_active() => Look::Ready(()),
-                Ok(Some(now)) => Look::NotYet(format!("table {table} is {}", now.table_status)),
+        poll::until_ready(TABLE_BOUND, interval(dynamodb), async || {
+            match table::describe_if_there(dynamodb, name).await {
+                Ok(Some(now)) if table::is_active(&now) => Look::Ready(()),
+                Ok(Some(_)) => Look::NotYet(format!("table {name} is not active yet")),
                 // A table that was just created may not be known everywhere yet.
                 Ok(None) => Look::NotYet("it is not there yet".to_owned()),
                 Err(error) => Look::Failed(error),
@@ -85,19 +82,16 @@ pub(crate) async fn schema_load(wire: &Wire) -> Result<()> {
         })
         .await
     };
-    wire.ui.run_whole(format!("DynamoDB: create table {table}"), create).await
+    dynamodb.ui.run_whole(format!("DynamoDB: create table {name}"), create).await
 }
 
 /// Whether the messages table is there.
-///
-/// # Errors
-/// The server refused to say.
-pub(crate) async fn has_messages_table(wire: &Wire) -> Result<bool> {
-    Ok(TableDescription::read_if_there(wire, &wire.target.table).await?.is_some())
+pub(crate) async fn has_messages_table(dynamodb: &DynamoDb) -> Result<bool> {
+    Ok(table::describe_if_there(dynamodb, &dynamodb.target.table).await?.is_some())
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Drop {
+pub(crate) struct DropTable {
     /// The table's name
     table: String,
     #[command(flatten)]
@@ -106,27 +100,26 @@ pub(crate) struct Drop {
     guarded: Guarded,
 }
 
-impl Drop {
+impl DropTable {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         if let Some(name) = self.backup.named() {
             backup::check_name(name)?;
         }
         context.ui.stop.remedy(LOOK);
         let _lock = self.guarded.lock(context, "ddb drop").await?;
-        let target = self.guarded.target(context).await?;
-        if self.guarded.shows() && !self.prepare(context, &target).await? {
+        let dynamodb = self.guarded.dynamodb(context).await?;
+        if self.guarded.shows() && !self.prepare(context, &dynamodb).await? {
             return Ok(());
         }
-        let wire = target.wire(&context.ui).await?;
         let _held = context.ui.stop.hold().await;
         let step = context.ui.step(format!("DynamoDB: drop table {}", self.table));
-        match delete(&wire, &self.table).await {
+        match delete(&dynamodb, &self.table).await {
             Ok(true) => {
                 step.done("");
                 Ok(())
             }
             Ok(false) => {
-                let problem = format!("there is no table {} in {target}", self.table);
+                let problem = format!("there is no table {} in {}", self.table, dynamodb.target);
                 let error: anyhow::Error =
                     Failure::new(problem, "see which there are with `cargo xtask ddb list-tables`").into();
                 Err(error.context(step.failed()))
@@ -136,14 +129,14 @@ impl Drop {
     }
 }
 
-impl Drop {
+impl DropTable {
     /// What comes before the drop: the table is shown, the user is asked, and a backup is made where one is
     /// wanted. Whether the table is to be dropped.
-    async fn prepare(&self, context: &Context, target: &DynamoDbTarget) -> Result<bool> {
-        let (wire, table, ui) = (target.wire(&context.ui).await?, self.table.as_str(), &context.ui);
-        let description = TableDescription::read(&wire, table).await?;
-        let is_protected = description.deletion_protection_enabled;
-        let facts = [Facts::of_table(&wire, table, Some(&description))];
+    async fn prepare(&self, context: &Context, dynamodb: &DynamoDb) -> Result<bool> {
+        let (table, ui) = (self.table.as_str(), &context.ui);
+        let description = table::describe(dynamodb, table).await?;
+        let is_protected = description.deletion_protection_enabled.unwrap_or_default();
+        let facts = [Facts::of_table(dynamodb, table, Some(&description))];
         let deed = match self.backup.named() {
             _ if is_protected => "refuse to drop the table, which is protected from deletion".to_owned(),
             Some(name) => format!("make backup {name}, then drop the table and lose its items"),
@@ -158,7 +151,7 @@ impl Drop {
         }
         if let Some(name) = self.backup.name(ui, confirmed).await? {
             backup::check_name(&name)?;
-            backup::make(&wire, table, &name).await?;
+            backup::make(dynamodb, table, &name).await?;
         }
         Ok(true)
     }
@@ -175,37 +168,33 @@ fn protected(table: &str) -> Failure {
 }
 
 /// Drops a table, if there is one of that name.
-///
-/// # Errors
-/// The server refused, or the table was not gone in time.
-pub(crate) async fn drop_if_exists(wire: &Wire, table: &str) -> Result<()> {
+pub(crate) async fn drop_if_exists(dynamodb: &DynamoDb, table: &str) -> Result<()> {
     let label = format!("DynamoDB: drop table {table} if it exists");
-    wire.ui.run_whole(label, delete(wire, table)).await.map(|_| ())
+    dynamodb.ui.run_whole(label, delete(dynamodb, table)).await.map(|_| ())
 }
 
 /// Deletes a table and waits until it is gone. Returns whether there was one.
-async fn delete(wire: &Wire, table: &str) -> Result<bool> {
-    let body = json!({ "TableName": table }).to_string();
-    let existed = poll::until_ready(TABLE_BOUND, interval(wire), async || {
-        let trouble = match wire.try_call("DeleteTable", body.clone()).await {
-            Ok(Ok(_)) => return Look::Ready(true),
-            Ok(Err(trouble)) => trouble,
-            Err(error) => return Look::Failed(error),
+async fn delete(dynamodb: &DynamoDb, table: &str) -> Result<bool> {
+    let existed = poll::until_ready(TABLE_BOUND, interval(dynamodb), async || {
+        let delete = async || dynamodb.client.delete_table().table_name(table).send().await;
+        let error = match dynamodb.send(delete).await {
+            Ok(_) => return Look::Ready(true),
+            Err(error) => error,
         };
-        match trouble.code() {
+        match RequestError::code_of(&error) {
             Some("ResourceNotFoundException") => Look::Ready(false),
             // It is being created or deleted by a run that did not wait for the end.
-            Some("ResourceInUseException") => Look::NotYet(trouble.to_string()),
-            Some(_) if trouble.to_string().contains("protected against deletion") => {
+            Some("ResourceInUseException") => Look::NotYet(format!("{error:#}")),
+            Some(_) if format!("{error:#}").contains("protected against deletion") => {
                 Look::Failed(protected(table).into())
             }
-            _ => Look::Failed(wire.target.failure(trouble)),
+            _ => Look::Failed(error),
         }
     })
     .await?;
     if existed {
-        poll::until_ready(TABLE_BOUND, interval(wire), async || {
-            match TableDescription::read_if_there(wire, table).await {
+        poll::until_ready(TABLE_BOUND, interval(dynamodb), async || {
+            match table::describe_if_there(dynamodb, table).await {
                 Ok(Some(_)) => Look::NotYet(format!("table {table} is still being deleted")),
                 Ok(None) => Look::Ready(()),
                 Err(error) => Look::Failed(error),
@@ -217,17 +206,8 @@ async fn delete(wire: &Wire, table: &str) -> Result<bool> {
 }
 
 /// A local server changes a table within milliseconds; AWS takes seconds and limits such calls.
-fn interval(wire: &Wire) -> Duration {
-    Duration::from_millis(if wire.target.is_production() { 1_000 } else { 5 })
-}
-
-/// A page of ListTables' answer.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Names {
-    table_names: Vec<String>,
-    #[serde(rename = "LastEvaluatedTableName")]
-    last: Option<String>,
+fn interval(dynamodb: &DynamoDb) -> Duration {
+    Duration::from_millis(if dynamodb.target.is_production() { 1_000 } else { 5 })
 }
 
 #[derive(Debug, clap::Args)]
@@ -238,16 +218,16 @@ pub(crate) struct ListTables {
 
 impl ListTables {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let wire = self.target.resolve(context).await?.wire(&context.ui).await?;
+        let dynamodb = self.target.dynamodb(context).await?;
         let mut names = Vec::new();
-        let mut body = json!({});
+        let mut start: Option<String> = None;
         loop {
-            let answer = wire.call("ListTables", body.to_string()).await?;
-            let mut page: Names = wire.parsed(&answer)?;
-            names.append(&mut page.table_names);
-            match page.last {
-                Some(last) => body = json!({ "ExclusiveStartTableName": last }),
+            let list = dynamodb.client.list_tables().set_exclusive_start_table_name(start);
+            let page = dynamodb.send(async || list.clone().send().await).await?;
+            names.extend(page.table_names.context("ListTables answered without names")?);
+            match page.last_evaluated_table_name {
                 None => break,
+                last => start = last,
             }
         }
         let mut out = stdout();

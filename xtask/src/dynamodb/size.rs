@@ -1,7 +1,7 @@
 //! How large an item is to DynamoDB.
 
-use crate::dynamodb::items::Number;
 use crate::dynamodb::json::{AttributeValue, Item};
+use crate::dynamodb::number::Number;
 
 /// The bytes that an item takes of the 400 KB that it may have: those of its names and values, and some for
 /// each list, map and element. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>

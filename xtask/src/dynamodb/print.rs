@@ -6,8 +6,12 @@ use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 use serde::Serialize;
 use tempfile::SpooledTempFile;
 
-use crate::dynamodb::items::{Columns, Page, Response, aws_cli_style, fitted, printable, shortened, stdout};
+use anyhow::Result;
+
+use super::read::Response;
 use crate::dynamodb::json::{AttributeValue, Item, PlainJson, TypedJson, sorted};
+use crate::output::{Columns, Format, Stdout, aws_cli_style, line_width, stdout};
+use crate::text::{fitted, printable, shortened};
 
 /// A JSON document puts counts before items (its keys are sorted), and they are known last. Items wait in
 /// memory up to this many bytes, beyond it in a temporary file.
@@ -41,10 +45,20 @@ pub(crate) enum Form {
     JsonCount,
 }
 
-/// Prints items as they come.
+impl Form {
+    /// The form of items in a format; `keys` are the columns that come first.
+    pub(crate) fn of(format: Format, keys: Vec<String>) -> Self {
+        match format {
+            Format::Table => Self::Table { keys, width: line_width() },
+            Format::Json => Self::Json,
+            Format::Jsonl => Self::Jsonl,
+        }
+    }
+}
+
+/// Prints items to stdout as they come.
 pub(crate) struct ItemWriter {
-    // No type parameter: who uses this crate would compile the code for it, unoptimised.
-    out: BufWriter<Box<dyn Write + Send>>,
+    out: BufWriter<Stdout>,
     form: Begun,
 }
 
@@ -59,13 +73,7 @@ enum Begun {
 }
 
 impl ItemWriter {
-    /// Prints in `form` to stdout.
     pub(crate) fn new(form: Form) -> Self {
-        Self::to(Box::new(stdout()), form)
-    }
-
-    /// Prints in `form` to `out`.
-    pub(crate) fn to(out: Box<dyn Write + Send>, form: Form) -> Self {
         let form = match form {
             Form::Table { keys, width } => {
                 Begun::Table(Table { keys, width, names: Vec::new(), columns: Columns::default() })
@@ -76,64 +84,31 @@ impl ItemWriter {
             Form::Count => Begun::Count,
             Form::JsonCount => Begun::JsonCount,
         };
-        Self { out: BufWriter::with_capacity(PRINTED_AT_ONCE, out), form }
+        Self { out: BufWriter::with_capacity(PRINTED_AT_ONCE, stdout()), form }
     }
 
     /// Prints one page.
-    ///
-    /// # Errors
-    /// An item is not DynamoDB JSON, what it prints to is closed, or the temporary file cannot be written.
-    pub(crate) fn page(&mut self, page: &Page) -> io::Result<()> {
-        if let Begun::Table(table) = &mut self.form {
-            return table.items(&mut self.out, &page.items);
-        }
-        page.items.iter().try_for_each(|item| self.item(item))
-    }
-
-    /// Prints one page, its last item first.
-    ///
-    /// # Errors
-    /// See [`ItemWriter::page`].
-    pub(crate) fn page_backwards(&mut self, page: &Page) -> io::Result<()> {
-        let items: Vec<_> = page.items.iter().rev().cloned().collect();
+    pub(crate) fn page(&mut self, items: &[Item]) -> Result<()> {
+        let out = &mut self.out;
         match &mut self.form {
-            Begun::Table(table) => table.items(&mut self.out, &items),
-            _ => items.iter().try_for_each(|item| self.item(item)),
+            Begun::Table(table) => table.items(out, items)?,
+            Begun::Json { items: spool, any } => {
+                for item in items {
+                    let follows_another = std::mem::replace(any, true);
+                    spool_item(spool, item, follows_another)
+                        .map_err(|error| in_temporary_file("write", &error))?;
+                }
+            }
+            Begun::Jsonl => items.iter().try_for_each(|item| line(out, &PlainJson(item)))?,
+            Begun::DynamoDbJsonl => items.iter().try_for_each(|item| line(out, &TypedJson(item)))?,
+            Begun::Count | Begun::JsonCount => {}
         }
-    }
-
-    fn item(&mut self, item: &Item) -> io::Result<()> {
-        match &mut self.form {
-            Begun::Table(table) => table.items(&mut self.out, std::slice::from_ref(item)),
-            Begun::Json { items, any } => {
-                let follows_another = std::mem::replace(any, true);
-                spool_item(items, item, follows_another).map_err(|error| in_temporary_file("write", &error))
-            }
-            Begun::Jsonl => {
-                serde_json::to_writer(&mut self.out, &PlainJson(item))?;
-                self.out.write_all(b"\n")
-            }
-            Begun::DynamoDbJsonl => {
-                serde_json::to_writer(&mut self.out, &TypedJson(item))?;
-                self.out.write_all(b"\n")
-            }
-            Begun::Count | Begun::JsonCount => Ok(()),
-        }
-    }
-
-    /// Prints what has been given so far: the next may take a while.
-    ///
-    /// # Errors
-    /// What it prints to is closed.
-    pub(crate) fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
+        // The next page may take a while.
+        Ok(out.flush()?)
     }
 
     /// Prints what follows the last page.
-    ///
-    /// # Errors
-    /// What it prints to is closed, or the temporary file cannot be read.
-    pub(crate) fn finish(mut self, response: &Response) -> io::Result<()> {
+    pub(crate) fn finish(mut self, response: &Response) -> Result<()> {
         match &mut self.form {
             Begun::Json { items, any } => {
                 items.seek(SeekFrom::Start(0)).map_err(|error| in_temporary_file("read", &error))?;
@@ -143,8 +118,13 @@ impl ItemWriter {
             Begun::Count => writeln!(self.out, "{}", response.count)?,
             Begun::Table(_) | Begun::Jsonl | Begun::DynamoDbJsonl => {}
         }
-        self.out.flush()
+        Ok(self.out.flush()?)
     }
+}
+
+fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
 }
 
 fn in_temporary_file(what: &str, error: &io::Error) -> io::Error {
@@ -245,7 +225,7 @@ impl Table {
             return self.columns.print(out, cells);
         }
         // What follows the last column is an attribute that it does not name: that is shown whole.
-        let widths = self.columns.widths().iter().copied().chain(std::iter::repeat(usize::MAX));
+        let widths = self.columns.widths.iter().copied().chain(std::iter::repeat(usize::MAX));
         let cells: Vec<_> =
             cells.iter().zip(widths).map(|(cell, width)| fitted(cell.as_ref(), width)).collect();
         self.columns.print(out, &cells)

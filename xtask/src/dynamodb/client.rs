@@ -1,0 +1,281 @@
+//! The one way to DynamoDB: the SDK's client for a target.
+//!
+//! The SDK retries what was lost on the way. If a server still throttles after that, the request is sent again as long
+//! as the server takes or gives anything, and the user is told how fast it goes.
+
+use std::cell::{Cell, RefCell};
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
+use aws_sdk_dynamodb::config::{Builder, Config, Credentials, IdentityCache, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use backend_flask::http;
+
+use super::error::RequestError;
+use super::limit::Limit;
+use super::target::{Account, DEFAULT_PROFILE, DynamoDbTarget};
+use crate::error::Failure;
+use crate::poll::Look;
+use crate::text::counted;
+use crate::ui::{Ui, seconds};
+
+/// Local servers need a signed request but check no key; with `-sharedDb` all keys and regions are one.
+pub(crate) const LOCAL_KEY: &str = "local";
+/// The region that a local server is asked in.
+pub(crate) const LOCAL_REGION: &str = "us-east-1";
+
+/// A local server that refuses a connection is down, not busy: the user need not wait for a second.
+const LOCAL_BACKOFF: Duration = Duration::from_millis(50);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// How long a connection may take.
+const CONNECT_BOUND: Duration = Duration::from_secs(5);
+
+/// How long a request may take, its answer and the SDK's own further attempts included.
+pub(crate) const REQUEST_BOUND: Duration = Duration::from_secs(30);
+
+/// How long production's credentials, and its region, may take: a program or a service may be asked for them.
+const CREDENTIALS_BOUND: Duration = Duration::from_secs(20);
+
+/// How long a server may take to say that it is there.
+const PROBE_BOUND: Duration = Duration::from_secs(2);
+
+/// How long a server may throttle without having taken or given anything at all. One that goes on at
+/// however slow a pace is never given up.
+const NOTHING_BOUND: Duration = Duration::from_secs(30);
+
+/// How often the user is told of it, in a log and on a terminal, which shows the progress itself.
+const TOLD_EVERY: Duration = Duration::from_secs(3);
+const TOLD_EVERY_ON_TERMINAL: Duration = Duration::from_secs(30);
+
+/// A DynamoDB, and how to reach it.
+pub(crate) struct DynamoDb {
+    pub(crate) client: Client,
+    pub(crate) target: DynamoDbTarget,
+    /// Who is told when it throttles.
+    pub(crate) ui: Ui,
+    throttling: RefCell<Throttling>,
+    throttled_count: Cell<u64>,
+}
+
+/// How a server throttles.
+#[derive(Default)]
+struct Throttling {
+    /// Since when it has neither taken nor given anything.
+    fruitless_since: Option<Instant>,
+    /// When the user was told last.
+    told: Option<Instant>,
+    /// How many items it has taken or given since.
+    items: u64,
+}
+
+impl DynamoDb {
+    /// For a target; nothing is asked of it yet, but production's region may be.
+    pub(crate) async fn new(target: &DynamoDbTarget, ui: &Ui) -> Result<Self> {
+        let config = match &target.account {
+            None => local(target),
+            Some(account) => production(target, account).await?,
+        };
+        // The SDK has a budget for retries, for servers with many clients. A long import is to outlive a line that breaks
+        // now and then.
+        let retries = RetryPartition::custom("xtask").token_bucket(TokenBucket::unlimited()).build();
+        let config = config
+            .retry_partition(retries)
+            .interceptor(Limit)
+            .timeout_config(timeouts())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_BOUND).build());
+        let (target, ui) = (target.clone(), ui.clone());
+        let (throttling, throttled_count) = (RefCell::default(), Cell::default());
+        Ok(Self { client: Client::from_conf(config.build()), target, ui, throttling, throttled_count })
+    }
+
+    /// Sends a request, again as long as the server throttles and gives something now and then. The error's
+    /// [`RequestError`] tells what stopped it.
+    pub(crate) async fn send<T, E>(
+        &self,
+        request: impl AsyncFn() -> std::result::Result<T, SdkError<E>>,
+    ) -> Result<T>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let answer = self.send_batch(request).await?;
+        self.gained(0);
+        Ok(answer)
+    }
+
+    /// As [`DynamoDb::send`], for a request whose answer says how much of it was done.
+    pub(super) async fn send_batch<T, E>(
+        &self,
+        request: impl AsyncFn() -> std::result::Result<T, SdkError<E>>,
+    ) -> Result<T>
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let mut attempt = 0;
+        loop {
+            let error = match request().await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => RequestError::new(error, &self.target),
+            };
+            if !error.is_throttling() {
+                return Err(error.explained(&self.target));
+            }
+            self.throttled(&error.to_string())?;
+            attempt += 1;
+            self.wait(attempt).await?;
+        }
+    }
+
+    /// Whether the server answers a signed request. It is asked once: who waits for a server asks again, and is to
+    /// know what it says meanwhile.
+    pub(crate) async fn look(&self) -> Look<()> {
+        let bound = TimeoutConfig::builder().operation_timeout(PROBE_BOUND).build();
+        let probe = self.client.list_tables().limit(1).customize();
+        let error = match probe.config_override(once().timeout_config(bound)).send().await {
+            Ok(_) => return Look::Ready(()),
+            Err(SdkError::TimeoutError(_)) => {
+                return Look::NotYet(format!("no answer within {}", seconds(PROBE_BOUND)));
+            }
+            Err(error) => RequestError::new(error, &self.target),
+        };
+        match error {
+            RequestError::NoCredentials(failure) => Look::Failed(failure.into()),
+            RequestError::Lost { why, is_refused: true } => Look::Nobody(why),
+            error if error.is_passing() => Look::NotYet(error.to_string()),
+            error => {
+                let problem = format!("{} refuses ListTables", self.target);
+                Look::Failed(Failure::new(problem, &self.target.remedy).caused_by(error).into())
+            }
+        }
+    }
+
+    /// The region that requests are signed for.
+    pub(crate) fn region(&self) -> &str {
+        self.client.config().region().map_or(LOCAL_REGION, Region::as_ref)
+    }
+
+    /// Where requests go. <https://docs.aws.amazon.com/general/latest/gr/ddb.html>
+    pub(crate) fn endpoint(&self) -> String {
+        let own = || format!("https://dynamodb.{}.amazonaws.com", self.region());
+        self.target.endpoint().map_or_else(own, |endpoint| endpoint.trim_end_matches('/').to_owned())
+    }
+
+    /// How often the server throttled.
+    pub(crate) fn throttled_count(&self) -> u64 {
+        self.throttled_count.get()
+    }
+
+    /// The server has taken or given so many items, which may be none if it had none to give.
+    pub(super) fn gained(&self, items: u64) {
+        let mut throttling = self.throttling.borrow_mut();
+        throttling.fruitless_since = None;
+        throttling.items += items;
+    }
+
+    /// The server has just throttled, for this `reason`. Tells the user, at most every few seconds; an error if it has
+    /// given nothing for too long.
+    pub(super) fn throttled(&self, reason: &str) -> Result<()> {
+        self.throttled_count.set(self.throttled_count.get() + 1);
+        let (now, name) = (Instant::now(), &self.target);
+        let mut throttling = self.throttling.borrow_mut();
+        let every = if self.ui.shows_progress() { TOLD_EVERY_ON_TERMINAL } else { TOLD_EVERY };
+        let told = throttling.told;
+        if told.is_none_or(|told| now.duration_since(told) >= every) {
+            self.ui.line(match told {
+                None => format!("{name} is throttling: going on as quickly as it lets us"),
+                Some(told) => format!("{name} is throttling: {}", pace(throttling.items, now - told)),
+            });
+            (throttling.told, throttling.items) = (Some(now), 0);
+        }
+        let since = *throttling.fruitless_since.get_or_insert(now);
+        if now.duration_since(since) < NOTHING_BOUND {
+            return Ok(());
+        }
+        let problem =
+            format!("{name} is throttling: it took and gave nothing for {}", seconds(NOTHING_BOUND));
+        let remedy = "run the command again later, or give the table more capacity units";
+        Err(Failure::new(problem, remedy).caused_by(reason).into())
+    }
+
+    /// Waits after an attempt in vain, counted from 1: exponential backoff with full jitter.
+    /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
+    pub(super) async fn wait(&self, attempt: u32) -> Result<()> {
+        let longest = LOCAL_BACKOFF.saturating_mul(1 << attempt.min(16)).min(LONGEST_BACKOFF);
+        let waited = async {
+            tokio::time::sleep(longest.mul_f64(fastrand::f64())).await;
+            Ok(())
+        };
+        self.ui.stop.or(waited).await
+    }
+}
+
+/// For a request that must not be done twice: the SDK does not send it again if its answer was lost.
+pub(crate) fn once() -> Builder {
+    Config::builder().retry_config(RetryConfig::disabled())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate is shown to people")]
+fn pace(items: u64, elapsed: Duration) -> String {
+    let rate = items as f64 / elapsed.as_secs_f64().max(1e-3);
+    format!("{} in {}, {rate:.1}/s", counted(items, "item", "items"), seconds(elapsed))
+}
+
+/// No credential chain, which may ask the network, and no proxy.
+fn local(target: &DynamoDbTarget) -> Builder {
+    Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .credentials_provider(Credentials::new(LOCAL_KEY, LOCAL_KEY, None, None, "local"))
+        .region(Region::from_static(LOCAL_REGION))
+        .endpoint_url(target.endpoint().unwrap_or_default())
+        .retry_config(RetryConfig::standard().with_initial_backoff(LOCAL_BACKOFF))
+        .http_client(http::client(target.endpoint()))
+}
+
+/// AWS's own chain of credentials, and its region: the environment, profiles, SSO, web identity, roles of this
+/// machine or container. <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
+async fn production(target: &DynamoDbTarget, account: &Account) -> Result<Builder> {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http::client(None))
+        .timeout_config(timeouts())
+        .retry_config(RetryConfig::standard());
+    // A profile that was asked for has to be there, but the default one need not be.
+    if let Some(profile) = account.profile.as_ref().filter(|profile| *profile != DEFAULT_PROFILE) {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &account.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    let config = tokio::time::timeout(CREDENTIALS_BOUND, loader.load()).await.map_err(|_| {
+        let waited = seconds(CREDENTIALS_BOUND);
+        Failure::new(format!("nobody named the region of {target} within {waited}"), account.region_remedy())
+    })?;
+    if config.region().is_none() {
+        let problem = format!("no region is set for {target}");
+        return Err(Failure::new(problem, account.region_remedy()).into());
+    }
+    let mut builder = Builder::from(&config);
+    // A local endpoint that was left in the environment is not production.
+    builder.set_endpoint_url(target.endpoint().map(str::to_owned));
+    Ok(builder)
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder().connect_timeout(CONNECT_BOUND).operation_timeout(REQUEST_BOUND).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_tells_items_a_second() {
+        assert_eq!(pace(26, Duration::from_secs(5)), "26 items in 5.0 s, 5.2/s");
+    }
+}

@@ -1,0 +1,238 @@
+//! What stopped a request to DynamoDB, and what to do about it.
+
+use std::error::Error;
+use std::fmt;
+
+use anyhow::anyhow;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+
+use super::client::REQUEST_BOUND;
+use super::target::{Account, DynamoDbTarget};
+use crate::error::Failure;
+use crate::text::shortened;
+
+/// What stopped a request: a cause in the error that a request ends with.
+#[derive(Debug)]
+pub(crate) enum RequestError {
+    /// The server's own error.
+    Service {
+        /// Its name, such as `ValidationException`.
+        code: String,
+        /// What it says.
+        message: String,
+    },
+    /// It, or its answer, was lost on the way.
+    Lost {
+        /// What happened, in one line.
+        why: String,
+        /// Whether nobody listens there, so that the server has not seen it.
+        is_refused: bool,
+    },
+    /// There were no credentials to sign it with.
+    NoCredentials(Failure),
+}
+
+impl RequestError {
+    /// Of the SDK's error. `target` is whose answer it is.
+    pub(super) fn new<E>(error: SdkError<E>, target: &DynamoDbTarget) -> Self
+    where
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        if let Some(code) = error.code() {
+            let message = error.message().unwrap_or_default().to_owned();
+            return Self::Service { code: code.to_owned(), message };
+        }
+        let lost = |why| Self::Lost { why, is_refused: false };
+        match &error {
+            SdkError::TimeoutError(_) => lost(format!("no answer within {} s", REQUEST_BOUND.as_secs())),
+            SdkError::ServiceError(answer) => {
+                let body = answer.raw().body().bytes().unwrap_or_default();
+                let (status, text) = (answer.raw().status().as_u16(), String::from_utf8_lossy(body));
+                lost(format!("it answered with HTTP status {status}: {}", shortened(&text, 200)))
+            }
+            SdkError::ResponseError(answer) if answer.raw().status().is_success() => {
+                lost(format!("its answer is not as the API has it: {}", in_one_line(&error)))
+            }
+            _ => Self::unsent(&error, target),
+        }
+    }
+
+    /// Of a request that got no answer.
+    fn unsent(error: &(dyn Error + 'static), target: &DynamoDbTarget) -> Self {
+        let why = in_one_line(error);
+        let credentials =
+            anyhow::Chain::new(error).find_map(|cause| cause.downcast_ref::<CredentialsError>());
+        if let Some(account) = &target.account
+            && (credentials.is_some() || why.contains(IDENTITY))
+        {
+            let why = credentials.map_or(why, |error| in_one_line(error));
+            return Self::NoCredentials(no_credentials(credentials, why, account, target));
+        }
+        let is_refused = anyhow::Chain::new(error).any(|cause| {
+            let cause = cause.downcast_ref::<std::io::Error>();
+            cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::ConnectionRefused)
+        });
+        Self::Lost { why, is_refused }
+    }
+
+    /// The one that an error was caused by.
+    pub(crate) fn of(error: &anyhow::Error) -> Option<&Self> {
+        error.chain().find_map(|cause| cause.downcast_ref())
+    }
+
+    /// The name of the server's own error, if it is one that an error was caused by.
+    pub(crate) fn code_of(error: &anyhow::Error) -> Option<&str> {
+        Self::of(error)?.code()
+    }
+
+    pub(crate) fn code(&self) -> Option<&str> {
+        match self {
+            Self::Service { code, .. } => Some(code),
+            Self::Lost { .. } | Self::NoCredentials(_) => None,
+        }
+    }
+
+    /// Whether the server has no capacity left for now: then it has not done what it was asked.
+    pub(super) fn is_throttling(&self) -> bool {
+        matches!(
+            self.code(),
+            Some("ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded")
+        )
+    }
+
+    /// Whether another attempt may end differently.
+    pub(super) fn is_passing(&self) -> bool {
+        self.is_throttling()
+            || match self {
+                Self::Service { code, .. } => code == "InternalServerError",
+                Self::Lost { why, .. } => !why.starts_with("it answered with HTTP status 4"),
+                Self::NoCredentials(_) => false,
+            }
+    }
+
+    /// Whether the server may have done what it was asked.
+    pub(crate) fn may_be_done(&self) -> bool {
+        match self {
+            Self::Service { code, .. } => code == "InternalServerError",
+            Self::Lost { is_refused, .. } => !is_refused,
+            Self::NoCredentials(_) => false,
+        }
+    }
+
+    /// Whether the server finds the request's signature too old, or of a time to come.
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
+    fn is_about_time(&self) -> bool {
+        let Self::Service { code, message } = self else { return false };
+        match code.as_str() {
+            "RequestTimeTooSkewed" | "RequestExpired" | "RequestInTheFuture" => true,
+            "InvalidSignatureException" | "SignatureDoesNotMatch" => {
+                ["Signature expired", "Signature not yet current"].iter().any(|words| message.contains(words))
+            }
+            _ => false,
+        }
+    }
+
+    /// Says what went wrong, and what to do if that is known.
+    pub(super) fn explained(self, target: &DynamoDbTarget) -> anyhow::Error {
+        if let Self::NoCredentials(failure) = self {
+            return failure.into();
+        }
+        let is_about_time = self.is_about_time();
+        let refused = |account| Some((account, refusal(self.code()?)?));
+        let (problem, remedy) = match (&self, target.account.as_ref().and_then(refused)) {
+            (Self::Lost { .. }, _) => (format!("cannot reach {target}"), target.remedy.clone()),
+            (Self::Service { .. }, _) if is_about_time => (
+                format!("this machine's clock is too far from that of {target}"),
+                "set the clock (Linux: `timedatectl set-ntp true`), and run the command again".to_owned(),
+            ),
+            (Self::Service { code, .. }, _) if code == "ResourceNotFoundException" => (
+                format!("there is no such table in {target}"),
+                "see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table"
+                    .to_owned(),
+            ),
+            (Self::Service { .. }, Some((account, why))) => {
+                (format!("the AWS credentials {why}: {account}, for {target}"), account.renewal())
+            }
+            _ => return anyhow!(self),
+        };
+        Failure::new(problem, remedy).caused_by(self).into()
+    }
+}
+
+/// What is wrong with credentials that a server refuses with this code.
+fn refusal(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "ExpiredTokenException" | "ExpiredToken" => "have expired",
+        "UnrecognizedClientException" | "InvalidSignatureException" | "IncompleteSignatureException" => {
+            "are not known"
+        }
+        "AccessDeniedException" => "do not allow it",
+        _ => return None,
+    })
+}
+
+/// How the SDK calls what gives credentials, in an error about one that took too long.
+const IDENTITY: &str = "identity resolver";
+
+/// What the SDK says of a profile that it has to be built with more for: one of `aws login`.
+const LEFT_OUT: &str = "cargo feature";
+
+/// Says why there are no credentials.
+fn no_credentials(
+    error: Option<&CredentialsError>,
+    why: String,
+    account: &Account,
+    target: &DynamoDbTarget,
+) -> Failure {
+    let (problem, remedy) = match error {
+        Some(CredentialsError::CredentialsNotLoaded(_)) => {
+            let problem = format!(
+                "there are no AWS credentials for {target}: no keys in the environment, none in {account}, no web \
+                 identity, and no role of this machine or container"
+            );
+            return Failure::new(problem, account.renewal());
+        }
+        _ if why.contains(LEFT_OUT) => {
+            let name = account.profile.as_deref().unwrap_or_default();
+            let remedy = format!(
+                "give another profile `credential_process = aws configure export-credentials --profile {name} --format \
+                 process` in ~/.aws/config, and name it in AWS_PROFILE"
+            );
+            (format!("only the AWS CLI reads what {account} has"), remedy)
+        }
+        Some(CredentialsError::InvalidConfiguration(_)) => {
+            (format!("{account} makes no sense"), "correct it in ~/.aws/config".to_owned())
+        }
+        _ => (format!("those of {account} cannot be had, or have expired"), account.renewal()),
+    };
+    let problem = format!("there are no AWS credentials for {target}: {problem}");
+    Failure::new(problem, remedy).caused_by(why)
+}
+
+impl Error for RequestError {}
+
+/// On one line: a server's code and message, or what happened on the way.
+impl fmt::Display for RequestError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lost { why, .. } => formatter.write_str(why),
+            Self::NoCredentials(failure) => write!(formatter, "{failure}"),
+            Self::Service { code, message } if message.is_empty() => write!(formatter, "{code}: no message"),
+            // Some servers repeat the whole request in their message.
+            Self::Service { code, message } => write!(formatter, "{code}: {}", shortened(message, 300)),
+        }
+    }
+}
+
+/// An error's causes in one line, without the SDK's own words for where it happened.
+fn in_one_line(error: &(dyn Error + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for cause in anyhow::Chain::new(error).skip(1) {
+        let text = cause.to_string();
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+    }
+    texts.join(": ")
+}

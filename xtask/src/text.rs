@@ -1,0 +1,89 @@
+//! Text for people: cut, counted, and without anything that a terminal acts on.
+
+use std::borrow::Cow;
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+/// How many places a text takes on a screen. Most texts are ASCII, where each letter takes one.
+pub(crate) fn width_of(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.width() }
+}
+
+/// A text that takes at most `width` places, ending in an ellipsis if something was cut.
+pub(crate) fn fitted(text: &str, width: usize) -> Cow<'_, str> {
+    if width_of(text) <= width {
+        return Cow::Borrowed(text);
+    }
+    let mut used = 1;
+    let end = text.char_indices().find(|(_, letter)| {
+        used += letter.width().unwrap_or_default();
+        used > width
+    });
+    let end = end.map_or(text.len(), |(end, _)| end);
+    Cow::Owned(format!("{}…", &text[..end]))
+}
+
+/// The first `most` characters of a text, and `...` if something was cut.
+pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
+    if text.len() <= most {
+        return Cow::Borrowed(text);
+    }
+    match text.char_indices().nth(most) {
+        Some((end, _)) => Cow::Owned(format!("{}...", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
+
+/// A text with spaces for its control characters: one may break the line, or do something to the terminal.
+pub(crate) fn printable(text: Cow<'_, str>) -> Cow<'_, str> {
+    // Most texts have none. In UTF-8 a control character is one of these bytes, or begins with 0xC2.
+    let mut bytes = text.bytes();
+    let may_have_control = bytes.any(|byte| byte < b' ' || byte == 0x7F || byte == 0xC2);
+    if may_have_control { Cow::Owned(text.replace(char::is_control, " ")) } else { text }
+}
+
+/// A count with its noun: `one` for a single one, `more` for any other number.
+pub(crate) fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_cut_by_places() {
+        for (text, width, expected) in [
+            ("hello", 5, "hello"),
+            ("hello", 4, "hel…"),
+            ("名前です", 5, "名前…"),
+            ("名前", 2, "…"),
+            ("é", 1, "é"),
+        ] {
+            assert_eq!(fitted(text, width), expected);
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_by_characters() {
+        assert_eq!(shortened("héllo", 5), "héllo");
+        assert_eq!(shortened("héllo!", 5), "héllo...");
+    }
+
+    #[test]
+    fn control_characters_are_not_printed() {
+        for (text, expected) in [
+            ("plain é 名", "plain é 名"),
+            ("a\nb\t\u{1b}[31mc\u{7f}", "a b  [31mc "),
+            ("\u{9b}31m¢", " 31m¢"),
+        ] {
+            assert_eq!(printable(Cow::Borrowed(text)), expected);
+        }
+    }
+
+    #[test]
+    fn a_count_has_its_noun() {
+        assert_eq!(counted(1, "item is", "items are"), "1 item is");
+        assert_eq!(counted(0, "item is", "items are"), "0 items are");
+    }
+}
