@@ -57,7 +57,7 @@ impl Columns {
     }
 
     /// The columns that a header names.
-    pub(crate) fn from_header(header: &[&str]) -> Result<Self, String> {
+    pub(crate) fn from_header(header: &[String]) -> Result<Self, String> {
         if let [cell] = header
             && let Some(separator) = cell.chars().find(|letter| [';', '\t'].contains(letter))
         {
@@ -111,33 +111,27 @@ impl Columns {
     }
 
     /// The item of a row.
-    pub(crate) fn item(&self, row: &[&str]) -> Result<Item, String> {
+    pub(crate) fn item(&self, row: &[String]) -> Result<Item, String> {
         if row.len() != self.0.len() {
             return Err(format!("the row has {} cells, and the header {}", row.len(), self.0.len()));
         }
         let mut item = Item::new();
-        let mut others = Item::new();
+        let mut insert = |name: &String, value| match item.insert(name.clone(), value) {
+            None => Ok(()),
+            Some(_) => Err(format!("attribute `{name}` is given twice")),
+        };
         for (column, cell) in self.0.iter().zip(row).filter(|(_, cell)| !cell.is_empty()) {
             match column {
                 Column::Attribute(name, kind) => {
-                    let value = value(*kind, cell).map_err(|why| format!("attribute `{name}`: {why}"))?;
-                    if item.insert(name.clone(), value).is_some() {
-                        return Err(format!("attribute `{name}` is given twice"));
-                    }
+                    insert(name, value(*kind, cell).map_err(|why| format!("attribute `{name}`: {why}"))?)?;
                 }
                 Column::Others => {
-                    let read: Unique<Typed> = serde_json::from_str(cell)
+                    let others: Unique<Typed> = serde_json::from_str(cell)
                         .map_err(|error| format!("column `{OTHERS}`: {}", explained(cell, &error)))?;
-                    others = read.0;
+                    others.0.into_iter().try_for_each(|(name, value)| insert(&name, value))?;
                 }
             }
         }
-        if let Some(name) =
-            sorted(&others).into_iter().map(|(name, _)| name).find(|name| item.contains_key(*name))
-        {
-            return Err(format!("attribute `{name}` is given twice"));
-        }
-        item.extend(others);
         crate::dynamodb::files::check(&item)?;
         Ok(item)
     }
@@ -206,6 +200,10 @@ mod tests {
         serde_json::from_str::<Unique<Typed>>(json).unwrap().0
     }
 
+    fn texts(cells: Vec<&str>) -> Vec<String> {
+        cells.into_iter().map(str::to_owned).collect()
+    }
+
     #[test]
     fn names_that_look_like_others_have_their_type_behind_them() {
         let odd = item(
@@ -214,12 +212,11 @@ mod tests {
         let columns = Columns::of(&[], [&odd]);
         assert_eq!(columns.header().collect::<Vec<_>>(), ["*:S", ":N", "a:N", "a:N:S", "*"]);
         let header: Vec<_> = columns.header().collect();
-        let header: Vec<_> = header.iter().map(String::as_str).collect();
         assert_eq!(Columns::from_header(&header), Ok(columns.clone()));
         let row: Vec<_> =
             columns.row(&odd).unwrap().into_iter().map(|cell| String::from_utf8(cell).unwrap()).collect();
         assert_eq!(row[..4], ["a", "b", "1", "c"]);
-        assert_eq!(columns.item(&row.iter().map(String::as_str).collect::<Vec<_>>()), Ok(odd));
+        assert_eq!(columns.item(&row), Ok(odd));
     }
 
     #[test]
@@ -231,12 +228,12 @@ mod tests {
         let row: Vec<_> =
             columns.row(&later).unwrap().into_iter().map(|cell| String::from_utf8(cell).unwrap()).collect();
         assert_eq!(row, ["s", "", "", r#"{"a":{"S":""},"b":{"BOOL":false},"pk":{"N":"1"}}"#]);
-        assert_eq!(columns.item(&row.iter().map(String::as_str).collect::<Vec<_>>()), Ok(later));
+        assert_eq!(columns.item(&row), Ok(later));
     }
 
     #[test]
     fn what_is_wrong_with_a_row_is_said() {
-        let columns = Columns::from_header(&["a", "a:N", "b:BOOL", "c:SS", "*"]).unwrap();
+        let columns = Columns::from_header(&["a", "a:N", "b:BOOL", "c:SS", "*"].map(str::to_owned)).unwrap();
         for (row, why) in [
             (vec!["x"], "the row has 1 cells, and the header 5"),
             (vec!["x", "1", "", "", ""], "attribute `a` is given twice"),
@@ -247,7 +244,7 @@ mod tests {
             (vec!["", "", "", "[]", ""], "attribute `c`: a set cannot be empty"),
             (vec!["", "", "", "", "x"], "column `*`: not valid JSON (at byte 1)"),
         ] {
-            assert_eq!(columns.item(&row), Err(why.to_owned()));
+            assert_eq!(columns.item(&texts(row)), Err(why.to_owned()));
         }
         for (header, why) in [
             (vec!["a", "a:S"], "the header has `a:S` twice"),
@@ -255,7 +252,7 @@ mod tests {
             (vec!["pk;sk"], "the cells are separated by ';'"),
             (vec!["pk\tsk"], "separated by '\\t'"),
         ] {
-            assert!(Columns::from_header(&header).unwrap_err().contains(why));
+            assert!(Columns::from_header(&texts(header)).unwrap_err().contains(why));
         }
     }
 }

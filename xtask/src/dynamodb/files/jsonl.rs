@@ -151,19 +151,13 @@ fn typed(line: &str) -> serde_json::Result<Item> {
         item: Unique<Typed>,
     }
 
-    let may_be_enclosed = line
-        .trim_ascii_start()
-        .strip_prefix('{')
-        .is_some_and(|rest| rest.trim_ascii_start().starts_with("\"Item\""));
-    if !may_be_enclosed {
-        return serde_json::from_str::<Unique<Typed>>(line).map(|item| item.0);
-    }
-    match (serde_json::from_str::<Unique<Typed>>(line), serde_json::from_str::<Enclosed>(line)) {
-        (Ok(item), _) => Ok(item.0),
-        (Err(_), Ok(enclosed)) => Ok(enclosed.item.0),
-        // What the only member `Item` holds is what was meant.
-        (Err(error), Err(inner)) => Err(if members_of(line).len() == 1 { inner } else { error }),
-    }
+    let error = match serde_json::from_str::<Enclosed>(line) {
+        Ok(enclosed) => return Ok(enclosed.item.0),
+        Err(error) => error,
+    };
+    let item = serde_json::from_str::<Unique<Typed>>(line);
+    // What the only member `Item` holds is what was meant.
+    item.map(|item| item.0).map_err(|other| if enclosed(&members_of(line)).is_some() { error } else { other })
 }
 
 #[cfg(test)]

@@ -26,27 +26,17 @@ pub(crate) struct Record<'a> {
 /// A file of items that is being read. A record takes up to 16 MiB of memory; a longer one is an error of the file.
 pub(crate) struct ItemFile {
     lines: Lines,
+    form: Form,
     from_line: u64,
-    /// The record that was read last.
-    text: Vec<u8>,
-    has_begun: bool,
-    rows: Rows,
     /// A second handle of the file that is read: the two share their position.
     file: File,
     size: u64,
 }
 
 /// How records become items.
-enum Rows {
-    /// The notation is none until a line decides.
-    Jsonl(Option<Notation>),
+enum Form {
+    Jsonl(JsonLines),
     Csv(Box<Table>),
-}
-
-struct Table {
-    header: Vec<u8>,
-    columns: Columns,
-    cells: Cells,
 }
 
 impl ItemFile {
@@ -62,12 +52,13 @@ impl ItemFile {
         if !metadata.is_file() {
             return Err(invalid("it is not a file: write what comes from a pipe into one"));
         }
-        let mut lines = Lines { source: compression::text_of(file.try_clone()?, form.compression), read: 0 };
-        let rows = match form.encoding {
-            Encoding::Jsonl => Rows::Jsonl(notation),
-            Encoding::Csv => Rows::Csv(Box::new(Table::begin(&mut lines)?)),
+        let source = compression::text_of(file.try_clone()?, form.compression);
+        let mut lines = Lines { source, count: 0, record: Vec::new(), first: 0 };
+        let form = match form.encoding {
+            Encoding::Jsonl => Form::Jsonl(JsonLines { notation, has_begun: false }),
+            Encoding::Csv => Form::Csv(Box::new(Table::begin(&mut lines)?)),
         };
-        Ok(Self { lines, from_line, text: Vec::new(), has_begun: false, rows, file, size: metadata.len() })
+        Ok(Self { lines, form, from_line, file, size: metadata.len() })
     }
 
     /// The next record; blank lines are passed over. A record that is wrong is one too, and the next one follows; an
@@ -75,53 +66,28 @@ impl ItemFile {
     #[allow(clippy::should_implement_trait, reason = "a record borrows the text, as no iterator's item can")]
     pub(crate) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
         loop {
-            let line = self.lines.read + 1;
-            self.text.clear();
-            let read = match &mut self.rows {
-                Rows::Jsonl(_) => self.lines.read(&mut self.text, LONG_LINE)?.then_some(Ok(())),
-                Rows::Csv(table) => table.cells.read(&mut self.lines, &mut self.text)?,
+            let item = match &mut self.form {
+                Form::Jsonl(json) => json.read(&mut self.lines)?,
+                Form::Csv(table) => table.read(&mut self.lines)?,
             };
-            let Some(read) = read else { return Ok(None) };
-            self.text.truncate(end_of(&self.text));
-            let is_blank = match &self.rows {
-                Rows::Jsonl(_) => self.text.trim_ascii().is_empty(),
-                Rows::Csv(_) => self.text.is_empty(),
-            };
-            if is_blank {
-                continue;
+            let Some(item) = item else { return Ok(None) };
+            let line = self.lines.first;
+            if line >= self.from_line {
+                return Ok(Some(Record { line, text: without_end(&self.lines.record), item }));
             }
-            let is_first = !std::mem::replace(&mut self.has_begun, true);
-            if let (Rows::Jsonl(notation), Ok(text)) = (&mut self.rows, utf8(&self.text)) {
-                if is_first && jsonl::is_document(text) {
-                    return Err(invalid(ONE_DOCUMENT));
-                }
-                if notation.is_none() {
-                    *notation = Notation::of(text).map_err(|why| {
-                        invalid(format!("line {line}: {why}: add --dynamodb-json or --plain"))
-                    })?;
-                }
-            }
-            if line < self.from_line {
-                continue;
-            }
-            let item = read.and_then(|()| utf8(&self.text)).and_then(|text| match &self.rows {
-                Rows::Jsonl(notation) => jsonl::item(text, notation.unwrap_or(Notation::Typed)),
-                Rows::Csv(table) => table.columns.item(&table.cells.texts()?),
-            });
-            return Ok(Some(Record { line, text: &self.text, item }));
         }
     }
 
     /// How many lines have been read.
     pub(crate) fn lines(&self) -> u64 {
-        self.lines.read
+        self.lines.count
     }
 
     /// The text of a CSV file's header, which a file of rejected rows begins with too.
     pub(crate) fn header(&self) -> Option<&[u8]> {
-        match &self.rows {
-            Rows::Jsonl(_) => None,
-            Rows::Csv(table) => Some(&table.header),
+        match &self.form {
+            Form::Jsonl(_) => None,
+            Form::Csv(table) => Some(&table.header),
         }
     }
 
@@ -133,114 +99,156 @@ impl ItemFile {
     }
 }
 
-/// What is wrong with a file whose first line is, or begins, a document.
-const ONE_DOCUMENT: &str = "it is one JSON document, and not an item a line: `jq -c '.[]'` makes lines of a list, and \
-                            `jq -c '.Items[]'` of what `-o json` or the AWS CLI prints";
-
-const LONG_LINE: &str = ": is it one JSON document? `jq -c '.[]'` makes lines of a list";
-
-impl Table {
-    fn begin(lines: &mut Lines) -> io::Result<Self> {
-        let mut cells = Cells { csv: csv_core::Reader::new(), cells: Vec::new(), ends: Vec::new() };
-        let mut header = Vec::new();
-        while header.is_empty() {
-            let of_header = |why| invalid(format!("the header: {why}"));
-            let read = cells.read(lines, &mut header)?.ok_or_else(|| invalid("there is no header"))?;
-            read.map_err(of_header)?;
-            header.truncate(end_of(&header));
-            utf8(&header).map_err(of_header)?;
-        }
-        let columns = cells.texts().and_then(|texts| Columns::from_header(&texts)).map_err(invalid)?;
-        Ok(Self { header, columns, cells })
-    }
-}
-
 /// The lines of a stream, none of which fills the memory.
 struct Lines {
     source: Box<dyn BufRead>,
     /// How many have been read.
-    read: u64,
+    count: u64,
+    /// The record that is read, which may go on in the next line.
+    record: Vec<u8>,
+    /// The line in which it begins.
+    first: u64,
 }
 
 impl Lines {
-    /// Appends the next line to `text`, the end of the line included; false if there is none. A byte order mark
+    /// Begins a record with the next line that is not empty; false if there is none. `hint` is as in [`Lines::add`].
+    fn begin(&mut self, hint: &str) -> io::Result<bool> {
+        loop {
+            self.record.clear();
+            self.first = self.count + 1;
+            if !self.add(hint)? {
+                return Ok(false);
+            }
+            if !without_end(&self.record).is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Adds the next line to the record, the end of the line included; false if there is none. A byte order mark
     /// before the first line is left out.
     ///
-    /// If `text` gets longer than [`LIMIT`], that is an error of the file, because a rejected record is kept whole.
-    /// `hint` is the likely reason.
-    fn read(&mut self, text: &mut Vec<u8>, hint: &str) -> io::Result<bool> {
-        let begin = text.len();
+    /// If the record gets longer than [`LIMIT`], that is an error of the file, because a rejected record is kept
+    /// whole. `hint` is the likely reason.
+    fn add(&mut self, hint: &str) -> io::Result<bool> {
+        let begin = self.record.len();
         let room = u64::try_from(LIMIT - begin).unwrap_or(u64::MAX);
-        let read = (&mut self.source).take(room + 1).read_until(b'\n', text)?;
-        self.read += u64::from(read > 0);
-        if text.len() > LIMIT {
-            return Err(invalid(format!(
-                "the record in line {} is longer than {} MiB, as no item is{hint}",
-                self.read,
-                LIMIT >> 20
-            )));
+        let read = (&mut self.source).take(room + 1).read_until(b'\n', &mut self.record)?;
+        self.count += u64::from(read > 0);
+        if self.record.len() > LIMIT {
+            let (line, most) = (self.first, LIMIT >> 20);
+            let why = format!("the record in line {line} is longer than {most} MiB, as no item is: {hint}");
+            return Err(invalid(why));
         }
-        if self.read == 1 && text[begin..].starts_with("\u{feff}".as_bytes()) {
-            text.drain(begin..begin + '\u{feff}'.len_utf8());
+        if self.count == 1 && self.record.starts_with("\u{feff}".as_bytes()) {
+            self.record.drain(..'\u{feff}'.len_utf8());
         }
         Ok(read > 0)
     }
 }
 
-/// Cuts rows of CSV into cells. The csv crate's own reader keeps no text of a row, and its positions are wrong
-/// behind blank lines and `\r\n`.
-struct Cells {
-    csv: csv_core::Reader,
-    /// The cells of the row that was read last, one after another, and where each of them ends.
-    cells: Vec<u8>,
-    ends: Vec<usize>,
+struct JsonLines {
+    /// None until a line decides.
+    notation: Option<Notation>,
+    has_begun: bool,
 }
 
-impl Cells {
-    /// Reads a row, which goes on where a line ends within quotes, and appends its text; none at the end of the file.
-    fn read(&mut self, lines: &mut Lines, text: &mut Vec<u8>) -> io::Result<Option<Result<(), String>>> {
-        let (mut length, mut count) = (0, 0);
-        loop {
-            let begin = text.len();
-            if !lines.read(text, ": is a quote not closed, there or before?")? {
-                let unclosed = || Err("a quote is not closed up to the end of the file".to_owned());
-                return Ok((begin > 0).then(unclosed));
+impl JsonLines {
+    fn read(&mut self, lines: &mut Lines) -> io::Result<Option<Result<Item, String>>> {
+        let hint = "is it one JSON document? `jq -c '.[]'` makes lines of a list";
+        while lines.begin(hint)? {
+            let text = match utf8(without_end(&lines.record)) {
+                Ok(text) if text.trim().is_empty() => continue,
+                Ok(text) => text,
+                Err(why) => return Ok(Some(Err(why))),
+            };
+            let is_first = !std::mem::replace(&mut self.has_begun, true);
+            if is_first && jsonl::is_document(text) {
+                return Err(invalid(
+                    "it is one JSON document, and not an item a line: `jq -c '.[]'` makes lines of a list, and \
+                     `jq -c '.Items[]'` of what `-o json` or the AWS CLI prints",
+                ));
             }
-            let end = text.len() - usize::from(text.ends_with(b"\n"));
-            let line = &text[begin..end];
-            if begin == 0 && matches!(line, b"" | b"\r") {
-                return Ok(Some(Ok(())));
+            if self.notation.is_none() {
+                let mixed = |why| format!("line {}: {why}: add --dynamodb-json or --plain", lines.first);
+                self.notation = Notation::of(text).map_err(|why| invalid(mixed(why)))?;
             }
-            // Room for what is read, and a bit more: csv_core does not read on when it is full.
-            let commas = line.iter().filter(|byte| **byte == b',').count();
-            self.cells.resize(text.len() + 2, 0);
-            self.ends.resize(count + commas + 2, 0);
-            // The last line of a file may lack its end. No bytes at all are the end of the file to csv_core.
-            for part in [line, b"\n"].into_iter().filter(|part| !part.is_empty()) {
-                let (result, read, cells, ends) =
-                    self.csv.read_record(part, &mut self.cells[length..], &mut self.ends[count..]);
-                length += cells;
-                count += ends;
-                if result == ReadRecordResult::Record {
-                    self.ends.truncate(count);
-                    let is_whole = read == part.len();
-                    let why = "a line ends with a carriage return alone: write the file with line feeds";
-                    return Ok(Some(if is_whole { Ok(()) } else { Err(why.to_owned()) }));
-                }
+            return Ok(Some(jsonl::item(text, self.notation.unwrap_or(Notation::Typed))));
+        }
+        Ok(None)
+    }
+}
+
+/// CSV below its header. The csv crate's own reader keeps no text of a row, and its positions are wrong behind blank
+/// lines and `\r\n`.
+struct Table {
+    csv: csv_core::Reader,
+    header: Vec<u8>,
+    columns: Columns,
+}
+
+impl Table {
+    fn begin(lines: &mut Lines) -> io::Result<Self> {
+        let mut csv = csv_core::Reader::new();
+        let header = read_row(&mut csv, lines)?.ok_or_else(|| invalid("there is no header"))?;
+        let header = header.map_err(|why| invalid(format!("the header: {why}")))?;
+        let columns = Columns::from_header(&header).map_err(invalid)?;
+        Ok(Self { csv, header: without_end(&lines.record).to_owned(), columns })
+    }
+
+    fn read(&mut self, lines: &mut Lines) -> io::Result<Option<Result<Item, String>>> {
+        let row = read_row(&mut self.csv, lines)?;
+        Ok(row.map(|row| row.and_then(|cells| self.columns.item(&cells))))
+    }
+}
+
+/// Reads a row, which goes on where a line ends within quotes. None at the end of the file.
+fn read_row(
+    csv: &mut csv_core::Reader,
+    lines: &mut Lines,
+) -> io::Result<Option<Result<Vec<String>, String>>> {
+    let hint = "is a quote not closed?";
+    if !lines.begin(hint)? {
+        return Ok(None);
+    }
+    let (mut cells, mut ends) = (Vec::new(), Vec::new());
+    let (mut cells_length, mut ends_count, mut parsed) = (0, 0, 0);
+    loop {
+        let line = lines.record[parsed..].strip_suffix(b"\n").unwrap_or(&lines.record[parsed..]);
+        // Room for what is read, and a bit more: csv_core does not read on when it is full.
+        cells.resize(lines.record.len() + 2, 0);
+        ends.resize(ends_count + line.iter().filter(|byte| **byte == b',').count() + 2, 0);
+        // The last line of a file may lack its end. No bytes at all are the end of the file to csv_core.
+        for part in [line, b"\n"].into_iter().filter(|part| !part.is_empty()) {
+            let (result, read, text, count) =
+                csv.read_record(part, &mut cells[cells_length..], &mut ends[ends_count..]);
+            cells_length += text;
+            ends_count += count;
+            if result != ReadRecordResult::Record {
+                continue;
             }
+            if read < part.len() {
+                let why = "a line ends with a carriage return alone: write the file with line feeds";
+                return Ok(Some(Err(why.to_owned())));
+            }
+            if let Err(why) = utf8(&lines.record) {
+                return Ok(Some(Err(why)));
+            }
+            let begins = [0].iter().chain(&ends);
+            let cells = begins.zip(&ends[..ends_count]).map(|(begin, end)| &cells[*begin..*end]);
+            return Ok(Some(Ok(cells.map(|cell| String::from_utf8_lossy(cell).into_owned()).collect())));
+        }
+        parsed = lines.record.len();
+        if !lines.add(hint)? {
+            return Ok(Some(Err("a quote is not closed up to the end of the file".to_owned())));
         }
     }
-
-    fn texts(&self) -> Result<Vec<&str>, String> {
-        let begins = [0].iter().chain(&self.ends);
-        begins.zip(&self.ends).map(|(begin, end)| utf8(&self.cells[*begin..*end])).collect()
-    }
 }
 
-/// Where a text's end of line begins, `\n` or `\r\n`.
-fn end_of(text: &[u8]) -> usize {
+/// A text without the end of its line, `\n` or `\r\n`.
+fn without_end(text: &[u8]) -> &[u8] {
     let line = text.strip_suffix(b"\n").unwrap_or(text);
-    line.strip_suffix(b"\r").unwrap_or(line).len()
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 fn utf8(text: &[u8]) -> Result<&str, String> {

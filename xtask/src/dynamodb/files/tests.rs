@@ -57,6 +57,18 @@ fn first_error(path: &Path) -> String {
     first.unwrap_err().to_string()
 }
 
+/// How reading a file fails.
+fn error_of(path: &Path) -> String {
+    let file = ItemFile::open(path, Some(Notation::Typed), 1);
+    let error = file.and_then(|mut file| {
+        while let Some(record) = file.next()? {
+            assert!(record.item.is_ok(), "{record:?}");
+        }
+        Ok(())
+    });
+    error.unwrap_err().to_string()
+}
+
 /// A file's records as their line, text, and what is wrong or how many attributes there are.
 fn records(mut file: ItemFile) -> Vec<(u64, String, Result<usize, String>)> {
     let mut records = Vec::new();
@@ -196,12 +208,15 @@ fn a_line_longer_than_the_limit_ends_the_file() {
     let folder = folder();
     let text = format!("{{\"a\":{{\"S\":\"{}\"}}}}\n{{\"a\":{{\"S\":\"x\"}}}}\n", "x".repeat(read::LIMIT));
     let path = file(&folder, "a.jsonl", text);
-    let mut file = ItemFile::open(&path, Some(Notation::Typed), 1).unwrap();
-    let why = file.next().map(|_| ()).unwrap_err().to_string();
+    let why = error_of(&path);
     assert!(
         why.starts_with("the record in line 1 is longer than 16 MiB, as no item is: is it one JSON"),
         "{why}"
     );
+    // A row of CSV is named by the line in which it begins.
+    let path = file(&folder, "a.csv", format!("a\n1\n\"2\n{}", "3\n".repeat(read::LIMIT / 2)));
+    let why = "the record in line 3 is longer than 16 MiB, as no item is: is a quote not closed?";
+    assert_eq!(error_of(&path), why);
 }
 
 /// Its time grows as the header does, and not with the square of that.

@@ -71,18 +71,6 @@ fn what_follows_a_compressed_text_is_padding_or_an_error() {
     }
 }
 
-/// How reading a file fails.
-fn error_of(path: &Path) -> String {
-    let file = ItemFile::open(path, Some(Notation::Typed), 1);
-    let error = file.and_then(|mut file| {
-        while let Some(record) = file.next()? {
-            assert!(record.item.is_ok(), "{record:?}");
-        }
-        Ok(())
-    });
-    error.unwrap_err().to_string()
-}
-
 #[test]
 fn a_compressed_file_that_is_cut_or_damaged_is_an_error() {
     let folder = folder();
