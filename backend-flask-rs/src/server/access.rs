@@ -1,6 +1,6 @@
 //! Who a request is from.
 //!
-//! [`CurrentUser`] is the only way to learn it: without one, a handler that takes it is not called. On the
+//! [`Session`] and [`CurrentUser`] are the only ways to learn it: without one, a handler that takes it is not called. On the
 //! developer's machine, if the settings say so, the request itself names its user; everywhere else Cognito has
 //! signed the name.
 
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use chrono::{DateTime, Utc};
 
 use super::app::App;
 use super::postgres::Postgres;
@@ -42,24 +43,38 @@ impl Access {
         matches!(self, Self::Local)
     }
 
-    async fn user(&self, postgres: &Postgres, parts: &Parts) -> Result<User, Refusal> {
+    async fn session(&self, postgres: &Postgres, parts: &Parts) -> Result<Session, Refusal> {
         match self {
-            Self::Local => local::user(postgres, parts).await,
-            Self::Cognito(cognito) => cognito.user(postgres, &parts.headers).await,
+            Self::Local => Ok(Session { user: local::user(postgres, parts).await?, ends: None }),
+            Self::Cognito(cognito) => cognito.session(postgres, &parts.headers).await,
         }
     }
 }
 
-/// The user whom the request is from.
+/// The user that the request is from, and when the token that says so ends.
+pub(crate) struct Session {
+    pub(crate) user: User,
+    pub(crate) ends: Option<DateTime<Utc>>,
+}
+
+impl FromRequestParts<Arc<App>> for Session {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let session = app.access.session(&app.postgres, parts).await?;
+        tracing::Span::current().record("user", session.user.handle.as_str());
+        Ok(session)
+    }
+}
+
+/// The user that the request is from.
 pub(crate) struct CurrentUser(pub(crate) User);
 
 impl FromRequestParts<Arc<App>> for CurrentUser {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        let user = app.access.user(&app.postgres, parts).await?;
-        tracing::Span::current().record("user", user.handle.as_str());
-        Ok(Self(user))
+        Session::from_request_parts(parts, app).await.map(|session| Self(session.user))
     }
 }
 

@@ -14,11 +14,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio_io_timeout::TimeoutStream;
 
 /// Answers connections until `stop` ends, and then the requests under way.
 ///
-/// A connection on which no whole head of a request comes for `idle` is closed: one that is kept between two requests,
-/// and one whose client sends its head a byte at a time.
+/// A connection is closed if for `idle` no whole head of a request comes on it (it is kept between two requests, or its
+/// client sends a byte at a time), or if its client reads nothing of an answer.
 pub(super) async fn serve(
     mut listener: TcpListener,
     router: Router,
@@ -35,7 +36,7 @@ pub(super) async fn serve(
             accepted = Listener::accept(&mut listener) => accepted,
             () = &mut stop => break,
         };
-        tokio::spawn(serve_one(http.clone(), stream, peer, router.clone(), stopped.clone()));
+        tokio::spawn(serve_one(http.clone(), stream, peer, router.clone(), idle, stopped.clone()));
     }
     drop((listener, stopped));
     stopping.send_replace(());
@@ -48,6 +49,7 @@ async fn serve_one(
     stream: TcpStream,
     peer: SocketAddr,
     router: Router,
+    idle: Duration,
     mut stopped: watch::Receiver<()>,
 ) {
     let router = TowerToHyperService::new(router);
@@ -55,7 +57,9 @@ async fn serve_one(
         request.extensions_mut().insert(ConnectInfo(peer));
         router.call(request)
     });
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(idle));
+    let mut connection = pin!(http.serve_connection(TokioIo::new(Box::pin(stream)), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         _ = stopped.changed() => {

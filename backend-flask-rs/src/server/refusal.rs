@@ -62,7 +62,7 @@ impl IntoResponse for Refusal {
         let mut response = (status, axum::Json(json!({ "error": error, "field": field }))).into_response();
         let (name, value) = match status {
             StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
-            StatusCode::SERVICE_UNAVAILABLE => (header::RETRY_AFTER, "1"),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => (header::RETRY_AFTER, "1"),
             _ => return response,
         };
         response.headers_mut().insert(name, HeaderValue::from_static(value));

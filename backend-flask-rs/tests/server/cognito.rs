@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use backend_flask::messages::SEED_GROUP;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair, RsaPublicKeyComponents};
@@ -258,6 +258,24 @@ fn a_key_that_nobody_has_is_not_asked_for_again_and_again() {
     production
         .refuses(&token(&json!({ "alg": "RS256" }), &access_claims(ONE), ISSUER_KEY), "it names no key");
     assert_eq!(production.issuer.asked.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn an_event_stream_ends_with_its_token() {
+    let production = Production::new();
+    // Within the leeway of 30 s for another clock, for two more seconds.
+    let bearer = format!("Bearer {}", good(&with("exp", json!(now() - 28))));
+    let (mut events, head) = production.app.get("/api/events").header("Authorization", &bearer).begin();
+    assert_eq!(head.status, 200, "{head:?}");
+    let started = Instant::now();
+    let mut line = String::new();
+    while events.read_line(&mut line).unwrap() > 0 {
+        assert!(started.elapsed() < Duration::from_secs(10), "still open: {line:?}");
+    }
+    wait_for("refusal", Duration::from_secs(5), || {
+        let later = production.app.get("/api/events").header("Authorization", &bearer).begin();
+        (later.1.status == 401).then_some(())
+    });
 }
 
 #[test]

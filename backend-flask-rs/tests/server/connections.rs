@@ -98,3 +98,23 @@ fn who_listens_for_news_is_not_idle() {
     let sent = app.write(ONE, "Still there?").json();
     assert_eq!(listener.next()["uuid"], sent["uuid"]);
 }
+
+/// Answers that nobody reads fill the system's buffers, and then the server's.
+#[test]
+fn a_client_that_never_reads_is_closed() {
+    let world = World::new();
+    let app = start(&world, "1");
+    let stream = connect(&app);
+    let mut writing = stream.try_clone().unwrap();
+    writing.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
+    let request = format!("GET /page.js HTTP/1.1\r\nHost: {}\r\n\r\n", app.0);
+    let started = Instant::now();
+    let error = loop {
+        if let Err(error) = writing.write_all(request.as_bytes()) {
+            break error;
+        }
+        assert!(started.elapsed() < Duration::from_secs(30), "the server takes any number of requests");
+    };
+    let closed = [std::io::ErrorKind::BrokenPipe, std::io::ErrorKind::ConnectionReset];
+    assert!(closed.contains(&error.kind()), "still open after {:?}: {error}", started.elapsed());
+}

@@ -87,3 +87,19 @@ fn what_is_written_at_another_server_is_heard_of() {
     let sent = world.app.write(ONE, "Again").json();
     assert_eq!(two.next()["uuid"], sent["uuid"]);
 }
+
+#[test]
+fn one_user_cannot_take_all_places() {
+    let world = World::new();
+    let mut listeners: Vec<_> = (0..16).map(|_| Listener::new(&world.app, ONE)).collect();
+    let (_, refused) = world.app.get("/api/events").from(ONE).begin();
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("1")));
+    let mut two = Listener::new(&world.app, TWO);
+    let sent = world.app.write(TWO, "Listen").json();
+    assert_eq!(two.next()["uuid"], sent["uuid"]);
+    // A listener that goes away makes room for another one.
+    listeners.pop();
+    wait_for("place", Duration::from_secs(10), || {
+        (world.app.get("/api/events").from(ONE).begin().1.status == 200).then_some(())
+    });
+}

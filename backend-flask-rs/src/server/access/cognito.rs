@@ -4,6 +4,7 @@
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use chrono::DateTime;
 use jsonwebtoken::crypto::{CryptoProvider, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::signature::{Error as SignatureError, Verifier};
@@ -12,11 +13,10 @@ use ring::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use serde::Deserialize;
 
 use super::keys::Keys;
-use super::single;
+use super::{Session, single};
 use crate::server::postgres::Postgres;
 use crate::server::refusal::Refusal;
 use crate::server::settings::CognitoSettings;
-use crate::users::User;
 
 /// How far the clocks of Cognito and this server may be apart, in seconds.
 const LEEWAY: u64 = 30;
@@ -37,6 +37,8 @@ pub(crate) struct Cognito {
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
+    /// When it expires, in seconds of Unix.
+    exp: i64,
     token_use: String,
     /// The client that an access token is for.
     client_id: Option<String>,
@@ -60,11 +62,14 @@ impl Cognito {
     }
 
     /// The user whose token the request carries.
-    pub(super) async fn user(&self, postgres: &Postgres, headers: &HeaderMap) -> Result<User, Refusal> {
+    pub(super) async fn session(&self, postgres: &Postgres, headers: &HeaderMap) -> Result<Session, Refusal> {
         let token = bearer(headers).ok_or_else(|| Refusal::unknown(FIELD, "a bearer token is needed"))?;
         let claims = self.claims(token).await?;
         let user = postgres.user_by_cognito_id(&claims.sub).await?;
-        user.ok_or_else(|| Refusal::forbidden(FIELD, "nobody at Cruddur has this sign-in"))
+        let user = user.ok_or_else(|| Refusal::forbidden(FIELD, "nobody at Cruddur has this sign-in"))?;
+        // Not even chrono can hold such a time: its stream ends at once.
+        let ends = DateTime::from_timestamp_secs(claims.exp.saturating_add(LEEWAY.cast_signed()));
+        Ok(Session { user, ends: ends.or(Some(DateTime::UNIX_EPOCH)) })
     }
 
     async fn claims(&self, token: &str) -> Result<Claims, Refusal> {

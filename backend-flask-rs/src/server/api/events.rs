@@ -1,4 +1,4 @@
-//! News for whoever listens, as server-sent events.
+//! News, as server-sent events.
 //! <https://html.spec.whatwg.org/multipage/server-sent-events.html>
 
 use std::convert::Infallible;
@@ -7,33 +7,39 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
+use chrono::Utc;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use uuid::Uuid;
 
-use crate::server::access::CurrentUser;
+use crate::server::access::Session;
 use crate::server::app::App;
 use crate::server::live::{News, Written};
 use crate::server::refusal::Refusal;
 
-/// How long a browser is to wait before it listens again.
+/// How long a browser waits before it listens again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// `GET /api/events`: an event `message` for each message that the user can read, with its group, uuid and
-/// time; and `missed` where there were more than could be told.
+/// `GET /api/events`: an event `message` for each message that the user can read, with its group, uuid and time, and
+/// `missed` if there were more than could be told. It ends with the user's token.
 pub(super) async fn listen(
     State(app): State<Arc<App>>,
-    CurrentUser(user): CurrentUser,
+    Session { user, ends }: Session,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
-    let news = app.live.listen();
-    let news = news.ok_or_else(|| Refusal::unavailable("events", "too many listen, or the server stops"))?;
-    let events = stream::unfold(news, move |mut news| async move {
-        let event = next(&mut news, user.uuid).await?;
-        Some((Ok(event), news))
+    let listener = app.live.listen(user.uuid)?;
+    let events = stream::unfold(listener, move |mut listener| async move {
+        let event = next(&mut listener.news, user.uuid).await?;
+        Some((Ok(event), listener))
     });
-    let events = stream::iter([Ok(Event::default().retry(RETRY))]).chain(events);
+    let end = async move {
+        match ends.map(|ends| (ends - Utc::now()).to_std().unwrap_or_default()) {
+            Some(left) => tokio::time::sleep(left).await,
+            None => std::future::pending().await,
+        }
+    };
+    let events = stream::iter([Ok(Event::default().retry(RETRY))]).chain(events).take_until(end);
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
