@@ -1,5 +1,4 @@
-//! DynamoDB's items in files: read one by one with what is wrong with a record, and written so that they
-//! are read back as they were.
+//! Items in files. What is written is read back as it was, and a record that cannot be read is an error with its line.
 //!
 //! A file's name says its form: `messages.jsonl`, `messages.csv.gz`, `messages.ndjson.zst` ([`FileForm`]).
 //!
@@ -9,8 +8,7 @@
 //! | JSON lines, plain | text S, number N, true BOOL, null NULL, object M, array L | no: sets come back as lists, binary as text |
 //! | CSV | as [`Columns`] says | yes |
 //!
-//! Reading holds one record and the decompressor's window in memory; writing one record and the
-//! compressor's. Neither knows of tables, networks or terminals.
+//! Reading and writing hold one record in memory, and what the compression needs.
 
 mod columns;
 mod compression;

@@ -196,7 +196,7 @@ fn a_bad_line_stops_the_import_and_the_mended_file_is_imported() {
     let failed = world.xtask("ddb import made.jsonl one --dynamodb-json").fails(1);
     assert_snapshot!(failed.error(), @"
     error: DynamoDB: import made.jsonl into one
-      because: all before line 2 is written: --from-line 2 goes on there
+      because: everything before line 2 is written: go on with --from-line 2
       because: 1 item is written for certain
       because: made.jsonl:2: attribute `sk`: invalid type: integer `1`, expected a string (at byte 28)
       help: mend the line and run the command again; or add --reject, which puts such lines into a file of their own

@@ -14,15 +14,15 @@ use aws_sdk_dynamodb::types::{BackupDetails, BackupStatus};
 
 use crate::guard;
 
-/// How long a backup may take. AWS makes them without reading the table, mostly within seconds.
+/// AWS makes a backup without reading the table, usually within seconds.
 const BACKUP_BOUND: Duration = Duration::from_secs(1_800);
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is said to who can be asked nothing.
+/// Printed when stdin is not a terminal.
 pub(super) const NO_BACKUP: &str = "no backup is made first: `--backup NAME` makes one";
 
-/// Whether there is a backup first.
+/// Whether to make a backup before the table is dropped.
 #[derive(Debug, clap::Args)]
 pub(super) struct BackupOptions {
     /// With --prod: make an on-demand backup of this name first
@@ -34,22 +34,21 @@ pub(super) struct BackupOptions {
 }
 
 impl BackupOptions {
-    /// The name that the options give.
     pub(super) fn named(&self) -> Option<&str> {
         self.backup.as_deref()
     }
 
-    /// Whether somebody can be asked. `confirmed` is the name that confirms the deed: who gives it is a script.
+    /// Whether to ask for a name. A script does not want to be asked: it gives `confirmed`, the name in --confirm.
     pub(super) fn asks(&self, confirmed: Option<&str>) -> bool {
         self.backup.is_none() && !self.no_backup && confirmed.is_none() && stdin().is_terminal()
     }
 
-    /// The hint where nobody can be asked, and nothing was said about it.
+    /// A hint, if no option says anything about a backup and nobody can be asked; otherwise empty.
     pub(super) fn hint(&self, confirmed: Option<&str>) -> &'static str {
         if self.backup.is_some() || self.no_backup || self.asks(confirmed) { "" } else { NO_BACKUP }
     }
 
-    /// The name that the options or the user give.
+    /// The name from the options, or from the user.
     pub(super) async fn name(&self, ui: &Ui, confirmed: Option<&str>) -> Result<Option<String>> {
         if !self.asks(confirmed) {
             return Ok(self.backup.clone());
@@ -108,7 +107,7 @@ fn refused(dynamodb: &DynamoDb, table: &str, error: anyhow::Error) -> anyhow::Er
     Failure::new(problem, remedy).caused_by(format!("{error:#}")).into()
 }
 
-/// Whether a name can be a backup's.
+/// An error if a backup cannot have this name.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateBackup.html>
 pub(super) fn check_name(name: &str) -> Result<()> {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);

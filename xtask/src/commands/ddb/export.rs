@@ -93,7 +93,7 @@ impl Export {
         }
     }
 
-    /// Writes items behind those that are in `out`. The first ones begin it, and say which columns a CSV has.
+    /// Adds items to `out`, which begins with the first ones: they decide the columns of a CSV.
     fn write(
         &self,
         form: FileForm,
@@ -116,7 +116,7 @@ impl Export {
     }
 }
 
-/// A set has no order, and a server may return it in another one each time: the file has one.
+/// A server may return a set in another order each time. Sorted, the same table gives the same file.
 fn sort_sets(item: &mut Item) {
     item.values_mut().for_each(sort_sets_of);
 }

@@ -33,7 +33,7 @@ pub(crate) struct Import {
     /// Go on after a line that cannot be imported, and put it into FILE.rejected
     #[arg(long)]
     reject: bool,
-    /// Leave out what is before this line, as an interrupted import of the file says
+    /// Skip the records before line N, which an import that ended early has printed
     #[arg(long, value_name = "N", default_value_t = 1)]
     from_line: u64,
     #[command(flatten)]
@@ -42,7 +42,7 @@ pub(crate) struct Import {
 
 impl Import {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        // What is wrong with the file is said before anything is asked or changed.
+        // A wrong file is an error before anything is asked or changed.
         FileForm::of(&self.file).map_err(|error| Usage(error.to_string()))?;
         self.open()?.next().with_context(|| self.cannot_import())?;
         if self.guarded.is_rehearsal() {
@@ -86,7 +86,7 @@ impl Import {
         let dynamodb = self.guarded.dynamodb(context).await?;
         let table = self.table.as_ref().unwrap_or(&dynamodb.target.table);
         let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
-        let rejects = if self.reject { Rejects::Tell } else { Rejects::End };
+        let rejects = if self.reject { Rejects::Print } else { Rejects::End };
         let mut records =
             Records::new(&self.file, self.open()?, self.from_line, &rules, rejects, &context.ui);
         while records.next_item()?.is_some() {}
@@ -115,7 +115,7 @@ impl Import {
         format!("cannot import {}", self.file.display())
     }
 
-    /// Writes the records, and gives back what is known of them then.
+    /// Writes the records. Returns them for their counts.
     async fn import<'a>(
         &self,
         dynamodb: &DynamoDb,
@@ -149,9 +149,8 @@ impl Import {
                 }
                 .into()
             }
-            Err(error) => {
-                error.context(format!("all before line {line} is written: --from-line {line} goes on there"))
-            }
+            Err(error) => error
+                .context(format!("everything before line {line} is written: go on with --from-line {line}")),
         })
     }
 }

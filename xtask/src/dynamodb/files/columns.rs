@@ -1,8 +1,8 @@
 //! Items as rows of a table.
 //!
-//! A header cell is an attribute's name, `handle`, where its values are strings, and the name with a type
-//! of DynamoDB's where they are others: `age:N`. A name that ends in `:` and a type itself has its type
-//! behind it in any case: `odd:N:S`. The last column, `*`, holds what no other column can.
+//! A header cell is the name of an attribute whose values are strings (`handle`), or a name and a type (`age:N`). If a
+//! name itself ends in `:` and a type, its own type always follows (`odd:N:S`). The last column, `*`, has everything
+//! else.
 //!
 //! | column | cell |
 //! |---|---|
@@ -11,10 +11,9 @@
 //! | `name:M`, `:L`, `:SS`, `:NS`, `:BS` | JSON, what DynamoDB JSON has behind the type: `["a","b"]` |
 //! | `*` | an object in DynamoDB JSON with the item's other attributes |
 //!
-//! An empty cell means that the item has no such attribute. An empty string or binary is therefore in the
-//! last column, as are attributes that have no column of their type. So the header can be written before
-//! all items are known, every item comes back as it was, and a table that somebody made, with names in its
-//! header and texts below, is read as strings.
+//! An empty cell means that the item has no such attribute, so empty strings and binaries are in the last column, as are
+//! attributes without a column of their type. Therefore the header can be written before all items are known, and every
+//! item comes back as it was. A CSV of other programs, with plain names in its header, is read as strings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,9 +25,7 @@ use serde::de::DeserializeSeed as _;
 /// The header of the last column.
 const OTHERS: &str = "*";
 
-/// The columns of a CSV file: attributes with their types, and one for what is in none of them. A header
-/// cell is a name, for strings, or `name:TYPE`; `*` is the column of the other attributes, in DynamoDB JSON.
-/// An empty cell is an attribute that the item does not have.
+/// The columns of a CSV file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Columns(Vec<Column>);
 
@@ -44,7 +41,7 @@ impl Columns {
     pub(crate) fn of<'a>(keys: &[&str], items: impl IntoIterator<Item = &'a Item>) -> Self {
         let mut attributes: BTreeSet<(usize, &str, Type)> = BTreeSet::new();
         for (name, value) in items.into_iter().flatten() {
-            // An empty header cell names nothing, and a byte order mark in front of a file is none of a name.
+            // An empty header cell would name nothing, and a byte order mark at the start of a file is not read.
             if !name.is_empty() && !name.starts_with('\u{feff}') {
                 let place = keys.iter().position(|key| key == name).unwrap_or(keys.len());
                 attributes.extend(Type::of(value).map(|kind| (place, name.as_str(), kind)));
@@ -78,12 +75,11 @@ impl Columns {
         Ok(Self(columns))
     }
 
-    /// The header's cells.
     pub(crate) fn header(&self) -> impl Iterator<Item = String> {
         self.0.iter().map(Column::header)
     }
 
-    /// An item's cells.
+    /// An item's cells; an error if it has an attribute that needs a column `*`, and there is none.
     pub(crate) fn row(&self, item: &Item) -> serde_json::Result<Vec<Vec<u8>>> {
         let mut row = Vec::with_capacity(self.0.len());
         let mut told = 0;
@@ -110,7 +106,7 @@ impl Columns {
         Ok(row)
     }
 
-    /// The item of a row.
+    /// The item of a row, or what is wrong with it.
     pub(crate) fn item(&self, row: &[String]) -> Result<Item, String> {
         if row.len() != self.0.len() {
             return Err(format!("the row has {} cells, and the header {}", row.len(), self.0.len()));
@@ -161,7 +157,7 @@ impl Column {
         matches!(self, Self::Attribute(own, kind) if own == name && Some(*kind) == Type::of(value))
     }
 
-    /// An item's cell in this column; empty if it has no such attribute, or an empty text for it.
+    /// An item's cell in this column; empty if it has no such attribute, or an empty one.
     fn cell(&self, item: &Item) -> serde_json::Result<Vec<u8>> {
         let Self::Attribute(name, kind) = self else { return Ok(Vec::new()) };
         match item.get(name).filter(|value| Type::of(value) == Some(*kind)) {
@@ -177,7 +173,7 @@ impl Column {
     }
 }
 
-/// What a cell says in a column of this type.
+/// The value of a cell in a column of this type.
 fn value(kind: Type, cell: &str) -> Result<AttributeValue, String> {
     match kind {
         Type::S => Ok(AttributeValue::S(cell.to_owned())),

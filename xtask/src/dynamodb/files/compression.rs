@@ -1,5 +1,4 @@
-//! Streams that are compressed or not. A compressed file may have several parts, one after another, and zeros
-//! behind each of them.
+//! gzip and zstd. A compressed file may have several parts, one after another, and zeros behind each of them.
 
 use std::error::Error;
 use std::fs::File;

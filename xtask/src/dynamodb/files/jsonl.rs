@@ -1,4 +1,4 @@
-//! JSON lines: an item in a line, in DynamoDB JSON or in plain JSON.
+//! JSON lines: an item a line, in DynamoDB JSON or in plain JSON.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub(crate) enum Notation {
 }
 
 impl Notation {
-    /// The notation of one record; none, if it is no object or an empty one.
+    /// The notation of one record; none if it is not an object, or an empty one.
     ///
     /// It is typed if each value in it looks so, mistakes in it or not: an object whose one member is named in
     /// capitals. Otherwise it is plain if no value in it can be read as DynamoDB JSON, and an error if one can.
@@ -54,7 +54,7 @@ impl Notation {
 /// The members of an object, unread.
 type Members<'a> = BTreeMap<String, &'a RawValue>;
 
-/// The members of what is an object; none of anything else.
+/// The members of an object; empty if it is something else.
 fn members_of(text: &str) -> Members<'_> {
     serde_json::from_str(text).unwrap_or_default()
 }
@@ -104,7 +104,7 @@ fn has_no_objects(line: &str) -> bool {
     !members.is_empty() && members.values().all(|value| !value.get().starts_with('{'))
 }
 
-/// The item that a user means by a text: of DynamoDB JSON or of plain JSON, in one line or more.
+/// Reads an item that a user typed, in either notation, in one line or more.
 pub(crate) fn item_of(text: &str) -> Result<Item, String> {
     if let Some(error) = not_json(text) {
         return Err(format!("{} at line {} column {}", not_valid(&error), error.line(), error.column()));
@@ -115,7 +115,7 @@ pub(crate) fn item_of(text: &str) -> Result<Item, String> {
     Ok(item)
 }
 
-/// What is wrong with JSON in one line of a file, given how reading it failed.
+/// What is wrong with a line, given the error of reading it. If it is not JSON, that comes before everything else.
 pub(crate) fn explained(line: &str, error: &serde_json::Error) -> String {
     match not_json(line) {
         Some(error) => format!("{} (at byte {})", not_valid(&error), error.column()),
@@ -127,7 +127,7 @@ fn not_valid(error: &serde_json::Error) -> &'static str {
     if error.is_eof() { "not valid JSON: it ends early" } else { "not valid JSON" }
 }
 
-/// What is wrong with a text that is no JSON. What is only nested too deep is told by its own words.
+/// The error of a text that is not JSON. If it is only nested too deep, it has an error of its own.
 fn not_json(text: &str) -> Option<serde_json::Error> {
     serde_json::from_str::<IgnoredAny>(text).err().filter(|_| check_depth(text).is_ok())
 }
@@ -156,7 +156,7 @@ fn typed(line: &str) -> serde_json::Result<Item> {
         Err(error) => error,
     };
     let item = serde_json::from_str::<Unique<Typed>>(line);
-    // What the only member `Item` holds is what was meant.
+    // An object with `Item` alone was meant to be enclosed.
     item.map(|item| item.0).map_err(|other| if enclosed(&members_of(line)).is_some() { error } else { other })
 }
 

@@ -1,4 +1,4 @@
-//! DynamoDB's rules for values, where it would reject one or store another.
+//! DynamoDB's rules for values: what it would reject, or store as another value.
 
 use std::collections::BTreeSet;
 
@@ -60,7 +60,7 @@ fn check_value(path: &str, value: &AttributeValue, depth: usize) -> Result<(), S
     checked.map_err(|why| format!("attribute `{path}`: {why}"))
 }
 
-/// `same` gives what two elements have in common that are the same.
+/// `same` maps elements that DynamoDB takes for the same to one key: `1` and `1.0`.
 fn check_set<K: Ord>(elements: &[String], same: impl Fn(&String) -> Result<K, String>) -> Result<(), String> {
     if elements.is_empty() {
         return Err("a set cannot be empty".to_owned());
@@ -74,7 +74,7 @@ fn check_set<K: Ord>(elements: &[String], same: impl Fn(&String) -> Result<K, St
     Ok(())
 }
 
-/// Reads a number as DynamoDB does. Zero is held to the range too, as if its last digit were a 1.
+/// Reads a number as DynamoDB does. A zero must be in the range too, as if its last digit were a 1.
 fn number(text: &str) -> Result<Number, String> {
     let shown = || shortened(text, SHOWN);
     let Some((number, exponent)) = Number::read(text) else {

@@ -1,4 +1,4 @@
-//! Writing items to a file, one by one.
+//! Writing items to a file.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -19,10 +19,9 @@ pub(crate) enum Layout {
     Csv(Columns),
 }
 
-/// A file of items that is being written, beside its destination until it is whole. The same items give the
-/// same bytes: attributes are in the order of their names, and nothing tells the time. One that is dropped
-/// before [`finish`](Self::finish) leaves the destination as it was; what a killed process left beside it, the next
-/// one for the same destination removes.
+/// A file of items that is being written: a temporary file beside its destination until [`finish`](Self::finish).
+/// If it is dropped before that, the destination is unchanged. The same items give the same bytes: attributes are
+/// sorted by name, and there are no times in it.
 pub(crate) struct ItemFileWriter {
     path: PathBuf,
     out: Encoder<NamedTempFile>,
@@ -31,9 +30,9 @@ pub(crate) struct ItemFileWriter {
 }
 
 impl ItemFileWriter {
-    /// Begins a file that will be at `path`. The caller has to ask whether one that is there may be replaced.
+    /// Begins a file that will replace the one at `path`.
     pub(crate) fn create(path: &Path, compression: Compression, layout: Layout) -> io::Result<Self> {
-        // Where it is a link, what it leads to is replaced, and not the link.
+        // If it is a link, its target is replaced.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let mut out = Encoder::new(beside(&path)?, compression);
         let mut line = Vec::new();
@@ -59,7 +58,7 @@ impl ItemFileWriter {
         self.out.write_all(&self.line)
     }
 
-    /// Ends the file and puts it in its place, where it takes that of an older one.
+    /// Ends the file and moves it to its destination.
     pub(crate) fn finish(self) -> io::Result<()> {
         let file = self.out.finish()?;
         file.as_file().sync_all()?;
@@ -74,11 +73,10 @@ fn add_row(line: &mut Vec<u8>, cells: impl IntoIterator<Item = impl AsRef<[u8]>>
     row.flush()
 }
 
-/// What the temporary files' names end with.
 const SUFFIX: &str = ".partial";
 
-/// A temporary file in the destination's folder, whose name tells what it is. It is locked as long as it is written,
-/// by which it is told from what a killed process left.
+/// A temporary file in the destination's folder. It is locked as long as it is written: one that is not locked was left
+/// by a process that was killed, and is removed by the next export to the same destination.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -86,7 +84,7 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     remove_left(folder, &prefix);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(SUFFIX);
-    // As the file that it replaces, or any new file; the process's umask takes away what it does.
+    // The mode of the file that it replaces, or of any new file, less the umask.
     #[cfg(unix)]
     builder.permissions(match fs::metadata(path) {
         Ok(replaced) => replaced.permissions(),
@@ -94,16 +92,16 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     });
     loop {
         let file = builder.tempfile_in(folder)?;
-        // Where a file system knows no locks, nothing is removed either.
+        // A file system without locks fails here, and in `remove_left`, which then removes nothing.
         _ = file.as_file().lock();
-        // Before it was locked, it may have been taken for one that was left.
+        // Another export may have removed it before it was locked.
         if file.path().exists() {
             return Ok(file);
         }
     }
 }
 
-/// Removes the temporary files that nobody writes any more: their process was killed.
+/// Removes the temporary files of processes that were killed.
 fn remove_left(folder: &Path, prefix: &str) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();

@@ -1,4 +1,4 @@
-//! The records of a file on their way into a table, and those that cannot go there.
+//! The records of a file that is imported: which of them are written, and where those go that cannot be.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -18,13 +18,13 @@ use crate::ui::Ui;
 pub(super) enum Rejects {
     /// It ends the import.
     End,
-    /// It is told.
-    Tell,
-    /// It is told, and goes into a file.
+    /// It is printed.
+    Print,
+    /// It is printed, and goes into a file.
     Keep(RejectedFile),
 }
 
-/// A file's records, one after another, and from which line on they are not known to be written.
+/// A file's records, one after another, and the line up to which they are known to be written.
 pub(super) struct Records<'a> {
     path: &'a Path,
     file: ItemFile,
@@ -34,13 +34,13 @@ pub(super) struct Records<'a> {
     names: Vec<&'a str>,
     rejects: Rejects,
     ui: &'a Ui,
-    /// How many records can be imported, of those that were read.
+    /// How many of the records that were read can be imported.
     pub(super) imported: u64,
-    /// How many cannot.
+    /// How many of them cannot.
     pub(super) rejected: u64,
     /// The lines of the records that are not known to be written, the first one first.
     under_way: VecDeque<u64>,
-    /// The line behind the last record that was read and found good, or rejected.
+    /// The line after the last record that was read. A bad record that ends the import does not count.
     next_line: u64,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// The request to write the next record that can be imported; none at the end.
+    /// The request that writes the next record that can be imported; none at the end.
     pub(super) fn next_request(&mut self) -> Result<Option<Write>> {
         let item = self.next_item()?;
         item.map(|item| Write::put(item, &self.names)).transpose()
@@ -117,12 +117,12 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// Everything before this line is written.
+    /// The line before which everything is written.
     pub(super) fn first_unwritten(&self) -> u64 {
         self.under_way.front().copied().unwrap_or(self.next_line)
     }
 
-    /// The part of the file that was read, from 0 to 1.
+    /// How much of the file has been read, from 0 to 1.
     pub(super) fn share(&self) -> f64 {
         self.file.share()
     }
@@ -134,7 +134,7 @@ fn bad_line(problem: String) -> anyhow::Error {
     Failure::new(problem, remedy).into()
 }
 
-/// The records that an import leaves out, as they were, not compressed.
+/// The file for rejected records, as they were, not compressed.
 pub(super) struct RejectedFile {
     imported: PathBuf,
     path: PathBuf,
@@ -148,7 +148,7 @@ impl RejectedFile {
         Self { imported: imported.to_owned(), path: rejected_path(imported), file: None }
     }
 
-    /// Adds a record's text; `header` is that of a CSV. What an earlier import left in its place gets another name.
+    /// Adds a record's text; `header` is that of a CSV. A file that an earlier import left in its place gets another name.
     fn add(&mut self, header: Option<&[u8]>, text: &[u8], ui: &Ui) -> Result<()> {
         let cannot_write = || format!("cannot write {}", self.path.display());
         let is_first = self.file.is_none();
@@ -165,7 +165,6 @@ impl RejectedFile {
     }
 }
 
-/// Where an import puts the records that it leaves out.
 pub(super) fn rejected_path(file: &Path) -> PathBuf {
     with_suffix(file, ".rejected")
 }
@@ -176,7 +175,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// Creates a file that no user can read who cannot read the other one, whose data it is going to have.
+/// Creates a file for data of another one. Whoever cannot read that one cannot read this one.
 fn create_as(other: &Path, path: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     #[cfg(unix)]
@@ -187,7 +186,7 @@ fn create_as(other: &Path, path: &Path) -> std::io::Result<File> {
     options.write(true).create_new(true).open(path)
 }
 
-/// Gives a file that is there another name, with a number behind it.
+/// If the file exists, adds a number to its name.
 fn set_aside(path: &Path, ui: &Ui) -> Result<()> {
     if !path.exists() {
         return Ok(());

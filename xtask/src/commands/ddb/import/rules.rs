@@ -1,4 +1,5 @@
-//! Which items a table takes, told before they are sent: one that it refuses would stop a whole request.
+//! Which items a table takes. They are checked before they are sent, because one bad item fails its whole batch, and the
+//! server does not say which one it was.
 
 use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::size::{size_of, size_of_value};
@@ -18,10 +19,9 @@ const NAME_BYTES: usize = 65_535;
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const KEY_BYTES: [usize; 2] = [2_048, 1_024];
 
-/// What a table's items must be like.
 pub(super) struct Rules {
     keys: Keys,
-    /// The keys of its indexes.
+    /// Key attributes of the table's indexes that are not its own.
     others: Vec<KeyAttribute>,
 }
 
@@ -33,12 +33,12 @@ impl Rules {
         Ok(Self { keys, others })
     }
 
-    /// The names of the table's own key, the partition key's first.
+    /// The names of the table's key attributes, the partition key first.
     pub(super) fn key_names(&self) -> impl Iterator<Item = &str> {
         self.keys.each().map(|key| key.name.as_str())
     }
 
-    /// The item of a record, or why the table cannot have it.
+    /// The item of a record, or why the table does not take it.
     pub(super) fn importable(&self, item: Result<Item, String>) -> Result<Item, String> {
         let item = item?;
         if let Some(name) = item.keys().find(|name| name.is_empty() || name.len() > NAME_BYTES) {
