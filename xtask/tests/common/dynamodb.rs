@@ -154,6 +154,8 @@ pub(crate) struct Head {
     pub(crate) length: Option<u64>,
     /// The value of `X-Amz-Target` behind the API's version.
     pub(crate) operation: String,
+    /// The value of `Authorization`, or of Docker's `X-Registry-Auth`.
+    pub(crate) credentials: String,
 }
 
 impl Head {
@@ -164,13 +166,15 @@ impl Head {
     pub(crate) fn read(reader: &mut impl std::io::BufRead) -> std::io::Result<Self> {
         let mut lines = reader.lines();
         let first_line = lines.next().ok_or(std::io::ErrorKind::UnexpectedEof)??;
-        let mut head = Self { first_line, length: None, operation: String::new() };
+        let (operation, credentials) = (String::new(), String::new());
+        let mut head = Self { first_line, length: None, operation, credentials };
         for line in lines {
             let line = line?;
             let Some((name, value)) = line.split_once(':') else { return Ok(head) };
             match name.to_ascii_lowercase().as_str() {
                 "content-length" => head.length = value.trim().parse().ok(),
                 "x-amz-target" => head.operation = value.rsplit('.').next().unwrap_or("").to_owned(),
+                "authorization" | "x-registry-auth" => head.credentials = value.trim().to_owned(),
                 _ => {}
             }
         }

@@ -1,12 +1,17 @@
 //! A Docker daemon that is not what it should be.
 
 use std::io::{BufReader, Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use serde_json::{Value, json};
 
 use crate::QUICK;
-use crate::common::Workspace;
 use crate::common::dynamodb::Head;
+use crate::common::run::Ran;
+use crate::common::{PASSWORD, Workspace};
 
 /// What the daemon does once it has said which version it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -19,10 +24,18 @@ pub(crate) enum Then {
     AnswersGarbage,
     /// It has an error of its own.
     Fails,
+    /// It has neither containers nor images, and may pull none.
+    HasNothing,
 }
 
 /// Starts one at this socket.
 pub(crate) fn start(socket: &Path, then: Then) {
+    drop(start_recorded(socket, then));
+}
+
+/// The same; returns the credentials of each pull.
+fn start_recorded(socket: &Path, then: Then) -> Receiver<String> {
+    let (sender, receiver) = channel();
     let listener = UnixListener::bind(socket).unwrap();
     let socket = socket.to_owned();
     std::thread::spawn(move || {
@@ -31,12 +44,14 @@ pub(crate) fn start(socket: &Path, then: Then) {
                 _ = std::fs::remove_file(&socket);
                 return;
             }
-            std::thread::spawn(move || _ = serve(&stream, then));
+            let sender = sender.clone();
+            std::thread::spawn(move || _ = serve(&stream, then, &sender));
         }
     });
+    receiver
 }
 
-fn serve(stream: &UnixStream, then: Then) -> std::io::Result<()> {
+fn serve(stream: &UnixStream, then: Then, pulls: &Sender<String>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
     let mut out = stream;
     loop {
@@ -50,6 +65,12 @@ fn serve(stream: &UnixStream, then: Then) -> std::io::Result<()> {
                 return reader.read_to_end(&mut body).map(drop);
             }
             (_, Then::AnswersGarbage) => (200, "<html>Please log in</html>"),
+            (_, Then::HasNothing) if head.first_line.contains("/images/create") => {
+                _ = pulls.send(head.credentials);
+                (200, r#"{"errorDetail":{"message":"pull access denied"},"error":"pull access denied"}"#)
+            }
+            (_, Then::HasNothing) if head.first_line.contains("/containers/json") => (200, "[]"),
+            (_, Then::HasNothing) => (404, r#"{"message":"no such thing"}"#),
             (_, Then::Fails) => (500, r#"{"message":"the disk of the daemon is on fire"}"#),
         };
         write!(
@@ -90,4 +111,103 @@ fn a_docker_daemon_that_answers_garbage() {
 #[test]
 fn a_docker_daemon_that_fails() {
     all_fail(Then::Fails, &["cannot list containers", "the disk of the daemon is on fire"]);
+}
+
+/// A workspace whose docker CLI has this config.json.
+fn workspace_with(config: &str) -> (Workspace, PathBuf) {
+    let (workspace, socket) = workspace();
+    std::fs::create_dir(workspace.path("home/.docker")).unwrap();
+    workspace.write("home/.docker/config.json", config);
+    (workspace, socket)
+}
+
+#[test]
+fn a_docker_context_beside_others_that_are_broken() {
+    let (workspace, socket) = workspace_with(r#"{"currentContext": "mine"}"#);
+    start(&socket, Then::Fails);
+    let endpoints = json!({ "docker": { "Host": format!("unix://{}", socket.display()) } });
+    // The hash of its name, as `docker context create mine` makes it.
+    let own = "home/.docker/contexts/meta/3fd30542fe3f61b14bd4a4b2dc0b6fb30fa6f63ebce52dd1778aaa8c4dc02cff";
+    for folder in [own, "home/.docker/contexts/meta/broken"] {
+        std::fs::create_dir_all(workspace.path(folder)).unwrap();
+    }
+    workspace
+        .write(&format!("{own}/meta.json"), &json!({ "Name": "mine", "Endpoints": endpoints }).to_string());
+    workspace.write("home/.docker/contexts/meta/broken/meta.json", "{");
+    workspace.write("home/.docker/contexts/meta/.DS_Store", "");
+    let run = || workspace.xtask("up").without("DOCKER_HOST");
+    run().fails(1).within(QUICK).says(&["the disk of the daemon is on fire"]);
+    // So does one that is not the current one; one that is has to be there.
+    workspace.write("home/.docker/config.json", r#"{"currentContext": "broken"}"#);
+    run().env("DOCKER_CONTEXT", "mine").fails(1).says(&["the disk of the daemon is on fire"]);
+    run().fails(1).says(&["docker context `broken` is not defined", "docker context use"]);
+}
+
+#[test]
+fn a_docker_configuration_that_is_no_json() {
+    let (workspace, socket) = workspace_with("{ \"auths\": \"hush-p@ss/w:rd\"");
+    start(&socket, Then::HasNothing);
+    let failed = workspace.xtask("up").fails(1);
+    failed.within(QUICK).says(&[
+        "warning: the docker CLI's settings are ignored",
+        "config.json:1:",
+        "pull access denied",
+    ]);
+}
+
+#[test]
+fn a_docker_host_without_a_scheme() {
+    let (workspace, _) = workspace();
+    let port = crate::common::free_port();
+    let said = |host: &str| workspace.xtask("up").env("DOCKER_HOST", host).fails(1);
+    let nobody = format!("tcp://127.0.0.1:{port} (DOCKER_HOST): nobody listens there");
+    said(&format!("127.0.0.1:{port}")).says(&[&nobody]);
+    said("/var/run/docker.sock").says(&["a path alone is no address", "help: write it as unix://"]);
+}
+
+/// Has `image` pulled where `docker login` has stored something for each of these registries: what was said, and the
+/// credentials that the daemon was sent.
+fn pull(image: &str) -> (Ran, String) {
+    // The password is `???>>>~~~`.
+    let config = r#"{
+        "auths": { "hub.example:5000": { "auth": "bWU6Pz8/Pj4+fn5+" }, "helped.example": {} },
+        "credHelpers": { "helped.example": "test", "token.example": "token", "broken.example": "broken" }
+    }"#;
+    let (workspace, socket) = workspace_with(config);
+    let helper = |name: &str, script: &str| {
+        let path = workspace.write(&format!("docker-credential-{name}"), &format!("#!/bin/sh\n{script}\n"));
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let answer = json!({ "Username": "me", "Secret": PASSWORD });
+    helper("test", &format!("test \"$1 $(cat)\" = 'get helped.example' && echo '{answer}'"));
+    helper("token", r#"echo '{"Username": "<token>", "Secret": "a-token"}'"#);
+    helper("broken", "echo 'the keychain is locked'; exit 1");
+    let path = [workspace.path(""), PathBuf::from("/usr/bin"), PathBuf::from("/bin")];
+    let pulls = start_recorded(&socket, Then::HasNothing);
+    let run = workspace.xtask("up").env("PATH", std::env::join_paths(path).unwrap());
+    let ran = run.env("POSTGRES_IMAGE", image).env("DYNAMODB_IMAGE", image).fails(1);
+    ran.within(QUICK).says(&["pull access denied"]);
+    let sent = pulls.recv_timeout(QUICK).unwrap();
+    (ran, sent)
+}
+
+#[test]
+fn a_registry_that_wants_credentials() {
+    let sent = |image: &str| -> Value {
+        let (_, sent) = pull(image);
+        // Docker reads base64 for URLs, and ignores what is in another form.
+        assert!(!sent.contains(['+', '/']), "{sent}");
+        let sent = aws_smithy_types::base64::decode(sent.replace('-', "+").replace('_', "/")).unwrap();
+        serde_json::from_slice(&sent).unwrap()
+    };
+    let stored = sent("hub.example:5000/cruddur/db:1");
+    assert_eq!([&stored["username"], &stored["password"]], ["me", "???>>>~~~"]);
+    let helped = sent("helped.example/cruddur/db");
+    assert_eq!([&helped["username"], &helped["password"]], ["me", PASSWORD]);
+    assert_eq!(sent("token.example/db")["identitytoken"], "a-token");
+    let (_, none) = pull("cruddur/db");
+    assert_eq!(none, "");
+    let (ran, none) = pull("broken.example/db");
+    assert_eq!(none, "");
+    ran.says(&["the credentials for broken.example are not used", "the keychain is locked"]);
 }
