@@ -172,7 +172,8 @@ impl Engine {
         }
     }
 
-    fn compose(&self) -> Option<&Compose> {
+    /// docker-compose.yml with the ports where its databases are, if it starts them.
+    pub(crate) fn compose(&self) -> Option<&Compose> {
         match self {
             Self::Docker(docker) => Some(&docker.compose),
             Self::Embedded(embedded) => Some(&embedded.compose),

@@ -198,23 +198,24 @@ fn embedded_checks(context: &Context, checks: &mut Vec<Check>) -> bool {
     works
 }
 
-/// Whether each service's port is free, or who holds it.
+/// Whether the port of each service is free, or who holds it. If ours runs, it is the port where it really is.
 async fn port_checks(context: &Context, compose: &Compose, found: Result<Found>) -> Result<Vec<Check>> {
     let docker = Docker::find(&context.environment, &context.ui).await.ok();
-    let answers = match found {
-        Ok(Found { engine, servers: [postgres, dynamodb] }) => {
-            let own = engine.targets(context)?;
-            let client = DynamoDb::new(&own.dynamodb, &context.ui).await?;
-            [
-                postgres.missing.is_none() && matches!(own.postgres.look().await, Look::Ready(_)),
-                dynamodb.missing.is_none() && matches!(client.look().await, Look::Ready(())),
-            ]
-        }
-        // What is wrong with Docker has been told.
-        Err(_) => [false, false],
-    };
+    let (mut services, mut answers) = (compose.services(), [false; 2]);
+    // What is wrong with Docker has been told.
+    if let Ok(Found { engine, servers: [postgres, dynamodb] }) = &found
+        && let Some(own) = engine.compose()
+    {
+        let targets = engine.targets(context)?;
+        let client = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
+        services = own.services();
+        answers = [
+            postgres.missing.is_none() && matches!(targets.postgres.look().await, Look::Ready(_)),
+            dynamodb.missing.is_none() && matches!(client.look().await, Look::Ready(())),
+        ];
+    }
     let mut checks = Vec::new();
-    for (service, ours_answers) in compose.services().into_iter().zip(answers) {
+    for (service, ours_answers) in services.into_iter().zip(answers) {
         checks.push(port_check(service, ours_answers, docker.as_ref()).await?);
     }
     Ok(checks)

@@ -1,120 +1,86 @@
-//! The Docker engine: containers as docker-compose.yml describes them. `plan` is what a start does to them.
+//! The Docker engine: containers as docker-compose.yml describes them.
 
-mod plan;
-
-use std::time::Duration;
+mod start;
 
 use crate::docker::compose::{Compose, Service, Source};
-use crate::docker::daemon::{self, Container, Docker, State as ContainerState, container_name, volume_name};
+use crate::docker::daemon::{Container, Docker, State, volume_name};
 use crate::error::Failure;
-use crate::poll::{self, Look};
-use crate::ui::Ui;
 use anyhow::Result;
 use tokio::sync::OnceCell;
 
 use super::{Database, LogRange, LogSink, Server};
 use crate::context::Context;
-use plan::Plan;
 
-/// How much of a dead container's log is shown.
+/// How much of a stopped container's log is shown.
 const LAST_LINES: usize = 15;
 
-/// How long a container's name may be taken by one that cannot be found yet, or that the daemon is stopping.
-const NAME_BOUND: Duration = Duration::from_secs(30);
-const NAME_INTERVAL: Duration = Duration::from_millis(50);
-
-/// The two services' containers.
-struct Containers {
-    docker: Docker,
-    ids: [String; 2],
-    /// Which of them ran before, Postgres's first.
-    found_running: [bool; 2],
-}
-
-impl Containers {
-    /// Which of them ran before they were started, Postgres's first.
-    fn found_running(&self) -> [bool; 2] {
-        self.found_running
-    }
-
-    async fn death(&self, database: Database) -> Option<anyhow::Error> {
-        death(&self.docker, &self.ids[database as usize]).await
-    }
-}
+/// What Postgres, its image and SQLite (DynamoDB Local's) print if they cannot use their data. The paths are relative
+/// to the data directory.
+const DAMAGE: [&str; 13] = [
+    "could not find the database system",
+    "exists but is not empty",
+    "is not a valid data directory",
+    "could not access the server configuration file",
+    "could not load pg_hba.conf",
+    "database files are incompatible with server",
+    "checkpoint record",
+    "could not open file \"global/",
+    "could not open file \"base/",
+    "could not open file \"pg_",
+    "could not open directory \"pg_",
+    "database disk image is malformed",
+    "file is not a database",
+];
 
 /// The containers of a checkout's project.
 pub(crate) struct DockerEngine {
     pub(super) compose: Compose,
     docker: OnceCell<Docker>,
-    started: Option<Containers>,
+    /// The ids of the containers that were started, Postgres's first.
+    started: Option<[String; 2]>,
+    /// Which of them ran before, Postgres's first.
+    found_running: [bool; 2],
 }
 
 impl DockerEngine {
     pub(super) fn new(compose: Compose) -> Self {
-        Self { compose, docker: OnceCell::new(), started: None }
+        Self { compose, docker: OnceCell::new(), started: None, found_running: [false; 2] }
     }
 
     async fn docker(&self, context: &Context) -> Result<&Docker> {
         self.docker.get_or_try_init(|| Docker::find(&context.environment, &context.ui)).await
     }
 
-    /// Pulls the images that are not here; fails where no daemon answers.
-    pub(super) async fn pull_missing(&self, context: &Context) -> Result<()> {
-        pull_missing(self.docker(context).await?, &self.compose, context).await
-    }
-
-    pub(super) async fn start(&mut self, context: &Context) -> Result<()> {
-        let docker = match self.docker.take() {
-            Some(docker) => docker,
-            None => Docker::find(&context.environment, &context.ui).await?,
-        };
-        let plan = Plan::make(docker, self.compose.clone(), &context.ui).await?;
-        self.compose = plan.compose.clone();
-        self.started = Some(plan.carry_out(context).await?);
-        Ok(())
-    }
-
     pub(super) fn found_running(&self) -> [bool; 2] {
-        self.started.as_ref().map_or([false; 2], Containers::found_running)
-    }
-
-    pub(super) async fn death(&self, database: Database) -> Option<anyhow::Error> {
-        self.started.as_ref()?.death(database).await
+        self.found_running
     }
 
     /// Looks for the containers, and takes their ports for the databases'.
     pub(super) async fn find(&mut self, context: &Context) -> Result<[Server; 2]> {
-        let Self { compose, docker, .. } = self;
-        let docker = docker.get_or_try_init(|| Docker::find(&context.environment, &context.ui)).await?;
-        let found = find(docker, compose).await?;
-        let [postgres, dynamodb] =
-            found.map(|found| found.filter(|found| found.check_owner(compose).is_ok()));
-        Ok([
-            server(docker, &mut compose.postgres, postgres).await,
-            server(docker, &mut compose.dynamodb, dynamodb).await,
-        ])
+        let docker = self.docker(context).await?;
+        let [postgres, dynamodb] = self.containers(context).await?.map(|container| self.own(container));
+        let [postgres_service, dynamodb_service] = self.compose.services();
+        let (postgres, dynamodb) = tokio::join!(
+            server(docker, postgres_service, postgres),
+            server(docker, dynamodb_service, dynamodb)
+        );
+        self.compose.postgres.port.host = postgres.1;
+        self.compose.dynamodb.port.host = dynamodb.1;
+        Ok([postgres.0, dynamodb.0])
     }
 
-    pub(super) async fn stop(&self, context: &Context, with_data: bool) -> Result<()> {
-        let (docker, ui, compose) = (self.docker(context).await?, &context.ui, &self.compose);
-        let project = &compose.project;
-        if is_of_another_checkout(docker, compose).await? {
-            ui.line(format_args!(
-                "project {project} is another checkout's: there is nothing of this one's to stop"
-            ));
-            return Ok(());
-        }
-        if !remove(docker, compose, ui).await? {
-            ui.line(format_args!("project {project}: no containers"));
-        }
-        if with_data {
-            for service in compose.services() {
-                for name in remove_volumes(docker, compose, service).await? {
-                    ui.line(format_args!("removed volume {name} and its data"));
-                }
-            }
-        }
-        Ok(())
+    /// Both services' containers, as far as they are there, Postgres's first.
+    async fn containers(&self, context: &Context) -> Result<[Option<Container>; 2]> {
+        let docker = self.docker(context).await?;
+        let [postgres, dynamodb] =
+            self.compose.services().map(|service| docker.container(&self.compose, service));
+        let (postgres, dynamodb) = tokio::try_join!(postgres, dynamodb)?;
+        Ok([postgres, dynamodb])
+    }
+
+    /// The container, if it is this checkout's.
+    fn own(&self, container: Option<Container>) -> Option<Container> {
+        container.filter(|container| container.check_owner(&self.compose).is_ok())
     }
 
     pub(super) async fn logs(
@@ -126,214 +92,146 @@ impl DockerEngine {
     ) -> Result<()> {
         let docker = self.docker(context).await?;
         let service = self.compose.services()[database as usize];
-        let Some(container) = own_container(docker, &self.compose, service).await? else {
+        let Some(container) = self.own(docker.container(&self.compose, service).await?) else {
             let problem = format!("service {} has no container", service.name);
             return Err(Failure::new(problem, "start the databases with `cargo xtask up`").into());
         };
         docker.logs(&container.id, range.tail, range.follow, sink).await
     }
+
+    /// Why a container that was started is not running, if it is not.
+    pub(super) async fn death(&self, database: Database) -> Option<anyhow::Error> {
+        let (docker, ids) = (self.docker.get()?, self.started.as_ref()?);
+        let id = &ids[database as usize];
+        match docker.is_running(id).await {
+            Ok(true) => None,
+            Ok(false) => {
+                let lines = docker.last_lines(id, LAST_LINES).await;
+                Some(stopped(&lines.unwrap_or_else(|error| format!("(no log: {error:#})"))).into())
+            }
+            Err(error) => Some(error),
+        }
+    }
+
+    /// Stops and removes both services' containers, and their volumes if so asked.
+    pub(super) async fn stop(&self, context: &Context, with_data: bool) -> Result<()> {
+        let (docker, ui, compose) = (self.docker(context).await?, &context.ui, &self.compose);
+        let project = &compose.project;
+        if self.is_of_another_checkout(context).await? {
+            ui.line(format_args!(
+                "project {project} is another checkout's: there is nothing of this one's to stop"
+            ));
+            return Ok(());
+        }
+        let [postgres, dynamodb] = compose.services().map(|service| self.remove(context, service));
+        if tokio::try_join!(postgres, dynamodb)? == (false, false) {
+            ui.line(format_args!("project {project}: no containers"));
+        }
+        docker.remove_network(project).await?;
+        for volume in self.volumes().filter(|_| with_data) {
+            if docker.remove_volume(&volume).await? {
+                ui.line(format_args!("removed volume {volume} and its data"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a service's containers: `docker compose up --scale` makes several. Returns whether there was any.
+    async fn remove(&self, context: &Context, service: &Service) -> Result<bool> {
+        let docker = self.docker(context).await?;
+        let mut was_there = false;
+        while let Some(container) = docker.container(&self.compose, service).await? {
+            container.check_owner(&self.compose)?;
+            let remove = docker.remove(&container.id);
+            context.ui.run_whole(format!("Docker: remove {}", container.name), remove).await?;
+            was_there = true;
+        }
+        Ok(was_there)
+    }
+
+    /// The names of both services' volumes.
+    fn volumes(&self) -> impl Iterator<Item = String> {
+        let mounts = self.compose.services().into_iter().flat_map(|service| &service.volumes);
+        mounts.filter_map(|mount| match &mount.source {
+            Source::Volume(key) => Some(volume_name(&self.compose.project, key)),
+            Source::Path(_) => None,
+        })
+    }
+
+    /// Whether what Docker has of the project is another checkout's.
+    async fn is_of_another_checkout(&self, context: &Context) -> Result<bool> {
+        let (docker, compose) = (self.docker(context).await?, &self.compose);
+        // A container has the folder that it was made for as a label.
+        if let Some(container) = self.containers(context).await?.iter().flatten().next() {
+            return Ok(container.check_owner(compose).is_err());
+        }
+        for name in self.volumes() {
+            let Some(volume) = docker.volume(&name).await? else { continue };
+            let is_ours = match &volume.folder {
+                Some(folder) => compose.is_in(folder),
+                // Compose's own volumes have no such label. They are ours if we have used this project before, or if
+                // the user has chosen its name.
+                None => compose.project_is_remembered || compose.project_is_fixed,
+            };
+            if !is_ours {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
 }
 
-/// What `status` shows of a service's container; its port is put into the service.
-async fn server(docker: &Docker, service: &mut Service, container: Option<Container>) -> Server {
+/// What is known of a service by its container, and its port: the container's own, if it runs.
+async fn server(docker: &Docker, service: &Service, container: Option<Container>) -> (Server, u16) {
+    let port = service.port.host;
     let Some(container) = container else {
-        let missing = Some(who_is_there(docker, service.port.host).await);
-        return Server { runs_in: "none".to_owned(), missing };
+        let missing = match docker.publisher_of(port).await.ok().flatten() {
+            Some(name) => super::another_s(port, &format!("container {name}")),
+            None => super::who_is_at(port),
+        };
+        return (Server { runs_in: "none".to_owned(), missing: Some(missing) }, port);
     };
     let state = match container.state {
-        ContainerState::Running => "running",
-        ContainerState::Paused => "paused",
-        ContainerState::Stopped => "stopped",
-        ContainerState::Unusable => "unusable",
+        State::Running => "running",
+        State::Paused => "paused",
+        State::Stopped => "stopped",
+        State::Unusable => "unusable",
     };
     let outdated = container.outdated.map(|what| format!(", {what} changed")).unwrap_or_default();
     let runs_in = format!("{} ({state}{outdated})", container.name);
-    if container.state != ContainerState::Running {
-        return Server { runs_in, missing: Some(format!("its container {} does not run", container.name)) };
+    if container.state != State::Running {
+        let missing = Some(format!("its container {} does not run", container.name));
+        return (Server { runs_in, missing }, port);
     }
-    service.port.host = container.port.unwrap_or(service.port.host);
-    Server { runs_in, missing: None }
+    (Server { runs_in, missing: None }, container.port.unwrap_or(port))
 }
 
-/// Who is at the port that ours would be at.
-async fn who_is_there(docker: &Docker, port: u16) -> String {
-    match docker.publisher_of(port).await.ok().flatten() {
-        Some(name) => super::another_s(port, &format!("container {name}")),
-        None => super::who_is_at(port),
-    }
-}
-
-/// The two services' containers, Postgres's first, as far as they are there.
-type Found = [Option<Container>; 2];
-
-/// Asks for both services' containers at once.
-///
-/// # Errors
-/// The daemon failed to answer.
-async fn find(docker: &Docker, compose: &Compose) -> Result<Found> {
-    let [postgres, dynamodb] = compose.services().map(|service| docker.container(compose, service));
-    let (postgres, dynamodb) = tokio::try_join!(postgres, dynamodb)?;
-    Ok([postgres, dynamodb])
-}
-
-/// The service's container, if it is this checkout's.
-///
-/// # Errors
-/// The daemon failed to answer.
-async fn own_container(docker: &Docker, compose: &Compose, service: &Service) -> Result<Option<Container>> {
-    let found = docker.container(compose, service).await?;
-    Ok(found.filter(|container| container.check_owner(compose).is_ok()))
-}
-
-/// Pulls the images that are not here and that no container has been made from.
-async fn pull_missing(docker: &Docker, compose: &Compose, context: &Context) -> Result<()> {
-    let [postgres, dynamodb] =
-        compose.services().map(|service| pull_if_missing(docker, compose, service, context));
-    tokio::try_join!(postgres, dynamodb).map(|_| ())
-}
-
-async fn pull_if_missing(
-    docker: &Docker,
-    compose: &Compose,
-    service: &Service,
-    context: &Context,
-) -> Result<()> {
-    let Service { name, image, .. } = service;
-    if docker.image(image).await?.is_some() {
-        return Ok(());
-    }
-    if docker.container(compose, service).await?.is_some_and(|container| container.is_as_described()) {
-        return Ok(());
-    }
-    let credentials = daemon::credentials(image, &context.environment, &context.ui);
-    let step = context.ui.step(format!("Docker: pull {image}"));
-    match docker.pull(image, credentials, &step).await {
-        Ok(()) => {
-            step.done("");
-            Ok(())
-        }
-        Err(error) => {
-            let variable = if *name == "db" { "POSTGRES_IMAGE" } else { "DYNAMODB_IMAGE" };
-            let remedy = format!(
-                "check the network and the registry (`docker pull {image}`),\n\
-                 name an image that is here (`docker images`) in {variable},\n\
-                 or do without Docker: `--engine embedded`"
-            );
-            let problem = format!("image {image} of service {name} is not here and cannot be pulled");
-            let error: anyhow::Error = Failure::new(problem, remedy).caused_by(error).into();
-            Err(error.context(step.failed()))
-        }
-    }
-}
-
-/// Stops and removes both services' containers. Returns whether there was any.
-///
-/// # Errors
-/// The daemon refused, or a container belongs to another checkout.
-async fn remove(docker: &Docker, compose: &Compose, ui: &Ui) -> Result<bool> {
-    let [postgres, dynamodb] =
-        compose.services().map(|service| remove_container(docker, compose, service, ui));
-    let (postgres, dynamodb) = tokio::try_join!(postgres, dynamodb)?;
-    docker.remove_network(&compose.project).await?;
-    Ok(postgres || dynamodb)
-}
-
-async fn remove_container(docker: &Docker, compose: &Compose, service: &Service, ui: &Ui) -> Result<bool> {
-    let mut was_there = false;
-    // There are more of them where `docker compose up --scale` made them.
-    while let Some(container) = docker.container(compose, service).await? {
-        container.check_owner(compose)?;
-        ui.run_whole(format!("Docker: remove {}", container.name), docker.remove(&container.id)).await?;
-        was_there = true;
-    }
-    Ok(was_there)
-}
-
-/// Removes the service's volumes and the data in them. Returns the names of those that were there.
-///
-/// # Errors
-/// The daemon refused.
-async fn remove_volumes(docker: &Docker, compose: &Compose, service: &Service) -> Result<Vec<String>> {
-    let mut removed = Vec::new();
-    for name in volumes(compose, service) {
-        if docker.remove_volume(&name).await? {
-            removed.push(name);
-        }
-    }
-    Ok(removed)
-}
-
-/// The names of the service's volumes.
-fn volumes(compose: &Compose, service: &Service) -> impl Iterator<Item = String> {
-    service.volumes.iter().filter_map(|mount| match &mount.source {
-        Source::Volume(key) => Some(volume_name(&compose.project, key)),
-        Source::Path(_) => None,
-    })
-}
-
-/// Why the container is not running, if it is not.
-async fn death(docker: &Docker, id: &str) -> Option<anyhow::Error> {
-    match docker.is_running(id).await {
-        Ok(true) => None,
-        Ok(false) => {
-            let lines = docker
-                .last_lines(id, LAST_LINES)
-                .await
-                .unwrap_or_else(|error| format!("(no log: {error:#})"));
-            let problem = format!("its container stopped; the last lines of its log:\n{}", lines.trim_end());
-            let remedy = "if its data is damaged, start afresh with `cargo xtask down --volumes`";
-            Some(Failure::new(problem, remedy).into())
-        }
-        Err(error) => Some(error),
-    }
-}
-
-/// Whether what Docker has of the project is another checkout's.
-///
-/// # Errors
-/// The daemon failed to answer.
-async fn is_of_another_checkout(docker: &Docker, compose: &Compose) -> Result<bool> {
-    let mut volumes_of_others = false;
-    for service in compose.services() {
-        // A container tells the folder it was made for.
-        if let Some(container) = docker.container(compose, service).await? {
-            return Ok(container.check_owner(compose).is_err());
-        }
-        for name in volumes(compose, service) {
-            let Some(volume) = docker.volume(&name).await? else { continue };
-            volumes_of_others |= match &volume.folder {
-                Some(folder) => !compose.is_in(folder),
-                // `docker compose` does not say whose they are: ours, if we have used this project before, or the
-                // user says that it is this checkout's.
-                None => !compose.project_is_remembered && !compose.project_is_fixed,
-            };
-        }
-    }
-    Ok(volumes_of_others)
-}
-
-/// A container that cannot be started does not stay behind: it would be the next run's name conflict.
-async fn create_and_start(docker: &Docker, compose: &Compose, service: &Service) -> Result<String> {
-    let create = async || {
-        if let Some(id) = docker.create(compose, service).await? {
-            return Ok(Some(id));
-        }
-        // A run that was killed may have left the daemon creating this container, and compose may have made it just now.
-        if let Some(container) = docker.container(compose, service).await? {
-            container.check_owner(compose)?;
-            docker.remove(&container.id).await?;
-        }
-        Ok(None)
+/// Only a log that says so is a reason to give the data up.
+fn stopped(log: &str) -> Failure {
+    let problem = format!("its container stopped; the last lines of its log:\n{}", log.trim_end());
+    let remedy = if DAMAGE.iter().any(|sign| log.contains(sign)) {
+        "it cannot use its data: `cargo xtask down --volumes` removes the data of both databases, and \
+         `cargo xtask ddb-setup` makes them anew"
+    } else {
+        "correct what the log names (settings are in docker-compose.yml and .env), and run the command again;\n\
+         its data are kept"
     };
-    let id = poll::until_ready(NAME_BOUND, NAME_INTERVAL, async || match create().await {
-        Ok(Some(id)) => Look::Ready(id),
-        Ok(None) => Look::NotYet(format!("the name {} is taken", container_name(&compose.project, service))),
-        Err(error) => Look::Failed(error),
-    })
-    .await?;
-    if let Err(error) = docker.start(&id).await {
-        docker.remove(&id).await?;
-        return Err(error);
+    Failure::new(problem, remedy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_are_given_up_only_if_the_log_says_that_they_cannot_be_used() {
+        let gives_up = |log: &str| stopped(log).remedy().contains("--volumes");
+        assert!(gives_up("FATAL:  database files are incompatible with server"));
+        assert!(gives_up("initdb: error: directory \"/var/lib/postgresql/data\" exists but is not empty"));
+        assert!(gives_up("FATAL:  could not open file \"global/pg_control\": No such file or directory"));
+        assert!(!gives_up("Error: Unable to access jarfile NoSuch.jar"));
+        assert!(!gives_up("FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use"));
+        assert!(!gives_up("FATAL:  could not write lock file \"postmaster.pid\": No space left on device"));
+        assert!(!gives_up(""));
     }
-    Ok(id)
 }

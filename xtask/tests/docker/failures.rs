@@ -1,9 +1,11 @@
 //! What goes wrong with Docker: a clear error, exit 1, and nothing left behind.
 
+use std::io::{BufReader, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
 use crate::common::PASSWORD;
+use crate::common::dynamodb::Head;
 use crate::project::{Project, docker, inspect, lines};
 
 #[test]
@@ -57,6 +59,19 @@ fn a_port_that_nobody_chose_moves_and_later_commands_follow() {
     let up = xtask("ddb-setup").ok();
     up.says(&[&format!("127.0.0.1:{taken}"), "moves to"]);
     assert_eq!(xtask("ddb list-tables").ok().stdout, "cruddur-messages\n");
+    // `doctor` looks where it runs, and takes the holder of its usual port for nobody of ours.
+    let doctor = xtask("doctor -o json").end();
+    let checks = doctor.json();
+    let mut checks = checks
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["check"].as_str().unwrap().contains("(dynamodb-local)"));
+    let check = checks.next().unwrap().to_string();
+    assert!(
+        !check.contains(&taken.to_string()) && check.contains("this checkout's dynamodb-local"),
+        "{check}"
+    );
     // The other port is kept while it is in use, though its own is free again.
     drop(listener);
     let ids = project.both_ids();
@@ -111,7 +126,64 @@ fn a_container_that_dies_while_it_boots_ends_the_wait_and_shows_its_last_words()
     failed
         .within(Duration::from_secs(20))
         .says(&["Unable to access jarfile NoSuch.jar", "its container stopped"]);
+    assert!(!failed.stderr.contains("--volumes"), "its data are not the cause: {failed}");
     project.edit("docker-compose.yml", "-jar NoSuch.jar", "-jar DynamoDBLocal.jar");
     let failed = project.xtask("up").env("POSTGRES_OPTIONS", "-c no_such_setting=1").fails(1);
     failed.within(Duration::from_secs(30)).says(&["no_such_setting", "its container stopped"]);
+    assert!(!failed.stderr.contains("--volumes"), "its data are not the cause: {failed}");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn data_that_cannot_be_used_are_named_with_the_command_that_starts_afresh() {
+    let project = Project::new();
+    let [volume, _] = ["db-data", "dynamodb-data"].map(|key| format!("{}_{key}", project.name));
+    project.xtask("up").ok();
+    let control = "rm /var/lib/postgresql/data/global/pg_control";
+    docker(&["exec", "--user", "root", &project.container("db"), "sh", "-c", control]);
+    docker(&["kill", &project.container("db")]);
+    let failed = project.xtask("up").fails(1);
+    failed.says(&["pg_control", "its container stopped", "`cargo xtask down --volumes` removes the data"]);
+    assert!(project.volumes().contains(&volume), "nothing is removed unasked");
+    project.xtask("down --volumes").ok();
+    project.set_up();
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn an_image_is_pulled_with_the_credentials_that_docker_login_stored() {
+    let project = Project::new();
+    let registry = TcpListener::bind("127.0.0.1:0").unwrap();
+    let host = registry.local_addr().unwrap().to_string();
+    let (sender, seen) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in registry.incoming().flatten() {
+            let Ok(head) = Head::read(&mut BufReader::new(&stream)) else { continue };
+            // `me:???>>>~~~`
+            let knows_me = head.credentials == "Basic bWU6Pz8/Pj4+fn5+";
+            let asks_for_image = head.first_line.contains("/manifests/");
+            let (status, body) = match (knows_me, asks_for_image) {
+                (false, _) => ("401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"test\"", "{}"),
+                (true, false) => ("200 OK", "{}"),
+                (true, true) => {
+                    ("404 Not Found", r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"gone"}]}"#)
+                }
+            };
+            _ = write!(
+                &stream,
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nConnection: close\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            _ = sender.send((head.first_line, knows_me));
+        }
+    });
+    let config = format!(r#"{{"auths": {{"{host}": {{"auth": "bWU6Pz8/Pj4+fn5+"}}}}}}"#);
+    std::fs::create_dir(project.path("home/.docker")).unwrap();
+    project.write("home/.docker/config.json", &config);
+    let image = format!("{host}/cruddur/db:1");
+    project.xtask("up").env("POSTGRES_IMAGE", &image).fails(1).says(&[&image, "cannot be pulled"]);
+    let seen: Vec<_> = seen.try_iter().collect();
+    let asked = |(line, knows_me): &(String, bool)| line.contains("/manifests/1") && *knows_me;
+    assert!(seen.iter().any(asked), "{seen:?}");
 }

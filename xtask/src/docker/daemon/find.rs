@@ -184,14 +184,14 @@ mod tests {
             ("tcp://127.0.0.1:2375", "tcp://127.0.0.1:2375"),
             ("tcp://", "tcp://localhost:2375"),
             ("tcp://:1", "tcp://localhost:1"),
-            ("tcp://docker.local/", "tcp://docker.local:2375"),
+            ("tcp://docker.example/", "tcp://docker.example:2375"),
             ("tcp://[::1]", "tcp://[::1]:2375"),
             ("127.0.0.1", "tcp://127.0.0.1:2375"),
             ("localhost:2376", "tcp://localhost:2376"),
             (" unix:///a.sock ", "unix:///a.sock"),
             ("unix://", "unix:///var/run/docker.sock"),
             ("npipe://", "npipe:////./pipe/docker_engine"),
-            ("https://docker.local:2376", "https://docker.local:2376"),
+            ("https://docker.example:2376", "https://docker.example:2376"),
         ] {
             assert_eq!(hosts(&Environment::from([("DOCKER_HOST", value), ("HOME", "/home/me")])), [host]);
         }

@@ -46,19 +46,27 @@ impl Docker {
         let Some(network) = self.network(&name).await? else {
             let labels = Some(description::network_labels(project));
             let request = NetworkCreateRequest { name: name.clone(), labels, ..Default::default() };
-            return match answer(self.api.create_network(request)).await {
+            let id = match answer(self.api.create_network(request)).await {
+                Ok(created) => created.id,
+                // Another run was quicker.
+                Err(error) if status(&error) == Some(409) => return Ok(()),
                 Err(ApiError::DockerResponseServerError { message, .. })
                     if message.contains("address pool") =>
                 {
                     let problem =
                         format!("cannot create network {name}: Docker has no addresses left for one");
                     let remedy = "remove the networks that nothing uses with `docker network prune`";
-                    Err(Failure::new(problem, remedy).caused_by(message).into())
+                    return Err(Failure::new(problem, remedy).caused_by(message).into());
                 }
-                // Another run was quicker.
-                Err(error) if status(&error) == Some(409) => Ok(()),
-                created => created.map(drop).map_err(failed(format!("cannot create network {name}"))),
+                Err(error) => return Err(failed(format!("cannot create network {name}"))(error)),
             };
+            // Before version 25 Docker lets two runs make a network of one name each, and then finds neither by it.
+            if self.network(&name).await.is_err() {
+                answer(self.api.remove_network(&id))
+                    .await
+                    .map_err(failed("cannot remove a second network"))?;
+            }
+            return Ok(());
         };
         if network.internal == Some(true) {
             let problem = format!("network {name} is internal: no port of a container on it is published");

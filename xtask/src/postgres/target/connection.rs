@@ -14,7 +14,7 @@ use postgres::error::SqlState;
 use postgres::{Client, NoTls};
 
 use super::PostgresTarget;
-use super::trouble::{WRONG_PASSWORD, is_refused, of_tls, readable};
+use super::trouble::{UNUSABLE_DATA, WRONG_PASSWORD, is_refused, of_tls, readable};
 
 /// How long a server may take to accept a connection and the user, where the URL does not say.
 pub(super) const CONNECT_BOUND: Duration = Duration::from_secs(10);
@@ -136,6 +136,11 @@ impl PostgresTarget {
                 let failure =
                     Failure::new(format!("Postgres at {self} refuses the user or password"), WRONG_PASSWORD);
                 Look::Failed(failure.caused_by(readable(error)).into())
+            }
+            // It cannot open its own files: they are damaged, or the first start was interrupted half-way.
+            Some(&SqlState::UNDEFINED_FILE | &SqlState::DATA_CORRUPTED) => {
+                let problem = format!("Postgres at {self} cannot use its data");
+                Look::Failed(Failure::new(problem, UNUSABLE_DATA).caused_by(readable(error)).into())
             }
             // A certificate does not get better by waiting; a handshake that broke off may have met a restart.
             _ if self.tls_remedy(&error).is_some() => Look::Failed(self.explain(error)),

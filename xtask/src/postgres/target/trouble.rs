@@ -16,6 +16,10 @@ pub(super) const WRONG_PASSWORD: &str = "set the password the server was created
                                          which keeps its first one in its volume, start afresh with \
                                          `cargo xtask down --volumes`";
 
+/// What to do when the server cannot open its own files.
+pub(super) const UNUSABLE_DATA: &str = "this checkout's own is made anew by `cargo xtask down --volumes`, which removes the \
+                                        data of both databases, and `cargo xtask ddb-setup`";
+
 /// What to do when the server wants a password and there is none.
 const NO_PASSWORD: &str = "write the password into the URL, PGPASSWORD or ~/.pgpass";
 

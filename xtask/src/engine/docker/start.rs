@@ -1,0 +1,219 @@
+//! Starting the two containers. Whatever could stop one of them from starting is looked for in both before either is
+//! touched.
+
+use std::time::Duration;
+
+use crate::docker::compose::{Compose, FILE, Service};
+use crate::docker::daemon::{self, Container, State, container_name};
+use crate::docker::port;
+use crate::error::Failure;
+use crate::poll::{self, Look};
+use anyhow::Result;
+use uuid::Uuid;
+
+use super::DockerEngine;
+use crate::context::Context;
+
+/// How long a container's name may be taken by one that cannot be found yet, or that the daemon is stopping.
+const NAME_BOUND: Duration = Duration::from_secs(30);
+const NAME_INTERVAL: Duration = Duration::from_millis(50);
+
+impl DockerEngine {
+    /// Brings both services' containers into the state that docker-compose.yml describes. A port that is taken moves,
+    /// unless the user has set it; so does a project name that another checkout uses.
+    pub(in super::super) async fn start(&mut self, context: &Context) -> Result<()> {
+        let mut found = self.containers(context).await?;
+        self.found_running = [0, 1].map(|index| {
+            let container = found[index].as_ref().filter(|container| container.is_as_described());
+            container.is_some_and(|found| {
+                found.state == State::Running && found.check_owner(&self.compose).is_ok()
+            })
+        });
+        if self.found_running != [true; 2] {
+            self.avoid_other_checkouts(context).await?;
+            found = self.containers(context).await?;
+            for container in found.iter().flatten() {
+                container.check_owner(&self.compose)?;
+            }
+            for (index, container) in found.iter().enumerate() {
+                self.check_name(context, index, container.as_ref()).await?;
+                self.settle_port(context, index, container.as_ref()).await?;
+            }
+            // By another port a container is not as described any more.
+            found = self.containers(context).await?;
+            self.prepare(context, &found).await?;
+        }
+        let [postgres, dynamodb] = found;
+        let (postgres, dynamodb) = tokio::try_join!(
+            self.bring_up(context, &self.compose.postgres, postgres),
+            self.bring_up(context, &self.compose.dynamodb, dynamodb)
+        )?;
+        self.started = Some([postgres, dynamodb]);
+        Ok(())
+    }
+
+    /// Compose names a project after its folder, so checkouts in folders of one name would share their containers and
+    /// data. The second one takes a name of its own.
+    async fn avoid_other_checkouts(&mut self, context: &Context) -> Result<()> {
+        if self.compose.project_is_fixed || !self.is_of_another_checkout(context).await? {
+            return Ok(());
+        }
+        let project = &self.compose.project;
+        let folder = self.compose.folder.as_os_str().as_encoded_bytes();
+        let hash = Uuid::new_v5(&Uuid::NAMESPACE_URL, folder).simple().to_string();
+        let name = format!("{project}-{}", &hash[..8]);
+        context.ui.line(format_args!(
+            "project {project} belongs to another checkout; this one's is {name} (for docker compose: COMPOSE_PROJECT_NAME={name})",
+        ));
+        self.compose.project = name;
+        Ok(())
+    }
+
+    /// A container of the name that we are about to give must be the service's own.
+    async fn check_name(&self, context: &Context, index: usize, found: Option<&Container>) -> Result<()> {
+        let (service, project) = (self.compose.services()[index], &self.compose.project);
+        let holder = match found {
+            Some(_) => None,
+            None => self.docker(context).await?.foreign_holder_of_name(&self.compose, service).await?,
+        };
+        let Some(image) = holder else { return Ok(()) };
+        let name = container_name(project, service);
+        let problem =
+            format!("a container named {name} (image {image}) exists, and it is not of project {project}");
+        let remedy = format!(
+            "rename it, remove it with `docker rm -f {name}`, or set COMPOSE_PROJECT_NAME to another name"
+        );
+        Err(Failure::new(problem, remedy).into())
+    }
+
+    /// Moves the service's port if something other than its own container holds it.
+    async fn settle_port(
+        &mut self,
+        context: &Context,
+        index: usize,
+        found: Option<&Container>,
+    ) -> Result<()> {
+        let service = self.compose.services()[index];
+        if self.found_running[index] || port::is_free(service.port.host) {
+            return Ok(());
+        }
+        let holder = self.docker(context).await?.publisher_of(service.port.host).await?;
+        if holder.is_some() && holder.as_ref() == found.map(|container| &container.name) {
+            return Ok(());
+        }
+        let holder = holder.map_or("a process outside Docker".to_owned(), |name| format!("container {name}"));
+        let others = self.compose.services().map(|service| service.port.host);
+        let host = port::moved(service.port, service.name, &holder, &others, &context.ui)?;
+        let Compose { postgres, dynamodb, .. } = &mut self.compose;
+        [postgres, dynamodb][index].port.host = host;
+        Ok(())
+    }
+
+    /// Has the images and the network ready if a container is about to be created.
+    async fn prepare(&self, context: &Context, found: &[Option<Container>; 2]) -> Result<()> {
+        if found.iter().flatten().filter(|container| container.is_as_described()).count() == 2 {
+            return Ok(());
+        }
+        if let Some(other) = self.compose.other_source(&context.environment) {
+            context.ui.line(format_args!("`docker compose` also reads {other}; the tasks read {FILE} alone"));
+        }
+        self.pull_missing(context).await?;
+        self.docker(context).await?.create_network(&self.compose.project).await
+    }
+
+    /// Pulls the images that are not here and that no container has been made from; fails if no daemon answers.
+    pub(in super::super) async fn pull_missing(&self, context: &Context) -> Result<()> {
+        let [postgres, dynamodb] =
+            self.compose.services().map(|service| self.pull_if_missing(context, service));
+        tokio::try_join!(postgres, dynamodb).map(drop)
+    }
+
+    async fn pull_if_missing(&self, context: &Context, service: &Service) -> Result<()> {
+        let (docker, ui, image) = (self.docker(context).await?, &context.ui, &service.image);
+        if docker.image(image).await?.is_some() {
+            return Ok(());
+        }
+        let container = docker.container(&self.compose, service).await?;
+        if container.is_some_and(|container| container.is_as_described()) {
+            return Ok(());
+        }
+        let credentials = daemon::credentials(image, &context.environment, ui);
+        let step = ui.step(format!("Docker: pull {image}"));
+        let Err(error) = docker.pull(image, credentials, &step).await else {
+            step.done("");
+            return Ok(());
+        };
+        let variable = if service.name == "db" { "POSTGRES_IMAGE" } else { "DYNAMODB_IMAGE" };
+        let remedy = format!(
+            "check the network and the registry (`docker pull {image}`),\n\
+             name an image that is here (`docker images`) in {variable},\n\
+             or do without Docker: `--engine embedded`"
+        );
+        let problem = format!("image {image} of service {} is not here and cannot be pulled", service.name);
+        let error: anyhow::Error = Failure::new(problem, remedy).caused_by(error).into();
+        Err(error.context(step.failed()))
+    }
+
+    /// Brings one service's container into the state described; returns its id.
+    async fn bring_up(
+        &self,
+        context: &Context,
+        service: &Service,
+        found: Option<Container>,
+    ) -> Result<String> {
+        let (docker, ui) = (self.docker(context).await?, &context.ui);
+        let create = self.create_and_start(context, service);
+        let Some(Container { id, name, state, ref outdated, .. }) = found else {
+            let name = container_name(&self.compose.project, service);
+            return ui.run_whole(format!("Docker: create and start {name}"), create).await;
+        };
+        match (state, outdated) {
+            (State::Running, None) => {}
+            (State::Paused, None) => {
+                ui.run_whole(format!("Docker: unpause {name}"), docker.unpause(&id)).await?;
+            }
+            (State::Stopped, None) => {
+                ui.run_whole(format!("Docker: start {name}"), docker.start(&id)).await?;
+            }
+            (_, outdated) => {
+                let why =
+                    outdated.as_ref().map_or("it cannot be started".to_owned(), |w| format!("other {w}"));
+                let replace = async {
+                    docker.remove(&id).await?;
+                    create.await
+                };
+                return ui.run_whole(format!("Docker: replace {name} ({why})"), replace).await;
+            }
+        }
+        Ok(id)
+    }
+
+    /// A container that cannot be started does not stay behind: it would be the next run's name conflict.
+    async fn create_and_start(&self, context: &Context, service: &Service) -> Result<String> {
+        let (docker, compose) = (self.docker(context).await?, &self.compose);
+        let create = async || {
+            if let Some(id) = docker.create(compose, service).await? {
+                return anyhow::Ok(Some(id));
+            }
+            // A run that was killed may have left the daemon creating this container, and compose may have made it just
+            // now.
+            if let Some(container) = docker.container(compose, service).await? {
+                container.check_owner(compose)?;
+                docker.remove(&container.id).await?;
+            }
+            Ok(None)
+        };
+        let name = container_name(&compose.project, service);
+        let id = poll::until_ready(NAME_BOUND, NAME_INTERVAL, async || match create().await {
+            Ok(Some(id)) => Look::Ready(id),
+            Ok(None) => Look::NotYet(format!("the name {name} is taken")),
+            Err(error) => Look::Failed(error),
+        })
+        .await?;
+        if let Err(error) = docker.start(&id).await {
+            docker.remove(&id).await?;
+            return Err(error);
+        }
+        Ok(id)
+    }
+}
