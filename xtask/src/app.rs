@@ -1,6 +1,7 @@
 //! The app's server, which `cargo xtask run` becomes: where it listens, and how it is found again.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use crate::docker::compose::Port;
 use crate::docker::port;
 use crate::error::Failure;
 use crate::package::Package;
-use crate::process::{Process, Processes};
+use crate::process::{self, ServerLock};
 use crate::ui::Ui;
 use anyhow::{Context as _, Result, anyhow};
 
@@ -32,9 +33,6 @@ const SERVICE: &str = "app";
 /// How long it may take to answer.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
-const ADDRESS: &str = "--address";
-const WORKSPACE: &str = "--workspace";
-
 /// The server at one port of the loopback. Shown as its URL.
 pub(crate) struct App {
     port: u16,
@@ -45,19 +43,12 @@ impl App {
         Self { port }
     }
 
-    /// The arguments to start it with. The workspace is what it is found by.
-    ///
-    /// # Errors
-    /// The workspace has no real name.
-    pub(crate) fn arguments(&self, context: &Context) -> Result<[String; 4]> {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        Ok([ADDRESS.to_owned(), address.to_string(), WORKSPACE.to_owned(), marker(context)?])
+    /// The arguments to start it with.
+    pub(crate) fn arguments(&self) -> [String; 2] {
+        ["--address".to_owned(), SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)).to_string()]
     }
 
     /// Asks it for its health.
-    ///
-    /// # Errors
-    /// It does not answer.
     pub(crate) async fn answers(&self) -> Result<()> {
         let port = self.port;
         let asked = tokio::task::spawn_blocking(move || ask(port)).await.context("the question panicked")?;
@@ -85,43 +76,36 @@ fn ask(port: u16) -> Result<()> {
     if status.starts_with(b"HTTP/1.1 ") { Ok(()) } else { Err(anyhow!("it does not speak HTTP")) }
 }
 
-/// The workspace by its real name, by which checkouts are told apart.
-fn marker(context: &Context) -> Result<String> {
-    let root = context.root.canonicalize().context("the workspace is not there")?;
-    Ok(root.display().to_string())
-}
-
-fn find(context: &Context) -> Result<Option<(Process, App)>> {
-    let process = Processes::now().find(PACKAGE.program, marker(context)?.as_ref());
-    Ok(process.and_then(|process| {
-        let address: SocketAddr = process.argument_after(ADDRESS)?.parse().ok()?;
-        Some((process, App::at(address.port())))
-    }))
+fn lock(context: &Context) -> ServerLock {
+    ServerLock::of(&context.state.join("app"))
 }
 
 /// The server of this workspace.
-///
-/// # Errors
-/// It does not run.
 pub(crate) fn running(context: &Context) -> Result<App> {
-    let found = find(context)?.map(|(_, app)| app);
-    found.ok_or_else(|| Failure::new("the app does not run", "start it with `cargo xtask run`").into())
+    let port = lock(context).holder()?.and_then(|holder| holder.port);
+    port.map(App::at)
+        .ok_or_else(|| Failure::new("the app does not run", "start it with `cargo xtask run`").into())
 }
 
 /// Makes sure that this workspace's server is not running.
-///
-/// # Errors
-/// It is.
 pub(crate) fn check_that_none_runs(context: &Context) -> Result<()> {
-    let Some((process, app)) = find(context)? else { return Ok(()) };
+    let Some(holder) = lock(context).holder()? else { return Ok(()) };
+    let place = holder.port.map_or("nowhere yet".to_owned(), |port| App::at(port).to_string());
     let remedy = "open it with `cargo xtask open`, or end it first";
-    Err(Failure::new(format!("the app runs already, at {app} ({process})"), remedy).into())
+    Err(Failure::new(format!("the app runs already, at {place} ({holder})"), remedy).into())
+}
+
+/// Claims to be this workspace's server, which this process is about to become.
+pub(crate) async fn claim(context: &Context, app: &App) -> Result<File> {
+    context.state.make()?;
+    let lock = lock(context);
+    let file = lock.take().await?;
+    lock.write(&file, Some(std::process::id()), Some(app.port))?;
+    process::hand_on(&file)?;
+    Ok(file)
 }
 
 /// The port to listen at: the one that the user wants, or the usual one, or the next that is free.
-///
-/// # Errors
-/// The one that the user wants is taken, or none is free nearby.
 pub(crate) fn port(wanted: Option<u16>, ui: &Ui) -> Result<u16> {
     let holder = "another program";
     match wanted {

@@ -92,9 +92,12 @@ impl Engine {
     /// Where its databases are, running or not.
     pub(crate) fn targets(&self, context: &Context) -> Result<Targets> {
         match self {
-            Self::Docker(docker) => local_targets(&docker.compose, &context.environment),
+            Self::Docker(docker) => {
+                local_targets(&docker.compose, docker.compose.postgres_login(), &context.environment)
+            }
             Self::Embedded(embedded) => {
-                let mut targets = local_targets(&embedded.compose, &context.environment)?;
+                let (user, password) = embedded.login()?;
+                let mut targets = local_targets(&embedded.compose, (user, &password), &context.environment)?;
                 targets.dynamodb.is_scanned_in_segments = false;
                 Ok(targets)
             }
@@ -140,7 +143,7 @@ impl Engine {
     async fn find(&mut self, context: &Context) -> Result<[Server; 2]> {
         match self {
             Self::Docker(docker) => docker.find(context).await,
-            Self::Embedded(embedded) => embedded.find(context).await,
+            Self::Embedded(embedded) => embedded.find(),
             Self::External => Ok(external::find()),
         }
     }
@@ -199,11 +202,14 @@ impl Engine {
     }
 }
 
-/// The addresses that docker-compose.yml publishes, with the user and password it gives the server.
-fn local_targets(compose: &Compose, environment: &Environment) -> Result<Targets> {
+/// Databases at the ports of `compose`.
+fn local_targets(
+    compose: &Compose,
+    (user, password): (&str, &str),
+    environment: &Environment,
+) -> Result<Targets> {
     let remedy = || "start the databases with `cargo xtask up`".to_owned();
     let endpoint = format!("http://127.0.0.1:{}", compose.dynamodb.port.host);
-    let (user, password) = compose.postgres_login();
     Ok(Targets {
         postgres: PostgresTarget::local(compose.postgres.port.host, user, password, DATABASE, remedy()),
         dynamodb: DynamoDbTarget::local(

@@ -1,43 +1,48 @@
-//! Packages of the workspace that this program runs and does not contain: they are built when they are
-//! first needed, so that who never needs them never compiles them.
+//! Packages of the workspace that this program runs and does not contain. They are built when they are started, so
+//! that nobody compiles one that he never needs.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use xtask_launcher::Place;
 
 use crate::ui::Ui;
 
 /// A package with one program.
 pub(crate) struct Package {
-    /// What it is called.
     pub(crate) name: &'static str,
-    /// What its program is called.
     pub(crate) program: &'static str,
     /// Its folder in the workspace.
     pub(crate) folder: &'static str,
-    /// What to tell who waits for its first build.
+    /// What to tell the user before its first build.
     pub(crate) first_build: &'static str,
 }
 
 impl Package {
-    /// The program, beside this one and in the same profile, as a build would make it now: cargo is asked only where
-    /// something that it was built from has changed. Where the workspace, a folder, has no such package the program
-    /// that is there already is taken.
-    ///
-    /// # Errors
-    /// It cannot be built, or is not there.
-    pub(crate) async fn built(&'static self, workspace: &Path, ui: &Ui) -> Result<PathBuf> {
-        let place = Place::new(workspace.to_owned(), self.name, self.program)
-            .context("cannot tell where this program is")?;
-        let program = place.program.clone();
-        if workspace.join(self.folder).join("Cargo.toml").is_file() && !xtask_launcher::is_current(&place) {
+    /// Where its program is: beside this one.
+    pub(crate) fn path(&self) -> Result<PathBuf> {
+        let own = std::env::current_exe().context("cannot tell where this program is")?;
+        Ok(own.with_file_name(self.program).with_extension(std::env::consts::EXE_EXTENSION))
+    }
+
+    /// Builds the program, in this one's profile. If the workspace, a folder, has no such package, the program that is
+    /// there already is taken.
+    pub(crate) async fn built(&self, workspace: &Path, ui: &Ui) -> Result<PathBuf> {
+        let program = self.path()?;
+        let manifest = workspace.join(self.folder).join("Cargo.toml");
+        if manifest.is_file() {
             if !program.is_file() {
                 ui.line(self.first_build);
             }
-            let ui = ui.clone();
-            let build = move || xtask_launcher::build(&place, |line| ui.line(line));
-            let status = tokio::task::spawn_blocking(build).await??;
+            let profile = program.parent().context("this program is in no folder")?;
+            let target = profile.parent().context("this program is in no target folder")?;
+            let profile = profile.file_name().filter(|name| *name != "debug").unwrap_or("dev".as_ref());
+            let mut cargo = std::process::Command::new("cargo");
+            cargo.args(["build", "--quiet", "--package", self.name, "--bin", self.program, "--profile"]);
+            cargo.arg(profile).arg("--target-dir").arg(target).arg("--manifest-path").arg(manifest);
+            cargo.stdin(Stdio::null()).stdout(Stdio::null());
+            let status =
+                tokio::task::spawn_blocking(move || cargo.status()).await?.context("cannot run cargo")?;
             ensure!(status.success(), "cannot build {}: cargo ended with {status}", self.name);
         }
         if !program.is_file() {

@@ -1,6 +1,6 @@
 //! The state folder: what later commands need to know about what an earlier one started.
 //!
-//! Process ids are not in it: a process is found by its command line, which cannot go stale.
+//! What runs is not in it: that is asked of its engine each time.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -98,9 +98,6 @@ impl StateFolder {
     }
 
     /// The same folder by its real name, by which processes are told apart. It may have been removed under them.
-    ///
-    /// # Errors
-    /// Its workspace is not there.
     pub(crate) fn canonical(&self) -> Result<Self> {
         if let Ok(path) = self.path.canonicalize() {
             return Ok(Self { path });
@@ -115,18 +112,12 @@ impl StateFolder {
     }
 
     /// Makes the folder, for its owner alone.
-    ///
-    /// # Errors
-    /// It cannot be made.
     pub(crate) fn make(&self) -> Result<()> {
         make_folder(&self.path)
             .with_context(|| format!("cannot make the state folder {}", self.path.display()))
     }
 
     /// What is remembered. A file that makes no sense is set aside, with a warning.
-    ///
-    /// # Errors
-    /// The file is there but cannot be read.
     pub(crate) fn read(&self, ui: &Ui) -> Result<State> {
         let path = self.file();
         let text = match std::fs::read(&path) {
@@ -147,9 +138,6 @@ impl StateFolder {
     }
 
     /// Remembers `state`, all of it or nothing.
-    ///
-    /// # Errors
-    /// The file cannot be written.
     pub(crate) fn write(&self, state: &State) -> Result<()> {
         self.make()?;
         write_whole(&self.file(), state)
@@ -157,9 +145,6 @@ impl StateFolder {
 
     /// Waits until no other command changes this checkout's databases, and keeps others out until the
     /// lock is dropped. `doing` tells them for whom they wait.
-    ///
-    /// # Errors
-    /// The other command did not end within ten minutes; the lock cannot be taken.
     pub(crate) async fn lock(&self, ui: &Ui, doing: &str) -> Result<Lock> {
         self.make()?;
         let path = self.join("lock");
@@ -207,19 +192,35 @@ impl StateFolder {
     }
 }
 
-/// Makes a folder for its owner alone, where there is none.
-///
-/// # Errors
-/// It cannot be made.
+/// Makes a folder for its owner alone. One that is there already, and open to others, is closed to them.
 pub(crate) fn make_folder(path: &Path) -> std::io::Result<()> {
     #[cfg_attr(not(unix), allow(unused_mut, reason = "who may enter is Unix's alone"))]
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(path) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => close(path),
+        made => made,
     }
+}
+
+#[cfg(unix)]
+fn close(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let there = path.metadata()?;
+    let user = rustix::process::geteuid();
+    if there.uid() != user.as_raw() && !user.is_root() {
+        return Err(std::io::Error::other("it belongs to another user; remove it, or make it yours"));
+    }
+    if there.mode() & 0o077 != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn close(_: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// Who wrote the lock file, if they have.
@@ -230,9 +231,6 @@ fn holder(file: &mut File) -> Option<String> {
 }
 
 /// Writes a file of the state folder: all of it, or nothing.
-///
-/// # Errors
-/// The file cannot be written.
 pub(crate) fn write_whole(path: &Path, value: &impl Serialize) -> Result<()> {
     let write = || {
         let mut file = tempfile::NamedTempFile::new_in(path.parent().context("a path without a folder")?)?;

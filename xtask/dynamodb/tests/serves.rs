@@ -113,12 +113,12 @@ fn a_web_page_is_refused_and_errors_are_logged() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{host}: {answer}");
     }
     for headers in [
-        "Host: 127.0.0.1\r\nOrigin: https://example.com\r\n",
+        "Host: 127.0.0.1\r\nOrigin: https://page.example\r\n",
         "Host: 127.0.0.1\r\nOrigin: null\r\n",
-        "Host: example.com\r\n",
-        "Host: 127.0.0.1.example.com:80\r\n",
-        "Host: localhost@example.com\r\n",
-        "Host: localhost\r\nHost: example.com\r\n",
+        "Host: page.example\r\n",
+        "Host: 127.0.0.1.page.example:80\r\n",
+        "Host: localhost@page.example\r\n",
+        "Host: localhost\r\nHost: page.example\r\n",
     ] {
         let answer = send(port, "ListTables", headers, "{}").unwrap();
         assert!(

@@ -29,6 +29,8 @@ impl Run {
         let seed = self.seed.read(&context.root)?;
         app::check_that_none_runs(context)?;
         let port = app::port(self.port, &context.ui)?;
+        let app = App::at(port);
+        let _claim = app::claim(context, &app).await?;
         let program = app::PACKAGE.built(&context.root, &context.ui).await?;
         let work = async |services: &Services| set_up_missing(context, services, &seed).await;
         let (services, ()) = Services::with(context, "run", work).await?;
@@ -36,13 +38,12 @@ impl Run {
         // Other commands may change the databases while the app runs.
         drop(services);
 
-        let app = App::at(port);
         context.ui.line(format_args!("\nThe app: {app} (`cargo xtask open` opens it, Ctrl-C ends it)"));
         let mut command = Command::new(program);
         for name in OWN_SETTINGS {
             command.envs(context.environment.get(name).map(|value| (name, value)));
         }
-        command.args(app.arguments(context)?).envs(settings(&targets));
+        command.args(app.arguments()).envs(settings(&targets));
         process::become_program(&mut command).context("cannot run the app")
     }
 }

@@ -1,5 +1,6 @@
 //! The embedded engine: no Docker. Postgres is this machine's own server with a cluster in the state
-//! folder; DynamoDB is the workspace's `xtask-dynamodb`, with its data there too.
+//! folder; DynamoDB is the workspace's `xtask-dynamodb`, with its data there too. Each holds a lock as long as it runs,
+//! by which it is found.
 
 pub(crate) use postgres::binaries as postgres_binaries;
 
@@ -9,39 +10,36 @@ mod data;
 mod dynamodb;
 mod postgres;
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::docker::compose::{Compose, Service, port_variable};
-use crate::docker::port;
-use crate::environment::Environment;
-use crate::error::Failure;
-use crate::poll::{self, Look};
-use crate::process::{self, Process, Processes};
-use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 
-use super::{Database, LogRange, LogSink, Server};
+use super::{DATABASE, Database, LogRange, LogSink, Server};
 use crate::context::Context;
+use crate::docker::compose::{Compose, Service, port_variable};
+use crate::docker::port;
+use crate::error::Failure;
+use crate::process::{self, Holder, ServerLock};
 use crate::state::StateFolder;
+use postgres::Postgres;
 
 /// Who holds a port that is taken: the system does not tell everybody.
 const HOLDER: &str = "another process";
 
-/// What helps when the data cannot be used.
+/// What helps if the data cannot be used.
 const START_AFRESH: &str = "start afresh with `cargo xtask down --volumes` and `cargo xtask ddb-setup`";
 
-/// How long a server may take from its start until it listens, for others that look for ports.
-const LISTEN_BOUND: Duration = Duration::from_secs(5);
+/// How often another port is tried, if another program takes one between the look at it and the server's start.
+const PORTS_TRIED: usize = 5;
 
-/// How long the system may take to show a process that was started.
-const SHOWN_BOUND: Duration = Duration::from_millis(500);
+/// How long a process may take to end when it is asked to, before it is killed.
+const END_BOUND: Duration = Duration::from_secs(15);
 
-/// How long this machine's other checkouts may take to find their ports.
-const PORTS_BOUND: Duration = Duration::from_secs(60);
-const PORTS_INTERVAL: Duration = Duration::from_millis(20);
+/// How long the sessions of a Postgres that was killed are waited for.
+const SESSIONS_BOUND: Duration = Duration::from_secs(60);
 
 /// How often a log file is looked at while it is followed.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
@@ -49,97 +47,269 @@ const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 /// How much of a dead process's log is shown.
 const LAST_LINES: usize = 15;
 
-/// How many of its lines say why it ended: those before may be of an earlier start.
-const FAREWELL_LINES: usize = 2;
+/// What the servers say if another program listens on their port.
+const LOST_PORT: [&str; 2] = ["could not create any TCP/IP sockets", "cannot listen on "];
+
+/// What they say if their data cannot be used.
+const DAMAGED: [&str; 9] = [
+    "is not a valid data directory",
+    "is not a database cluster directory",
+    "could not find the database system",
+    "pg_control",
+    "invalid checkpoint record",
+    "could not locate a valid checkpoint record",
+    "database files are incompatible with server",
+    "not a valid SQLite database",
+    "database disk image is malformed",
+];
+
+/// A server's log, and where what it prints since its last start begins.
+#[derive(Clone)]
+struct Log {
+    path: PathBuf,
+    from: u64,
+}
+
+impl Log {
+    /// The log at `path`, of which nothing that is there now is of interest.
+    fn from_now_on(path: PathBuf) -> Self {
+        let from = path.metadata().map_or(0, |file| file.len());
+        Self { path, from }
+    }
+}
+
+/// Why a server ended, by what it printed last.
+fn death(port: u16, log: &Log) -> anyhow::Error {
+    let lines = process::last_lines(&log.path, log.from, LAST_LINES);
+    let says = |texts: &[&str]| texts.iter().any(|text| lines.contains(text));
+    let shown = format!("the last lines of {}:\n{lines}", log.path.display());
+    let failure = if says(&LOST_PORT) {
+        let problem = format!("its process ended, as another had taken 127.0.0.1:{port}; {shown}");
+        Failure::new(problem, "run the command again: it looks for a port that is free")
+    } else if says(&DAMAGED) {
+        Failure::new(format!("its process ended, as its data cannot be used; {shown}"), START_AFRESH)
+    } else {
+        let remedy =
+            "look for the cause in these lines, and run the command again; `cargo xtask logs` shows them all";
+        Failure::new(format!("its process ended; {shown}"), remedy)
+    };
+    failure.into()
+}
 
 /// The servers of a checkout.
 pub(crate) struct EmbeddedEngine {
     pub(super) compose: Compose,
     folder: StateFolder,
-    started: Option<Servers>,
+    /// Postgres's, then DynamoDB's.
+    locks: [ServerLock; 2],
+    logs: [Log; 2],
+    found_running: [bool; 2],
 }
 
 impl EmbeddedEngine {
     pub(super) fn new(compose: Compose, context: &Context) -> Result<Self> {
-        Ok(Self { compose, folder: context.state.canonical()?, started: None })
+        let folder = context.state.canonical()?;
+        let locks = [postgres::lock(&folder), dynamodb::lock(&folder)];
+        let logs = ["postgres.log", "dynamodb.log"].map(|name| Log { path: folder.join(name), from: 0 });
+        Ok(Self { compose, folder, locks, logs, found_running: [false; 2] })
+    }
+
+    /// Who signs in to Postgres, and with which password.
+    pub(super) fn login(&self) -> Result<(&'static str, String)> {
+        Ok((postgres::ROLE, postgres::password(&self.folder)?))
+    }
+
+    fn has_data(&self) -> [bool; 2] {
+        [postgres::existing_data(&self.folder).is_some(), dynamodb::data(&self.folder).exists()]
+    }
+
+    fn services(&mut self) -> [&mut Service; 2] {
+        [&mut self.compose.postgres, &mut self.compose.dynamodb]
     }
 
     pub(super) async fn start(&mut self, context: &Context) -> Result<()> {
-        let (ui, compose) = (&context.ui, self.compose.clone());
-        let plan = Plan::make(&context.environment, &self.folder, compose, ui).await?;
-        let (servers, compose) = plan.carry_out(ui).await?;
-        self.compose = compose;
-        self.started = Some(servers);
+        self.folder.make()?;
+        let running = self.running(context).await?;
+        self.found_running = [running[0].is_some(), running[1].is_some()];
+        for (service, holder) in self.services().into_iter().zip(&running) {
+            match holder.as_ref().and_then(|holder| holder.port) {
+                Some(port) if service.port.fixed && port != service.port.host => {
+                    return Err(other_port(service, port));
+                }
+                Some(port) => service.port.host = port,
+                None if service.port.fixed => port::check(service.port, service.name, HOLDER)?,
+                None => {}
+            }
+        }
+        let postgres = match running[0] {
+            Some(_) => None,
+            None => Some(Postgres::new(context, &self.folder)?),
+        };
+        let starts_dynamodb = running[1].is_none();
+
+        let [postgres_log, dynamodb_log] = self.logs.clone().map(|log| Log::from_now_on(log.path));
+        let compose = &self.compose;
+        let start_postgres = async {
+            let Some(postgres) = postgres else { return Ok(compose.postgres.port.host) };
+            let held = self.locks[0].take().await?;
+            postgres.prepare(context, &held).await?;
+            let settings = postgres::settings(compose);
+            let start = async |port| postgres.start(&settings, port, &held, &postgres_log).await;
+            start_at_free_port(context, &compose.postgres, compose.dynamodb.port.host, start).await
+        };
+        let start_dynamodb = async {
+            if !starts_dynamodb {
+                return Ok(compose.dynamodb.port.host);
+            }
+            let program = dynamodb::build(context).await?;
+            let start =
+                async |port| dynamodb::start(context, &self.folder, &program, port, &dynamodb_log).await;
+            start_at_free_port(context, &compose.dynamodb, compose.postgres.port.host, start).await
+        };
+        let (postgres_port, dynamodb_port) = tokio::try_join!(start_postgres, start_dynamodb)?;
+        if !self.found_running[0] {
+            self.logs[0] = postgres_log;
+        }
+        if !self.found_running[1] {
+            self.logs[1] = dynamodb_log;
+        }
+        (self.compose.postgres.port.host, self.compose.dynamodb.port.host) = (postgres_port, dynamodb_port);
+        Ok(())
+    }
+
+    /// What runs and is to go on; what is left of servers that cannot go on is ended first.
+    async fn running(&self, context: &Context) -> Result<[Option<Holder>; 2]> {
+        let ui = &context.ui;
+        let [mut postgres, mut dynamodb] = self.holders()?;
+        let [has_postgres, has_dynamodb] = self.has_data();
+        if let Some(left) =
+            postgres.take_if(|holder| !has_postgres || holder.has_ended() || holder.port.is_none())
+        {
+            if has_postgres {
+                let ended = async { self.sessions_ended().await };
+                ui.run("Postgres: wait for the sessions of a server that was killed", ended).await?;
+            } else {
+                let end = self.killed(Database::Postgres, &left);
+                ui.run_whole(format!("Postgres: stop {left}, whose data was removed"), end).await?;
+            }
+        }
+        if let Some(left) = dynamodb.take_if(|_| !has_dynamodb) {
+            let end = self.stopped_dynamodb(&left);
+            ui.run_whole(format!("DynamoDB: stop {left}, whose data was removed"), end).await?;
+        }
+        let version = dynamodb::version_on_disk();
+        if let Some(old) =
+            dynamodb.take_if(|holder| version.as_ref().is_some_and(|new| *new != holder.program))
+        {
+            let end = self.stopped_dynamodb(&old);
+            ui.run_whole(format!("DynamoDB: stop {old}, whose program has changed"), end).await?;
+        }
+        Ok([postgres, dynamodb])
+    }
+
+    fn holders(&self) -> Result<[Option<Holder>; 2]> {
+        Ok([self.locks[0].holder()?, self.locks[1].holder()?])
+    }
+
+    async fn sessions_ended(&self) -> Result<()> {
+        self.locks[0].wait_until_free(SESSIONS_BOUND).await.map_err(|error| {
+            let problem =
+                "a session of this checkout's Postgres is still at work, though its server was killed";
+            let remedy = "wait until it ends, or end it: `ps -ef | grep postgres` shows its process";
+            Failure::new(problem, remedy).caused_by(error).into()
+        })
+    }
+
+    /// Kills what holds a lock.
+    async fn killed(&self, database: Database, holder: &Holder) -> Result<()> {
+        holder.kill()?;
+        self.locks[database as usize].wait_until_free(END_BOUND).await
+    }
+
+    async fn stopped_dynamodb(&self, holder: &Holder) -> Result<()> {
+        holder.terminate()?;
+        if self.locks[1].wait_until_free(END_BOUND).await.is_err() {
+            self.killed(Database::DynamoDb, holder).await?;
+        }
         Ok(())
     }
 
     pub(super) fn found_running(&self) -> [bool; 2] {
-        self.started.as_ref().map_or([false; 2], Servers::found_running)
+        self.found_running
     }
 
+    /// Why a server is not running, if it is not.
     pub(super) fn death(&self, database: Database) -> Option<anyhow::Error> {
-        let started = self.started.as_ref()?;
-        match database {
-            Database::Postgres => started.postgres_death(),
-            Database::DynamoDb => started.dynamodb_death(),
+        match self.locks[database as usize].holder() {
+            Ok(Some(holder)) if !holder.has_ended() => None,
+            Ok(_) => {
+                let service = self.compose.services()[database as usize];
+                Some(death(service.port.host, &self.logs[database as usize]))
+            }
+            Err(error) => Some(error),
         }
     }
 
-    pub(super) async fn find(&mut self, _: &Context) -> Result<[Server; 2]> {
-        let Running { postgres, dynamodb, orphans } = Running::find(&self.folder);
-        if orphans.iter().any(Option::is_some) {
-            let missing =
-                || Some("the server that is running has lost its data, which was removed".to_owned());
-            return Ok([(); 2].map(|()| Server { runs_in: "none".to_owned(), missing: missing() }));
-        }
-        let server = |service: &mut Service, process: Option<&Process>, port: Option<u16>| {
-            service.port.host = port.unwrap_or(service.port.host);
-            Server {
-                runs_in: process.map_or("none".to_owned(), ToString::to_string),
-                missing: process.is_none().then(|| super::who_is_at(service.port.host)),
-            }
-        };
-        let ports =
-            [postgres.as_ref().and_then(postgres::port_of), dynamodb.as_ref().and_then(dynamodb::port_of)];
+    /// Looks who holds the locks, and takes their ports for the databases'.
+    pub(super) fn find(&mut self) -> Result<[Server; 2]> {
+        let [postgres, dynamodb] = self.holders()?;
+        let has_data = self.has_data();
         Ok([
-            server(&mut self.compose.postgres, postgres.as_ref(), ports[0]),
-            server(&mut self.compose.dynamodb, dynamodb.as_ref(), ports[1]),
+            server(&mut self.compose.postgres, postgres, has_data[0]),
+            server(&mut self.compose.dynamodb, dynamodb, has_data[1]),
         ])
     }
 
     pub(super) async fn stop(&self, context: &Context, with_data: bool) -> Result<()> {
         let ui = &context.ui;
-        if !stop(&self.folder, ui).await? {
+        let [postgres, dynamodb] = self.holders()?;
+        if postgres.is_none() && dynamodb.is_none() {
             ui.line("engine embedded: nothing was running");
         }
+        if let Some(holder) = dynamodb {
+            ui.run_whole(format!("DynamoDB: stop {holder}"), self.stopped_dynamodb(&holder)).await?;
+        }
+        if let Some(holder) = postgres {
+            holder.check_namespace()?;
+            let label = format!("Postgres: stop {holder}");
+            if postgres::existing_data(&self.folder).is_none() || holder.port.is_none() {
+                ui.run_whole(label, self.killed(Database::Postgres, &holder)).await?;
+            } else if holder.has_ended() {
+                ui.run(label, self.sessions_ended()).await?;
+            } else {
+                let postgres = Postgres::new(context, &self.folder)?;
+                ui.run_whole(label, postgres.stop()).await?;
+            }
+        }
         if with_data {
-            remove_data(&self.folder, ui).await?;
+            postgres::remove_data(&self.folder, context).await?;
+            data::remove(&dynamodb::data(&self.folder), ui).await?;
         }
         Ok(())
     }
 
     /// What a server that is running prints is followed until it ends; that of none is not followed.
     pub(super) async fn logs(&self, database: Database, range: LogRange, sink: LogSink<'_>) -> Result<()> {
-        let [postgres, dynamodb] = logs(&self.folder);
-        let log = if database == Database::Postgres { postgres } else { dynamodb };
-        let Ok(mut file) = File::open(&log) else {
-            let problem = format!("there is no log {}", log.display());
-            return Err(Failure::new(problem, "start the databases with `cargo xtask up`").into());
+        let Log { path, from } = &self.logs[database as usize];
+        let mut file = match File::open(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let problem = format!("there is no log {}", path.display());
+                return Err(Failure::new(problem, "start the databases with `cargo xtask up`").into());
+            }
+            file => file.with_context(|| format!("cannot read {}", path.display()))?,
         };
         if let Some(tail) = range.tail {
             file.seek(SeekFrom::End(0))?;
-            let last = process::last_lines(&log, tail);
+            let last = process::last_lines(path, *from, tail);
             if !last.is_empty() {
                 sink(last.as_bytes())?;
                 sink(b"\n")?;
             }
         }
-        let running = Running::find(&self.folder);
-        let running = if database == Database::Postgres { running.postgres } else { running.dynamodb };
         let mut chunk = vec![0; 64 << 10];
         loop {
             // What it printed before it ended is there by then.
-            let goes_on = range.follow && running.as_ref().is_some_and(Process::still_runs);
+            let goes_on = range.follow && self.locks[database as usize].holder()?.is_some();
             loop {
                 match file.read(&mut chunk)? {
                     0 => break,
@@ -154,329 +324,85 @@ impl EmbeddedEngine {
     }
 }
 
-/// What is about to be done. Nothing has been changed yet.
-struct Plan {
-    compose: Compose,
-    folder: StateFolder,
-    /// None where it runs already.
-    postgres: Option<postgres::Plan>,
-    running: Running,
+fn other_port(service: &Service, port: u16) -> anyhow::Error {
+    let (name, wanted) = (service.name, service.port.host);
+    let variable = port_variable(name);
+    let problem =
+        format!("the server of service {name} runs at 127.0.0.1:{port}, and {variable} is {wanted}");
+    Failure::new(problem, "stop it with `cargo xtask down`, and run the command again").into()
 }
 
-impl Plan {
-    /// Looks for what is running, and for whatever could stop the rest from starting.
-    ///
-    /// # Errors
-    /// No PostgreSQL on this machine; a port that the user has set is taken.
-    pub(crate) async fn make(
-        environment: &Environment,
-        folder: &StateFolder,
-        mut compose: Compose,
-        ui: &Ui,
-    ) -> Result<Self> {
-        folder.make()?;
-        let folder = folder.canonical()?;
-        let mut running = Running::find(&folder);
-        // They hold ports, and there is nothing to lose.
-        end_orphans(std::mem::take(&mut running.orphans), ui).await?;
-        let postgres = match running.postgres {
-            Some(_) => None,
-            None => Some(postgres::Plan::make(environment, &folder, &compose)?),
-        };
-        let [postgres_port, dynamodb_port] = running.ports();
-        for (service, port) in
-            [(&mut compose.postgres, postgres_port), (&mut compose.dynamodb, dynamodb_port)]
-        {
-            match port {
-                Some(port) if service.port.fixed && port != service.port.host => {
-                    let wanted = service.port.host;
-                    let problem = format!(
-                        "the server of service {} runs at 127.0.0.1:{port}, and {} is {wanted}",
-                        service.name,
-                        port_variable(service.name)
-                    );
-                    let remedy = "stop it with `cargo xtask down`, and run the command again";
-                    return Err(Failure::new(problem, remedy).into());
-                }
-                Some(port) => service.port.host = port,
-                None if service.port.fixed => port::check(service.port, service.name, HOLDER)?,
-                None => {}
-            }
+/// Starts a server at its port, or at the next one that is free; returns where. `other` is the other server's port.
+async fn start_at_free_port(
+    context: &Context,
+    service: &Service,
+    other: u16,
+    start: impl AsyncFn(u16) -> Result<()>,
+) -> Result<u16> {
+    let mut wanted = service.port;
+    let mut tried = 0;
+    loop {
+        if !port::is_free(wanted.host) {
+            wanted.host = port::moved(wanted, service.name, HOLDER, &[other], &context.ui)?;
         }
-        Ok(Self { compose, folder, postgres, running })
-    }
-
-    /// Starts what is not running, both at once. Returns the compose file as well, with the ports taken.
-    ///
-    /// # Errors
-    /// A cluster that cannot be created; a program that cannot be built or started.
-    pub(crate) async fn carry_out(self, ui: &Ui) -> Result<(Servers, Compose)> {
-        let Self { mut compose, folder, postgres, mut running } = self;
-        let prepare_postgres = async {
-            match &postgres {
-                Some(plan) => plan.prepare(ui).await,
-                None => Ok(()),
-            }
-        };
-        let ((), server) = tokio::try_join!(prepare_postgres, dynamodb::Server::prepare(&folder, ui))?;
-        if let Some(process) = running.dynamodb.take_if(|process| !server.is(process)) {
-            let step = format!("DynamoDB: stop {process}, whose program has changed");
-            ui.run_whole(step, process.end(dynamodb::STOP)).await?;
-        }
-        let starts_dynamodb = running.dynamodb.is_none();
-        if postgres.is_none() && !starts_dynamodb {
-            return Ok((Servers::new(folder, &compose, running), compose));
-        }
-
-        let _ports = PortLock::take().await?;
-        if let Some(plan) = &postgres {
-            compose.postgres.port.host = free_port(&compose.postgres, &[compose.dynamodb.port.host], ui)?;
-            plan.start(compose.postgres.port.host, &postgres::log(&folder))?;
-        }
-        if starts_dynamodb {
-            compose.dynamodb.port.host = free_port(&compose.dynamodb, &[compose.postgres.port.host], ui)?;
-            server.start(&folder, compose.dynamodb.port.host)?;
-        }
-        let servers = Servers::new(folder, &compose, running);
-        servers.listening().await;
-        Ok((servers, compose))
-    }
-}
-
-/// The service's port, or another that is free.
-fn free_port(service: &Service, others: &[u16], ui: &Ui) -> Result<u16> {
-    if port::is_free(service.port.host) {
-        return Ok(service.port.host);
-    }
-    port::moved(service.port, service.name, HOLDER, others, ui)
-}
-
-/// Held by whoever on this machine looks for free ports, until servers listen on them: two checkouts
-/// that start at the same moment must not find the same one free.
-struct PortLock {
-    _file: File,
-}
-
-impl PortLock {
-    async fn take() -> Result<Self> {
-        let path = std::env::temp_dir().join("cruddur-ports.lock");
-        // Another user's file can be locked, but not created again.
-        let file = File::open(&path).or_else(|_| create_for_all(&path)).map_err(|error| {
-            let remedy = "name a folder in TMPDIR that can be written; where another user made the file for himself \
-                          alone, have it removed";
-            Failure::new(format!("cannot open {}", path.display()), remedy).caused_by(error)
-        })?;
-        let lock = async || match file.try_lock() {
-            Ok(()) => Look::Ready(()),
-            Err(TryLockError::WouldBlock) => Look::NotYet("another checkout starts its servers".to_owned()),
-            Err(TryLockError::Error(error)) => Look::Failed(error.into()),
-        };
-        let locked = poll::until_ready(PORTS_BOUND, PORTS_INTERVAL, lock).await;
-        locked.with_context(|| format!("cannot lock {}", path.display()))?;
-        Ok(Self { _file: file })
-    }
-}
-
-/// A file that every user of this machine can open, whatever this one's umask.
-fn create_for_all(path: &Path) -> std::io::Result<File> {
-    let file = File::options().create(true).append(true).open(path)?;
-    #[cfg(unix)]
-    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    Ok(file)
-}
-
-/// The two processes, started.
-pub(crate) struct Servers {
-    folder: StateFolder,
-    /// Where they are to listen, Postgres first.
-    ports: [u16; 2],
-    /// Which of them ran before: they are told by their ids, where they still run.
-    known: Running,
-}
-
-impl Servers {
-    fn new(folder: StateFolder, compose: &Compose, known: Running) -> Self {
-        Self { folder, ports: compose.services().map(|service| service.port.host), known }
-    }
-
-    /// Which of them ran before they were started, Postgres's first.
-    pub(crate) fn found_running(&self) -> [bool; 2] {
-        [self.known.postgres.is_some(), self.known.dynamodb.is_some()]
-    }
-
-    /// What runs at this moment.
-    fn running(&self) -> Running {
-        let Running { postgres, dynamodb, .. } = &self.known;
-        match (postgres, dynamodb) {
-            (Some(postgres), Some(dynamodb)) if postgres.still_runs() && dynamodb.still_runs() => {
-                self.known.clone()
-            }
-            _ => Running::find(&self.folder),
+        tried += 1;
+        let label = format!("{}: start at 127.0.0.1:{}", service.name, wanted.host);
+        match context.ui.run(label, start(wanted.host)).await {
+            Ok(()) => return Ok(wanted.host),
+            // Another program was quicker: two checkouts may start at the same moment.
+            Err(_) if tried < PORTS_TRIED && !wanted.fixed && !port::is_free(wanted.host) => {}
+            Err(error) => return Err(error),
         }
     }
-
-    /// Waits until both ports are taken, or a process has ended: readiness will tell why.
-    async fn listening(&self) {
-        let started = Instant::now();
-        let look = async || {
-            // The system shows a process's command line a moment after it was started.
-            let is_shown = started.elapsed() > SHOWN_BOUND;
-            let dead = is_shown && (self.postgres_death().is_some() || self.dynamodb_death().is_some());
-            if dead || self.ports.iter().all(|port| !port::is_free(*port)) {
-                return Look::Ready(());
-            }
-            Look::NotYet(String::new())
-        };
-        // A server that is slower than this is waited for by readiness.
-        let waited = poll::until_ready(LISTEN_BOUND, Duration::from_millis(5), look).await;
-        drop(waited);
-    }
-
-    /// Why Postgres is not running, if it is not.
-    pub(crate) fn postgres_death(&self) -> Option<anyhow::Error> {
-        let [port, _] = self.ports;
-        let is_dead = self.running().postgres.is_none();
-        is_dead.then(|| death(port, &postgres::log(&self.folder), postgres::LOST_PORT))
-    }
-
-    /// Why DynamoDB is not running, if it is not.
-    pub(crate) fn dynamodb_death(&self) -> Option<anyhow::Error> {
-        let [_, port] = self.ports;
-        let is_dead = self.running().dynamodb.is_none();
-        is_dead.then(|| death(port, &dynamodb::log(&self.folder), dynamodb::LOST_PORT))
-    }
 }
 
-/// Why a server ended, by what it printed last. Whoever is no checkout of ours may take a port between
-/// the look at it and the server's own; `lost_port` is what the server then says. The port itself is no
-/// evidence: a server that ended for another reason has left it to anybody.
-fn death(port: u16, log: &Path, lost_port: &str) -> anyhow::Error {
-    let lines = process::last_lines(log, LAST_LINES);
-    let has_lost_port = lines.lines().rev().take(FAREWELL_LINES).any(|line| line.contains(lost_port));
-    let lines = format!("the last lines of {}:\n{lines}", log.display());
-    let failure = match has_lost_port {
-        true => Failure::new(
-            format!("its process ended, as another had taken 127.0.0.1:{port}; {lines}"),
-            "run the command again: it looks for a port that is free",
-        ),
-        false => Failure::new(
-            format!("its process ended; {lines}"),
-            format!("if its data is damaged, {START_AFRESH}"),
-        ),
+/// What is there of a server whose lock is held by `holder`; its port is put into the service.
+fn server(service: &mut Service, holder: Option<Holder>, has_data: bool) -> Server {
+    let Some(holder) = holder else {
+        return Server { runs_in: "none".to_owned(), missing: Some(super::who_is_at(service.port.host)) };
     };
-    failure.into()
-}
-
-/// What runs at this moment, by what the system says.
-#[derive(Clone)]
-pub(crate) struct Running {
-    pub(crate) postgres: Option<Process>,
-    pub(crate) dynamodb: Option<Process>,
-    /// Servers of this checkout's whose data was removed under them, Postgres's first: they serve nothing that lasts.
-    orphans: [Option<Process>; 2],
-}
-
-impl Running {
-    /// Looks at the system's processes.
-    pub(crate) fn find(folder: &StateFolder) -> Self {
-        let processes = Processes::now();
-        let (postgres, no_postgres) = with_data(postgres::find(folder, &processes), postgres::has_data);
-        let (dynamodb, no_dynamodb) = with_data(dynamodb::find(folder, &processes), dynamodb::has_data);
-        Self { postgres, dynamodb, orphans: [no_postgres, no_dynamodb] }
-    }
-
-    /// Whether one of them runs.
-    pub(crate) fn any(&self) -> bool {
-        self.postgres.is_some() || self.dynamodb.is_some() || self.orphans.iter().any(Option::is_some)
-    }
-
-    /// Where each of them listens, Postgres first.
-    pub(crate) fn ports(&self) -> [Option<u16>; 2] {
-        [
-            self.postgres.as_ref().and_then(postgres::port_of),
-            self.dynamodb.as_ref().and_then(dynamodb::port_of),
-        ]
-    }
-}
-
-/// The server, if its data is there; or the server whose data is not.
-fn with_data(server: Option<Process>, has_data: fn(&Process) -> bool) -> (Option<Process>, Option<Process>) {
-    match server {
-        Some(server) if !has_data(&server) => (None, Some(server)),
-        server => (server, None),
-    }
-}
-
-/// Ends the servers whose data was removed under them.
-async fn end_orphans(orphans: [Option<Process>; 2], ui: &Ui) -> Result<()> {
-    let names = [("Postgres", postgres::STOP), ("DynamoDB", dynamodb::STOP)];
-    for (orphan, (name, signal)) in orphans.into_iter().zip(names) {
-        if let Some(process) = orphan {
-            let step = format!("{name}: stop {process}, whose data was removed");
-            ui.run_whole(step, process.end(signal)).await?;
+    service.port.host = holder.port.unwrap_or(service.port.host);
+    let missing = match holder.port {
+        _ if !has_data => Some(format!("{holder} has lost its data, which was removed")),
+        None => Some(format!("{holder} is starting it")),
+        Some(_) if holder.has_ended() => {
+            Some(format!("{holder} was killed, and a session of it is still at work"))
         }
-    }
-    Ok(())
-}
-
-/// Where the two processes print, Postgres's first.
-pub(crate) fn logs(folder: &StateFolder) -> [PathBuf; 2] {
-    [postgres::log(folder), dynamodb::log(folder)]
-}
-
-/// Stops both processes. Returns whether any was running.
-///
-/// # Errors
-/// One of them does not end.
-pub(crate) async fn stop(folder: &StateFolder, ui: &Ui) -> Result<bool> {
-    let Ok(folder) = folder.canonical() else { return Ok(false) };
-    let running = Running::find(&folder);
-    let any = running.any();
-    end_orphans(running.orphans, ui).await?;
-    if let Some(process) = running.dynamodb {
-        ui.run_whole(format!("DynamoDB: stop {process}"), process.end(dynamodb::STOP)).await?;
-    }
-    if let Some(process) = running.postgres {
-        ui.run_whole(format!("Postgres: stop {process}"), process.end(postgres::STOP)).await?;
-    }
-    Ok(any)
-}
-
-/// Removes both databases' data.
-///
-/// # Errors
-/// It cannot be removed.
-pub(crate) async fn remove_data(folder: &StateFolder, ui: &Ui) -> Result<()> {
-    let Ok(folder) = folder.canonical() else { return Ok(()) };
-    postgres::remove_data(&folder, ui).await?;
-    data::remove(&dynamodb::data(&folder), ui).await
+        Some(_) => None,
+    };
+    Server { runs_in: holder.to_string(), missing }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What Postgres 15 and our own server print where another listens on their port.
+    /// What Postgres 15 and our own server print if another program listens on their port.
     const POSTGRES_LOST: &str = "\
         LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use\n\
         WARNING:  could not create listen socket for \"127.0.0.1\"\n\
         FATAL:  could not create any TCP/IP sockets\n\
         LOG:  database system is shut down\n";
     const DYNAMODB_LOST: &str = "error: cannot listen on 127.0.0.1:7: Address already in use (os error 98)\n";
-    const DAMAGED: &str = "\
+    const NO_CLUSTER: &str = "\
         FATAL:  \"postgres\" is not a valid data directory\n\
         DETAIL:  File \"postgres/PG_VERSION\" is missing.\n";
+    const IN_USE: &str = "\
+        FATAL:  pre-existing shared memory block (key 4325486, ID 3) is still in use\n\
+        HINT:  Terminate any old server processes associated with data directory \"postgres\".\n";
 
-    fn failure(log: &str, lost_port: &str) -> Failure {
+    fn failure(before: &str, log: &str) -> Failure {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), log).unwrap();
-        death(7, file.path(), lost_port).downcast().unwrap()
+        std::fs::write(file.path(), before).unwrap();
+        let from = Log::from_now_on(file.path().to_owned());
+        std::fs::write(file.path(), format!("{before}{log}")).unwrap();
+        death(7, &from).downcast().unwrap()
     }
 
     #[test]
     fn a_port_that_was_lost_is_no_reason_to_remove_data() {
-        for (log, lost_port) in [(POSTGRES_LOST, postgres::LOST_PORT), (DYNAMODB_LOST, dynamodb::LOST_PORT)] {
-            let lost = failure(log, lost_port);
+        for log in [POSTGRES_LOST, DYNAMODB_LOST] {
+            let lost = failure("", log);
             let problem = lost.to_string();
             assert!(
                 problem.starts_with("its process ended, as another had taken 127.0.0.1:7; "),
@@ -487,9 +413,24 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_was_lost_before_does_not_hide_damaged_data() {
-        let damaged = failure(&format!("{POSTGRES_LOST}{DAMAGED}"), postgres::LOST_PORT);
-        assert!(damaged.to_string().starts_with("its process ended; "), "{damaged}");
-        assert_eq!(damaged.remedy(), format!("if its data is damaged, {START_AFRESH}"));
+    fn only_data_that_cannot_be_used_are_a_reason_to_remove_them() {
+        let damaged = failure("", NO_CLUSTER);
+        assert!(
+            damaged.to_string().starts_with("its process ended, as its data cannot be used; "),
+            "{damaged}"
+        );
+        assert_eq!(damaged.remedy(), START_AFRESH);
+        for log in [IN_USE, "LOG:  out of memory\n", ""] {
+            assert!(!failure("", log).remedy().contains("--volumes"), "{log}");
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_run_printed_says_nothing() {
+        for earlier in [POSTGRES_LOST, NO_CLUSTER] {
+            let failure = failure(earlier, IN_USE);
+            assert!(failure.to_string().starts_with("its process ended; "), "{failure}");
+            assert!(!failure.to_string().contains(earlier.lines().next().unwrap()), "{failure}");
+        }
     }
 }

@@ -4,9 +4,9 @@ use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
 
+use crate::common::Workspace;
 use crate::common::dynamodb::Endpoint;
 use crate::common::run::Ran;
-use crate::common::{PASSWORD, Workspace};
 
 /// A workspace on the embedded engine; what runs in it is stopped when it is dropped.
 pub(crate) struct Checkout {
@@ -16,13 +16,7 @@ pub(crate) struct Checkout {
 impl Checkout {
     /// On ports that move when they are taken, as a user's do.
     pub(crate) fn new() -> Self {
-        let workspace = Workspace::new().with("CRUDDUR_ENGINE", "embedded");
-        workspace.edit(
-            "docker-compose.yml",
-            "POSTGRES_PASSWORD: password",
-            &format!("POSTGRES_PASSWORD: '{PASSWORD}'"),
-        );
-        Self { workspace }
+        Self { workspace: Workspace::new().with("CRUDDUR_ENGINE", "embedded") }
     }
 
     /// Sets a variable for every run from now on.
@@ -75,8 +69,9 @@ impl Checkout {
     /// A session in the database.
     pub(crate) fn session(&self) -> postgres::Client {
         let [port, _] = self.ports();
+        let password = fs::read(self.state("postgres.password")).unwrap();
         let mut config = postgres::Config::new();
-        config.host("127.0.0.1").port(port).user("postgres").password(PASSWORD).dbname("cruddur");
+        config.host("127.0.0.1").port(port).user("cruddur").password(password).dbname("cruddur");
         config.connect(postgres::NoTls).unwrap()
     }
 
@@ -91,10 +86,8 @@ impl Checkout {
     /// Asserts that both databases hold the seed.
     #[track_caller]
     pub(crate) fn assert_set_up(&self, ran: &Ran) {
-        let [postgres, dynamodb] = self.ports();
-        let mut config = postgres::Config::new();
-        config.host("127.0.0.1").port(postgres).user("postgres").password(PASSWORD).dbname("cruddur");
-        let mut session = config.connect(postgres::NoTls).unwrap();
+        let [_, dynamodb] = self.ports();
+        let mut session = self.session();
         let counts = "select (select count(*) from users), (select count(*) from activities)";
         let counts = session.query_one(counts, &[]).unwrap();
         assert_eq!((counts.get::<_, i64>(0), counts.get::<_, i64>(1)), (5, 4), "{ran}");

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use crate::checkout::Checkout;
-use crate::common::{free_port, wait_for};
+use crate::common::wait_for;
 
 #[test]
 fn a_killed_server_is_started_again() {
@@ -71,7 +71,10 @@ fn what_a_killed_command_has_started_writes_no_more_once_the_next_begins() {
     fs::create_dir(checkout.path("bin")).unwrap();
     let initdb = checkout.write("bin/initdb", ENDLESS_INITDB);
     fs::set_permissions(&initdb, fs::Permissions::from_mode(0o755)).unwrap();
-    std::os::unix::fs::symlink(real.unwrap().join("postgres"), checkout.path("bin/postgres")).unwrap();
+    let real = real.unwrap();
+    for program in ["postgres", "pg_ctl"] {
+        std::os::unix::fs::symlink(real.join(program), checkout.path("bin").join(program)).unwrap();
+    }
     let path = format!("{}:{}", checkout.path("bin").display(), std::env::var("PATH").unwrap());
 
     let run = checkout.xtask("ddb-setup").env("PATH", path).start();
@@ -160,12 +163,16 @@ fn a_state_folder_that_is_lost_while_the_servers_run_is_made_again() {
 #[test]
 fn data_that_is_removed_under_the_servers_is_made_again() {
     // As `git clean` does it, or whoever wants to start afresh.
-    for inner in ["", "postgres", "dynamodb"] {
+    for inner in ["postgres", "dynamodb"] {
         let checkout = Checkout::new();
         checkout.set_up();
         fs::remove_dir_all(checkout.state(inner)).unwrap();
         checkout.xtask("status").ok();
-        checkout.set_up().says(&["whose data was removed"]);
+        if inner == "postgres" {
+            checkout.set_up().says(&["whose data was removed"]);
+        }
+        // DynamoDB sees that by itself, and may be quicker.
+        checkout.set_up();
         assert_eq!(checkout.processes("postgres").len(), 1, "{inner}");
         assert_eq!(checkout.processes("dynamodb").len(), 1, "{inner}");
         // It is where the next server finds it.
@@ -177,15 +184,30 @@ fn data_that_is_removed_under_the_servers_is_made_again() {
 }
 
 #[test]
-fn servers_whose_data_was_removed_are_stopped() {
-    let mut checkout = Checkout::new();
-    // What answers at the usual ports, where ours cannot be known any more, may be another checkout's.
-    checkout.set("POSTGRES_PORT", free_port());
-    checkout.set("DYNAMODB_PORT", free_port());
+fn servers_whose_whole_state_folder_was_removed_end_by_themselves() {
+    let checkout = Checkout::new();
     checkout.set_up();
+    let before = checkout.processes("postgres");
     fs::remove_dir_all(checkout.state("")).unwrap();
+    checkout.xtask("db test").fails(1).says(&["is not running", "ddb-setup"]);
+    checkout.xtask("ddb-setup").ok();
+    wait_for("end of the first DynamoDB", Duration::from_secs(10), || {
+        (checkout.processes("dynamodb").len() == 1).then_some(())
+    });
+    // Postgres looks for its lock file once a minute.
+    wait_for("end of the first Postgres", Duration::from_secs(100), || {
+        (!checkout.processes("postgres").contains(&before[0])).then_some(())
+    });
+    checkout.set_up();
+}
+
+#[test]
+fn servers_whose_data_was_removed_are_stopped() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    fs::remove_dir_all(checkout.state("postgres")).unwrap();
     checkout.xtask("db test").fails(1).says(&["is not running", "has lost its data", "ddb-setup"]);
-    checkout.xtask("down").ok();
+    checkout.xtask("down").ok().says(&["Postgres: stop process"]);
     assert!(checkout.processes("postgres").is_empty() && checkout.processes("dynamodb").is_empty());
 }
 

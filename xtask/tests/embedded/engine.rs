@@ -36,7 +36,7 @@ fn a_cluster_is_served_by_the_version_that_made_it() {
     checkout.xtask("down").ok();
     // As after an upgrade: a newer one comes first.
     let newer = tempfile::tempdir().unwrap();
-    for program in ["initdb", "postgres"] {
+    for program in ["initdb", "pg_ctl", "postgres"] {
         let path = newer.path().join(program);
         fs::write(&path, "#!/bin/sh\necho 'postgres (PostgreSQL) 99.1'\n").unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();

@@ -1,10 +1,10 @@
 //! Whose name Postgres's programs run under: they refuse to run as root.
 #![cfg_attr(not(unix), allow(dead_code, unused, reason = "there is no such engine on other systems"))]
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::environment::Environment;
 use crate::error::Failure;
 use crate::process;
 use anyhow::{Context as _, Result};
@@ -32,10 +32,6 @@ pub(super) struct Home {
 impl Home {
     /// Decides for data in `wanted`. `elsewhere` is a place that everybody can reach. Where there is a cluster
     /// already, it is there.
-    ///
-    /// # Errors
-    /// The user is root, and the machine knows neither `postgres` nor `nobody`; or it has forbidden what the cluster
-    /// was made with.
     #[cfg(unix)]
     pub(super) fn choose(wanted: PathBuf, elsewhere: PathBuf) -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
@@ -43,6 +39,7 @@ impl Home {
         }
         let (user, group) =
             other_user().context("run as another user: there is neither `postgres` nor `nobody` here")?;
+        check_owner(&elsewhere, user)?;
         // The state folder is for its owner alone: another user does not get in.
         let namespace = Account::Namespace { user, group };
         let works = namespace.works();
@@ -62,24 +59,40 @@ impl Home {
     }
 
     /// The data is where it is wanted: there is no root.
-    ///
-    /// # Errors
-    /// None.
     #[cfg(not(unix))]
     pub(super) fn choose(wanted: PathBuf, _elsewhere: PathBuf) -> Result<Self> {
         Ok(Self { account: Account::Own, data: wanted })
     }
 }
 
+/// Others may make folders under /var/tmp too.
+#[cfg(unix)]
+fn check_owner(folder: &Path, user: u32) -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    match folder.symlink_metadata() {
+        Ok(there) if there.uid() != user || !there.is_dir() => {
+            let problem = format!("{} is not the folder that was made for Postgres", folder.display());
+            Err(Failure::new(problem, "have it removed: another user made it").into())
+        }
+        _ => Ok(()),
+    }
+}
+
 impl Account {
-    /// A command that runs `program` under this account.
-    pub(super) fn command(&self, program: &Path) -> Command {
-        self.command_by(program, |program| Command::new(program))
+    /// A command that runs `program` under this account, with a cleaned environment.
+    pub(super) fn command(&self, program: &Path, environment: &Environment) -> Command {
+        let mut command = self.command_by(program, |program| Command::new(program));
+        process::clean_environment(&mut command, environment);
+        // The current folder may be one that another user cannot reach.
+        command.current_dir("/");
+        command
     }
 
-    /// As [`Account::command`], for a program that outlives this one.
-    pub(super) fn server(&self, program: &Path) -> Command {
-        self.command_by(program, process::detached)
+    /// As [`Account::command`], for a program that may outlive this one: it inherits its lock as standard input.
+    pub(super) fn server(&self, program: &Path, environment: &Environment) -> Command {
+        let mut command = self.command_by(program, process::detached);
+        process::clean_environment(&mut command, environment);
+        command
     }
 
     fn command_by(&self, program: &Path, command: impl Fn(&Path) -> Command) -> Command {
@@ -89,8 +102,7 @@ impl Account {
             Self::Other { user, group } => {
                 use std::os::unix::process::CommandExt as _;
                 let mut command = command(program);
-                // The current folder may be one that the other user cannot reach.
-                command.uid(*user).gid(*group).current_dir("/");
+                command.uid(*user).gid(*group);
                 command
             }
             #[cfg(not(unix))]
@@ -105,29 +117,12 @@ impl Account {
     }
 
     /// Makes a folder for this account alone.
-    ///
-    /// # Errors
-    /// It cannot be made or handed over.
     pub(super) fn make_folder(&self, folder: &Path) -> Result<()> {
         let mut builder = std::fs::DirBuilder::new();
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         self.hand_over(folder)
-    }
-
-    /// Writes a file that only this account can read.
-    ///
-    /// # Errors
-    /// It cannot be written or handed over.
-    pub(super) fn write_file(&self, file: &Path, text: &str) -> Result<()> {
-        let mut options = std::fs::File::options();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let write = || options.open(file)?.write_all(text.as_bytes());
-        write().with_context(|| format!("cannot write {}", file.display()))?;
-        self.hand_over(file)
     }
 
     fn hand_over(&self, path: &Path) -> Result<()> {
@@ -141,7 +136,7 @@ impl Account {
 
     /// Whether this account can run anything at all.
     fn works(&self) -> bool {
-        let mut command = self.command(Path::new("true"));
+        let mut command = self.command_by(Path::new("true"), |program| Command::new(program));
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         quiet.status().is_ok_and(|status| status.success())
     }

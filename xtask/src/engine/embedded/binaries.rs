@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::START_AFRESH;
 
-/// The folder with `initdb` and `postgres` of one version.
+/// The folder with `initdb`, `pg_ctl` and `postgres` of one version.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Binaries {
     folder: PathBuf,
@@ -41,10 +41,6 @@ impl Cluster {
 impl Binaries {
     /// Finds them: on PATH, where Debian, Homebrew and Postgres.app put them, and where pg_config says. Where
     /// there is a cluster already, those that can serve it.
-    ///
-    /// # Errors
-    /// They are in none of these places, or of other versions; the error lists the places and the shortest way
-    /// out. Or this is no Unix, where alone a server of ours could be found again.
     pub(super) fn find(environment: &Environment, cluster: Option<&Cluster>) -> Result<Self> {
         if cfg!(not(unix)) {
             let remedy = "start Docker, or use databases that run elsewhere with `--engine external`";
@@ -81,7 +77,7 @@ impl Binaries {
             ),
             _ => Failure::new(
                 format!(
-                    "no PostgreSQL server (initdb, postgres) on this machine; looked in:{}",
+                    "no PostgreSQL server (initdb, pg_ctl, postgres) on this machine; looked in:{}",
                     listed(looked)
                 ),
                 install_hint(),
@@ -107,7 +103,7 @@ impl Binaries {
 }
 
 fn is_complete(folder: &Path) -> bool {
-    ["initdb", "postgres"].iter().all(|program| folder.join(program).is_file())
+    ["initdb", "pg_ctl", "postgres"].iter().all(|program| folder.join(program).is_file())
 }
 
 /// The shortest way to a PostgreSQL server on this operating system.
@@ -191,12 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn path_comes_first_and_must_have_both_programs() {
+    fn path_comes_first_and_must_have_all_programs() {
         let folder = tempfile::tempdir().unwrap();
         let environment = Environment::from([("PATH", folder.path().to_str().unwrap())]);
         std::fs::write(folder.path().join("initdb"), "").unwrap();
         assert!(Binaries::find(&environment, None).ok().is_none_or(|found| found.folder != folder.path()));
         std::fs::write(folder.path().join("postgres"), "").unwrap();
+        std::fs::write(folder.path().join("pg_ctl"), "").unwrap();
         assert_eq!(Binaries::find(&environment, None).unwrap().folder, folder.path());
     }
 }

@@ -18,9 +18,6 @@ pub(super) fn beside(data: &Path) -> PathBuf {
 }
 
 /// Removes `data`, and what an interrupted removal left of it.
-///
-/// # Errors
-/// It cannot be moved or removed.
 pub(super) async fn remove(data: &Path, ui: &Ui) -> Result<()> {
     let beside = beside(data);
     remove_whole(&beside).await?;
@@ -34,9 +31,6 @@ pub(super) async fn remove(data: &Path, ui: &Ui) -> Result<()> {
 }
 
 /// Removes a file or a folder, if it is there. Whoever was killed while it wrote there may take a moment to end.
-///
-/// # Errors
-/// It cannot be removed.
 pub(super) async fn remove_whole(path: &Path) -> Result<()> {
     let removed = poll::until_ready(REMOVAL_BOUND, REMOVAL_INTERVAL, async || removal(path)).await;
     removed.with_context(|| format!("cannot remove {}", path.display()))

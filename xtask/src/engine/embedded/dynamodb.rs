@@ -1,81 +1,72 @@
 //! DynamoDB as a process of its own, built when it is first needed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
 
-use crate::package::Package;
-use crate::process::{self, Process, Processes, Signal};
-use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 
-use crate::state::StateFolder;
+use crate::context::Context;
+use crate::package::Package;
+use crate::poll::{self, Look};
+use crate::process::{self, ServerLock};
+use crate::state::{self, StateFolder};
+
+use super::{Log, death};
 
 /// The package, and its program.
-pub(crate) static PACKAGE: Package = Package {
+static PACKAGE: Package = Package {
     name: "xtask-dynamodb",
     program: "xtask-dynamodb",
     folder: "xtask/dynamodb",
     first_build: "DynamoDB: the embedded server is built once, which takes a minute or two",
 };
 
-/// How it is asked to end.
-pub(super) const STOP: Signal = Signal::TERM;
-
-/// What it says last where another listens on its port.
-pub(super) const LOST_PORT: &str = "cannot listen on ";
-
-/// A server as it would be started now.
-pub(super) struct Server {
-    program: PathBuf,
-}
-
-impl Server {
-    /// Builds the program, where it is missing or stale.
-    ///
-    /// # Errors
-    /// It cannot be built.
-    pub(super) async fn prepare(folder: &StateFolder, ui: &Ui) -> Result<Self> {
-        Ok(Self { program: PACKAGE.built(folder.workspace(), ui).await? })
-    }
-
-    /// Whether `process` is one of this program, as far as the system tells.
-    pub(super) fn is(&self, process: &Process) -> bool {
-        process.runs(&self.program).unwrap_or(true)
-    }
-
-    /// Starts it.
-    ///
-    /// # Errors
-    /// It cannot be started.
-    pub(super) fn start(&self, folder: &StateFolder, port: u16) -> Result<()> {
-        let data = data(folder);
-        crate::state::make_folder(&data).with_context(|| format!("cannot make {}", data.display()))?;
-        let mut command = process::detached(&self.program);
-        command.arg("--folder").arg(&data).arg("--port").arg(port.to_string());
-        process::start_in_background(&mut command, &log(folder))
-    }
-}
-
-pub(super) fn find(folder: &StateFolder, processes: &Processes) -> Option<Process> {
-    processes.find(PACKAGE.program, &data(folder))
-}
-
-/// Whether the folder of its data is still there.
-pub(super) fn has_data(process: &Process) -> bool {
-    data_of(process).is_none_or(|data| data.exists())
-}
-
-pub(super) fn data_of(process: &Process) -> Option<PathBuf> {
-    process.argument_after("--folder").map(PathBuf::from)
-}
-
-pub(super) fn port_of(process: &Process) -> Option<u16> {
-    process.argument_after("--port")?.parse().ok()
-}
+/// How long it may take from its start until it listens.
+const LISTEN_BOUND: Duration = Duration::from_secs(20);
 
 pub(super) fn data(folder: &StateFolder) -> PathBuf {
     folder.join("dynamodb")
 }
 
-pub(super) fn log(folder: &StateFolder) -> PathBuf {
-    folder.join("dynamodb.log")
+pub(super) fn lock(folder: &StateFolder) -> ServerLock {
+    ServerLock::of(&data(folder))
+}
+
+/// Builds the program, if it is missing or older than its sources.
+pub(super) async fn build(context: &Context) -> Result<PathBuf> {
+    PACKAGE.built(&context.root, &context.ui).await
+}
+
+/// Which version of the program stands in its file now, as the server writes it into its lock's file.
+pub(super) fn version_on_disk() -> Option<String> {
+    let program = PACKAGE.path().ok()?.metadata().ok()?;
+    let modified = program.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?.as_nanos();
+    Some(format!("{}-{modified}", program.len()))
+}
+
+/// Starts it, and waits until it listens.
+pub(super) async fn start(
+    context: &Context,
+    folder: &StateFolder,
+    program: &Path,
+    port: u16,
+    log: &Log,
+) -> Result<()> {
+    let (data, lock) = (data(folder), lock(folder));
+    state::make_folder(&data).with_context(|| format!("cannot make {}", data.display()))?;
+    let mut command = process::detached(program);
+    process::clean_environment(&mut command, &context.environment);
+    process::lead_group(&mut command);
+    command.arg("--folder").arg(&data).args(["--port", &port.to_string()]);
+    let output = process::open_log(&log.path)?;
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
+    let look = async || match (lock.holder(), child.try_wait()) {
+        (Ok(Some(holder)), Ok(None)) if holder.port == Some(port) => Look::Ready(()),
+        (_, Ok(Some(_))) => Look::Failed(death(port, log)),
+        (Err(error), _) => Look::Failed(error),
+        _ => Look::NotYet(format!("it does not listen; see {}", log.path.display())),
+    };
+    poll::until_ready(LISTEN_BOUND, Duration::from_millis(5), look).await
 }

@@ -1,208 +1,282 @@
-//! Postgres as a process of this machine, with a cluster of this workspace's own.
+//! Postgres as a process of this machine, with a cluster of this workspace's own. Its own `pg_ctl` starts and stops it.
 
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::docker::compose::Compose;
-use crate::environment::Environment;
-use crate::error::Failure;
-use crate::process::{self, Process, Processes, Signal};
-use crate::ui::{Ui, seconds};
 use anyhow::{Context as _, Result, bail};
 use uuid::Uuid;
 
+use crate::context::Context;
+use crate::docker::compose::Compose;
+use crate::environment::Environment;
+use crate::error::Failure;
+use crate::process::{self, ServerLock};
+use crate::state::StateFolder;
+use crate::ui::seconds;
+
 use super::account::Home;
 use super::binaries::{Binaries, Cluster};
-use super::data;
-use crate::state::StateFolder;
+use super::{DATABASE, Log, data, death};
 
-/// How it is asked to end: a fast shutdown, which ends the sessions.
-/// <https://www.postgresql.org/docs/current/server-shutdown.html>
-pub(super) const STOP: Signal = Signal::INT;
+/// Who the tasks and the app sign in as.
+pub(super) const ROLE: &str = "cruddur";
 
-/// What it says last where another listens on its port.
-pub(super) const LOST_PORT: &str = "could not create any TCP/IP sockets";
+/// The superuser that the cluster is made with. It has no password, so nobody can sign in as it.
+const SUPERUSER: &str = "postgres";
 
 /// How long initdb may take: two seconds here, and many times that on a slow disk.
-const INITDB_BOUND: Duration = Duration::from_secs(120);
+pub(super) const INITDB_BOUND: Duration = Duration::from_secs(120);
 
-/// A server that is about to be started, its cluster created first where there is none.
-#[derive(Clone)]
-pub(super) struct Plan {
-    binaries: Binaries,
-    home: Home,
-    user: String,
-    password: String,
-    /// What docker-compose.yml starts the server with.
-    settings: Vec<String>,
-}
+/// How long a start may take until the server accepts connections, and a fast shutdown.
+const START_BOUND: Duration = Duration::from_secs(60);
+const SHUTDOWN_BOUND: Duration = Duration::from_secs(15);
 
-impl Plan {
-    /// Looks for the programs and for a place for the data.
-    ///
-    /// # Errors
-    /// No PostgreSQL on this machine, or none that can serve the cluster that is there; no password.
-    pub(super) fn make(environment: &Environment, folder: &StateFolder, compose: &Compose) -> Result<Self> {
-        let binaries = binaries(environment, folder)?;
-        let [wanted, elsewhere] = places(folder);
-        let home = Home::choose(wanted, elsewhere)?;
-        let (user, password) = compose.postgres_login();
-        if password.is_empty() {
-            let remedy = format!(
-                "give service {} a POSTGRES_PASSWORD in {}",
-                compose.postgres.name,
-                crate::docker::compose::FILE
-            );
-            return Err(Failure::new("Postgres needs a password", remedy).into());
-        }
-        let settings = compose.postgres_settings().into_iter().map(str::to_owned).collect();
-        Ok(Self { binaries, home, user: user.to_owned(), password: password.to_owned(), settings })
-    }
-
-    /// Creates the cluster, where there is none.
-    ///
-    /// # Errors
-    /// initdb failed.
-    pub(super) async fn prepare(&self, ui: &Ui) -> Result<()> {
-        if self.home.data.exists() {
-            return Ok(());
-        }
-        let plan = self.clone();
-        let create = async {
-            remove_unfinished(&self.home.data).await?;
-            let created = tokio::task::spawn_blocking(move || plan.create_cluster());
-            let created = tokio::time::timeout(INITDB_BOUND, created).await;
-            created.with_context(|| format!("initdb did not end within {}", seconds(INITDB_BOUND)))??
-        };
-        ui.run_whole(format!("Postgres: create a cluster in {}", self.home.data.display()), create).await
-    }
-
-    /// Creates the cluster beside its place and then moves it there: a half-made one is never used.
-    fn create_cluster(&self) -> Result<()> {
-        let Home { account, data } = &self.home;
-        let [unfinished, password] = unfinished(data);
-        account.make_folder(&unfinished)?;
-        account.write_file(&password, &self.password)?;
-        let mut initdb = account.command(&self.binaries.program("initdb"));
-        initdb
-            .arg("--pgdata")
-            .arg(&unfinished)
-            .arg("--pwfile")
-            .arg(&password)
-            .args(["--username", &self.user]);
-        initdb.args(["--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-instructions"]);
-        // Should this command be killed, the next one ends it, and whom it has started.
-        process::lead_group(&mut initdb);
-        // Not synced: should the machine crash now, the cluster is created again.
-        let output = initdb.arg("--no-sync").stdin(Stdio::null()).output().context("cannot run initdb")?;
-        std::fs::remove_file(&password).with_context(|| format!("cannot remove {}", password.display()))?;
-        if !output.status.success() {
-            let text = [output.stdout, output.stderr].concat();
-            bail!("initdb failed:\n{}", String::from_utf8_lossy(&text).trim_end());
-        }
-        std::fs::rename(&unfinished, data)
-            .with_context(|| format!("cannot move the cluster to {}", data.display()))
-    }
-
-    /// Starts the server. It listens on the loopback only, and on no Unix socket: its path could be too long.
-    ///
-    /// # Errors
-    /// It cannot be started.
-    pub(super) fn start(&self, port: u16, log: &Path) -> Result<()> {
-        let Home { account, data } = &self.home;
-        // No process serves this cluster (see `find`); but the number in a lock file left by a crash may
-        // be somebody else's by now, and the server would take that for its own.
-        match std::fs::remove_file(data.join("postmaster.pid")) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                return Err(error)
-                    .with_context(|| format!("cannot remove the lock file in {}", data.display()));
-            }
-            _ => {}
-        }
-        let mut server = account.server(&self.binaries.program("postgres"));
-        server.arg("-D").arg(data).args(["-p", &port.to_string()]);
-        // Of two that set the same, the later one holds.
-        let port = format!("port={port}");
-        let own = ["listen_addresses=127.0.0.1", "unix_socket_directories=", port.as_str()];
-        for setting in self.settings.iter().map(String::as_str).chain(own) {
-            server.args(["-c", setting]);
-        }
-        process::start_in_background(&mut server, log)
-    }
-}
-
-/// Where initdb makes the cluster of `data`, and the file with its password.
-fn unfinished(data: &Path) -> [PathBuf; 2] {
-    [data::beside(data), data.with_extension("password")]
-}
-
-/// Removes what an interrupted run left beside the place of `data`. Its initdb may be at work still.
-///
-/// # Errors
-/// That does not end, or what it left cannot be removed.
-async fn remove_unfinished(data: &Path) -> Result<()> {
-    for path in unfinished(data) {
-        while let Some(initdb) = creating(&path) {
-            initdb.kill_with_group().await?;
-        }
-        data::remove_whole(&path).await?;
-    }
-    Ok(())
-}
-
-/// What creates a cluster in `folder`. unshare becomes initdb in a moment.
-fn creating(folder: &Path) -> Option<Process> {
-    let processes = Processes::now();
-    ["initdb", "unshare"].iter().find_map(|program| processes.find(program, folder))
-}
-
-/// Removes every cluster, and what interrupted runs left beside their places.
-///
-/// # Errors
-/// One of them cannot be removed.
-pub(super) async fn remove_data(folder: &StateFolder, ui: &Ui) -> Result<()> {
-    for data in places(folder) {
-        remove_unfinished(&data).await?;
-        data::remove(&data, ui).await?;
-    }
-    Ok(())
-}
-
-/// Where the data may be: in the state folder, or, where the server cannot use that, in a folder of its
+/// Where the data may be: in the state folder, or, if the server cannot use that, in a folder of its
 /// own under /var/tmp, which outlives a restart.
 fn places(folder: &StateFolder) -> [PathBuf; 2] {
     let name = Uuid::new_v5(&Uuid::NAMESPACE_URL, folder.workspace().as_os_str().as_encoded_bytes());
     [folder.join("postgres"), PathBuf::from(format!("/var/tmp/cruddur-{}", name.simple()))]
 }
 
+/// Where the data are.
+pub(super) fn existing_data(folder: &StateFolder) -> Option<PathBuf> {
+    places(folder).into_iter().find(|data| data.exists())
+}
+
+/// Held by the server as long as one of its processes runs, and by what makes its cluster.
+pub(super) fn lock(folder: &StateFolder) -> ServerLock {
+    ServerLock::of(&folder.join("postgres"))
+}
+
+fn password_file(folder: &StateFolder) -> PathBuf {
+    folder.join("postgres.password")
+}
+
+/// The role's password; empty if there is no cluster yet.
+pub(super) fn password(folder: &StateFolder) -> Result<String> {
+    let path = password_file(folder);
+    match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        read => Ok(read.with_context(|| format!("cannot read {}", path.display()))?.trim_end().to_owned()),
+    }
+}
+
+/// 32 random bytes as hexadecimal digits.
+fn new_password() -> Result<String> {
+    let mut bytes = [0; 32];
+    File::open("/dev/urandom")
+        .and_then(|mut random| random.read_exact(&mut bytes))
+        .context("no random numbers")?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// PostgreSQL's programs for the cluster that is there, or for one that is to be created.
-///
-/// # Errors
-/// See [`Binaries::find`].
 pub(crate) fn binaries(environment: &Environment, folder: &StateFolder) -> Result<Binaries> {
     let cluster = places(folder).iter().find_map(|data| Cluster::at(data));
     Binaries::find(environment, cluster.as_ref())
 }
 
-pub(super) fn find(folder: &StateFolder, processes: &Processes) -> Option<Process> {
-    places(folder).iter().find_map(|data| processes.find("postgres", data))
+/// A cluster, perhaps one that is not there yet, and the programs that serve it.
+#[derive(Clone)]
+pub(super) struct Postgres {
+    binaries: Binaries,
+    home: Home,
+    environment: Environment,
+    password_file: PathBuf,
+    lock: ServerLock,
 }
 
-/// Whether its cluster is still there.
-pub(super) fn has_data(process: &Process) -> bool {
-    data_of(process).is_none_or(|data| data.join("PG_VERSION").exists())
+impl Postgres {
+    /// Looks for the programs and for a place for the data.
+    pub(super) fn new(context: &Context, folder: &StateFolder) -> Result<Self> {
+        let environment = context.environment.clone();
+        let binaries = binaries(&environment, folder)?;
+        let [wanted, elsewhere] = places(folder);
+        let home = Home::choose(wanted, elsewhere)?;
+        Ok(Self { binaries, home, environment, password_file: password_file(folder), lock: lock(folder) })
+    }
+
+    /// Creates the cluster, if there is none, and the role, if its password is not known. What is started holds `held`,
+    /// the lock.
+    pub(super) async fn prepare(&self, context: &Context, held: &File) -> Result<()> {
+        let data = &self.home.data;
+        if !data.exists() {
+            let create = async {
+                let created = tokio::time::timeout(INITDB_BOUND, self.create_cluster(held)).await;
+                created.with_context(|| format!("initdb did not end within {}", seconds(INITDB_BOUND)))?
+            };
+            return context
+                .ui
+                .run_whole(format!("Postgres: create a cluster in {}", data.display()), create)
+                .await;
+        }
+        if self.password_file.exists() {
+            return Ok(());
+        }
+        self.check_earlier_version().await?;
+        let renew = async {
+            let password = new_password()?;
+            self.single(data, "postgres", include_str!("role.sql").replace("PASSWORD", &password)).await?;
+            match self.single(data, DATABASE, include_str!("owner.sql").to_owned()).await {
+                Err(error) if !format!("{error:#}").contains("does not exist") => return Err(error),
+                _ => {}
+            }
+            self.write_password(&password)
+        };
+        context.ui.run_whole(format!("Postgres: give {ROLE} a new password"), renew).await
+    }
+
+    /// The servers that the first version of the tasks started hold no lock.
+    async fn check_earlier_version(&self) -> Result<()> {
+        let data = &self.home.data;
+        let mut status = self.home.account.command(&self.binaries.program("pg_ctl"), &self.environment);
+        status.arg("status").arg("-D").arg(data).stdin(Stdio::null());
+        if process::run(status, "pg_ctl status").await.is_err() {
+            return Ok(());
+        }
+        let problem =
+            format!("the server of {} was started by an earlier version of the tasks", data.display());
+        let pg_ctl = self.binaries.program("pg_ctl");
+        let remedy = format!(
+            "stop it with `{} stop -D {}`, and run the command again",
+            pg_ctl.display(),
+            data.display()
+        );
+        Err(Failure::new(problem, remedy).into())
+    }
+
+    /// Creates the cluster beside its place and then moves it there: a half-made one is never used.
+    async fn create_cluster(&self, held: &File) -> Result<()> {
+        let Home { account, data } = &self.home;
+        let unfinished = data::beside(data);
+        data::remove_whole(&unfinished).await?;
+        account.make_folder(&unfinished)?;
+        let mut initdb = account.server(&self.binaries.program("initdb"), &self.environment);
+        initdb.arg("--pgdata").arg(&unfinished).args(["--username", SUPERUSER]);
+        initdb.args(["--auth-host=scram-sha-256", "--auth-local=reject"]);
+        initdb.args(["--encoding=UTF8", "--locale=C", "--no-instructions"]);
+        // Not synced: should the machine crash now, the cluster is created again.
+        initdb.arg("--no-sync").stdin(held.try_clone()?);
+        process::lead_group(&mut initdb);
+        initdb.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let initdb = initdb.spawn().context("cannot run initdb")?;
+        // If this command is killed, the next one ends what it has started.
+        self.lock.write(held, Some(initdb.id()), None)?;
+        let output = tokio::task::spawn_blocking(move || initdb.wait_with_output()).await??;
+        if !output.status.success() {
+            let text = [output.stdout, output.stderr].concat();
+            bail!("initdb failed:\n{}", String::from_utf8_lossy(&text).trim_end());
+        }
+        let password = new_password()?;
+        let role = include_str!("role.sql").replace("PASSWORD", &password);
+        self.single(&unfinished, "postgres", role).await?;
+        self.write_password(&password)?;
+        std::fs::rename(&unfinished, data)
+            .with_context(|| format!("cannot move the cluster to {}", data.display()))
+    }
+
+    /// Runs SQL as the superuser, which needs no server and no password.
+    async fn single(&self, data: &Path, database: &str, sql: String) -> Result<()> {
+        let mut sql_file = tempfile::tempfile()?;
+        sql_file.write_all(sql.as_bytes())?;
+        std::io::Seek::rewind(&mut sql_file)?;
+        let mut single = self.home.account.command(&self.binaries.program("postgres"), &self.environment);
+        single.args(["--single", "-j", "-D"]).arg(data).args([
+            "-c",
+            "exit_on_error=on",
+            "-c",
+            "fsync=off",
+            database,
+        ]);
+        single.stdin(sql_file);
+        process::run(single, "postgres --single").await.map(|_| ())
+    }
+
+    fn write_password(&self, password: &str) -> Result<()> {
+        let folder = self.password_file.parent().context("a path without a folder")?;
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(password.as_bytes())?;
+        file.persist(&self.password_file)
+            .with_context(|| format!("cannot write {}", self.password_file.display()))?;
+        Ok(())
+    }
+
+    /// Starts the server. It listens on the loopback only, and on no Unix socket: its path could be too long.
+    pub(super) async fn start(&self, settings: &[String], port: u16, held: &File, log: &Log) -> Result<()> {
+        let data = &self.home.data;
+        // The lock says that no process serves this cluster. The number in a file left by a crash may be another
+        // process's by now, which the server would take for its own.
+        match std::fs::remove_file(data.join("postmaster.pid")) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error)
+                    .with_context(|| format!("cannot remove postmaster.pid in {}", data.display()));
+            }
+            _ => {}
+        }
+        self.lock.write(held, None, Some(port))?;
+        // Of two that set the same, the later one holds.
+        let own = [
+            "listen_addresses=127.0.0.1".to_owned(),
+            "unix_socket_directories=".to_owned(),
+            format!("port={port}"),
+        ];
+        let settings = settings.iter().chain(&own).flat_map(|setting| ["-c", setting]);
+        // The shell that pg_ctl starts takes them apart again.
+        let options = format!("-p {port} {}", shell_words::join(settings));
+        let mut pg_ctl = self.pg_ctl("start", START_BOUND);
+        pg_ctl.arg("-o").arg(options).stdin(held.try_clone()?).stdout(process::open_log(&log.path)?);
+        pg_ctl.stderr(process::open_log(&log.path)?);
+        let started =
+            tokio::task::spawn_blocking(move || pg_ctl.status()).await?.context("cannot run pg_ctl")?;
+        if !started.success() {
+            return Err(death(port, log));
+        }
+        let pid = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+        let pid = pid.lines().next().and_then(|line| line.trim().parse().ok());
+        self.lock.write(held, pid, Some(port))
+    }
+
+    /// Stops the server, and ends its sessions.
+    /// <https://www.postgresql.org/docs/current/server-shutdown.html>
+    pub(super) async fn stop(&self) -> Result<()> {
+        for mode in ["fast", "immediate"] {
+            let mut pg_ctl = self.pg_ctl("stop", SHUTDOWN_BOUND);
+            pg_ctl.args(["-m", mode]).stdin(Stdio::null());
+            let stopped = process::run(pg_ctl, "pg_ctl stop").await;
+            // It may have ended by itself, or was not asked in time.
+            match self.lock.wait_until_free(Duration::from_secs(1)).await {
+                Ok(()) => return Ok(()),
+                Err(_) if mode == "fast" => {}
+                Err(error) => return stopped.and(Err(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// pg_ctl, told to wait.
+    fn pg_ctl(&self, action: &str, bound: Duration) -> Command {
+        let Home { account, data } = &self.home;
+        let mut pg_ctl = account.server(&self.binaries.program("pg_ctl"), &self.environment);
+        pg_ctl
+            .args([action, "--silent", "--wait", "--timeout", &bound.as_secs().to_string(), "-D"])
+            .arg(data);
+        process::lead_group(&mut pg_ctl);
+        pg_ctl
+    }
 }
 
-pub(super) fn data_of(process: &Process) -> Option<PathBuf> {
-    process.argument_after("-D").map(PathBuf::from)
+/// Removes every cluster, what interrupted runs left beside their places, and the password.
+pub(super) async fn remove_data(folder: &StateFolder, context: &Context) -> Result<()> {
+    for data in places(folder) {
+        data::remove(&data, &context.ui).await?;
+    }
+    data::remove_whole(&password_file(folder)).await
 }
 
-pub(super) fn port_of(process: &Process) -> Option<u16> {
-    process.argument_after("-p")?.parse().ok()
-}
-
-pub(super) fn log(folder: &StateFolder) -> PathBuf {
-    folder.join("postgres.log")
+/// What docker-compose.yml starts the server with.
+pub(super) fn settings(compose: &Compose) -> Vec<String> {
+    compose.postgres_settings().into_iter().map(str::to_owned).collect()
 }

@@ -1,0 +1,228 @@
+//! Locks that running servers hold, by which they are found. A server inherits its lock, so the lock is free as soon as
+//! the last of the server's processes has ended, however it ended, and it is seen from every process namespace.
+
+use std::fs::{File, TryLockError};
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::error::Failure;
+use crate::poll::{self, Look};
+
+/// How long a lock may be held by commands that only look who holds it.
+const TAKE_BOUND: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_millis(10);
+
+/// A lock's file.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerLock {
+    path: PathBuf,
+}
+
+/// Who holds a lock, as far as that is written in its file: `PID PORT NAMESPACE PROGRAM`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Holder {
+    /// None for a server that has not started yet.
+    pub(crate) pid: Option<u32>,
+    pub(crate) port: Option<u16>,
+    namespace: String,
+    /// Which version of its program it is, if it says so.
+    pub(crate) program: String,
+}
+
+impl ServerLock {
+    /// The lock beside the folder of a server's data.
+    pub(crate) fn of(data: &Path) -> Self {
+        Self { path: data.with_extension("lock") }
+    }
+
+    /// Who holds the lock; none if it is free.
+    pub(crate) fn holder(&self) -> Result<Option<Holder>> {
+        let look = || {
+            let mut file = match File::open(&self.path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                file => file?,
+            };
+            match file.try_lock_shared() {
+                Ok(()) => Ok(None),
+                Err(TryLockError::WouldBlock) => {
+                    let mut text = String::new();
+                    file.read_to_string(&mut text)?;
+                    Ok(Some(Holder::parse(&text)))
+                }
+                Err(TryLockError::Error(error)) => Err(error),
+            }
+        };
+        look().with_context(|| format!("cannot tell who holds {}", self.path.display()))
+    }
+
+    /// Takes the lock; fails if a server holds it.
+    pub(crate) async fn take(&self) -> Result<File> {
+        let file = || {
+            let mut options = File::options();
+            options.create(true).truncate(false).read(true).write(true);
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            options.open(&self.path)
+        };
+        let file = file().with_context(|| format!("cannot open {}", self.path.display()))?;
+        let take = async || match file.try_lock() {
+            Ok(()) => Look::Ready(()),
+            Err(TryLockError::WouldBlock) => Look::NotYet("it is held".to_owned()),
+            Err(TryLockError::Error(error)) => Look::Failed(error.into()),
+        };
+        let taken = poll::until_ready(TAKE_BOUND, INTERVAL, take).await;
+        taken.with_context(|| format!("cannot lock {}", self.path.display()))?;
+        self.write(&file, None, None)?;
+        Ok(file)
+    }
+
+    /// Writes into the lock's `file` who holds it.
+    pub(crate) fn write(&self, mut file: &File, pid: Option<u32>, port: Option<u16>) -> Result<()> {
+        let (pid, port) = (pid.unwrap_or_default(), port.unwrap_or_default());
+        let line = format!("{pid} {port} {} -\n", own_namespace());
+        let mut write = || {
+            file.set_len(0)?;
+            file.rewind()?;
+            file.write_all(line.as_bytes())
+        };
+        write().with_context(|| format!("cannot write {}", self.path.display()))
+    }
+
+    /// Waits until the lock is free; fails if it is not by then.
+    pub(crate) async fn wait_until_free(&self, bound: Duration) -> Result<()> {
+        let look = async || match self.holder() {
+            Ok(None) => Look::Ready(()),
+            Ok(Some(_)) => Look::NotYet(format!("{} is held", self.path.display())),
+            Err(error) => Look::Failed(error),
+        };
+        poll::until_ready(bound, INTERVAL, look).await
+    }
+}
+
+impl Holder {
+    fn parse(text: &str) -> Self {
+        let mut words = text.split_whitespace();
+        let mut number =
+            || words.next().and_then(|word| word.parse::<u32>().ok()).filter(|number| *number > 0);
+        let (pid, port) = (number(), number().and_then(|port| port.try_into().ok()));
+        let mut word = || words.next().unwrap_or("-").to_owned();
+        Self { pid, port, namespace: word(), program: word() }
+    }
+
+    /// Fails if the process is in another process namespace, where its number means nothing here.
+    pub(crate) fn check_namespace(&self) -> Result<()> {
+        if self.namespace == own_namespace() {
+            return Ok(());
+        }
+        let remedy = "run the command where the server was started: in that container";
+        Err(Failure::new(format!("{self} runs in another container or process namespace"), remedy).into())
+    }
+
+    /// Whether its process is known to have ended. Others that it started may hold the lock still.
+    #[cfg(unix)]
+    pub(crate) fn has_ended(&self) -> bool {
+        let gone = |pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
+        self.check_namespace().is_ok() && self.raw_pid().is_some_and(gone)
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn has_ended(&self) -> bool {
+        false
+    }
+
+    /// Asks the process to end. Only for one that holds its lock.
+    #[cfg(unix)]
+    pub(crate) fn terminate(&self) -> Result<()> {
+        self.signal(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM))
+    }
+
+    /// Kills the process and, if it leads a process group, what it started. Only for one that holds its lock.
+    #[cfg(unix)]
+    pub(crate) fn kill(&self) -> Result<()> {
+        use rustix::process::{Signal, kill_process, kill_process_group};
+        self.signal(|pid| kill_process_group(pid, Signal::KILL))?;
+        self.signal(|pid| kill_process(pid, Signal::KILL))
+    }
+
+    #[cfg(unix)]
+    fn raw_pid(&self) -> Option<rustix::process::Pid> {
+        rustix::process::Pid::from_raw(self.pid?.try_into().ok()?)
+    }
+
+    #[cfg(unix)]
+    fn signal(&self, send: impl FnOnce(rustix::process::Pid) -> rustix::io::Result<()>) -> Result<()> {
+        self.check_namespace()?;
+        match self.raw_pid().map_or(Ok(()), send) {
+            // It has ended by itself meanwhile.
+            Err(rustix::io::Errno::SRCH) => Ok(()),
+            sent => sent.with_context(|| format!("cannot signal {self}")),
+        }
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn terminate(&self) -> Result<()> {
+        anyhow::bail!("{self} cannot be signalled on this system")
+    }
+
+    #[cfg(not(unix))]
+    pub(crate) fn kill(&self) -> Result<()> {
+        self.terminate()
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.pid {
+            Some(pid) => write!(formatter, "process {pid}"),
+            None => formatter.write_str("a process"),
+        }
+    }
+}
+
+/// This process's namespace of process numbers; the same everywhere where there is but one.
+fn own_namespace() -> String {
+    std::fs::read_link("/proc/self/ns/pid").map_or_else(|_| "-".to_owned(), |link| link.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+    }
+
+    #[test]
+    fn who_holds_a_lock_is_known_as_long_as_it_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = ServerLock::of(&folder.path().join("data"));
+        assert_eq!(lock.holder().unwrap(), None);
+        let file = block_on(lock.take()).unwrap();
+        assert!(lock.holder().unwrap().unwrap().pid.is_none());
+        assert!(block_on(lock.take()).is_err());
+        lock.write(&file, Some(7), Some(80)).unwrap();
+        let holder = lock.holder().unwrap().unwrap();
+        assert_eq!((holder.pid, holder.port, holder.to_string().as_str()), (Some(7), Some(80), "process 7"));
+        holder.check_namespace().unwrap();
+        // What a process inherits of it keeps it.
+        let mut child = std::process::Command::new("sleep").arg("60").stdin(file).spawn().unwrap();
+        assert!(lock.holder().unwrap().is_some());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        block_on(lock.wait_until_free(Duration::from_secs(5))).unwrap();
+        // Its number is written there still, and means nothing.
+        assert_eq!(lock.holder().unwrap(), None);
+    }
+
+    #[test]
+    fn nobody_is_signalled_in_another_namespace() {
+        let there = Holder::parse("1 8000 pid:[1] -");
+        let error = there.terminate().unwrap_err().to_string();
+        assert_eq!(error, "process 1 runs in another container or process namespace");
+        assert!(there.kill().is_err() && !there.has_ended());
+        assert_eq!(Holder::parse("garbage").pid, None);
+    }
+}
