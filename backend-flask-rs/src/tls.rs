@@ -1,40 +1,65 @@
-//! TLS to Postgres: what libpq's `sslmode`, `sslrootcert`, `sslcert` and `sslkey` mean, by rustls.
-//! <https://www.postgresql.org/docs/current/libpq-ssl.html>
+//! How a connection to Postgres is made: what its URL says, and what libpq's `sslmode`, `sslrootcert`, `sslcert` and
+//! `sslkey` mean, by rustls. <https://www.postgresql.org/docs/current/libpq-ssl.html>
 //!
-//! Two things are told apart from libpq: host names are looked for in a certificate's alternative names
-//! only, never in its common name; and a file that the URL names has to be there.
+//! It differs from libpq in two ways: host names are looked for in a certificate's alternative names only, never in its
+//! common name; and a file that the URL names has to be there.
 
-mod attempts;
 mod connect;
-mod error;
-mod parameters;
+mod url;
 mod verify;
 
+use std::error::Error as _;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use postgres::config::Host;
 use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Config, Error};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
-pub use attempts::{lacks_tls, problem, telling};
-pub use connect::{Connector, Encrypted, Handshake, ToHost};
-pub use error::TlsError;
-pub use parameters::Parameters;
-pub use verify::TlsProblem;
+pub use connect::{Connector, Stream};
+pub use url::{PostgresUrl, is_host_name};
 use verify::Verifier;
 
-/// Whether a connection is encrypted, and what of the server's certificate is looked at.
+/// A setting that cannot be used, or a server that does not meet it.
+#[derive(Debug)]
+pub struct SettingError {
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it, without a full stop.
+    pub remedy: String,
+}
+
+impl SettingError {
+    fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { problem: problem.into(), remedy: remedy.into() }
+    }
+
+    /// For whoever reads one line only.
+    #[cfg(feature = "server")]
+    pub(crate) fn in_one_line(self) -> anyhow::Error {
+        anyhow::anyhow!("{}; {}", self.problem, self.remedy)
+    }
+}
+
+impl fmt::Display for SettingError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.problem)
+    }
+}
+
+impl std::error::Error for SettingError {}
+
+/// Whether a connection is encrypted, and what of the server's certificate is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SslMode {
     /// Never encrypted.
     Disable,
-    /// Encrypted where the server refuses a connection that is not.
-    Allow,
-    /// Encrypted where the server can.
+    /// Encrypted if the server can.
     Prefer,
     /// Encrypted.
     Require,
@@ -45,39 +70,28 @@ pub enum SslMode {
 }
 
 /// In the order of [`SslMode`]'s variants.
-const MODES: [(&str, SslMode); 6] = [
+const MODES: [(&str, SslMode); 5] = [
     ("disable", SslMode::Disable),
-    ("allow", SslMode::Allow),
     ("prefer", SslMode::Prefer),
     ("require", SslMode::Require),
     ("verify-ca", SslMode::VerifyCa),
     ("verify-full", SslMode::VerifyFull),
 ];
 
-/// The hosts that are reached over TCP: names, and the addresses to use for them.
-pub fn tcp_hosts(hosts: &[Host], addresses: &[IpAddr]) -> Vec<String> {
-    let names = hosts.iter().filter_map(|host| match host {
-        Host::Tcp(name) => Some(name.clone()),
-        #[cfg(unix)]
-        Host::Unix(_) => None,
-    });
-    names.chain(addresses.iter().map(ToString::to_string)).collect()
-}
-
-/// The names of hosts that have none but their address: a certificate can be for that.
-pub fn named_by_address(hosts: &[Host], addresses: &[IpAddr]) -> Vec<String> {
-    if hosts.is_empty() { addresses.iter().map(ToString::to_string).collect() } else { Vec::new() }
-}
-
 /// How a connection to Postgres is encrypted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tls {
-    /// Whether they are, and what of the server's certificate is looked at.
+    /// Whether it is, and what of the server's certificate is checked.
     pub mode: SslMode,
     roots: Roots,
     /// The files of the client's certificate and its key.
     identity: Option<(PathBuf, PathBuf)>,
+    /// libpq ignores `sslmode` on a Unix socket.
+    on_socket: bool,
 }
+
+/// A way to connect.
+pub type Way = (Config, Connector);
 
 /// Who signs the certificates of good servers.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,32 +103,31 @@ enum Roots {
 }
 
 impl Tls {
-    /// Never encrypted.
-    pub const DISABLED: Self = Self { mode: SslMode::Disable, roots: Roots::None, identity: None };
-
-    /// As a URL's parameters say. `home` is the user's folder, which libpq's default files are in;
-    /// `unset` is the mode where the URL names none.
+    /// As a URL says. `home` is the user's folder, which libpq's default files are in; `unset` is the mode if the URL
+    /// names none.
     ///
     /// # Errors
     /// A mode that there is not, or one that does not go with the roots.
-    pub fn new(parameters: &Parameters, home: Option<&Path>, unset: SslMode) -> Result<Self, TlsError> {
-        let system = parameters.sslrootcert.as_deref() == Some(Path::new("system"));
-        let mode = match parameters.sslmode.as_deref() {
+    pub fn of(url: &PostgresUrl, home: Option<&Path>, unset: SslMode) -> Result<Self, SettingError> {
+        let on_socket = url.tcp_hosts().is_empty();
+        let system = url.sslrootcert.as_deref() == Some(Path::new("system"));
+        let mode = match url.sslmode.as_deref() {
+            _ if on_socket => SslMode::Disable,
             None if system => SslMode::VerifyFull,
             None => unset,
             Some(name) => name.parse()?,
         };
         if mode == SslMode::Disable {
-            return Ok(Self::DISABLED);
+            return Ok(Self { mode, roots: Roots::None, identity: None, on_socket });
         }
         if system && mode != SslMode::VerifyFull {
             let problem =
                 format!("sslmode={mode} is too weak for sslrootcert=system, whose roots sign for anybody");
-            return Err(TlsError::new(problem, "write sslmode=verify-full"));
+            return Err(SettingError::new(problem, "write sslmode=verify-full"));
         }
         let default = |name: &str| home.map(|home| home.join(".postgresql").join(name));
         let if_there = |path: PathBuf| path.exists().then_some(path);
-        let roots = match &parameters.sslrootcert {
+        let roots = match &url.sslrootcert {
             _ if system => Roots::System,
             Some(path) => Roots::File(path.clone()),
             None => default("root.crt").and_then(if_there).map_or(Roots::None, Roots::File),
@@ -124,20 +137,34 @@ impl Tls {
                 format!("sslmode={mode} needs to know whose certificates are good, and nothing says so");
             let remedy = "name the authority's certificate with sslrootcert=FILE, or put it into \
                           ~/.postgresql/root.crt; sslrootcert=system takes the roots of this machine";
-            return Err(TlsError::new(problem, remedy));
+            return Err(SettingError::new(problem, remedy));
         }
-        let certificate = parameters.sslcert.clone().or_else(|| default("postgresql.crt").and_then(if_there));
-        let key = || parameters.sslkey.clone().or_else(|| default("postgresql.key"));
+        let certificate = url.sslcert.clone().or_else(|| default("postgresql.crt").and_then(if_there));
+        let key = || url.sslkey.clone().or_else(|| default("postgresql.key"));
         let identity = certificate.and_then(|certificate| Some((certificate, key()?)));
-        Ok(Self { mode, roots, identity })
+        Ok(Self { mode, roots, identity, on_socket })
     }
 
-    /// A connector for these settings. Reads their files.
+    /// How to connect as `config` says, and how else if [`another_way_may_help`]. Reads the files.
     ///
     /// # Errors
     /// One of the files cannot be read or used.
+    pub fn ways(&self, config: &Config, bound: Duration) -> Result<(Way, Option<Way>), SettingError> {
+        let way = |connector: Connector| {
+            let mut config = config.clone();
+            connector.set_up(&mut config);
+            (config, connector)
+        };
+        Ok(match self.mode {
+            _ if self.on_socket => (way(Connector::Socket), None),
+            SslMode::Disable => (way(Connector::Plain), None),
+            SslMode::Prefer => (way(self.connector(bound)?), Some(way(Connector::Plain))),
+            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (way(self.connector(bound)?), None),
+        })
+    }
+
     #[expect(clippy::expect_used, reason = "ring has suites for the protocols that rustls takes for safe")]
-    pub fn connector(&self) -> Result<Connector, TlsError> {
+    fn connector(&self, bound: Duration) -> Result<Connector, SettingError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = Verifier::new(&provider, self.root_store()?, self.mode == SslMode::VerifyFull);
         let config = ClientConfig::builder_with_provider(provider)
@@ -151,17 +178,16 @@ impl Tls {
                 let chain = certificates(certificate)?;
                 config.with_client_auth_cert(chain, private_key(key)?).map_err(|error| {
                     let files = format!("{} and {}", certificate.display(), key.display());
-                    let remedy = "name a certificate with sslcert and its own key with sslkey";
-                    TlsError::new(format!("the client's certificate cannot be used: {files}"), remedy)
-                        .caused_by(error)
+                    let problem = format!("the client's certificate cannot be used: {files}: {error}");
+                    SettingError::new(problem, "name a certificate with sslcert and its own key with sslkey")
                 })?
             }
         };
-        Ok(Connector::new(config))
+        Ok(Connector::Tls { rustls: MakeRustlsConnect::new(config), bound, roots: self.roots_shown() })
     }
 
-    /// The roots, if a certificate is looked at: libpq does so in every mode where there is a file of roots.
-    fn root_store(&self) -> Result<Option<RootCertStore>, TlsError> {
+    /// The roots, if a certificate is checked: libpq does so in every mode if there is a file of roots.
+    fn root_store(&self) -> Result<Option<RootCertStore>, SettingError> {
         let mut store = RootCertStore::empty();
         match &self.roots {
             Roots::None => return Ok(None),
@@ -171,8 +197,8 @@ impl Tls {
             Roots::File(path) => {
                 for certificate in certificates(path)? {
                     store.add(certificate).map_err(|error| {
-                        TlsError::new(format!("{} holds what is no root", path.display()), WANTED_ROOTS)
-                            .caused_by(error)
+                        let problem = format!("{} holds what is no root: {error}", path.display());
+                        SettingError::new(problem, "name a file of certificates in PEM with sslrootcert")
                     })?;
                 }
             }
@@ -196,8 +222,7 @@ impl Tls {
         variables
     }
 
-    /// Which roots a certificate has to be signed by, for people.
-    pub fn roots_shown(&self) -> String {
+    fn roots_shown(&self) -> String {
         match &self.roots {
             Roots::None => "nobody".to_owned(),
             Roots::System => "the roots of this machine".to_owned(),
@@ -206,56 +231,64 @@ impl Tls {
     }
 }
 
-const WANTED_ROOTS: &str = "name a file of certificates in PEM with sslrootcert";
+/// Whether an attempt failed for what another way to connect may not meet: encryption, or a pg_hba.conf that tells
+/// encrypted connections from others.
+pub fn another_way_may_help(error: &Error) -> bool {
+    let is_refused = error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
+    is_refused || lacks_tls(error) || problem(error).is_some()
+}
+
+/// Whether the server does not know TLS. The driver says so in these words only.
+pub fn lacks_tls(error: &Error) -> bool {
+    error.source().is_some_and(|cause| cause.to_string() == "server does not support TLS")
+}
+
+/// What was wrong with the server's certificate or its encryption.
+pub fn problem(error: &Error) -> Option<&SettingError> {
+    error.source().and_then(|cause| cause.downcast_ref())
+}
 
 /// The certificates of a PEM file, of which there has to be one at least.
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SettingError> {
     let read = || {
         let certificates = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
         if certificates.is_empty() { Err(PemError::NoItemsFound) } else { Ok(certificates) }
     };
     read().map_err(|error| {
-        let problem = format!("no certificate can be read from {}", path.display());
-        TlsError::new(problem, "name a readable file of certificates in PEM").caused_by(error)
+        let problem = format!("no certificate can be read from {}: {error}", path.display());
+        SettingError::new(problem, "name a readable file of certificates in PEM")
     })
 }
 
 /// The private key of a PEM file that only its user may read.
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let unreadable = || {
-        let problem = format!("no private key can be read from {}", path.display());
-        TlsError::new(problem, "name a readable key in PEM with sslkey, without a passphrase")
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, SettingError> {
+    let shown = path.display();
+    let unreadable = |error: &dyn fmt::Display| {
+        let problem = format!("no private key can be read from {shown}: {error}");
+        SettingError::new(problem, "name a readable key in PEM with sslkey, without a passphrase")
     };
-    let metadata = std::fs::metadata(path).map_err(|error| unreadable().caused_by(error))?;
-    refuse_open_key(path, &metadata)?;
-    PrivateKeyDer::from_pem_file(path).map_err(|error| unreadable().caused_by(error))
-}
-
-/// libpq's rule: nobody else may read the key, but for the group where it is root's.
-#[cfg(unix)]
-fn refuse_open_key(path: &Path, metadata: &std::fs::Metadata) -> Result<(), TlsError> {
-    use std::os::unix::fs::MetadataExt as _;
-    let (mode, of_root) = (metadata.mode() & 0o777, metadata.uid() == 0);
-    if mode & if of_root { 0o037 } else { 0o077 } == 0 {
-        return Ok(());
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
+    #[cfg(unix)]
+    {
+        // libpq's rule: nobody else may read it, but for the group of a key that is root's.
+        use std::os::unix::fs::MetadataExt as _;
+        let (mode, of_root) = (metadata.mode() & 0o777, metadata.uid() == 0);
+        if mode & if of_root { 0o037 } else { 0o077 } != 0 {
+            let problem = format!("the private key {shown} is open to others (mode {mode:04o})");
+            return Err(SettingError::new(problem, format!("`chmod 600 {shown}`")));
+        }
     }
-    let problem = format!("the private key {} is open to others (mode {mode:04o})", path.display());
-    Err(TlsError::new(problem, format!("`chmod 600 {}`", path.display())))
-}
-
-#[cfg(not(unix))]
-fn refuse_open_key(_path: &Path, _metadata: &std::fs::Metadata) -> Result<(), TlsError> {
-    Ok(())
+    PrivateKeyDer::from_pem_file(path).map_err(|error| unreadable(&error))
 }
 
 impl std::str::FromStr for SslMode {
-    type Err = TlsError;
+    type Err = SettingError;
 
-    fn from_str(name: &str) -> Result<Self, TlsError> {
+    fn from_str(name: &str) -> Result<Self, SettingError> {
         let found = MODES.iter().find(|(known, _)| *known == name);
         found.map(|(_, mode)| *mode).ok_or_else(|| {
             let names = MODES.map(|(name, _)| name).join(", ");
-            TlsError::new(format!("sslmode={name} is no mode"), format!("write one of {names}"))
+            SettingError::new(format!("sslmode={name} is no mode"), format!("write one of {names}"))
         })
     }
 }
@@ -276,9 +309,9 @@ mod tests {
         CertificateDer::from_pem_slice(pem).unwrap()
     }
 
-    fn tls(query: &str) -> Result<Tls, TlsError> {
-        let (parameters, _) = Parameters::take(&format!("postgres://h/d?{query}"));
-        Tls::new(&parameters, None, SslMode::Prefer)
+    fn tls(query: &str) -> Result<Tls, SettingError> {
+        let url = PostgresUrl::parse(&format!("postgres://me@h/d?{query}")).unwrap();
+        Tls::of(&url, None, SslMode::Prefer)
     }
 
     #[test]
@@ -287,7 +320,7 @@ mod tests {
             assert_eq!((name.parse::<SslMode>().unwrap(), mode.to_string()), (mode, name.to_owned()));
         }
         assert_eq!(tls("").unwrap().mode, SslMode::Prefer);
-        assert_eq!(tls("sslmode=disable&sslrootcert=nowhere").unwrap(), Tls::DISABLED);
+        assert_eq!(tls("sslmode=disable&sslrootcert=nowhere").unwrap().roots, Roots::None);
         assert_eq!(tls("sslrootcert=system").unwrap().mode, SslMode::VerifyFull);
     }
 
@@ -300,7 +333,7 @@ mod tests {
             ("sslmode=verify-full", "nothing says so"),
         ] {
             let error = tls(query).err().unwrap();
-            assert!(error.to_string().contains(problem) && !error.remedy().is_empty(), "{error:?}");
+            assert!(error.problem.contains(problem) && !error.remedy.is_empty(), "{error:?}");
         }
     }
 

@@ -211,7 +211,7 @@ fn local_targets(
     let remedy = || "start the databases with `cargo xtask up`".to_owned();
     let endpoint = format!("http://127.0.0.1:{}", compose.dynamodb.port.host);
     Ok(Targets {
-        postgres: PostgresTarget::local(compose.postgres.port.host, user, password, DATABASE, remedy()),
+        postgres: PostgresTarget::local(compose.postgres.port.host, user, password, DATABASE, remedy())?,
         dynamodb: DynamoDbTarget::local(
             "docker-compose.yml",
             &endpoint,

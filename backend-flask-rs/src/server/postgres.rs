@@ -5,10 +5,10 @@ mod news;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
-use deadpool_postgres::tokio_postgres::{Config, Error, Row};
+use deadpool_postgres::tokio_postgres::{Error, Row};
 use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use serde::Serialize;
 use uuid::Uuid;
@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::refusal::{Refusal, chain};
 use super::settings::PostgresSettings;
 use crate::sql;
-use crate::tls::TlsError;
+use crate::tls::SettingError;
 use crate::users::User;
 use dial::Dialer;
 
@@ -42,7 +42,6 @@ pub(crate) const NAME: &str = "postgres";
 pub(crate) struct Postgres {
     pool: Pool,
     /// For the connection that listens for news, which is not in the pool.
-    config: Config,
     dialer: Dialer,
     /// The name of this server among others.
     server: Uuid,
@@ -75,17 +74,17 @@ impl Postgres {
         if config.get_options().is_none() {
             config.options(BOUNDS);
         }
-        let dialer = Dialer::new(&tls).map_err(explained)?;
+        let dialer = Dialer::new(&config, &tls).map_err(SettingError::in_one_line)?;
         // A broken connection is noticed by its next query: no extra query checks it before.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_connect(config.clone(), dialer.clone(), recycling))
+        let pool = Pool::builder(Manager::from_connect(config, dialer.clone(), recycling))
             .runtime(Runtime::Tokio1)
             .max_size(CONNECTIONS)
             .wait_timeout(Some(CONNECT_BOUND))
             .create_timeout(Some(CONNECT_BOUND))
             .build()
             .context("cannot make the pool of connections to Postgres")?;
-        Ok(Self { pool, config, dialer, server: Uuid::new_v4() })
+        Ok(Self { pool, dialer, server: Uuid::new_v4() })
     }
 
     /// The user with this handle.
@@ -171,11 +170,6 @@ fn has_ended(error: &Error) -> bool {
 
 fn unavailable(error: Error) -> Refusal {
     Refusal::unavailable(NAME, chain(&error))
-}
-
-/// What is wrong with the settings of TLS, and what to do about it.
-pub(super) fn explained(error: TlsError) -> anyhow::Error {
-    anyhow!("{}; {}", chain(&error), error.remedy())
 }
 
 /// Reads the columns of [`sql::HOME_ACTIVITIES`].

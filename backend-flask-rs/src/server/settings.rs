@@ -2,17 +2,15 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::str::FromStr as _;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use axum::http::HeaderValue;
 use deadpool_postgres::tokio_postgres::Config as PostgresConfig;
 use tracing_subscriber::filter::Targets;
 
-use super::postgres::explained;
 use crate::messages::{DEFAULT_TABLE, TABLE_VARIABLE};
-use crate::tls::{self, Parameters, SslMode, Tls};
+use crate::tls::{PostgresUrl, SettingError, SslMode, Tls};
 
 const ACCESS: &str = "BACKEND_ACCESS";
 /// Where the server listens: `IP:PORT`.
@@ -158,19 +156,11 @@ impl Settings {
 impl PostgresSettings {
     /// As a URL says. `home` is the user's folder.
     fn of(url: &str, home: Option<&Path>) -> Result<Self> {
-        let (parameters, url) = Parameters::take(url);
-        // The driver's error does not show the URL, which holds the password.
-        let mut config = PostgresConfig::from_str(&url)
-            .with_context(|| format!("{POSTGRES} is not postgresql://USER:PASSWORD@HOST:PORT/DATABASE"))?;
-        for name in tls::named_by_address(config.get_hosts(), config.get_hostaddrs()) {
-            config.host(name);
-        }
-        let tls = Tls::new(&parameters, home, SslMode::Prefer).map_err(explained);
+        let url = PostgresUrl::parse(url);
+        let url = url.map_err(|error| anyhow!("{POSTGRES} {}", error.in_one_line()))?;
+        let tls = Tls::of(&url, home, SslMode::Prefer).map_err(SettingError::in_one_line);
         let tls = tls.with_context(|| format!("{POSTGRES} cannot be used"))?;
-        // As libpq does, ignore sslmode on a Unix socket.
-        let is_on_socket = tls::tcp_hosts(config.get_hosts(), config.get_hostaddrs()).is_empty();
-        let tls = if is_on_socket { Tls::DISABLED } else { tls };
-        Ok(Self { config, tls })
+        Ok(Self { config: url.config, tls })
     }
 }
 
@@ -245,7 +235,7 @@ mod tests {
     #[test]
     fn an_error_keeps_the_password() {
         for (wrong, problem) in [
-            (":port/cruddur", "is not postgresql://"),
+            (":port/cruddur", "is not a Postgres URL; write it as postgresql://"),
             ("/cruddur?sslmode=strict", "cannot be used: sslmode=strict is no mode; write one of disable, "),
             ("/cruddur?sslmode=verify-full", "cannot be used: sslmode=verify-full needs to know whose"),
         ] {

@@ -1,6 +1,6 @@
-//! What is looked at in a server's certificate, and what is said of one that is not good.
+//! What is checked in a server's certificate, and the error about one that is not good.
 
-use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use chrono::DateTime;
@@ -10,6 +10,8 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use super::SettingError;
 
 /// Looks at a server's certificate as `sslmode` says.
 #[derive(Debug)]
@@ -75,81 +77,59 @@ impl ServerCertVerifier for Verifier {
 /// What webpki says of an authority's certificate in a server's hands.
 const AUTHORITY: &str = "CaUsedAsEndEntity";
 
-/// Why no encrypted connection came about.
-#[derive(Debug)]
-pub enum TlsProblem {
-    /// None of the roots has signed the certificate.
-    Signer,
-    /// The certificate is for other hosts.
-    Host {
-        /// The host that was connected to.
-        wanted: String,
-        /// The hosts that it is for.
-        presented: Vec<String>,
-    },
-    /// The certificate is not valid at this time.
-    Time(String),
-    /// Anything else.
-    Other(String),
-}
-
-impl From<std::io::Error> for TlsProblem {
-    fn from(error: std::io::Error) -> Self {
-        let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-        let Some(inner) = inner else { return Self::Other(error.to_string()) };
-        let Error::InvalidCertificate(certificate) = inner else { return Self::Other(inner.to_string()) };
-        match certificate {
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::Signer,
-            CertificateError::NotValidForNameContext { expected, presented } => {
-                Self::Host { wanted: expected.to_str().into_owned(), presented: names(presented) }
-            }
-            CertificateError::ExpiredContext { not_after, .. } => {
-                Self::Time(format!("has expired, at {}", shown(*not_after)))
-            }
-            CertificateError::NotValidYetContext { not_before, .. } => {
-                Self::Time(format!("is not valid before {}", shown(*not_before)))
-            }
-            // rustls keeps webpki's error to itself, but for its text.
-            CertificateError::Other(other) if other.to_string().contains(AUTHORITY) => Self::Other(
-                "the server's certificate is an authority's own (CA:TRUE), not a server's".to_owned(),
+/// Why encryption failed, and what to do. `roots` is what a certificate has to be signed by.
+pub(super) fn explain(error: &io::Error, roots: &str) -> SettingError {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let Some(Error::InvalidCertificate(certificate)) = inner else {
+        let problem = inner.map_or_else(|| error.to_string(), ToString::to_string);
+        return SettingError::new(problem, "see the server's log, and check that it is the server you mean");
+    };
+    let renew = "have the certificate renewed, and check this machine's clock";
+    let (problem, remedy) = match certificate {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => (
+            "is not signed by any of the roots".to_owned(),
+            format!(
+                "it is not the server you mean, or its authority's certificate is missing in {roots}: name the file \
+                 with sslrootcert"
             ),
-            other => Self::Other(format!("the server's certificate is not good: {other}")),
+        ),
+        CertificateError::NotValidForNameContext { expected, presented } => (
+            format!("is not for {}, but for {}", expected.to_str(), names(presented)),
+            "connect by a name that the certificate is for; sslmode=verify-ca does not look at the name"
+                .to_owned(),
+        ),
+        CertificateError::ExpiredContext { not_after, .. } => {
+            (format!("has expired, at {}", shown(*not_after)), renew.to_owned())
         }
-    }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            (format!("is not valid before {}", shown(*not_before)), renew.to_owned())
+        }
+        // rustls keeps webpki's error to itself, but for its text.
+        CertificateError::Other(other) if other.to_string().contains(AUTHORITY) => (
+            "is an authority's own (CA:TRUE), not a server's".to_owned(),
+            "have one made for the server".to_owned(),
+        ),
+        other => (format!("is not good: {other}"), "have another one made for the server".to_owned()),
+    };
+    SettingError::new(format!("the server's certificate {problem}"), remedy)
 }
 
 /// The names in a certificate, without the form that webpki gives them: `DnsName("a")`.
-fn names(presented: &[String]) -> Vec<String> {
+fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inner = name.split_once('(').map_or(name.as_str(), |(_, inner)| inner.trim_end_matches(')'));
         inner.trim_matches('"').to_owned()
     };
-    presented.iter().map(bare).collect()
+    match presented {
+        [] => "none".to_owned(),
+        names => names.iter().map(bare).collect::<Vec<_>>().join(", "),
+    }
 }
 
 fn shown(time: UnixTime) -> String {
     let time = i64::try_from(time.as_secs()).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     time.map_or_else(|| "an unknown time".to_owned(), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
 }
-
-impl fmt::Display for TlsProblem {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Signer => formatter.write_str("the server's certificate is not signed by any of the roots"),
-            Self::Host { wanted, presented } if presented.is_empty() => {
-                write!(formatter, "the server's certificate is not for {wanted}: it names no host")
-            }
-            Self::Host { wanted, presented } => {
-                let presented = presented.join(", ");
-                write!(formatter, "the server's certificate is not for {wanted}, but for {presented}")
-            }
-            Self::Time(what) => write!(formatter, "the server's certificate {what}"),
-            Self::Other(text) => formatter.write_str(text),
-        }
-    }
-}
-
-impl std::error::Error for TlsProblem {}
 
 #[cfg(test)]
 mod tests {
@@ -165,7 +145,7 @@ mod tests {
         let verifier = Verifier::new(&provider, Some(roots), true);
         let host = ServerName::try_from("db").unwrap();
         let verified = verifier.verify_server_cert(&certificate, &[], &host, &[], UnixTime::now());
-        verified.map(|_| ()).map_err(|error| TlsProblem::from(std::io::Error::other(error)).to_string())
+        verified.map(|_| ()).map_err(|error| explain(&io::Error::other(error), "r").problem)
     }
 
     #[test]
@@ -178,6 +158,6 @@ mod tests {
     #[test]
     fn names_are_shown_bare() {
         let presented = [r#"DnsName("db.internal")"#, "IpAddress(127.0.0.1)", "odd"].map(str::to_owned);
-        assert_eq!(names(&presented), ["db.internal", "127.0.0.1", "odd"]);
+        assert_eq!(names(&presented), "db.internal, 127.0.0.1, odd");
     }
 }

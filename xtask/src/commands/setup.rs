@@ -66,26 +66,23 @@ fn rehearse(context: &Context) -> Result<()> {
 
 /// All steps. DynamoDB boots while Postgres is set up; its own steps come after Postgres's.
 async fn set_up(context: &Context, services: &Services, seed: &ddb::Seed) -> Result<Counts> {
-    let ((maintenance, mut postgres, people), client) =
+    let ((mut postgres, people), client) =
         tokio::try_join!(postgres(context, services, seed), services.dynamodb_ready(context))?;
     let dynamodb = dynamodb(&client, seed, people);
     let ([users, activities], items) = tokio::try_join!(postgres.with(db::counts), dynamodb)?;
-    maintenance.leave_open();
-    postgres.leave_open();
     Ok(Counts { users, activities, items })
 }
 
-/// Postgres's steps. Returns the connections to the maintenance database and to the new one, and the two users of the
-/// conversation.
+/// Postgres's steps. Returns a connection to the new database, and the two users of the conversation.
 async fn postgres(
     context: &Context,
     services: &Services,
     seed: &ddb::Seed,
-) -> Result<(Connection, Connection, ddb::People)> {
+) -> Result<(Connection, ddb::People)> {
     let mut maintenance = services.postgres_ready(context).await?;
     let mut connection = db::setup(context, &mut maintenance, &services.targets.postgres).await?;
     let people = seed.people(&mut connection).await?;
-    Ok((maintenance, connection, people))
+    Ok((connection, people))
 }
 
 /// DynamoDB's steps. Returns how many items there are.

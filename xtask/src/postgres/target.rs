@@ -8,14 +8,13 @@ mod connection;
 mod trouble;
 
 use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr as _;
+use std::path::{Path, PathBuf};
 
 use crate::environment::Environment;
 use crate::error::Failure;
 use anyhow::{Context as _, Result};
-use backend_flask::tls::{self, Parameters, SslMode, Tls};
-use postgres::Config;
+use backend_flask::tls::{PostgresUrl, SslMode, Tls};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use postgres::config::Host;
 
 use connection::CONNECT_BOUND;
@@ -29,19 +28,20 @@ use crate::targets::reach::{Reach, is_loopback};
 /// The database that is always there, from which others are created and dropped.
 const MAINTENANCE_DATABASE: &str = "postgres";
 
+/// The one from which that one itself is created and dropped.
+const TEMPLATE_DATABASE: &str = "template1";
+
 /// A Postgres database. Shown as `user@host:port/database`, never with the password.
 #[derive(Clone)]
 pub(crate) struct PostgresTarget {
-    config: Config,
+    parsed: PostgresUrl,
     tls: Tls,
-    /// What the URL says besides what the driver reads of it.
-    parameters: Parameters,
+    /// The URL, with the password.
+    url: String,
     /// Why the password's file was not used, if it was not.
     passfile_problem: Option<String>,
     /// What to do when it cannot be reached.
     remedy: String,
-    /// The URL that names it, where that has the password too.
-    url: Option<String>,
 }
 
 /// A setting that holds a Postgres URL.
@@ -58,93 +58,78 @@ pub(crate) struct UrlSetting<'a> {
 
 impl PostgresTarget {
     /// A database on this machine's loopback.
-    pub(crate) fn local(port: u16, user: &str, password: &str, database: &str, remedy: String) -> Self {
-        let mut config = Config::new();
-        config.host("127.0.0.1").port(port).user(user).password(password).dbname(database);
-        Self::new(config, remedy)
+    pub(crate) fn local(
+        port: u16,
+        user: &str,
+        password: &str,
+        database: &str,
+        remedy: String,
+    ) -> Result<Self> {
+        let [user, password, database] = [user, password, database].map(percent_encoded);
+        let url = format!("postgresql://{user}:{password}@127.0.0.1:{port}/{database}");
+        let parsed = PostgresUrl::parse(&url).map_err(trouble::of_setting)?;
+        let tls = Tls::of(&parsed, None, SslMode::Disable).map_err(trouble::of_setting)?;
+        Ok(Self::new(parsed, tls, url, remedy))
     }
 
     /// A database by a URL. The password is the URL's, `PGPASSWORD`, or the one that `~/.pgpass` has for this
     /// database; the server's maintenance database is taken to have the same.
-    ///
-    /// # Errors
-    /// Not a Postgres URL, or without host, user or database; or with TLS settings that cannot be meant; or a
-    /// host that must not be reached. The message keeps the URL to itself: it holds a password.
     pub(crate) fn parse(setting: &UrlSetting<'_>, remedy: String) -> Result<Self> {
         let UrlSetting { variable, url, reach, environment } = *setting;
-        let form = "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE";
-        let (parameters, url) = Parameters::take(url);
-        let mut config = Config::from_str(&url).map_err(|error| {
-            Failure::new(format!("{variable} is not a Postgres URL"), form).caused_by(error)
-        })?;
-        if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
-            return Err(Failure::new(format!("{variable} is not a Postgres URL"), form).into());
-        }
-        for (part, missing) in [
-            ("host", config.get_hosts().is_empty() && config.get_hostaddrs().is_empty()),
-            ("user", config.get_user().is_none()),
-            ("database", config.get_dbname().is_none()),
-        ] {
-            if missing {
-                return Err(Failure::new(format!("{variable} names no {part}"), form).into());
-            }
-        }
-        for name in tls::named_by_address(config.get_hosts(), config.get_hostaddrs()) {
-            config.host(&name);
-        }
-        let hosts = tls::tcp_hosts(config.get_hosts(), config.get_hostaddrs());
+        let parsed = PostgresUrl::parse(url)
+            .map_err(|error| Failure::new(format!("{variable} {}", error.problem), error.remedy))?;
+        let hosts = parsed.tcp_hosts();
         hosts.iter().try_for_each(|host| reach.check(variable, host))?;
-        let home = environment.home();
         let is_local = !reach.is_production() && hosts.iter().all(|host| is_loopback(host));
         let unset = if is_local { SslMode::Disable } else { SslMode::Prefer };
-        let tls = Tls::new(&parameters, home.as_deref(), unset).map_err(trouble::of_tls);
-        let mut tls = tls.with_context(|| format!("{variable} cannot be used"))?;
-        if hosts.is_empty() {
-            // On a Unix socket libpq does not look at sslmode either.
-            tls = Tls::DISABLED;
-        }
-        let mut target = Self { tls, parameters, ..Self::new(config, remedy) };
-        let has_password = target.config.get_password().is_some_and(|password| !password.is_empty());
-        target.url = has_password.then(|| setting.url.to_owned());
-        target.find_password(reach, environment)?;
+        let tls = Tls::of(&parsed, environment.home().as_deref(), unset).map_err(trouble::of_setting);
+        let tls = tls.with_context(|| format!("{variable} cannot be used"))?;
+        let mut target = Self::new(parsed, tls, url.to_owned(), remedy);
+        target.find_password(reach, environment);
         Ok(target)
     }
 
-    fn new(mut config: Config, remedy: String) -> Self {
+    fn new(mut parsed: PostgresUrl, tls: Tls, url: String, remedy: String) -> Self {
+        let config = &mut parsed.config;
         config.application_name("cargo xtask");
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_BOUND);
         }
         // A server that has gone without a word is given up, also where nobody waits for an answer.
         config.keepalives_idle(STATEMENT_BOUND).tcp_user_timeout(STATEMENT_BOUND);
-        let parameters = Parameters::default();
-        Self { config, tls: Tls::DISABLED, parameters, passfile_problem: None, remedy, url: None }
+        Self { parsed, tls, url, passfile_problem: None, remedy }
     }
 
-    /// Looks for the password in libpq's order, but for the URL's own.
-    fn find_password(&mut self, reach: Reach<'_>, environment: &Environment) -> Result<()> {
-        if self.config.get_password().is_some_and(|password| !password.is_empty()) {
-            return Ok(());
+    /// Looks for the password in libpq's order.
+    fn find_password(&mut self, reach: Reach<'_>, environment: &Environment) {
+        if self.password().is_some_and(|password| !password.is_empty()) {
+            return;
         }
         let setting = |name: &str| {
             if reach.is_production() { environment.process_only(name) } else { environment.get(name) }
         };
-        if let Some(password) = setting("PGPASSWORD") {
-            self.config.password(password);
-            return Ok(());
+        let found = match setting("PGPASSWORD") {
+            Some(password) => Some(password.to_owned()),
+            None => {
+                let default = || environment.home().map(|home| home.join(".pgpass"));
+                let named = self.parsed.passfile.clone().or_else(|| setting("PGPASSFILE").map(PathBuf::from));
+                named.or_else(default).and_then(|path| self.password_in(&path))
+            }
+        };
+        if let Some(password) = found {
+            let separator = if self.url.contains('?') { '&' } else { '?' };
+            self.url += &format!("{separator}password={}", percent_encoded(&password));
+            self.parsed.config.password(password);
         }
-        let default = || environment.home().map(|home| home.join(".pgpass"));
-        let set = setting("PGPASSFILE").map(PathBuf::from);
-        let named = self.parameters.passfile.clone().or(set);
-        let Some(path) = named.or_else(default) else { return Ok(()) };
+    }
+
+    fn password_in(&mut self, path: &Path) -> Option<String> {
         let (host, port) = self.host_and_port();
         let login = Login { host: &host, port, database: self.database(), user: self.user() };
-        match passfile::password(&path, &login) {
-            Ok(Some(password)) => _ = self.config.password(password),
-            Ok(None) => {}
-            Err(problem) => self.passfile_problem = Some(problem),
-        }
-        Ok(())
+        passfile::password(path, &login).unwrap_or_else(|problem| {
+            self.passfile_problem = Some(problem);
+            None
+        })
     }
 
     /// Why the password's file was not used, if it was not.
@@ -154,12 +139,12 @@ impl PostgresTarget {
 
     /// The database's name.
     pub(crate) fn database(&self) -> &str {
-        self.config.get_dbname().unwrap_or(MAINTENANCE_DATABASE)
+        self.parsed.config.get_dbname().unwrap_or(MAINTENANCE_DATABASE)
     }
 
     /// Whose session it is.
     pub(crate) fn user(&self) -> &str {
-        self.config.get_user().unwrap_or_default()
+        self.parsed.config.get_user().unwrap_or_default()
     }
 
     /// How it is encrypted, as `sslmode` says.
@@ -167,30 +152,18 @@ impl PostgresTarget {
         format!("sslmode={}", self.tls.mode)
     }
 
-    /// The same server's maintenance database.
+    /// The same server's maintenance database: another than the target's own.
     pub(crate) fn maintenance(&self) -> Self {
-        let mut config = self.config.clone();
-        config.dbname(MAINTENANCE_DATABASE);
-        Self { config, url: None, ..self.clone() }
+        let is_own = self.database() == MAINTENANCE_DATABASE;
+        let mut maintenance = self.clone();
+        let config = &mut maintenance.parsed.config;
+        config.dbname(if is_own { TEMPLATE_DATABASE } else { MAINTENANCE_DATABASE });
+        maintenance
     }
 
     /// The URL, password included: for programs, never for the screen.
     pub(crate) fn url(&self) -> String {
-        if let Some(url) = &self.url {
-            return url.clone();
-        }
-        let password = self.password().map(|password| format!(":{}", percent_encoded(&password)));
-        let user = percent_encoded(self.user());
-        let database = percent_encoded(self.database());
-        let parameters =
-            self.parameters.each().map(|(name, value)| format!("{name}={}", percent_encoded(&value)));
-        let parameters = parameters.collect::<Vec<_>>().join("&");
-        let separator = if parameters.is_empty() { "" } else { "?" };
-        format!(
-            "postgresql://{user}{}@{}/{database}{separator}{parameters}",
-            password.unwrap_or_default(),
-            self.address(percent_encoded)
-        )
+        self.url.clone()
     }
 
     /// What psql needs to connect, as libpq's environment variables.
@@ -203,18 +176,18 @@ impl PostgresTarget {
             ("PGUSER", self.user().to_owned()),
             ("PGDATABASE", self.database().to_owned()),
         ];
-        let addresses = self.config.get_hostaddrs();
+        let addresses = self.parsed.config.get_hostaddrs();
         if !addresses.is_empty() {
             variables.push(("PGHOSTADDR", joined(addresses.iter().map(ToString::to_string).collect())));
         }
-        variables.extend(self.config.get_options().map(|options| ("PGOPTIONS", options.to_owned())));
+        variables.extend(self.parsed.config.get_options().map(|options| ("PGOPTIONS", options.to_owned())));
         variables.extend(self.password().map(|password| ("PGPASSWORD", password)));
         variables.extend(self.tls.libpq_environment());
         variables
     }
 
     fn password(&self) -> Option<String> {
-        self.config.get_password().map(|password| String::from_utf8_lossy(password).into_owned())
+        self.parsed.config.get_password().map(|password| String::from_utf8_lossy(password).into_owned())
     }
 
     /// Where it is; of several hosts the first.
@@ -229,26 +202,23 @@ impl PostgresTarget {
             #[cfg(unix)]
             Host::Unix(path) => path.display().to_string(),
         };
-        match self.config.get_hosts() {
-            [] => self.config.get_hostaddrs().iter().map(ToString::to_string).collect(),
-            hosts => hosts.iter().map(name).collect(),
-        }
+        self.parsed.config.get_hosts().iter().map(name).collect()
     }
 
     /// One for each host, or one for all.
     fn ports(&self) -> &[u16] {
-        match self.config.get_ports() {
+        match self.parsed.config.get_ports() {
             [] => &[5432],
             ports => ports,
         }
     }
 
-    /// Each host with its port. An address of IPv6 is in brackets; what is no name is written by `encoded`.
-    fn address(&self, encoded: fn(&str) -> String) -> String {
+    /// Each host with its port. An address of IPv6 is in brackets.
+    fn address(&self) -> String {
         let ports = self.ports().iter().chain(std::iter::repeat(&self.ports()[0]));
         let place = |(host, port): (String, &u16)| match host.parse::<std::net::Ipv6Addr>() {
             Ok(address) => format!("[{address}]:{port}"),
-            Err(_) => format!("{}:{port}", encoded(&host)),
+            Err(_) => format!("{host}:{port}"),
         };
         self.hosts().into_iter().zip(ports).map(place).collect::<Vec<_>>().join(",")
     }
@@ -261,20 +231,15 @@ impl PostgresTarget {
 
 impl fmt::Display for PostgresTarget {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}@{}/{}", self.user(), self.address(str::to_owned), self.database())
+        write!(formatter, "{}@{}/{}", self.user(), self.address(), self.database())
     }
 }
 
-/// Percent-encodes all but RFC 3986's unreserved characters.
+/// RFC 3986's unreserved characters stay as they are.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 fn percent_encoded(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
+    utf8_percent_encode(text, RESERVED).to_string()
 }
 
 #[cfg(test)]
@@ -328,6 +293,25 @@ mod tests {
     }
 
     #[test]
+    fn a_password_that_was_found_elsewhere_is_handed_on_with_the_url() {
+        let environment = &Environment::from([("PGPASSWORD", "a&b")]);
+        for (url, expected) in [("postgres://me@h/d", "?"), ("postgres://me@h/d?sslmode=require", "&")] {
+            let setting =
+                UrlSetting { variable: "CONNECTION_URL", url, reach: Reach::Local(&[]), environment };
+            let handed_on = PostgresTarget::parse(&setting, String::new()).unwrap().url();
+            assert_eq!(handed_on, format!("{url}{expected}password=a%26b"));
+            assert_eq!(parse(&handed_on).unwrap().password().as_deref(), Some("a&b"));
+        }
+    }
+
+    #[test]
+    fn the_maintenance_database_is_not_the_target_itself() {
+        let maintenance = |name| parse(&format!("postgres://me@h/{name}")).unwrap().maintenance();
+        assert_eq!(maintenance("cruddur").database(), "postgres");
+        assert_eq!(maintenance("postgres").database(), "template1");
+    }
+
+    #[test]
     fn it_is_shown_without_its_password_and_handed_on_with_it() {
         let target = parse("postgres://me:p%40ss%2Fword@db.internal:5433/cruddur").unwrap();
         assert_eq!(target.to_string(), "me@db.internal:5433/cruddur");
@@ -338,23 +322,16 @@ mod tests {
 
     #[test]
     fn any_place_is_handed_on() {
-        let whole = "postgresql://me:own@[::1]:1,%2Frun%2Fpg:2/d?options=-csearch_path%3Dx&connect_timeout=3";
+        let whole = "postgresql://me:own@[::1]:1,db:2/d?options=-csearch_path%3Dx&connect_timeout=3";
         let target = parse(whole).unwrap();
         assert_eq!(target.url(), whole);
-        assert_eq!(target.to_string(), "me@[::1]:1,/run/pg:2/d");
+        assert_eq!(target.to_string(), "me@[::1]:1,db:2/d");
         let variables = target.libpq_environment();
-        for (name, value) in [("PGHOST", "::1,/run/pg"), ("PGPORT", "1,2"), ("PGOPTIONS", "-csearch_path=x")]
-        {
+        for (name, value) in [("PGHOST", "::1,db"), ("PGPORT", "1,2"), ("PGOPTIONS", "-csearch_path=x")] {
             assert!(variables.contains(&(name, value.to_owned())), "{variables:?}");
         }
-        // Made anew, as the password is not in it.
-        for url in [
-            "postgresql://me@[::1]:1,%2Frun%2Fpg:2/d",
-            "postgresql://me@a:1,b:1/d",
-            "postgresql://me@h:5432/d",
-        ] {
-            assert_eq!(parse(url).unwrap().url(), url);
-        }
+        let url = "postgresql://me@a:1,b:1/d?options=-csearch_path%3Dx";
+        assert_eq!(parse(url).unwrap().url(), url);
     }
 
     #[test]

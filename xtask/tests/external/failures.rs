@@ -86,8 +86,6 @@ fn a_url_that_is_none_is_told_without_its_password() {
     let url = |text: &str| text.replace("PASSWORD", WRONG_PASSWORD);
     assert_snapshot!(fails("CONNECTION_URL", &url("mysql://me:PASSWORD@host/database")), @"
     error: CONNECTION_URL is not a Postgres URL
-      because: invalid connection string
-      because: unexpected EOF
       help: write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE
     ");
     assert_snapshot!(fails("CONNECTION_URL", &url("postgres://me:PASSWORD@host")), @"
@@ -291,4 +289,40 @@ fn a_run_that_was_killed_while_the_server_creates_the_database_is_made_good_by_t
     drop(running);
     world.xtask("ddb-setup").ok();
     assert_eq!(world.database.column("select count(*)::text from users"), ["5"]);
+}
+
+/// As another user of the machine would, who listens at our server's port.
+#[test]
+fn a_server_that_asks_for_the_password_in_clear_text_gets_none() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = std::thread::spawn(move || {
+        let mut heard = Vec::new();
+        // One that is asked for encryption first, and has none, is asked again.
+        for _ in 0..4 {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut length = [0; 4];
+            stream.read_exact(&mut length).unwrap();
+            let mut startup = vec![0; u32::from_be_bytes(length) as usize - 4];
+            stream.read_exact(&mut startup).unwrap();
+            if startup.len() == 4 {
+                stream.write_all(b"N").unwrap();
+                continue;
+            }
+            for byte in b"R\0\0\0\x08\0\0\0\x03" {
+                stream.write_all(&[*byte]).unwrap();
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            stream.read_to_end(&mut heard).unwrap();
+        }
+        heard
+    });
+    let world = World::new();
+    for (line, mode) in [("db test", "disable"), ("db drop", "disable"), ("db test", "prefer")] {
+        let url = format!("{}?sslmode={mode}", world.database.url_at(port));
+        let failed = world.xtask(line).env("CONNECTION_URL", url).fails(1);
+        failed.within(QUICK).says(&["the server asks for the password in clear text"]);
+    }
+    assert_eq!(heard.join().unwrap(), b"", "no byte follows");
 }

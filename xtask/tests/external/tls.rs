@@ -209,8 +209,6 @@ fn each_mode_encrypts_as_libpq_s_does() {
     for (user, parameters, encrypted) in [
         ("cruddur-tests", "", false),
         ("cruddur-tests", "sslmode=disable", false),
-        ("cruddur-tests", "sslmode=allow", false),
-        ("secure", "sslmode=allow", true),
         ("cruddur-tests", "sslmode=prefer", true),
         ("open", "sslmode=prefer", false),
         ("cruddur-tests", "sslmode=require", true),
@@ -258,7 +256,7 @@ fn a_server_without_tls_is_refused_where_it_is_required() {
       because: server does not support TLS
       help: sslmode=require wants it encrypted: turn `ssl` on in the server, or give up encryption with sslmode=disable
     ");
-    for mode in ["prefer", "allow", "disable"] {
+    for mode in ["prefer", "disable"] {
         world.xtask("db test").env("CONNECTION_URL", url(mode)).ok();
     }
 }

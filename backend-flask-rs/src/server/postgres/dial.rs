@@ -3,43 +3,31 @@
 use std::pin::Pin;
 
 use deadpool_postgres::Connect;
-use deadpool_postgres::tokio_postgres::config::SslMode as Mode;
 use deadpool_postgres::tokio_postgres::{Client, Config, Connection, Error, Socket};
 use tokio::task::JoinHandle;
 
-use super::chain;
-use crate::tls::{Connector, Encrypted, SslMode, Tls, TlsError, telling};
+use super::{CONNECT_BOUND, chain};
+use crate::tls::{self, SettingError, Stream, Tls, Way};
 
 /// Connects, for the pool and beside it.
 #[derive(Clone)]
 pub(super) struct Dialer {
-    mode: SslMode,
-    connector: Connector,
+    way: Way,
+    other: Option<Way>,
 }
 
 impl Dialer {
     /// Reads the files that the settings name.
-    pub(super) fn new(tls: &Tls) -> Result<Self, TlsError> {
-        Ok(Self { mode: tls.mode, connector: tls.connector()? })
+    pub(super) fn new(config: &Config, tls: &Tls) -> Result<Self, SettingError> {
+        let (way, other) = tls.ways(config, CONNECT_BOUND)?;
+        Ok(Self { way, other })
     }
 
-    pub(super) async fn dial(
-        &self,
-        config: &Config,
-    ) -> Result<(Client, Connection<Socket, Encrypted>), Error> {
-        let attempt = |mode: Mode| {
-            let mut config = config.clone();
-            config.ssl_mode(mode);
-            let connector = self.connector.clone();
-            async move { config.connect(connector).await }
-        };
-        let first = match attempt(self.mode.first()).await {
-            Ok(connected) => return Ok(connected),
-            Err(error) => error,
-        };
-        match self.mode.second(&first) {
-            Some(mode) => attempt(mode).await.map_err(|second| telling(first, second)),
-            None => Err(first),
+    pub(super) async fn dial(&self) -> Result<(Client, Connection<Socket, Stream>), Error> {
+        let connect = async |(config, connector): &Way| config.connect(connector.clone()).await;
+        match (connect(&self.way).await, &self.other) {
+            (Err(error), Some(other)) if tls::another_way_may_help(&error) => connect(other).await,
+            (connected, _) => connected,
         }
     }
 }
@@ -47,11 +35,10 @@ impl Dialer {
 impl Connect for Dialer {
     fn connect(
         &self,
-        config: &Config,
+        _config: &Config,
     ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
-        let config = config.clone();
         Box::pin(async move {
-            let (client, connection) = self.dial(&config).await?;
+            let (client, connection) = self.dial().await?;
             let served = async {
                 if let Err(error) = connection.await {
                     tracing::warn!(cause = chain(&error), "a connection to Postgres was lost");

@@ -146,7 +146,16 @@ async fn sessions_in(connection: &mut Connection, database: &str) -> Result<Vec<
 pub(super) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
     let path = script.path;
     let label = format!("Postgres: load {path} into {}", connection.target.database());
-    ui.run_whole(label, connection.with_patience(ui, path, move |client| script.run(client))).await
+    let work = async {
+        let done = connection.with_patience(ui, path, move |client| script.run(client)).await;
+        // A `drop ... if exists` that finds nothing is no news.
+        let notices = connection.take_notices().into_iter();
+        for notice in notices.filter(|notice| notice.routine() != Some("DropErrorMsgNonExistent")) {
+            ui.line(format_args!("{path}: {}: {}", notice.severity(), notice.message()));
+        }
+        done
+    };
+    ui.run_whole(label, work).await
 }
 
 /// How many users and activities there are.

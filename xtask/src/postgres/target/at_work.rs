@@ -77,7 +77,7 @@ impl PostgresTarget {
             };
             row.map(at_work).transpose()
         };
-        Ok(self.connect_and(ask).await?.1)
+        self.ask(ask).await
     }
 }
 

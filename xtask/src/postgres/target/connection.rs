@@ -1,20 +1,19 @@
-//! A connection to Postgres, and what comes in its place.
+//! The one way to make a connection to Postgres, and what is done with it.
 
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::Failure;
 use crate::poll::Look;
 use crate::ui::seconds;
 use anyhow::{Context as _, Result};
-use backend_flask::tls::{self, Handshake, SslMode};
-use postgres::error::SqlState;
-use postgres::{Client, NoTls};
+use backend_flask::tls::{self, Way};
+use postgres::Client;
+use postgres::error::{DbError, SqlState};
 
 use super::PostgresTarget;
-use super::trouble::{UNUSABLE_DATA, WRONG_PASSWORD, is_refused, of_tls, readable};
+use super::trouble::{UNUSABLE_DATA, WRONG_PASSWORD, is_refused, of_setting, readable};
 
 /// How long a server may take to accept a connection and the user, where the URL does not say.
 pub(super) const CONNECT_BOUND: Duration = Duration::from_secs(10);
@@ -23,114 +22,70 @@ pub(super) const CONNECT_BOUND: Duration = Duration::from_secs(10);
 /// at work on it.
 pub(crate) const STATEMENT_BOUND: Duration = Duration::from_secs(30);
 
+/// How much longer than a connection may take it is waited for: a TLS handshake that does not end says so itself.
+const SLACK: Duration = Duration::from_millis(500);
+
 impl PostgresTarget {
-    /// Connects.
-    ///
-    /// # Errors
-    /// The server cannot be reached or refuses; or the database is not there.
     pub(crate) async fn connect(&self) -> Result<Connection> {
-        Ok(self.connect_and(|_| Ok(())).await?.0)
+        self.dial().await.map_err(|error| self.explain(error))
     }
 
-    /// Connects for one question, asked within [`STATEMENT_BOUND`], and [leaves it open](Connection::leave_open).
-    ///
-    /// # Errors
-    /// See [`PostgresTarget::connect`]; or what `question` returns; or it did not end in time.
+    /// Connects for one question, asked within [`STATEMENT_BOUND`].
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (connection, answer) = self.connect_and(question).await?;
-        connection.leave_open();
-        Ok(answer)
+        self.connect().await?.with(question).await
     }
 
-    /// Connects and does `first` with the connection, within [`STATEMENT_BOUND`]. Both are done by one thread: to wake
-    /// another one for it, and to be woken again, takes longer than many an answer.
-    ///
-    /// # Errors
-    /// See [`PostgresTarget::connect`]; or what `first` returns; or it did not end in time.
-    pub(super) async fn connect_and<T: Send + 'static>(
-        &self,
-        first: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
-    ) -> Result<(Connection, T)> {
-        let (connection, done) = self.try_connect(first).await?.map_err(|error| self.explain(error))?;
-        Ok((connection, done?))
-    }
-
-    /// Connects, where the database is there.
-    ///
-    /// # Errors
-    /// The server cannot be reached or refuses.
+    /// Connects, if the database is there.
     pub(crate) async fn connect_if_there(&self) -> Result<Option<Connection>> {
-        match self.try_connect(|_| ()).await? {
-            Ok((connection, ())) => Ok(Some(connection)),
-            Err(error) if error.code() == Some(&SqlState::UNDEFINED_DATABASE) => Ok(None),
+        match self.dial().await {
+            Ok(connection) => Ok(Some(connection)),
+            Err(error) if code(&error) == Some(&SqlState::UNDEFINED_DATABASE) => Ok(None),
             Err(error) => Err(self.explain(error)),
         }
     }
 
-    async fn try_connect<T: Send + 'static>(
-        &self,
-        first: impl FnOnce(&mut Client) -> T + Send + 'static,
-    ) -> Result<Result<(Connection, T), postgres::Error>> {
-        let handshake = Handshake::default();
-        let is_connected = Arc::new(AtomicBool::new(false));
-        let work = {
-            let (target, handshake, is_connected) = (self.clone(), handshake.clone(), is_connected.clone());
-            on_its_own_thread(move || {
-                let connected = target.dial(&handshake)?;
-                is_connected.store(true, Ordering::Relaxed);
-                Ok(connected.map(|mut client| {
-                    let done = first(&mut client);
-                    (Connection { client: Some(client), target }, done)
-                }))
-            })
-        };
-        let mut work = pin!(work);
-        // The driver's own bound ends when the socket is open: the server may still say nothing.
-        let bound = self.config.get_connect_timeout().copied().unwrap_or(CONNECT_BOUND);
-        match tokio::time::timeout(bound, &mut work).await {
-            Ok(worked) => worked?,
-            Err(_) if is_connected.load(Ordering::Relaxed) => {
-                let worked = tokio::time::timeout(STATEMENT_BOUND, work).await;
-                worked.map_err(|_| self.no_answer(STATEMENT_BOUND))??
+    /// Makes a connection. If the server or the line is the trouble, the error is the driver's.
+    async fn dial(&self) -> Result<Connection> {
+        let config = &self.parsed.config;
+        let bound = config.get_connect_timeout().copied().unwrap_or(CONNECT_BOUND);
+        let (way, other) = self.tls.ways(config, bound).map_err(of_setting)?;
+        let notices = Notices::default();
+        let connect = {
+            let notices = notices.clone();
+            move || match (connect(way, &notices), other) {
+                (Err(error), Some(other)) if tls::another_way_may_help(&error) => connect(other, &notices),
+                (connected, _) => connected,
             }
-            Err(_) => Err(self.no_connection(bound, &handshake)),
-        }
-    }
-
-    /// Connects, encrypted or not as `sslmode` says. The outer error is of the TLS settings' files.
-    fn dial(&self, handshake: &Handshake) -> Result<Result<Client, postgres::Error>> {
-        let mode = self.tls.mode;
-        if mode == SslMode::Disable {
-            return Ok(self.config.connect(NoTls));
-        }
-        let connector = self.tls.connector().map_err(of_tls)?.telling(handshake);
-        let attempt = |mode| {
-            let mut config = self.config.clone();
-            config.ssl_mode(mode);
-            config.connect(connector.clone())
         };
-        Ok(attempt(mode.first()).or_else(|first| match mode.second(&first) {
-            Some(mode) => attempt(mode).map_err(|second| tls::telling(first, second)),
-            None => Err(first),
-        }))
+        // The driver's own bound ends when the socket is open: the server may still say nothing.
+        let connected = tokio::time::timeout(bound + SLACK, on_its_own_thread(connect)).await;
+        let client = connected.map_err(|_| self.no_answer(bound))???;
+        Ok(Connection { client: Some(client), notices, target: self.clone() })
     }
 
     /// Whether the server answers a query, as a client would ask it: over TCP, as the real user. The
     /// connection is to the maintenance database.
     pub(crate) async fn look(&self) -> Look<Connection> {
-        match self.maintenance().try_connect(answers).await {
-            Ok(Ok((connection, Ok(())))) => Look::Ready(connection),
-            Ok(Ok((_, Err(error)))) | Err(error) => Look::NotYet(format!("{error:#}")),
-            Ok(Err(error)) => self.reason(error),
+        let mut connection = match self.maintenance().dial().await {
+            Ok(connection) => connection,
+            Err(error) => return self.reason(error),
+        };
+        match connection.with(|client| Ok(client.simple_query("select 1")?)).await {
+            Ok(_) => Look::Ready(connection),
+            Err(error) => Look::NotYet(format!("{error:#}")),
         }
     }
 
     /// A server that boots refuses, resets or answers 57P03; one that answers with anything else has
     /// made up its mind. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
-    fn reason<T>(&self, error: postgres::Error) -> Look<T> {
+    fn reason<T>(&self, error: anyhow::Error) -> Look<T> {
+        let error = match error.downcast::<postgres::Error>() {
+            Ok(error) => error,
+            Err(error) => return Look::NotYet(format!("{error:#}")),
+        };
         match error.code() {
             Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
                 let failure =
@@ -143,7 +98,7 @@ impl PostgresTarget {
                 Look::Failed(Failure::new(problem, UNUSABLE_DATA).caused_by(readable(error)).into())
             }
             // A certificate does not get better by waiting; a handshake that broke off may have met a restart.
-            _ if self.tls_remedy(&error).is_some() => Look::Failed(self.explain(error)),
+            _ if self.tls_remedy(&error).is_some() => Look::Failed(self.explain(error.into())),
             None if is_refused(&error) => Look::Nobody(format!("{:#}", readable(error))),
             None
             | Some(&SqlState::CANNOT_CONNECT_NOW | &SqlState::ADMIN_SHUTDOWN | &SqlState::CRASH_SHUTDOWN) => {
@@ -153,27 +108,31 @@ impl PostgresTarget {
         }
     }
 
-    fn no_connection(&self, bound: Duration, handshake: &Handshake) -> anyhow::Error {
-        if !handshake.is_under_way() {
-            return self.no_answer(bound);
-        }
-        let waited = seconds(bound);
-        let problem = format!(
-            "Postgres at {self} agreed to encrypt, but did not end the TLS handshake within {waited}"
-        );
-        Failure::new(problem, &self.remedy).into()
-    }
-
     pub(super) fn no_answer(&self, bound: Duration) -> anyhow::Error {
         let problem = format!("Postgres at {self} did not answer within {}", seconds(bound));
         Failure::new(problem, &self.remedy).into()
     }
 }
 
-/// A connection, with the thread that serves it.
+fn code(error: &anyhow::Error) -> Option<&SqlState> {
+    error.downcast_ref().and_then(postgres::Error::code)
+}
+
+fn connect((config, connector): Way, notices: &Notices) -> Result<Client, postgres::Error> {
+    let notices = notices.clone();
+    let mut config = postgres::Config::from(config);
+    config.notice_callback(move |notice| notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice));
+    config.connect(connector)
+}
+
+/// What the server says beside its answers.
+type Notices = Arc<Mutex<Vec<DbError>>>;
+
+/// A connection.
 pub(crate) struct Connection {
     /// None only while it is at work.
     client: Option<Client>,
+    notices: Notices,
     /// What it is connected to.
     pub(crate) target: PostgresTarget,
 }
@@ -210,10 +169,9 @@ impl Connection {
         done
     }
 
-    /// Leaves it to the end of this process to close the connection. The server then takes a processor for three
-    /// milliseconds, which the user need not wait for.
-    pub(crate) fn leave_open(mut self) {
-        std::mem::forget(self.client.take());
+    /// What the server has said beside its answers until now.
+    pub(crate) fn take_notices(&self) -> Vec<DbError> {
+        mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -224,12 +182,6 @@ impl Drop for Connection {
             std::thread::spawn(|| drop(client));
         }
     }
-}
-
-/// Whether the server answers a query.
-fn answers(client: &mut Client) -> Result<()> {
-    client.simple_query("select 1")?;
-    Ok(())
 }
 
 /// Runs what blocks: the `postgres` crate must not run on a thread that drives async tasks.

@@ -5,8 +5,7 @@ use std::io::ErrorKind;
 
 use crate::error::Failure;
 use anyhow::anyhow;
-use backend_flask::tls::TlsError;
-use backend_flask::tls::{self, Tls, TlsProblem};
+use backend_flask::tls::{self, SettingError, SslMode};
 use postgres::error::SqlState;
 
 use super::PostgresTarget;
@@ -25,11 +24,15 @@ const NO_PASSWORD: &str = "write the password into the URL, PGPASSWORD or ~/.pgp
 
 impl PostgresTarget {
     /// Says why no connection came about, and what to do.
-    pub(super) fn explain(&self, error: postgres::Error) -> anyhow::Error {
+    pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
+        let error = match error.downcast::<postgres::Error>() {
+            Ok(error) => error,
+            Err(error) => return error,
+        };
         let remedy = match error.code() {
             Some(&SqlState::UNDEFINED_DATABASE) => "create it with `cargo xtask db create`".to_owned(),
             Some(&SqlState::INVALID_PASSWORD) => WRONG_PASSWORD.to_owned(),
-            Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) if self.tls == Tls::DISABLED => {
+            Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) if self.tls.mode == SslMode::Disable => {
                 WRONG_PASSWORD.to_owned()
             }
             _ if is_caused_by(&error, "password missing") => match &self.passfile_problem {
@@ -45,27 +48,14 @@ impl PostgresTarget {
 
     /// What to do about a connection that could not be encrypted as it should.
     pub(super) fn tls_remedy(&self, error: &postgres::Error) -> Option<String> {
-        let mode = self.tls.mode;
         if tls::lacks_tls(error) {
+            let mode = self.tls.mode;
             return Some(format!(
                 "sslmode={mode} wants it encrypted: turn `ssl` on in the server, or give up encryption with \
                  sslmode=disable"
             ));
         }
-        Some(match tls::problem(error)? {
-            TlsProblem::Signer => format!(
-                "it is not the server you mean, or its authority's certificate is missing in {}: name the file \
-                 with sslrootcert",
-                self.tls.roots_shown()
-            ),
-            TlsProblem::Host { .. } => {
-                "connect by a name that the certificate is for; sslmode=verify-ca does \
-                                        not look at the name"
-                    .to_owned()
-            }
-            TlsProblem::Time(_) => "have the certificate renewed, and check this machine's clock".to_owned(),
-            TlsProblem::Other(_) => return None,
-        })
+        tls::problem(error).map(|problem| problem.remedy.clone())
     }
 }
 
@@ -112,11 +102,7 @@ fn is_caused_by(error: &postgres::Error, text: &str) -> bool {
     error.source().is_some_and(|cause| cause.to_string() == text)
 }
 
-/// What is wrong with the settings of TLS, and what to do.
-pub(super) fn of_tls(error: TlsError) -> Failure {
-    let failure = Failure::new(error.to_string(), error.remedy());
-    match error.into_cause() {
-        Some(cause) => failure.caused_by(cause),
-        None => failure,
-    }
+/// A setting that cannot be used.
+pub(super) fn of_setting(error: SettingError) -> Failure {
+    Failure::new(error.problem, error.remedy)
 }
