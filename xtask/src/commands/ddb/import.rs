@@ -57,9 +57,12 @@ impl Import {
         let table = self.table.as_ref().unwrap_or(&dynamodb.target.table);
         let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
         let step = context.ui.step(format!("DynamoDB: import {} into {table}", self.file.display()));
-        let rejects =
-            if self.reject { Rejects::Keep(RejectedFile::beside(&self.file)) } else { Rejects::End };
-        let records = Records::new(&self.file, self.open()?, self.from_line, &rules, rejects, &context.ui);
+        let file = self.open()?;
+        let rejects = match self.reject {
+            true => Rejects::Keep(RejectedFile::beside(&self.file, &file)),
+            false => Rejects::End,
+        };
+        let records = Records::new(&self.file, file, self.from_line, &rules, rejects, &context.ui);
         match self.import(&dynamodb, table, records, &step).await {
             Ok(Records { imported, rejected, .. }) => {
                 let imported = counted(imported, "item", "items");

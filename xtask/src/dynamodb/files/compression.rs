@@ -18,14 +18,29 @@ const BUFFER: usize = 128 << 10;
 /// How much text goes into a frame of zstd: ruzstd compresses a frame at once.
 const FRAME: usize = 1 << 20;
 
-/// The text of a file.
-pub(crate) fn text_of(file: File, compression: Compression) -> Box<dyn BufRead> {
-    let file = BufReader::with_capacity(BUFFER, file);
-    match compression {
+/// The text of a file, whose name says how it is compressed.
+pub(crate) fn text_of(file: File, compression: Compression) -> io::Result<Box<dyn BufRead>> {
+    let mut file = BufReader::with_capacity(BUFFER, file);
+    check_magic(file.fill_buf()?, compression)?;
+    Ok(match compression {
         Compression::None => Box::new(file),
         Compression::Gzip => Box::new(BufReader::with_capacity(BUFFER, Members(Some(GzDecoder::new(file))))),
         Compression::Zstd => Box::new(BufReader::with_capacity(BUFFER, Frames::new(file))),
-    }
+    })
+}
+
+/// An error if a file's first bytes are not what its name says. A browser may have decompressed a `.gz`, for example.
+fn check_magic(bytes: &[u8], named: Compression) -> io::Result<()> {
+    let Some(first) = bytes.first_chunk::<4>() else { return Ok(()) };
+    let (found, what) = match first {
+        [0x1f, 0x8b, ..] => (Compression::Gzip, "gzip: its name has to end in .gz"),
+        // A frame, or one that is to be skipped.
+        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
+            (Compression::Zstd, "zstd: its name has to end in .zst")
+        }
+        _ => (Compression::None, "not compressed: its name has to end without .gz or .zst"),
+    };
+    if found == named { Ok(()) } else { Err(invalid(format!("the file is {what}"))) }
 }
 
 fn invalid(why: String) -> io::Error {

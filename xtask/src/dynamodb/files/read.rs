@@ -52,7 +52,7 @@ impl ItemFile {
         if !metadata.is_file() {
             return Err(invalid("it is not a file: write what comes from a pipe into one"));
         }
-        let source = compression::text_of(file.try_clone()?, form.compression);
+        let source = compression::text_of(file.try_clone()?, form.compression)?;
         let mut lines = Lines { source, count: 0, record: Vec::new(), first: 0 };
         let form = match form.encoding {
             Encoding::Jsonl => Form::Jsonl(JsonLines { notation, has_begun: false }),

@@ -97,8 +97,7 @@ impl<'a> Records<'a> {
                 self.ui.line(place);
                 self.rejected += 1;
                 if let Rejects::Keep(rejected) = &mut self.rejects {
-                    let text = text.to_vec();
-                    rejected.add(self.file.header(), &text, self.ui)?;
+                    rejected.add(text, self.ui)?;
                 }
             }
             self.next_line = self.file.lines() + 1;
@@ -137,6 +136,8 @@ fn bad_line(problem: String) -> anyhow::Error {
 /// The file for rejected records, as they were, not compressed.
 pub(super) struct RejectedFile {
     imported: PathBuf,
+    /// Of a CSV, which the rejected rows need too.
+    header: Option<Vec<u8>>,
     path: PathBuf,
     /// None until there is a record for it.
     file: Option<File>,
@@ -144,24 +145,26 @@ pub(super) struct RejectedFile {
 
 impl RejectedFile {
     /// The file beside the imported one.
-    pub(super) fn beside(imported: &Path) -> Self {
-        Self { imported: imported.to_owned(), path: rejected_path(imported), file: None }
+    pub(super) fn beside(imported: &Path, file: &ItemFile) -> Self {
+        let header = file.header().map(<[u8]>::to_vec);
+        Self { imported: imported.to_owned(), header, path: rejected_path(imported), file: None }
     }
 
-    /// Adds a record's text; `header` is that of a CSV. A file that an earlier import left in its place gets another name.
-    fn add(&mut self, header: Option<&[u8]>, text: &[u8], ui: &Ui) -> Result<()> {
+    /// Adds a record's text. A file that an earlier import left in its place gets another name.
+    fn add(&mut self, text: &[u8], ui: &Ui) -> Result<()> {
         let cannot_write = || format!("cannot write {}", self.path.display());
-        let is_first = self.file.is_none();
+        let mut text = [text, b"\n"].concat();
         let file = match &mut self.file {
             Some(file) => file,
             none => {
                 set_aside(&self.path, ui)?;
+                if let Some(header) = &self.header {
+                    text = [header, b"\n".as_slice(), &text].concat();
+                }
                 none.insert(create_as(&self.imported, &self.path).with_context(cannot_write)?)
             }
         };
-        let header = header.filter(|_| is_first);
-        let lines = header.into_iter().chain([text]).map(|line| [line, b"\n"].concat());
-        file.write_all(&lines.collect::<Vec<_>>().concat()).with_context(cannot_write)
+        file.write_all(&text).with_context(cannot_write)
     }
 }
 

@@ -94,6 +94,8 @@ fn a_compressed_file_that_is_cut_or_damaged_is_an_error() {
         let error = error_of(&path);
         assert!(error.contains("stream is damaged"), "{name}: {error}");
         let error = error_of(&file(&folder, name, "{\"a\":{\"S\":\"not compressed\"}}\n"));
-        assert!(error.contains("stream is damaged"), "{name}: {error}");
+        assert_eq!(error, "the file is not compressed: its name has to end without .gz or .zst");
+        let error = error_of(&file(&folder, "a.jsonl", whole));
+        assert!(error.ends_with(&format!("its name has to end in .{}", &name[8..])), "{name}: {error}");
     }
 }
