@@ -2,7 +2,7 @@
 //! looks like.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -173,23 +173,45 @@ fn the_launcher_has_no_dependencies() {
     assert_eq!(dependencies(&manifest), [""; 0]);
 }
 
+/// The crates that a package is built from: each one's name and version, with its features.
+fn tree(package: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut tree = std::process::Command::new(std::env::var("CARGO").unwrap());
+    tree.args(["tree", "--package", package, "--edges", "normal,build", "--prefix", "none", "--offline"]);
+    let output = tree.args(["--format", "{p}|{f}|"]).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut crates = BTreeMap::<String, BTreeSet<String>>::new();
+    for line in text.lines() {
+        let [name, features, _] = line.splitn(3, '|').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        crates.entry(name.to_owned()).or_default().insert(features.to_owned());
+    }
+    crates
+}
+
 #[test]
 fn the_tasks_never_compile_the_web_stack() {
-    let tree = |package: &str| {
-        let cargo = std::env::var("CARGO").unwrap();
-        let mut tree = std::process::Command::new(cargo);
-        tree.args(["tree", "--package", package, "--edges", "normal,build", "--prefix", "none", "--offline"]);
-        let output = tree.current_dir(root()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect::<BTreeSet<_>>()
-    };
-    let of_the_server =
-        ["axum", "deadpool-postgres", "jsonwebtoken", "maud", "tower-http", "tracing-subscriber"];
+    let is_there = |tree: &BTreeMap<String, _>, name: &str| tree.keys().any(|key| key.starts_with(name));
     let (server, tasks) = (tree("backend-flask-rs"), tree("xtask"));
-    for name in of_the_server {
-        assert!(server.contains(name), "the server is made with {name}");
-        assert!(!tasks.contains(name), "{name} is compiled for the tasks");
+    for name in ["axum", "deadpool-postgres", "jsonwebtoken", "maud", "tower-http", "tracing-subscriber"] {
+        let name = format!("{name} v");
+        assert!(is_there(&server, &name), "the server is made with {name}");
+        assert!(!is_there(&tasks, &name), "{name} is compiled for the tasks");
+    }
+}
+
+/// A crate with other features is compiled again, with everything above it.
+#[test]
+fn the_servers_are_built_from_what_the_tasks_have_compiled() {
+    // No crate that the tasks and a server share is above these.
+    let again = ["backend-flask-rs ", "bitflags ", "getrandom "];
+    let tasks = tree("xtask");
+    for server in ["backend-flask-rs", "xtask-dynamodb"] {
+        let others = tree(server).into_iter().filter(|(name, features)| {
+            tasks.get(name).is_some_and(|compiled| compiled != features)
+                && !again.iter().any(|again| name.starts_with(again))
+        });
+        let others: Vec<_> = others.map(|(name, features)| format!("{name}: {features:?}")).collect();
+        assert_none(&format!("crates that {server} has with other features than the tasks"), &others);
     }
 }
 
