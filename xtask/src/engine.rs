@@ -11,7 +11,7 @@ use clap::ValueEnum;
 
 use crate::context::Context;
 use crate::docker::compose::Compose;
-use crate::docker::daemon::Docker;
+use crate::docker::daemon::{self, Docker};
 use crate::docker::port;
 use crate::environment::Environment;
 use crate::error::Failure;
@@ -274,6 +274,8 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
     match docker.pull_missing(context).await {
         Ok(()) => Ok((Engine::Docker(Box::new(docker)), "a daemon answers and has the images".to_owned())),
         Err(error) => {
+            // Settings that name no daemon at all are an error: what runs cannot be asked.
+            daemon::places(&context.environment, &context.ui)?;
             // The places tried are lines of their own if nothing else is told.
             let why = format!("Docker cannot be used: {error:#}").replace(":\n", ": ").replace('\n', "; ");
             Ok((new(EngineName::Embedded)?, why))
@@ -316,9 +318,11 @@ impl Found {
         let servers = embedded.find(context).await?;
         if servers.iter().all(|server| server.missing.is_some()) {
             let mut engine = Engine::new(EngineName::Docker, context, &state)?;
-            // Nothing was started here, with Docker or without.
-            if let Ok(servers) = engine.find(context).await {
-                return Ok(Self { engine, servers });
+            match engine.find(context).await {
+                Ok(servers) => return Ok(Self { engine, servers }),
+                // Nothing is known to have been started with Docker, and no daemon answers. Settings that name none at
+                // all are an error.
+                Err(_) => drop(daemon::places(&context.environment, &context.ui)?),
             }
         }
         Ok(Self { engine: embedded, servers })

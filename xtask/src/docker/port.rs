@@ -18,8 +18,8 @@ pub(crate) fn is_free(port: u16) -> bool {
     bind(port).is_ok()
 }
 
-/// A socket there that does not listen: a server that binds to the port at this very moment would find
-/// it taken by one that did.
+/// A socket that is bound to the port and does not listen. One that listened would be in the way of a server that binds
+/// to the port at this moment.
 fn bind(port: u16) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
     // On Windows this would share the port with a server that listens.
@@ -28,10 +28,7 @@ fn bind(port: u16) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Whether a port that the user has set is free.
-///
-/// # Errors
-/// It is held by `holder`, who may be nobody in particular.
+/// Fails if the port, which the user has set, is not free.
 pub(crate) fn check(port: Port, service: &str, holder: &str) -> Result<()> {
     if is_free(port.host) { Ok(()) } else { Err(fixed_and_taken(port, service, holder).into()) }
 }
@@ -47,11 +44,8 @@ fn fixed_and_taken(port: Port, service: &str, holder: &str) -> Failure {
     Failure::new(taken(port, service, holder), remedy)
 }
 
-/// Another port for a service whose own is taken by `holder`: the next free one that is not among
-/// `others`. Says so.
-///
-/// # Errors
-/// The user has set the port, or none is free nearby.
+/// The next free port that is not among `others`, for a service whose own is taken by `holder`. Says so; fails if the
+/// user has set the port.
 pub(crate) fn moved(port: Port, service: &str, holder: &str, others: &[u16], ui: &Ui) -> Result<u16> {
     if port.fixed {
         return Err(fixed_and_taken(port, service, holder).into());
@@ -73,12 +67,12 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn who_looks_at_a_port_is_not_in_the_way_of_who_takes_it() {
-        let asked = bind(0).unwrap();
-        let port = asked.local_addr().unwrap().port();
+    fn looking_at_a_port_does_not_take_it() {
+        let looked_at = bind(0).unwrap();
+        let port = looked_at.local_addr().unwrap().port();
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
         assert!(bind(port).is_err());
-        drop((asked, taken));
+        drop((looked_at, taken));
         assert!(is_free(port));
     }
 

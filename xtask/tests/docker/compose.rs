@@ -237,6 +237,9 @@ fn docker_compose_itself_sees_what_the_program_started_and_the_other_way_round()
     sorted.sort();
     assert_eq!(seen, sorted);
     assert!(compose(&["logs"]).contains("ready to accept connections"));
+    compose(&["stop"]);
+    project.xtask("up").ok().says(&["Docker: start"]);
+    assert_eq!(project.both_ids(), ids);
     // Other services in the project are left alone.
     let beside = project.path("docker-compose.override.yml");
     // The image would have a volume without a name there, which compose leaves behind.

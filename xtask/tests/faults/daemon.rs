@@ -140,7 +140,12 @@ fn a_docker_context_beside_others_that_are_broken() {
     // So does one that is not the current one; one that is has to be there.
     workspace.write("home/.docker/config.json", r#"{"currentContext": "broken"}"#);
     run().env("DOCKER_CONTEXT", "mine").fails(1).says(&["the disk of the daemon is on fire"]);
-    run().fails(1).says(&["docker context `broken` is not defined", "docker context use"]);
+    for engine in ["docker", "auto"] {
+        let said = ["docker context `broken` is not defined", "docker context use", "--engine embedded"];
+        run().env("CRUDDUR_ENGINE", engine).fails(1).says(&said);
+        workspace.xtask("status").without("DOCKER_HOST").env("CRUDDUR_ENGINE", engine).fails(1).says(&said);
+    }
+    assert!(!workspace.path(".cruddur/postgres").exists(), "nothing was started elsewhere");
 }
 
 #[test]

@@ -54,7 +54,8 @@ impl Config {
     pub(super) fn current_context(&self, environment: &Environment) -> Result<Option<(String, String)>> {
         let name = environment.process_only("DOCKER_CONTEXT").or(self.current_context.as_deref());
         let Some(name) = name.filter(|name| !["", "default"].contains(name)) else { return Ok(None) };
-        let remedy = "choose another with `docker context use NAME`, or set DOCKER_HOST";
+        let remedy = "choose another with `docker context use NAME`, set DOCKER_HOST, or do without Docker: \
+                      `--engine embedded`";
         let fails = |problem: String| Failure::new(problem, remedy);
         // Each context's folder is named by the hash of its name: other contexts are not looked at.
         let id: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();

@@ -99,11 +99,16 @@ pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
 
 /// Where to look, in order. A place that the user has named is the only one.
 pub(crate) fn places(environment: &Environment, ui: &Ui) -> Result<Vec<Place>> {
+    // With TLS the docker CLI takes another port for granted.
+    let port = if environment.process_only("DOCKER_TLS_VERIFY").is_some() { "2376" } else { "2375" };
     if let Some(host) = environment.process_only("DOCKER_HOST") {
-        return Ok(vec![Place { host: full_address(host)?, origin: "DOCKER_HOST".to_owned() }]);
+        return Ok(vec![Place { host: full_address(host, port)?, origin: "DOCKER_HOST".to_owned() }]);
     }
     if let Some((name, host)) = Config::read(environment, ui).current_context(environment)? {
-        return Ok(vec![Place { host: full_address(&host)?, origin: format!("docker context {name}") }]);
+        return Ok(vec![Place {
+            host: full_address(&host, port)?,
+            origin: format!("docker context {name}"),
+        }]);
     }
     let usual = |host: String| Place { host, origin: USUAL.to_owned() };
     if cfg!(windows) {
@@ -118,7 +123,7 @@ const PIPE: &str = "npipe:////./pipe/docker_engine";
 
 /// An address of DOCKER_HOST's, with what the docker CLI adds to it.
 /// <https://github.com/docker/cli/blob/master/opts/hosts.go>
-fn full_address(host: &str) -> Result<String> {
+fn full_address(host: &str, port: &str) -> Result<String> {
     let host = host.trim();
     let wrong = |why: &str| {
         let problem = format!("DOCKER_HOST or the docker context has the address `{host}`: {why}");
@@ -128,15 +133,15 @@ fn full_address(host: &str) -> Result<String> {
         Some(("unix", "")) => Ok(format!("unix://{SOCKET}")),
         Some(("npipe", "")) => Ok(PIPE.to_owned()),
         Some(("unix" | "npipe" | "http" | "https" | "ssh", _)) => Ok(host.to_owned()),
-        Some(("tcp", address)) => Ok(with_port(address)),
+        Some(("tcp", address)) => Ok(with_port(address, port)),
         Some(_) => Err(wrong("no daemon is reached by this scheme").into()),
         None if host.starts_with(['/', '.']) => Err(wrong("a path alone is no address").into()),
-        None => Ok(with_port(host)),
+        None => Ok(with_port(host, port)),
     }
 }
 
 /// `tcp://` with the host and port that are left out filled in.
-fn with_port(address: &str) -> String {
+fn with_port(address: &str, usual_port: &str) -> String {
     let address = address.trim_end_matches('/');
     let (host, port) = match address.rsplit_once(':') {
         // Not a colon inside of an IPv6 address.
@@ -144,7 +149,7 @@ fn with_port(address: &str) -> String {
         _ => (address, ""),
     };
     let host = if host.is_empty() { "localhost" } else { host };
-    format!("tcp://{host}:{}", if port.is_empty() { "2375" } else { port })
+    format!("tcp://{host}:{}", if port.is_empty() { usual_port } else { port })
 }
 
 /// Docker Engine, Docker Desktop, Colima, Rancher Desktop, rootless Docker, Podman.
@@ -195,6 +200,8 @@ mod tests {
         ] {
             assert_eq!(hosts(&Environment::from([("DOCKER_HOST", value), ("HOME", "/home/me")])), [host]);
         }
+        let with_tls = Environment::from([("DOCKER_HOST", "tcp://"), ("DOCKER_TLS_VERIFY", "1")]);
+        assert_eq!(hosts(&with_tls), ["tcp://localhost:2376"]);
         for (value, why) in [
             ("/var/run/docker.sock", "a path alone is no address"),
             ("fd://", "no daemon is reached by this scheme"),
