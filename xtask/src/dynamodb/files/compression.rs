@@ -25,17 +25,22 @@ pub(crate) fn text_of(file: File, compression: Compression) -> io::Result<Box<dy
     Ok(match compression {
         Compression::None => Box::new(file),
         Compression::Gzip => Box::new(BufReader::with_capacity(BUFFER, Members(Some(GzDecoder::new(file))))),
-        Compression::Zstd => Box::new(BufReader::with_capacity(BUFFER, Frames::new(file))),
+        Compression::Zstd => {
+            let frames = Frames { source: file, decoder: FrameDecoder::new(), is_in_frame: false };
+            Box::new(BufReader::with_capacity(BUFFER, frames))
+        }
     })
 }
 
 /// An error if a file's first bytes are not what its name says. A browser may have decompressed a `.gz`, for example.
 fn check_magic(bytes: &[u8], named: Compression) -> io::Result<()> {
-    let Some(first) = bytes.first_chunk::<4>() else { return Ok(()) };
-    let (found, what) = match first {
-        [0x1f, 0x8b, ..] => (Compression::Gzip, "gzip: its name has to end in .gz"),
+    let (found, what) = match bytes.first_chunk::<4>() {
+        None if bytes.is_empty() && named != Compression::None => return Err(ends_early("compressed")),
+        // Too short for either, which reading it will tell.
+        None => return Ok(()),
+        Some([0x1f, 0x8b, ..]) => (Compression::Gzip, "gzip: its name has to end in .gz"),
         // A frame, or one that is to be skipped.
-        [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => {
+        Some([0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18]) => {
             (Compression::Zstd, "zstd: its name has to end in .zst")
         }
         _ => (Compression::None, "not compressed: its name has to end without .gz or .zst"),
@@ -106,38 +111,31 @@ impl<R: BufRead> Read for Members<R> {
 struct Frames<R> {
     source: R,
     decoder: FrameDecoder,
-    is_first: bool,
     is_in_frame: bool,
 }
 
 impl<R: BufRead> Frames<R> {
-    fn new(source: R) -> Self {
-        Self { source, decoder: FrameDecoder::new(), is_first: true, is_in_frame: false }
-    }
-
-    /// Begins the next frame; false at the end of the stream.
+    /// Begins the next frame; false if it was one to skip.
     fn begin(&mut self) -> io::Result<bool> {
-        while behind_padding(&mut self.source)?.is_some() {
-            let is_first = std::mem::replace(&mut self.is_first, false);
-            match self.decoder.reset(&mut self.source) {
-                Ok(()) => return Ok(true),
-                Err(FrameDecoderError::ReadFrameHeaderError(error)) => match error {
-                    ReadFrameHeaderError::SkipFrame { length, .. } => {
-                        let length = u64::from(length);
-                        if io::copy(&mut (&mut self.source).take(length), &mut io::sink())? < length {
-                            return Err(ends_early("zstd"));
-                        }
-                    }
-                    ReadFrameHeaderError::BadMagicNumber(_) if !is_first => return Err(followed("zstd")),
-                    error => return Err(explained(&error)),
-                },
-                Err(error) => return Err(explained(&error)),
+        match self.decoder.reset(&mut self.source) {
+            Ok(()) => Ok(true),
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                length, ..
+            })) => {
+                let length = u64::from(length);
+                let skipped = io::copy(&mut (&mut self.source).take(length), &mut io::sink())?;
+                if skipped < length { Err(ends_early("zstd")) } else { Ok(false) }
             }
+            Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::BadMagicNumber(_))) => {
+                Err(followed("zstd"))
+            }
+            Err(error) => Err(explained(&error)),
         }
-        if self.is_first { Err(ends_early("zstd")) } else { Ok(false) }
     }
 
-    fn check(&self) -> io::Result<()> {
+    /// Ends a frame of which everything was read.
+    fn end(&mut self) -> io::Result<()> {
+        self.is_in_frame = false;
         let expected = self.decoder.get_checksum_from_data();
         if expected.is_some() && expected != self.decoder.get_calculated_checksum() {
             return Err(invalid("the zstd stream is damaged: its checksum is another".to_owned()));
@@ -150,20 +148,20 @@ impl<R: BufRead> Read for Frames<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             if !self.is_in_frame {
+                if behind_padding(&mut self.source)?.is_none() {
+                    return Ok(0);
+                }
                 self.is_in_frame = self.begin()?;
-            }
-            if !self.is_in_frame {
-                return Ok(0);
+                continue;
             }
             while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
                 let one = BlockDecodingStrategy::UptoBlocks(1);
                 self.decoder.decode_blocks(&mut self.source, one).map_err(|error| explained(&error))?;
             }
             match self.decoder.read(buffer)? {
-                0 => self.check()?,
+                0 => self.end()?,
                 read => return Ok(read),
             }
-            self.is_in_frame = false;
         }
     }
 }

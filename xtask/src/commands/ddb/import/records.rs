@@ -186,6 +186,8 @@ fn create_as(other: &Path, path: &Path) -> std::io::Result<File> {
         use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
         options.mode(other.metadata()?.permissions().mode() & 0o666);
     }
+    #[cfg(not(unix))]
+    let _ = other;
     options.write(true).create_new(true).open(path)
 }
 
