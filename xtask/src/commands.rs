@@ -10,6 +10,7 @@ mod open;
 mod run;
 mod setup;
 mod status;
+mod target;
 mod up;
 
 use std::ffi::OsString;

@@ -105,6 +105,20 @@ impl Engine {
         }
     }
 
+    fn postgres(&self, context: &Context) -> Result<PostgresTarget> {
+        match self {
+            Self::External => targets::external_postgres(&context.environment, &context.allowed_hosts),
+            Self::Docker(_) | Self::Embedded(_) => Ok(self.targets(context)?.postgres),
+        }
+    }
+
+    fn dynamodb(&self, context: &Context) -> Result<DynamoDbTarget> {
+        match self {
+            Self::External => targets::external_dynamodb(&context.environment, &context.allowed_hosts),
+            Self::Docker(_) | Self::Embedded(_) => Ok(self.targets(context)?.dynamodb),
+        }
+    }
+
     /// Starts what is not running, both at once. Whatever could stop one of them from starting is looked for in both
     /// before either is touched.
     pub(crate) async fn start(&mut self, context: &Context) -> Result<()> {
@@ -368,7 +382,7 @@ impl Context {
         } else {
             let found = Found::ask(self).await?;
             found.check(Database::Postgres)?;
-            found.engine.targets(self)?.postgres
+            found.engine.postgres(self)?
         };
         self.warn_of_passfile(&target);
         Ok(target)
@@ -380,7 +394,7 @@ impl Context {
         }
         let found = Found::ask(self).await?;
         found.check(Database::DynamoDb)?;
-        Ok(found.engine.targets(self)?.dynamodb)
+        found.engine.dynamodb(self)
     }
 
     fn warn_of_passfile(&self, postgres: &PostgresTarget) {

@@ -36,24 +36,9 @@ impl Targets {
     /// # Errors
     /// A variable that is missing, not a URL, or names a host that must not be reached without `--prod`.
     pub(crate) fn external(environment: &Environment, allowed_hosts: &[String]) -> Result<Self> {
-        let setting = |name: &str| {
-            environment.get(name).ok_or_else(|| -> anyhow::Error {
-                let remedy = format!("set {POSTGRES_URL} and {DYNAMODB_URL}, or use `--engine docker`");
-                Failure::new(format!("engine external needs {name}, which is not set"), remedy).into()
-            })
-        };
-        let remedy = |variable| format!("check that {variable} names a server that is running");
-        let reach = Reach::Local(allowed_hosts);
-        let url = UrlSetting { variable: POSTGRES_URL, url: setting(POSTGRES_URL)?, reach, environment };
         Ok(Self {
-            postgres: PostgresTarget::parse(&url, remedy(POSTGRES_URL))?,
-            dynamodb: DynamoDbTarget::local(
-                DYNAMODB_URL,
-                setting(DYNAMODB_URL)?,
-                table(environment)?,
-                remedy(DYNAMODB_URL),
-                reach,
-            )?,
+            postgres: external_postgres(environment, allowed_hosts)?,
+            dynamodb: external_dynamodb(environment, allowed_hosts)?,
         })
     }
 
@@ -65,6 +50,39 @@ impl Targets {
         let postgres = production_postgres(environment)?;
         Ok(Self { postgres, dynamodb: production_dynamodb(environment) })
     }
+}
+
+/// The Postgres of the external engine.
+pub(crate) fn external_postgres(
+    environment: &Environment,
+    allowed_hosts: &[String],
+) -> Result<PostgresTarget> {
+    let url = external(environment, POSTGRES_URL)?;
+    let reach = Reach::Local(allowed_hosts);
+    let setting = UrlSetting { variable: POSTGRES_URL, url, reach, environment };
+    PostgresTarget::parse(&setting, remedy(POSTGRES_URL))
+}
+
+/// The DynamoDB of the external engine.
+pub(crate) fn external_dynamodb(
+    environment: &Environment,
+    allowed_hosts: &[String],
+) -> Result<DynamoDbTarget> {
+    let endpoint = external(environment, DYNAMODB_URL)?;
+    let reach = Reach::Local(allowed_hosts);
+    DynamoDbTarget::local(DYNAMODB_URL, endpoint, table(environment)?, remedy(DYNAMODB_URL), reach)
+}
+
+fn external<'a>(environment: &'a Environment, name: &str) -> Result<&'a str> {
+    let missing = || {
+        let problem = format!("engine external needs {name}, which is not set");
+        Failure::new(problem, format!("set {name}, or use `--engine docker`"))
+    };
+    Ok(environment.get(name).ok_or_else(missing)?)
+}
+
+fn remedy(variable: &str) -> String {
+    format!("check that {variable} names a server that is running")
 }
 
 /// The name of the messages table of a local DynamoDB.

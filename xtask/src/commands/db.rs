@@ -20,9 +20,11 @@ use xshell::{Shell, cmd};
 pub(crate) use steps::{counts, explain, set_up_missing, setup};
 use steps::{create, drop, load, take_turn};
 
+use super::target::{Guarded, Target, Writing};
 use crate::context::Context;
-use crate::guard::{Guard, Rehearsal};
+use crate::guard::Guard;
 use crate::output;
+use crate::state::Lock;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Db {
@@ -46,175 +48,110 @@ pub(crate) enum Db {
     Test(Target),
 }
 
-/// Which Postgres.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Target {
-    /// Production's, which PROD_CONNECTION_URL names; `prod` as the last word means the same
-    #[arg(long)]
-    prod: bool,
-}
+/// What is said before Postgres's data is changed.
+const NO_BACKUP: &str = "no backup is made first: `pg_dump` makes one";
 
-/// Which Postgres, for a command that writes.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Writing {
-    #[command(flatten)]
-    target: Target,
-    #[command(flatten)]
-    rehearsal: Rehearsal,
-}
-
-/// Which Postgres, for a command that destroys or overwrites.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Guarded {
-    #[command(flatten)]
-    writing: Writing,
-    /// With --prod: the database's name, instead of typing it
-    #[arg(long, value_name = "NAME", requires = "prod")]
-    confirm: Option<String>,
+/// A database that a command is about to change. No other command of this checkout changes it meanwhile.
+struct Held {
+    target: PostgresTarget,
+    _lock: Option<Lock>,
 }
 
 impl Target {
-    async fn resolve(&self, context: &Context) -> Result<PostgresTarget> {
+    async fn postgres(self, context: &Context) -> Result<PostgresTarget> {
         context.postgres(self.prod).await
     }
 }
 
 impl Writing {
-    /// The target; none where the deed has been rehearsed only.
-    async fn resolve(&self, context: &Context, deed: &str) -> Result<Option<PostgresTarget>> {
-        let target = self.target.resolve(context).await?;
+    /// The target; none if the deed has only been rehearsed.
+    async fn postgres(self, context: &Context, command: &str, deed: &str) -> Result<Option<Held>> {
+        context.ui.stop.remedy("run the same command again: each of its steps was done whole, or not at all");
+        let lock = self.lock(context, command).await?;
+        let target = self.target.postgres(context).await?;
         if self.rehearsal.dry_run {
             let facts = [Facts::of_postgres(&target).await?];
-            let guard = Guard {
-                deed,
-                facts: &facts,
-                name: target.database(),
-                production: self.target.prod,
-                hint: "",
-            };
-            guard.rehearse(&context.ui);
+            let production = self.target.prod;
+            Guard { deed, facts: &facts, name: "", production, hint: "" }.rehearse(&context.ui);
             return Ok(None);
         }
-        Ok(Some(target))
+        Ok(Some(Held { target, _lock: lock }))
     }
 }
 
 impl Guarded {
-    /// The target, once it is certain that the user means it; none where the deed has been rehearsed only.
-    async fn resolve(&self, context: &Context, deed: &str) -> Result<Option<PostgresTarget>> {
-        let target = self.writing.resolve(context, deed).await?;
-        if let (Some(target), true) = (&target, self.writing.target.prod) {
+    /// The target, once it is certain that the user means it; none if the deed has only been rehearsed.
+    async fn postgres(&self, context: &Context, command: &str, deed: &str) -> Result<Option<Held>> {
+        let held = self.writing.postgres(context, command, deed).await?;
+        if let (Some(Held { target, .. }), true) = (&held, self.is_production()) {
             let facts = [Facts::of_postgres(target).await?];
-            let guard =
-                Guard { deed, facts: &facts, name: target.database(), production: true, hint: NO_BACKUP };
-            guard.pass(&context.ui, self.confirm.as_deref()).await?;
+            self.pass(context, deed, &facts, target.database(), NO_BACKUP).await?;
         }
-        Ok(target)
+        Ok(held)
     }
 }
-
-/// What is said before Postgres's data is changed.
-const NO_BACKUP: &str = "no backup is made first: `pg_dump` makes one";
 
 impl Db {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let ui = &context.ui;
-        let _lock = match self.changes() {
-            Some((writing, doing)) => {
-                ui.stop.remedy("run the same command again: each of its steps was done whole, or not at all");
-                writing.rehearsal.lock(context, writing.target.prod, doing).await?
-            }
-            None => None,
-        };
         match self {
             Self::Create(writing) => {
-                let Some(target) = writing.resolve(context, "create the database").await? else {
-                    return Ok(());
-                };
-                let mut maintenance = target.maintenance().connect().await?;
+                let deed = "create the database";
+                let Some(held) = writing.postgres(context, "db create", deed).await? else { return Ok(()) };
+                let mut maintenance = held.target.maintenance().connect().await?;
                 take_turn(ui, &mut maintenance).await?;
-                create(ui, &mut maintenance, target.database()).await
+                create(ui, &mut maintenance, held.target.database()).await
             }
             Self::Drop(guarded) => {
-                let Some(target) = guarded.resolve(context, "drop the database").await? else {
-                    return Ok(());
-                };
-                let mut maintenance = target.maintenance().connect().await?;
+                let deed = "drop the database";
+                let Some(held) = guarded.postgres(context, "db drop", deed).await? else { return Ok(()) };
+                let mut maintenance = held.target.maintenance().connect().await?;
                 take_turn(ui, &mut maintenance).await?;
-                drop(ui, &mut maintenance, target.database()).await
+                drop(ui, &mut maintenance, held.target.database()).await
             }
             Self::SchemaLoad(guarded) => {
                 let deed = "replace the tables and lose their rows";
-                let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
-                load(ui, &mut target.connect().await?, Script::schema(&context.root)?).await
+                let schema = Script::schema(&context.root)?;
+                let Some(held) = guarded.postgres(context, "db schema-load", deed).await? else {
+                    return Ok(());
+                };
+                load(ui, &mut held.target.connect().await?, schema).await
             }
             Self::Seed(guarded) => {
                 let deed = "overwrite the seed's rows";
-                let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
-                load(ui, &mut target.connect().await?, Script::seed(&context.root)?).await
+                let seed = Script::seed(&context.root)?;
+                let Some(held) = guarded.postgres(context, "db seed", deed).await? else { return Ok(()) };
+                load(ui, &mut held.target.connect().await?, seed).await
             }
             Self::Setup(guarded) => {
                 let deed = "drop and create the database";
-                let Some(target) = guarded.resolve(context, deed).await? else { return Ok(()) };
-                setup(context, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
+                let Some(held) = guarded.postgres(context, "db setup", deed).await? else { return Ok(()) };
+                setup(context, &mut held.target.maintenance().connect().await?, &held.target)
+                    .await
+                    .map(|_| ())
             }
-            Self::Connect(target) => connect(context, &target.resolve(context).await?),
-            Self::Sessions(target) => sessions(context, &target.resolve(context).await?).await,
+            Self::Connect(target) => connect(context, &target.postgres(context).await?),
+            Self::Sessions(target) => sessions(context, &target.postgres(context).await?).await,
             Self::KillAll(guarded) => {
-                let Some(target) = guarded.resolve(context, "end all sessions").await? else {
-                    return Ok(());
-                };
-                kill_all(ui, &target).await
+                let deed = "end all sessions";
+                let Some(held) = guarded.postgres(context, "db kill-all", deed).await? else { return Ok(()) };
+                kill_all(ui, &held.target).await
             }
-            Self::Test(target) => test(context, &target.resolve(context).await?).await,
+            Self::Test(target) => test(context, &target.postgres(context).await?).await,
         }
     }
 }
 
-impl Db {
-    /// What it changes, and what to call it, for a command that changes something.
-    fn changes(&self) -> Option<(&Writing, &'static str)> {
-        match self {
-            Self::Create(writing) => Some((writing, "db create")),
-            Self::Drop(guarded) => Some((&guarded.writing, "db drop")),
-            Self::SchemaLoad(guarded) => Some((&guarded.writing, "db schema-load")),
-            Self::Seed(guarded) => Some((&guarded.writing, "db seed")),
-            Self::Setup(guarded) => Some((&guarded.writing, "db setup")),
-            Self::Connect(_) | Self::Sessions(_) | Self::KillAll(_) | Self::Test(_) => None,
-        }
-    }
-}
-
-/// Settings of libpq's that would lead psql elsewhere than the other commands.
-/// <https://www.postgresql.org/docs/current/libpq-envars.html>
-const UNUSED: [&str; 21] = [
-    "PGHOSTADDR",
-    "PGPASSWORD",
-    "PGSERVICE",
-    "PGOPTIONS",
-    "PGCONNECT_TIMEOUT",
-    "PGTARGETSESSIONATTRS",
-    "PGLOADBALANCEHOSTS",
-    "PGREQUIREAUTH",
-    "PGCHANNELBINDING",
-    "PGREQUIREPEER",
-    "PGGSSENCMODE",
-    "PGSSLMODE",
-    "PGREQUIRESSL",
-    "PGSSLNEGOTIATION",
-    "PGSSLROOTCERT",
-    "PGSSLCERT",
-    "PGSSLKEY",
-    "PGSSLCRL",
-    "PGSSLCRLDIR",
-    "PGSSLMINPROTOCOLVERSION",
-    "PGSSLMAXPROTOCOLVERSION",
-];
+/// Settings of libpq's that change only how psql shows things. Any other one could lead it elsewhere than the other
+/// commands. <https://www.postgresql.org/docs/current/libpq-envars.html>
+const HARMLESS: [&str; 4] = ["PGAPPNAME", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ"];
 
 /// psql takes its settings from the environment: the password is in no process list.
 fn connect(context: &Context, target: &PostgresTarget) -> Result<()> {
     let shell = Shell::new()?;
-    let psql = UNUSED.iter().fold(cmd!(shell, "psql"), |psql, name| psql.env_remove(name));
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let others = names.filter(|name| name.starts_with("PG") && !HARMLESS.contains(&name.as_str()));
+    let psql = others.fold(cmd!(shell, "psql"), |psql, name| psql.env_remove(name));
     let psql = psql.envs(target.libpq_environment());
     context.ui.line(format_args!("$ psql ({target})"));
     process::become_program(&mut std::process::Command::from(psql)).map_err(|error| {
@@ -277,7 +214,8 @@ async fn kill_all(ui: &Ui, target: &PostgresTarget) -> Result<()> {
 async fn test(context: &Context, target: &PostgresTarget) -> Result<()> {
     let count = {
         let place = target.to_string();
-        move |client: &mut Client| counts(client).with_context(|| format!("in {place}"))
+        let prod = target.prod;
+        move |client: &mut Client| counts(client, prod).with_context(|| format!("in {place}"))
     };
     let [users, activities] = target.ask(count).await?;
     let row = vec![json!(target.to_string()), json!(users), json!(activities)];

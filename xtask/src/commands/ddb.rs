@@ -18,9 +18,8 @@ use crate::facts::Facts;
 use anyhow::Result;
 use clap::Subcommand;
 
+use super::target::{Guarded, Target, Writing};
 use crate::context::Context;
-use crate::guard::{Guard, Rehearsal};
-use crate::state::Lock;
 
 pub(crate) use seed::{People, Seed, SeedOptions, Table};
 pub(crate) use tables::{drop_if_exists, has_messages_table, schema_load};
@@ -85,33 +84,6 @@ impl Ddb {
     }
 }
 
-/// Which DynamoDB.
-#[derive(Debug, Clone, Copy, clap::Args)]
-struct Target {
-    /// Production's, which AWS's credential chain and region name; `prod` as the last word means the same
-    #[arg(long)]
-    prod: bool,
-}
-
-/// Which DynamoDB, for a command that writes.
-#[derive(Debug, Clone, Copy, clap::Args)]
-struct Writing {
-    #[command(flatten)]
-    target: Target,
-    #[command(flatten)]
-    rehearsal: Rehearsal,
-}
-
-/// Which DynamoDB, for a command that destroys or overwrites.
-#[derive(Debug, clap::Args)]
-struct Guarded {
-    #[command(flatten)]
-    writing: Writing,
-    /// With --prod: the table's name, instead of typing it
-    #[arg(long, value_name = "NAME", requires = "prod")]
-    confirm: Option<String>,
-}
-
 impl Target {
     async fn dynamodb(self, context: &Context) -> Result<DynamoDb> {
         DynamoDb::new(&context.dynamodb(self.prod).await?, &context.ui).await
@@ -122,33 +94,12 @@ impl Writing {
     async fn dynamodb(self, context: &Context) -> Result<DynamoDb> {
         DynamoDb::new(&context.dynamodb(self.target.prod).await?, &context.ui).await
     }
-
-    async fn lock(self, context: &Context, doing: &str) -> Result<Option<Lock>> {
-        self.rehearsal.lock(context, self.target.prod, doing).await
-    }
 }
 
 impl Guarded {
-    async fn lock(&self, context: &Context, doing: &str) -> Result<Option<Lock>> {
-        self.writing.lock(context, doing).await
-    }
-
     /// The target, before it is certain that the user means it.
     async fn dynamodb(&self, context: &Context) -> Result<DynamoDb> {
         self.writing.dynamodb(context).await
-    }
-
-    /// Whether the target is shown in full first: production's, and any that nothing is done to.
-    fn shows(&self) -> bool {
-        self.is_production() || self.is_rehearsal()
-    }
-
-    fn is_production(&self) -> bool {
-        self.writing.target.prod
-    }
-
-    fn is_rehearsal(&self) -> bool {
-        self.writing.rehearsal.dry_run
     }
 
     /// The target, once it is certain that the user means it; none where the deed has been rehearsed only.
@@ -175,25 +126,5 @@ impl Guarded {
         let description = table::describe(dynamodb, name).await?;
         facts.push(Facts::of_table(dynamodb, name, Some(&description)));
         self.pass(context, deed, &facts, name, "").await
-    }
-
-    /// Shows the targets; whether the deed is to be done.
-    async fn pass(
-        &self,
-        context: &Context,
-        deed: &str,
-        facts: &[Facts],
-        name: &str,
-        hint: &str,
-    ) -> Result<bool> {
-        let guard = Guard { deed, facts, name, production: self.is_production(), hint };
-        if self.is_rehearsal() {
-            guard.rehearse(&context.ui);
-            return Ok(false);
-        }
-        if self.is_production() {
-            guard.pass(&context.ui, self.confirm.as_deref()).await?;
-        }
-        Ok(true)
     }
 }

@@ -69,7 +69,8 @@ async fn set_up(context: &Context, services: &Services, seed: &ddb::Seed) -> Res
     let ((mut postgres, people), client) =
         tokio::try_join!(postgres(context, services, seed), services.dynamodb_ready(context))?;
     let dynamodb = dynamodb(&client, seed, people);
-    let ([users, activities], items) = tokio::try_join!(postgres.with(db::counts), dynamodb)?;
+    let ([users, activities], items) =
+        tokio::try_join!(postgres.with(|client| db::counts(client, "")), dynamodb)?;
     Ok(Counts { users, activities, items })
 }
 

@@ -93,17 +93,13 @@ impl DynamoDbTarget {
         let form = "write it as http://HOST:PORT";
         let rest = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
         let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
-            // What is before an `@` may be a password.
-            let shown = endpoint.rsplit('@').next().unwrap_or_default();
-            return Err(Failure::new(format!("{setting}: `{shown}` is not a DynamoDB endpoint"), form).into());
+            return Err(Failure::new(format!("{setting} is not a DynamoDB endpoint"), form).into());
         };
         ensure!(!rest.contains('@'), "{setting}: a DynamoDB endpoint takes no user or password");
         let (host, port) = host_and_port(rest);
         // The client would take its default one instead, where somebody else may listen.
         if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
-            return Err(
-                Failure::new(format!("{setting}: `{endpoint}` has no port of 1 to 65535"), form).into()
-            );
+            return Err(Failure::new(format!("{setting} has no port of 1 to 65535"), form).into());
         }
         reach.check(setting, host)?;
         let endpoint = Some(endpoint.trim_end_matches('/').to_owned());

@@ -42,6 +42,10 @@ pub(crate) struct PostgresTarget {
     passfile_problem: Option<String>,
     /// What to do when it cannot be reached.
     remedy: String,
+    /// What to do when it refuses the user.
+    wrong_password: String,
+    /// What a command for the same target ends with: ` --prod`, or nothing.
+    pub(crate) prod: &'static str,
 }
 
 /// A setting that holds a Postgres URL.
@@ -69,7 +73,7 @@ impl PostgresTarget {
         let url = format!("postgresql://{user}:{password}@127.0.0.1:{port}/{database}");
         let parsed = PostgresUrl::parse(&url).map_err(trouble::of_setting)?;
         let tls = Tls::of(&parsed, None, SslMode::Disable).map_err(trouble::of_setting)?;
-        Ok(Self::new(parsed, tls, url, remedy))
+        Ok(Self::new(parsed, tls, url, remedy, trouble::WRONG_PASSWORD_OF_OURS.to_owned()))
     }
 
     /// A database by a URL. The password is the URL's, `PGPASSWORD`, or the one that `~/.pgpass` has for this
@@ -84,12 +88,14 @@ impl PostgresTarget {
         let unset = if is_local { SslMode::Disable } else { SslMode::Prefer };
         let tls = Tls::of(&parsed, environment.home().as_deref(), unset).map_err(trouble::of_setting);
         let tls = tls.with_context(|| format!("{variable} cannot be used"))?;
-        let mut target = Self::new(parsed, tls, url.to_owned(), remedy);
+        let wrong_password = format!("set the password the server knows in {variable}");
+        let mut target = Self::new(parsed, tls, url.to_owned(), remedy, wrong_password);
+        target.prod = if reach.is_production() { " --prod" } else { "" };
         target.find_password(reach, environment);
         Ok(target)
     }
 
-    fn new(mut parsed: PostgresUrl, tls: Tls, url: String, remedy: String) -> Self {
+    fn new(mut parsed: PostgresUrl, tls: Tls, url: String, remedy: String, wrong_password: String) -> Self {
         let config = &mut parsed.config;
         config.application_name("cargo xtask");
         if config.get_connect_timeout().is_none() {
@@ -97,7 +103,7 @@ impl PostgresTarget {
         }
         // A server that has gone without a word is given up, also where nobody waits for an answer.
         config.keepalives_idle(STATEMENT_BOUND).tcp_user_timeout(STATEMENT_BOUND);
-        Self { parsed, tls, url, passfile_problem: None, remedy }
+        Self { parsed, tls, url, passfile_problem: None, remedy, wrong_password, prod: "" }
     }
 
     /// Looks for the password in libpq's order.

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::error::Failure;
+use backend_flask::tls::is_host_name;
 
 /// AWS's own domains, which a command without `--prod` never reaches. The last is a whole top-level domain,
 /// such as `api.aws` and `on.aws`.
@@ -37,6 +38,11 @@ impl Reach<'_> {
             let problem = format!("{setting} names `{host}`, which is AWS itself");
             return Err(Failure::new(problem, "production is reached with --prod only"));
         }
+        if !is_host_name(bare(&name)) {
+            // What is no name may be a part of a password.
+            let problem = format!("{setting} names a host with a character that no host's name has");
+            return Err(Failure::new(problem, "a host is an address, or letters, digits, `-`, `.` and `_`"));
+        }
         if is_near(&name) || allowed.iter().any(|allowed| normal(allowed) == name) {
             return Ok(());
         }
@@ -61,10 +67,13 @@ fn normal(host: &str) -> String {
 
 /// An address, with or without the brackets that a URL puts around it.
 fn address(name: &str) -> Option<IpAddr> {
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
     // `fe80::1%eth0`: the interface is no part of the address.
-    let bare = bare.split('%').next().unwrap_or(bare);
+    let bare = bare(name).split('%').next().unwrap_or(name);
     bare.parse().ok().map(|address: IpAddr| address.to_canonical())
+}
+
+fn bare(name: &str) -> &str {
+    name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name)
 }
 
 /// Whether it is this machine, a private address, or the name of a service in some private network.
@@ -162,13 +171,21 @@ mod tests {
             "localhost.example.com",
             "internal.example.com",
             "127.0.0.1.example.com",
-            "",
-            "a b",
-            "ex%61mple",
         ] {
             let report = check(host, &[]).unwrap_err();
             assert!(report.contains("neither this machine nor in a private network"), "{report}");
             assert!(report.contains(&format!("add `--allow-host {host}`")), "{report}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused_and_not_shown() {
+        for host in
+            ["", "a b", "ex%61mple", "far.example,x.localhost", "user@localhost", "pass/word", "[db]x"]
+        {
+            let report = check(host, &[host]).unwrap_err();
+            let problem = "error: CONNECTION_URL names a host with a character that no host's name has\n";
+            assert!(report.starts_with(problem) && (host.is_empty() || !report.contains(host)), "{report}");
         }
     }
 

@@ -26,7 +26,7 @@ fn create_makes_an_empty_database_and_refuses_when_there_is_one() {
     FAILED Postgres: create database DATABASE (TIME)
     error: Postgres: create database DATABASE
       because: database DATABASE exists already
-      help: drop it first with `cargo xtask db drop`, or do both with `cargo xtask db setup`
+      help: load its tables with `cargo xtask db schema-load`; `cargo xtask db setup` drops it, with all its rows, and creates it
     ");
 }
 
@@ -193,6 +193,30 @@ fn an_error_of_a_script_tells_its_place() {
         world.xtask("db schema-load").fails(1).says(&[says]);
         assert_eq!(world.database.column("select relname::text from pg_class where relname = 't'"), [""; 0]);
     }
+}
+
+/// Elsewhere that is what a database is called if nobody says otherwise.
+#[test]
+fn a_database_named_postgres_is_dropped_and_created_too() {
+    let server = crate::postgres::start(&[], &[]);
+    let world = World { database: crate::postgres::Database::on(&server), ..World::new() };
+    let url = world.database.url().replace(&world.database.name, "postgres");
+    for line in
+        ["db setup", "db setup", "db test", "db kill-all", "db drop", "db create", "db drop", "ddb-setup"]
+    {
+        world.xtask(line).env("CONNECTION_URL", &url).ok();
+    }
+}
+
+#[test]
+fn what_a_script_gives_notice_of_is_shown() {
+    let world = World::new();
+    world.xtask("db create").ok();
+    let notice = "do $$ begin raise notice 'three of them'; raise warning 'all odd'; end $$;";
+    world.write(SCHEMA, &format!("drop table if exists nothing;\n{notice}"));
+    let loaded = world.xtask("db schema-load").ok();
+    loaded.says(&["schema.sql: NOTICE: three of them\n", "schema.sql: WARNING: all odd\n"]);
+    assert!(!loaded.stderr.contains("skipping"), "{loaded}");
 }
 
 #[test]

@@ -80,7 +80,8 @@ fn a_wrong_password_or_user_is_told_at_once() {
 fn a_url_that_is_none_is_told_without_its_password() {
     let world = World::new();
     let fails = |name: &str, value: &str| {
-        let failed = world.xtask("db test").env(name, value).fails(1);
+        let line = if name == "CONNECTION_URL" { "db test" } else { "ddb list-tables" };
+        let failed = world.xtask(line).env(name, value).fails(1);
         world.redact(failed.error())
     };
     let url = |text: &str| text.replace("PASSWORD", WRONG_PASSWORD);
@@ -93,12 +94,38 @@ fn a_url_that_is_none_is_told_without_its_password() {
       help: write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE
     ");
     assert_snapshot!(fails("AWS_ENDPOINT_URL_DYNAMODB", "127.0.0.1:8000"), @"
-    error: AWS_ENDPOINT_URL_DYNAMODB: `127.0.0.1:8000` is not a DynamoDB endpoint
+    error: AWS_ENDPOINT_URL_DYNAMODB is not a DynamoDB endpoint
       help: write it as http://HOST:PORT
     ");
+    // Each has the password where a parser would not look for it.
+    for (url, problem) in [
+        ("postgres:/me:PASSWORD@host/database?connect_timeout=5", "is not a Postgres URL"),
+        ("postgres://me:x@host:PASSWORD/database", "is not a Postgres URL"),
+        ("postgres://me:ha@PASSWORD@host/database", "has more than one `@`"),
+        ("postgres://me:ha@PASSWORD%40host/database", "names a host with a character"),
+        ("postgres://me:x@host/database?PASSWORD=1", "has a parameter that cannot be used"),
+        ("PASSWORD", "is not a Postgres URL"),
+    ] {
+        for line in ["db test", "status", "doctor", "ddb-setup", "env"] {
+            let run = world.xtask(line).arg("--engine=external");
+            let ran = run.env("CONNECTION_URL", url.replace("PASSWORD", WRONG_PASSWORD)).end();
+            let told = format!("{}{}", ran.stdout, ran.stderr);
+            assert!(told.contains(&format!("CONNECTION_URL {problem}")), "{ran}");
+        }
+    }
+    for url in [
+        "http//me:PASSWORD",
+        "http://127.0.0.1:PASSWORD",
+        "http://me:PASSWORD/x@127.0.0.1:1",
+        "http://PASSWORD!/",
+    ] {
+        let url = url.replace("PASSWORD", WRONG_PASSWORD);
+        let failed = world.xtask("ddb list-tables").env("AWS_ENDPOINT_URL_DYNAMODB", url).fails(1);
+        failed.says(&["error: AWS_ENDPOINT_URL_DYNAMODB"]);
+    }
     // The client would go to port 80.
     assert_snapshot!(fails("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:80000"), @"
-    error: AWS_ENDPOINT_URL_DYNAMODB: `http://127.0.0.1:80000` has no port of 1 to 65535
+    error: AWS_ENDPOINT_URL_DYNAMODB has no port of 1 to 65535
       help: write it as http://HOST:PORT
     ");
     assert_snapshot!(fails("AWS_ENDPOINT_URL_DYNAMODB", &url("http://me:PASSWORD@127.0.0.1:8000")), @"error: AWS_ENDPOINT_URL_DYNAMODB: a DynamoDB endpoint takes no user or password");
@@ -126,10 +153,13 @@ fn the_external_engine_names_the_variable_that_is_missing() {
     let failed = world.xtask("--engine external ddb-setup").without("CONNECTION_URL").fails(1);
     assert_snapshot!(failed.error(), @"
     error: engine external needs CONNECTION_URL, which is not set
-      help: set CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB, or use `--engine docker`
+      help: set CONNECTION_URL, or use `--engine docker`
     ");
-    let failed = world.xtask("--engine external db test").without("AWS_ENDPOINT_URL_DYNAMODB").fails(1);
+    let failed = world.xtask("--engine external ddb scan").without("AWS_ENDPOINT_URL_DYNAMODB").fails(1);
     failed.says(&["AWS_ENDPOINT_URL_DYNAMODB, which is not set"]);
+    // A command needs what it uses.
+    world.xtask("--engine external db setup").without("AWS_ENDPOINT_URL_DYNAMODB").ok();
+    world.xtask("--engine external ddb list-tables").without("CONNECTION_URL").ok();
     let failed = world.xtask("status").env("CRUDDUR_ENGINE", "cloud").fails(2);
     failed.says(&["CRUDDUR_ENGINE=`cloud`"]);
 }

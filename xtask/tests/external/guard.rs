@@ -347,11 +347,32 @@ fn without_prod_what_is_not_near_is_refused_before_it_is_reached() {
       help: production is reached with --prod only
     ");
     let hostaddr = "postgresql://me@localhost/d?hostaddr=192.0.2.1";
-    for line in ["db create", "db drop", "db sessions", "db connect", "ddb-setup", "env", "ddb scan"] {
+    for line in ["db create", "db drop", "db sessions", "db connect", "ddb-setup", "env", "ddb seed"] {
         for url in [far.as_str(), hostaddr, "postgresql://me@localhost,192.0.2.1/d"] {
             let refused = run(line, url, dynamodb);
             assert_eq!(refused.code, Some(1), "{line}: {refused}");
             refused.says(&["CONNECTION_URL names `192.0.2.1`", "add `--allow-host 192.0.2.1`"]);
+        }
+    }
+}
+
+/// To us it is one host with a good end, to libpq two.
+#[test]
+fn a_list_of_hosts_in_one_name_is_refused() {
+    let world = World::new();
+    std::fs::create_dir(world.path("bin")).unwrap();
+    world.write("bin/psql", "#!/bin/sh\necho \"$PGHOST\"\n");
+    for (name, url) in [
+        ("CONNECTION_URL", "postgresql://me:pw@db.rds.amazonaws.com%2Cx.localhost/d"),
+        ("PROD_CONNECTION_URL", "postgresql://me:pw@db.example.com%2Cother.example/d"),
+        ("CONNECTION_URL", "postgresql://me:pw@%2Frun%2Cdb.rds.amazonaws.com/d"),
+    ] {
+        for line in ["db connect", "db test", "db drop"] {
+            let run = world.xtask(line).env(name, url).env("PATH", world.path("bin"));
+            let run = if name == "CONNECTION_URL" { run } else { run.arg("--prod") };
+            let refused = run.fails(1);
+            refused.says(&[&format!("error: {name} names a host with a character that no host's name has")]);
+            assert_eq!(refused.stdout, "");
         }
     }
 }

@@ -39,6 +39,26 @@ fn reading_needs_no_confirmation() {
     }
 }
 
+/// A command that an error suggests is for the same target.
+#[test]
+fn what_is_suggested_for_production_s_postgres_is_for_production_too() {
+    let world = Production::new();
+    let fails = |line: &str| {
+        let failed = world.xtask(line).arg("--prod").fails(1);
+        let suggested: Vec<_> = failed.stderr.split("`cargo xtask ").skip(1).collect();
+        assert!(!suggested.is_empty(), "{failed}");
+        for command in suggested {
+            assert!(command.split('`').next().unwrap().ends_with(" --prod"), "{command}: {failed}");
+        }
+    };
+    fails("db test");
+    world.xtask("db create --prod").ok();
+    fails("db create");
+    fails("db test");
+    world.xtask("db schema-load --prod --confirm").arg(&world.database.name).ok();
+    fails("ddb patterns list-conversations");
+}
+
 #[test]
 fn the_word_prod_is_data_where_it_can_be() {
     let world = World::new();
@@ -106,14 +126,14 @@ fn what_destroys_wants_the_target_s_name() {
     ");
     let failed = world.xtask("db setup --prod --confirm cruddur").fails(1);
     assert_snapshot!(world.redact(&failed.stderr), @"
-    warning: PRODUCTION: about to empty or recreate the database
+    warning: PRODUCTION: about to drop and create the database
       host      127.0.0.1, port PORT, sslmode=prefer
       database  DATABASE
       user      cruddur-tests
       rows      public.activities 0, public.users 5
     no backup is made first: `pg_dump` makes one
     error: `cruddur` is not the name of the target; nothing was changed
-      help: to empty or recreate the database, the name is `DATABASE`
+      help: to drop and create the database, the name is `DATABASE`
     ");
     let failed = world.xtask("ddb seed --messages 5 --prod").fails(1);
     assert_snapshot!(world.redact(&failed.stderr), @"

@@ -68,7 +68,7 @@ pub(crate) async fn set_up_missing(
             return Err(Failure::new(format!("{target} has only one of its two tables"), remedy).into());
         }
     }
-    if connection.with(counts).await?[0] == 0 {
+    if connection.with(|client| counts(client, "")).await?[0] == 0 {
         load(ui, &mut connection, Script::seed(&context.root)?).await?;
     }
     Ok(connection)
@@ -93,12 +93,14 @@ pub(super) async fn take_turn(ui: &Ui, maintenance: &mut Connection) -> Result<(
 pub(super) async fn create(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
     let label = format!("Postgres: create database {database}");
     let statement = sql::create_database(database);
-    let database = database.to_owned();
+    let (database, prod) = (database.to_owned(), maintenance.target.prod);
     let work = maintenance.with(move |client| {
         client.batch_execute(&statement).map_err(|error| match error.code() {
             Some(&SqlState::DUPLICATE_DATABASE) => {
-                let remedy =
-                    "drop it first with `cargo xtask db drop`, or do both with `cargo xtask db setup`";
+                let remedy = format!(
+                    "load its tables with `cargo xtask db schema-load{prod}`; `cargo xtask db setup{prod}` drops it, \
+                     with all its rows, and creates it"
+                );
                 Failure::new(format!("database {database} exists already"), remedy).into()
             }
             _ => readable(error),
@@ -162,16 +164,16 @@ pub(super) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -
 ///
 /// # Errors
 /// The tables are not there, or cannot be read.
-pub(crate) fn counts(client: &mut Client) -> Result<[i64; 2]> {
-    let row = client.query_typed_one(sql::COUNTS, &[]).map_err(explain)?;
+pub(crate) fn counts(client: &mut Client, prod: &str) -> Result<[i64; 2]> {
+    let row = client.query_typed_one(sql::COUNTS, &[]).map_err(|error| explain(error, prod))?;
     Ok([row.try_get("users")?, row.try_get("activities")?])
 }
 
 /// What a query for the tables' rows says where they are not there; else the server's own words.
-pub(crate) fn explain(error: postgres::Error) -> anyhow::Error {
+pub(crate) fn explain(error: postgres::Error, prod: &str) -> anyhow::Error {
     match error.code() {
         Some(&SqlState::UNDEFINED_TABLE) => {
-            let remedy = "load the schema with `cargo xtask db schema-load`";
+            let remedy = format!("load the schema with `cargo xtask db schema-load{prod}`");
             Failure::new("the tables are not there", remedy).caused_by(readable(error)).into()
         }
         _ => readable(error),

@@ -52,8 +52,11 @@ impl PopulationOptions {
 pub(super) async fn write_users(ui: &Ui, connection: &mut Connection, population: Population) -> Result<()> {
     let users = u64::from(population.users());
     let label = format!("Postgres: write {users} synthetic users into {}", connection.target.database());
+    let prod = connection.target.prod;
     let work = async {
-        let write = move |client: &mut postgres::Client| population.write_users(client).map_err(explain);
+        let write = move |client: &mut postgres::Client| {
+            population.write_users(client).map_err(|error| explain(error, prod))
+        };
         let there = connection.with_within(USERS_BOUND, write).await?;
         ensure!(there == users, "{users} users were written, but {there} are there");
         Ok(())
@@ -61,7 +64,7 @@ pub(super) async fn write_users(ui: &Ui, connection: &mut Connection, population
     ui.run_whole(label, work).await
 }
 
-fn explain(error: postgres::Error) -> anyhow::Error {
+fn explain(error: postgres::Error, prod: &str) -> anyhow::Error {
     match error.code() {
         Some(&SqlState::UNIQUE_VIOLATION) => {
             let remedy = "give that user another handle, or remove the user";
@@ -69,7 +72,7 @@ fn explain(error: postgres::Error) -> anyhow::Error {
                 .caused_by(readable(error))
                 .into()
         }
-        _ => db::explain(error),
+        _ => db::explain(error, prod),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::dynamodb::write::{self, Write};
 use crate::error::{Failure, Interrupted, Usage};
 use crate::facts::Facts;
 use crate::postgres::target::{Connection, readable};
-use crate::targets::Targets;
+use crate::targets::{PostgresTarget, Targets};
 use crate::ui::Rate;
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
@@ -136,9 +136,9 @@ impl SeedOptions {
 impl Seed {
     /// Looks the two users up.
     pub(crate) async fn people(&self, connection: &mut Connection) -> Result<People> {
-        let (place, [one, two]) = (connection.target.to_string(), self.handles.clone());
+        let (target, [one, two]) = (connection.target.clone(), self.handles.clone());
         let find = move |client: &mut Client| {
-            Ok([find_user(client, &place, &one)?, find_user(client, &place, &two)?])
+            Ok([find_user(client, &target, &one)?, find_user(client, &target, &two)?])
         };
         connection.with(find).await
     }
@@ -203,14 +203,14 @@ pub(crate) enum Table {
 /// The names of the messages table's keys.
 pub(super) const KEYS: [&str; 2] = [PARTITION_KEY, SORT_KEY];
 
-/// A user by handle; `place` is what errors call the database.
-pub(super) fn find_user(client: &mut Client, place: &str, handle: &str) -> Result<User> {
-    let remedy = "seed the users with `cargo xtask db seed`, or name another handle";
+/// A user by handle, in the database that `client` is connected to.
+pub(super) fn find_user(client: &mut Client, target: &PostgresTarget, handle: &str) -> Result<User> {
+    let remedy = format!("seed the users with `cargo xtask db seed{}`, or name another handle", target.prod);
     match User::find_by_handle(client, handle).map_err(readable) {
         Ok(Some(user)) => Ok(user),
-        Ok(None) => Err(Failure::new(format!("{place} has no user with handle `{handle}`"), remedy).into()),
+        Ok(None) => Err(Failure::new(format!("{target} has no user with handle `{handle}`"), remedy).into()),
         Err(error) => {
-            let problem = format!("cannot look up handle `{handle}` in {place}");
+            let problem = format!("cannot look up handle `{handle}` in {target}");
             Err(Failure::new(problem, remedy).caused_by(error).into())
         }
     }

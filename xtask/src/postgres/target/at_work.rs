@@ -57,7 +57,7 @@ impl Connection {
                 return Err(target.no_answer(STATEMENT_BOUND));
             };
             if !blocked_by.is_empty() && waiting >= STATEMENT_BOUND {
-                return Err(blocked(what, waiting, &blocked_by));
+                return Err(blocked(what, waiting, &blocked_by, target.prod));
             }
             ui.line(format_args!("Postgres has been at work for {} on {what}", seconds(since)));
         }
@@ -81,10 +81,12 @@ impl PostgresTarget {
     }
 }
 
-fn blocked(what: &str, waiting: Duration, by: &[i32]) -> anyhow::Error {
+fn blocked(what: &str, waiting: Duration, by: &[i32], prod: &str) -> anyhow::Error {
     let pids = by.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
     let problem = format!("{what} has waited for {} for a lock of the session {pids}", seconds(waiting));
-    let remedy = "see who that is with `cargo xtask db sessions`, end it (all: `cargo xtask db kill-all`), and run the \
-                  command again";
+    let remedy = format!(
+        "see who that is with `cargo xtask db sessions{prod}`, end it (all: `cargo xtask db kill-all{prod}`), and run the \
+         command again"
+    );
     Failure::new(problem, remedy).into()
 }

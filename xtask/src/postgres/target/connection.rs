@@ -13,7 +13,7 @@ use postgres::Client;
 use postgres::error::{DbError, SqlState};
 
 use super::PostgresTarget;
-use super::trouble::{UNUSABLE_DATA, WRONG_PASSWORD, is_refused, of_setting, readable};
+use super::trouble::{UNUSABLE_DATA, is_refused, of_setting, readable};
 
 /// How long a server may take to accept a connection and the user, where the URL does not say.
 pub(super) const CONNECT_BOUND: Duration = Duration::from_secs(10);
@@ -88,8 +88,8 @@ impl PostgresTarget {
         };
         match error.code() {
             Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
-                let failure =
-                    Failure::new(format!("Postgres at {self} refuses the user or password"), WRONG_PASSWORD);
+                let problem = format!("Postgres at {self} refuses the user or password");
+                let failure = Failure::new(problem, &self.wrong_password);
                 Look::Failed(failure.caused_by(readable(error)).into())
             }
             // It cannot open its own files: they are damaged, or the first start was interrupted half-way.

@@ -10,10 +10,9 @@ use postgres::error::SqlState;
 
 use super::PostgresTarget;
 
-/// What to do when the server refuses the user.
-pub(super) const WRONG_PASSWORD: &str = "set the password the server was created with; for the Docker engine's, \
-                                         which keeps its first one in its volume, start afresh with \
-                                         `cargo xtask down --volumes`";
+/// What to do when a server of this checkout refuses the user.
+pub(super) const WRONG_PASSWORD_OF_OURS: &str = "set the password the server was created with: the Docker engine's volume keeps the first one; \
+     `cargo xtask down --volumes` removes the data of both databases, and the password with it";
 
 /// What to do when the server cannot open its own files.
 pub(super) const UNUSABLE_DATA: &str = "this checkout's own is made anew by `cargo xtask down --volumes`, which removes the \
@@ -30,10 +29,12 @@ impl PostgresTarget {
             Err(error) => return error,
         };
         let remedy = match error.code() {
-            Some(&SqlState::UNDEFINED_DATABASE) => "create it with `cargo xtask db create`".to_owned(),
-            Some(&SqlState::INVALID_PASSWORD) => WRONG_PASSWORD.to_owned(),
+            Some(&SqlState::UNDEFINED_DATABASE) => {
+                format!("create it with `cargo xtask db create{}`", self.prod)
+            }
+            Some(&SqlState::INVALID_PASSWORD) => self.wrong_password.clone(),
             Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) if self.tls.mode == SslMode::Disable => {
-                WRONG_PASSWORD.to_owned()
+                self.wrong_password.clone()
             }
             _ if is_caused_by(&error, "password missing") => match &self.passfile_problem {
                 Some(problem) => format!("{NO_PASSWORD}; {problem}"),

@@ -1,0 +1,82 @@
+//! The options that every `db` and `ddb` command has: whose databases it means, and whether it is only rehearsed.
+//! What they lead to is in `db` and `ddb`.
+
+use anyhow::Result;
+
+use crate::context::Context;
+use crate::facts::Facts;
+use crate::guard::{Guard, Rehearsal};
+use crate::state::Lock;
+
+/// Whose databases.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Target {
+    /// Production's, which PROD_CONNECTION_URL names, and AWS's credential chain and region; `prod` as the last word
+    /// means the same
+    #[arg(long)]
+    pub(super) prod: bool,
+}
+
+/// Whose databases, for a command that writes.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Writing {
+    #[command(flatten)]
+    pub(super) target: Target,
+    #[command(flatten)]
+    pub(super) rehearsal: Rehearsal,
+}
+
+/// Whose databases, for a command that destroys or overwrites.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Guarded {
+    #[command(flatten)]
+    pub(super) writing: Writing,
+    /// With --prod: the name of the database or table, instead of typing it
+    #[arg(long, value_name = "NAME", requires = "prod")]
+    pub(super) confirm: Option<String>,
+}
+
+impl Writing {
+    pub(super) async fn lock(self, context: &Context, doing: &str) -> Result<Option<Lock>> {
+        self.rehearsal.lock(context, self.target.prod, doing).await
+    }
+}
+
+impl Guarded {
+    pub(super) async fn lock(&self, context: &Context, doing: &str) -> Result<Option<Lock>> {
+        self.writing.lock(context, doing).await
+    }
+
+    /// Whether the target is shown in full first: production's, and any that nothing is done to.
+    pub(super) fn shows(&self) -> bool {
+        self.is_production() || self.is_rehearsal()
+    }
+
+    pub(super) fn is_production(&self) -> bool {
+        self.writing.target.prod
+    }
+
+    pub(super) fn is_rehearsal(&self) -> bool {
+        self.writing.rehearsal.dry_run
+    }
+
+    /// Shows the targets; whether the deed is to be done.
+    pub(super) async fn pass(
+        &self,
+        context: &Context,
+        deed: &str,
+        facts: &[Facts],
+        name: &str,
+        hint: &str,
+    ) -> Result<bool> {
+        let guard = Guard { deed, facts, name, production: self.is_production(), hint };
+        if self.is_rehearsal() {
+            guard.rehearse(&context.ui);
+            return Ok(false);
+        }
+        if self.is_production() {
+            guard.pass(&context.ui, self.confirm.as_deref()).await?;
+        }
+        Ok(true)
+    }
+}
