@@ -2,6 +2,7 @@
 //! otherwise TLS by rustls on ring.
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder as Config, Credentials, Region, SharedHttpClient};
+use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder};
 
@@ -27,7 +28,17 @@ pub fn local_config(endpoint: &str) -> Config {
 #[must_use]
 pub fn client(endpoint: Option<&str>) -> SharedHttpClient {
     let client = Builder::new();
-    if is_plain(endpoint) { client.build_http() } else { client.tls_provider(TLS).build_https() }
+    match endpoint {
+        // HTTPS_PROXY, HTTP_PROXY and NO_PROXY say how AWS is reached.
+        None => client.build_with_connector_fn(|settings, components| {
+            let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
+            connector.set_connector_settings(settings.cloned());
+            connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+            connector.tls_provider(TLS).build()
+        }),
+        Some(_) if is_plain(endpoint) => client.build_http(),
+        Some(_) => client.tls_provider(TLS).build_https(),
+    }
 }
 
 /// Connections to the server at the URL `endpoint`, or else to AWS, for requests that are not the SDK's.

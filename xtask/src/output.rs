@@ -1,5 +1,6 @@
 //! Data on stdout: tables for people, JSON and JSON lines for programs.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::Result;
@@ -7,7 +8,7 @@ use clap::ValueEnum;
 use serde_json::ser::PrettyFormatter;
 use serde_json::{Map, Serializer, Value};
 
-use crate::text::width_of;
+use crate::text::{printable, width_of};
 
 /// A column is not made narrower than this.
 const NARROWEST: usize = 8;
@@ -96,7 +97,7 @@ pub(crate) fn print_rows(format: Format, columns: &[&str], rows: Vec<Vec<Value>>
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
+        Value::String(text) => printable(Cow::Borrowed(text)).into_owned(),
         other => other.to_string(),
     }
 }

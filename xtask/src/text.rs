@@ -34,12 +34,28 @@ pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// A text with spaces for its control characters: one may break the line, or do something to the terminal.
+/// A text in one line, with its control characters and marks of writing direction escaped: one may break the line, make
+/// what is shown read as something else, or do something to the terminal.
 pub(crate) fn printable(text: Cow<'_, str>) -> Cow<'_, str> {
-    // Most texts have none. In UTF-8 a control character is one of these bytes, or begins with 0xC2.
-    let mut bytes = text.bytes();
-    let may_have_control = bytes.any(|byte| byte < b' ' || byte == 0x7F || byte == 0xC2);
-    if may_have_control { Cow::Owned(text.replace(char::is_control, " ")) } else { text }
+    if !text.contains(is_unprintable) {
+        return text;
+    }
+    let mut printed = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        if is_unprintable(letter) { printed.extend(letter.escape_default()) } else { printed.push(letter) }
+    }
+    Cow::Owned(printed)
+}
+
+/// As [`printable`], of a text in several lines.
+pub(crate) fn printable_lines(text: &str) -> String {
+    let lines: Vec<_> = text.split('\n').map(|line| printable(Cow::Borrowed(line))).collect();
+    lines.join("\n")
+}
+
+fn is_unprintable(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A count with its noun: `one` for a single one, `more` for any other number.
@@ -71,14 +87,16 @@ mod tests {
     }
 
     #[test]
-    fn control_characters_are_not_printed() {
+    fn what_acts_on_a_terminal_is_escaped() {
         for (text, expected) in [
             ("plain é 名", "plain é 名"),
-            ("a\nb\t\u{1b}[31mc\u{7f}", "a b  [31mc "),
-            ("\u{9b}31m¢", " 31m¢"),
+            ("a\nb\t\u{1b}[31mc\u{7f}", r"a\nb\t\u{1b}[31mc\u{7f}"),
+            ("\u{9b}31m¢", r"\u{9b}31m¢"),
+            ("a\u{202e}txt.exe", r"a\u{202e}txt.exe"),
         ] {
             assert_eq!(printable(Cow::Borrowed(text)), expected);
         }
+        assert_eq!(printable_lines("a\n  b\r\n"), "a\n  b\\r\n");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::dynamodb::read::Response;
 use crate::environment::Environment;
 use crate::error::Interrupted;
 use crate::stop::Stop;
+use crate::text::printable_lines;
 
 /// Announces steps and shows progress: lines in place on a terminal, plain lines in CI and in pipes.
 #[derive(Clone)]
@@ -59,14 +60,20 @@ impl Ui {
             Groups::None => {}
             Groups::GitHub => self.line(format_args!("::group::{title}")),
             Groups::GitLab => {
-                self.line(format_args!("\x1b[0Ksection_start:{}:{id}\r\x1b[0K{title}", unix_time()))
+                self.print(&format!("\x1b[0Ksection_start:{}:{id}\r\x1b[0K{title}", unix_time()))
             }
         }
         Group { ui: self.clone(), id }
     }
 
-    /// Prints a line.
+    /// Prints a line, or several. What of them came from a database, a file or the environment does nothing to the
+    /// terminal.
     pub(crate) fn line(&self, text: impl Display) {
+        self.print(&printable_lines(&text.to_string()));
+    }
+
+    /// Prints text that is known to be printable, or painted.
+    fn print(&self, text: &str) {
         // In one piece: stderr is not buffered.
         let line = format!("{text}\n");
         let print = || {
@@ -89,7 +96,8 @@ impl Ui {
 
     /// Prints a line that should not be overlooked.
     pub(crate) fn warn(&self, text: impl Display) {
-        self.line(format_args!("{} {text}", self.paint("33", "warning:")));
+        let text = printable_lines(&text.to_string());
+        self.print(&format!("{} {text}", self.paint("33", "warning:")));
     }
 
     /// Announces a step; the [`Step`] prints how it ended.
@@ -98,7 +106,7 @@ impl Ui {
         let bar = match &self.bars {
             Some(bars) => {
                 let bar = bars.add(ProgressBar::new_spinner().with_style(spinner_style()));
-                bar.set_message(label.clone());
+                bar.set_message(printable_lines(&label));
                 bar.enable_steady_tick(Duration::from_millis(100));
                 Some(bar)
             }
@@ -159,7 +167,7 @@ impl Drop for Group {
             Groups::None => {}
             Groups::GitHub => self.ui.line("::endgroup::"),
             Groups::GitLab => {
-                self.ui.line(format_args!("\x1b[0Ksection_end:{}:{}\r\x1b[0K", unix_time(), self.id));
+                self.ui.print(&format!("\x1b[0Ksection_end:{}:{}\r\x1b[0K", unix_time(), self.id));
             }
         }
     }
@@ -188,7 +196,7 @@ impl Step {
     /// Says how far the step is. Plain output leaves it out: a log wants results.
     pub(crate) fn progress(&self, detail: impl Display) {
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{}: {detail}", self.label));
+            bar.set_message(printable_lines(&format!("{}: {detail}", self.label)));
         }
     }
 
@@ -217,7 +225,8 @@ impl Step {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        self.ui.line(format_args!("{mark} {line} ({})", seconds(self.started.elapsed())));
+        let line = printable_lines(line);
+        self.ui.print(&format!("{mark} {line} ({})", seconds(self.started.elapsed())));
     }
 }
 

@@ -1,10 +1,10 @@
 use std::io::Write as _;
 
-use crate::dynamodb::client::{LOCAL_KEY, LOCAL_REGION};
 use crate::environment::quoted;
 use crate::output::stdout;
 use crate::targets::{DYNAMODB_URL, POSTGRES_URL};
 use anyhow::{Result, ensure};
+use backend_flask::http::{LOCAL_KEY, LOCAL_REGION};
 use backend_flask::messages::TABLE_VARIABLE;
 use clap::ValueEnum;
 

@@ -13,7 +13,7 @@ use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
-use aws_sdk_dynamodb::config::{Builder, Config, Credentials, IdentityCache, StalledStreamProtectionConfig};
+use aws_sdk_dynamodb::config::{Builder, Config, IdentityCache, StalledStreamProtectionConfig};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use backend_flask::http;
 
@@ -24,11 +24,6 @@ use crate::error::Failure;
 use crate::poll::Look;
 use crate::text::counted;
 use crate::ui::{Ui, seconds};
-
-/// Local servers need a signed request but check no key; with `-sharedDb` all keys and regions are one.
-pub(crate) const LOCAL_KEY: &str = "local";
-/// The region that a local server is asked in.
-pub(crate) const LOCAL_REGION: &str = "us-east-1";
 
 /// A local server that refuses a connection is down, not busy: the user need not wait for a second.
 const LOCAL_BACKOFF: Duration = Duration::from_millis(50);
@@ -79,7 +74,9 @@ impl DynamoDb {
     /// For a target; nothing is asked of it yet, but production's region may be.
     pub(crate) async fn new(target: &DynamoDbTarget, ui: &Ui) -> Result<Self> {
         let config = match &target.account {
-            None => local(target),
+            // No credential chain, which may ask the network, and no proxy.
+            None => http::local_config(target.endpoint().unwrap_or_default())
+                .retry_config(RetryConfig::standard().with_initial_backoff(LOCAL_BACKOFF)),
             Some(account) => production(target, account).await?,
         };
         // The SDK has a budget for retries, for servers with many clients. A long import is to outlive a line that breaks
@@ -158,7 +155,7 @@ impl DynamoDb {
 
     /// The region that requests are signed for.
     pub(crate) fn region(&self) -> &str {
-        self.client.config().region().map_or(LOCAL_REGION, Region::as_ref)
+        self.client.config().region().map_or(http::LOCAL_REGION, Region::as_ref)
     }
 
     /// Where requests go. <https://docs.aws.amazon.com/general/latest/gr/ddb.html>
@@ -227,20 +224,16 @@ fn pace(items: u64, elapsed: Duration) -> String {
     format!("{} in {}, {rate:.1}/s", counted(items, "item", "items"), seconds(elapsed))
 }
 
-/// No credential chain, which may ask the network, and no proxy.
-fn local(target: &DynamoDbTarget) -> Builder {
-    Builder::new()
-        .behavior_version(BehaviorVersion::latest())
-        .credentials_provider(Credentials::new(LOCAL_KEY, LOCAL_KEY, None, None, "local"))
-        .region(Region::from_static(LOCAL_REGION))
-        .endpoint_url(target.endpoint().unwrap_or_default())
-        .retry_config(RetryConfig::standard().with_initial_backoff(LOCAL_BACKOFF))
-        .http_client(http::client(target.endpoint()))
-}
-
 /// AWS's own chain of credentials, and its region: the environment, profiles, SSO, web identity, roles of this
 /// machine or container. <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
 async fn production(target: &DynamoDbTarget, account: &Account) -> Result<Builder> {
+    let is_url = |endpoint: &str| endpoint.starts_with("https://") || endpoint.starts_with("http://");
+    if target.endpoint().is_some_and(|endpoint| !is_url(endpoint)) {
+        // What is before an `@` may be a password.
+        let shown = target.endpoint().and_then(|endpoint| endpoint.rsplit('@').next()).unwrap_or_default();
+        let problem = format!("PROD_DYNAMODB_ENDPOINT_URL: `{shown}` is not a DynamoDB endpoint");
+        return Err(Failure::new(problem, "write it as https://HOST").into());
+    }
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http::client(None))
         .timeout_config(timeouts())
@@ -256,7 +249,7 @@ async fn production(target: &DynamoDbTarget, account: &Account) -> Result<Builde
         let waited = seconds(CREDENTIALS_BOUND);
         Failure::new(format!("nobody named the region of {target} within {waited}"), account.region_remedy())
     })?;
-    if config.region().is_none() {
+    if config.region().is_none_or(|region| region.as_ref().is_empty()) {
         let problem = format!("no region is set for {target}");
         return Err(Failure::new(problem, account.region_remedy()).into());
     }

@@ -38,7 +38,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// The AWS CLI reads `AWS_DEFAULT_PROFILE` and `AWS_DEFAULT_REGION` as well, and takes an empty variable for none.
+    /// The AWS CLI reads `AWS_DEFAULT_PROFILE` and `AWS_DEFAULT_REGION` as well. An empty variable counts as none.
     /// <https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-envvars.html>
     fn of(environment: &Environment) -> Self {
         let set = |name: &str| environment.process_only(name).map(str::to_owned);

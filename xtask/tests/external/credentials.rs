@@ -90,6 +90,60 @@ fn a_profile_has_keys_and_region() {
 }
 
 #[test]
+fn the_aws_cli_s_own_variables_count_and_empty_ones_do_not() {
+    let production = Production::with_config("[profile live]\nregion = eu-central-1\n");
+    let keys = format!("[live]\naws_access_key_id = AKID\naws_secret_access_key = {SECRET_KEY}\n");
+    production.workspace.write("home/.aws/credentials", &keys);
+    let told = |variables: &[(&'static str, &str)]| {
+        let run = production.workspace.xtask("ddb schema-load --prod --dry-run");
+        variables.iter().fold(run, |run, (name, value)| run.env(name, value)).ok()
+    };
+    told(&[("AWS_DEFAULT_PROFILE", "live")]).says(&["region    eu-central-1"]);
+    told(&[("AWS_PROFILE", "live"), ("AWS_DEFAULT_REGION", "us-east-2")]).says(&["region    us-east-2"]);
+    told(&[("AWS_PROFILE", "live"), ("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "us-east-2")])
+        .says(&["region    us-east-2"]);
+}
+
+#[test]
+fn production_is_reached_through_a_proxy_and_local_servers_are_not() {
+    let mut production = Production::new();
+    let (proxy, asked) = answering(|_| None);
+    production.workspace.set("AWS_ACCESS_KEY_ID", "AKID");
+    production.workspace.set("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
+    production.workspace.set("AWS_REGION", "us-east-1");
+    let list = |variables: &[(&'static str, &str)]| {
+        let run = production.workspace.xtask("ddb list-tables --prod");
+        variables.iter().fold(run, |run, (name, value)| run.env(name, value))
+    };
+    let aws = ("PROD_DYNAMODB_ENDPOINT_URL", "");
+    list(&[aws, ("HTTPS_PROXY", &proxy)]).fails(1);
+    let asked_for = asked.recv().unwrap();
+    assert!(asked_for.starts_with("CONNECT dynamodb.us-east-1.amazonaws.com:443 "), "{asked_for}");
+    let elsewhere = ("PROD_DYNAMODB_ENDPOINT_URL", "http://dynamodb.example:8000");
+    asked.try_iter().for_each(drop);
+    list(&[elsewhere, ("HTTP_PROXY", &proxy)]).fails(1);
+    let asked_for = asked.recv().unwrap();
+    assert!(asked_for.starts_with("POST http://dynamodb.example:8000/ "), "{asked_for}");
+    asked.try_iter().for_each(drop);
+    list(&[("HTTP_PROXY", &proxy), ("NO_PROXY", "127.0.0.1")]).ok();
+    let local = production.workspace.xtask("--engine external ddb list-tables").env("HTTP_PROXY", &proxy);
+    let local = local.env("CONNECTION_URL", "postgresql://me@127.0.0.1/database");
+    local.env("AWS_ENDPOINT_URL_DYNAMODB", production.dynamodb.endpoint.url()).ok();
+    assert_eq!(asked.try_iter().count(), 0);
+}
+
+#[test]
+fn an_endpoint_of_production_s_that_is_no_url_is_told() {
+    let mut production = Production::new();
+    production.workspace.set("PROD_DYNAMODB_ENDPOINT_URL", "dynamodb.example:8000");
+    let fails = production.fails(|run| run.env("AWS_REGION", "r"));
+    assert_snapshot!(fails, @"
+    error: PROD_DYNAMODB_ENDPOINT_URL: `dynamodb.example:8000` is not a DynamoDB endpoint
+      help: write it as https://HOST
+    ");
+}
+
+#[test]
 fn a_profile_s_files_may_be_elsewhere() {
     let production = Production::new();
     let config =
@@ -189,6 +243,7 @@ fn a_missing_region_is_told() {
     error: no region is set for production's DynamoDB at ENDPOINT
       help: set AWS_REGION
     ");
+    assert_eq!(production.fails(keys), production.fails(|run| keys(run).env("AWS_REGION", "")));
     let fails = production.fails(|run| run.env("AWS_PROFILE", "live"));
     assert!(fails.contains("help: set AWS_REGION, or `region` of profile live in ~/.aws/config"), "{fails}");
 }

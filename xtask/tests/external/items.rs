@@ -273,3 +273,22 @@ fn a_write_that_was_throttled_is_sent_again() {
     run("ddb delete b 1");
     run("ddb get a 1");
 }
+
+#[test]
+fn a_dry_run_makes_all_the_checks() {
+    let world = DynamoDbOnly::with_item();
+    let before = world.endpoint().items(TABLE);
+    assert_snapshot!(world.item_error(1, &["put", r#"{"pk":"b"}"#, "--dry-run"]), @"error: the item cannot be put into table cruddur-messages: key `sk` is missing");
+    assert_snapshot!(world.item_error(1, &["put", r#"{"pk":"b","sk":1}"#, "--dry-run"]), @"error: the item cannot be put into table cruddur-messages: key `sk` is not of the table's type S");
+    assert_snapshot!(world.item_error(2, &["delete", "a", "--dry-run"]), @"error: the sort key `sk` is missing: PK SK");
+    assert_snapshot!(world.item_error(1, &["delete", "a", "2", "--dry-run"]), @"
+    error: there is no item a 2 in table cruddur-messages of DynamoDB at ENDPOINT
+      help: see what there is with `cargo xtask ddb query cruddur-messages --pk ...`
+    ");
+    for arguments in [&["delete", "a", "1"][..], &["put", r#"{"pk":"a","sk":"1"}"#]] {
+        let missing = [arguments, &["--table", "films", "--dry-run"]].concat();
+        assert!(world.item_error(1, &missing).contains("there is no such table"), "{missing:?}");
+    }
+    world.xtask("ddb put --dry-run --condition x= --values v=1").arg(r#"{"pk":"b","sk":"1"}"#).fails(2);
+    assert_eq!(world.endpoint().items(TABLE), before);
+}

@@ -36,9 +36,22 @@ fn get_conversation_prints_oldest_first() {
     bayko           2025-12-31 11:59 PM   Not yet: two minutes to go.
     andrewbrown     2026-01-01 12:00 AM   éééééééééééééééééééééééééééééééééééééééé
     bayko           2026-01-01 12:01 AM   éééééééééééééééééééééééééééééééééééééééé...
-    andrewbrown     2026-01-01 12:02 AM   🎉 "Now!" 雨宮
+    andrewbrown     2026-01-01 12:02 AM   🎉 "Now!"\t雨宮
     "#);
     assert_snapshot!(ran.stderr, @"5 items; consumed capacity: 0.5 units");
+}
+
+#[test]
+fn every_format_has_the_oldest_message_first() {
+    let world = World::with_short_conversation();
+    for options in ["", "--all", "--limit 3"] {
+        let printed =
+            |format: &str| world.xtask(&format!("ddb patterns get-conversation {options} -o {format}")).ok();
+        let items = printed("json").json()["Items"].take();
+        let document = sort_keys(items.as_array().unwrap()).join(" ");
+        assert_eq!(document, sort_keys(&printed("jsonl").json_lines()).join(" "));
+        assert!(sort_keys(items.as_array().unwrap()).is_sorted(), "{document}");
+    }
 }
 
 #[test]
@@ -148,10 +161,8 @@ fn a_conversation_of_many_pages_is_read_to_its_end() {
     let newest = get("--limit 25 -o jsonl").json_lines();
     assert_eq!(sort_keys(&newest), times[5..]);
 
-    // DynamoDB's own answer has the newest first.
     let document = get("--all -o json").json();
-    let newest_first: Vec<_> = times.iter().rev().map(String::as_str).collect();
-    assert_eq!(sort_keys(document["Items"].as_array().unwrap()), newest_first);
+    assert_eq!(sort_keys(document["Items"].as_array().unwrap()), times);
     assert_eq!(document["Count"], 30);
     assert!(document["LastEvaluatedKey"].is_null());
     let limited = get("--limit 25 -o json").json();
@@ -160,7 +171,7 @@ fn a_conversation_of_many_pages_is_read_to_its_end() {
 }
 
 #[test]
-fn json_is_the_response_as_dynamodb_has_it() {
+fn json_is_the_response_of_dynamodb() {
     let world = World::with_short_conversation();
     let ran = world.xtask("ddb patterns get-conversation --limit 1 -o json").ok();
     assert_snapshot!(ran.stdout, @r#"
@@ -211,7 +222,6 @@ fn json_is_the_response_as_dynamodb_has_it() {
         "TableName": TABLE,
         "KeyConditionExpression": "pk = :pk",
         "ExpressionAttributeValues": { ":pk": { "S": format!("MSG#{SEED_GROUP}") } },
-        "ScanIndexForward": false,
         "ReturnConsumedCapacity": "TOTAL",
     });
     let answered = world.endpoint().call("Query", request);
@@ -223,10 +233,10 @@ fn json_is_the_response_as_dynamodb_has_it() {
 fn list_conversations_shows_the_other_member_of_each() {
     let world = World::with_short_conversation();
     let ran = world.xtask("ddb patterns list-conversations").ok();
-    assert_snapshot!(ran.stdout, @r#"5ae290ed-55d1-47a0-bc6d-fe2bc2700399  bayko           2026-01-01 12:02 AM   🎉 "Now!" 雨宮"#);
+    assert_snapshot!(ran.stdout, @r#"5ae290ed-55d1-47a0-bc6d-fe2bc2700399  bayko           2026-01-01 12:02 AM   🎉 "Now!"\t雨宮"#);
     assert_snapshot!(ran.stderr, @"1 item; consumed capacity: 0.5 units");
     let ran = world.xtask("ddb patterns list-conversations --handle bayko").ok();
-    assert_snapshot!(ran.stdout, @r#"5ae290ed-55d1-47a0-bc6d-fe2bc2700399  andrewbrown     2026-01-01 12:02 AM   🎉 "Now!" 雨宮"#);
+    assert_snapshot!(ran.stdout, @r#"5ae290ed-55d1-47a0-bc6d-fe2bc2700399  andrewbrown     2026-01-01 12:02 AM   🎉 "Now!"\t雨宮"#);
     let ran = world.xtask("ddb patterns list-conversations -o json").ok();
     assert_snapshot!(ran.stdout, @r#"
     {

@@ -68,7 +68,7 @@ fn every_type_is_printed_in_every_form() {
     assert_eq!(table, world.xtask("ddb query --pk a").ok().stdout);
     assert_snapshot!(table, @r#"
     pk  sk  binaries  binary  list        map              null  number                  numbers  text  texts  yes
-    a   1   ["AA=="]  "AQL/"  ["x",-1.5]  {"a":"","b":[]}  null  12345678901234567890.5  [2.5]    é"    ["x"]  true
+    a   1   ["AA=="]  "AQL/"  ["x",-1.5]  {"a":"","b":[]}  null  12345678901234567890.5  [2.5]    é"\n  ["x"]  true
     "#);
 }
 
@@ -331,4 +331,39 @@ fn a_server_that_dies_in_the_middle_of_a_read_is_an_error() {
         assert!(some.is_none_or(|some| some == (count > 0)), "{line}: {count} lines");
         assert!(count < 1_400, "{line}: {count} lines");
     }
+}
+
+/// An escape sequence, and marks that turn the direction of writing.
+const HOSTILE: &str = "a\u{1b}]0;owned\u{7}\u{202e}b\u{2066}";
+
+fn assert_harmless(text: &str) {
+    let acts = |letter: char| {
+        letter.is_control() && letter != '\n'
+            || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    assert!(!text.contains(acts), "{text:?}");
+    assert!(text.contains(r"a\u{1b}]0;owned\u{7}\u{202e}b\u{2066}"), "{text:?}");
+}
+
+#[test]
+fn what_acts_on_a_terminal_is_escaped_in_tables_and_in_errors() {
+    let world = DynamoDbOnly::with_table();
+    world.endpoint().put(TABLE, &[("pk", HOSTILE), ("sk", "1"), (HOSTILE, HOSTILE)]);
+    for command in ["scan", "query", "get"] {
+        let run = world.xtask("ddb").arg(command);
+        let run = match command {
+            "query" => run.arg("--pk").arg(HOSTILE),
+            "get" => run.arg(HOSTILE).arg("1"),
+            _ => run,
+        };
+        assert_harmless(&run.ok().stdout);
+    }
+    assert_harmless(&world.xtask("ddb get").arg(HOSTILE).arg("2").fails(1).stderr);
+    assert_harmless(&world.xtask("ddb scan").arg(HOSTILE).fails(1).stderr);
+    assert_harmless(&world.xtask("ddb delete --dry-run").arg(HOSTILE).arg("1").ok().stderr);
+    let record = json!({ "pk": "a", "sk": "1", HOSTILE: { "N": "one" } }).to_string();
+    world.write("hostile.jsonl", &record);
+    assert_harmless(&world.xtask("ddb import hostile.jsonl").fails(1).stderr);
+    // For programs it stays as it is.
+    assert_eq!(world.xtask("ddb scan -o jsonl").ok().json_lines()[0]["pk"], HOSTILE);
 }

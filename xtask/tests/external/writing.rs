@@ -1,9 +1,12 @@
 //! `cargo xtask ddb seed`, and writing against a server that throttles.
 
 use std::collections::HashSet;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use insta::assert_snapshot;
 
+use crate::proxy::{Fate, Proxy};
 use crate::throttle::Throttle;
 use crate::{SHORT_CONVERSATION, TABLE, World};
 
@@ -20,6 +23,57 @@ fn seeding_twice_leaves_one_conversation() {
     assert_eq!(world.endpoint().items(TABLE).len(), SHORT_CONVERSATION.lines().count() + 2);
     assert!(first.is_disjoint(&second));
     assert!(second.contains("\"2026-02-03T04:05:06.789000+00:00\""));
+}
+
+#[test]
+fn a_seed_replaces_what_any_earlier_one_wrote() {
+    let world = World::with_short_conversation();
+    let owners = || -> HashSet<String> {
+        let items = world.endpoint().items(TABLE);
+        let rows = items.iter().filter_map(|item| item["pk"]["S"].as_str()?.strip_prefix("GRP#"));
+        rows.map(str::to_owned).collect()
+    };
+    let uuids = |handles: &str| -> HashSet<String> {
+        let sql = format!("select uuid::text from users where handle in ({handles})");
+        world.database.column(&sql).into_iter().collect()
+    };
+    let count = SHORT_CONVERSATION.lines().count() + 2;
+    let now = "--file conversation.txt --now 2026-02-03T04:05:06Z";
+    world.xtask(&format!("ddb seed {now} --person-1 zoekestrel --person-2 amemiya")).ok();
+    assert_eq!(owners(), uuids("'zoekestrel', 'amemiya'"));
+    assert_eq!(world.endpoint().items(TABLE).len(), count);
+    // At the same times, so that the earlier messages are overwritten.
+    world.xtask(&format!("ddb seed {now} --person-1 bayko --person-2 amemiya")).ok();
+    assert_eq!(owners(), uuids("'bayko', 'amemiya'"));
+    assert_eq!(world.endpoint().items(TABLE).len(), count);
+    world.xtask("ddb seed").ok();
+    assert_eq!(owners(), uuids("'andrewbrown', 'bayko'"));
+}
+
+#[test]
+fn a_dry_run_looks_the_people_up() {
+    let world = World::with_short_conversation();
+    let failed = world.xtask("ddb seed --dry-run --person-2 nobody-has-it").fails(1);
+    failed.says(&["has no user with handle `nobody-has-it`"]);
+}
+
+#[test]
+fn a_put_and_a_delete_wait_for_a_seed_that_runs() {
+    let world = World::with_short_conversation();
+    for line in [r#"ddb put {"pk":"a","sk":"1"}"#, "ddb delete a 1"] {
+        let (told, begun) = channel();
+        let proxy = Proxy::start(world.endpoint(), move |operation, _| {
+            if operation == "BatchWriteItem" {
+                told.send(()).unwrap();
+                std::thread::sleep(Duration::from_millis(700));
+            }
+            Ok(Fate::Passed)
+        });
+        let seed = world.xtask("ddb seed").env("AWS_ENDPOINT_URL_DYNAMODB", proxy.endpoint.url()).start();
+        begun.recv().unwrap();
+        world.xtask(line).ok().says(&["waiting for `cargo xtask ddb seed` (process "]);
+        assert_eq!(seed.end_within(Duration::from_secs(10)).code, Some(0));
+    }
 }
 
 #[test]

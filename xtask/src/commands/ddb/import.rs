@@ -1,5 +1,5 @@
 mod records;
-mod rules;
+pub(super) mod rules;
 
 use std::cell::RefCell;
 use std::path::PathBuf;

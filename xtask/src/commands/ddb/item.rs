@@ -12,10 +12,11 @@ use crate::error::{Failure, Usage};
 use crate::targets::DynamoDbTarget;
 use crate::text::printable;
 use crate::ui::Ui;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use aws_sdk_dynamodb::types::ReturnValue;
 
 use super::expressions::Placeholders;
+use super::import::rules::Rules;
 use super::query::key_of;
 use super::{Guarded, Target};
 use crate::context::Context;
@@ -141,11 +142,14 @@ impl Put {
         };
         let put = crate::dynamodb::files::item_of(&text)
             .map_err(|why| Usage(format!("the item cannot be read: {why}")))?;
-        let table = self.table.table.as_deref();
-        let Some(dynamodb) = self.guarded.resolve(context, "put an item", table).await? else {
-            return Ok(());
-        };
+        let _lock = self.guarded.lock(context, "ddb put").await?;
+        let dynamodb = self.guarded.dynamodb(context).await?;
         let table = self.table.of(&dynamodb.target);
+        if self.guarded.is_rehearsal() {
+            let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
+            let refused = |why| anyhow!("the item cannot be put into table {table}: {why}");
+            rules.importable(Ok(put.clone())).map_err(refused)?;
+        }
         let request = dynamodb
             .client
             .put_item()
@@ -155,6 +159,9 @@ impl Put {
             .set_expression_attribute_names(self.condition.placeholders.names()?)
             .set_expression_attribute_values(self.condition.placeholders.values()?)
             .return_values(ReturnValue::AllOld);
+        if !self.guarded.is_meant(context, &dynamodb, "put an item", Some(table), Vec::new()).await? {
+            return Ok(());
+        }
         let send = async || request.clone().customize().config_override(once()).send().await;
         let _held = context.ui.stop.hold().await;
         let answer = dynamodb.send(send).await;
@@ -181,19 +188,28 @@ fn read_stdin(ui: &Ui) -> Result<String> {
 
 impl Delete {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let table = self.key.table.table.as_deref();
-        let deed = format!("delete the item {}", self.key.shown());
-        let Some(dynamodb) = self.guarded.resolve(context, &deed, table).await? else { return Ok(()) };
+        let _lock = self.guarded.lock(context, "ddb delete").await?;
+        let dynamodb = self.guarded.dynamodb(context).await?;
         let table = self.key.table(&dynamodb.target);
+        let key = self.key.key(&dynamodb, table).await?;
+        if self.guarded.is_rehearsal() {
+            let get = dynamodb.client.get_item().table_name(table).set_key(Some(key.clone()));
+            let there = dynamodb.send(async || get.clone().send().await).await?;
+            there.item.ok_or_else(|| not_there(&self.key, table, &dynamodb.target))?;
+        }
         let request = dynamodb
             .client
             .delete_item()
             .table_name(table)
-            .set_key(Some(self.key.key(&dynamodb, table).await?))
+            .set_key(Some(key))
             .set_condition_expression(self.condition.condition.clone())
             .set_expression_attribute_names(self.condition.placeholders.names()?)
             .set_expression_attribute_values(self.condition.placeholders.values()?)
             .return_values(ReturnValue::AllOld);
+        let deed = format!("delete the item {}", self.key.shown());
+        if !self.guarded.is_meant(context, &dynamodb, &deed, Some(table), Vec::new()).await? {
+            return Ok(());
+        }
         let send = async || request.clone().customize().config_override(once()).send().await;
         let _held = context.ui.stop.hold().await;
         let answer = dynamodb.send(send).await;

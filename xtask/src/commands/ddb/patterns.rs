@@ -73,10 +73,8 @@ impl GetConversation {
         let query = messages::conversation(&dynamodb.target.table, self.message_group, &range);
         let mut printer = Printer::new(context.format, message_line);
         let response = if self.all {
-            // All can be read in the order in which people want them; JSON is the response as it is.
-            let query = query.scan_index_forward(context.format != Format::Json);
             let take = async |page: Page| printer.print(&page.items);
-            read::pages(&dynamodb, query, None, LastKey::Unknown, take).await?
+            read::pages(&dynamodb, query.scan_index_forward(true), None, LastKey::Unknown, take).await?
         } else {
             let mut messages = Vec::new();
             let take = async |mut page: Page| {
@@ -85,9 +83,7 @@ impl GetConversation {
             };
             let limit = Some(self.limit.into());
             let response = read::pages(&dynamodb, query, limit, LastKey::Unknown, take).await?;
-            if context.format != Format::Json {
-                messages.reverse();
-            }
+            messages.reverse();
             printer.print(&messages)?;
             response
         };
@@ -207,7 +203,10 @@ mod tests {
     fn a_line_has_fixed_columns_and_cuts_by_characters() {
         let at = time::parse("2023-03-20T14:05:09Z").unwrap();
         assert_eq!(line("bayko", at, "hi"), "bayko           2023-03-20 02:05 PM   hi");
-        assert_eq!(line("a\nb", at, "\u{1b}[31m\nhi"), "a b             2023-03-20 02:05 PM    [31m hi");
+        assert_eq!(
+            line("a\nb", at, "\u{1b}[31m\nhi"),
+            r"a\nb            2023-03-20 02:05 PM   \u{1b}[31m\nhi"
+        );
         let forty = "é".repeat(40);
         assert_eq!(line("a", at, &forty), format!("a               2023-03-20 02:05 PM   {forty}"));
         assert_eq!(

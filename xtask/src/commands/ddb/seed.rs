@@ -1,4 +1,4 @@
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use backend_flask::population::Population;
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
 use postgres::Client;
+use uuid::Uuid;
 
 use super::Guarded;
 use super::population::{self, PopulationOptions};
@@ -44,12 +45,12 @@ impl SeedCommand {
         context.ui.stop.remedy(AGAIN);
         let _lock = self.guarded.lock(context, "ddb seed").await?;
         let databases = context.databases(self.guarded.is_production()).await?;
-        let deed = "replace the seed conversation";
+        let people = seed.people(&mut databases.postgres.connect().await?).await?;
         let dynamodb = DynamoDb::new(&databases.dynamodb, &context.ui).await?;
+        let deed = "replace the seed conversation";
         if !self.guarded.is_meant(context, &dynamodb, deed, None, Vec::new()).await? {
             return Ok(());
         }
-        let people = seed.people(&mut databases.postgres.connect().await?).await?;
         seed.write(&dynamodb, people, Table::InUse).await.map(|_| ())
     }
 
@@ -143,35 +144,43 @@ impl Seed {
         connection.with(find).await
     }
 
-    /// Writes group rows and messages, removes what an earlier seed left, and reads back the count, which
+    /// Writes messages and group rows, removes what an earlier seed left, and reads back the count, which
     /// it returns.
     pub(crate) async fn write(&self, dynamodb: &DynamoDb, people: People, table: Table) -> Result<usize> {
         let [one, two] = &people;
         let now = self.now.unwrap_or_else(Utc::now);
         let items = self.conversation.items(SEED_GROUP, [one, two], now);
-        let puts: Vec<_> = items.map(|item| Write::put(item_of(item), &KEYS)).collect::<Result<_>>()?;
-        let count = puts.len();
+        let mut rows: Vec<_> = items.map(|item| Write::put(item_of(item), &KEYS)).collect::<Result<_>>()?;
+        let count = rows.len();
         let name = &dynamodb.target.table;
         let step = dynamodb.ui.step(format!("DynamoDB: seed {count} items into {name}"));
         let rate = Rate::begin();
         let work = async {
-            let kept: HashSet<u64> = puts.iter().map(|put| put.key).collect();
-            let written = write::write_all(dynamodb, name, puts.into_iter().map(Ok), |written| {
-                step.progress(rate.of(written.count, count as u64));
-                Ok(())
-            });
-            written.await?;
+            let kept: HashSet<u64> = rows.iter().map(|put| put.key).collect();
+            let mut members = BTreeSet::from([one.uuid, two.uuid]);
             if let Table::InUse = table {
-                remove_others(dynamodb, &people, &kept).await?;
+                members.extend(senders(dynamodb).await?);
             }
-            let mut there = count_seeded(dynamodb, &people).await?;
+            // A member of the group is known by a message: so no row is there without one, whatever ends the run.
+            let messages = rows.split_off(people.len());
+            for puts in [messages, rows] {
+                let written = write::write_all(dynamodb, name, puts.into_iter().map(Ok), |written| {
+                    step.progress(rate.of(written.count, count as u64));
+                    Ok(())
+                });
+                written.await?;
+            }
+            if let Table::InUse = table {
+                remove_others(dynamodb, &members, &kept).await?;
+            }
+            let mut there = count_seeded(dynamodb, &members).await?;
             for _ in 0..LATE_TRIES {
                 if there <= count as u64 {
                     break;
                 }
                 tokio::time::sleep(LATE_INTERVAL).await;
-                remove_others(dynamodb, &people, &kept).await?;
-                there = count_seeded(dynamodb, &people).await?;
+                remove_others(dynamodb, &members, &kept).await?;
+                there = count_seeded(dynamodb, &members).await?;
             }
             ensure!(there == count as u64, "{count} items were written, but {there} are there");
             Ok(count)
@@ -216,51 +225,64 @@ pub(super) fn find_user(client: &mut Client, target: &PostgresTarget, handle: &s
     }
 }
 
-/// The queries for what the table holds of the seed's group: its messages, and its row for each member.
-fn seeded(table: &str, people: &People) -> [QueryInputBuilder; 3] {
-    let messages = messages::conversation(table, SEED_GROUP, &TimeRange::default());
-    let [one, two] = people.each_ref().map(|user| {
-        messages::conversations_of(table, user.uuid)
-            .filter_expression("message_group_uuid = :group")
-            .expression_attribute_values(":group", AttributeValue::S(SEED_GROUP.to_string()))
-    });
-    [messages, one, two].map(|query| query.consistent_read(true))
+/// The query for the messages of the seed's group.
+fn seeded_messages(table: &str) -> QueryInputBuilder {
+    messages::conversation(table, SEED_GROUP, &TimeRange::default()).consistent_read(true)
 }
 
-/// The keys of what the table holds of the seed's group.
-async fn seeded_keys(dynamodb: &DynamoDb, people: &People) -> Result<Vec<Item>> {
-    let keys = seeded(&dynamodb.target.table, people).map(|query| async {
-        let query = query.projection_expression("pk, sk");
-        let mut keys = Vec::new();
-        let take = async |mut page: Page| {
-            keys.append(&mut page.items);
-            Ok(())
-        };
-        read::pages(dynamodb, query, None, LastKey::Unknown, take).await?;
-        anyhow::Ok(keys)
-    });
-    Ok(futures_util::future::try_join_all(keys).await?.concat())
+/// The query for a member's row of the seed's group.
+fn seeded_row(table: &str, member: Uuid) -> QueryInputBuilder {
+    messages::conversations_of(table, member)
+        .filter_expression("message_group_uuid = :group")
+        .expression_attribute_values(":group", AttributeValue::S(SEED_GROUP.to_string()))
+        .consistent_read(true)
 }
 
-/// Removes what the table holds of the seed's group besides the items of these [keys](Write::key).
-async fn remove_others(dynamodb: &DynamoDb, people: &People, kept: &HashSet<u64>) -> Result<()> {
-    let seeded = seeded_keys(dynamodb, people).await?;
-    let deletes = seeded.into_iter().map(|key| Write::delete(key, &KEYS));
-    let others = deletes.filter(|delete| !matches!(delete, Ok(delete) if kept.contains(&delete.key)));
-    let removed = write::write_all(dynamodb, &dynamodb.target.table, others, |_| Ok(())).await;
-    removed.map(|_| ()).map_err(|error| {
-        Interrupted::explained(error, || {
-            format!("all {} items are written; an earlier seed's are still there", kept.len())
-        })
-    })
+/// All items that a query finds.
+async fn items(dynamodb: &DynamoDb, query: QueryInputBuilder) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    let take = async |mut page: Page| {
+        items.append(&mut page.items);
+        Ok(())
+    };
+    read::pages(dynamodb, query, None, LastKey::Unknown, take).await?;
+    Ok(items)
+}
+
+/// Who has sent a message of the seed's group.
+async fn senders(dynamodb: &DynamoDb) -> Result<BTreeSet<Uuid>> {
+    let messages = seeded_messages(&dynamodb.target.table).projection_expression("user_uuid");
+    let messages = items(dynamodb, messages).await?;
+    let sender = |item: &Item| item.get("user_uuid")?.as_s().ok()?.parse().ok();
+    Ok(messages.iter().filter_map(sender).collect())
+}
+
+/// Removes what the table holds of the seed's group besides the items of these [keys](Write::key): first the
+/// members' rows, then the messages, by which the members are known.
+async fn remove_others(dynamodb: &DynamoDb, members: &BTreeSet<Uuid>, kept: &HashSet<u64>) -> Result<()> {
+    let table = &dynamodb.target.table;
+    let rows = members.iter().map(|member| seeded_row(table, *member));
+    for query in rows.chain([seeded_messages(table)]) {
+        let keys = items(dynamodb, query.projection_expression("pk, sk")).await?;
+        let deletes = keys.into_iter().map(|key| Write::delete(key, &KEYS));
+        let others = deletes.filter(|delete| !matches!(delete, Ok(delete) if kept.contains(&delete.key)));
+        write::write_all(dynamodb, table, others, |_| Ok(())).await.map_err(|error| {
+            let done = || format!("all {} items are written; an earlier seed's are still there", kept.len());
+            Interrupted::explained(error, done)
+        })?;
+    }
+    Ok(())
 }
 
 /// How many items the table holds of the seed's group.
-async fn count_seeded(dynamodb: &DynamoDb, people: &People) -> Result<u64> {
-    let counts = seeded(&dynamodb.target.table, people).map(|query| async {
+async fn count_seeded(dynamodb: &DynamoDb, members: &BTreeSet<Uuid>) -> Result<u64> {
+    let table = &dynamodb.target.table;
+    let rows = members.iter().map(|member| seeded_row(table, *member));
+    let mut count = 0;
+    for query in rows.chain([seeded_messages(table)]) {
         let query = query.select(Select::Count);
-        let response = read::pages(dynamodb, query, None, LastKey::Unknown, async |_| Ok(())).await?;
-        anyhow::Ok(response.count)
-    });
-    Ok(futures_util::future::try_join_all(counts).await?.into_iter().sum())
+        let counted = read::pages(dynamodb, query, None, LastKey::Unknown, async |_| Ok(())).await?;
+        count += counted.count;
+    }
+    Ok(count)
 }

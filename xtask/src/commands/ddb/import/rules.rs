@@ -19,14 +19,14 @@ const NAME_BYTES: usize = 65_535;
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const KEY_BYTES: [usize; 2] = [2_048, 1_024];
 
-pub(super) struct Rules {
+pub(in crate::commands::ddb) struct Rules {
     keys: Keys,
     /// Key attributes of the table's indexes that are not its own.
     others: Vec<KeyAttribute>,
 }
 
 impl Rules {
-    pub(super) fn of(table: &TableDescription) -> anyhow::Result<Self> {
+    pub(in crate::commands::ddb) fn of(table: &TableDescription) -> anyhow::Result<Self> {
         let keys = Keys::of(table, None).context("the table has no key")?;
         let others =
             key_attributes(table).filter(|other| keys.each().all(|key| key.name != other.name)).collect();
@@ -34,12 +34,12 @@ impl Rules {
     }
 
     /// The names of the table's key attributes, the partition key first.
-    pub(super) fn key_names(&self) -> impl Iterator<Item = &str> {
+    pub(in crate::commands::ddb) fn key_names(&self) -> impl Iterator<Item = &str> {
         self.keys.each().map(|key| key.name.as_str())
     }
 
     /// The item of a record, or why the table does not take it.
-    pub(super) fn importable(&self, item: Result<Item, String>) -> Result<Item, String> {
+    pub(in crate::commands::ddb) fn importable(&self, item: Result<Item, String>) -> Result<Item, String> {
         let item = item?;
         if let Some(name) = item.keys().find(|name| name.is_empty() || name.len() > NAME_BYTES) {
             return Err(match name.len() {
