@@ -21,9 +21,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use axum::Router;
+use axum::http::StatusCode;
 use tokio::net::TcpListener;
 
 use app::App;
+use refusal::Refusal;
 pub use settings::{ADDRESS, LogForm, Settings};
 
 /// How long requests under way may go on when the server is told to stop.
@@ -90,5 +92,9 @@ impl Server {
 fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     let router = api::routes();
     // The page is for development, as the choice of user is: a browser's navigation cannot carry a token.
-    if app.access.is_local() { router.merge(page::routes()) } else { router }
+    let router = if app.access.is_local() { router.merge(page::routes()) } else { router };
+    let wrong_method = "this is not how to ask for it";
+    router.fallback(async || Refusal::absent("path", "there is nothing here")).method_not_allowed_fallback(
+        async move || Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", wrong_method),
+    )
 }

@@ -5,7 +5,7 @@
 use std::error::Error;
 use std::fmt;
 
-use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, TimeDelta, Utc};
 
 /// Digits after the decimal point: microseconds.
 const FRACTIONAL_DIGITS: u16 = 6;
@@ -38,6 +38,16 @@ pub fn is_sortable(s: &str) -> bool {
 /// Cuts off the fraction that [`format()`] does not write.
 pub(crate) fn truncate(t: DateTime<Utc>) -> DateTime<Utc> {
     t.trunc_subsecs(FRACTIONAL_DIGITS)
+}
+
+/// The next time that can be written; `None` behind the year 9999.
+pub(crate) fn next(t: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    truncate(t).checked_add_signed(TimeDelta::microseconds(1)).filter(|t| YEARS.contains(&t.year()))
+}
+
+/// The last time before this one that can be written; `None` before the year 0.
+pub(crate) fn previous(t: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    truncate(t).checked_sub_signed(TimeDelta::microseconds(1)).filter(|t| YEARS.contains(&t.year()))
 }
 
 /// A text that is no RFC 3339 time.

@@ -56,8 +56,7 @@ pub fn message_of_key(group: Uuid, sender: Uuid, key: &str) -> Uuid {
 /// When a message is sent that follows one of the time `last`: now, but later than that, whatever the
 /// clocks of two servers say.
 pub fn next_time(now: DateTime<Utc>, last: DateTime<Utc>) -> DateTime<Utc> {
-    let next = time::truncate(last).checked_add_signed(TimeDelta::microseconds(1));
-    next.map_or(last, |next| next.max(time::truncate(now)))
+    time::next(last).map_or(last, |next| next.max(time::truncate(now)))
 }
 
 /// The request that puts `message` and moves both members' rows to it. It is cancelled if the message's key is

@@ -20,7 +20,7 @@ use super::refusal::Refusal;
 use super::{dynamodb, postgres};
 use crate::users::User;
 
-pub(super) use messages::{group_in_path, readable, send};
+pub(super) use messages::{group_in_path, no_member, readable, send};
 pub(super) use new_message::NewMessage;
 pub(super) use page_of::time;
 
@@ -37,10 +37,6 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/api/users/@{handle}/short", get(user))
         .route("/api/activities/home", get(activities))
         .route("/api/events", get(events::listen))
-        .fallback(async || Refusal::absent("path", "there is nothing here"))
-        .method_not_allowed_fallback(async || {
-            Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", "this is not how to ask for it")
-        })
 }
 
 /// `GET /api/health-check`: 200 if both databases answer and have their tables, else 503.

@@ -16,6 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 
+/// How long the head of a request may be.
+const LONGEST_HEAD: usize = 64 << 10;
+
 /// Answers connections until `stop` ends, and then the requests under way.
 ///
 /// A connection is closed if for `idle` no whole head of a request comes on it (it is kept between two requests, or its
@@ -27,7 +30,7 @@ pub(super) async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(idle);
+    http.timer(TokioTimer::new()).header_read_timeout(idle).max_buf_size(LONGEST_HEAD);
     let (stopping, stopped) = watch::channel(());
     let mut stop = pin!(stop);
     loop {

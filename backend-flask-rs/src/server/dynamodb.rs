@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::Builder as Config;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -19,6 +19,7 @@ use super::refusal::{Refusal, chain};
 use super::settings::DynamoDbSettings;
 use crate::http;
 use crate::messages::{self, Item, ItemError, MemberRow, Message, MessageGroup, TimeRange};
+use crate::time;
 pub(crate) use post::{Draft, IDEMPOTENCY_KEY, Posted};
 
 const CONNECT_BOUND: Duration = Duration::from_secs(2);
@@ -91,7 +92,8 @@ impl DynamoDb {
         before: Option<DateTime<Utc>>,
         limit: usize,
     ) -> Result<Vec<MessageGroup>, Refusal> {
-        let query = messages::conversations_in(&self.table, user, &until(before));
+        let Some(range) = until(before) else { return Ok(Vec::new()) };
+        let query = messages::conversations_in(&self.table, user, &range);
         self.read(query, limit, MessageGroup::from_item).await
     }
 
@@ -102,7 +104,8 @@ impl DynamoDb {
         before: Option<DateTime<Utc>>,
         limit: usize,
     ) -> Result<Vec<Message>, Refusal> {
-        let query = messages::conversation(&self.table, group, &until(before));
+        let Some(range) = until(before) else { return Ok(Vec::new()) };
+        let query = messages::conversation(&self.table, group, &range);
         self.read(query, limit, Message::from_item).await
     }
 
@@ -113,7 +116,8 @@ impl DynamoDb {
         after: DateTime<Utc>,
         limit: usize,
     ) -> Result<Vec<Message>, Refusal> {
-        let range = TimeRange { from: after.checked_add_signed(TimeDelta::microseconds(1)), to: None };
+        let Some(first) = time::next(after) else { return Ok(Vec::new()) };
+        let range = TimeRange { from: Some(first), to: None };
         let query = messages::conversation(&self.table, group, &range).scan_index_forward(true);
         self.read(query, limit, Message::from_item).await
     }
@@ -155,10 +159,10 @@ impl DynamoDb {
     }
 }
 
-/// All times before `before`. A range includes its end, and nothing lies between two microseconds.
-fn until(before: Option<DateTime<Utc>>) -> TimeRange {
-    let last = before.and_then(|before| before.checked_sub_signed(TimeDelta::microseconds(1)));
-    TimeRange { from: None, to: last }
+/// All times before `before`; `None` if there are none. A range includes its end.
+fn until(before: Option<DateTime<Utc>>) -> Option<TimeRange> {
+    let Some(before) = before else { return Some(TimeRange::default()) };
+    time::previous(before).map(|last| TimeRange { from: None, to: Some(last) })
 }
 
 async fn aws_config() -> Config {

@@ -30,16 +30,14 @@ const BOUND: Duration = Duration::from_secs(15);
 /// How long a body may be: room for 1,024 escaped characters.
 const LONGEST_BODY: usize = 32 << 10;
 
+/// How long a request's own id may be.
+const LONGEST_ID: usize = 64;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The routes with everything around them. `front_end` is the origin whose pages may call the API.
 pub(super) fn around(routes: Router<Arc<App>>, app: &Arc<App>, front_end: Option<HeaderValue>) -> Router {
-    let routes = routes
-        .layer(DefaultBodyLimit::max(LONGEST_BODY))
-        .layer(or_else(CACHE_CONTROL, "no-store"))
-        .layer(or_else(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
-        .layer(or_else(REFERRER_POLICY, "same-origin"))
-        .layer(or_else(X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    let routes = routes.layer(DefaultBodyLimit::max(LONGEST_BODY)).layer(from_fn(refused_in_json));
     let routes = match front_end {
         Some(origin) => routes.layer(cors(origin)),
         None => routes,
@@ -48,9 +46,14 @@ pub(super) fn around(routes: Router<Arc<App>>, app: &Arc<App>, front_end: Option
     routes
         .layer(from_fn(bounded))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(or_else(CACHE_CONTROL, "no-store"))
+        .layer(or_else(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
+        .layer(or_else(REFERRER_POLICY, "same-origin"))
+        .layer(or_else(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(from_fn(logged))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
+        .layer(from_fn(without_odd_id))
         .with_state(Arc::clone(app))
 }
 
@@ -72,6 +75,33 @@ fn cors(origin: HeaderValue) -> CorsLayer {
         ])
         .expose_headers([LINK, REQUEST_ID])
         .max_age(Duration::from_secs(3600))
+}
+
+/// Removes a request's own id, unless it is fit for a log.
+async fn without_odd_id(mut request: Request, next: Next) -> Response {
+    let is_fit = |id: &str| {
+        let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(is_fit)
+    };
+    if !access::single(request.headers(), REQUEST_ID.as_str()).is_some_and(is_fit) {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    next.run(request).await
+}
+
+/// Puts a refusal of axum's own, which is plain text, into the form of all others.
+async fn refused_in_json(request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let status = response.status();
+    let is_plain =
+        response.headers().get(CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !is_plain || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let text = axum::body::to_bytes(response.into_body(), LONGEST_BODY).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let error = if text.is_empty() { status.canonical_reason().unwrap_or_default() } else { &*text };
+    Refusal::new(status, "request", error).into_response()
 }
 
 /// Ends a request that takes too long.

@@ -20,7 +20,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use uuid::Uuid;
 
 use super::access::{self, CurrentUser};
-use super::api::{NewMessage, group_in_path, readable, send, time, user_of};
+use super::api::{NewMessage, group_in_path, no_member, readable, send, time, user_of};
 use super::app::App;
 use super::refusal::Refusal;
 use crate::messages::MessageGroup;
@@ -118,9 +118,12 @@ async fn conversation(
 ) -> Result<Markup, RefusalPage> {
     let wanted = group_in_path(&path)?;
     let groups = app.dynamodb.groups(user.uuid, None, GROUPS).await?;
-    let group = groups.iter().find(|group| group.message_group_uuid == wanted);
-    let no_member = || Refusal::forbidden("message_group_uuid", "you are not a member of this group");
-    let open = read(&app, group.ok_or_else(no_member)?).await?;
+    let shown = groups.iter().find(|group| group.message_group_uuid == wanted).cloned();
+    let group = match shown {
+        Some(group) => group,
+        None => app.dynamodb.row(user.uuid, wanted).await?.ok_or_else(no_member)?.group,
+    };
+    let open = read(&app, &group).await?;
     whole(&app, &user, &groups, Some(open), false).await
 }
 

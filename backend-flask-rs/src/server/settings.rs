@@ -120,6 +120,9 @@ impl Settings {
             "cognito" => {
                 let issuer = need(ISSUER)?.trim_end_matches('/').to_owned();
                 let keys_url = get(KEYS_URL).unwrap_or_else(|| format!("{issuer}/.well-known/jwks.json"));
+                ensure!(is_https(&issuer), "{ISSUER}={issuer} must begin with https://");
+                let is_safe = is_https(&keys_url) || keys_url.starts_with("http://127.0.0.1:");
+                ensure!(is_safe, "{KEYS_URL}={keys_url} must begin with https://");
                 let cognito = CognitoSettings { issuer, client_id: need(CLIENT_ID)?, keys_url };
                 (AccessSettings::Cognito(cognito), DynamoDbSettings::Aws { table })
             }
@@ -127,8 +130,8 @@ impl Settings {
         };
         let postgres = PostgresSettings::of(&need(POSTGRES)?, get(HOME).as_deref().map(Path::new))?;
         let front_end = get(FRONT_END).map(|url| {
-            let origin = url.trim_end_matches('/');
-            HeaderValue::from_str(origin).with_context(|| format!("{FRONT_END}={origin} is no origin"))
+            origin(&url)
+                .with_context(|| format!("{FRONT_END}={url} is no origin such as https://cruddur.example"))
         });
         let idle = match get(IDLE).map(|text| (text.parse(), text)) {
             None => DEFAULT_IDLE,
@@ -151,6 +154,21 @@ impl Settings {
             },
         })
     }
+}
+
+fn is_https(url: &str) -> bool {
+    url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty())
+}
+
+/// The origin that browsers name for the pages at a URL without a path.
+fn origin(url: &str) -> Option<HeaderValue> {
+    let origin = url.strip_suffix('/').unwrap_or(url);
+    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"))?;
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);
+    if host.is_empty() || !host.bytes().all(is_host) {
+        return None;
+    }
+    HeaderValue::try_from(origin.to_ascii_lowercase()).ok()
 }
 
 impl PostgresSettings {

@@ -1,6 +1,7 @@
 //! Who may read and write what, with local access: each way that a request could claim what is not so.
 
 use backend_flask::messages::SEED_GROUP;
+use backend_flask::server::Settings;
 use serde_json::json;
 
 use crate::client::Request;
@@ -89,7 +90,17 @@ fn a_cookie_writes_only_from_the_own_page() {
 #[test]
 fn what_a_proxy_passes_on_is_not_local() {
     let world = World::new();
-    for header in ["X-Forwarded-For", "Forwarded"] {
+    for header in [
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "X-Forwarded-Proto",
+        "Forwarded",
+        "Via",
+        "X-Real-IP",
+        "X-Client-IP",
+        "True-Client-IP",
+        "CF-Connecting-IP",
+    ] {
         let request = world.app.get("/api/message_groups").from(ONE).header(header, "192.0.2.1");
         request.send().refuses(403, "forwarded");
     }
@@ -112,4 +123,47 @@ fn only_the_front_end_s_pages_may_call_the_api() {
     let named = ask("http://localhost:3000");
     assert!(named.header("access-control-allow-headers").unwrap().contains("x-cruddur-user"), "{named:?}");
     assert_eq!(named.header("access-control-allow-credentials"), None);
+}
+
+#[test]
+fn settings_that_let_anybody_in_are_refused() {
+    let error = |settings: &[(&str, &str)]| {
+        let local = [
+            ("CONNECTION_URL", "postgresql://127.0.0.1/d"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"),
+        ];
+        let settings: Vec<_> = settings.iter().chain(&local).collect();
+        let find = |name: &str| settings.iter().find(|(set, _)| *set == name);
+        Settings::read(|name| find(name).map(|(_, value)| (*value).to_owned()))
+            .err()
+            .map(|error| error.to_string())
+    };
+    let local = ("BACKEND_ACCESS", "local");
+    for origin in [
+        "*",
+        "null",
+        "cruddur.example",
+        "https://*",
+        "https://a.example/page",
+        "ftp://a.example",
+        "https://me@a.example",
+    ] {
+        let said = error(&[local, ("FRONTEND_URL", origin)]);
+        assert_eq!(said, Some(format!("FRONTEND_URL={origin} is no origin such as https://cruddur.example")));
+    }
+    for origin in ["https://cruddur.example", "http://localhost:3000/", "http://[::1]:3000"] {
+        assert_eq!(error(&[local, ("FRONTEND_URL", origin)]), None);
+    }
+    let cognito = [("BACKEND_ACCESS", "cognito"), ("COGNITO_CLIENT_ID", "c")];
+    let issuer = ("COGNITO_ISSUER", "https://issuer.example/pool");
+    for (name, url) in [
+        ("COGNITO_ISSUER", "http://issuer.example/pool"),
+        ("COGNITO_ISSUER", "issuer.example"),
+        ("COGNITO_JWKS_URL", "http://issuer.example/keys"),
+    ] {
+        let said = error(&[&[(name, url)], &cognito[..], &[issuer]].concat());
+        assert_eq!(said, Some(format!("{name}={url} must begin with https://")));
+    }
+    let near = ("COGNITO_JWKS_URL", "http://127.0.0.1:1/keys");
+    assert_eq!(error(&[&[issuer, near], &cognito[..]].concat()), None);
 }

@@ -1,6 +1,6 @@
 //! A user's conversations, other users, and activities.
 
-use backend_flask::messages::SEED_GROUP;
+use backend_flask::messages::{DEFAULT_TABLE, SEED_GROUP};
 use serde_json::{Value, json};
 
 use crate::world::{ONE, STRANGER, TWO, World};
@@ -64,4 +64,29 @@ fn home_shows_what_has_not_expired_newest_first() {
     assert_eq!((&first["likes_count"], &first["reposts_count"]), (&json!(2), &json!(0)));
     let time = |value: &Value| backend_flask::time::parse(value.as_str().unwrap()).unwrap();
     assert!(time(&first["created_at"]) < time(&first["expires_at"]));
+}
+
+#[test]
+fn the_page_shows_the_oldest_of_many_conversations() {
+    let world = World::new();
+    let user = "9c1f4a52-6d0e-4b7b-8a3f-1f6a0c2d7e01";
+    for number in 0..101 {
+        let group = format!("00000000-0000-4000-8000-{number:012}");
+        let at = format!("2999-01-01T00:00:00.{number:06}+00:00");
+        let rows = [
+            ("pk", format!("GRP#{user}")),
+            ("sk", at),
+            ("message_group_uuid", group.clone()),
+            ("message", "Hello".to_owned()),
+            ("user_uuid", group),
+            ("user_display_name", "Somebody".to_owned()),
+            ("user_handle", "somebody".to_owned()),
+        ];
+        world.endpoint.put(DEFAULT_TABLE, &rows.each_ref().map(|(name, value)| (*name, value.as_str())));
+    }
+    let page = world.app.get(&format!("/messages/{SEED_GROUP}")).from(ONE).send();
+    assert_eq!(page.status, 200, "{page:?}");
+    assert!(page.body.contains("id=\"m-"), "{page:?}");
+    let none = world.app.get("/messages/00000000-0000-4000-8000-00000000ffff").from(ONE).send();
+    assert_eq!(none.status, 403);
 }

@@ -103,3 +103,22 @@ fn one_user_cannot_take_all_places() {
         (world.app.get("/api/events").from(ONE).begin().1.status == 200).then_some(())
     });
 }
+
+/// Postgres passes no news on that has more than 8,000 bytes.
+#[test]
+fn a_handle_of_9000_letters_stops_no_news() {
+    let world = World::new();
+    let another = world.another();
+    wait_for_listeners(&world, 2);
+    let long = "x".repeat(9_000);
+    let sql = format!("update public.users set handle = '{long}' where handle = '{ONE}'");
+    world.database.session().batch_execute(&sql).unwrap();
+    let (mut events, _) = another.get("/api/events").from(TWO).begin();
+    assert_eq!(world.app.write(&long, "Hello").status, 201);
+    let lines = std::iter::from_fn(|| {
+        let mut line = String::new();
+        (events.read_line(&mut line).unwrap() > 0).then_some(line)
+    });
+    let heard = lines.take_while(|line| !line.contains("event: missed")).take(10).count();
+    assert!(heard < 10, "nothing was heard of");
+}

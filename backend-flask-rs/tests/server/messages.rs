@@ -118,3 +118,16 @@ fn what_is_wrong_with_a_new_message_is_said_by_field() {
     post().body("application/json", &format!("\"{}\"", "x".repeat(40_000))).send().refuses(413, "body");
     assert_eq!(world.items("").len(), 138, "nothing was written");
 }
+
+#[test]
+fn nothing_lies_outside_all_times() {
+    let world = World::new();
+    for around in ["after=9999-12-31T23:59:59.999999Z", "before=0000-01-01T00:00:00Z"] {
+        let part = world.app.get(&format!("/parts/messages/{SEED_GROUP}?{around}")).from(ONE).send();
+        assert_eq!((part.status, part.body.len()), (200, 0), "{around}");
+    }
+    let first = "before=0000-01-01T00:00:00Z";
+    for path in [path(), "/api/message_groups".to_owned()] {
+        assert_eq!(world.app.get(&format!("{path}?{first}")).from(ONE).send().ok(), json!([]));
+    }
+}

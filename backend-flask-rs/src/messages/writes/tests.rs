@@ -102,6 +102,9 @@ fn times_rise_whatever_the_clock_says() -> TestResult {
     assert_eq!(next("2023-03-20T14:05:00Z")?, "2023-03-20T14:06:00.000006+00:00");
     assert_eq!(next("2023-03-20T14:06:00.000005999Z")?, "2023-03-20T14:06:00.000006+00:00");
     assert_eq!(next("2023-03-20T14:06:00.000007999Z")?, "2023-03-20T14:06:00.000007+00:00");
+    // A key in the year 10000 would sort before all others.
+    let end = time::parse("9999-12-31T23:59:59.999999Z")?;
+    assert_eq!(next_time(last, end), end);
     Ok(())
 }
 

@@ -6,9 +6,9 @@
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, Request};
-use axum::http::header::{COOKIE as COOKIE_HEADER, FORWARDED, HOST, ORIGIN};
+use axum::http::header::{COOKIE as COOKIE_HEADER, FORWARDED, HOST, ORIGIN, VIA};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderName, Method};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -26,6 +26,17 @@ pub(crate) const COOKIE: &str = "cruddur_user";
 /// The names of this machine. A page whose own name resolves to the loopback (DNS rebinding) sends that one.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
+/// Headers by which proxies say for whom they ask, besides those that begin with `x-forwarded`.
+const PROXY: [HeaderName; 7] = [
+    FORWARDED,
+    VIA,
+    HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("x-cluster-client-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("cf-connecting-ip"),
+];
+
 /// Passes on only requests from this machine itself.
 pub(crate) async fn guard(request: Request, next: Next) -> Result<Response, Refusal> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
@@ -33,7 +44,8 @@ pub(crate) async fn guard(request: Request, next: Next) -> Result<Response, Refu
         return Err(Refusal::forbidden("address", "local access is for this machine only"));
     }
     let headers = request.headers();
-    if headers.contains_key(FORWARDED) || headers.contains_key("x-forwarded-for") {
+    let is_proxys = |name: &HeaderName| name.as_str().starts_with("x-forwarded") || PROXY.contains(name);
+    if headers.keys().any(is_proxys) {
         return Err(Refusal::forbidden("forwarded", "local access is not for what a proxy passes on"));
     }
     if !host(headers).is_some_and(|host| NAMES.contains(&name(host))) {
@@ -90,7 +102,7 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
+    use axum::http::HeaderValue;
 
     use super::*;
 

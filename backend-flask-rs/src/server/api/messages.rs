@@ -94,7 +94,7 @@ pub(crate) async fn readable<T>(
     row?.ok_or_else(no_member).and(found)
 }
 
-fn no_member() -> Refusal {
+pub(crate) fn no_member() -> Refusal {
     Refusal::forbidden("message_group_uuid", "you are not a member of this group")
 }
 

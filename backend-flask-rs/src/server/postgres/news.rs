@@ -16,18 +16,26 @@ use crate::sql;
 /// How long to wait before listening is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// The longest text that Postgres passes on.
+const LONGEST: usize = 7_999;
+
 /// A message that was written, and the server that wrote it: that one has told its own listeners already.
 #[derive(Serialize, Deserialize)]
 struct Told {
     server: Uuid,
-    written: Written,
+    /// `None` if it is too long.
+    written: Option<Written>,
 }
 
 impl Postgres {
     /// Tells the other servers.
     pub(crate) async fn tell(&self, written: Written) {
-        let told = Told { server: self.server, written };
-        let told = serde_json::to_string(&told).unwrap_or_default();
+        let told = |written| {
+            let told = Told { server: self.server, written };
+            serde_json::to_string(&told).unwrap_or_default()
+        };
+        let whole = told(Some(written));
+        let told = if whole.len() > LONGEST { told(None) } else { whole };
         // What went wrong has been logged.
         _ = self.query(sql::TELL_NEWS, &[(&told, Type::TEXT)]).await;
     }
@@ -68,9 +76,9 @@ impl Postgres {
     fn pass_on(&self, live: &Live, told: &str) {
         match serde_json::from_str::<Told>(told) {
             Ok(told) if told.server == self.server => {}
-            Ok(told) => live.tell(News::Written(told.written)),
-            // A newer version of the server may say more than this one understands.
-            Err(_) => live.tell(News::Missed),
+            Ok(Told { written: Some(written), .. }) => live.tell(News::Written(written)),
+            // Also what only a newer version of the server understands.
+            Ok(_) | Err(_) => live.tell(News::Missed),
         }
     }
 }
