@@ -222,7 +222,11 @@ fn local_targets(
     (user, password): (&str, &str),
     environment: &Environment,
 ) -> Result<Targets> {
-    let remedy = || "start the databases with `cargo xtask up`".to_owned();
+    let remedy = || {
+        "start the databases with `cargo xtask up`; if one runs and does not answer, see `cargo xtask logs`, and stop \
+         them first with `cargo xtask down`"
+            .to_owned()
+    };
     let endpoint = format!("http://127.0.0.1:{}", compose.dynamodb.port.host);
     Ok(Targets {
         postgres: PostgresTarget::local(compose.postgres.port.host, user, password, DATABASE, remedy())?,

@@ -47,9 +47,6 @@ impl Services {
     /// Starts what is not running, and does `work` with both; in CI a failure shows what the databases logged last.
     /// Where one of them is being stopped at this moment, by a run that was interrupted, say, both are started again
     /// behind that. `doing` is the command, for others that have to wait.
-    ///
-    /// # Errors
-    /// See [`Services::start`]; or the work's.
     pub(crate) async fn with<T>(
         context: &Context,
         doing: &str,
@@ -75,9 +72,6 @@ impl Services {
 
     /// Starts what is not running, both at once. Whatever could stop one of them from starting is looked
     /// for in both before either is touched. `doing` is the command, for others that have to wait.
-    ///
-    /// # Errors
-    /// No engine is usable; a taken port or name; an image that cannot be had; or the daemon refused.
     async fn start(context: &Context, doing: &str) -> Result<Self> {
         let ui = &context.ui;
         let lock = context.state.lock(ui, doing).await?;
@@ -91,9 +85,6 @@ impl Services {
     }
 
     /// Waits until Postgres answers a query; returns the connection, to the maintenance database.
-    ///
-    /// # Errors
-    /// It died, refuses its user, or did not answer in time.
     pub(crate) async fn postgres_ready(&self, context: &Context) -> Result<Connection> {
         let target = &self.targets.postgres;
         let wait = self.wait(Database::Postgres, async || target.look().await, target.remedy());
@@ -101,9 +92,6 @@ impl Services {
     }
 
     /// Hands a result on. In CI, where nobody can look later, a failure shows what the databases logged last.
-    ///
-    /// # Errors
-    /// The one it was given.
     async fn explain_failure<T>(&self, context: &Context, result: Result<T>) -> Result<T> {
         if result.is_err() && context.environment.is_ci() {
             let _group = context.ui.group("The databases' last logs");
@@ -128,9 +116,6 @@ impl Services {
     }
 
     /// Waits until DynamoDB answers a signed request; returns what asked.
-    ///
-    /// # Errors
-    /// It died, refuses the request, or did not answer in time.
     pub(crate) async fn dynamodb_ready(&self, context: &Context) -> Result<DynamoDb> {
         let target = &self.targets.dynamodb;
         let dynamodb = DynamoDb::new(target, &context.ui).await?;
@@ -141,52 +126,39 @@ impl Services {
 
     /// Looks until the database answers, and now and then whether it lives.
     async fn wait<T>(&self, database: Database, look: impl AsyncFn() -> Look<T>, remedy: &str) -> Result<T> {
-        let death = async || {
-            let death = self.engine.death(database).await;
-            if death.is_some() && self.engine.found_running(database) {
-                self.was_being_stopped.set(true);
+        let is_ours = self.engine.starts_servers();
+        let started = Instant::now();
+        let life_seen = Cell::new(started);
+        let waited = poll::until_ready(READY_BOUND, LOOK_INTERVAL, async || {
+            // A server may accept a connection and then say nothing.
+            let looked = tokio::time::timeout(LOOK_BOUND, look()).await;
+            let looked =
+                looked.unwrap_or_else(|_| Look::NotYet(format!("no answer within {}", seconds(LOOK_BOUND))));
+            match looked {
+                Look::Ready(_) => looked,
+                // If ours has ended, another program at its port may have refused.
+                Look::Failed(error) => Look::Failed(self.death(database).await.unwrap_or(error)),
+                Look::Nobody(reason) if !is_ours && started.elapsed() > NOBODY_BOUND => {
+                    Look::Failed(anyhow!("nobody listens there, for {}: {reason}", seconds(NOBODY_BOUND)))
+                }
+                looked if life_seen.get().elapsed() > LIFE_INTERVAL => {
+                    life_seen.set(Instant::now());
+                    self.death(database).await.map_or(looked, Look::Failed)
+                }
+                looked => looked,
             }
-            death
-        };
-        let nobody_bound = (!self.engine.starts_servers()).then_some(NOBODY_BOUND);
-        let waited = wait(look, death, nobody_bound).await;
-        // Where something of ours died, the error says what helps.
-        waited.map_err(|error| match nobody_bound {
-            Some(_) if !error.is::<Failure>() => {
-                Failure::new("it does not answer", remedy).caused_by(error).into()
-            }
-            _ => error,
+        });
+        waited.await.map_err(|error| match error.is::<Failure>() {
+            true => error,
+            false => Failure::new("it does not answer", remedy).caused_by(error).into(),
         })
     }
-}
 
-/// See [`Services::wait`]; `nobody_bound` is how long nobody may listen there.
-async fn wait<T>(
-    look: impl AsyncFn() -> Look<T>,
-    death: impl AsyncFn() -> Option<anyhow::Error>,
-    nobody_bound: Option<Duration>,
-) -> Result<T> {
-    let started = Instant::now();
-    let life_seen = Cell::new(started);
-    poll::until_ready(READY_BOUND, LOOK_INTERVAL, async || {
-        // A server that accepts a connection and then says nothing would be waited for without an end.
-        let looked = tokio::time::timeout(LOOK_BOUND, look()).await;
-        let looked =
-            looked.unwrap_or_else(|_| Look::NotYet(format!("no answer within {}", seconds(LOOK_BOUND))));
-        // Where ours has ended, whoever has taken its port may have refused.
-        if let Look::Failed(error) = looked {
-            return Look::Failed(death().await.unwrap_or(error));
+    async fn death(&self, database: Database) -> Option<anyhow::Error> {
+        let death = self.engine.death(database).await;
+        if death.is_some() && self.engine.found_running(database) {
+            self.was_being_stopped.set(true);
         }
-        if let (Look::Nobody(reason), Some(bound)) = (&looked, nobody_bound)
-            && started.elapsed() > bound
-        {
-            return Look::Failed(anyhow!("nobody listens there, for {}: {reason}", seconds(bound)));
-        }
-        if matches!(looked, Look::NotYet(_) | Look::Nobody(_)) && life_seen.get().elapsed() > LIFE_INTERVAL {
-            life_seen.set(Instant::now());
-            return death().await.map_or(looked, Look::Failed);
-        }
-        looked
-    })
-    .await
+        death
+    }
 }

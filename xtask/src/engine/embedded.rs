@@ -278,7 +278,13 @@ impl EmbeddedEngine {
                 ui.run(label, self.sessions_ended()).await?;
             } else {
                 let postgres = Postgres::new(context, &self.folder)?;
-                ui.run_whole(label, postgres.stop()).await?;
+                let stop = async {
+                    if postgres.stop().await.is_err() {
+                        self.killed(Database::Postgres, &holder).await?;
+                    }
+                    Ok(())
+                };
+                ui.run_whole(label, stop).await?;
             }
         }
         if with_data {

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::common::free_port;
 use crate::common::neighbour::assert_not_taken_for_ours;
 use crate::common::run::Run;
 use crate::project::{Project, docker};
@@ -112,4 +113,27 @@ fn what_runs_of_a_checkout_is_found_where_nothing_is_remembered_of_it() {
     }
     project.xtask("down --volumes").env("CRUDDUR_ENGINE", "auto").ok();
     project.assert_nothing_there();
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_change_of_engine_that_fails_hides_nothing() {
+    let project = Project::new();
+    project.xtask("ddb-setup --engine embedded").ok();
+    let image = format!("127.0.0.1:{}/none:1", free_port());
+    let docker = project.xtask("up --engine docker").env("POSTGRES_IMAGE", &image);
+    let docker = docker.env("POSTGRES_PORT", free_port().to_string());
+    docker.env("DYNAMODB_PORT", free_port().to_string()).fails(1).says(&["cannot be pulled"]);
+    let auto = |line: &str| project.xtask(line).env("CRUDDUR_ENGINE", "auto");
+    let status = auto("status -o json").ok().json();
+    for row in status.as_array().unwrap() {
+        assert_eq!(
+            (row["engine"].as_str(), row["answer"].as_str()),
+            (Some("embedded"), Some("ready")),
+            "{status:#}"
+        );
+    }
+    assert_eq!(auto("ddb list-tables").ok().stdout, "cruddur-messages\n");
+    auto("up").ok().says(&["engine embedded: it is running"]);
+    auto("down --volumes").ok().says(&["Postgres: stop process", "DynamoDB: stop process"]);
 }

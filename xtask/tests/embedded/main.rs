@@ -8,5 +8,6 @@ mod checkout;
 mod common;
 mod crashes;
 mod engine;
+mod machine;
 mod neighbour;
 mod parity;

@@ -1,0 +1,203 @@
+//! What others on the same machine see of the servers, and what the servers see of the user.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use postgres::{Client, Config, NoTls};
+
+use crate::checkout::Checkout;
+use crate::common::{skip, wait_for};
+
+fn sign_in(checkout: &Checkout, user: &str, password: &str) -> Result<Client, postgres::Error> {
+    let [port, _] = checkout.ports();
+    Config::new().host("127.0.0.1").port(port).user(user).password(password).dbname("postgres").connect(NoTls)
+}
+
+#[test]
+fn nobody_runs_programs_through_postgres() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    for user in ["postgres", "cruddur"] {
+        assert!(sign_in(&checkout, user, "password").is_err(), "{user}");
+        assert!(sign_in(&checkout, user, "").is_err(), "{user}");
+    }
+    let other = Checkout::new();
+    other.set_up();
+    let password = |checkout: &Checkout| fs::read_to_string(checkout.state("postgres.password")).unwrap();
+    assert_ne!(password(&checkout), password(&other));
+    assert_eq!(
+        fs::metadata(checkout.state("postgres.password")).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+
+    let mut session = sign_in(&checkout, "cruddur", &password(&checkout)).unwrap();
+    let refused = session.batch_execute("copy (select 1) to program 'true'").unwrap_err();
+    assert_eq!(refused.code(), Some(&postgres::error::SqlState::INSUFFICIENT_PRIVILEGE));
+    for line in ["db sessions", "db kill-all", "db test", "db drop", "db create", "db setup"] {
+        checkout.xtask(line).ok();
+    }
+}
+
+#[test]
+fn a_password_that_is_lost_is_made_anew() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    checkout.xtask("down").ok();
+    fs::remove_file(checkout.state("postgres.password")).unwrap();
+    checkout.xtask("up").ok().says(&["Postgres: give cruddur a new password"]);
+    assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["users"], 5);
+}
+
+#[test]
+fn the_servers_see_nothing_of_the_user_s_environment() {
+    let mut checkout = Checkout::new();
+    for (name, value) in [
+        ("PGPORT", ""),
+        ("PGDATA", "/nonexistent"),
+        ("PGDATESTYLE", "nonsense"),
+        ("PGCLIENTENCODING", "nonsense"),
+        ("PGOPTIONS", "-c nonsense=1"),
+        ("AWS_SECRET_ACCESS_KEY", "hushHUSH"),
+        ("PROD_CONNECTION_URL", "postgresql://a:hushHUSH@db.example/d"),
+    ] {
+        checkout.set(name, value);
+    }
+    checkout.set_up();
+    for service in ["postgres", "dynamodb"] {
+        let (pid, _) = checkout.processes(service).pop().unwrap();
+        let environment = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
+        let names: Vec<_> =
+            environment.split('\0').filter_map(|entry| Some(entry.split_once('=')?.0)).collect();
+        // PostgreSQL's programs tell each other where they are; a shell may set what it is in.
+        let own =
+            ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_", "PG_GRANDPARENT_PID"];
+        let others: Vec<_> =
+            names.iter().filter(|name| !own.contains(name) && !name.starts_with("LC_")).collect();
+        assert!(
+            others.iter().all(|name| ["PGDATA", "PGSYSCONFDIR", "PGLOCALEDIR"].contains(name)),
+            "{service}: {others:?}"
+        );
+        assert!(["hushHUSH", "nonsense", "nonexistent"].iter().all(|value| !environment.contains(value)));
+    }
+}
+
+#[test]
+fn a_state_folder_that_is_open_to_others_is_closed() {
+    let checkout = Checkout::new();
+    fs::create_dir(checkout.state("")).unwrap();
+    fs::set_permissions(checkout.state(""), Permissions::from_mode(0o777)).unwrap();
+    checkout.set_up();
+    assert_eq!(fs::metadata(checkout.state("")).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+/// A process that is called as a server of ours would be.
+struct Impostor(Child);
+
+impl Impostor {
+    fn new(name: &str, arguments: &[&str]) -> Self {
+        let script = format!("exec -a {name} bash -c 'sleep 300; :' {name} \"$@\"");
+        let mut command = Command::new("bash");
+        Self(command.args(["-c", &script, "bash"]).args(arguments).spawn().unwrap())
+    }
+}
+
+impl Drop for Impostor {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[test]
+fn a_process_that_is_called_as_ours_is_not_taken_for_it() {
+    let checkout = Checkout::new();
+    let root = checkout.path("").canonicalize().unwrap();
+    let data = root.join(".cruddur/postgres");
+    let root = root.to_str().unwrap();
+    let _postgres = Impostor::new("postgres", &["-D", data.to_str().unwrap(), "-p", "6666"]);
+    let _app = Impostor::new("backend-flask", &["--address", "127.0.0.1:6666", "--workspace", root]);
+    checkout.xtask("db test").fails(1).says(&["is not running"]);
+    checkout.xtask("open").fails(1).says(&["the app does not run"]);
+    checkout.xtask("down").ok().says(&["nothing was running"]);
+}
+
+#[test]
+fn servers_are_seen_from_another_process_namespace() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    let before = checkout.processes("postgres");
+    let elsewhere = ["--pid", "--ipc", "--fork", "--mount-proc"];
+    let works = Command::new("unshare").args(elsewhere).arg("true").status();
+    if !works.is_ok_and(|status| status.success()) {
+        return skip("a process namespace of one's own takes root");
+    }
+    let run = |line: &str| checkout.xtask(line).through("unshare", &elsewhere);
+    checkout
+        .session()
+        .batch_execute("update users set display_name = 'kept' where handle = 'bayko'")
+        .unwrap();
+    run("up").ok();
+    run("db test").ok();
+    assert_eq!(checkout.processes("postgres"), before);
+    // Their numbers mean nothing there, so nothing is signalled.
+    run("down").fails(1).says(&["runs in another container or process namespace"]);
+    assert_eq!(checkout.processes("postgres"), before);
+    let kept = checkout.session().query_one("select display_name from users where handle = 'bayko'", &[]);
+    assert_eq!(kept.unwrap().get::<_, &str>(0), "kept");
+}
+
+#[test]
+fn a_session_of_a_killed_postgres_is_waited_for() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    let mut session = checkout.session();
+    let busy = std::thread::spawn(move || {
+        _ = session
+            .batch_execute("/* busy */ select sum(length(i::text)) from generate_series(1, 12000000) i");
+    });
+    let mut other = checkout.session();
+    wait_for("busy session", Duration::from_secs(10), || {
+        let busy = "select from pg_stat_activity where query like '/* busy */%' and pid <> pg_backend_pid()";
+        (!other.query(busy, &[]).unwrap().is_empty()).then_some(())
+    });
+    checkout.kill("postgres");
+    let up = checkout.xtask("up").ok();
+    up.says(&["Postgres: wait for the sessions of a server that was killed"]);
+    assert!(!up.stderr.contains("--volumes"), "{up}");
+    busy.join().unwrap();
+    assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["users"], 5);
+}
+
+#[test]
+fn a_server_that_hangs_is_not_taken_for_one_that_was_not_started() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    checkout.signal("postgres", "STOP");
+    checkout.signal("dynamodb", "STOP");
+    let status = checkout.xtask("status -o json").ok().json();
+    for row in status.as_array().unwrap() {
+        assert!(row["runs_in"].as_str().unwrap().starts_with("process "), "{status:#}");
+        assert!(row["answer"].as_str().unwrap().contains("within"), "{status:#}");
+    }
+    let failed = checkout.xtask("db test").fails(1);
+    failed.says(&["did not answer within", "if one runs and does not answer", "cargo xtask down"]);
+    checkout.xtask("down").ok();
+    assert!(checkout.processes("postgres").is_empty() && checkout.processes("dynamodb").is_empty());
+    checkout.set_up();
+}
+
+#[test]
+fn exported_settings_that_lose_to_what_runs_are_named() {
+    let mut checkout = Checkout::new();
+    checkout.set_up();
+    checkout.set("CRUDDUR_ENGINE", "auto");
+    checkout.set("CONNECTION_URL", "postgresql://me:secret@127.0.0.1:1/d");
+    checkout.set("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1");
+    let up = checkout.xtask("up").ok();
+    let first = up.stderr.lines().next().unwrap();
+    assert!(first.starts_with("engine embedded: it is running"), "{up}");
+    assert!(first.contains("CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB are set"), "{up}");
+    checkout.xtask("down").env("CRUDDUR_ENGINE", "embedded").ok();
+}
