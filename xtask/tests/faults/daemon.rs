@@ -158,6 +158,14 @@ fn a_docker_configuration_that_is_no_json() {
         "config.json:1:",
         "pull access denied",
     ]);
+    // It does not hide a daemon where it usually is.
+    let doctor = workspace.xtask("doctor -o json").without("DOCKER_HOST").end().json();
+    let first = doctor
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|check| check["check"].as_str().unwrap().starts_with("Docker"));
+    assert_eq!(first.unwrap()["check"], "Docker at unix:///var/run/docker.sock");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::environment::Environment;
 use crate::ui::Ui;
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use aws_smithy_types::base64;
 use bollard::BollardRequest;
 use bollard::auth::DockerCredentials;
@@ -25,7 +25,7 @@ pub(crate) fn credentials(image: &str, environment: &Environment, ui: &Ui) -> Op
     let helper = helpers.and_then(|helpers| helpers.get(registry)).or(config.creds_store.as_ref());
     let found = match helper.filter(|name| !name.is_empty()) {
         Some(name) => from_helper(name, registry),
-        None => from_file(&config, registry).transpose(),
+        None => from_file(&config, registry),
     };
     found.unwrap_or_else(|error| {
         ui.warn(format_args!("the credentials for {registry} are not used: {error:#}"));
@@ -43,35 +43,38 @@ fn registry(image: &str) -> &str {
     }
 }
 
-fn from_file(config: &Config, registry: &str) -> Option<Result<DockerCredentials>> {
-    let auths = config.auths.as_ref()?;
+fn from_file(config: &Config, registry: &str) -> Result<Option<DockerCredentials>> {
     // Old versions of the CLI wrote a URL in place of the host.
     let host = |key: &str| {
         let key = key.trim_start_matches("https://").trim_start_matches("http://");
         key.split('/').next().unwrap_or_default().to_owned()
     };
-    let auth = auths
-        .get(registry)
-        .or_else(|| auths.iter().find(|(key, _)| host(key) == host(registry)).map(|(_, auth)| auth))?;
-    let Auth { auth, identitytoken, registrytoken } = auth;
-    let mut credentials = DockerCredentials {
-        identitytoken: identitytoken.clone(),
-        registrytoken: registrytoken.clone(),
-        serveraddress: Some(registry.to_owned()),
-        ..Default::default()
-    };
+    let auths = config.auths.iter().flatten();
+    let auth = config.auths.as_ref().and_then(|auths| auths.get(registry));
+    let auth =
+        auth.or_else(|| auths.into_iter().find(|(key, _)| host(key) == host(registry)).map(|(_, auth)| auth));
+    let Some(Auth { auth, identitytoken, registrytoken }) = auth else { return Ok(None) };
+    let (mut username, mut password) = (None, None);
     if let Some(auth) = auth.as_ref().filter(|auth| !auth.is_empty()) {
         // Whatever is wrong with it, no part of it is shown.
         let decoded = base64::decode(auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let Some((user, password)) = decoded.as_deref().and_then(|text| text.split_once(':')) else {
-            return Some(Err(anyhow!("config.json has no user and password there")));
-        };
-        credentials.username = Some(user.to_owned());
-        credentials.password = Some(password.trim_end_matches('\0').to_owned());
+        let login = decoded.as_deref().and_then(|text| text.split_once(':'));
+        let login = login.context("config.json has no user and password there")?;
+        username = Some(login.0.to_owned());
+        password = Some(login.1.trim_end_matches('\0').to_owned());
     } else if identitytoken.is_none() && registrytoken.is_none() {
-        return None;
+        return Ok(None);
     }
-    Some(Ok(credentials))
+    let (identitytoken, registrytoken) = (identitytoken.clone(), registrytoken.clone());
+    let serveraddress = Some(registry.to_owned());
+    Ok(Some(DockerCredentials {
+        username,
+        password,
+        identitytoken,
+        registrytoken,
+        serveraddress,
+        ..Default::default()
+    }))
 }
 
 /// A helper program's answer. <https://github.com/docker/docker-credential-helpers>
@@ -101,17 +104,14 @@ fn from_helper(name: &str, registry: &str) -> Result<Option<DockerCredentials>> 
     let Ok(Answer { username, secret }) = serde_json::from_str(&said) else {
         bail!("{program} printed something else than credentials");
     };
-    let serveraddress = Some(registry.to_owned());
-    Ok(Some(if username == "<token>" {
-        DockerCredentials { identitytoken: Some(secret), serveraddress, ..Default::default() }
+    let mut credentials =
+        DockerCredentials { serveraddress: Some(registry.to_owned()), ..Default::default() };
+    if username == "<token>" {
+        credentials.identitytoken = Some(secret);
     } else {
-        DockerCredentials {
-            username: Some(username),
-            password: Some(secret),
-            serveraddress,
-            ..Default::default()
-        }
-    }))
+        (credentials.username, credentials.password) = (Some(username), Some(secret));
+    }
+    Ok(Some(credentials))
 }
 
 /// Docker reads the header of the credentials as base64 for URLs and ignores another form; bollard 0.21 writes it as
@@ -154,7 +154,7 @@ mod tests {
             "helped.example": {}
         }}"#;
         let config: Config = serde_json::from_str(text).unwrap();
-        let found = |registry| from_file(&config, registry).transpose();
+        let found = |registry| from_file(&config, registry);
         let login = |registry| {
             let found = found(registry).unwrap().unwrap();
             (found.username.unwrap(), found.password.unwrap())
