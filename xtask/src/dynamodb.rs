@@ -8,6 +8,7 @@ mod limit;
 pub(crate) mod number;
 pub(crate) mod print;
 pub(crate) mod read;
+mod request;
 pub(crate) mod size;
 pub(crate) mod table;
 pub(crate) mod target;

@@ -1,17 +1,17 @@
 //! Reading items page by page, to the end or to a limit.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::fmt;
 
-use anyhow::{Context as _, Result};
-use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use anyhow::Result;
 use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
-use aws_sdk_dynamodb::types::ConsumedCapacity;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::client::DynamoDb;
 use super::json::Item;
+pub(crate) use super::request::Page;
+use super::request::Request;
 use super::table::{self, Keys};
 use crate::error::Failure;
 use crate::text::counted;
@@ -32,142 +32,6 @@ const PAGE: i32 = 2_000;
 
 /// The largest `Limit` that DynamoDB Local can read. A page ends long before.
 const LARGEST_LIMIT: u64 = 1 << 30;
-
-/// What is read.
-#[derive(Clone)]
-pub(crate) enum Request {
-    Query(QueryInputBuilder),
-    Scan(ScanInputBuilder),
-}
-
-impl From<QueryInputBuilder> for Request {
-    fn from(query: QueryInputBuilder) -> Self {
-        Self::Query(query)
-    }
-}
-
-impl From<ScanInputBuilder> for Request {
-    fn from(scan: ScanInputBuilder) -> Self {
-        Self::Scan(scan)
-    }
-}
-
-/// One response of a Query or Scan.
-pub(crate) struct Page {
-    pub(crate) items: Vec<Item>,
-    /// How many items there are, or were kept.
-    pub(crate) count: u64,
-    /// How many were read to find them.
-    scanned_count: u64,
-    /// Where the next page begins, if this one is not the last.
-    last_evaluated_key: Option<Item>,
-    capacity: Option<ConsumedCapacity>,
-}
-
-impl Request {
-    fn table(&self) -> &str {
-        let table = match self {
-            Self::Query(query) => query.get_table_name(),
-            Self::Scan(scan) => scan.get_table_name(),
-        };
-        table.as_deref().unwrap_or_default()
-    }
-
-    fn index(&self) -> Option<&str> {
-        match self {
-            Self::Query(query) => query.get_index_name().as_deref(),
-            Self::Scan(scan) => scan.get_index_name().as_deref(),
-        }
-    }
-
-    fn has_filter(&self) -> bool {
-        match self {
-            Self::Query(query) => query.get_filter_expression().is_some(),
-            Self::Scan(scan) => scan.get_filter_expression().is_some(),
-        }
-    }
-
-    /// The same with these attributes as well, which its projection leaves out; or with them alone, if it is a count.
-    fn with(&self, missing: &[&str]) -> Self {
-        let placeholders: Vec<_> =
-            (0..missing.len()).map(|place| format!("#key{place}_of_the_last")).collect();
-        let with = |projection: &Option<String>, names: &Option<HashMap<String, String>>| {
-            let paths: Vec<_> = projection.iter().chain(&placeholders).map(String::as_str).collect();
-            let added = missing.iter().map(|name| (*name).to_owned());
-            let added = placeholders.iter().cloned().zip(added);
-            (
-                Some(paths.join(", ")),
-                Some(
-                    names
-                        .iter()
-                        .flatten()
-                        .map(|(from, to)| (from.clone(), to.clone()))
-                        .chain(added)
-                        .collect(),
-                ),
-            )
-        };
-        match self {
-            Self::Query(query) => {
-                let with = with(query.get_projection_expression(), query.get_expression_attribute_names());
-                let query = query.clone().set_select(None).set_projection_expression(with.0);
-                Self::Query(query.set_expression_attribute_names(with.1))
-            }
-            Self::Scan(scan) => {
-                let with = with(scan.get_projection_expression(), scan.get_expression_attribute_names());
-                let scan = scan.clone().set_select(None).set_projection_expression(with.0);
-                Self::Scan(scan.set_expression_attribute_names(with.1))
-            }
-        }
-    }
-
-    async fn page(&self, dynamodb: &DynamoDb, limit: Option<i32>, start: Option<&Item>) -> Result<Page> {
-        let client = &dynamodb.client;
-        let failed = |operation: &str| format!("cannot {operation} table {}", self.table());
-        let page = match self {
-            Self::Query(query) => {
-                let send = async || {
-                    let query = query.clone().set_limit(limit).set_exclusive_start_key(start.cloned());
-                    query.send_with(client).await
-                };
-                let answer = dynamodb.send(send).await.with_context(|| failed("query"))?;
-                Page {
-                    items: answer.items.unwrap_or_default(),
-                    count: u64::try_from(answer.count).unwrap_or_default(),
-                    scanned_count: u64::try_from(answer.scanned_count).unwrap_or_default(),
-                    last_evaluated_key: answer.last_evaluated_key,
-                    capacity: answer.consumed_capacity,
-                }
-            }
-            Self::Scan(scan) => {
-                let send = async || {
-                    let scan = scan.clone().set_limit(limit).set_exclusive_start_key(start.cloned());
-                    scan.send_with(client).await
-                };
-                let answer = dynamodb.send(send).await.with_context(|| failed("scan"))?;
-                Page {
-                    items: answer.items.unwrap_or_default(),
-                    count: u64::try_from(answer.count).unwrap_or_default(),
-                    scanned_count: u64::try_from(answer.scanned_count).unwrap_or_default(),
-                    last_evaluated_key: answer.last_evaluated_key,
-                    capacity: answer.consumed_capacity,
-                }
-            }
-        };
-        dynamodb.gained(page.count);
-        Ok(page)
-    }
-}
-
-impl Page {
-    /// Keeps no more than the first `most` items; says whether there were more.
-    fn keep(&mut self, most: u64) -> bool {
-        let more = self.count > most;
-        self.count = self.count.min(most);
-        self.items.truncate(usize::try_from(most).unwrap_or(usize::MAX));
-        more
-    }
-}
 
 /// Figures summed over the pages of a Query or Scan.
 #[derive(Debug, Default)]

@@ -46,8 +46,8 @@ impl Placeholders {
         let mut all = HashMap::new();
         for text in &self.names {
             if text.trim_start().starts_with('{') {
-                let names: HashMap<String, String> = serde_json::from_str(text).map_err(|error| {
-                    Usage(format!("--names `{text}` is not a JSON object of texts: {error}"))
+                let names: HashMap<String, String> = serde_json::from_str(text).map_err(|_| {
+                    Usage(format!("--names `{text}`: expected #NAME=ATTRIBUTE, or a JSON object of texts"))
                 })?;
                 names.into_iter().try_for_each(|(name, attribute)| add(&mut all, name, attribute))?;
             } else {

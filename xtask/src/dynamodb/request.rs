@@ -1,0 +1,142 @@
+//! A Query or a Scan, and one page of what it finds.
+
+use anyhow::{Context as _, Result};
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
+use aws_sdk_dynamodb::types::ConsumedCapacity;
+
+use super::client::DynamoDb;
+use super::json::Item;
+
+/// What is read.
+#[derive(Clone)]
+pub(crate) enum Request {
+    Query(QueryInputBuilder),
+    Scan(ScanInputBuilder),
+}
+
+impl From<QueryInputBuilder> for Request {
+    fn from(query: QueryInputBuilder) -> Self {
+        Self::Query(query)
+    }
+}
+
+impl From<ScanInputBuilder> for Request {
+    fn from(scan: ScanInputBuilder) -> Self {
+        Self::Scan(scan)
+    }
+}
+
+/// One response of a Query or Scan.
+pub(crate) struct Page {
+    pub(crate) items: Vec<Item>,
+    /// How many items there are, or were kept.
+    pub(crate) count: u64,
+    /// How many were read to find them.
+    pub(super) scanned_count: u64,
+    /// Where the next page begins, if this one is not the last.
+    pub(super) last_evaluated_key: Option<Item>,
+    pub(super) capacity: Option<ConsumedCapacity>,
+}
+
+impl Request {
+    pub(super) fn table(&self) -> &str {
+        let table = match self {
+            Self::Query(query) => query.get_table_name(),
+            Self::Scan(scan) => scan.get_table_name(),
+        };
+        table.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn index(&self) -> Option<&str> {
+        match self {
+            Self::Query(query) => query.get_index_name().as_deref(),
+            Self::Scan(scan) => scan.get_index_name().as_deref(),
+        }
+    }
+
+    pub(super) fn has_filter(&self) -> bool {
+        match self {
+            Self::Query(query) => query.get_filter_expression().is_some(),
+            Self::Scan(scan) => scan.get_filter_expression().is_some(),
+        }
+    }
+
+    /// The same with these attributes as well, which its projection leaves out; or with them alone, if it is a count.
+    pub(super) fn with(&self, missing: &[&str]) -> Self {
+        let named =
+            || missing.iter().enumerate().map(|(place, name)| (format!("#key{place}_of_the_last"), *name));
+        let projection = |given: &Option<String>| {
+            let paths: Vec<_> =
+                given.iter().cloned().chain(named().map(|(placeholder, _)| placeholder)).collect();
+            paths.join(", ")
+        };
+        match self {
+            Self::Query(query) => {
+                let projection = projection(query.get_projection_expression());
+                let query = query.clone().set_select(None).projection_expression(projection);
+                Self::Query(
+                    named().fold(query, |query, (it, name)| query.expression_attribute_names(it, name)),
+                )
+            }
+            Self::Scan(scan) => {
+                let projection = projection(scan.get_projection_expression());
+                let scan = scan.clone().set_select(None).projection_expression(projection);
+                Self::Scan(named().fold(scan, |scan, (it, name)| scan.expression_attribute_names(it, name)))
+            }
+        }
+    }
+
+    /// Asks for one page.
+    pub(super) async fn page(
+        &self,
+        dynamodb: &DynamoDb,
+        limit: Option<i32>,
+        start: Option<&Item>,
+    ) -> Result<Page> {
+        let client = &dynamodb.client;
+        let failed = |operation: &str| format!("cannot {operation} table {}", self.table());
+        let page = match self {
+            Self::Query(query) => {
+                let send = async || {
+                    let query = query.clone().set_limit(limit).set_exclusive_start_key(start.cloned());
+                    query.send_with(client).await
+                };
+                let answer = dynamodb.send(send).await.with_context(|| failed("query"))?;
+                Page {
+                    items: answer.items.unwrap_or_default(),
+                    count: u64::try_from(answer.count).unwrap_or_default(),
+                    scanned_count: u64::try_from(answer.scanned_count).unwrap_or_default(),
+                    last_evaluated_key: answer.last_evaluated_key,
+                    capacity: answer.consumed_capacity,
+                }
+            }
+            Self::Scan(scan) => {
+                let send = async || {
+                    let scan = scan.clone().set_limit(limit).set_exclusive_start_key(start.cloned());
+                    scan.send_with(client).await
+                };
+                let answer = dynamodb.send(send).await.with_context(|| failed("scan"))?;
+                Page {
+                    items: answer.items.unwrap_or_default(),
+                    count: u64::try_from(answer.count).unwrap_or_default(),
+                    scanned_count: u64::try_from(answer.scanned_count).unwrap_or_default(),
+                    last_evaluated_key: answer.last_evaluated_key,
+                    capacity: answer.consumed_capacity,
+                }
+            }
+        };
+        dynamodb.gained(page.count);
+        Ok(page)
+    }
+}
+
+impl Page {
+    /// Keeps no more than the first `most` items; says whether there were more.
+    pub(super) fn keep(&mut self, most: u64) -> bool {
+        let more = self.count > most;
+        self.count = self.count.min(most);
+        self.items.truncate(usize::try_from(most).unwrap_or(usize::MAX));
+        more
+    }
+}
