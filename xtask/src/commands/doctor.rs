@@ -1,20 +1,20 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use crate::docker::compose::{Compose, Service, port_variable};
-use crate::docker::daemon::{self, Docker};
-use crate::docker::port;
-use crate::dynamodb::client::DynamoDb;
-use crate::error::Failure;
-use crate::poll::Look;
-use crate::targets::{self, Targets};
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::engine::{EngineName, Found, embedded, is_external};
+use crate::docker::compose::{Compose, Service, port_variable};
+use crate::docker::daemon::{self, Docker};
+use crate::docker::port;
+use crate::dynamodb::client::DynamoDb;
+use crate::engine::{Found, embedded, is_external};
+use crate::error::Failure;
 use crate::output;
+use crate::poll::Look;
+use crate::targets::{self, Targets};
 
 /// How far this machine's clock and Docker's may differ: DynamoDB refuses a request that is five minutes
 /// off, and a seed would lie in the future. <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
@@ -23,286 +23,215 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 #[derive(Debug, clap::Args)]
 pub(crate) struct Doctor {}
 
-/// One line of the report.
-struct Check {
-    what: String,
-    verdict: Verdict,
-    found: String,
-    /// What to do, where something is wrong.
-    remedy: String,
-}
+/// The lines of the report: check, verdict, found, remedy.
+#[derive(Default)]
+struct Report(Vec<[String; 4]>);
 
-#[derive(Clone, Copy, PartialEq)]
-enum Verdict {
-    Good,
-    /// Not there, and not needed as long as something else is.
-    Missing,
-    Bad,
-}
+const OK: &str = "ok";
+/// Not there, and not needed as long as something else is.
+const MISSING: &str = "missing";
+const BAD: &str = "BAD";
 
-impl Check {
-    fn good(what: impl Into<String>, found: impl Into<String>) -> Self {
-        Self { what: what.into(), verdict: Verdict::Good, found: found.into(), remedy: String::new() }
+impl Report {
+    fn ok(&mut self, check: impl Into<String>, found: impl Into<String>) {
+        self.0.push([check.into(), OK.to_owned(), found.into(), String::new()]);
     }
 
-    fn missing(what: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), verdict: Verdict::Missing, found: found.into(), remedy: remedy.into() }
-    }
-
-    fn bad(what: impl Into<String>, found: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { verdict: Verdict::Bad, ..Self::missing(what, found, remedy) }
-    }
-
-    fn of<T>(what: &str, result: &Result<T>, found: impl FnOnce(&T) -> String, remedy: &str) -> Self {
-        match result {
-            Ok(value) => Self::good(what, found(value)),
-            Err(error) => Self::bad(what, format!("{error:#}"), remedy),
+    /// A line that is ok, or has the verdict `otherwise`. `remedy` is for an error that has none of its own.
+    fn add(
+        &mut self,
+        check: impl Into<String>,
+        found: Result<String>,
+        otherwise: &str,
+        remedy: &str,
+    ) -> bool {
+        let is_ok = found.is_ok();
+        match found {
+            Ok(found) => self.ok(check, found),
+            Err(error) => {
+                let remedy = error.downcast_ref().map_or(remedy, Failure::remedy);
+                self.0.push([check.into(), otherwise.to_owned(), format!("{error:#}"), remedy.to_owned()]);
+            }
         }
+        is_ok
     }
 }
 
 impl Doctor {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let mut checks = Vec::new();
+        let mut report = Report::default();
         let compose = context.compose();
-        checks.push(Check::of(
-            "docker-compose.yml",
-            &compose,
-            |_| "read".to_owned(),
-            "mend what the message names",
-        ));
-        let docker_works = match &compose {
-            Ok(compose) => docker_checks(context, compose, &mut checks).await?,
-            Err(_) => false,
-        };
-        let embedded_works = embedded_checks(context, &mut checks);
-        let found = Found::ask(context).await;
-        if let Ok(Found { engine, servers }) = &found {
-            for (name, server) in ["Postgres", "DynamoDB"].into_iter().zip(servers) {
-                if server.missing.is_none() {
-                    checks.push(Check::good(
-                        format!("{} {name}", engine.name()),
-                        format!("runs: {}", server.runs_in),
-                    ));
-                }
-            }
+        let read = compose.as_ref().map(|_| "read".to_owned()).map_err(|error| anyhow!("{error:#}"));
+        report.add("docker-compose.yml", read, BAD, "correct what the message names");
+        let docker = docker(context, &mut report).await?;
+        let mut usable = Vec::new();
+        if is_external(&context.environment) {
+            usable.push("external");
+        }
+        if let (Ok(compose), Some(docker)) = (&compose, &docker)
+            && images(docker, compose, &mut report).await?
+        {
+            usable.push("docker");
+        }
+        let folder = context.state.canonical();
+        let folder = folder.as_ref().unwrap_or(&context.state);
+        let server = embedded::postgres_binaries(&context.environment, folder);
+        if report.add("PostgreSQL server", server.map(|server| server.version()), MISSING, "") {
+            usable.push("embedded");
         }
         if let Ok(compose) = &compose {
-            checks.extend(port_checks(context, compose, found).await?);
+            servers(context, compose, docker.as_ref(), &mut report).await?;
         }
-        checks.push(state_check(context));
-        checks.extend(setting_checks(context));
-        checks.push(psql_check(context));
-        let is_external = is_external(&context.environment);
-        checks.push(engine_check(docker_works, embedded_works, is_external));
-        print(context, &checks)?;
-        if checks.iter().any(|check| check.verdict == Verdict::Bad) {
+        settings(context, &mut report);
+        let engines = match usable[..] {
+            [] => Err(anyhow!("none can be used")),
+            _ => Ok(format!("usable: {}", usable.join(", "))),
+        };
+        report.add("engine", engines, BAD, "install PostgreSQL's server, or start Docker");
+        let rows = report.0.iter().map(|line| line.iter().map(|cell| json!(cell)).collect());
+        output::print_rows(context.format, &["check", "verdict", "found", "remedy"], rows.collect())?;
+        if report.0.iter().any(|[_, verdict, ..]| verdict == BAD) {
             bail!("not all is well; the lines marked BAD say what to do");
         }
         Ok(())
     }
 }
 
-fn print(context: &Context, checks: &[Check]) -> Result<()> {
-    let row = |check: &Check| {
-        let verdict = match check.verdict {
-            Verdict::Good => "ok",
-            Verdict::Missing => "missing",
-            Verdict::Bad => "BAD",
-        };
-        vec![json!(check.what), json!(verdict), json!(check.found), json!(check.remedy)]
-    };
-    output::print_rows(
-        context.format,
-        &["check", "verdict", "found", "remedy"],
-        checks.iter().map(row).collect(),
-    )
-}
-
-/// Every place where a daemon may be, then what the first that answered can do. Returns whether Docker
-/// can be used as it is.
-async fn docker_checks(context: &Context, compose: &Compose, checks: &mut Vec<Check>) -> Result<bool> {
-    let remedy = "start Docker, or set DOCKER_HOST; not needed for the embedded engine";
+/// Every place where a daemon may be, to the first that answers, which is returned.
+async fn docker(context: &Context, report: &mut Report) -> Result<Option<Docker>> {
     let places = match daemon::places(&context.environment, &context.ui) {
         Ok(places) => places,
         Err(error) => {
-            checks.push(Check::bad(
-                "Docker",
-                format!("{error:#}"),
-                "`docker context use default`, or set DOCKER_HOST",
-            ));
-            return Ok(false);
+            report.add("Docker", Err(error), BAD, "`docker context use default`, or set DOCKER_HOST");
+            return Ok(None);
         }
     };
-    let mut found = None;
     for place in places {
         let what = format!("Docker at {}", place.host);
         match Docker::connect(&place).await {
             Ok(docker) => {
                 let about = docker.about().await?;
-                checks.push(Check::good(
-                    what,
-                    format!("version {}, API {}", about.version, docker.api_version()),
-                ));
-                checks.push(clock_check(about.time));
-                found = Some(docker);
-                break;
+                report.ok(what, format!("version {}, API {}", about.version, docker.api_version()));
+                let remedy =
+                    "set this machine's clock (timedatectl set-ntp true), or restart Docker's machine";
+                report.add("clock", clock(about.time), BAD, remedy);
+                return Ok(Some(docker));
             }
             Err(error) => {
-                let remedy = error.downcast_ref().map_or(remedy, Failure::remedy);
-                checks.push(Check::missing(what, format!("{error:#}"), remedy));
+                let remedy = "start Docker, or set DOCKER_HOST; not needed for the embedded engine";
+                report.add(what, Err(error), MISSING, remedy);
             }
         }
     }
-    let Some(docker) = found else { return Ok(false) };
-    let mut usable = true;
-    for service in compose.services() {
-        let what = format!("image {}", service.image);
-        if docker.image(&service.image).await?.is_some() {
-            checks.push(Check::good(what, "here"));
-        } else {
-            usable = false;
-            checks.push(Check::missing(what, "not here", format!("`docker pull {}`", service.image)));
-        }
-    }
-    Ok(usable)
+    Ok(None)
 }
 
-fn clock_check(docker: Option<DateTime<Utc>>) -> Check {
-    let Some(docker) = docker else { return Check::good("clock", Utc::now().to_rfc3339()) };
-    let apart = (Utc::now() - docker).abs().to_std().unwrap_or_default();
+fn clock(docker: Option<DateTime<Utc>>) -> Result<String> {
+    let now = Utc::now();
+    let apart = (now - docker.unwrap_or(now)).abs().to_std().unwrap_or_default();
     let found = format!("{} s from Docker's", apart.as_secs());
-    if apart > CLOCK_TOLERANCE {
-        return Check::bad(
-            "clock",
-            found,
-            "set this machine's clock (timedatectl set-ntp true), or restart Docker's machine",
-        );
-    }
-    Check::good("clock", found)
+    if apart > CLOCK_TOLERANCE { Err(Error::msg(found)) } else { Ok(found) }
 }
 
-/// Postgres's programs and what runs of the embedded engine. Returns whether it can be used.
-fn embedded_checks(context: &Context, checks: &mut Vec<Check>) -> bool {
-    let folder = context.state.canonical().ok();
-    let binaries =
-        embedded::postgres_binaries(&context.environment, folder.as_ref().unwrap_or(&context.state));
-    let works = binaries.is_ok();
-    checks.push(match binaries {
-        Ok(binaries) => Check::good("PostgreSQL server", binaries.version()),
-        Err(error) => {
-            let remedy = error.downcast_ref().map_or("", Failure::remedy);
-            Check::missing("PostgreSQL server", error.to_string(), remedy)
+/// Whether the daemon has the images.
+async fn images(docker: &Docker, compose: &Compose, report: &mut Report) -> Result<bool> {
+    let mut all = true;
+    for service in compose.services() {
+        let image = docker.image(&service.image).await?;
+        let found = image.map(|_| "here".to_owned()).ok_or_else(|| anyhow!("not here"));
+        let remedy = format!("`docker pull {}`", service.image);
+        all &= report.add(format!("image {}", service.image), found, MISSING, &remedy);
+    }
+    Ok(all)
+}
+
+/// What runs of this checkout's servers, and who holds their ports: those that they have moved to, if they have.
+async fn servers(
+    context: &Context,
+    described: &Compose,
+    docker: Option<&Docker>,
+    report: &mut Report,
+) -> Result<()> {
+    let (mut services, mut ours) = (described.services(), [false; 2]);
+    // If the engine cannot be asked, a line above says why.
+    let found = Found::ask(context).await.ok();
+    if let Some(Found { engine, servers }) = &found {
+        for (name, server) in ["Postgres", "DynamoDB"].into_iter().zip(servers) {
+            if server.missing.is_none() {
+                report.ok(format!("{} {name}", engine.name()), format!("runs: {}", server.runs_in));
+            }
         }
-    });
-    works
+        if let Some(compose) = engine.compose() {
+            services = compose.services();
+            let targets = engine.targets(context)?;
+            let client = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
+            let [postgres, dynamodb] = servers;
+            ours = [
+                postgres.missing.is_none() && matches!(targets.postgres.look().await, Look::Ready(_)),
+                dynamodb.missing.is_none() && matches!(client.look().await, Look::Ready(())),
+            ];
+        }
+    }
+    for (service, is_ours) in services.into_iter().zip(ours) {
+        let remedy = format!(
+            "nothing to do: another port is taken; or stop the holder, or set {}",
+            port_variable(service.name)
+        );
+        let check = format!("port {}:{} ({})", Ipv4Addr::LOCALHOST, service.port.host, service.name);
+        report.add(check, port(service, is_ours, docker).await?, MISSING, &remedy);
+    }
+    Ok(())
 }
 
-/// Whether the port of each service is free, or who holds it. If ours runs, it is the port where it really is.
-async fn port_checks(context: &Context, compose: &Compose, found: Result<Found>) -> Result<Vec<Check>> {
-    let docker = Docker::find(&context.environment, &context.ui).await.ok();
-    let (mut services, mut answers) = (compose.services(), [false; 2]);
-    // What is wrong with Docker has been told.
-    if let Ok(Found { engine, servers: [postgres, dynamodb] }) = &found
-        && let Some(own) = engine.compose()
-    {
-        let targets = engine.targets(context)?;
-        let client = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
-        services = own.services();
-        answers = [
-            postgres.missing.is_none() && matches!(targets.postgres.look().await, Look::Ready(_)),
-            dynamodb.missing.is_none() && matches!(client.look().await, Look::Ready(())),
-        ];
-    }
-    let mut checks = Vec::new();
-    for (service, ours_answers) in services.into_iter().zip(answers) {
-        checks.push(port_check(service, ours_answers, docker.as_ref()).await?);
-    }
-    Ok(checks)
-}
-
-async fn port_check(service: &Service, ours_answers: bool, docker: Option<&Docker>) -> Result<Check> {
-    let port = service.port.host;
-    let what = format!("port {}:{port} ({})", Ipv4Addr::LOCALHOST, service.name);
-    if port::is_free(port) {
-        return Ok(Check::good(what, "free"));
+/// Whether the service's port is free or ours, or who else holds it.
+async fn port(service: &Service, is_ours: bool, docker: Option<&Docker>) -> Result<Result<String>> {
+    let number = service.port.host;
+    if port::is_free(number) {
+        return Ok(Ok("free".to_owned()));
     }
     let publisher = match docker {
-        Some(docker) => docker.publisher_of(port).await?,
+        Some(docker) => docker.publisher_of(number).await?,
         None => None,
     };
     let holder = publisher.map_or("a process outside Docker".to_owned(), |name| format!("container {name}"));
-    if ours_answers {
-        return Ok(Check::good(what, format!("held by {holder}; this checkout's {} answers", service.name)));
-    }
-    let remedy = format!(
-        "nothing to do: another port is taken; or stop the holder, or set {}",
-        port_variable(service.name)
-    );
-    Ok(Check::missing(what, format!("held by {holder}"), remedy))
+    Ok(if is_ours {
+        Ok(format!("held by {holder}; this checkout's {} answers", service.name))
+    } else {
+        Err(anyhow!("held by {holder}"))
+    })
 }
 
-fn state_check(context: &Context) -> Check {
-    let remedy = "remove the folder .cruddur, or make it yours again";
-    let state = context.state.read(&context.ui);
-    let engine = |engine: Option<EngineName>| {
-        engine.map_or("nothing was started".to_owned(), |name| format!("engine {name}"))
-    };
-    Check::of("state folder", &state, |state| engine(state.engine), remedy)
-}
-
-/// Settings that can be wrong on their own.
-fn setting_checks(context: &Context) -> Vec<Check> {
+/// The state folder, settings that can be wrong on their own, and psql.
+fn settings(context: &Context, report: &mut Report) {
     let environment = &context.environment;
-    let mut checks = Vec::new();
-    let targets = || Targets::external(environment, &context.allowed_hosts);
-    let external = is_external(environment).then(targets).transpose();
-    if let Some(external) = external.transpose() {
-        checks.push(Check::of(
-            "external databases",
-            &external,
-            |targets| targets.postgres.to_string(),
-            "correct the variable",
-        ));
+    let state = context.state.read(&context.ui).map(|state| match state.engine {
+        Some(name) => format!("engine {name}"),
+        None => "nothing was started".to_owned(),
+    });
+    report.add(
+        "state folder",
+        state,
+        BAD,
+        "make the folder .cruddur yours again; to remove it loses the embedded engine's data",
+    );
+    if is_external(environment) {
+        let external = Targets::external(environment, &context.allowed_hosts);
+        let found = external.map(|targets| targets.postgres.to_string());
+        report.add("external databases", found, BAD, "correct the variable");
     }
     if environment.process_only("PROD_CONNECTION_URL").is_some() {
-        let production = targets::production_postgres(environment);
-        checks.push(Check::of(
-            "production's Postgres",
-            &production,
-            ToString::to_string,
-            "correct PROD_CONNECTION_URL",
-        ));
+        let found = targets::production_postgres(environment).map(|target| target.to_string());
+        report.add("production's Postgres", found, BAD, "correct PROD_CONNECTION_URL");
     }
-    let credentials =
-        ["AWS_PROFILE", "AWS_ACCESS_KEY_ID"].iter().find(|name| environment.process_only(name).is_some());
-    checks.push(match credentials {
-        Some(name) => Check::good("production's AWS credentials", format!("by {name}; not asked")),
-        None => {
-            Check::good("production's AWS credentials", "by the default chain; local databases need none")
-        }
-    });
-    checks
-}
-
-fn psql_check(context: &Context) -> Check {
-    let path = context.environment.process_only("PATH").unwrap_or_default();
+    let names = ["AWS_PROFILE", "AWS_ACCESS_KEY_ID"];
+    let credentials = match names.iter().find(|name| environment.process_only(name).is_some()) {
+        Some(name) => format!("by {name}; not asked"),
+        None => "by the default chain; local databases need none".to_owned(),
+    };
+    report.ok("production's AWS credentials", credentials);
+    let path = environment.process_only("PATH").unwrap_or_default();
     let program = format!("psql{}", std::env::consts::EXE_SUFFIX);
-    match std::env::split_paths(path).map(|folder| folder.join(&program)).find(|path| path.is_file()) {
-        Some(path) => Check::good("psql", path.display().to_string()),
-        None => {
-            Check::missing("psql", "not on PATH", "install postgresql-client; only `db connect` needs it")
-        }
-    }
-}
-
-fn engine_check(docker: bool, embedded: bool, external: bool) -> Check {
-    let usable: Vec<&str> = [("external", external), ("docker", docker), ("embedded", embedded)]
-        .into_iter()
-        .filter_map(|(name, works)| works.then_some(name))
-        .collect();
-    if usable.is_empty() {
-        return Check::bad("engine", "none can be used", "install PostgreSQL's server, or start Docker");
-    }
-    Check::good("engine", format!("usable: {}", usable.join(", ")))
+    let psql = std::env::split_paths(path).map(|folder| folder.join(&program)).find(|path| path.is_file());
+    let psql = psql.map(|path| path.display().to_string()).ok_or_else(|| anyhow!("not on PATH"));
+    report.add("psql", psql, MISSING, "install postgresql-client; only `db connect` needs it");
 }
