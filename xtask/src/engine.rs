@@ -233,7 +233,7 @@ fn local_targets(
         dynamodb: DynamoDbTarget::local(
             "docker-compose.yml",
             &endpoint,
-            targets::table(environment)?,
+            targets::table(environment),
             remedy(),
             Reach::Local(&[]),
         )?,

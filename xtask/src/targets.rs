@@ -1,4 +1,4 @@
-//! Which two databases a command means, and how to reach them.
+//! Where the two databases are.
 
 pub(crate) mod reach;
 
@@ -30,11 +30,8 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    /// The databases that the environment or `.env` names, for the external engine. `allowed_hosts` may be reached
-    /// although they are neither this machine nor private.
-    ///
-    /// # Errors
-    /// A variable that is missing, not a URL, or names a host that must not be reached without `--prod`.
+    /// The external engine's, which the environment or `.env` names. `allowed_hosts` may be reached although they are
+    /// neither this machine nor private.
     pub(crate) fn external(environment: &Environment, allowed_hosts: &[String]) -> Result<Self> {
         Ok(Self {
             postgres: external_postgres(environment, allowed_hosts)?,
@@ -42,17 +39,12 @@ impl Targets {
         })
     }
 
-    /// Production's.
-    ///
-    /// # Errors
-    /// See [`production_postgres`].
     pub(crate) fn production(environment: &Environment) -> Result<Self> {
         let postgres = production_postgres(environment)?;
         Ok(Self { postgres, dynamodb: production_dynamodb(environment) })
     }
 }
 
-/// The Postgres of the external engine.
 pub(crate) fn external_postgres(
     environment: &Environment,
     allowed_hosts: &[String],
@@ -63,14 +55,13 @@ pub(crate) fn external_postgres(
     PostgresTarget::parse(&setting, remedy(POSTGRES_URL))
 }
 
-/// The DynamoDB of the external engine.
 pub(crate) fn external_dynamodb(
     environment: &Environment,
     allowed_hosts: &[String],
 ) -> Result<DynamoDbTarget> {
     let endpoint = external(environment, DYNAMODB_URL)?;
     let reach = Reach::Local(allowed_hosts);
-    DynamoDbTarget::local(DYNAMODB_URL, endpoint, table(environment)?, remedy(DYNAMODB_URL), reach)
+    DynamoDbTarget::local(DYNAMODB_URL, endpoint, table(environment), remedy(DYNAMODB_URL), reach)
 }
 
 fn external<'a>(environment: &'a Environment, name: &str) -> Result<&'a str> {
@@ -86,17 +77,11 @@ fn remedy(variable: &str) -> String {
 }
 
 /// The name of the messages table of a local DynamoDB.
-///
-/// # Errors
-/// See [`Environment::get`].
-pub(crate) fn table(environment: &Environment) -> Result<String> {
-    Ok(environment.get(TABLE_VARIABLE).unwrap_or(DEFAULT_TABLE).to_owned())
+pub(crate) fn table(environment: &Environment) -> String {
+    environment.get(TABLE_VARIABLE).unwrap_or(DEFAULT_TABLE).to_owned()
 }
 
 /// Production's Postgres. Only the process environment can name it.
-///
-/// # Errors
-/// `PROD_CONNECTION_URL` is not set or not a URL.
 pub(crate) fn production_postgres(environment: &Environment) -> Result<PostgresTarget> {
     let url = environment.process_only(PRODUCTION_POSTGRES_URL).ok_or_else(|| {
         Failure::new(

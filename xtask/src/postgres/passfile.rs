@@ -1,10 +1,10 @@
-//! `~/.pgpass`, as libpq reads it. <https://www.postgresql.org/docs/current/libpq-pgpass.html>
+//! `~/.pgpass` as libpq reads it. <https://www.postgresql.org/docs/current/libpq-pgpass.html>
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Whose password is looked for.
+/// The first four fields of a line.
 pub(super) struct Login<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
@@ -12,10 +12,7 @@ pub(super) struct Login<'a> {
     pub(super) user: &'a str,
 }
 
-/// The password that the file has for a login, if it has one.
-///
-/// # Errors
-/// Why the file is not used. Its text is kept to itself.
+/// The password that the file has for a login, or why the file is not used.
 pub(super) fn password(path: &Path, login: &Login) -> Result<Option<String>, String> {
     let shown = path.display();
     let metadata = match fs::metadata(path) {
@@ -43,7 +40,7 @@ pub(super) fn password(path: &Path, login: &Login) -> Result<Option<String>, Str
     Ok(text.lines().find_map(|line| password_of(line, login)))
 }
 
-/// The password of a line that is about the login.
+/// The password of a line, if its first four fields match.
 fn password_of(line: &str, login: &Login) -> Option<String> {
     if line.starts_with('#') {
         return None;
@@ -60,7 +57,7 @@ fn password_of(line: &str, login: &Login) -> Option<String> {
     Some(unescaped(&rest[..end_of_field(rest).unwrap_or(rest.len())]))
 }
 
-/// Where the next colon is that no backslash stands before.
+/// The next colon without a backslash before it.
 fn end_of_field(text: &str) -> Option<usize> {
     let mut escaped = false;
     text.bytes().position(|byte| {
@@ -70,7 +67,7 @@ fn end_of_field(text: &str) -> Option<usize> {
     })
 }
 
-/// A field without the backslashes that escape a colon or a backslash.
+/// A field without its escaping backslashes.
 fn unescaped(field: &str) -> String {
     let mut characters = field.chars();
     let mut text = String::new();

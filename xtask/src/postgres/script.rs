@@ -1,7 +1,6 @@
 //! A file of SQL that is run whole: all of it takes effect, or nothing.
 //!
-//! The server itself parses the file, so nothing here can read it differently. The server counts the position of an
-//! error in characters from the start of the text, which gives the line and the column.
+//! The server parses the file, and counts the position of an error in characters from the start of the text.
 
 use std::path::Path;
 
@@ -46,8 +45,8 @@ impl Script {
         Ok(Self { path, text: text.trim_start_matches('\u{feff}').to_owned() })
     }
 
-    /// Runs it in one transaction. What it sets for its session is reset behind it, so that the next script does not
-    /// depend on this one: pg_dump begins with `select set_config('search_path', '', false)`.
+    /// Runs it in one transaction, and then resets the session. pg_dump writes
+    /// `select set_config('search_path', '', false)`, which must not reach the next script.
     pub(crate) fn run(&self, client: &mut Client) -> Result<()> {
         let mut transaction = client.transaction().map_err(readable)?;
         transaction.batch_execute(&self.text).map_err(|error| self.explain(error))?;
@@ -57,7 +56,7 @@ impl Script {
 
     fn explain(&self, error: postgres::Error) -> anyhow::Error {
         let Some(error) = error.as_db_error() else {
-            // The server waits for rows, of which the driver knows nothing.
+            // The server waits for rows, which the driver does not expect.
             let waits = error.to_string() == "unexpected message from server" && copies(self.text.lines());
             return if waits {
                 Failure::new(self.path, NO_ROWS).caused_by(error).into()
@@ -97,12 +96,12 @@ impl Script {
 
     /// The line and the column of an error, from 1, in characters.
     fn place(&self, error: &DbError) -> Option<(usize, usize)> {
-        // Other positions are in a query of the server's own making.
+        // An internal position is in a query that the server generated.
         let &ErrorPosition::Original(position) = error.position()? else { return None };
         Some(place(&self.text, usize::try_from(position).ok()?))
     }
 
-    /// What to do about a syntax error that only psql would take for none.
+    /// What to do about a syntax error that psql would not report.
     fn psql_s_own(&self, error: &DbError) -> Option<&'static str> {
         if *error.code() != SqlState::SYNTAX_ERROR {
             return None;

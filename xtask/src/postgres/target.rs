@@ -1,11 +1,8 @@
-//! A Postgres database, and how to reach it.
-//!
-//! - `connection`: the connection to it.
-//! - `trouble`: why there is none, or what the server refused.
+//! A Postgres database: where it is, and how to sign in.
 
 mod at_work;
 mod connection;
-mod trouble;
+mod error;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,26 +16,26 @@ use postgres::config::Host;
 
 use connection::CONNECT_BOUND;
 pub(crate) use connection::{Connection, STATEMENT_BOUND};
-pub(crate) use trouble::readable;
-pub(super) use trouble::remedy;
+pub(crate) use error::readable;
+pub(super) use error::remedy;
 
 use super::passfile::{self, Login};
 use crate::targets::reach::{Reach, is_loopback};
 
-/// The database that is always there, from which others are created and dropped.
+/// The database from which others are created and dropped.
 const MAINTENANCE_DATABASE: &str = "postgres";
 
-/// The one from which that one itself is created and dropped.
+/// The database from which [`MAINTENANCE_DATABASE`] itself is created and dropped.
 const TEMPLATE_DATABASE: &str = "template1";
 
-/// A Postgres database. Shown as `user@host:port/database`, never with the password.
+/// A Postgres database, shown as `user@host:port/database`, never with the password.
 #[derive(Clone)]
 pub(crate) struct PostgresTarget {
     parsed: PostgresUrl,
     tls: Tls,
     /// The URL, with the password.
     url: String,
-    /// Why the password's file was not used, if it was not.
+    /// Why the password file was not used, if it was not.
     passfile_problem: Option<String>,
     /// What to do when it cannot be reached.
     remedy: String,
@@ -71,13 +68,12 @@ impl PostgresTarget {
     ) -> Result<Self> {
         let [user, password, database] = [user, password, database].map(percent_encoded);
         let url = format!("postgresql://{user}:{password}@127.0.0.1:{port}/{database}");
-        let parsed = PostgresUrl::parse(&url).map_err(trouble::of_setting)?;
-        let tls = Tls::of(&parsed, None, SslMode::Disable).map_err(trouble::of_setting)?;
-        Ok(Self::new(parsed, tls, url, remedy, trouble::WRONG_PASSWORD_OF_OURS.to_owned()))
+        let parsed = PostgresUrl::parse(&url).map_err(error::of_setting)?;
+        let tls = Tls::of(&parsed, None, SslMode::Disable).map_err(error::of_setting)?;
+        Ok(Self::new(parsed, tls, url, remedy, error::WRONG_PASSWORD_OF_OURS.to_owned()))
     }
 
-    /// A database by a URL. The password is the URL's, `PGPASSWORD`, or the one that `~/.pgpass` has for this
-    /// database; the server's maintenance database is taken to have the same.
+    /// A database that a URL names. The password comes from the URL, `PGPASSWORD` or `~/.pgpass`, in this order.
     pub(crate) fn parse(setting: &UrlSetting<'_>, remedy: String) -> Result<Self> {
         let UrlSetting { variable, url, reach, environment } = *setting;
         let parsed = PostgresUrl::parse(url)
@@ -86,7 +82,7 @@ impl PostgresTarget {
         hosts.iter().try_for_each(|host| reach.check(variable, host))?;
         let is_local = !reach.is_production() && hosts.iter().all(|host| is_loopback(host));
         let unset = if is_local { SslMode::Disable } else { SslMode::Prefer };
-        let tls = Tls::of(&parsed, environment.home().as_deref(), unset).map_err(trouble::of_setting);
+        let tls = Tls::of(&parsed, environment.home().as_deref(), unset).map_err(error::of_setting);
         let tls = tls.with_context(|| format!("{variable} cannot be used"))?;
         let wrong_password = format!("set the password the server knows in {variable}");
         let mut target = Self::new(parsed, tls, url.to_owned(), remedy, wrong_password);
@@ -101,12 +97,12 @@ impl PostgresTarget {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_BOUND);
         }
-        // A server that has gone without a word is given up, also where nobody waits for an answer.
+        // Notice a server that has vanished, also while no answer is awaited.
         config.keepalives_idle(STATEMENT_BOUND).tcp_user_timeout(STATEMENT_BOUND);
         Self { parsed, tls, url, passfile_problem: None, remedy, wrong_password, prod: "" }
     }
 
-    /// Looks for the password in libpq's order.
+    /// Finds the password as libpq does.
     fn find_password(&mut self, reach: Reach<'_>, environment: &Environment) {
         if self.password().is_some_and(|password| !password.is_empty()) {
             return;
@@ -138,7 +134,7 @@ impl PostgresTarget {
         })
     }
 
-    /// Why the password's file was not used, if it was not.
+    /// Why the password file was not used, if it was not.
     pub(crate) fn passfile_problem(&self) -> Option<&str> {
         self.passfile_problem.as_deref()
     }
@@ -148,31 +144,31 @@ impl PostgresTarget {
         self.parsed.config.get_dbname().unwrap_or(MAINTENANCE_DATABASE)
     }
 
-    /// Whose session it is.
+    /// The role that signs in.
     pub(crate) fn user(&self) -> &str {
         self.parsed.config.get_user().unwrap_or_default()
     }
 
-    /// How it is encrypted, as `sslmode` says.
+    /// Whether it is encrypted, for people.
     pub(crate) fn encryption(&self) -> String {
         format!("sslmode={}", self.tls.mode)
     }
 
-    /// The same server's maintenance database: another than the target's own.
+    /// A database of the same server from which this one can be created and dropped.
     pub(crate) fn maintenance(&self) -> Self {
-        let is_own = self.database() == MAINTENANCE_DATABASE;
+        let is_maintenance = self.database() == MAINTENANCE_DATABASE;
         let mut maintenance = self.clone();
         let config = &mut maintenance.parsed.config;
-        config.dbname(if is_own { TEMPLATE_DATABASE } else { MAINTENANCE_DATABASE });
+        config.dbname(if is_maintenance { TEMPLATE_DATABASE } else { MAINTENANCE_DATABASE });
         maintenance
     }
 
-    /// The URL, password included: for programs, never for the screen.
+    /// The URL with its password. For programs, never for the screen.
     pub(crate) fn url(&self) -> String {
         self.url.clone()
     }
 
-    /// What psql needs to connect, as libpq's environment variables.
+    /// The settings for psql, as libpq's environment variables.
     /// <https://www.postgresql.org/docs/current/libpq-envars.html>
     pub(crate) fn libpq_environment(&self) -> Vec<(&'static str, String)> {
         let joined = |all: Vec<String>| all.join(",");
@@ -196,7 +192,7 @@ impl PostgresTarget {
         self.parsed.config.get_password().map(|password| String::from_utf8_lossy(password).into_owned())
     }
 
-    /// Where it is; of several hosts the first.
+    /// The first host and its port.
     pub(crate) fn host_and_port(&self) -> (String, u16) {
         (self.hosts().into_iter().next().unwrap_or_default(), self.ports()[0])
     }
@@ -219,7 +215,7 @@ impl PostgresTarget {
         }
     }
 
-    /// Each host with its port. An address of IPv6 is in brackets.
+    /// Each host with its port.
     fn address(&self) -> String {
         let ports = self.ports().iter().chain(std::iter::repeat(&self.ports()[0]));
         let place = |(host, port): (String, &u16)| match host.parse::<std::net::Ipv6Addr>() {

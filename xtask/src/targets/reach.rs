@@ -9,7 +9,7 @@ use backend_flask::tls::is_host_name;
 /// such as `api.aws` and `on.aws`.
 const AWS: [&str; 4] = ["amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "aws"];
 
-/// Domains that mean something in one network only. <https://www.rfc-editor.org/rfc/rfc6762#appendix-G>
+/// Domains that exist in one network only. <https://www.rfc-editor.org/rfc/rfc6762#appendix-G>
 const NEAR: [&str; 3] = ["local", "internal", "localhost"];
 
 /// Whose databases a setting names.
@@ -22,15 +22,11 @@ pub(crate) enum Reach<'a> {
 }
 
 impl Reach<'_> {
-    /// Whether it is production's.
     pub(crate) fn is_production(self) -> bool {
         matches!(self, Self::Production)
     }
 
-    /// Refuses a host that must not be reached. `setting` is what names it.
-    ///
-    /// # Errors
-    /// It is AWS's, or neither near nor allowed.
+    /// Refuses a host that must not be reached. `setting` is the variable that names it.
     pub(crate) fn check(self, setting: &str, host: &str) -> Result<(), Failure> {
         let Self::Local(allowed) = self else { return Ok(()) };
         let name = normal(host);
@@ -39,7 +35,7 @@ impl Reach<'_> {
             return Err(Failure::new(problem, "production is reached with --prod only"));
         }
         if !is_host_name(bare(&name)) {
-            // What is no name may be a part of a password.
+            // It is not shown: it may be a part of a password.
             let problem = format!("{setting} names a host with a character that no host's name has");
             return Err(Failure::new(problem, "a host is an address, or letters, digits, `-`, `.` and `_`"));
         }
@@ -55,7 +51,7 @@ impl Reach<'_> {
     }
 }
 
-/// Whether a host is this machine: then nobody listens on the way.
+/// Whether a host is this machine, so that nobody can listen on the way.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let name = normal(host);
     address(&name).map_or_else(|| is_within(&name, &["localhost"]), |address| address.is_loopback())
@@ -76,7 +72,7 @@ fn bare(name: &str) -> &str {
     name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name)
 }
 
-/// Whether it is this machine, a private address, or the name of a service in some private network.
+/// Whether it is this machine, a private address, or a name in a private network.
 fn is_near(name: &str) -> bool {
     match address(name) {
         Some(IpAddr::V4(address)) => {
@@ -95,8 +91,8 @@ fn is_private(address: Ipv6Addr) -> bool {
     address.is_unique_local() || address.is_unicast_link_local()
 }
 
-/// A single label, as a compose file names its services. One that is a number is an address to the
-/// resolver: `134744072` is 8.8.8.8.
+/// A single label, as a compose file names its services. The resolver takes a number for an address: `134744072` is
+/// 8.8.8.8.
 fn is_service_name(name: &str) -> bool {
     let is_number = name.starts_with("0x") || name.bytes().all(|byte| byte.is_ascii_digit());
     let is_label = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');

@@ -335,7 +335,10 @@ fn settings_that_cannot_be_used_are_told_before_anything_is_asked() {
         ("sslmode=verify-ca&sslrootcert=FILE/none.crt", "no certificate can be read from"),
         ("sslmode=require&sslrootcert=FILE/docker-compose.yml", "no certificate can be read from"),
     ] {
-        secure.run("db test", parameters).fails(1).says(&[says, "help: "]);
+        for line in ["db test", "ddb-setup"] {
+            let failed = secure.run(line, parameters).fails(1);
+            failed.within(Duration::from_secs(10)).says(&[says, "help: "]);
+        }
     }
 }
 

@@ -14,10 +14,10 @@ use postgres::Client;
 use postgres::error::SqlState;
 use postgres::types::Type;
 
-/// How long another command's session may take to create or drop a database: as long as a few statements.
+/// How long to wait for another session that creates or drops a database.
 const TURN_BOUND: Duration = STATEMENT_BOUND.saturating_mul(3);
 
-/// When a user who waits for that is told so.
+/// After how long the user is told about the wait.
 const TURN_TOLD_AFTER: Duration = Duration::from_secs(1);
 
 /// All of Postgres's steps, in order. `maintenance` is a connection to the server's maintenance
@@ -28,7 +28,7 @@ pub(crate) async fn setup(
     target: &PostgresTarget,
 ) -> Result<Connection> {
     let ui = &context.ui;
-    // What is wrong with a file is said before anything is dropped.
+    // A file that is missing is an error before anything is dropped.
     let (schema, seed) = (Script::schema(&context.root)?, Script::seed(&context.root)?);
     take_turn(ui, maintenance).await?;
     drop(ui, maintenance, target.database()).await?;
@@ -39,11 +39,8 @@ pub(crate) async fn setup(
     Ok(connection)
 }
 
-/// Postgres's steps that are still to do: a database, tables or users that are there stay as they are.
-/// `maintenance` is a connection to the server's maintenance database; returned is one to the database.
-///
-/// # Errors
-/// A step failed, or only one of the tables is there.
+/// The steps that are still to do: a database, tables or users that are there stay as they are. `maintenance` is a
+/// connection to the server's maintenance database; returned is one to the database.
 pub(crate) async fn set_up_missing(
     context: &Context,
     mut maintenance: Connection,
@@ -74,7 +71,7 @@ pub(crate) async fn set_up_missing(
     Ok(connection)
 }
 
-/// Waits until the session of another command, perhaps one that was killed, has ended its work.
+/// Waits until no other session creates or drops a database. A command that was killed leaves one behind for a moment.
 pub(super) async fn take_turn(ui: &Ui, maintenance: &mut Connection) -> Result<()> {
     let shown = maintenance.target.to_string();
     let lock =
@@ -118,7 +115,7 @@ async fn has_database(maintenance: &mut Connection, database: &str) -> Result<bo
     asked.await
 }
 
-/// Drops a database, whoever has a session in it.
+/// Drops a database and ends the sessions in it.
 pub(super) async fn drop(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
     let sessions = sessions_in(maintenance, database).await?;
     if !sessions.is_empty() {
@@ -129,7 +126,7 @@ pub(super) async fn drop(ui: &Ui, maintenance: &mut Connection, database: &str) 
     ui.run_whole(format!("Postgres: drop database {database} if it exists"), work).await
 }
 
-/// Who is connected to a database, but for `connection`.
+/// The sessions in a database, but for `connection`.
 async fn sessions_in(connection: &mut Connection, database: &str) -> Result<Vec<String>> {
     let database = database.to_owned();
     let rows = connection.with(move |client| {
@@ -150,7 +147,7 @@ pub(super) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -
     let label = format!("Postgres: load {path} into {}", connection.target.database());
     let work = async {
         let done = connection.with_patience(ui, path, move |client| script.run(client)).await;
-        // A `drop ... if exists` that finds nothing is no news.
+        // Leave out that a `drop ... if exists` found nothing.
         let notices = connection.take_notices().into_iter();
         for notice in notices.filter(|notice| notice.routine() != Some("DropErrorMsgNonExistent")) {
             ui.line(format_args!("{path}: {}: {}", notice.severity(), notice.message()));
@@ -160,16 +157,13 @@ pub(super) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -
     ui.run_whole(label, work).await
 }
 
-/// How many users and activities there are.
-///
-/// # Errors
-/// The tables are not there, or cannot be read.
+/// How many users and activities there are. `prod` is what suggested commands end with.
 pub(crate) fn counts(client: &mut Client, prod: &str) -> Result<[i64; 2]> {
     let row = client.query_typed_one(sql::COUNTS, &[]).map_err(|error| explain(error, prod))?;
     Ok([row.try_get("users")?, row.try_get("activities")?])
 }
 
-/// What a query for the tables' rows says where they are not there; else the server's own words.
+/// The error of a query that needs the tables.
 pub(crate) fn explain(error: postgres::Error, prod: &str) -> anyhow::Error {
     match error.code() {
         Some(&SqlState::UNDEFINED_TABLE) => {

@@ -1,4 +1,5 @@
-//! Statements that may take as long as they do.
+//! Scripts may take long: an index of a large table takes minutes. They are waited for as long as the server works on
+//! them.
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -13,22 +14,20 @@ use postgres::types::Type;
 
 use super::PostgresTarget;
 use super::connection::{CONNECT_BOUND, Connection, STATEMENT_BOUND};
-use super::trouble::readable;
+use super::error::readable;
 
-/// What a session is at work on.
+/// What a session does.
 struct AtWork {
     since: Duration,
+    /// How long it has waited for a lock, if it waits for one.
     waiting: Duration,
     /// The sessions whose locks it waits for.
     blocked_by: Vec<i32>,
 }
 
 impl Connection {
-    /// Does `work` with the connection, for as long as the server is at work on it: each [`STATEMENT_BOUND`] that is
-    /// looked up, and told.
-    ///
-    /// # Errors
-    /// What `work` returns; or the server is not at work on it; or it has waited that long for another session's lock.
+    /// Does `work` without a bound of its own. Each [`STATEMENT_BOUND`] the server is asked whether it still works on
+    /// it. An error is a server that does not, and a lock of another session that was waited for as long.
     pub(crate) async fn with_patience<T: Send + 'static>(
         &mut self,
         ui: &Ui,
@@ -50,7 +49,7 @@ impl Connection {
             if let Ok(ended) = tokio::time::timeout(STATEMENT_BOUND, &mut work).await {
                 return ended;
             }
-            // The answer was lost, or the server gives none to others either.
+            // The answer was lost, or the server answers nobody.
             let Some(pid) = session.get() else { return Err(target.no_answer(STATEMENT_BOUND)) };
             let looked = tokio::time::timeout(CONNECT_BOUND, target.at_work(*pid)).await;
             let Ok(Ok(Some(AtWork { since, waiting, blocked_by }))) = looked else {

@@ -1,4 +1,4 @@
-//! The one way to make a connection to Postgres, and what is done with it.
+//! Connections to Postgres. [`PostgresTarget::dial`] is the only place where one is made.
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,21 +8,21 @@ use crate::error::Failure;
 use crate::poll::Look;
 use crate::ui::seconds;
 use anyhow::{Context as _, Result};
-use backend_flask::tls::{self, Way};
+use backend_flask::tls::{self, SettingError, Way};
 use postgres::Client;
 use postgres::error::{DbError, SqlState};
 
 use super::PostgresTarget;
-use super::trouble::{UNUSABLE_DATA, is_refused, of_setting, readable};
+use super::error::{UNUSABLE_DATA, is_refused, readable};
 
-/// How long a server may take to accept a connection and the user, where the URL does not say.
+/// How long connecting and signing in may take, unless the URL says otherwise.
 pub(super) const CONNECT_BOUND: Duration = Duration::from_secs(10);
 
-/// How long one piece of work with a connection may take; a script's statement, until it is looked whether the server is
-/// at work on it.
+/// How long one piece of work with a connection may take. Of a script, how often it is checked whether the server still
+/// works on it.
 pub(crate) const STATEMENT_BOUND: Duration = Duration::from_secs(30);
 
-/// How much longer than a connection may take it is waited for: a TLS handshake that does not end says so itself.
+/// Added to the bound of a connection, so that the bound of its TLS handshake ends first: that error says more.
 const SLACK: Duration = Duration::from_millis(500);
 
 impl PostgresTarget {
@@ -47,11 +47,11 @@ impl PostgresTarget {
         }
     }
 
-    /// Makes a connection. If the server or the line is the trouble, the error is the driver's.
+    /// Makes a connection. The error is a [`SettingError`], a [`postgres::Error`], or says that there was no answer.
     async fn dial(&self) -> Result<Connection> {
         let config = &self.parsed.config;
         let bound = config.get_connect_timeout().copied().unwrap_or(CONNECT_BOUND);
-        let (way, other) = self.tls.ways(config, bound).map_err(of_setting)?;
+        let (way, other) = self.tls.ways(config, bound)?;
         let notices = Notices::default();
         let connect = {
             let notices = notices.clone();
@@ -60,14 +60,14 @@ impl PostgresTarget {
                 (connected, _) => connected,
             }
         };
-        // The driver's own bound ends when the socket is open: the server may still say nothing.
-        let connected = tokio::time::timeout(bound + SLACK, on_its_own_thread(connect)).await;
+        // The driver's own bound is only for opening the socket.
+        let connected = tokio::time::timeout(bound + SLACK, on_blocking_thread(connect)).await;
         let client = connected.map_err(|_| self.no_answer(bound))???;
         Ok(Connection { client: Some(client), notices, target: self.clone() })
     }
 
-    /// Whether the server answers a query, as a client would ask it: over TCP, as the real user. The
-    /// connection is to the maintenance database.
+    /// Whether the server answers a query as a client would ask it: over TCP, as the real user. The connection is to
+    /// the maintenance database.
     pub(crate) async fn look(&self) -> Look<Connection> {
         let mut connection = match self.maintenance().dial().await {
             Ok(connection) => connection,
@@ -79,11 +79,12 @@ impl PostgresTarget {
         }
     }
 
-    /// A server that boots refuses, resets or answers 57P03; one that answers with anything else has
-    /// made up its mind. <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+    /// A server that starts refuses, resets or answers 57P03. Any other answer is final.
+    /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
     fn reason<T>(&self, error: anyhow::Error) -> Look<T> {
         let error = match error.downcast::<postgres::Error>() {
             Ok(error) => error,
+            Err(error) if error.is::<SettingError>() => return Look::Failed(self.explain(error)),
             Err(error) => return Look::NotYet(format!("{error:#}")),
         };
         match error.code() {
@@ -97,7 +98,7 @@ impl PostgresTarget {
                 let problem = format!("Postgres at {self} cannot use its data");
                 Look::Failed(Failure::new(problem, UNUSABLE_DATA).caused_by(readable(error)).into())
             }
-            // A certificate does not get better by waiting; a handshake that broke off may have met a restart.
+            // A bad certificate stays bad. A handshake that broke off may have met a restart.
             _ if self.tls_remedy(&error).is_some() => Look::Failed(self.explain(error.into())),
             None if is_refused(&error) => Look::Nobody(format!("{:#}", readable(error))),
             None
@@ -125,12 +126,12 @@ fn connect((config, connector): Way, notices: &Notices) -> Result<Client, postgr
     config.connect(connector)
 }
 
-/// What the server says beside its answers.
+/// The notices and warnings of the server.
 type Notices = Arc<Mutex<Vec<DbError>>>;
 
 /// A connection.
 pub(crate) struct Connection {
-    /// None only while it is at work.
+    /// None while it works.
     client: Option<Client>,
     notices: Notices,
     /// What it is connected to.
@@ -139,9 +140,6 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Does `work` with the connection, within [`STATEMENT_BOUND`].
-    ///
-    /// # Errors
-    /// What `work` returns; or it did not end in time; or an earlier `work` did not, or panicked.
     pub(crate) async fn with<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
@@ -149,17 +147,13 @@ impl Connection {
         self.with_within(STATEMENT_BOUND, work).await
     }
 
-    /// As [`Connection::with`], within a bound of its own.
-    ///
-    /// # Errors
-    /// See [`Connection::with`].
     pub(crate) async fn with_within<T: Send + 'static>(
         &mut self,
         bound: Duration,
         work: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let mut client = self.client.take().context("the connection to Postgres was lost")?;
-        let work = on_its_own_thread(move || {
+        let work = on_blocking_thread(move || {
             let done = work(&mut client);
             (client, done)
         });
@@ -169,7 +163,7 @@ impl Connection {
         done
     }
 
-    /// What the server has said beside its answers until now.
+    /// The notices and warnings since this was last called.
     pub(crate) fn take_notices(&self) -> Vec<DbError> {
         mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -178,13 +172,13 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
-            // Closing runs the client's own runtime, which must not happen on a thread that drives tasks.
+            // Closing runs the client's own runtime, which panics on a thread that drives async tasks.
             std::thread::spawn(|| drop(client));
         }
     }
 }
 
-/// Runs what blocks: the `postgres` crate must not run on a thread that drives async tasks.
-async fn on_its_own_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+/// The `postgres` crate runs its own runtime, which panics on a thread that drives async tasks.
+async fn on_blocking_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.context("the thread that talks to Postgres panicked")
 }

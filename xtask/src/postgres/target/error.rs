@@ -22,11 +22,13 @@ pub(super) const UNUSABLE_DATA: &str = "this checkout's own is made anew by `car
 const NO_PASSWORD: &str = "write the password into the URL, PGPASSWORD or ~/.pgpass";
 
 impl PostgresTarget {
-    /// Says why no connection came about, and what to do.
+    /// Why there is no connection, and what to do.
     pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let error = match error.downcast::<postgres::Error>() {
             Ok(error) => error,
-            Err(error) => return error,
+            Err(error) => {
+                return error.downcast().map_or_else(|error| error, |error| of_setting(error).into());
+            }
         };
         let remedy = match error.code() {
             Some(&SqlState::UNDEFINED_DATABASE) => {
@@ -47,7 +49,7 @@ impl PostgresTarget {
         Failure::new(problem, remedy).caused_by(readable(error)).into()
     }
 
-    /// What to do about a connection that could not be encrypted as it should.
+    /// What to do if the connection could not be encrypted as `sslmode` demands.
     pub(super) fn tls_remedy(&self, error: &postgres::Error) -> Option<String> {
         if tls::lacks_tls(error) {
             let mode = self.tls.mode;
@@ -60,13 +62,13 @@ impl PostgresTarget {
     }
 }
 
-/// Whether nobody listens where it went to.
+/// Whether nobody listens at the address.
 pub(crate) fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     let io = error.downcast_ref::<std::io::Error>();
     io.is_some_and(|io| io.kind() == ErrorKind::ConnectionRefused) || error.source().is_some_and(is_refused)
 }
 
-/// What helps where the server's own state is the trouble.
+/// What to do about a state of the server.
 pub(crate) fn remedy(code: &SqlState) -> Option<&'static str> {
     match *code {
         SqlState::CANNOT_CONNECT_NOW => {
@@ -83,7 +85,7 @@ pub(crate) fn remedy(code: &SqlState) -> Option<&'static str> {
     }
 }
 
-/// The server's own words, or else the driver's.
+/// The server's own words if it is the server's error.
 pub(crate) fn readable(error: postgres::Error) -> anyhow::Error {
     match error.as_db_error() {
         Some(database) => {
