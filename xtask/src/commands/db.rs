@@ -24,7 +24,6 @@ use super::target::{Guarded, Target, Writing};
 use crate::context::Context;
 use crate::guard::Guard;
 use crate::output;
-use crate::state::Lock;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Db {
@@ -51,12 +50,6 @@ pub(crate) enum Db {
 /// What is said before Postgres's data is changed.
 const NO_BACKUP: &str = "no backup is made first: `pg_dump` makes one";
 
-/// A database that a command is about to change. No other command of this checkout changes it meanwhile.
-struct Held {
-    target: PostgresTarget,
-    _lock: Option<Lock>,
-}
-
 impl Target {
     async fn postgres(self, context: &Context) -> Result<PostgresTarget> {
         context.postgres(self.prod).await
@@ -65,9 +58,8 @@ impl Target {
 
 impl Writing {
     /// The target; none if the deed has only been rehearsed.
-    async fn postgres(self, context: &Context, command: &str, deed: &str) -> Result<Option<Held>> {
+    async fn postgres(self, context: &Context, deed: &str) -> Result<Option<PostgresTarget>> {
         context.ui.stop.remedy("run the same command again: each of its steps was done whole, or not at all");
-        let lock = self.lock(context, command).await?;
         let target = self.target.postgres(context).await?;
         if self.rehearsal.dry_run {
             let facts = [Facts::of_postgres(&target).await?];
@@ -75,19 +67,19 @@ impl Writing {
             Guard { deed, facts: &facts, name: "", production, hint: "" }.rehearse(&context.ui);
             return Ok(None);
         }
-        Ok(Some(Held { target, _lock: lock }))
+        Ok(Some(target))
     }
 }
 
 impl Guarded {
     /// The target, once it is certain that the user means it; none if the deed has only been rehearsed.
-    async fn postgres(&self, context: &Context, command: &str, deed: &str) -> Result<Option<Held>> {
-        let held = self.writing.postgres(context, command, deed).await?;
-        if let (Some(Held { target, .. }), true) = (&held, self.is_production()) {
+    async fn postgres(&self, context: &Context, deed: &str) -> Result<Option<PostgresTarget>> {
+        let target = self.writing.postgres(context, deed).await?;
+        if let (Some(target), true) = (&target, self.is_production()) {
             let facts = [Facts::of_postgres(target).await?];
             self.pass(context, deed, &facts, target.database(), NO_BACKUP).await?;
         }
-        Ok(held)
+        Ok(target)
     }
 }
 
@@ -97,45 +89,47 @@ impl Db {
         match self {
             Self::Create(writing) => {
                 let deed = "create the database";
-                let Some(held) = writing.postgres(context, "db create", deed).await? else { return Ok(()) };
-                let mut maintenance = held.target.maintenance().connect().await?;
+                let _lock = writing.lock(context, "db create").await?;
+                let Some(target) = writing.postgres(context, deed).await? else { return Ok(()) };
+                let mut maintenance = target.maintenance().connect().await?;
                 take_turn(ui, &mut maintenance).await?;
-                create(ui, &mut maintenance, held.target.database()).await
+                create(ui, &mut maintenance, target.database()).await
             }
             Self::Drop(guarded) => {
                 let deed = "drop the database";
-                let Some(held) = guarded.postgres(context, "db drop", deed).await? else { return Ok(()) };
-                let mut maintenance = held.target.maintenance().connect().await?;
+                let _lock = guarded.lock(context, "db drop").await?;
+                let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
+                let mut maintenance = target.maintenance().connect().await?;
                 take_turn(ui, &mut maintenance).await?;
-                drop(ui, &mut maintenance, held.target.database()).await
+                drop(ui, &mut maintenance, target.database()).await
             }
             Self::SchemaLoad(guarded) => {
                 let deed = "replace the tables and lose their rows";
                 let schema = Script::schema(&context.root)?;
-                let Some(held) = guarded.postgres(context, "db schema-load", deed).await? else {
-                    return Ok(());
-                };
-                load(ui, &mut held.target.connect().await?, schema).await
+                let _lock = guarded.lock(context, "db schema-load").await?;
+                let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
+                load(ui, &mut target.connect().await?, schema).await
             }
             Self::Seed(guarded) => {
                 let deed = "overwrite the seed's rows";
                 let seed = Script::seed(&context.root)?;
-                let Some(held) = guarded.postgres(context, "db seed", deed).await? else { return Ok(()) };
-                load(ui, &mut held.target.connect().await?, seed).await
+                let _lock = guarded.lock(context, "db seed").await?;
+                let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
+                load(ui, &mut target.connect().await?, seed).await
             }
             Self::Setup(guarded) => {
                 let deed = "drop and create the database";
-                let Some(held) = guarded.postgres(context, "db setup", deed).await? else { return Ok(()) };
-                setup(context, &mut held.target.maintenance().connect().await?, &held.target)
-                    .await
-                    .map(|_| ())
+                let _lock = guarded.lock(context, "db setup").await?;
+                let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
+                setup(context, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
             }
             Self::Connect(target) => connect(context, &target.postgres(context).await?),
             Self::Sessions(target) => sessions(context, &target.postgres(context).await?).await,
             Self::KillAll(guarded) => {
+                // Not behind a lock: it may be the remedy for the command that holds it.
                 let deed = "end all sessions";
-                let Some(held) = guarded.postgres(context, "db kill-all", deed).await? else { return Ok(()) };
-                kill_all(ui, &held.target).await
+                let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
+                kill_all(ui, &target).await
             }
             Self::Test(target) => test(context, &target.postgres(context).await?).await,
         }

@@ -343,6 +343,20 @@ fn kill_all_ends_the_database_s_sessions_and_no_others() {
     });
 }
 
+/// It is what a command that waits for another session's lock suggests.
+#[test]
+fn kill_all_does_not_wait_for_another_command() {
+    let world = World::new();
+    world.xtask("db setup").ok();
+    let mut other = world.database.session();
+    other.batch_execute("begin; lock table public.users").unwrap();
+    let mut seeding = world.xtask("db seed").start();
+    seeding.read_until("seed.sql");
+    world.xtask("db kill-all").ok().within(Duration::from_secs(10)).says(&["ended "]);
+    assert!(other.simple_query("select 1").is_err());
+    drop(seeding);
+}
+
 #[test]
 fn connect_opens_psql_on_the_database() {
     if std::process::Command::new("psql").arg("--version").output().is_err() {
