@@ -202,7 +202,10 @@ mod tests {
         assert_eq!(compose.postgres_settings(), ["fsync=off"]);
         let command = compose.dynamodb.command.as_ref().unwrap();
         let last = command.iter().skip_while(|word| *word != "-jar");
-        assert!(last.eq(["-jar", "DynamoDBLocal.jar", "-sharedDb", "-inMemory"]), "{command:?}");
+        assert!(
+            last.eq(["-jar", "DynamoDBLocal.jar", "-sharedDb", "-cors", "127.0.0.1", "-inMemory"]),
+            "{command:?}"
+        );
         let data = Source::Volume("dynamodb-data".to_owned());
         assert_eq!(compose.dynamodb.volumes[0].source, data);
     }

@@ -155,6 +155,8 @@ fn create_as_compose_does(project: &Project) {
             "-jar",
             "DynamoDBLocal.jar",
             "-sharedDb",
+            "-cors",
+            "127.0.0.1",
             "-inMemory",
         ],
     );
