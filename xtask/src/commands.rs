@@ -51,7 +51,7 @@ const PROD: &str = "Each command takes --prod. The word `prod` as the last argum
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "parsed once in a run")]
 enum Command {
-    /// Start both databases, set up Postgres, then DynamoDB: from nothing to two seeded databases
+    /// Start both databases and set them up anew, Postgres first: deletes what is in them, and seeds them
     DdbSetup(setup::Setup),
     /// Start both databases and wait until they answer
     Up(up::Up),

@@ -27,8 +27,8 @@ pub(crate) use name::{EngineChoice, EngineName, VARIABLE};
 /// The app's database. Its name is part of the app, not of the service.
 const DATABASE: &str = "cruddur";
 
-const REMEDY: &str =
-    "set both databases up with `cargo xtask ddb-setup`; `cargo xtask up` starts them as they are";
+const REMEDY: &str = "start them with `cargo xtask up`, or start them and set them up with `cargo xtask ddb-setup`, which \
+                      deletes what is in them";
 
 /// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]

@@ -5,7 +5,7 @@ use crate::engine;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Down {
-    /// Remove the data too
+    /// Remove the data of both databases too
     #[arg(long, short)]
     volumes: bool,
 }

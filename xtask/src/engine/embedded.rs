@@ -30,7 +30,8 @@ use postgres::Postgres;
 const HOLDER: &str = "another process";
 
 /// What helps if the data cannot be used.
-const START_AFRESH: &str = "start afresh with `cargo xtask down --volumes` and `cargo xtask ddb-setup`";
+const START_AFRESH: &str = "start afresh with `cargo xtask down --volumes`, which removes the data of both databases, and \
+                            `cargo xtask ddb-setup`";
 
 /// How often another port is tried, if another program takes one between the look at it and the server's start.
 const PORTS_TRIED: usize = 5;

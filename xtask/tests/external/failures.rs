@@ -356,3 +356,23 @@ fn a_server_that_asks_for_the_password_in_clear_text_gets_none() {
     }
     assert_eq!(heard.join().unwrap(), b"", "no byte follows");
 }
+
+/// What a suggested command would lose is said, and the command that loses nothing comes first.
+#[test]
+fn a_suggestion_puts_the_harmless_command_first() {
+    let workspace = Workspace::new();
+    for command in ["ddb scan", "db test", "env"] {
+        let failed = workspace.xtask(command).arg("--engine=embedded").fails(1);
+        let help = failed.stderr.split("help: ").nth(1).unwrap_or_else(|| panic!("{failed}"));
+        let (first, second) = (help.find("`cargo xtask up`"), help.find("`cargo xtask ddb-setup`"));
+        assert!(first.is_some() && first < second, "{failed}");
+        assert!(help.contains("deletes what is in them"), "{failed}");
+    }
+    let help = workspace.xtask("ddb-setup --help").ok().stdout;
+    assert!(help.lines().next().unwrap().contains("deletes what is in them"), "{help}");
+
+    let world = World::new();
+    world.xtask("ddb schema-load").ok();
+    let failed = world.xtask("ddb schema-load").fails(1);
+    failed.says(&["help: go on with it as it is; `cargo xtask ddb drop", "with all its items"]);
+}

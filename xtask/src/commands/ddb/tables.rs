@@ -63,7 +63,10 @@ pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<()> {
         let created = dynamodb.send(async || request.clone().send_with(&dynamodb.client).await).await;
         let created = created.map_err(|error| match RequestError::code_of(&error) {
             Some("ResourceInUseException") => {
-                let remedy = format!("drop it first with `cargo xtask ddb drop {name}`");
+                let prod = if dynamodb.target.is_production() { " --prod" } else { "" };
+                let remedy = format!(
+                    "go on with it as it is; `cargo xtask ddb drop {name}{prod}` drops it, with all its items"
+                );
                 Failure::new(format!("table {name} exists already"), remedy).into()
             }
             _ => error,
