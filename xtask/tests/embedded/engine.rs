@@ -171,6 +171,20 @@ fn a_taken_port_moves_and_later_commands_find_it() {
         });
     let ran = checkout.set_up();
     ran.says(&[&taken[0].1, &taken[1].1]);
+    // `doctor` looks where ours run, and takes nobody else's for ours.
+    let doctor = checkout.xtask("doctor -o json").end().json();
+    for service in ["(db)", "(dynamodb-local)"] {
+        let mut checks = doctor
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|check| check["check"].as_str().unwrap().ends_with(service));
+        let check = checks.next().unwrap().to_string();
+        assert!(check.contains("this checkout's"), "{check}");
+        let is_taken =
+            |taken: &(TcpListener, String)| check.contains(&taken.0.local_addr().unwrap().port().to_string());
+        assert!(!taken.iter().any(is_taken), "{check}");
+    }
     drop(taken);
     assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["activities"], 4);
     assert_eq!(checkout.xtask("ddb list-tables").ok().stdout, "cruddur-messages\n");
