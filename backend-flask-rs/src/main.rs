@@ -67,21 +67,23 @@ fn address(mut arguments: impl Iterator<Item = String>) -> Result<Option<String>
     Ok(address)
 }
 
-/// Ends with the first SIGTERM, which is caught from the call on, or SIGINT.
+/// Ends with the first SIGTERM or SIGINT. Both are caught from the call on.
 fn stop_asked() -> Result<impl Future<Output = ()> + Send + 'static> {
     #[cfg(unix)]
-    let mut terminate = {
+    let (mut terminated, mut interrupted) = {
         use tokio::signal::unix::{SignalKind, signal};
-        signal(SignalKind::terminate()).context("cannot catch signals")?
+        let caught = |kind| signal(kind).context("cannot catch signals");
+        (caught(SignalKind::terminate())?, caught(SignalKind::interrupt())?)
     };
     Ok(async move {
         #[cfg(unix)]
-        let terminated = terminate.recv();
-        #[cfg(not(unix))]
-        let terminated = std::future::pending::<()>();
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminated => {}
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
         }
     })
 }

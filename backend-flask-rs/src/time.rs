@@ -46,6 +46,7 @@ pub(crate) fn next(t: DateTime<Utc>) -> Option<DateTime<Utc>> {
 }
 
 /// The last time before this one that can be written; `None` before the year 0.
+#[cfg(feature = "server")]
 pub(crate) fn previous(t: DateTime<Utc>) -> Option<DateTime<Utc>> {
     truncate(t).checked_sub_signed(TimeDelta::microseconds(1)).filter(|t| YEARS.contains(&t.year()))
 }
