@@ -102,13 +102,8 @@ impl DockerEngine {
     /// Why a container that was started is not running, if it is not.
     pub(super) async fn death(&self, database: Database) -> Option<anyhow::Error> {
         let (docker, ids) = (self.docker.get()?, self.started.as_ref()?);
-        let id = &ids[database as usize];
-        match docker.is_running(id).await {
-            Ok(true) => None,
-            Ok(false) => {
-                let lines = docker.last_lines(id, LAST_LINES).await;
-                Some(stopped(&lines.unwrap_or_else(|error| format!("(no log: {error:#})"))).into())
-            }
+        match docker.last_words(&ids[database as usize], LAST_LINES).await {
+            Ok(log) => Some(stopped(&log?).into()),
             Err(error) => Some(error),
         }
     }
@@ -209,7 +204,9 @@ async fn server(docker: &Docker, service: &Service, container: Option<Container>
 /// Only a log that says so is a reason to give the data up.
 fn stopped(log: &str) -> Failure {
     let problem = format!("its container stopped; the last lines of its log:\n{}", log.trim_end());
-    let remedy = if DAMAGE.iter().any(|sign| log.contains(sign)) {
+    // An error of a query ends no server.
+    let mut lines = log.lines().filter(|line| !line.contains("ERROR:  "));
+    let remedy = if lines.any(|line| DAMAGE.iter().any(|sign| line.contains(sign))) {
         "it cannot use its data: `cargo xtask down --volumes` removes the data of both databases, and \
          `cargo xtask ddb-setup` makes them anew"
     } else {
@@ -232,6 +229,7 @@ mod tests {
         assert!(!gives_up("Error: Unable to access jarfile NoSuch.jar"));
         assert!(!gives_up("FATAL:  pre-existing shared memory block (key 1, ID 2) is still in use"));
         assert!(!gives_up("FATAL:  could not write lock file \"postmaster.pid\": No space left on device"));
+        assert!(!gives_up("ERROR:  could not open file \"base/5/16384\": No such file or directory"));
         assert!(!gives_up(""));
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::common::PASSWORD;
 use crate::common::dynamodb::Head;
+use crate::common::run::Ran;
 use crate::project::{Project, docker, inspect, lines};
 
 #[test]
@@ -128,8 +129,13 @@ fn a_container_that_dies_while_it_boots_ends_the_wait_and_shows_its_last_words()
         .says(&["Unable to access jarfile NoSuch.jar", "its container stopped"]);
     assert!(!failed.stderr.contains("--volumes"), "its data are not the cause: {failed}");
     project.edit("docker-compose.yml", "-jar NoSuch.jar", "-jar DynamoDBLocal.jar");
-    let failed = project.xtask("up").env("POSTGRES_OPTIONS", "-c no_such_setting=1").fails(1);
+    let up = || project.xtask("up").env("POSTGRES_OPTIONS", "-c no_such_setting=1").fails(1);
+    let failed = up();
     failed.within(Duration::from_secs(30)).says(&["no_such_setting", "its container stopped"]);
+    // The same container is started again: what it printed before is not shown once more.
+    let told = |ran: &Ran| ran.stderr.matches("\"no_such_setting\"").count();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!((told(&failed), told(&up())), (1, 1), "{failed}");
     assert!(!failed.stderr.contains("--volumes"), "its data are not the cause: {failed}");
 }
 

@@ -11,6 +11,7 @@ use bollard::models::{
     ContainerSummaryStateEnum as SummaryState,
 };
 use bollard::query_parameters as query;
+use chrono::DateTime;
 use futures_util::StreamExt as _;
 
 use super::description::{self, container_name, label};
@@ -186,21 +187,24 @@ impl Docker {
         found(removed).map(drop).map_err(failed("cannot remove the container"))
     }
 
-    /// Whether the container is running at this moment.
-    pub(crate) async fn is_running(&self, id: &str) -> Result<bool> {
-        let details = self.inspect(id).await?;
-        Ok(details.is_some_and(|details| State::of(&details) == State::Running))
-    }
-
-    /// The last `tail` lines that the container printed.
-    pub(crate) async fn last_lines(&self, id: &str, tail: usize) -> Result<String> {
+    /// The last `tail` lines that the container printed since it was started, if it does not run any more.
+    pub(crate) async fn last_words(&self, id: &str, tail: usize) -> Result<Option<String>> {
+        let details = self.inspect(id).await?.unwrap_or_default();
+        if State::of(&details) == State::Running {
+            return Ok(None);
+        }
+        let started = details.state.and_then(|state| state.started_at);
+        let started = started.and_then(|time| DateTime::parse_from_rfc3339(&time).ok());
+        let since = started.and_then(|time| i32::try_from(time.timestamp()).ok()).unwrap_or_default().max(0);
+        let tail = tail.to_string();
         let mut text = Vec::new();
         let mut take = |chunk: &[u8]| {
             text.extend_from_slice(chunk);
             Ok(())
         };
-        self.logs(id, Some(tail), false, &mut take).await?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        self.read_log(id, query::LogsOptionsBuilder::new().since(since).tail(&tail), false, &mut take)
+            .await?;
+        Ok(Some(String::from_utf8_lossy(&text).into_owned()))
     }
 
     /// Hands what the container printed to `take`, chunk by chunk; with `follow` until it stops.
@@ -211,11 +215,20 @@ impl Docker {
         follow: bool,
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        const LOG: &str = "cannot read the container's log";
         let tail = tail.map_or("all".to_owned(), |lines| lines.to_string());
-        let options =
-            query::LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail).follow(follow).build();
-        let mut chunks = self.api.logs(id, Some(options));
+        let options = query::LogsOptionsBuilder::new().tail(&tail).follow(follow);
+        self.read_log(id, options, follow, take).await
+    }
+
+    async fn read_log(
+        &self,
+        id: &str,
+        options: query::LogsOptionsBuilder,
+        follow: bool,
+        take: &mut dyn FnMut(&[u8]) -> Result<()>,
+    ) -> Result<()> {
+        const LOG: &str = "cannot read the container's log";
+        let mut chunks = self.api.logs(id, Some(options.stdout(true).stderr(true).build()));
         loop {
             // A container that is followed may well print nothing for hours.
             let chunk = match follow {
