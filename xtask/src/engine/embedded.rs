@@ -8,11 +8,11 @@ mod account;
 mod binaries;
 mod data;
 mod dynamodb;
+mod log;
 mod postgres;
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -24,14 +24,11 @@ use crate::docker::port;
 use crate::error::Failure;
 use crate::process::{self, Holder, ServerLock};
 use crate::state::StateFolder;
+use log::{Log, death};
 use postgres::Postgres;
 
 /// Who holds a port that is taken: the system does not tell everybody.
 const HOLDER: &str = "another process";
-
-/// What helps if the data cannot be used.
-const START_AFRESH: &str = "start afresh with `cargo xtask down --volumes`, which removes the data of both databases, and \
-                            `cargo xtask ddb-setup`";
 
 /// How often another port is tried, if another program takes one between the look at it and the server's start.
 const PORTS_TRIED: usize = 5;
@@ -44,58 +41,6 @@ const SESSIONS_BOUND: Duration = Duration::from_secs(60);
 
 /// How often a log file is looked at while it is followed.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
-
-/// How much of a dead process's log is shown.
-const LAST_LINES: usize = 15;
-
-/// What the servers say if another program listens on their port.
-const LOST_PORT: [&str; 2] = ["could not create any TCP/IP sockets", "cannot listen on "];
-
-/// What they say if their data cannot be used.
-const DAMAGED: [&str; 9] = [
-    "is not a valid data directory",
-    "is not a database cluster directory",
-    "could not find the database system",
-    "pg_control",
-    "invalid checkpoint record",
-    "could not locate a valid checkpoint record",
-    "database files are incompatible with server",
-    "not a valid SQLite database",
-    "database disk image is malformed",
-];
-
-/// A server's log, and where what it prints since its last start begins.
-#[derive(Clone)]
-struct Log {
-    path: PathBuf,
-    from: u64,
-}
-
-impl Log {
-    /// The log at `path`, of which nothing that is there now is of interest.
-    fn from_now_on(path: PathBuf) -> Self {
-        let from = path.metadata().map_or(0, |file| file.len());
-        Self { path, from }
-    }
-}
-
-/// Why a server ended, by what it printed last.
-fn death(port: u16, log: &Log) -> anyhow::Error {
-    let lines = process::last_lines(&log.path, log.from, LAST_LINES);
-    let says = |texts: &[&str]| texts.iter().any(|text| lines.contains(text));
-    let shown = format!("the last lines of {}:\n{lines}", log.path.display());
-    let failure = if says(&LOST_PORT) {
-        let problem = format!("its process ended, as another had taken 127.0.0.1:{port}; {shown}");
-        Failure::new(problem, "run the command again: it looks for a port that is free")
-    } else if says(&DAMAGED) {
-        Failure::new(format!("its process ended, as its data cannot be used; {shown}"), START_AFRESH)
-    } else {
-        let remedy =
-            "look for the cause in these lines, and run the command again; `cargo xtask logs` shows them all";
-        Failure::new(format!("its process ended; {shown}"), remedy)
-    };
-    failure.into()
-}
 
 /// The servers of a checkout.
 pub(crate) struct EmbeddedEngine {
@@ -144,7 +89,7 @@ impl EmbeddedEngine {
         }
         let postgres = match running[0] {
             Some(_) => None,
-            None => Some(Postgres::new(context, &self.folder)?),
+            None => Some(Postgres::ready_to_start(context, &self.folder).await?),
         };
         let starts_dynamodb = running[1].is_none();
 
@@ -156,7 +101,8 @@ impl EmbeddedEngine {
             postgres.prepare(context, &held).await?;
             let settings = postgres::settings(compose);
             let start = async |port| postgres.start(&settings, port, &held, &postgres_log).await;
-            start_at_free_port(context, &compose.postgres, compose.dynamodb.port.host, start).await
+            start_at_free_port(context, "Postgres", &compose.postgres, compose.dynamodb.port.host, start)
+                .await
         };
         let start_dynamodb = async {
             if !starts_dynamodb {
@@ -165,7 +111,8 @@ impl EmbeddedEngine {
             let program = dynamodb::build(context).await?;
             let start =
                 async |port| dynamodb::start(context, &self.folder, &program, port, &dynamodb_log).await;
-            start_at_free_port(context, &compose.dynamodb, compose.postgres.port.host, start).await
+            start_at_free_port(context, "DynamoDB", &compose.dynamodb, compose.postgres.port.host, start)
+                .await
         };
         let (postgres_port, dynamodb_port) = tokio::try_join!(start_postgres, start_dynamodb)?;
         if !self.found_running[0] {
@@ -342,6 +289,7 @@ fn other_port(service: &Service, port: u16) -> anyhow::Error {
 /// Starts a server at its port, or at the next one that is free; returns where. `other` is the other server's port.
 async fn start_at_free_port(
     context: &Context,
+    name: &str,
     service: &Service,
     other: u16,
     start: impl AsyncFn(u16) -> Result<()>,
@@ -353,7 +301,7 @@ async fn start_at_free_port(
             wanted.host = port::moved(wanted, service.name, HOLDER, &[other], &context.ui)?;
         }
         tried += 1;
-        let label = format!("{}: start at 127.0.0.1:{}", service.name, wanted.host);
+        let label = format!("{name}: start at 127.0.0.1:{}", wanted.host);
         match context.ui.run(label, start(wanted.host)).await {
             Ok(()) => return Ok(wanted.host),
             // Another program was quicker: two checkouts may start at the same moment.
@@ -378,66 +326,4 @@ fn server(service: &mut Service, holder: Option<Holder>, has_data: bool) -> Serv
         Some(_) => None,
     };
     Server { runs_in: holder.to_string(), missing }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What Postgres 15 and our own server print if another program listens on their port.
-    const POSTGRES_LOST: &str = "\
-        LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use\n\
-        WARNING:  could not create listen socket for \"127.0.0.1\"\n\
-        FATAL:  could not create any TCP/IP sockets\n\
-        LOG:  database system is shut down\n";
-    const DYNAMODB_LOST: &str = "error: cannot listen on 127.0.0.1:7: Address already in use (os error 98)\n";
-    const NO_CLUSTER: &str = "\
-        FATAL:  \"postgres\" is not a valid data directory\n\
-        DETAIL:  File \"postgres/PG_VERSION\" is missing.\n";
-    const IN_USE: &str = "\
-        FATAL:  pre-existing shared memory block (key 4325486, ID 3) is still in use\n\
-        HINT:  Terminate any old server processes associated with data directory \"postgres\".\n";
-
-    fn failure(before: &str, log: &str) -> Failure {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), before).unwrap();
-        let from = Log::from_now_on(file.path().to_owned());
-        std::fs::write(file.path(), format!("{before}{log}")).unwrap();
-        death(7, &from).downcast().unwrap()
-    }
-
-    #[test]
-    fn a_port_that_was_lost_is_no_reason_to_remove_data() {
-        for log in [POSTGRES_LOST, DYNAMODB_LOST] {
-            let lost = failure("", log);
-            let problem = lost.to_string();
-            assert!(
-                problem.starts_with("its process ended, as another had taken 127.0.0.1:7; "),
-                "{problem}"
-            );
-            assert_eq!(lost.remedy(), "run the command again: it looks for a port that is free");
-        }
-    }
-
-    #[test]
-    fn only_data_that_cannot_be_used_are_a_reason_to_remove_them() {
-        let damaged = failure("", NO_CLUSTER);
-        assert!(
-            damaged.to_string().starts_with("its process ended, as its data cannot be used; "),
-            "{damaged}"
-        );
-        assert_eq!(damaged.remedy(), START_AFRESH);
-        for log in [IN_USE, "LOG:  out of memory\n", ""] {
-            assert!(!failure("", log).remedy().contains("--volumes"), "{log}");
-        }
-    }
-
-    #[test]
-    fn what_an_earlier_run_printed_says_nothing() {
-        for earlier in [POSTGRES_LOST, NO_CLUSTER] {
-            let failure = failure(earlier, IN_USE);
-            assert!(failure.to_string().starts_with("its process ended; "), "{failure}");
-            assert!(!failure.to_string().contains(earlier.lines().next().unwrap()), "{failure}");
-        }
-    }
 }

@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::process;
 use anyhow::{Context as _, Result};
 
-use super::START_AFRESH;
+use super::log::START_AFRESH;
 
 /// An account that the programs accept.
 #[derive(Debug, Clone, PartialEq)]

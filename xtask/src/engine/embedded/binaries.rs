@@ -7,7 +7,7 @@ use crate::environment::Environment;
 use crate::error::Failure;
 use anyhow::Result;
 
-use super::START_AFRESH;
+use super::log::START_AFRESH;
 
 /// The folder with `initdb`, `pg_ctl` and `postgres` of one version.
 #[derive(Debug, Clone, PartialEq)]

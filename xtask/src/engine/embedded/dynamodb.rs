@@ -12,7 +12,7 @@ use crate::poll::{self, Look};
 use crate::process::{self, ServerLock};
 use crate::state::{self, StateFolder};
 
-use super::{Log, death};
+use super::log::{Log, death};
 
 /// The package, and its program.
 static PACKAGE: Package = Package {

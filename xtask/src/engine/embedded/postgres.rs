@@ -19,7 +19,8 @@ use crate::ui::seconds;
 
 use super::account::Home;
 use super::binaries::{Binaries, Cluster};
-use super::{DATABASE, Log, data, death};
+use super::log::{Log, death};
+use super::{DATABASE, data};
 
 /// Who the tasks and the app sign in as.
 pub(super) const ROLE: &str = "cruddur";
@@ -99,6 +100,15 @@ impl Postgres {
         Ok(Self { binaries, home, environment, password_file: password_file(folder), lock: lock(folder) })
     }
 
+    /// As [`Postgres::new`], for one whose lock is free; fails if a server without a lock runs all the same.
+    pub(super) async fn ready_to_start(context: &Context, folder: &StateFolder) -> Result<Self> {
+        let postgres = Self::new(context, folder)?;
+        if postgres.home.data.exists() && !postgres.password_file.exists() {
+            postgres.check_earlier_version().await?;
+        }
+        Ok(postgres)
+    }
+
     /// Creates the cluster, if there is none, and the role, if its password is not known. What is started holds `held`,
     /// the lock.
     pub(super) async fn prepare(&self, context: &Context, held: &File) -> Result<()> {
@@ -116,7 +126,6 @@ impl Postgres {
         if self.password_file.exists() {
             return Ok(());
         }
-        self.check_earlier_version().await?;
         let renew = async {
             let password = new_password()?;
             self.single(data, "postgres", include_str!("role.sql").replace("PASSWORD", &password)).await?;
@@ -139,12 +148,9 @@ impl Postgres {
         }
         let problem =
             format!("the server of {} was started by an earlier version of the tasks", data.display());
-        let pg_ctl = self.binaries.program("pg_ctl");
-        let remedy = format!(
-            "stop it with `{} stop -D {}`, and run the command again",
-            pg_ctl.display(),
-            data.display()
-        );
+        let pid = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
+        let pid = pid.lines().next().unwrap_or("PID").to_owned();
+        let remedy = format!("stop it with `kill -INT {pid}`, and run the command again");
         Err(Failure::new(problem, remedy).into())
     }
 

@@ -1,0 +1,123 @@
+//! A server's log, and why the server ended, by what it printed last.
+
+use std::path::PathBuf;
+
+use crate::error::Failure;
+use crate::process;
+
+/// What helps if the data cannot be used.
+pub(super) const START_AFRESH: &str = "start afresh with `cargo xtask down --volumes`, which removes the data of both databases, and `cargo xtask ddb-setup`";
+
+/// How much of a dead process's log is shown.
+const LAST_LINES: usize = 15;
+
+/// What the servers say if another program listens on their port.
+const LOST_PORT: [&str; 2] = ["could not create any TCP/IP sockets", "cannot listen on "];
+
+/// What they say if their data cannot be used.
+const DAMAGED: [&str; 9] = [
+    "is not a valid data directory",
+    "is not a database cluster directory",
+    "could not find the database system",
+    "pg_control",
+    "invalid checkpoint record",
+    "could not locate a valid checkpoint record",
+    "database files are incompatible with server",
+    "not a valid SQLite database",
+    "database disk image is malformed",
+];
+
+/// A server's log, and where what it prints since its last start begins.
+#[derive(Clone)]
+pub(super) struct Log {
+    pub(super) path: PathBuf,
+    pub(super) from: u64,
+}
+
+impl Log {
+    /// The log at `path`, of which nothing that is there now is of interest.
+    pub(super) fn from_now_on(path: PathBuf) -> Self {
+        let from = path.metadata().map_or(0, |file| file.len());
+        Self { path, from }
+    }
+}
+
+/// Why a server ended, by what it printed last.
+pub(super) fn death(port: u16, log: &Log) -> anyhow::Error {
+    let lines = process::last_lines(&log.path, log.from, LAST_LINES);
+    let says = |texts: &[&str]| texts.iter().any(|text| lines.contains(text));
+    let shown = format!("the last lines of {}:\n{lines}", log.path.display());
+    let failure = if says(&LOST_PORT) {
+        let problem = format!("its process ended, as another had taken 127.0.0.1:{port}; {shown}");
+        Failure::new(problem, "run the command again: it looks for a port that is free")
+    } else if says(&DAMAGED) {
+        Failure::new(format!("its process ended, as its data cannot be used; {shown}"), START_AFRESH)
+    } else {
+        let remedy =
+            "look for the cause in these lines, and run the command again; `cargo xtask logs` shows them all";
+        Failure::new(format!("its process ended; {shown}"), remedy)
+    };
+    failure.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Postgres 15 and our own server print if another program listens on their port.
+    const POSTGRES_LOST: &str = "\
+        LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use\n\
+        WARNING:  could not create listen socket for \"127.0.0.1\"\n\
+        FATAL:  could not create any TCP/IP sockets\n\
+        LOG:  database system is shut down\n";
+    const DYNAMODB_LOST: &str = "error: cannot listen on 127.0.0.1:7: Address already in use (os error 98)\n";
+    const NO_CLUSTER: &str = "\
+        FATAL:  \"postgres\" is not a valid data directory\n\
+        DETAIL:  File \"postgres/PG_VERSION\" is missing.\n";
+    const IN_USE: &str = "\
+        FATAL:  pre-existing shared memory block (key 4325486, ID 3) is still in use\n\
+        HINT:  Terminate any old server processes associated with data directory \"postgres\".\n";
+
+    fn failure(before: &str, log: &str) -> Failure {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), before).unwrap();
+        let from = Log::from_now_on(file.path().to_owned());
+        std::fs::write(file.path(), format!("{before}{log}")).unwrap();
+        death(7, &from).downcast().unwrap()
+    }
+
+    #[test]
+    fn a_port_that_was_lost_is_no_reason_to_remove_data() {
+        for log in [POSTGRES_LOST, DYNAMODB_LOST] {
+            let lost = failure("", log);
+            let problem = lost.to_string();
+            assert!(
+                problem.starts_with("its process ended, as another had taken 127.0.0.1:7; "),
+                "{problem}"
+            );
+            assert_eq!(lost.remedy(), "run the command again: it looks for a port that is free");
+        }
+    }
+
+    #[test]
+    fn only_data_that_cannot_be_used_are_a_reason_to_remove_them() {
+        let damaged = failure("", NO_CLUSTER);
+        assert!(
+            damaged.to_string().starts_with("its process ended, as its data cannot be used; "),
+            "{damaged}"
+        );
+        assert_eq!(damaged.remedy(), START_AFRESH);
+        for log in [IN_USE, "LOG:  out of memory\n", ""] {
+            assert!(!failure("", log).remedy().contains("--volumes"), "{log}");
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_run_printed_says_nothing() {
+        for earlier in [POSTGRES_LOST, NO_CLUSTER] {
+            let failure = failure(earlier, IN_USE);
+            assert!(failure.to_string().starts_with("its process ended; "), "{failure}");
+            assert!(!failure.to_string().contains(earlier.lines().next().unwrap()), "{failure}");
+        }
+    }
+}
