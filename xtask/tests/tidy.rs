@@ -269,3 +269,22 @@ fn every_bound_is_listed_as_it_is() {
     assert!(found > 20, "the bounds were found");
     assert_none("bounds that docs/faults.md does not list, or not as they are", &wrong);
 }
+
+#[test]
+fn the_workflow_may_only_read_and_takes_actions_by_their_hash() {
+    let workflow = read(".github/workflows/ci.yml");
+    assert!(workflow.contains("\npermissions:\n  contents: read\n"));
+    assert!(workflow.contains("- run: .ci/deny"));
+    for (_, action) in workflow.lines().filter_map(|line| line.split_once("uses: ")) {
+        let version = action.split(['@', ' ']).nth(1).unwrap();
+        assert!(version.len() == 40 && version.bytes().all(|byte| byte.is_ascii_hexdigit()), "{action}");
+    }
+}
+
+#[test]
+fn every_image_has_a_tag() {
+    let dockerfile = read("backend-flask-rs/Dockerfile");
+    let images: Vec<_> = dockerfile.lines().filter_map(|line| line.split_once("_IMAGE=")).collect();
+    let untagged: Vec<_> = images.iter().filter(|(_, image)| !image.contains(':')).collect();
+    assert!(images.len() >= 2 && untagged.is_empty(), "{untagged:?}");
+}
