@@ -49,7 +49,9 @@ impl Script {
     /// `select set_config('search_path', '', false)`, which must not reach the next script.
     pub(crate) fn run(&self, client: &mut Client) -> Result<()> {
         let mut transaction = client.transaction().map_err(readable)?;
+        transaction.batch_execute("savepoint whole_script").map_err(readable)?;
         transaction.batch_execute(&self.text).map_err(|error| self.explain(error))?;
+        transaction.batch_execute("release savepoint whole_script").map_err(|error| self.was_ended(error))?;
         transaction.commit().map_err(|error| self.explain(error))?;
         client.batch_execute("discard all").map_err(readable)
     }
@@ -72,6 +74,19 @@ impl Script {
                 None => anyhow!(text),
             },
         }
+    }
+
+    /// The script's transaction is over before the script is.
+    fn was_ended(&self, error: postgres::Error) -> anyhow::Error {
+        if error.as_db_error().is_none() {
+            return readable(error);
+        }
+        let problem = format!(
+            "{}: it ends its transaction itself, so what stands before its `commit` may have taken effect",
+            self.path
+        );
+        Failure::new(problem, "leave `begin`, `commit` and `rollback` out: the file is one transaction")
+            .into()
     }
 
     /// What the server said, and where in the file.

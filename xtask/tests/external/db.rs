@@ -195,6 +195,21 @@ fn an_error_of_a_script_tells_its_place() {
     }
 }
 
+#[test]
+fn a_script_that_ends_its_transaction_itself_is_told_so() {
+    let world = World::new();
+    world.xtask("db create").ok();
+    for end in ["rollback", "commit", "begin; select 1; commit", "rollback; begin"] {
+        world.write(SCHEMA, &format!("create table t (a int);\n{end};\n"));
+        let failed = world.xtask("db schema-load").fails(1);
+        failed.says(&["schema.sql: it ends its transaction itself", "help: leave `begin`, `commit`"]);
+        world.database.execute("drop table if exists t");
+    }
+    // These stay in it.
+    world.write(SCHEMA, "savepoint a; create table t (a int); rollback to a; prepare b as select 1;");
+    world.xtask("db schema-load").ok();
+}
+
 /// Elsewhere that is what a database is called if nobody says otherwise.
 #[test]
 fn a_database_named_postgres_is_dropped_and_created_too() {
