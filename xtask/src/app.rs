@@ -10,7 +10,7 @@ use crate::docker::compose::Port;
 use crate::docker::port;
 use crate::error::Failure;
 use crate::package::Package;
-use crate::process::{self, ServerLock};
+use crate::process::ServerLock;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result, anyhow};
 
@@ -95,13 +95,13 @@ pub(crate) fn check_that_none_runs(context: &Context) -> Result<()> {
     Err(Failure::new(format!("the app runs already, at {place} ({holder})"), remedy).into())
 }
 
-/// Claims to be this workspace's server, which this process is about to become.
+/// Claims to be this workspace's server, which this process is about to become. The file is to be handed on then, and
+/// not before: the databases' servers would inherit it.
 pub(crate) async fn claim(context: &Context, app: &App) -> Result<File> {
     context.state.make()?;
     let lock = lock(context);
     let file = lock.take().await?;
     lock.write(&file, Some(std::process::id()), Some(app.port))?;
-    process::hand_on(&file)?;
     Ok(file)
 }
 

@@ -30,7 +30,7 @@ impl Run {
         app::check_that_none_runs(context)?;
         let port = app::port(self.port, &context.ui)?;
         let app = App::at(port);
-        let _claim = app::claim(context, &app).await?;
+        let claim = app::claim(context, &app).await?;
         let program = app::PACKAGE.built(&context.root, &context.ui).await?;
         let work = async |services: &Services| set_up_missing(context, services, &seed).await;
         let (services, ()) = Services::with(context, "run", work).await?;
@@ -44,6 +44,7 @@ impl Run {
             command.envs(context.environment.get(name).map(|value| (name, value)));
         }
         command.args(app.arguments()).envs(settings(&targets));
+        process::hand_on(&claim)?;
         process::become_program(&mut command).context("cannot run the app")
     }
 }

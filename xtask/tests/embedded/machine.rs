@@ -8,7 +8,7 @@ use std::time::Duration;
 use postgres::{Client, Config, NoTls};
 
 use crate::checkout::Checkout;
-use crate::common::{skip, wait_for};
+use crate::common::{free_port, skip, wait_for};
 
 fn sign_in(checkout: &Checkout, user: &str, password: &str) -> Result<Client, postgres::Error> {
     let [port, _] = checkout.ports();
@@ -121,6 +121,21 @@ fn a_process_that_is_called_as_ours_is_not_taken_for_it() {
     checkout.xtask("db test").fails(1).says(&["is not running"]);
     checkout.xtask("open").fails(1).says(&["the app does not run"]);
     checkout.xtask("down").ok().says(&["nothing was running"]);
+}
+
+#[test]
+fn the_app_is_found_by_a_lock_that_ends_with_it() {
+    let checkout = Checkout::new();
+    let port = free_port();
+    let mut running = checkout.xtask(&format!("run --port {port}")).start();
+    running.read_until("listening");
+    let second = checkout.xtask("run").fails(1);
+    second.says(&[&format!("the app runs already, at http://127.0.0.1:{port} (process ")]);
+    running.signal("TERM");
+    running.end_within(Duration::from_secs(20));
+    // The databases that it started go on, and hold nothing of it.
+    checkout.xtask("db test").ok();
+    checkout.xtask("open").fails(1).says(&["the app does not run"]);
 }
 
 #[test]
