@@ -1,6 +1,7 @@
 use std::io::Write as _;
 
 use crate::environment::quoted;
+use crate::error::Usage;
 use crate::output::stdout;
 use crate::targets::{DYNAMODB_URL, POSTGRES_URL};
 use anyhow::{Result, ensure};
@@ -14,7 +15,7 @@ use crate::output::{self, Format};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Env {
-    /// For whom [default: sh; json with `-o json`]
+    /// For whom [default: sh; json with `-o json` or `-o jsonl`]
     #[arg(long, value_enum)]
     format: Option<EnvFormat>,
 }
@@ -33,6 +34,9 @@ enum EnvFormat {
 
 impl Env {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        if self.format.is_some() && context.format != Format::Table {
+            return Err(Usage("--format and --output both name a form: leave one out".to_owned()).into());
+        }
         let found = Found::ask(context).await?;
         let targets = found.targets(context)?;
         let settings = [
@@ -51,7 +55,12 @@ impl Env {
         });
         if let EnvFormat::Json = format {
             let object = settings.map(|(name, value)| (name.to_owned(), serde_json::Value::String(value)));
-            return output::print_json(&serde_json::Map::from_iter(object));
+            let object = serde_json::Map::from_iter(object);
+            if context.format == Format::Jsonl {
+                writeln!(stdout(), "{}", serde_json::Value::from(object))?;
+                return Ok(());
+            }
+            return output::print_json(&object);
         }
         let mut out = stdout();
         for (name, value) in settings {
