@@ -44,9 +44,6 @@ impl Context {
 
     /// Keeps other commands of this checkout from changing its databases meanwhile. Production's are not
     /// this checkout's.
-    ///
-    /// # Errors
-    /// Another command did not end in time.
     pub(crate) async fn lock(&self, production: bool, doing: &str) -> Result<Option<Lock>> {
         if production {
             return Ok(None);
@@ -55,9 +52,6 @@ impl Context {
     }
 
     /// docker-compose.yml, read once.
-    ///
-    /// # Errors
-    /// It cannot be read or uses what is not supported.
     pub(crate) fn compose(&self) -> Result<Compose> {
         if let Some(compose) = self.compose.get() {
             return Ok(compose.clone());
@@ -68,9 +62,6 @@ impl Context {
 }
 
 /// The workspace's top folder: where the launcher says, or above the current folder.
-///
-/// # Errors
-/// The current folder is in no workspace of ours.
 pub(crate) fn workspace_root() -> Result<PathBuf> {
     if let Some(root) = std::env::var_os("CRUDDUR_WORKSPACE") {
         return Ok(PathBuf::from(root));

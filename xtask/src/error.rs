@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// Something went wrong, and we know what the user can do about it.
+/// An error with a remedy.
 #[derive(Debug)]
 pub(crate) struct Failure {
     problem: String,
@@ -89,7 +89,7 @@ impl fmt::Display for Report<'_> {
         let mut shown = String::new();
         let mut remedies = Vec::new();
         if let Some(interrupted) = self.0.downcast_ref::<Interrupted>() {
-            // Where it was is not why it ended: the step says so itself.
+            // Without the steps that it was in: each one prints that it was stopped.
             write!(formatter, "{interrupted}")?;
             let remedy = &interrupted.remedy;
             return if remedy.is_empty() { Ok(()) } else { write!(formatter, "\n  help: {remedy}") };

@@ -1,4 +1,4 @@
-//! The guard before anything that destroys or overwrites production's data, and the rehearsal of it.
+//! Asks for the target's name before anything that destroys or overwrites production's data; `--dry-run`.
 
 use std::io::{IsTerminal as _, stdin};
 
@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use crate::context::Context;
 use crate::state::Lock;
 
-/// Whether a command that writes is rehearsed only.
+/// The option of a command that writes.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Rehearsal {
     /// Say what would happen, and to what, and change nothing
@@ -19,11 +19,7 @@ pub(crate) struct Rehearsal {
 }
 
 impl Rehearsal {
-    /// Keeps other commands of this checkout from changing its databases meanwhile, where this one changes
-    /// them.
-    ///
-    /// # Errors
-    /// Another command did not end in time.
+    /// Keeps other commands of this checkout from changing its databases while this one does.
     pub(crate) async fn lock(self, context: &Context, production: bool, doing: &str) -> Result<Option<Lock>> {
         context.lock(production || self.dry_run, doing).await
     }
@@ -31,14 +27,14 @@ impl Rehearsal {
 
 /// What is about to happen, and to what.
 pub(crate) struct Guard<'a> {
-    /// The deed, in the infinitive: `drop the table`.
+    /// In the infinitive: `drop the table`.
     pub(crate) deed: &'a str,
     /// The targets in full.
     pub(crate) facts: &'a [Facts],
     /// The name to type.
     pub(crate) name: &'a str,
     pub(crate) production: bool,
-    /// What else is to be known before it, or empty.
+    /// Another line to print before the question, or empty.
     pub(crate) hint: &'a str,
 }
 
@@ -50,10 +46,7 @@ impl Guard<'_> {
         ui.line("nothing was changed");
     }
 
-    /// Lets pass only who typed the name, here or as `--confirm NAME`.
-    ///
-    /// # Errors
-    /// Another name, or nobody there to type one.
+    /// An error unless the user types the name, now or as `--confirm NAME`.
     pub(crate) async fn pass(&self, ui: &Ui, confirmed: Option<&str>) -> Result<()> {
         let Self { deed, name, .. } = self;
         ui.warn(format_args!("PRODUCTION: about to {deed}{}", self.shown()));
@@ -74,7 +67,8 @@ impl Guard<'_> {
     async fn ask(&self, ui: &Ui) -> Result<String> {
         let Self { deed, name, .. } = self;
         if !stdin().is_terminal() {
-            let problem = "nobody is there to type the target's name; nothing was changed";
+            let problem =
+                "the target's name cannot be typed, as stdin is not a terminal; nothing was changed";
             return Err(Failure::new(problem, format!("to {deed}, add `--confirm {name}`")).into());
         }
         ask(ui, &format!("Type `{name}` to {deed}, anything else to stop:")).await
@@ -85,14 +79,14 @@ impl Guard<'_> {
     }
 }
 
-/// Asks on the terminal. Its end is an empty answer.
+/// Asks on the terminal. The end of its input is an empty answer.
 pub(crate) async fn ask(ui: &Ui, question: &str) -> Result<String> {
     ui.line(question);
     let read = || {
         let mut typed = String::new();
         stdin().read_line(&mut typed).map(|_| typed)
     };
-    // Elsewhere, so that a signal is heard meanwhile.
+    // On another thread, so that a signal is heard meanwhile.
     let typed = tokio::task::spawn_blocking(read).await?.context("cannot read the answer")?;
     Ok(typed.trim().to_owned())
 }

@@ -113,8 +113,8 @@ fn report(ui: &Ui, error: &anyhow::Error) {
     }
 }
 
-/// 0 done, 1 failed, 2 wrong usage, 128 and the signal's number when interrupted. Whoever closed our
-/// output has read what they wanted: that is no failure.
+/// 0 done, 1 failed, 2 wrong usage, 128 and the signal's number when interrupted. A closed output pipe is no
+/// failure.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {
         return ExitCode::SUCCESS;

@@ -6,22 +6,18 @@ use anyhow::{Result, anyhow};
 
 use crate::ui::seconds;
 
-/// What one look found.
+/// What one look found, with its reason.
 pub(crate) enum Look<T> {
-    /// There it is.
     Ready(T),
-    /// Not yet, because; worth another look.
+    /// Worth another look.
     NotYet(String),
-    /// Nobody listens there, says this reason; somebody may yet, where something is being started.
+    /// No program listens there. While a server is being started this is a `NotYet`.
     Nobody(String),
-    /// It will not come; the waiting ends.
+    /// It will not become ready: the wait ends.
     Failed(anyhow::Error),
 }
 
 /// Looks every `interval` until it is ready.
-///
-/// # Errors
-/// What [`Look::Failed`] held, or after `bound` the last reason for waiting.
 pub(crate) async fn until_ready<T>(
     bound: Duration,
     interval: Duration,

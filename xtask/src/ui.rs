@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::dynamodb::read::Response;
-
 use crate::environment::Environment;
 use crate::error::Interrupted;
 use crate::stop::Stop;
@@ -16,14 +14,14 @@ use crate::text::printable_lines;
 /// Announces steps and shows progress: lines in place on a terminal, plain lines in CI and in pipes.
 #[derive(Clone)]
 pub(crate) struct Ui {
-    /// The user's wish to stop.
+    /// Whether the user has asked to stop.
     pub(crate) stop: Stop,
     bars: Option<MultiProgress>,
     color: bool,
     groups: Groups,
 }
 
-/// How a CI service is told that lines belong together.
+/// How a CI service marks lines that belong together.
 #[derive(Clone, Copy)]
 enum Groups {
     None,
@@ -48,7 +46,7 @@ impl Ui {
         Self { stop: Stop::default(), bars: interactive.then(MultiProgress::new), color, groups }
     }
 
-    /// Whether steps show how far they are.
+    /// Whether steps show their progress.
     pub(crate) fn shows_progress(&self) -> bool {
         self.bars.is_some()
     }
@@ -77,21 +75,13 @@ impl Ui {
         // In one piece: stderr is not buffered.
         let line = format!("{text}\n");
         let print = || {
-            // Nobody is left to tell when stderr itself is gone.
+            // If stderr itself is gone, nothing can be told.
             let _ = stderr().write_all(line.as_bytes());
         };
         match &self.bars {
             Some(bars) => bars.suspend(print),
             None => print(),
         }
-    }
-
-    /// Prints what a read found and cost; `more` is the line for one that stopped early.
-    pub(crate) fn read(&self, response: &Response, more: &str) {
-        if response.stopped_early {
-            self.line(more);
-        }
-        self.line(response);
     }
 
     /// Prints a line that should not be overlooked.
@@ -119,9 +109,6 @@ impl Ui {
     }
 
     /// Announces a step, does it and prints how it ended.
-    ///
-    /// # Errors
-    /// What `work` returns, with the step's label as context.
     pub(crate) async fn run<T>(
         &self,
         label: impl Into<String>,
@@ -137,10 +124,7 @@ impl Ui {
         }
     }
 
-    /// As [`Ui::run`], for work that must not be left half-way: a user who asks to stop waits for its end.
-    ///
-    /// # Errors
-    /// See [`Ui::run`].
+    /// As [`Ui::run`], for work that must not be left half-way: if the user asks to stop, it is done first.
     pub(crate) async fn run_whole<T>(
         &self,
         label: impl Into<String>,
@@ -183,7 +167,7 @@ fn spinner_style() -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// A step under way. Dropped without an end (interrupted, or a step beside it failed) it says so.
+/// A step under way. If it is dropped before its end (interrupted, or a step beside it failed) it prints that.
 pub(crate) struct Step {
     ui: Ui,
     label: String,
@@ -193,14 +177,14 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// Says how far the step is. Plain output leaves it out: a log wants results.
+    /// Shows the step's progress, on a terminal only.
     pub(crate) fn progress(&self, detail: impl Display) {
         if let Some(bar) = &self.bar {
             bar.set_message(printable_lines(&format!("{}: {detail}", self.label)));
         }
     }
 
-    /// Ends the step well; `detail` says what came of it, or is empty.
+    /// Ends the step as done; `detail` is its result, or empty.
     pub(crate) fn done(mut self, detail: &str) {
         let separator = if detail.is_empty() { "" } else { ": " };
         let line = format!("{}{separator}{detail}", self.label);
@@ -208,12 +192,12 @@ impl Step {
         self.end(&self.ui.paint("32", "ok "), &line);
     }
 
-    /// Ends the step by an error, which it returns with its label as context: badly, or as interrupted.
+    /// Ends the step as failed or interrupted, and returns the error with the step's label as context.
     pub(crate) fn ended_by(self, error: anyhow::Error) -> anyhow::Error {
         if error.is::<Interrupted>() { error } else { error.context(self.failed()) }
     }
 
-    /// Ends the step badly and returns its label, as context for the error.
+    /// Ends the step as failed, and returns its label as context for the error.
     pub(crate) fn failed(mut self) -> String {
         let label = self.label.clone();
         self.end(&self.ui.paint("31", "FAILED"), &label);
@@ -239,7 +223,7 @@ impl Drop for Step {
     }
 }
 
-/// How quickly something goes, and how long it still takes.
+/// The rate of something, and the time left.
 pub(crate) struct Rate {
     started: Instant,
 }

@@ -15,6 +15,7 @@ use super::request::Request;
 use super::table::{self, Keys};
 use crate::error::Failure;
 use crate::text::counted;
+use crate::ui::Ui;
 
 /// A table with fewer items is read in one piece.
 const WORTH_SEGMENTS: i64 = 5_000;
@@ -77,6 +78,16 @@ impl Response {
 }
 
 /// A line for the user: how many items, and what they cost.
+impl Response {
+    /// Prints what was found and what it cost; `more` is the line for a read that stopped early.
+    pub(crate) fn report(&self, ui: &Ui, more: &str) {
+        if self.stopped_early {
+            ui.line(more);
+        }
+        ui.line(self);
+    }
+}
+
 impl fmt::Display for Response {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&counted(self.count, "item", "items"))?;

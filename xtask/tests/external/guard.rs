@@ -167,7 +167,7 @@ fn dropping_with_nobody_there_changes_nothing() {
       items                138, by DynamoDB's own count, up to six hours old
       deletion protection  off
     no backup is made first: `--backup NAME` makes one
-    error: nobody is there to type the target's name; nothing was changed
+    error: the target's name cannot be typed, as stdin is not a terminal; nothing was changed
       help: to drop the table and lose its items, add `--confirm cruddur-messages`
     ");
     assert_eq!(world.endpoint().items(TABLE), items);

@@ -172,7 +172,7 @@ impl Printer {
                 time::format(DateTime::UNIX_EPOCH)
             ));
         }
-        context.ui.read(&response, more);
+        response.report(&context.ui, more);
         Ok(())
     }
 }

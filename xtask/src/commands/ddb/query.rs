@@ -103,7 +103,7 @@ impl Query {
         let take = async |page: read::Page| writer.page(&page.items);
         let response = read::pages(&dynamodb, request, self.options.limit, last_key(context), take).await?;
         writer.finish(&response)?;
-        context.ui.read(&response, STOPPED);
+        response.report(&context.ui, STOPPED);
         Ok(())
     }
 

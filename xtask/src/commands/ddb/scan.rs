@@ -37,7 +37,7 @@ impl Scan {
             None => read::scan(&dynamodb, request, self.segments, take).await?,
         };
         writer.finish(&response)?;
-        context.ui.read(&response, STOPPED);
+        response.report(&context.ui, STOPPED);
         Ok(())
     }
 
