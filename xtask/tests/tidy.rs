@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 /// Domains that a file may name in a URL: documentation, AWS, and the one that is nobody's (RFC 2606). A
 /// package registry, a mirror or a host of one's own network is none of them; those are settings of a
 /// machine.
-const DOMAINS: [&str; 21] = [
+const DOMAINS: [&str; 22] = [
     "amazon.com",
     "amazonaws.com",
     "amazonaws.com.cn",
     "api.aws",
+    "crates.io",
     "docker.com",
     // The key of Docker Hub in the docker CLI's config.json.
     "docker.io",
