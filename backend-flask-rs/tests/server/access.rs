@@ -129,7 +129,7 @@ fn only_the_front_end_s_pages_may_call_the_api() {
 fn settings_that_let_anybody_in_are_refused() {
     let error = |settings: &[(&str, &str)]| {
         let local = [
-            ("CONNECTION_URL", "postgresql://127.0.0.1/d"),
+            ("CONNECTION_URL", "postgresql://me@127.0.0.1/d"),
             ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"),
         ];
         let settings: Vec<_> = settings.iter().chain(&local).collect();
