@@ -8,7 +8,7 @@ use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::excerpt::excerpt;
-use crate::messages::{Attributes, Message, MessageGroup};
+use crate::messages::{Item, Message, MessageGroup};
 use crate::time;
 use crate::users::User;
 
@@ -93,11 +93,11 @@ impl Conversation {
         group: Uuid,
         people: [&'a User; 2],
         now: DateTime<Utc>,
-    ) -> impl Iterator<Item = Attributes> + 'a {
+    ) -> impl Iterator<Item = Item> + 'a {
         let messages = self.messages(group, people, now);
         let last = messages.clone().last();
         let rows = last.into_iter().flat_map(move |last| MessageGroup::rows(people, &last));
-        rows.map(MessageGroup::into_attributes).chain(messages.map(Message::into_attributes))
+        rows.map(MessageGroup::into_item).chain(messages.map(Message::into_item))
     }
 
     /// The messages, a minute apart, the last one sent at `now`, to the microsecond. A message's uuid is the

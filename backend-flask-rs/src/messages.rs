@@ -23,7 +23,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use uuid::Uuid;
 
 use crate::time;
-pub use item::{Attributes, Item, ItemError, MemberRow, Message, MessageGroup, item_of};
+pub use item::{Item, ItemError, MemberRow, Message, MessageGroup};
 use item::{MESSAGE_GROUP_UUID, USER_UUID};
 pub use writes::{
     LONGEST_MESSAGE, check_text, group_of_pair, message_of_key, next_time, open, post, remember, remembered,

@@ -28,7 +28,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use crate::messages::{Attributes, Message, MessageGroup, group_key, message_key};
+use crate::messages::{Item, Message, MessageGroup, group_key, message_key};
 use crate::time;
 use crate::users::User;
 
@@ -139,13 +139,13 @@ impl Population {
 
     /// The items to put, [`item_count`](Self::item_count) of them, of one conversation after another: both members'
     /// rows, then the messages, newest first. No two have the same key.
-    pub fn items(self) -> impl Iterator<Item = Attributes> {
+    pub fn items(self) -> impl Iterator<Item = Item> {
         self.all_conversations().flat_map(move |conversation| {
             let members = conversation.members.map(|index| self.user(index));
             let messages = self.messages_of(conversation, members.clone());
             let last = messages.clone().next();
             let rows = last.into_iter().flat_map(move |last| MessageGroup::rows(members.each_ref(), &last));
-            rows.map(MessageGroup::into_attributes).chain(messages.map(Message::into_attributes))
+            rows.map(MessageGroup::into_item).chain(messages.map(Message::into_item))
         })
     }
 

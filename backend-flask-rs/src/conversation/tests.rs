@@ -1,5 +1,5 @@
 use super::*;
-use crate::messages::{SEED_GROUP, item_of};
+use crate::messages::SEED_GROUP;
 
 /// The text of [`PATH`].
 const SEED: &str = include_str!("../../ddb/conversation.txt");
@@ -159,7 +159,7 @@ fn both_groups_carry_the_last_message_and_name_the_other() -> TestResult {
     let conversation = Conversation::parse("", "Person 1: a\nPerson 2: b")?;
     let (one, two) = (one()?, two()?);
     let now = time::parse("2024-01-01T00:00:00.0000009Z")?;
-    let items = conversation.items(SEED_GROUP, [&one, &two], now).map(item_of);
+    let items = conversation.items(SEED_GROUP, [&one, &two], now);
     let groups = items.take(2).map(|item| MessageGroup::from_item(&item)).collect::<Result<Vec<_>, _>>()?;
     assert_eq!((groups[0].member_uuid, &groups[0].other), (one.uuid, &two));
     assert_eq!((groups[1].member_uuid, &groups[1].other), (two.uuid, &one));
@@ -181,7 +181,7 @@ fn items_are_the_groups_then_the_messages() -> TestResult {
     let items_once = items().collect::<Vec<_>>();
     assert_eq!(items_once, items().collect::<Vec<_>>());
     assert_eq!(items_once.len(), conversation.lines().len() + 2);
-    let items: Vec<_> = items_once.into_iter().map(item_of).collect();
+    let items = items_once;
     for item in &items[..2] {
         MessageGroup::from_item(item)?;
     }

@@ -16,9 +16,6 @@ use crate::users::User;
 /// An item as the SDK sends and receives it: attributes by name.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// An item as it is written: the names and values of its attributes, all of which are strings.
-pub type Attributes = [(&'static str, String); 7];
-
 /// How many characters of an attribute's value an error shows.
 const SHOWN: usize = 60;
 
@@ -59,12 +56,12 @@ impl MessageGroup {
 
     /// The item to put.
     pub fn to_item(&self) -> Item {
-        item_of(self.clone().into_attributes())
+        self.clone().into_item()
     }
 
-    /// The attributes of the item to put.
-    pub fn into_attributes(self) -> Attributes {
-        [
+    /// The item to put.
+    pub fn into_item(self) -> Item {
+        strings([
             (PARTITION_KEY, group_key(self.member_uuid)),
             (SORT_KEY, time::format(self.last_message_at)),
             (MESSAGE_GROUP_UUID, self.message_group_uuid.to_string()),
@@ -72,7 +69,7 @@ impl MessageGroup {
             (USER_UUID, self.other.uuid.to_string()),
             (USER_DISPLAY_NAME, self.other.display_name),
             (USER_HANDLE, self.other.handle),
-        ]
+        ])
     }
 
     /// Reads an item that any program wrote. Unknown attributes are ignored.
@@ -126,12 +123,12 @@ pub struct Message {
 impl Message {
     /// The item to put.
     pub fn to_item(&self) -> Item {
-        item_of(self.clone().into_attributes())
+        self.clone().into_item()
     }
 
-    /// The attributes of the item to put.
-    pub fn into_attributes(self) -> Attributes {
-        [
+    /// The item to put.
+    pub fn into_item(self) -> Item {
+        strings([
             (PARTITION_KEY, message_key(self.message_group_uuid)),
             (SORT_KEY, time::format(self.created_at)),
             (MESSAGE_UUID, self.message_uuid.to_string()),
@@ -139,7 +136,7 @@ impl Message {
             (USER_UUID, self.sender.uuid.to_string()),
             (USER_DISPLAY_NAME, self.sender.display_name),
             (USER_HANDLE, self.sender.handle),
-        ]
+        ])
     }
 
     /// Reads an item that any program wrote. Unknown attributes are ignored.
@@ -155,8 +152,8 @@ impl Message {
     }
 }
 
-/// The item that has these attributes, each a string.
-pub fn item_of(attributes: Attributes) -> Item {
+/// The item with these attributes, each a string.
+pub(super) fn strings<const N: usize>(attributes: [(&str, String); N]) -> Item {
     attributes.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
 }
 

@@ -14,6 +14,7 @@ use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::item::strings;
 use super::{
     Item, MESSAGE_GROUP_UUID, MemberRow, Message, MessageGroup, PARTITION_KEY, SORT_KEY, group_key,
     message_key,
@@ -95,8 +96,7 @@ pub fn remembered(table: &str, group: Uuid, uuid: Uuid) -> GetItemInputBuilder {
 }
 
 fn remembered_at(group: Uuid, uuid: Uuid) -> Item {
-    let keys = [(PARTITION_KEY, format!("KEY#{uuid}")), (SORT_KEY, message_key(group))];
-    keys.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
+    strings([(PARTITION_KEY, format!("KEY#{uuid}")), (SORT_KEY, message_key(group))])
 }
 
 fn begin(table: &str, message: &Message) -> TransactWriteItemsInputBuilder {

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::thread::JoinHandle;
 
 use backend_flask::conversation::Conversation;
-use backend_flask::messages::{Attributes, DEFAULT_TABLE, SEED_GROUP};
+use backend_flask::messages::{DEFAULT_TABLE, Item, SEED_GROUP};
 use backend_flask::server::{Server, Settings};
 use backend_flask::sql;
 use backend_flask::users::User;
@@ -164,6 +164,6 @@ fn seed(database: &Database, endpoint: Endpoint) {
 }
 
 /// An item of strings in DynamoDB JSON.
-fn in_json(item: Attributes) -> Value {
-    item.into_iter().map(|(name, value)| (name.to_owned(), json!({ "S": value }))).collect()
+fn in_json(item: Item) -> Value {
+    item.into_iter().map(|(name, value)| (name, json!({ "S": value.as_s().unwrap() }))).collect()
 }

@@ -8,7 +8,6 @@ use crate::postgres::target::{Connection, readable};
 use crate::ui::{Rate, Ui};
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::types::Select;
-use backend_flask::messages::item_of;
 use backend_flask::population::{self, Population, Wanted};
 use chrono::{DateTime, Utc};
 use postgres::error::SqlState;
@@ -83,7 +82,7 @@ pub(super) async fn write_items(dynamodb: &DynamoDb, population: Population) -> 
     let count = population.item_count();
     let step = dynamodb.ui.step(format!("DynamoDB: write {count} synthetic items into {table}"));
     let (rate, mut so_far) = (Rate::begin(), 0);
-    let requests = population.items().map(|item| Write::put(item_of(item), &KEYS));
+    let requests = population.items().map(|item| Write::put(item, &KEYS));
     let written = write::write_all(dynamodb, table, requests, |written| {
         so_far = written.count;
         step.progress(rate.of(so_far, count));

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use backend_flask::conversation::{self, Conversation};
-use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRange, item_of};
+use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRange};
 use backend_flask::population::Population;
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
@@ -150,7 +150,7 @@ impl Seed {
         let [one, two] = &people;
         let now = self.now.unwrap_or_else(Utc::now);
         let items = self.conversation.items(SEED_GROUP, [one, two], now);
-        let mut rows: Vec<_> = items.map(|item| Write::put(item_of(item), &KEYS)).collect::<Result<_>>()?;
+        let mut rows: Vec<_> = items.map(|item| Write::put(item, &KEYS)).collect::<Result<_>>()?;
         let count = rows.len();
         let name = &dynamodb.target.table;
         let step = dynamodb.ui.step(format!("DynamoDB: seed {count} items into {name}"));
