@@ -7,11 +7,12 @@ use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoint as _};
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::{Builder, Config, IdentityCache, StalledStreamProtectionConfig};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -55,6 +56,7 @@ pub(crate) struct DynamoDb {
     pub(crate) target: DynamoDbTarget,
     /// Who is told when it throttles.
     pub(crate) ui: Ui,
+    endpoint: String,
     throttling: RefCell<Throttling>,
     throttled_count: Cell<u64>,
 }
@@ -73,10 +75,13 @@ struct Throttling {
 impl DynamoDb {
     /// For a target; nothing is asked of it yet, but production's region may be.
     pub(crate) async fn new(target: &DynamoDbTarget, ui: &Ui) -> Result<Self> {
-        let config = match &target.account {
+        let (config, endpoint) = match &target.account {
             // No credential chain, which may ask the network, and no proxy.
-            None => http::local_config(target.endpoint().unwrap_or_default())
-                .retry_config(RetryConfig::standard().with_initial_backoff(LOCAL_BACKOFF)),
+            None => {
+                let endpoint = target.endpoint().unwrap_or_default().to_owned();
+                let retries = RetryConfig::standard().with_initial_backoff(LOCAL_BACKOFF);
+                (http::local_config(&endpoint).retry_config(retries), endpoint)
+            }
             Some(account) => production(target, account).await?,
         };
         // The SDK has a budget for retries, for servers with many clients. A long import is to outlive a line that breaks
@@ -90,7 +95,8 @@ impl DynamoDb {
             .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_BOUND).build());
         let (target, ui) = (target.clone(), ui.clone());
         let (throttling, throttled_count) = (RefCell::default(), Cell::default());
-        Ok(Self { client: Client::from_conf(config.build()), target, ui, throttling, throttled_count })
+        let client = Client::from_conf(config.build());
+        Ok(Self { client, target, ui, endpoint, throttling, throttled_count })
     }
 
     /// Sends a request, again as long as the server throttles and gives something now and then. The error's
@@ -158,10 +164,9 @@ impl DynamoDb {
         self.client.config().region().map_or(http::LOCAL_REGION, Region::as_ref)
     }
 
-    /// Where requests go. <https://docs.aws.amazon.com/general/latest/gr/ddb.html>
-    pub(crate) fn endpoint(&self) -> String {
-        let own = || format!("https://dynamodb.{}.amazonaws.com", self.region());
-        self.target.endpoint().map_or_else(own, |endpoint| endpoint.trim_end_matches('/').to_owned())
+    /// Where requests go.
+    pub(crate) fn endpoint(&self) -> &str {
+        self.endpoint.trim_end_matches('/')
     }
 
     /// How often the server throttled.
@@ -226,7 +231,7 @@ fn pace(items: u64, elapsed: Duration) -> String {
 
 /// AWS's own chain of credentials, and its region: the environment, profiles, SSO, web identity, roles of this
 /// machine or container. <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
-async fn production(target: &DynamoDbTarget, account: &Account) -> Result<Builder> {
+async fn production(target: &DynamoDbTarget, account: &Account) -> Result<(Builder, String)> {
     let is_url = |endpoint: &str| endpoint.starts_with("https://") || endpoint.starts_with("http://");
     if target.endpoint().is_some_and(|endpoint| !is_url(endpoint)) {
         // What is before an `@` may be a password.
@@ -253,10 +258,25 @@ async fn production(target: &DynamoDbTarget, account: &Account) -> Result<Builde
         let problem = format!("no region is set for {target}");
         return Err(Failure::new(problem, account.region_remedy()).into());
     }
+    // What is shown is what is asked; and a local endpoint that was left in the environment is not production.
+    let endpoint = match target.endpoint() {
+        Some(endpoint) => endpoint.to_owned(),
+        None => aws_endpoint(&config).await?,
+    };
     let mut builder = Builder::from(&config);
-    // A local endpoint that was left in the environment is not production.
-    builder.set_endpoint_url(target.endpoint().map(str::to_owned));
-    Ok(builder)
+    builder.set_endpoint_url(Some(endpoint.clone())).set_use_fips(None).set_use_dual_stack(None);
+    Ok((builder, endpoint))
+}
+
+/// AWS's own endpoint of the region, as the profile or the environment wants it.
+async fn aws_endpoint(config: &SdkConfig) -> Result<String> {
+    let parameters = Params::builder()
+        .set_region(config.region().map(ToString::to_string))
+        .set_use_fips(config.use_fips())
+        .set_use_dual_stack(config.use_dual_stack())
+        .build()?;
+    let endpoint = DefaultResolver::new().resolve_endpoint(&parameters).await;
+    Ok(endpoint.map_err(|error| anyhow!(error))?.url().to_owned())
 }
 
 fn timeouts() -> TimeoutConfig {
@@ -270,5 +290,17 @@ mod tests {
     #[test]
     fn a_pace_tells_items_a_second() {
         assert_eq!(pace(26, Duration::from_secs(5)), "26 items in 5.0 s, 5.2/s");
+    }
+
+    #[test]
+    fn aws_s_endpoint_is_the_one_that_the_settings_want() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let endpoint = |region: &'static str, use_fips: bool| {
+            let config = SdkConfig::builder().region(Region::from_static(region)).use_fips(use_fips).build();
+            runtime.block_on(aws_endpoint(&config)).unwrap()
+        };
+        assert_eq!(endpoint("eu-west-1", false), "https://dynamodb.eu-west-1.amazonaws.com");
+        assert_eq!(endpoint("cn-north-1", false), "https://dynamodb.cn-north-1.amazonaws.com.cn");
+        assert_eq!(endpoint("us-east-1", true), "https://dynamodb-fips.us-east-1.amazonaws.com");
     }
 }
