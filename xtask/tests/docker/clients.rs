@@ -63,7 +63,9 @@ fn the_aws_cli_boto3_and_psql_see_what_was_written() {
         ("get-conversation --limit 7", vec!["--limit", "7"], 7),
     ] {
         let mine = project.xtask(&format!("ddb patterns {command} -o json")).ok().json();
-        let theirs = query(&project, &format!("MSG#{SEED_GROUP}"), &request);
+        // The newest are asked for, and printed oldest first.
+        let mut theirs = query(&project, &format!("MSG#{SEED_GROUP}"), &request);
+        theirs["Items"].as_array_mut().unwrap().reverse();
         assert_eq!(mine, theirs, "{command}");
         assert_eq!(theirs["Count"], expected, "{command}");
     }
