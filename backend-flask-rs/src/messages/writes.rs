@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::operation::get_item::builders::GetItemInputBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::item::strings;
@@ -27,9 +27,6 @@ pub const LONGEST_MESSAGE: usize = 1024;
 
 /// The namespace of the uuids of message groups that two users began.
 const PAIRS: Uuid = uuid::uuid!("c2a4d8f0-31b7-4a53-9a37-0f6d0a6e5b14");
-
-/// How long an idempotency key is remembered, at least.
-const KEY_AGE: TimeDelta = TimeDelta::hours(24);
 
 /// Checks the text of a new message: not blank, and not longer than [`LONGEST_MESSAGE`]. The error follows the
 /// words "the message".
@@ -83,10 +80,6 @@ pub fn open(table: &str, message: &Message, receiver: &User) -> TransactWriteIte
 pub fn remember(table: &str, message: &Message) -> TransactWriteItem {
     let mut item = remembered_at(message.message_group_uuid, message.message_uuid);
     item.insert("created_at".to_owned(), AttributeValue::S(time::format(message.created_at)));
-    // For DynamoDB's time to live, if it is turned on for this attribute.
-    // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/TTL.html
-    let expires_at = (message.created_at + KEY_AGE).timestamp().to_string();
-    item.insert("expires_at".to_owned(), AttributeValue::N(expires_at));
     put(table, item, None)
 }
 
