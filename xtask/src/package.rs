@@ -1,12 +1,16 @@
 //! Packages of the workspace that this program runs and does not contain. They are built when they are started, so
-//! that nobody compiles one that he never needs.
+//! that nobody compiles one that is never needed.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::ui::Ui;
+
+/// How long cargo may take before the user is told what is waited for. It takes 0.2 s to find nothing to do.
+const QUIET: Duration = Duration::from_secs(2);
 
 /// A package with one program.
 pub(crate) struct Package {
@@ -31,7 +35,8 @@ impl Package {
         let program = self.path()?;
         let manifest = workspace.join(self.folder).join("Cargo.toml");
         if manifest.is_file() {
-            if !program.is_file() {
+            let is_first = !program.is_file();
+            if is_first {
                 ui.line(self.first_build);
             }
             let profile = program.parent().context("this program is in no folder")?;
@@ -41,8 +46,17 @@ impl Package {
             cargo.args(["build", "--quiet", "--package", self.name, "--bin", self.program, "--profile"]);
             cargo.arg(profile).arg("--target-dir").arg(target).arg("--manifest-path").arg(manifest);
             cargo.stdin(Stdio::null()).stdout(Stdio::null());
-            let status =
-                tokio::task::spawn_blocking(move || cargo.status()).await?.context("cannot run cargo")?;
+            let mut build = tokio::task::spawn_blocking(move || cargo.status());
+            let built = match tokio::time::timeout(QUIET, &mut build).await {
+                Ok(built) => built,
+                Err(_) => {
+                    if !is_first {
+                        ui.line(format_args!("cargo is building {}, which has changed", self.name));
+                    }
+                    build.await
+                }
+            };
+            let status = built?.context("cannot run cargo")?;
             ensure!(status.success(), "cannot build {}: cargo ended with {status}", self.name);
         }
         if !program.is_file() {

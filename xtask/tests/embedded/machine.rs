@@ -170,14 +170,18 @@ fn a_session_of_a_killed_postgres_is_waited_for() {
     let mut session = checkout.session();
     let busy = std::thread::spawn(move || {
         _ = session
-            .batch_execute("/* busy */ select sum(length(i::text)) from generate_series(1, 12000000) i");
+            .batch_execute("/* busy */ select sum(length(i::text)) from generate_series(1, 60000000) i");
     });
     let mut other = checkout.session();
     wait_for("busy session", Duration::from_secs(10), || {
         let busy = "select from pg_stat_activity where query like '/* busy */%' and pid <> pg_backend_pid()";
         (!other.query(busy, &[]).unwrap().is_empty()).then_some(())
     });
+    let postmaster = checkout.processes("postgres")[0].0;
     checkout.kill("postgres");
+    wait_for("end of the postmaster", Duration::from_secs(5), || {
+        (!std::path::Path::new(&format!("/proc/{postmaster}")).exists()).then_some(())
+    });
     let up = checkout.xtask("up").ok();
     up.says(&["Postgres: wait for the sessions of a server that was killed"]);
     assert!(!up.stderr.contains("--volumes"), "{up}");

@@ -120,7 +120,7 @@ fn scan_prints_every_item_in_every_format() {
     "#);
     assert_snapshot!(printed("table"), @r#"
     pk  sk  list         number                  other                                        text
-    a   1                                                                                     héllo world
+    a   1                                                                                     héllo\nworld
     a   2                                        xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
     a   3   [true,null]  12345678901234567890.5
     "#);
