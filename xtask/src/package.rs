@@ -12,6 +12,9 @@ use crate::ui::Ui;
 /// How long cargo may take before the user is told what is waited for. It takes 0.2 s to find nothing to do.
 const QUIET: Duration = Duration::from_secs(2);
 
+/// How long this process may take to see a signal that cargo has seen.
+const SIGNAL: Duration = Duration::from_millis(200);
+
 /// A package with one program.
 pub(crate) struct Package {
     pub(crate) name: &'static str,
@@ -57,6 +60,10 @@ impl Package {
                 }
             };
             let status = built?.context("cannot run cargo")?;
+            if status.code().is_none() {
+                // The terminal's Ctrl-C reaches cargo too. This run then ends by it, and not as a build that failed.
+                tokio::time::sleep(SIGNAL).await;
+            }
             ensure!(status.success(), "cannot build {}: cargo ended with {status}", self.name);
         }
         if !program.is_file() {

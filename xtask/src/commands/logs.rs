@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::context::Context;
 use crate::engine::{self, Database, Engine, LogRange};
 use crate::output::stdout;
+use crate::text::printable;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Logs {
@@ -60,13 +61,32 @@ impl Lines {
         let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
         let mut out = stdout();
         for line in self.rest.drain(..=end).as_slice().split_inclusive(|byte| *byte == b'\n') {
-            out.write_all(self.prefix.as_bytes())?;
-            out.write_all(line)?;
+            writeln!(out, "{}{}", self.prefix, shown(line))?;
         }
         Ok(out.flush()?)
     }
 
     fn finish(mut self) -> Result<()> {
         if self.rest.is_empty() { Ok(()) } else { self.take(b"\n") }
+    }
+}
+
+/// A line of a log with nothing that a terminal acts on, but for tabs: a log holds what clients have sent.
+fn shown(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    let parts: Vec<_> = text.trim_end().split('\t').map(|part| printable(part.into())).collect();
+    parts.join("\t")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_sent_does_nothing_to_the_terminal() {
+        assert_eq!(
+            shown(b"\tselect /* \x1b]0;Q\x07 */ 'h\xc3\xa9'\r\n"),
+            "\tselect /* \\u{1b}]0;Q\\u{7} */ 'hé'"
+        );
     }
 }

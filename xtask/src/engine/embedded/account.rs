@@ -137,6 +137,8 @@ impl Account {
     /// Whether this account can run anything at all.
     fn works(&self) -> bool {
         let mut command = self.command_by(Path::new("true"), |program| Command::new(program));
+        // A Ctrl-C is no answer.
+        crate::process::lead_group(&mut command);
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         quiet.status().is_ok_and(|status| status.success())
     }
