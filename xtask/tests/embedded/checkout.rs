@@ -47,7 +47,9 @@ impl Checkout {
             let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
             Some((pid, line.trim_end_matches('\0').split('\0').map(str::to_owned).collect::<Vec<_>>()))
         });
-        all.filter(|(_, arguments)| arguments.contains(&data)).collect()
+        // pg_ctl, which a killed command may have left at work, names the folder too.
+        let serves = |arguments: &[String]| arguments.contains(&data) && !arguments[0].ends_with("pg_ctl");
+        all.filter(|(_, arguments)| serves(arguments)).collect()
     }
 
     /// Kills a database's process.
