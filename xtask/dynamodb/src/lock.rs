@@ -31,7 +31,11 @@ impl Lock {
         let file = options.open(&path).with_context(|| format!("cannot open {}", path.display()))?;
         for _ in 0..ATTEMPTS {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { file, path }),
+                Ok(()) => {
+                    let lock = Self { file, path };
+                    lock.write(None)?;
+                    return Ok(lock);
+                }
                 Err(TryLockError::WouldBlock) => tokio::time::sleep(INTERVAL).await,
                 Err(TryLockError::Error(error)) => {
                     return Err(error).with_context(|| format!("cannot lock {}", path.display()));
@@ -41,12 +45,12 @@ impl Lock {
         bail!("another server has the data in {}", folder.display())
     }
 
-    /// Writes who it is, where it listens, and which program it is: `PID PORT NAMESPACE PROGRAM`.
-    pub(crate) fn write(&self, port: u16) -> Result<()> {
+    /// Writes who it is, where it listens if it does already, and which program it is: `PID PORT NAMESPACE PROGRAM`.
+    pub(crate) fn write(&self, port: Option<u16>) -> Result<()> {
         let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_else(|_| PathBuf::from("-"));
         let program = std::env::current_exe()?.metadata()?;
         let modified = program.modified()?.duration_since(std::time::UNIX_EPOCH)?.as_nanos();
-        let pid = std::process::id();
+        let (pid, port) = (std::process::id(), port.unwrap_or_default());
         let line = format!("{pid} {port} {} {}-{modified}\n", namespace.display(), program.len());
         let write = || {
             let mut file = &self.file;

@@ -63,7 +63,7 @@ async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
     // <https://www.sqlite.org/pragma.html#pragma_synchronous>
     database.disable_bulk_loading().map_err(|error| anyhow!("cannot set up {file}: {error}"))?;
     let listener = front::Front::new(listener, database).await?;
-    lock.write(port)?;
+    lock.write(Some(port))?;
     log(format_args!("serving {} on 127.0.0.1:{port}", folder.display()));
     let (data, watched) = (folder.to_owned(), lock.clone());
     let stop = async move {

@@ -22,6 +22,7 @@ use crate::context::Context;
 use crate::docker::compose::{Compose, Service, port_variable};
 use crate::docker::port;
 use crate::error::Failure;
+use crate::poll::{self, Look};
 use crate::process::{self, Holder, ServerLock};
 use crate::state::StateFolder;
 use log::{Log, death};
@@ -35,6 +36,9 @@ const PORTS_TRIED: usize = 5;
 
 /// How long a process may take to end when it is asked to, before it is killed.
 const END_BOUND: Duration = Duration::from_secs(15);
+
+/// How often it is looked whether a server listens.
+const LISTEN_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How long the sessions of a Postgres that was killed are waited for.
 const SESSIONS_BOUND: Duration = Duration::from_secs(60);
@@ -145,6 +149,11 @@ impl EmbeddedEngine {
             let end = self.stopped_dynamodb(&left);
             ui.run_whole(format!("DynamoDB: stop {left}, whose data was removed"), end).await?;
         }
+        // Left behind by a set-up that was killed.
+        if dynamodb.as_ref().is_some_and(|holder| holder.port.is_none()) {
+            dynamodb =
+                ui.run("DynamoDB: wait for a server that is starting", self.dynamodb_started()).await?;
+        }
         let version = dynamodb::version_on_disk();
         if let Some(old) =
             dynamodb.take_if(|holder| version.as_ref().is_some_and(|new| *new != holder.program))
@@ -157,6 +166,16 @@ impl EmbeddedEngine {
 
     fn holders(&self) -> Result<[Option<Holder>; 2]> {
         Ok([self.locks[0].holder()?, self.locks[1].holder()?])
+    }
+
+    /// Waits until the server that holds DynamoDB's lock listens; none if it ends before.
+    async fn dynamodb_started(&self) -> Result<Option<Holder>> {
+        let look = async || match self.locks[1].holder() {
+            Ok(Some(holder)) if holder.port.is_none() => Look::NotYet(format!("{holder} does not listen")),
+            Ok(holder) => Look::Ready(holder),
+            Err(error) => Look::Failed(error),
+        };
+        poll::until_ready(dynamodb::LISTEN_BOUND, LISTEN_INTERVAL, look).await
     }
 
     async fn sessions_ended(&self) -> Result<()> {

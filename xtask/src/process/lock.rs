@@ -15,6 +15,9 @@ use crate::poll::{self, Look};
 const TAKE_BOUND: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(10);
 
+/// How often the file is read again while what its holder writes is not there.
+const WRITE_ATTEMPTS: u32 = 100;
+
 /// A lock's file.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerLock {
@@ -40,22 +43,34 @@ impl ServerLock {
 
     /// Who holds the lock; none if it is free.
     pub(crate) fn holder(&self) -> Result<Option<Holder>> {
-        let look = || {
-            let mut file = match File::open(&self.path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                file => file?,
-            };
-            match file.try_lock_shared() {
-                Ok(()) => Ok(None),
-                Err(TryLockError::WouldBlock) => {
-                    let mut text = String::new();
-                    file.read_to_string(&mut text)?;
-                    Ok(Some(Holder::parse(&text)))
-                }
-                Err(TryLockError::Error(error)) => Err(error),
+        let mut look = self.look();
+        for _ in 0..WRITE_ATTEMPTS {
+            match &look {
+                // Its holder is about to write who it is, or to end.
+                Ok(Some(line)) if !line.ends_with('\n') => std::thread::sleep(INTERVAL),
+                _ => break,
             }
+            look = self.look();
+        }
+        let line = look.with_context(|| format!("cannot tell who holds {}", self.path.display()))?;
+        Ok(line.as_deref().map(Holder::parse))
+    }
+
+    /// What the lock's file says while it is held; none if it is free.
+    fn look(&self) -> std::io::Result<Option<String>> {
+        let mut file = match File::open(&self.path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file?,
         };
-        look().with_context(|| format!("cannot tell who holds {}", self.path.display()))
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => {
+                let mut line = String::new();
+                file.read_to_string(&mut line)?;
+                Ok(Some(line))
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     /// Takes the lock; fails if a server holds it.
@@ -215,6 +230,30 @@ mod tests {
         block_on(lock.wait_until_free(Duration::from_secs(5))).unwrap();
         // Its number is written there still, and means nothing.
         assert_eq!(lock.holder().unwrap(), None);
+    }
+
+    #[test]
+    fn a_holder_that_is_writing_who_it_is_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = ServerLock::of(&folder.path().join("data"));
+        let file = block_on(lock.take()).unwrap();
+        let soon = Duration::from_millis(50);
+        file.set_len(0).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(soon);
+                lock.write(&file, Some(7), Some(80)).unwrap();
+            });
+            assert_eq!(lock.holder().unwrap().unwrap().pid, Some(7));
+        });
+        file.set_len(0).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(soon);
+                drop(file);
+            });
+            assert_eq!(lock.holder().unwrap(), None);
+        });
     }
 
     #[test]

@@ -23,7 +23,7 @@ static PACKAGE: Package = Package {
 };
 
 /// How long it may take from its start until it listens.
-const LISTEN_BOUND: Duration = Duration::from_secs(20);
+pub(super) const LISTEN_BOUND: Duration = Duration::from_secs(20);
 
 pub(super) fn data(folder: &StateFolder) -> PathBuf {
     folder.join("dynamodb")
@@ -68,5 +68,5 @@ pub(super) async fn start(
         (Err(error), _) => Look::Failed(error),
         _ => Look::NotYet(format!("it does not listen; see {}", log.path.display())),
     };
-    poll::until_ready(LISTEN_BOUND, Duration::from_millis(5), look).await
+    poll::until_ready(LISTEN_BOUND, super::LISTEN_INTERVAL, look).await
 }
