@@ -41,9 +41,6 @@ pub const REMOVE_POPULATION: &str = include_str!("../db/sql/population/remove_us
 /// How many users have a uuid from `$1` to `$2` (both uuid): column `users` bigint (`i64`).
 pub const COUNT_POPULATION: &str = include_str!("../db/sql/population/count_users.sql");
 
-/// The database `$1` (text), if there is one: column `datname` name.
-pub const HAS_DATABASE: &str = include_str!("../db/sql/admin/has_database.sql");
-
 /// Which tables are there: columns `users` and `activities`, both bool.
 pub const HAS_TABLES: &str = include_str!("../db/sql/admin/has_tables.sql");
 
@@ -75,6 +72,10 @@ pub const AT_WORK: &str = include_str!("../db/sql/admin/at_work.sql");
 /// one row for each session that was ended.
 pub const KILL_SESSIONS: &str = include_str!("../db/sql/admin/kill_sessions.sql");
 
+/// The comment on the database that the session is in: column `comment` text, which can be null.
+pub const DATABASE_COMMENT: &str = include_str!("../db/sql/admin/database_comment.sql");
+
+const COMMENT_ON_DATABASE: &str = include_str!("../db/sql/admin/comment_on_database.sql");
 const CREATE_DATABASE: &str = include_str!("../db/sql/admin/create_database.sql");
 const DROP_DATABASE: &str = include_str!("../db/sql/admin/drop_database.sql");
 const COUNT_TABLE: &str = include_str!("../db/sql/admin/count_table.sql");
@@ -93,6 +94,13 @@ pub fn create_database(name: &str) -> String {
 /// and later). It cannot run in a transaction, nor from a session in that same database.
 pub fn drop_database(name: &str) -> String {
     DROP_DATABASE.replace(NAME, &quote_identifier(name))
+}
+
+/// The statement that replaces the comment on the database `name`; an empty `text` removes it. Only its owner may.
+pub fn comment_on_database(name: &str, text: &str) -> String {
+    // With `standard_conforming_strings`, the default, a backslash is itself.
+    let text = format!("'{}'", text.replace('\'', "''"));
+    COMMENT_ON_DATABASE.replace(NAME, &quote_identifier(name)).replace(":'text'", &text)
 }
 
 /// The query for the number of rows in a table: column `rows` bigint. `name` is quoted already, as [`TABLES`]
@@ -129,6 +137,11 @@ mod tests {
     }
 
     #[test]
+    fn comments_are_quoted() {
+        assert_eq!(bare(&comment_on_database("a", r"it's \ 1")), r#"comment on database "a" is 'it''s \ 1'"#);
+    }
+
+    #[test]
     fn a_database_may_be_named_like_the_placeholder() {
         assert_eq!(bare(&drop_database(NAME)), r#"drop database if exists ":""name""" with (force)"#);
     }
@@ -148,13 +161,14 @@ mod tests {
             REMOVE_POPULATION,
             COUNT_POPULATION,
             COUNTS,
-            HAS_DATABASE,
             HAS_TABLES,
             TABLES,
             COUNT_TABLE,
             SESSIONS,
             AT_WORK,
             KILL_SESSIONS,
+            DATABASE_COMMENT,
+            COMMENT_ON_DATABASE,
         ] {
             let code = text.lines().filter(|line| !line.starts_with("--"));
             assert!(code.clone().count() > 0 && code.clone().all(|line| !line.contains(';')), "{text}");

@@ -7,6 +7,7 @@ mod down;
 mod env;
 mod logs;
 mod open;
+mod prepare;
 mod run;
 mod setup;
 mod status;
@@ -53,6 +54,11 @@ const PROD: &str = "Each command takes --prod. The word `prod` as the last argum
 enum Command {
     /// Start both databases and set them up anew, Postgres first: deletes what is in them, and seeds them
     DdbSetup(setup::Setup),
+    /// Start both databases, and set them up only if they are not as the sources say
+    ///
+    /// They are as the sources say if schema.sql, seed.sql, the conversation, the table's definition and the options
+    /// of the seed are those of the last set-up. Rows and items that you wrote since then stay.
+    Prepare(prepare::Prepare),
     /// Start both databases and wait until they answer
     Up(up::Up),
     /// Stop both databases; their data stays
@@ -65,7 +71,7 @@ enum Command {
     Env(env::Env),
     /// Check everything the tasks rely on, and say how to mend what is wrong
     Doctor(doctor::Doctor),
-    /// Set up what is missing, and run the app: its HTTP API, and a page to read and write messages with
+    /// Prepare the databases, and run the app: its HTTP API, and a page to read and write messages with
     Run(run::Run),
     /// Open the app's page in the browser
     Open(open::Open),
@@ -111,6 +117,7 @@ impl Arguments {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         match self.command {
             Command::DdbSetup(command) => command.run(context).await,
+            Command::Prepare(command) => command.run(context).await,
             Command::Up(command) => command.run(context).await,
             Command::Down(command) => command.run(context).await,
             Command::Status(command) => command.run(context).await,
@@ -132,7 +139,7 @@ impl Command {
         use ddb::Ddb;
         match self {
             Self::Status(_) | Self::Env(_) | Self::Doctor(_) => true,
-            Self::DdbSetup(_) | Self::Up(_) | Self::Down(_) => false,
+            Self::DdbSetup(_) | Self::Prepare(_) | Self::Up(_) | Self::Down(_) => false,
             Self::Logs(_) | Self::Run(_) | Self::Open(_) => false,
             Self::Db(command) => matches!(command, Db::Sessions(_) | Db::Test(_)),
             Self::Ddb(command) => !matches!(

@@ -94,7 +94,8 @@ fn rows(client: &mut Client) -> Result<String> {
     Ok(if counts.is_empty() { "no tables".to_owned() } else { counts.join(", ") })
 }
 
-fn count(client: &mut Client, name: &str) -> Result<i64> {
+/// How many rows a table has, whose `name` is quoted and has its schema.
+pub(crate) fn count(client: &mut Client, name: &str) -> Result<i64> {
     let row = client.query_typed_one(&sql::count_table(name), &[]).map_err(readable)?;
     row.try_get("rows").context("no count")
 }

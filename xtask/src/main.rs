@@ -16,6 +16,7 @@ mod package;
 mod poll;
 mod postgres;
 mod process;
+mod record;
 mod services;
 mod state;
 mod stop;

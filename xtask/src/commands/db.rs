@@ -7,6 +7,7 @@ use crate::facts::Facts;
 use crate::postgres::script::Script;
 use crate::postgres::target::readable;
 use crate::process;
+use crate::record::Record;
 use crate::targets::PostgresTarget;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
@@ -17,7 +18,7 @@ use postgres::types::Type;
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
-pub(crate) use steps::{counts, explain, set_up_missing, setup};
+pub(crate) use steps::{counts, explain, setup};
 use steps::{create, drop, load, take_turn};
 
 use super::target::{Guarded, Target, Writing};
@@ -108,7 +109,10 @@ impl Db {
                 let schema = Script::schema(&context.root)?;
                 let _lock = guarded.lock(context, "db schema-load").await?;
                 let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
-                load(ui, &mut target.connect().await?, schema).await
+                let mut connection = target.connect().await?;
+                load(ui, &mut connection, schema).await?;
+                // Whoever owns the database only has its tables made anew: `prepare` is to seed them.
+                connection.with(move |client| Record::remove(client, target.database())).await
             }
             Self::Seed(guarded) => {
                 let deed = "overwrite the seed's rows";

@@ -1,15 +1,11 @@
 use std::process::Command;
 
-use crate::dynamodb::client::DynamoDb;
-use crate::dynamodb::read::{self, LastKey};
 use crate::process;
 use crate::targets::{DYNAMODB_URL, POSTGRES_URL, Targets};
-use crate::ui::Ui;
 use anyhow::{Context as _, Result};
-use aws_sdk_dynamodb::operation::scan::ScanInput;
 use backend_flask::messages::TABLE_VARIABLE;
 
-use super::{db, ddb};
+use super::{ddb, prepare};
 use crate::app::{self, App};
 use crate::context::Context;
 use crate::services::Services;
@@ -19,6 +15,11 @@ pub(crate) struct Run {
     /// Where it listens on 127.0.0.1; without this, 4567 or the next free port
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
+    /// Leave the databases as they are, whatever they were made from
+    #[arg(long, conflicts_with = "yes")]
+    as_is: bool,
+    #[command(flatten)]
+    answer: prepare::Answer,
     #[command(flatten)]
     seed: ddb::SeedOptions,
 }
@@ -32,7 +33,14 @@ impl Run {
         let app = App::at(port);
         let claim = app::claim(context, &app).await?;
         let program = app::PACKAGE.built(&context.root, &context.ui).await?;
-        let work = async |services: &Services| set_up_missing(context, services, &seed).await;
+        let work = async |services: &Services| {
+            if self.as_is {
+                tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context))?;
+            } else {
+                prepare::prepare(context, services, &seed, self.answer).await?;
+            }
+            Ok(())
+        };
         let (services, ()) = Services::with(context, "run", work).await?;
         let targets = services.targets.clone();
         // Other commands may change the databases while the app runs.
@@ -60,37 +68,4 @@ fn settings(Targets { postgres, dynamodb }: &Targets) -> [(&'static str, String)
         (DYNAMODB_URL, dynamodb.endpoint().unwrap_or_default().to_owned()),
         (TABLE_VARIABLE, dynamodb.table.clone()),
     ]
-}
-
-/// Sets up what is not there. What is there stays as it is, however it came to be.
-async fn set_up_missing(context: &Context, services: &Services, seed: &ddb::Seed) -> Result<()> {
-    let postgres = async {
-        let maintenance = services.postgres_ready(context).await?;
-        db::set_up_missing(context, maintenance, &services.targets.postgres).await
-    };
-    let (mut postgres, dynamodb) = tokio::try_join!(postgres, services.dynamodb_ready(context))?;
-    if !ddb::has_messages_table(&dynamodb).await? {
-        ddb::schema_load(&dynamodb).await?;
-    }
-    if has_items(&dynamodb).await? {
-        return Ok(());
-    }
-    match seed.people(&mut postgres).await {
-        Ok(people) => seed.write(&dynamodb, people, ddb::Table::Empty).await.map(|_| ()),
-        Err(error) => {
-            stays_empty(&context.ui, &error);
-            Ok(())
-        }
-    }
-}
-
-/// Users of one's own are no reason not to run: they write the first message themselves.
-fn stays_empty(ui: &Ui, error: &anyhow::Error) {
-    ui.warn(format_args!("there are no messages to begin with: {error:#}"));
-}
-
-async fn has_items(dynamodb: &DynamoDb) -> Result<bool> {
-    let scan = ScanInput::builder().table_name(&dynamodb.target.table);
-    let response = read::pages(dynamodb, scan, Some(1), LastKey::Unknown, async |_| Ok(())).await?;
-    Ok(response.count > 0)
 }

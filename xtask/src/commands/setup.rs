@@ -1,11 +1,15 @@
 use std::time::{Duration, Instant};
 
 use crate::dynamodb::client::DynamoDb;
+use crate::dynamodb::table;
 use crate::facts::Facts;
+use crate::postgres::script::Script;
 use crate::postgres::target::Connection;
+use crate::record::{Record, Sources};
 use crate::targets::Targets;
 use crate::ui::seconds;
 use anyhow::Result;
+use postgres::Client;
 
 use super::{db, ddb};
 use crate::context::Context;
@@ -22,7 +26,7 @@ pub(crate) struct Setup {
 }
 
 /// What there is in the end, as it was read back.
-struct Counts {
+pub(super) struct Counts {
     users: i64,
     activities: i64,
     items: usize,
@@ -38,8 +42,9 @@ impl Setup {
         }
         context.ui.stop.remedy("run `cargo xtask ddb-setup` again: it begins with whatever it finds");
         let work = async |services: &Services| {
-            let _group = context.ui.group("Set the databases up");
-            set_up(context, services, &seed).await
+            let sources = sources(context, &services.targets, &seed)?;
+            let ready = (services.postgres_ready(context), services.dynamodb_ready(context));
+            set_up(context, &services.targets, &seed, sources, ready).await
         };
         let (services, counts) = Services::with(context, "ddb-setup", work).await?;
         summary(context, &services.targets, &counts, started.elapsed());
@@ -64,26 +69,47 @@ fn rehearse(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// All steps. DynamoDB boots while Postgres is set up; its own steps come after Postgres's.
-async fn set_up(context: &Context, services: &Services, seed: &ddb::Seed) -> Result<Counts> {
-    let ((mut postgres, people), client) =
-        tokio::try_join!(postgres(context, services, seed), services.dynamodb_ready(context))?;
-    let dynamodb = dynamodb(&client, seed, people);
-    let ([users, activities], items) =
-        tokio::try_join!(postgres.with(|client| db::counts(client, "")), dynamodb)?;
-    Ok(Counts { users, activities, items })
+/// What the databases are made from.
+pub(super) fn sources(context: &Context, targets: &Targets, seed: &ddb::Seed) -> Result<Sources> {
+    let mut sources = Sources::default();
+    for script in [Script::schema(&context.root)?, Script::seed(&context.root)?] {
+        script.add_to(&mut sources);
+    }
+    seed.add_to(&mut sources);
+    sources.add_table(&targets.dynamodb.table);
+    Ok(sources)
 }
 
-/// Postgres's steps. Returns a connection to the new database, and the two users of the conversation.
-async fn postgres(
+/// All steps. `ready` waits for each database, and connects to Postgres's maintenance database. DynamoDB may boot while
+/// Postgres is set up; its own steps come after Postgres's.
+pub(super) async fn set_up(
     context: &Context,
-    services: &Services,
+    Targets { postgres, .. }: &Targets,
     seed: &ddb::Seed,
-) -> Result<(Connection, ddb::People)> {
-    let mut maintenance = services.postgres_ready(context).await?;
-    let mut connection = db::setup(context, &mut maintenance, &services.targets.postgres).await?;
-    let people = seed.people(&mut connection).await?;
-    Ok((connection, people))
+    sources: Sources,
+    (postgres_ready, dynamodb_ready): (
+        impl Future<Output = Result<Connection>>,
+        impl Future<Output = Result<DynamoDb>>,
+    ),
+) -> Result<Counts> {
+    let _group = context.ui.group("Set the databases up");
+    let postgres_steps = async {
+        let mut connection = db::setup(context, &mut postgres_ready.await?, postgres).await?;
+        let people = seed.people(&mut connection).await?;
+        Ok((connection, people))
+    };
+    let ((mut connection, people), client) = tokio::try_join!(postgres_steps, dynamodb_ready)?;
+    let items = dynamodb(&client, seed, people).await?;
+    let table = table::describe(&client, &client.target.table).await?;
+    let record = Record::new(sources, &table);
+    let database = postgres.database().to_owned();
+    let finish = move |client: &mut Client| {
+        let counts = db::counts(client, "")?;
+        record.write(client, &database)?;
+        Ok(counts)
+    };
+    let [users, activities] = connection.with(finish).await?;
+    Ok(Counts { users, activities, items })
 }
 
 /// DynamoDB's steps. Returns how many items there are.
@@ -93,7 +119,12 @@ async fn dynamodb(dynamodb: &DynamoDb, seed: &ddb::Seed, people: ddb::People) ->
     seed.write(dynamodb, people, ddb::Table::Empty).await
 }
 
-fn summary(context: &Context, Targets { postgres, dynamodb }: &Targets, counts: &Counts, elapsed: Duration) {
+pub(super) fn summary(
+    context: &Context,
+    Targets { postgres, dynamodb }: &Targets,
+    counts: &Counts,
+    elapsed: Duration,
+) {
     let Counts { users, activities, items } = counts;
     let endpoint = dynamodb.endpoint().unwrap_or_default();
     let ui = &context.ui;

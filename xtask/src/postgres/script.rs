@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use crate::error::Failure;
+use crate::record::Sources;
 use anyhow::{Context as _, Result, anyhow};
 use postgres::Client;
 use postgres::error::{DbError, ErrorPosition, SqlState};
@@ -43,6 +44,11 @@ impl Script {
         let text = std::fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"))?;
         // Some editors write a byte order mark, which psql skips as well.
         Ok(Self { path, text: text.trim_start_matches('\u{feff}').to_owned() })
+    }
+
+    /// Adds it.
+    pub(crate) fn add_to(&self, sources: &mut Sources) {
+        sources.add(self.path, &self.text);
     }
 
     /// Runs it in one transaction, and then resets the session. pg_dump writes

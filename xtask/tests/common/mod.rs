@@ -6,6 +6,7 @@
 pub(crate) mod dynamodb;
 mod machine;
 pub(crate) mod neighbour;
+pub(crate) mod prepare;
 pub(crate) mod redact;
 pub(crate) mod run;
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::common::prepare::each_source_is_noticed;
 use crate::common::run::Running;
 use crate::common::{PASSWORD, free_port, wait_for};
 use crate::project::{Project, SERVICES, docker, remove_project};
@@ -320,4 +321,16 @@ impl Drop for Cleaner {
     fn drop(&mut self) {
         remove_project(&self.0);
     }
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn prepare_sets_up_only_what_is_not_as_the_sources_say() {
+    let project = Project::new();
+    each_source_is_noticed(&project);
+    // DynamoDB Local keeps its items in memory.
+    docker(&["restart", &project.container("dynamodb-local")]);
+    let told = ["the messages table is not there"];
+    project.xtask("prepare --person-2 amemiya").fails(1).says(&told);
+    project.xtask("prepare --person-2 amemiya --yes").ok().says(&told);
 }

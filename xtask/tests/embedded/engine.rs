@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::checkout::Checkout;
 use crate::common::free_port;
+use crate::common::prepare::each_source_is_noticed;
 
 #[test]
 fn from_nothing_again_and_after_down_it_is_the_same() {
@@ -406,4 +407,14 @@ fn what_is_kept_is_for_its_owner_alone() {
 
 fn mode(path: &std::path::Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn prepare_sets_up_only_what_is_not_as_the_sources_say() {
+    let checkout = Checkout::new();
+    each_source_is_noticed(&checkout);
+    checkout.xtask("down").ok();
+    checkout.xtask("prepare --person-2 amemiya").ok().says(&["nothing is changed"]);
+    checkout.xtask("down --volumes").ok();
+    checkout.xtask("prepare").ok().says(&["the Postgres database is not there"]);
 }

@@ -20,6 +20,7 @@ mod patterns;
 mod population;
 #[allow(dead_code, reason = "shared with the tests of faults, which use more of it")]
 mod postgres;
+mod prepare;
 mod production;
 #[allow(dead_code, reason = "shared with the tests of faults, which use more of it")]
 mod proxy;

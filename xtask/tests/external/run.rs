@@ -8,11 +8,15 @@ use std::time::Duration;
 
 use crate::common::run::Running;
 use crate::common::{Workspace, free_port};
-use crate::{TABLE, World};
+use crate::{SHORT_CONVERSATION, TABLE, World};
 
 /// `cargo xtask run`, up to where the app answers.
-fn run(world: &Workspace, port: u16) -> Running {
-    let mut running = world.xtask(&format!("run --port {port}")).start();
+fn run(world: &Workspace, options: &str) -> Running {
+    run_at(world, free_port(), options)
+}
+
+fn run_at(world: &Workspace, port: u16, options: &str) -> Running {
+    let mut running = world.xtask(&format!("run --port {port}{options}")).start();
     running.read_until(&format!("The app: http://127.0.0.1:{port} "));
     running.read_until("listening");
     running
@@ -44,7 +48,7 @@ fn opener(world: &Workspace) -> String {
 fn run_sets_up_what_is_missing_and_becomes_the_app() {
     let world = World::new();
     let port = free_port();
-    let running = run(&world, port);
+    let running = run_at(&world, port, "");
     assert!(get(port, "/api/health-check", "").contains(r#""success":true"#));
     let page = get(port, "/", "Cookie: cruddur_user=andrewbrown\r\n");
     assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("Andrew Bayko"), "{page}");
@@ -64,13 +68,13 @@ fn run_sets_up_what_is_missing_and_becomes_the_app() {
 }
 
 #[test]
-fn run_leaves_what_is_there_alone() {
-    let world = World::with_short_conversation();
+fn run_leaves_rows_and_items_that_were_written_alone() {
+    let world = World::set_up();
     world
         .database
         .execute("delete from activities; update users set display_name = 'Me' where handle = 'bayko'");
     let before = world.endpoint().items(TABLE);
-    let running = run(&world, free_port());
+    let running = run(&world, "");
     running.signal("INT");
     let ended = running.end_within(Duration::from_secs(20));
     assert_eq!(ended.code, Some(0), "{ended}");
@@ -80,22 +84,15 @@ fn run_leaves_what_is_there_alone() {
 }
 
 #[test]
-fn run_does_without_the_seed_where_the_users_are_others() {
+fn run_takes_databases_as_they_are_where_it_is_told_to() {
     let world = World::set_up();
-    world.database.execute("delete from activities; delete from users where handle <> 'teapot'");
-    world.xtask("ddb drop").arg(TABLE).ok();
-    let running = run(&world, free_port());
-    assert_eq!(world.endpoint().items(TABLE).len(), 0);
-    running.signal("TERM");
-    running.end_within(Duration::from_secs(20)).says(&["there are no messages to begin with: "]);
-}
-
-#[test]
-fn run_replaces_no_table_that_is_there() {
-    let world = World::set_up();
-    world.database.execute("drop table activities");
-    world.xtask("run").fails(1).says(&["has only one of its two tables", "cargo xtask db schema-load"]);
-    assert_eq!(world.database.column("select count(*)::text from users"), ["5"]);
+    world.write("backend-flask-rs/ddb/conversation.txt", SHORT_CONVERSATION);
+    let before = world.endpoint().items(TABLE);
+    world.xtask("run").fails(1).says(&["the conversation has changed", "cargo xtask run --as-is"]);
+    run(&world, " --as-is").signal("TERM");
+    assert_eq!(world.endpoint().items(TABLE), before);
+    run(&world, " --yes").signal("TERM");
+    assert_eq!(world.endpoint().items(TABLE).len(), SHORT_CONVERSATION.lines().count() + 2);
 }
 
 #[test]

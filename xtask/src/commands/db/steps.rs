@@ -12,7 +12,6 @@ use anyhow::{Context as _, Result};
 use backend_flask::sql;
 use postgres::Client;
 use postgres::error::SqlState;
-use postgres::types::Type;
 
 /// How long to wait for another session that creates or drops a database.
 const TURN_BOUND: Duration = STATEMENT_BOUND.saturating_mul(3);
@@ -36,38 +35,6 @@ pub(crate) async fn setup(
     let mut connection = target.connect().await?;
     load(ui, &mut connection, schema).await?;
     load(ui, &mut connection, seed).await?;
-    Ok(connection)
-}
-
-/// The steps that are still to do: a database, tables or users that are there stay as they are. `maintenance` is a
-/// connection to the server's maintenance database; returned is one to the database.
-pub(crate) async fn set_up_missing(
-    context: &Context,
-    mut maintenance: Connection,
-    target: &PostgresTarget,
-) -> Result<Connection> {
-    let ui = &context.ui;
-    take_turn(ui, &mut maintenance).await?;
-    if !has_database(&mut maintenance, target.database()).await? {
-        create(ui, &mut maintenance, target.database()).await?;
-    }
-    let mut connection = target.connect().await?;
-    let has_tables = connection.with(|client| {
-        let row = client.query_typed_one(sql::HAS_TABLES, &[]).map_err(readable)?;
-        Ok((row.try_get("users")?, row.try_get("activities")?))
-    });
-    match has_tables.await? {
-        (true, true) => {}
-        (false, false) => load(ui, &mut connection, Script::schema(&context.root)?).await?,
-        _ => {
-            let remedy =
-                "load the schema with `cargo xtask db schema-load`, which replaces them and loses their rows";
-            return Err(Failure::new(format!("{target} has only one of its two tables"), remedy).into());
-        }
-    }
-    if connection.with(|client| counts(client, "")).await?[0] == 0 {
-        load(ui, &mut connection, Script::seed(&context.root)?).await?;
-    }
     Ok(connection)
 }
 
@@ -104,15 +71,6 @@ pub(super) async fn create(ui: &Ui, maintenance: &mut Connection, database: &str
         })
     });
     ui.run_whole(label, work).await
-}
-
-async fn has_database(maintenance: &mut Connection, database: &str) -> Result<bool> {
-    let database = database.to_owned();
-    let asked = maintenance.with(move |client| {
-        let row = client.query_typed_opt(sql::HAS_DATABASE, &[(&database, Type::TEXT)]);
-        Ok(row.map_err(readable)?.is_some())
-    });
-    asked.await
 }
 
 /// Drops a database and ends the sessions in it.

@@ -9,6 +9,7 @@ use crate::dynamodb::write::{self, Write};
 use crate::error::{Failure, Interrupted, Usage};
 use crate::facts::Facts;
 use crate::postgres::target::{Connection, readable};
+use crate::record::Sources;
 use crate::targets::{PostgresTarget, Targets};
 use crate::ui::Rate;
 use anyhow::{Context as _, Result, ensure};
@@ -92,6 +93,7 @@ pub(crate) struct SeedOptions {
 
 /// A conversation that has been read and found good.
 pub(crate) struct Seed {
+    text: String,
     conversation: Conversation,
     now: Option<DateTime<Utc>>,
     handles: [String; 2],
@@ -130,11 +132,21 @@ impl SeedOptions {
             )
             .into());
         }
-        Ok(Seed { conversation, now, handles: [self.person_1, self.person_2] })
+        Ok(Seed { text, conversation, now, handles: [self.person_1, self.person_2] })
     }
 }
 
 impl Seed {
+    /// Adds what the conversation is made from.
+    pub(crate) fn add_to(&self, sources: &mut Sources) {
+        let Self { text, now, handles, .. } = self;
+        sources.add("the conversation", text);
+        sources.add(
+            "the choice of persons or time (--person-1, --person-2, --now)",
+            format!("{handles:?} {now:?}"),
+        );
+    }
+
     /// Looks the two users up.
     pub(crate) async fn people(&self, connection: &mut Connection) -> Result<People> {
         let (target, [one, two]) = (connection.target.clone(), self.handles.clone());

@@ -1,4 +1,0 @@
--- The database $1, if there is one.
-select datname
-from pg_catalog.pg_database
-where datname = $1

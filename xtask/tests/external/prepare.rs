@@ -1,0 +1,89 @@
+//! `cargo xtask prepare`.
+
+use std::time::Duration;
+
+use crate::common::prepare::each_source_is_noticed;
+use crate::{SHORT_CONVERSATION, TABLE, World};
+
+const SAME: &str = "both databases are as the sources say: nothing is changed";
+
+#[test]
+fn what_was_written_since_the_set_up_stays() {
+    let world = World::new();
+    world.xtask("prepare").ok().says(&["the Postgres database is not there", "5 users, 4 activities"]);
+    world.database.execute("update users set display_name = 'Me' where handle = 'bayko'");
+    world.xtask("ddb put").arg(r#"{"pk": "mine", "sk": "1"}"#).ok();
+    let before = world.endpoint().items(TABLE);
+    world.xtask("prepare").ok().says(&[SAME]);
+    assert_eq!(world.endpoint().items(TABLE), before);
+    assert_eq!(world.database.column("select display_name from users where handle = 'bayko'"), ["Me"]);
+}
+
+#[test]
+fn each_source_that_changed_is_named() {
+    let world = World::new();
+    each_source_is_noticed(&world);
+}
+
+#[test]
+fn what_somebody_removed_by_hand_is_noticed() {
+    let world = World::set_up();
+    let database = world.database.name.clone();
+    let steps: [(&str, &dyn Fn()); 6] = [
+        ("a table of the Postgres database is not there", &|| {
+            world.database.execute("drop table activities")
+        }),
+        ("the Postgres database is not there", &|| _ = world.xtask("db drop").ok()),
+        ("no set-up of them was finished", &|| _ = world.xtask("db schema-load").ok()),
+        ("no set-up of them was finished", &|| _ = world.xtask("db setup").ok()),
+        ("the messages table is not there", &|| _ = world.xtask("ddb drop").arg(TABLE).ok()),
+        ("the messages table was made anew", &|| {
+            world.xtask("ddb drop").arg(TABLE).ok();
+            world.xtask("ddb schema-load").ok();
+        }),
+    ];
+    for (told, step) in steps {
+        step();
+        world.xtask("prepare --dry-run").ok().says(&[told, "dry run: it would set both databases up anew"]);
+        let refused = world.xtask("prepare").fails(1);
+        refused.says(&[told, "would lose", "nobody can be asked", "--yes"]);
+        world.xtask("prepare --yes").ok().says(&[told, "138 items", &database]);
+        world.xtask("prepare").ok().says(&[SAME]);
+    }
+}
+
+#[test]
+fn in_ci_nobody_is_asked() {
+    let world = World::set_up();
+    world.write("backend-flask-rs/ddb/conversation.txt", SHORT_CONVERSATION);
+    world.xtask("prepare").env("CI", "true").ok().says(&["the conversation has changed"]);
+    assert_eq!(world.endpoint().items(TABLE).len(), SHORT_CONVERSATION.lines().count() + 2);
+}
+
+#[test]
+fn a_rehearsal_changes_nothing() {
+    let world = World::new();
+    world
+        .xtask("prepare --dry-run")
+        .ok()
+        .says(&["set both databases up anew: the Postgres database is not there"]);
+    assert!(!world.database.exists());
+    world.xtask("prepare").ok();
+    let same = world.xtask("prepare --dry-run").ok();
+    same.says(&["dry run: it would change nothing", "nothing was changed"]);
+}
+
+#[test]
+fn after_a_set_up_that_was_killed_it_sets_up_again() {
+    let world = World::set_up();
+    for milliseconds in (10..200).step_by(12) {
+        let running = world.xtask("ddb-setup").start();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        running.signal("KILL");
+        drop(running);
+        world.xtask("prepare --yes").ok();
+        world.xtask("prepare").ok().says(&[SAME]);
+        assert_eq!(world.endpoint().items(TABLE).len(), 138, "killed after {milliseconds} ms");
+        assert_eq!(world.database.column("select count(*)::text from activities"), ["4"]);
+    }
+}
