@@ -152,6 +152,8 @@ impl Command {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use super::*;
 
     fn parse(line: &str) -> Result<String, ErrorKind> {
@@ -209,5 +211,80 @@ mod tests {
         for command in ["status", "env", "doctor", "db test", "ddb list-tables", "ddb put {}"] {
             assert!(parse(&format!("xtask {command} -o jsonl")).is_ok(), "{command}");
         }
+    }
+
+    /// Every text of the repository that a user may read: documents, and the messages in the source.
+    fn texts(folder: &Path, texts: &mut Vec<(PathBuf, String)>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() && !name.starts_with('.') && name != "target" {
+                self::texts(&path, texts);
+            } else if name.ends_with(".md") || name.ends_with(".rs") {
+                texts.push((path.clone(), std::fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+
+    /// Why there is no such command, if there is none. `line` is what follows `cargo xtask`, up to where it may end.
+    fn mistake(line: &str) -> Option<String> {
+        let root = Arguments::command();
+        let mut command = &root;
+        for word in line.split_whitespace() {
+            let word = word.trim_end_matches(['.', ',', ':']);
+            if let Some(option) = word.strip_prefix("--").and_then(|option| option.split('=').next()) {
+                let is_one = |of: &clap::Command| of.get_arguments().any(|of| of.get_long() == Some(option));
+                if option.is_empty() {
+                    return None;
+                }
+                if !["help", "version"].contains(&option) && !is_one(command) && !is_one(&root) {
+                    return Some(format!("`{}` has no --{option}", command.get_name()));
+                }
+            } else if command.has_subcommands() && !word.starts_with('-') {
+                match command.find_subcommand(word) {
+                    Some(subcommand) => command = subcommand,
+                    // A placeholder.
+                    None if word.contains(|c: char| !c.is_ascii_lowercase() && c != '-') => return None,
+                    None => return Some(format!("`{}` has no command `{word}`", command.get_name())),
+                }
+            }
+        }
+        None
+    }
+
+    #[test]
+    fn every_command_that_is_named_exists() {
+        let mut all = Vec::new();
+        texts(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap(), &mut all);
+        let (mut mistakes, mut count) = (Vec::new(), 0);
+        for (path, text) in all {
+            // A string of the source may go on in the next line.
+            let lines = text.replace("\\\n", "");
+            let ends = |c: char| "`\"'\n\\|()<>{};&#$".contains(c);
+            for named in lines.split("cargo xtask ").skip(1).map(|rest| rest.split(ends).next().unwrap()) {
+                count += 1;
+                if let Some(mistake) = mistake(named) {
+                    mistakes.push(format!("{}: cargo xtask {named}: {mistake}", path.display()));
+                }
+            }
+        }
+        let readme = include_str!("../../README.md");
+        let tables = readme.split("\n## ").find(|section| section.starts_with("Commands")).unwrap();
+        for cell in tables.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next()) {
+            // The second of `db create`, `drop` is the same group's.
+            let mut group = "";
+            for named in cell.split('`').step_by(2) {
+                let whole = format!("{group} {named}");
+                let found = [named, &whole].into_iter().find(|named| mistake(named).is_none());
+                count += 1;
+                match found {
+                    Some(_) if named.contains(' ') => group = named.split(' ').next().unwrap(),
+                    Some(_) => {}
+                    None => mistakes.push(format!("README.md: {named}")),
+                }
+            }
+        }
+        assert!(count > 150, "{count} commands were found");
+        assert!(mistakes.is_empty(), "{}", mistakes.join("\n"));
     }
 }

@@ -176,6 +176,42 @@ fn names_behind<'a>(text: &'a str, start: &str) -> impl Iterator<Item = &'a str>
     })
 }
 
+/// Every Markdown file.
+fn documents() -> impl Iterator<Item = (PathBuf, String)> {
+    texts().filter(|(path, _)| path.extension().is_some_and(|extension| extension == "md"))
+}
+
+/// The anchor that a heading has on the web: in lower case, spaces as hyphens, without punctuation.
+fn anchor(heading: &str) -> String {
+    let kept = |c: &char| c.is_alphanumeric() || "-_ ".contains(*c);
+    heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
+}
+
+#[test]
+fn every_link_of_the_documents_leads_somewhere() {
+    let (mut found, mut count) = (Vec::new(), 0);
+    for (path, text) in documents() {
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") {
+                continue;
+            }
+            count += 1;
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let there = root().join(&target);
+            let has_heading = || {
+                let text = fs::read_to_string(&there).unwrap_or_default();
+                text.lines().any(|line| anchor(line.trim_start_matches('#').trim()) == heading)
+            };
+            if !there.exists() || !(heading.is_empty() || has_heading()) {
+                found.push(format!("{}: {link}", path.display()));
+            }
+        }
+    }
+    assert!(count > 10, "{count} links were found");
+    assert_none("links that lead nowhere", &found);
+}
+
 #[test]
 fn no_file_names_a_host_that_is_not_documentation_s() {
     let is_known =

@@ -44,8 +44,8 @@ pub(crate) async fn guard(request: Request, next: Next) -> Result<Response, Refu
         return Err(Refusal::forbidden("address", "local access is for this machine only"));
     }
     let headers = request.headers();
-    let is_proxys = |name: &HeaderName| name.as_str().starts_with("x-forwarded") || PROXY.contains(name);
-    if headers.keys().any(is_proxys) {
+    let is_of_a_proxy = |name: &HeaderName| name.as_str().starts_with("x-forwarded") || PROXY.contains(name);
+    if headers.keys().any(is_of_a_proxy) {
         return Err(Refusal::forbidden("forwarded", "local access is not for what a proxy passes on"));
     }
     if !host(headers).is_some_and(|host| NAMES.contains(&name(host))) {
