@@ -9,7 +9,6 @@ use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 
 use crate::engine::name::EngineChoice;
-use crate::output::Format;
 use crate::state::{Lock, StateFolder};
 
 /// One run of the program.
@@ -18,7 +17,6 @@ pub(crate) struct Context {
     pub(crate) root: PathBuf,
     pub(crate) environment: Environment,
     pub(crate) ui: Ui,
-    pub(crate) format: Format,
     pub(crate) engine: EngineChoice,
     /// What this checkout's commands remember.
     pub(crate) state: StateFolder,
@@ -30,11 +28,11 @@ pub(crate) struct Context {
 
 impl Context {
     /// One run in the workspace at `root`.
-    pub(crate) fn new(root: PathBuf, environment: Environment, engine: EngineChoice, format: Format) -> Self {
+    pub(crate) fn new(root: PathBuf, environment: Environment, engine: EngineChoice) -> Self {
         let ui = Ui::new(&environment);
         let state = StateFolder::of(&root);
         let allowed_hosts = Vec::new();
-        Self { root, environment, ui, format, engine, state, allowed_hosts, compose: OnceCell::new() }
+        Self { root, environment, ui, engine, state, allowed_hosts, compose: OnceCell::new() }
     }
 
     /// The same, where these hosts may be reached too.

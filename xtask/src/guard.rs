@@ -10,11 +10,14 @@ use anyhow::{Context as _, Result};
 use crate::context::Context;
 use crate::state::Lock;
 
+/// The heading of the options that keep data.
+pub(crate) const SAFETY: &str = "Safety";
+
 /// The option of a command that writes.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Rehearsal {
     /// Say what would happen, and to what, and change nothing
-    #[arg(long)]
+    #[arg(long, help_heading = SAFETY)]
     pub(crate) dry_run: bool,
 }
 

@@ -69,7 +69,7 @@ fn context(arguments: &Arguments) -> Result<Context> {
                 ))
             })?,
         };
-        let context = Context::new(root, environment, engine, arguments.output);
+        let context = Context::new(root, environment, engine);
         Ok(context.allowing(arguments.allow_host.clone()))
     };
     read().inspect_err(|error| report(&Ui::new(&Environment::default()), error))

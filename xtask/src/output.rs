@@ -8,20 +8,46 @@ use clap::ValueEnum;
 use serde_json::ser::PrettyFormatter;
 use serde_json::{Map, Serializer, Value};
 
-use crate::text::{printable, width_of};
+use crate::text::{fitted, printable, width_of};
 
-/// A column is not made narrower than this.
+/// A column is not made narrower than this on a terminal.
 const NARROWEST: usize = 8;
 
-/// How data is printed.
+/// The widest that a column gets where nothing is cut: one long value must not widen every line.
+const WIDEST: usize = 40;
+
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people
     Table,
-    /// One JSON document, as the AWS CLI prints it where DynamoDB answered
     Json,
-    /// One JSON value a line
     Jsonl,
+}
+
+/// The heading of the options that say how data is printed.
+pub(crate) const HEADING: &str = "Output";
+
+/// How data is printed.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Output {
+    /// table, json (one document) or jsonl (one JSON value a line)
+    #[arg(short = 'o', long = "output", value_name = "FORMAT", value_enum, default_value = "table")]
+    #[arg(hide_possible_values = true, help_heading = HEADING)]
+    pub(crate) format: Format,
+    /// Print whole values in a table, however long its lines get
+    #[arg(long, conflicts_with = "format", help_heading = HEADING)]
+    wide: bool,
+    /// Print one row or item after another, a value a line
+    #[arg(long, conflicts_with_all = ["format", "wide"], help_heading = HEADING)]
+    pub(crate) vertical: bool,
+}
+
+impl Output {
+    /// How many places a line of a table may take: none where nothing is cut, as into a pipe.
+    pub(crate) fn line_width(self) -> Option<usize> {
+        let cuts = !self.wide && io::stdout().is_terminal();
+        let size = cuts.then(console::Term::stdout).and_then(|terminal| terminal.size_checked());
+        size.map(|(_, columns)| columns.into())
+    }
 }
 
 /// Standard output, which its errors name.
@@ -46,12 +72,6 @@ fn named(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
 }
 
-/// How many places a line of stdout has, if it is a terminal.
-pub(crate) fn line_width() -> Option<usize> {
-    let terminal = io::stdout().is_terminal().then(console::Term::stdout)?;
-    terminal.size_checked().map(|(_, columns)| columns.into())
-}
-
 /// A serializer that indents by four spaces, as the AWS CLI does.
 pub(crate) fn aws_cli_style<W: Write>(out: W) -> Serializer<W, PrettyFormatter<'static>> {
     Serializer::with_formatter(out, PrettyFormatter::with_indent(b"    "))
@@ -65,18 +85,28 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
 }
 
 /// Prints records that fit the screen: `columns` names the fields of each row.
-pub(crate) fn print_rows(format: Format, columns: &[&str], rows: Vec<Vec<Value>>) -> Result<()> {
+pub(crate) fn print_rows(output: Output, columns: &[&str], rows: Vec<Vec<Value>>) -> Result<()> {
     let mut out = stdout();
     let object = |row: Vec<Value>| -> Map<String, Value> {
         columns.iter().map(|column| (*column).to_owned()).zip(row).collect()
     };
-    match format {
+    match output.format {
+        Format::Table if output.vertical => {
+            for (index, row) in rows.iter().enumerate() {
+                if index > 0 {
+                    writeln!(out)?;
+                }
+                let cells = row.iter().map(cell).collect::<Vec<_>>();
+                print_vertical(&mut out, columns.iter().zip(&cells))?;
+            }
+        }
         Format::Table => {
             let header: Vec<String> = columns.iter().map(|column| column.to_uppercase()).collect();
             let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-            let mut layout = Columns::default();
+            let mut layout = Columns::new(output.line_width());
             layout.widen(&header);
             rows.iter().for_each(|row| layout.widen(row));
+            layout.fit();
             layout.print(&mut out, &header)?;
             rows.iter().try_for_each(|row| layout.print(&mut out, row))?;
         }
@@ -102,23 +132,40 @@ fn cell(value: &Value) -> String {
     }
 }
 
+/// Prints names and their values, a pair a line.
+pub(crate) fn print_vertical<N: AsRef<str>, V: AsRef<str>>(
+    out: &mut impl Write,
+    pairs: impl Iterator<Item = (N, V)> + Clone,
+) -> io::Result<()> {
+    let names = pairs.clone().map(|(name, _)| width_of(name.as_ref())).max();
+    let columns = Columns { widths: names.into_iter().collect(), line: None };
+    pairs.into_iter().try_for_each(|(name, value)| columns.print(out, &[name.as_ref(), value.as_ref()]))
+}
+
 /// How wide each column is, in places on the screen.
-#[derive(Default)]
 pub(crate) struct Columns {
-    pub(crate) widths: Vec<usize>,
+    widths: Vec<usize>,
+    /// How many places a line has; none where no cell is cut.
+    line: Option<usize>,
 }
 
 impl Columns {
+    pub(crate) fn new(line: Option<usize>) -> Self {
+        Self { widths: Vec::new(), line }
+    }
+
     /// Makes each column as wide as the widest of its cells so far.
     pub(crate) fn widen<S: AsRef<str>>(&mut self, cells: &[S]) {
         self.widths.resize(self.widths.len().max(cells.len()), 0);
+        let widest = self.line.unwrap_or(WIDEST);
         for (width, cell) in self.widths.iter_mut().zip(cells) {
-            *width = (*width).max(width_of(cell.as_ref()));
+            *width = (*width).max(width_of(cell.as_ref()).min(widest));
         }
     }
 
-    /// Makes the widest columns narrower until a line has at most `width` places, or no column can be.
-    pub(crate) fn narrow_to(&mut self, width: usize) {
+    /// Makes the widest columns narrower until a line fits the screen, or no column can be.
+    pub(crate) fn fit(&mut self) {
+        let Some(width) = self.line else { return };
         // Each column has a space on both sides; the last one's is not printed.
         let line = |widths: &[usize]| widths.iter().map(|width| width + 2).sum::<usize>().saturating_sub(1);
         while line(&self.widths) > width {
@@ -129,15 +176,19 @@ impl Columns {
         }
     }
 
-    /// Prints one line. A cell that is wider than its column moves what follows it to the right.
+    /// Prints one line. A cell that is wider than its column is cut, or moves what follows it to the right. Cells
+    /// behind the last column are never cut.
     pub(crate) fn print<S: AsRef<str>>(&self, out: &mut impl Write, cells: &[S]) -> io::Result<()> {
         let places = self.widths.iter().map(|width| width + 2).sum();
         let mut line = String::with_capacity(places);
         for (index, cell) in cells.iter().map(AsRef::as_ref).enumerate() {
-            let width = self.widths.get(index).copied().unwrap_or_default();
+            let width = self.widths.get(index).copied();
+            let cut = width.filter(|_| self.line.is_some()).unwrap_or(usize::MAX);
+            let cell = fitted(cell, cut);
             line.push(' ');
-            line.push_str(cell);
-            line.extend(std::iter::repeat_n(' ', width.saturating_sub(width_of(cell)) + 1));
+            line.push_str(&cell);
+            let padding = width.unwrap_or_default().saturating_sub(width_of(&cell));
+            line.extend(std::iter::repeat_n(' ', padding + 1));
         }
         writeln!(out, "{}", line.trim_end())
     }
@@ -149,18 +200,17 @@ mod tests {
 
     #[test]
     fn columns_are_narrowed_to_a_line() {
-        let mut columns = Columns::default();
-        columns.widen(&["x".repeat(40), "y".repeat(20), "z".repeat(3)]);
-        columns.narrow_to(48);
-        assert_eq!(columns.widths, [20, 20, 3]);
-        columns.narrow_to(10);
-        assert_eq!(columns.widths, [8, 8, 3]);
+        for (line, widths) in [(48, [20, 20, 3]), (10, [8, 8, 3])] {
+            let mut columns = Columns { widths: vec![40, 20, 3], line: Some(line) };
+            columns.fit();
+            assert_eq!(columns.widths, widths);
+        }
     }
 
     #[test]
     fn columns_are_as_wide_as_what_is_shown() {
         let rows = [["a", "名前", "x"], ["bb", "é", ""], ["", "wider", "y"]];
-        let mut columns = Columns::default();
+        let mut columns = Columns::new(None);
         rows.iter().for_each(|row| columns.widen(row));
         let mut out = Vec::new();
         rows.iter().for_each(|row| columns.print(&mut out, row).unwrap());

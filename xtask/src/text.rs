@@ -9,18 +9,18 @@ pub(crate) fn width_of(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
 
-/// A text that takes at most `width` places, ending in an ellipsis if something was cut.
+/// A text that takes at most `width` places, ending in `...` if something was cut.
 pub(crate) fn fitted(text: &str, width: usize) -> Cow<'_, str> {
     if width_of(text) <= width {
         return Cow::Borrowed(text);
     }
-    let mut used = 1;
+    let mut used = 3;
     let end = text.char_indices().find(|(_, letter)| {
         used += letter.width().unwrap_or_default();
         used > width
     });
     let end = end.map_or(text.len(), |(end, _)| end);
-    Cow::Owned(format!("{}…", &text[..end]))
+    Cow::Owned(format!("{}...", &text[..end]))
 }
 
 /// The first `most` characters of a text, and `...` if something was cut.
@@ -71,9 +71,9 @@ mod tests {
     fn texts_are_cut_by_places() {
         for (text, width, expected) in [
             ("hello", 5, "hello"),
-            ("hello", 4, "hel…"),
-            ("名前です", 5, "名前…"),
-            ("名前", 2, "…"),
+            ("hello", 4, "h..."),
+            ("名前です名前", 8, "名前..."),
+            ("名前", 3, "..."),
             ("é", 1, "é"),
         ] {
             assert_eq!(fitted(text, width), expected);

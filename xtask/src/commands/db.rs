@@ -24,28 +24,63 @@ use steps::{create, drop, load, take_turn};
 use super::target::{Guarded, Target, Writing};
 use crate::context::Context;
 use crate::guard::Guard;
-use crate::output;
+use crate::output::{self, Output};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Db {
     /// Create the database
+    #[command(after_long_help = "Examples:
+  cargo xtask db create")]
     Create(Writing),
     /// Drop the database, and end the sessions in it
+    #[command(after_long_help = "Examples:
+  cargo xtask db drop
+  cargo xtask db drop --prod --dry-run")]
     Drop(Guarded),
-    /// Load backend-flask-rs/db/schema.sql: all of it or nothing
+    /// Replace the tables by empty ones
+    ///
+    /// Runs backend-flask-rs/db/schema.sql in one transaction: all of it takes effect, or nothing.
+    #[command(after_long_help = "Examples:
+  cargo xtask db schema-load")]
     SchemaLoad(Guarded),
-    /// Load backend-flask-rs/db/seed.sql: all of it or nothing
+    /// Write the seed's users and activities
+    ///
+    /// Runs backend-flask-rs/db/seed.sql in one transaction: all of it takes effect, or nothing. Other rows stay.
+    #[command(after_long_help = "Examples:
+  cargo xtask db seed")]
     Seed(Guarded),
-    /// Drop the database if it exists, create it, load the schema, seed it
+    /// Drop the database, create it, load the schema, seed it
+    #[command(after_long_help = "Examples:
+  cargo xtask db setup")]
     Setup(Guarded),
     /// Open psql on the database
+    #[command(after_long_help = "Examples:
+  cargo xtask db connect
+  cargo xtask db connect --prod")]
     Connect(Target),
     /// List the sessions of other clients
-    Sessions(Target),
+    #[command(after_long_help = "Examples:
+  cargo xtask db sessions
+  cargo xtask db sessions --vertical")]
+    Sessions(Reading),
     /// End the sessions of other clients in the database
+    #[command(after_long_help = "Examples:
+  cargo xtask db kill-all")]
     KillAll(Guarded),
-    /// Connect and ask how many rows there are
-    Test(Target),
+    /// Connect, and count the rows
+    #[command(after_long_help = "Examples:
+  cargo xtask db test
+  cargo xtask db test -o json")]
+    Test(Reading),
+}
+
+/// A command that prints rows.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reading {
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    target: Target,
 }
 
 /// What is said before Postgres's data is changed.
@@ -128,14 +163,16 @@ impl Db {
                 setup(context, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
             }
             Self::Connect(target) => connect(context, &target.postgres(context).await?),
-            Self::Sessions(target) => sessions(context, &target.postgres(context).await?).await,
+            Self::Sessions(Reading { output, target }) => {
+                sessions(output, &target.postgres(context).await?).await
+            }
             Self::KillAll(guarded) => {
                 // Not behind a lock: it may be the remedy for the command that holds it.
                 let deed = "end all sessions";
                 let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
                 kill_all(ui, &target).await
             }
-            Self::Test(target) => test(context, &target.postgres(context).await?).await,
+            Self::Test(Reading { output, target }) => test(output, &target.postgres(context).await?).await,
         }
     }
 }
@@ -158,14 +195,14 @@ fn connect(context: &Context, target: &PostgresTarget) -> Result<()> {
     })
 }
 
-async fn sessions(context: &Context, target: &PostgresTarget) -> Result<()> {
+async fn sessions(output: Output, target: &PostgresTarget) -> Result<()> {
     let ask = |client: &mut Client| {
         let rows = client.query_typed(sql::SESSIONS, &[]).map_err(readable)?;
         rows.iter().map(session).collect::<Result<Vec<_>, _>>().context("cannot read pg_stat_activity")
     };
     let rows = target.ask(ask).await?;
     output::print_rows(
-        context.format,
+        output,
         &["pid", "user", "database", "client", "application", "state", "query_s", "session_s"],
         rows,
     )
@@ -209,7 +246,7 @@ async fn kill_all(ui: &Ui, target: &PostgresTarget) -> Result<()> {
     Ok(())
 }
 
-async fn test(context: &Context, target: &PostgresTarget) -> Result<()> {
+async fn test(output: Output, target: &PostgresTarget) -> Result<()> {
     let count = {
         let place = target.to_string();
         let prod = target.prod;
@@ -217,5 +254,5 @@ async fn test(context: &Context, target: &PostgresTarget) -> Result<()> {
     };
     let [users, activities] = target.ask(count).await?;
     let row = vec![json!(target.to_string()), json!(users), json!(activities)];
-    output::print_rows(context.format, &["database", "users", "activities"], vec![row])
+    output::print_rows(output, &["database", "users", "activities"], vec![row])
 }

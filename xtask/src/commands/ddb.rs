@@ -14,11 +14,12 @@ mod tables;
 
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::table;
+use crate::dynamodb::target::DynamoDbTarget;
 use crate::facts::Facts;
 use anyhow::Result;
 use clap::Subcommand;
 
-use super::target::{Guarded, Target, Writing};
+use super::target::{Guarded, Target, WHERE, Writing};
 use crate::context::Context;
 
 pub(crate) use seed::{People, Seed, SeedOptions, Table};
@@ -26,39 +27,81 @@ pub(crate) use tables::{drop_if_exists, has_messages_table, schema_load};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ddb {
-    /// Create the messages table and wait until it is active
+    /// Create the messages table
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb schema-load")]
     SchemaLoad(tables::SchemaLoad),
     /// List the tables
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb list-tables
+  cargo xtask ddb list-tables -o json")]
     ListTables(tables::ListTables),
-    /// Drop a table and wait until it is gone
+    /// Drop a table
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb drop cruddur-messages
+  cargo xtask ddb drop cruddur-messages --prod --backup before-drop")]
     Drop(tables::DropTable),
-    /// Write the seed conversation into the messages table, in place of an earlier one; or a synthetic
-    /// population, as large as you like
+    /// Write the seed conversation, or a synthetic population
+    ///
+    /// The conversation takes the place of an earlier one. Other items stay.
+    ///
+    /// A population is made up, as large as you like, and written into both databases. It takes the place of an
+    /// earlier population. The same options give the same bytes.
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb seed
+  cargo xtask ddb seed --file my-conversation.txt
+  cargo xtask ddb seed --messages 10000 --users 200")]
     Seed(seed::SeedCommand),
     /// Print every item of a table
     ///
-    /// A large table is read in segments at once, and its items come in no order. With --limit it is read in
-    /// one piece.
+    /// A large table is read in segments at once, and its items come in no order. With --limit it is read in one
+    /// piece.
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb scan --limit 10
+  cargo xtask ddb scan --filter \"user_handle = :h\" --values :h=bayko
+  cargo xtask ddb scan -o jsonl | jq .message")]
     Scan(scan::Scan),
-    /// Print the items of one partition, in the order of their sort key
+    /// Print the items of one partition, ordered by sort key
     ///
-    /// Keys are written as they are: a number for a number key, base64 for a binary one.
+    /// Write keys as they are: a number for a number key, base64 for a binary one.
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb query --pk MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399
+  cargo xtask ddb query --pk GRP#1 --begins-with 2026- --desc --limit 5")]
     Query(query::Query),
-    /// Print one item, by its key
+    /// Print one item
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb get PK SK
+  cargo xtask ddb get --table users 42 -o json")]
     Get(item::Get),
     /// Put one item, in place of the one that has its key
+    ///
+    /// Prints the item that it replaced.
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb put '{\"pk\": \"a\", \"sk\": \"b\", \"n\": 1}'
+  cargo xtask ddb put --condition attribute_not_exists(pk) <item.json")]
     Put(item::Put),
-    /// Delete one item, by its key
+    /// Delete one item
+    ///
+    /// Prints the item that was there.
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb delete PK SK")]
     Delete(item::Delete),
     /// Write a table's items into a file
     ///
-    /// The file's name says its form: .jsonl or .csv, compressed with .gz or .zst behind that.
+    /// The file's name says its form: .jsonl or .csv, and .gz or .zst behind that if it is to be compressed. Every
+    /// type comes back as it was when the file is imported.
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb export items.jsonl
+  cargo xtask ddb export items.csv.gz --table users")]
     Export(export::Export),
     /// Put a file's items into a table
     ///
-    /// The file's name says its form: .jsonl or .csv, compressed with .gz or .zst behind that. An item replaces the
-    /// one that has its key, so an import that was interrupted can be run again. It prints the --from-line to go on
-    /// from.
+    /// The file's name says its form: .jsonl or .csv, and .gz or .zst behind that if it is compressed. An item
+    /// replaces the one that has its key, so an import that was interrupted can be run again. It prints the
+    /// --from-line to go on from.
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb import items.jsonl
+  cargo xtask ddb import items.csv --table users --reject")]
     Import(import::Import),
     /// Ask for messages and conversations as the app does
     #[command(subcommand)]
@@ -81,6 +124,19 @@ impl Ddb {
             Self::Import(command) => command.run(context).await,
             Self::Patterns(command) => command.run(context).await,
         }
+    }
+}
+
+#[derive(Debug, clap::Args)]
+struct TableArgument {
+    /// The table [default: the messages table]
+    #[arg(long, value_name = "NAME", help_heading = WHERE)]
+    table: Option<String>,
+}
+
+impl TableArgument {
+    fn of<'a>(&'a self, target: &'a DynamoDbTarget) -> &'a str {
+        self.table.as_ref().unwrap_or(&target.table)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::docker::port;
 use crate::dynamodb::client::DynamoDb;
 use crate::engine::{Found, embedded, is_external};
 use crate::error::Failure;
-use crate::output;
+use crate::output::{self, Output};
 use crate::poll::Look;
 use crate::targets::{self, Targets};
 
@@ -21,7 +21,10 @@ use crate::targets::{self, Targets};
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Doctor {}
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    output: Output,
+}
 
 /// The lines of the report: check, verdict, found, remedy.
 #[derive(Default)]
@@ -89,7 +92,7 @@ impl Doctor {
         };
         report.add("engine", engines, BAD, "install PostgreSQL's server, or start Docker");
         let rows = report.0.iter().map(|line| line.iter().map(|cell| json!(cell)).collect());
-        output::print_rows(context.format, &["check", "verdict", "found", "remedy"], rows.collect())?;
+        output::print_rows(self.output, &["check", "verdict", "found", "remedy"], rows.collect())?;
         if report.0.iter().any(|[_, verdict, ..]| verdict == BAD) {
             bail!("not all is well; the lines marked BAD say what to do");
         }

@@ -1,8 +1,7 @@
 use std::io::Write as _;
 
 use crate::environment::quoted;
-use crate::error::Usage;
-use crate::output::stdout;
+use crate::output::{self, stdout};
 use crate::targets::{DYNAMODB_URL, POSTGRES_URL};
 use anyhow::{Result, ensure};
 use backend_flask::http::{LOCAL_KEY, LOCAL_REGION};
@@ -11,32 +10,28 @@ use clap::ValueEnum;
 
 use crate::context::Context;
 use crate::engine::{self, Found};
-use crate::output::{self, Format};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Env {
-    /// For whom [default: sh; json with `-o json` or `-o jsonl`]
-    #[arg(long, value_enum)]
-    format: Option<EnvFormat>,
+    /// For what to print the settings
+    #[arg(short = 'o', long, visible_alias = "output", value_enum, default_value = "sh")]
+    format: EnvFormat,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum EnvFormat {
-    /// For a shell's eval
+    /// A shell: eval "$(cargo xtask env)"
     Sh,
-    /// For a .env file
+    /// A .env file
     Dotenv,
-    /// One JSON object
+    /// Programs: one JSON object
     Json,
-    /// For $GITHUB_ENV
+    /// GitHub Actions: $GITHUB_ENV
     Github,
 }
 
 impl Env {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        if self.format.is_some() && context.format != Format::Table {
-            return Err(Usage("--format and --output both name a form: leave one out".to_owned()).into());
-        }
         let found = Found::ask(context).await?;
         let targets = found.targets(context)?;
         let settings = [
@@ -49,22 +44,14 @@ impl Env {
             ("AWS_REGION", LOCAL_REGION.to_owned()),
             ("AWS_DEFAULT_REGION", LOCAL_REGION.to_owned()),
         ];
-        let format = self.format.unwrap_or(match context.format {
-            Format::Table => EnvFormat::Sh,
-            Format::Json | Format::Jsonl => EnvFormat::Json,
-        });
-        if let EnvFormat::Json = format {
+        if let EnvFormat::Json = self.format {
             let object = settings.map(|(name, value)| (name.to_owned(), serde_json::Value::String(value)));
             let object = serde_json::Map::from_iter(object);
-            if context.format == Format::Jsonl {
-                writeln!(stdout(), "{}", serde_json::Value::from(object))?;
-                return Ok(());
-            }
             return output::print_json(&object);
         }
         let mut out = stdout();
         for (name, value) in settings {
-            match format {
+            match self.format {
                 EnvFormat::Sh => writeln!(out, "export {name}={}", shell_words::quote(&value))?,
                 EnvFormat::Dotenv => writeln!(out, "{name}={}", quoted(&value))?,
                 EnvFormat::Json | EnvFormat::Github => {

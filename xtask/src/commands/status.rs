@@ -4,11 +4,14 @@ use serde_json::json;
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
 use crate::engine::Found;
-use crate::output;
+use crate::output::{self, Output};
 use crate::poll::Look;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Status {}
+pub(crate) struct Status {
+    #[command(flatten)]
+    output: Output,
+}
 
 impl Status {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
@@ -26,7 +29,7 @@ impl Status {
                 .to_vec()
         };
         output::print_rows(
-            context.format,
+            self.output,
             &["service", "engine", "runs_in", "address", "answer"],
             vec![
                 row("postgres", postgres.runs_in, targets.postgres.to_string(), postgres_answer),

@@ -5,15 +5,17 @@ use anyhow::Result;
 
 use crate::context::Context;
 use crate::facts::Facts;
-use crate::guard::{Guard, Rehearsal};
+use crate::guard::{Guard, Rehearsal, SAFETY};
 use crate::state::Lock;
+
+/// The heading of the options that say which database and table.
+pub(super) const WHERE: &str = "Where";
 
 /// Whose databases.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Target {
-    /// Production's, which PROD_CONNECTION_URL names, and AWS's credential chain and region; `prod` as the last word
-    /// means the same
-    #[arg(long)]
+    /// Production: PROD_CONNECTION_URL, and AWS's credentials and region
+    #[arg(long, help_heading = WHERE)]
     pub(super) prod: bool,
 }
 
@@ -32,7 +34,7 @@ pub(crate) struct Guarded {
     #[command(flatten)]
     pub(super) writing: Writing,
     /// With --prod: the name of the database or table, instead of typing it
-    #[arg(long, value_name = "NAME", requires = "prod")]
+    #[arg(long, value_name = "NAME", requires = "prod", help_heading = SAFETY)]
     pub(super) confirm: Option<String>,
 }
 

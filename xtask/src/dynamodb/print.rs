@@ -1,6 +1,7 @@
 //! Items of any number, printed page by page: memory does not grow with the table.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 
 use serde::Serialize;
@@ -10,29 +11,57 @@ use anyhow::Result;
 
 use super::read::Response;
 use crate::dynamodb::json::{AttributeValue, Item, PlainJson, TypedJson, sorted};
-use crate::output::{Columns, Format, Stdout, aws_cli_style, line_width, stdout};
-use crate::text::{fitted, printable, shortened};
+use crate::error::Usage;
+use crate::output::{
+    Columns, Format, HEADING, Output, Stdout, aws_cli_style, print_json, print_vertical, stdout,
+};
+use crate::text::printable;
 
 /// A JSON document puts counts before items (its keys are sorted), and they are known last. Items wait in
 /// memory up to this many bytes, beyond it in a temporary file.
 const SPOOL_BYTES: usize = 4 << 20;
 
-/// The widest a table's column gets; a longer value is cut.
-const COLUMN_WIDTH: usize = 40;
-
 /// How much text is printed at once.
 const PRINTED_AT_ONCE: usize = 1 << 16;
 
 /// How items are printed.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct ItemOutput {
+    #[command(flatten)]
+    pub(crate) output: Output,
+    /// With -o jsonl: print items in DynamoDB JSON
+    #[arg(long, help_heading = HEADING)]
+    dynamodb_json: bool,
+}
+
+impl ItemOutput {
+    /// The form of items; `keys` are the columns that come first.
+    pub(crate) fn form(self, keys: Vec<String>) -> Result<Form> {
+        Ok(match self.output.format {
+            Format::Table if self.dynamodb_json => {
+                return Err(Usage("--dynamodb-json goes with -o jsonl".to_owned()).into());
+            }
+            Format::Table if self.output.vertical => Form::Vertical,
+            Format::Table => Form::Table { keys, width: self.output.line_width() },
+            Format::Json => Form::Json,
+            Format::Jsonl if self.dynamodb_json => Form::DynamoDbJsonl,
+            Format::Jsonl => Form::Jsonl,
+        })
+    }
+}
+
+/// The form that items are printed in.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Form {
     /// In columns, for people.
     Table {
         /// The keys' names; their columns come first.
         keys: Vec<String>,
-        /// How many places a line has, where a line that is too long would break: on a terminal.
+        /// How many places a line has; none where nothing is cut.
         width: Option<usize>,
     },
+    /// An attribute a line.
+    Vertical,
     /// One document in the shape the AWS CLI prints a response.
     Json,
     /// Plain JSON, one item a line.
@@ -46,13 +75,16 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// The form of items in a format; `keys` are the columns that come first.
-    pub(crate) fn of(format: Format, keys: Vec<String>) -> Self {
-        match format {
-            Format::Table => Self::Table { keys, width: line_width() },
-            Format::Json => Self::Json,
-            Format::Jsonl => Self::Jsonl,
+    /// Prints one item whole. `member` is its name in the AWS CLI's output.
+    pub(crate) fn print_one(&self, member: &str, item: &Item) -> Result<()> {
+        let mut out = stdout();
+        match self {
+            Self::Json => print_json(&BTreeMap::from([(member, TypedJson(item))]))?,
+            Self::Jsonl => line(&mut out, &PlainJson(item))?,
+            Self::DynamoDbJsonl => line(&mut out, &TypedJson(item))?,
+            _ => vertical(&mut out, item)?,
         }
+        Ok(())
     }
 }
 
@@ -65,6 +97,7 @@ pub(crate) struct ItemWriter {
 /// A form, with what it has to remember.
 enum Begun {
     Table(Table),
+    Vertical { any: bool },
     Json { items: SpooledTempFile, any: bool },
     Jsonl,
     DynamoDbJsonl,
@@ -75,9 +108,13 @@ enum Begun {
 impl ItemWriter {
     pub(crate) fn new(form: Form) -> Self {
         let form = match form {
-            Form::Table { keys, width } => {
-                Begun::Table(Table { keys, width, names: Vec::new(), columns: Columns::default() })
-            }
+            Form::Table { keys, width } => Begun::Table(Table {
+                keys,
+                cuts: width.is_some(),
+                names: Vec::new(),
+                columns: Columns::new(width),
+            }),
+            Form::Vertical => Begun::Vertical { any: false },
             Form::Json => Begun::Json { items: tempfile::spooled_tempfile(SPOOL_BYTES), any: false },
             Form::Jsonl => Begun::Jsonl,
             Form::DynamoDbJsonl => Begun::DynamoDbJsonl,
@@ -92,6 +129,14 @@ impl ItemWriter {
         let out = &mut self.out;
         match &mut self.form {
             Begun::Table(table) => table.items(out, items)?,
+            Begun::Vertical { any } => {
+                for item in items.iter().filter(|item| !item.is_empty()) {
+                    if std::mem::replace(any, true) {
+                        writeln!(out)?;
+                    }
+                    vertical(out, item)?;
+                }
+            }
             Begun::Json { items: spool, any } => {
                 for item in items {
                     let follows_another = std::mem::replace(any, true);
@@ -116,7 +161,7 @@ impl ItemWriter {
             }
             Begun::JsonCount => json_document(&mut self.out, None, response)?,
             Begun::Count => writeln!(self.out, "{}", response.count)?,
-            Begun::Table(_) | Begun::Jsonl | Begun::DynamoDbJsonl => {}
+            Begun::Table(_) | Begun::Vertical { .. } | Begun::Jsonl | Begun::DynamoDbJsonl => {}
         }
         Ok(self.out.flush()?)
     }
@@ -193,43 +238,40 @@ fn member(out: &mut impl Write, name: &str, value: &impl Serialize) -> io::Resul
 /// follow as `name=value`, so that nothing is left out.
 struct Table {
     keys: Vec<String>,
-    width: Option<usize>,
+    /// Whether long values are cut.
+    cuts: bool,
     names: Vec<String>,
     columns: Columns,
 }
 
 impl Table {
     fn items(&mut self, out: &mut impl Write, items: &[Item]) -> io::Result<()> {
+        // A projection may leave nothing of an item.
+        let items: Vec<_> = items.iter().filter(|item| !item.is_empty()).collect();
         let is_first = self.names.is_empty();
         if is_first {
-            self.names = columns_of(&self.keys, items);
+            self.names = columns_of(&self.keys, &items);
             self.columns.widen(&header(&self.names));
         }
         let rows: Vec<_> = items.iter().map(|item| row(&self.names, item)).collect();
-        if is_first || self.width.is_none() {
+        if is_first || !self.cuts {
             rows.iter().for_each(|row| self.columns.widen(row));
         }
         if is_first {
-            if let Some(width) = self.width {
-                self.columns.narrow_to(width);
-            }
+            self.columns.fit();
             if !items.is_empty() {
-                self.print(out, &header(&self.names))?;
+                self.columns.print(out, &header(&self.names))?;
             }
         }
-        rows.iter().try_for_each(|row| self.print(out, row))
+        rows.iter().try_for_each(|row| self.columns.print(out, row))
     }
+}
 
-    fn print<S: AsRef<str>>(&self, out: &mut impl Write, cells: &[S]) -> io::Result<()> {
-        if self.width.is_none() {
-            return self.columns.print(out, cells);
-        }
-        // What follows the last column is an attribute that it does not name: that is shown whole.
-        let widths = self.columns.widths.iter().copied().chain(std::iter::repeat(usize::MAX));
-        let cells: Vec<_> =
-            cells.iter().zip(widths).map(|(cell, width)| fitted(cell.as_ref(), width)).collect();
-        self.columns.print(out, &cells)
-    }
+/// An item whole, an attribute a line.
+fn vertical(out: &mut impl Write, item: &Item) -> io::Result<()> {
+    let sorted = sorted(item);
+    let pairs: Vec<_> = sorted.iter().map(|(name, value)| (shown(name), cell(value))).collect();
+    print_vertical(out, pairs.iter().map(|(name, value)| (name, value)))
 }
 
 fn header(names: &[String]) -> Vec<Cow<'_, str>> {
@@ -249,9 +291,9 @@ fn row<'a>(names: &[String], item: &'a Item) -> Vec<Cow<'a, str>> {
 }
 
 /// The keys first, then the other attributes by name.
-fn columns_of(keys: &[String], items: &[Item]) -> Vec<String> {
+fn columns_of(keys: &[String], items: &[&Item]) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
-    for name in items.iter().flat_map(Item::keys) {
+    for name in items.iter().copied().flat_map(Item::keys) {
         if let Err(place) = names.binary_search(&name.as_str()) {
             names.insert(place, name);
         }
@@ -264,10 +306,10 @@ fn columns_of(keys: &[String], items: &[Item]) -> Vec<String> {
 /// A value on one line of a table: strings as they are, other types as plain JSON.
 fn cell(value: &AttributeValue) -> Cow<'_, str> {
     if let AttributeValue::S(text) = value {
-        return printable(shortened(text, COLUMN_WIDTH));
+        return printable(Cow::Borrowed(text));
     }
     let text = serde_json::to_string(&PlainJson(value)).unwrap_or_else(|error| format!("<{error}>"));
-    printable(Cow::Owned(shortened(&text, COLUMN_WIDTH).into_owned()))
+    printable(Cow::Owned(text))
 }
 
 fn shown(name: &str) -> Cow<'_, str> {

@@ -119,9 +119,9 @@ fn scan_prints_every_item_in_every_format() {
     {"list":[true,null],"number":12345678901234567890.5,"pk":"a","sk":"3"}
     "#);
     assert_snapshot!(printed("table"), @r#"
-    pk  sk  list         number                  other                                        text
-    a   1                                                                                     héllo\nworld
-    a   2                                        xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...
+    pk  sk  list         number                  other                                     text
+    a   1                                                                                  héllo\nworld
+    a   2                                        xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
     a   3   [true,null]  12345678901234567890.5
     "#);
     assert_snapshot!(printed("json"), @r#"
@@ -186,7 +186,7 @@ fn scan_takes_another_table_and_names_one_that_is_missing() {
     let world = DynamoDbOnly::new();
     world.xtask("ddb schema-load").env("DDB_MESSAGE_TABLE", "other").ok();
     world.endpoint().put("other", &[("pk", "a"), ("sk", "1")]);
-    let scanned = world.xtask("ddb scan other -o jsonl").ok();
+    let scanned = world.xtask("ddb scan --table other -o jsonl").ok();
     assert_eq!(scanned.json_lines(), [json!({ "pk": "a", "sk": "1" })]);
     let missing = world.xtask("ddb scan").fails(1);
     assert_snapshot!(missing.error().replace(&world.endpoint().url(), "ENDPOINT"), @"

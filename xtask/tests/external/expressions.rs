@@ -22,7 +22,7 @@ impl DynamoDbOnly {
 /// The scores that a query for one game prints.
 #[track_caller]
 fn scores(world: &DynamoDbOnly, options: &str) -> String {
-    let ran = world.xtask(&format!("ddb query scores --pk go -o jsonl {options}")).ok();
+    let ran = world.xtask(&format!("ddb query --table scores --pk go -o jsonl {options}")).ok();
     ran.json_lines().iter().map(|item| item["score"].to_string()).collect::<Vec<_>>().join(" ")
 }
 
@@ -71,14 +71,15 @@ fn a_binary_key_is_written_in_base64() {
         "blobs",
         ["AQ==", "AQI=", "Ag=="].map(|at| json!({ "id": { "B": "/w==" }, "at": { "B": at } })),
     );
-    let found =
-        |options: &str| world.xtask(&format!("ddb query blobs --pk /w== -o jsonl {options}")).ok().stdout;
+    let found = |options: &str| {
+        world.xtask(&format!("ddb query --table blobs --pk /w== -o jsonl {options}")).ok().stdout
+    };
     assert_snapshot!(found("--begins-with AQ=="), @r#"
     {"at":"AQ==","id":"/w=="}
     {"at":"AQI=","id":"/w=="}
     "#);
     assert_snapshot!(found("--gt AQI="), @r#"{"at":"Ag==","id":"/w=="}"#);
-    assert_snapshot!(world.error(2, "ddb query blobs --pk red", &[]), @"error: key `id` is binary, written in base64, which `red` is not");
+    assert_snapshot!(world.error(2, "ddb query --table blobs --pk red", &[]), @"error: key `id` is binary, written in base64, which `red` is not");
 }
 
 #[test]
@@ -87,29 +88,29 @@ fn a_table_without_a_sort_key_is_queried_by_its_partition_key_alone() {
     world.endpoint().create_table("users", &[("id", "N")]);
     world.endpoint().put_items("users", [json!({ "id": { "N": "7" }, "name": { "S": "ann" } })]);
     assert_eq!(
-        world.xtask("ddb query users --pk 7 -o jsonl").ok().json_lines(),
+        world.xtask("ddb query --table users --pk 7 -o jsonl").ok().json_lines(),
         [json!({ "id": 7, "name": "ann" })]
     );
-    assert_snapshot!(world.error(2, "ddb query users --pk 7 --gt 1", &[]), @"error: there is no sort key to put a condition on: the key is `id` alone");
-    assert_snapshot!(world.error(2, "ddb query users --pk seven", &[]), @"error: key `id` is a number, which `seven` is not");
+    assert_snapshot!(world.error(2, "ddb query --table users --pk 7 --gt 1", &[]), @"error: there is no sort key to put a condition on: the key is `id` alone");
+    assert_snapshot!(world.error(2, "ddb query --table users --pk seven", &[]), @"error: key `id` is a number, which `seven` is not");
 }
 
 #[test]
 fn an_index_has_keys_of_its_own() {
     let world = DynamoDbOnly::with_scores();
-    let bobs = world.xtask("ddb query scores --index by-who --pk bob --gt 1").ok();
+    let bobs = world.xtask("ddb query --table scores --index by-who --pk bob --gt 1").ok();
     assert_snapshot!(bobs.stdout, @"
     who  score  game
     bob  7      chess
     bob  10     go
     ");
-    let scanned = world.xtask("ddb scan scores --index by-who -o jsonl").ok();
+    let scanned = world.xtask("ddb scan --table scores --index by-who -o jsonl").ok();
     assert_eq!(scanned.json_lines().len(), 6);
-    assert_snapshot!(world.error(1, "ddb query scores --index by-whom --pk bob", &[]), @"
+    assert_snapshot!(world.error(1, "ddb query --table scores --index by-whom --pk bob", &[]), @"
     error: table scores has no index `by-whom`
       help: its indexes: by-who
     ");
-    assert_snapshot!(world.error(1, "ddb query scores --index by-who --pk bob --consistent", &[]), @"
+    assert_snapshot!(world.error(1, "ddb query --table scores --index by-who --pk bob --consistent", &[]), @"
     error: cannot query table scores
       because: ValidationException: Consistent reads are not supported on global secondary indexes
     ");
@@ -127,8 +128,8 @@ fn filters_and_projections_take_placeholders_in_both_forms() {
         let run = world.xtask(line).arg("--filter").arg("#w = :who and attribute_exists(game)");
         run.arg("--projection").arg("#s, who").arg("-o").arg("jsonl")
     };
-    let pairs = filtered("ddb scan scores --names #w=who --names #s=score --values :who=ann").ok();
-    let objects = filtered("ddb scan scores")
+    let pairs = filtered("ddb scan --table scores --names #w=who --names #s=score --values :who=ann").ok();
+    let objects = filtered("ddb scan --table scores")
         .arg("--names")
         .arg(r##"{"#w": "who", "#s": "score"}"##)
         .arg("--values")
@@ -159,7 +160,7 @@ fn filters_and_projections_take_placeholders_in_both_forms() {
 #[test]
 fn what_is_wrong_with_an_expression_or_a_placeholder_is_told() {
     let world = DynamoDbOnly::with_scores();
-    let line = "ddb query scores --pk go --filter";
+    let line = "ddb query --table scores --pk go --filter";
     assert_snapshot!(world.error(1, line, &["who == :w", "--values", ":w=ann"]), @r#"
     error: cannot query table scores
       because: ValidationException: Invalid FilterExpression: Syntax error; token: "=", near: "== :w"
@@ -180,20 +181,20 @@ fn what_is_wrong_with_an_expression_or_a_placeholder_is_told() {
 #[test]
 fn a_key_condition_that_makes_no_sense_is_refused() {
     let world = DynamoDbOnly::with_scores();
-    assert_snapshot!(world.error(2, "ddb query scores --pk go --sk seven", &[]), @"error: key `score` is a number, which `seven` is not");
-    assert_snapshot!(world.error(1, "ddb query scores --pk go --begins-with 1", &[]), @"
+    assert_snapshot!(world.error(2, "ddb query --table scores --pk go --sk seven", &[]), @"error: key `score` is a number, which `seven` is not");
+    assert_snapshot!(world.error(1, "ddb query --table scores --pk go --begins-with 1", &[]), @"
     error: cannot query table scores
       because: ValidationException: Invalid KeyConditionExpression: Incorrect operand type for operator or function; operator or function: begins_with, operand type: N
     ");
-    assert_snapshot!(world.error(1, "ddb query scores --pk go --between 10 1", &[]), @"
+    assert_snapshot!(world.error(1, "ddb query --table scores --pk go --between 10 1", &[]), @"
     error: cannot query table scores
       because: ValidationException: Invalid KeyConditionExpression: The BETWEEN operator requires upper bound to be greater than or equal to lower bound; lower bound operand: AttributeValue: {N:10}, upper bound operand: AttributeValue: {N:1}
     ");
     for (line, told) in [
-        ("ddb query scores", "--pk <VALUE>"),
-        ("ddb query scores --pk go --sk 1 --gt 2", "cannot be used with"),
-        ("ddb query scores --pk go --between 1", "2 values required"),
-        ("ddb query scores --pk go --count --projection who", "cannot be used with"),
+        ("ddb query --table scores", "--pk <VALUE>"),
+        ("ddb query --table scores --pk go --sk 1 --gt 2", "cannot be used with"),
+        ("ddb query --table scores --pk go --between 1", "2 values required"),
+        ("ddb query --table scores --pk go --count --projection who", "cannot be used with"),
         ("ddb scan --segments 2 --limit 2", "cannot be used with"),
         ("ddb scan --segments 0", "0 is not in 1"),
         ("ddb scan --limit 0", "0 is not in 1"),
@@ -206,19 +207,19 @@ fn a_key_condition_that_makes_no_sense_is_refused() {
 #[test]
 fn a_table_that_is_missing_is_named() {
     let world = DynamoDbOnly::new();
-    assert_snapshot!(world.error(1, "ddb scan films", &[]), @"
+    assert_snapshot!(world.error(1, "ddb scan --table films", &[]), @"
     error: cannot describe table films
       because: there is no such table in DynamoDB at ENDPOINT
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
       help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
-    assert_snapshot!(world.error(1, "ddb scan films --segments 2", &[]), @"
+    assert_snapshot!(world.error(1, "ddb scan --table films --segments 2", &[]), @"
     error: cannot describe table films
       because: there is no such table in DynamoDB at ENDPOINT
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
       help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
-    assert_snapshot!(world.error(1, "ddb query films --pk a", &[]), @"
+    assert_snapshot!(world.error(1, "ddb query --table films --pk a", &[]), @"
     error: cannot describe table films
       because: there is no such table in DynamoDB at ENDPOINT
       because: ResourceNotFoundException: Requested resource not found: Table: films not found

@@ -369,7 +369,7 @@ fn a_suggestion_puts_the_harmless_command_first() {
         assert!(help.contains("deletes what is in them"), "{failed}");
     }
     let help = workspace.xtask("ddb-setup --help").ok().stdout;
-    assert!(help.lines().next().unwrap().contains("deletes what is in them"), "{help}");
+    assert!(help.lines().next().unwrap().contains("delete what they hold"), "{help}");
 
     let world = World::new();
     world.xtask("ddb schema-load").ok();

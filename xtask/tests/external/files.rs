@@ -140,13 +140,13 @@ fn every_type_comes_back_byte_for_byte_in_every_form() {
         let world = two_tables();
         let made = any_items(600, seed);
         world.write("made.jsonl", &made);
-        world.xtask("ddb import made.jsonl one --dynamodb-json").ok();
+        world.xtask("ddb import made.jsonl --table one --dynamodb-json").ok();
         assert_same(world.endpoint().items("one"), items_of(&made), name);
-        world.xtask("ddb export").arg(name).arg("one").ok();
-        world.xtask("ddb import").arg(name).arg("two").ok();
+        world.xtask("ddb export").arg(name).arg("--table").arg("one").ok();
+        world.xtask("ddb import").arg(name).arg("--table").arg("two").ok();
         assert_same(world.endpoint().items("two"), items_of(&made), name);
         let again = format!("again-{name}");
-        world.xtask("ddb export").arg(&again).arg("two").ok();
+        world.xtask("ddb export").arg(&again).arg("--table").arg("two").ok();
         let [first, second] = [name, &again].map(|name| std::fs::read(world.path(name)).unwrap());
         assert!(first == second, "{name}: {} and {} bytes", first.len(), second.len());
     }
@@ -159,12 +159,12 @@ fn an_import_that_is_killed_and_run_again_ends_with_exactly_the_input() {
     world.write("made.jsonl", &made);
     let mut random = fastrand::Rng::with_seed(7);
     for _ in 0..5 {
-        let running = world.xtask("ddb import made.jsonl one").start();
+        let running = world.xtask("ddb import made.jsonl --table one").start();
         std::thread::sleep(Duration::from_millis(random.u64(20..900)));
         running.signal("KILL");
         running.end_within(Duration::from_secs(10));
     }
-    world.xtask("ddb import made.jsonl one").ok();
+    world.xtask("ddb import made.jsonl --table one").ok();
     assert_same(world.endpoint().items("one"), items_of(&made), "after the last run");
 }
 
@@ -172,16 +172,16 @@ fn an_import_that_is_killed_and_run_again_ends_with_exactly_the_input() {
 fn an_import_begins_in_the_line_that_is_named() {
     let world = two_tables();
     world.write("made.jsonl", &lines(10));
-    world.xtask("ddb import made.jsonl one --from-line 8").ok().says(&["3 items"]);
+    world.xtask("ddb import made.jsonl --table one --from-line 8").ok().says(&["3 items"]);
     // The first line still says which notation it is.
     let plain = "{\"pk\":\"a\",\"sk\":\"1\"}\n{\"pk\":\"a\",\"sk\":\"2\",\"m\":{\"S\":\"x\"}}\n";
     world.write("plain.jsonl", plain);
-    world.xtask("ddb import plain.jsonl two --from-line 2").ok().says(&["1 item"]);
+    world.xtask("ddb import plain.jsonl --table two --from-line 2").ok().says(&["1 item"]);
     assert_eq!(world.endpoint().items("two")[0]["m"], json!({ "M": { "S": { "S": "x" } } }));
     // A row of CSV begins in the line where its first cell does.
     world.write("table.csv", "pk,sk,text\nb,1,\"two\nlines\"\nb,2,\n\nb,3,\n");
-    world.xtask("ddb import table.csv two --from-line 3").ok().says(&["2 items"]);
-    let beyond = "ddb import made.jsonl one --from-line 11";
+    world.xtask("ddb import table.csv --table two --from-line 3").ok().says(&["2 items"]);
+    let beyond = "ddb import made.jsonl --table one --from-line 11";
     for line in [beyond.to_owned(), format!("{beyond} --dry-run")] {
         world.xtask(&line).fails(1).says(&["--from-line 11: made.jsonl has 10 lines"]);
     }
@@ -193,7 +193,7 @@ fn a_bad_line_stops_the_import_and_the_mended_file_is_imported() {
     let good = lines(3);
     let bad = good.replace(r#""000001""#, "1");
     world.write("made.jsonl", &bad);
-    let failed = world.xtask("ddb import made.jsonl one --dynamodb-json").fails(1);
+    let failed = world.xtask("ddb import made.jsonl --table one --dynamodb-json").fails(1);
     assert_snapshot!(failed.error(), @"
     error: DynamoDB: import made.jsonl into one
       because: everything before line 2 is written: go on with --from-line 2
@@ -202,7 +202,7 @@ fn a_bad_line_stops_the_import_and_the_mended_file_is_imported() {
       help: mend the line and run the command again; or add --reject, which puts such lines into a file of their own
     ");
     world.write("made.jsonl", &good);
-    world.xtask("ddb import made.jsonl one --from-line 2").ok().says(&["2 items"]);
+    world.xtask("ddb import made.jsonl --table one --from-line 2").ok().says(&["2 items"]);
     assert_eq!(world.endpoint().items("one"), items_of(&good));
 }
 
@@ -227,7 +227,7 @@ fn bad_lines_can_be_put_aside() {
     let bad = bad.into_iter().chain([long_key.as_str(), &deep]);
     made.splice(1..1, bad.clone());
     world.write("made.jsonl", &format!("{}\n", made.join("\n")));
-    let imported = world.xtask("ddb import made.jsonl one --reject").ok();
+    let imported = world.xtask("ddb import made.jsonl --table one --reject").ok();
     let told: Vec<&str> = imported.stderr.lines().filter(|line| line.contains("made.jsonl:")).collect();
     assert_snapshot!(told.join("\n"), @"
     made.jsonl:2: key `sk` is missing
@@ -254,11 +254,11 @@ fn people_s_own_files_are_read() {
         "plain.jsonl",
         "{\"pk\": \"a\", \"sk\": \"1\", \"size\": 1.50, \"tags\": [\"x\", null]}\r\n\r\n",
     );
-    world.xtask("ddb import plain.jsonl one").ok();
+    world.xtask("ddb import plain.jsonl --table one").ok();
     world.write("table.csv", "pk,sk,message\na,2,\"two\nlines\"\nb,3,\n");
-    world.xtask("ddb import table.csv one").ok();
+    world.xtask("ddb import table.csv --table one").ok();
     world.write("s3.json", "{\"Item\":{\"pk\":{\"S\":\"c\"},\"sk\":{\"S\":\"4\"}}}\n");
-    world.xtask("ddb import s3.json one").ok();
+    world.xtask("ddb import s3.json --table one").ok();
     let expected = json!([
         { "pk": { "S": "a" }, "sk": { "S": "1" }, "size": { "N": "1.5" },
           "tags": { "L": [{ "S": "x" }, { "NULL": true }] } },
@@ -281,7 +281,7 @@ fn the_later_of_two_lines_with_one_key_stays() {
         })
         .collect();
     world.write("made.jsonl", &made);
-    world.xtask("ddb import made.jsonl one").ok();
+    world.xtask("ddb import made.jsonl --table one").ok();
     let numbers: Vec<_> = world.endpoint().items("one").iter().map(|item| item["n"]["N"].clone()).collect();
     assert_eq!(numbers, ["198", "199", "197"]);
 }
@@ -291,29 +291,32 @@ fn what_cannot_be_exported_or_imported_is_named() {
     let world = two_tables();
     world.write("made.jsonl", &lines(1));
     let fails = |line: &str, code| world.xtask(line).fails(code).error().to_owned();
-    assert_snapshot!(fails("ddb export made.jsonl one", 1), @"
+    assert_snapshot!(fails("ddb export made.jsonl --table one", 1), @"
     error: made.jsonl is there already
       help: name another, or add --force
     ");
-    assert_snapshot!(fails("ddb export none/made.jsonl one", 1), @"
+    assert_snapshot!(fails("ddb export none/made.jsonl --table one", 1), @"
     error: none is no folder to put none/made.jsonl into
       help: make it, or name another
     ");
-    assert_snapshot!(fails("ddb export made.xml one", 2), @"error: made.xml: the name says no form that is known: it ends in .jsonl, .ndjson, .json or .csv, and then in .gz or .zst if it is compressed");
-    assert_snapshot!(fails("ddb export made.csv one --plain", 2), @"error: --plain is for JSON lines; CSV keeps all types");
-    assert_snapshot!(fails("ddb import missing.jsonl one", 1), @"
+    assert_snapshot!(fails("ddb export made.xml --table one", 2), @"error: made.xml: the name says no form that is known: it ends in .jsonl, .ndjson, .json or .csv, and then in .gz or .zst if it is compressed");
+    assert_snapshot!(fails("ddb export made.csv --table one --plain", 2), @"error: --plain is for JSON lines; CSV keeps all types");
+    assert_snapshot!(fails("ddb import missing.jsonl --table one", 1), @"
     error: cannot import missing.jsonl
       because: No such file or directory (os error 2)
     ");
-    world.xtask("ddb import made.txt one").fails(2).says(&["made.txt: the name says no form that is known"]);
+    world
+        .xtask("ddb import made.txt --table one")
+        .fails(2)
+        .says(&["made.txt: the name says no form that is known"]);
     std::fs::create_dir(world.path("folder.jsonl")).unwrap();
-    world.xtask("ddb import folder.jsonl one").fails(1).says(&["it is not a file"]);
-    world.xtask("ddb export new.jsonl three").fails(1).says(&["there is no such table"]);
+    world.xtask("ddb import folder.jsonl --table one").fails(1).says(&["it is not a file"]);
+    world.xtask("ddb export new.jsonl --table three").fails(1).says(&["there is no such table"]);
     assert!(!world.path("new.jsonl").exists());
-    world.xtask("ddb import made.jsonl three").fails(1).says(&["there is no such table"]);
+    world.xtask("ddb import made.jsonl --table three").fails(1).says(&["there is no such table"]);
     world.write("cut.jsonl.gz", "not compressed");
-    world.xtask("ddb import cut.jsonl.gz one").fails(1).says(&["cannot import cut.jsonl.gz"]);
-    world.xtask("ddb export --force made.jsonl one").ok();
+    world.xtask("ddb import cut.jsonl.gz --table one").fails(1).says(&["cannot import cut.jsonl.gz"]);
+    world.xtask("ddb export --force made.jsonl --table one").ok();
     assert_eq!(std::fs::read_to_string(world.path("made.jsonl")).unwrap(), "");
 }
 
@@ -330,19 +333,19 @@ fn no_file_can_be_read_by_more_users_than_before() {
     world.write("mine.csv", "pk,sk\na,\n");
     set("mine.csv", 0o600);
     for _ in 0..2 {
-        world.xtask("ddb import mine.csv one --reject").ok();
+        world.xtask("ddb import mine.csv --table one --reject").ok();
         assert_eq!(mode("mine.csv.rejected"), 0o600);
     }
     assert_eq!(mode("mine.csv.rejected.1"), 0o600);
-    world.xtask("ddb export --force mine.csv one").ok();
+    world.xtask("ddb export --force mine.csv --table one").ok();
     assert_eq!(mode("mine.csv"), 0o600);
     world.write("ours.jsonl", "");
     set("ours.jsonl", 0o640);
-    world.xtask("ddb export --force ours.jsonl one").ok();
+    world.xtask("ddb export --force ours.jsonl --table one").ok();
     assert_eq!(mode("ours.jsonl"), 0o640);
     // A new file is as any that this user makes.
     world.write("any", "");
-    world.xtask("ddb export new.jsonl one").ok();
+    world.xtask("ddb export new.jsonl --table one").ok();
     assert_eq!(mode("new.jsonl"), mode("any"));
 }
 
@@ -352,26 +355,26 @@ fn each_file_has_its_own_rejected_records_and_they_can_be_imported() {
     let world = two_tables();
     world.write("bad.csv", "pk,sk,n:N\na,1,x\n");
     world.write("other.jsonl", "{\"pk\":\"b\",\"sk\":\"2\"}\n{\"pk\":\"b\"}\n");
-    world.xtask("ddb import bad.csv one --reject").ok();
+    world.xtask("ddb import bad.csv --table one --reject").ok();
     // A compressed file of the same name.
-    world.xtask("ddb export bad.csv.gz one").ok();
-    world.xtask("ddb import other.jsonl one --reject").ok();
-    world.xtask("ddb export --force bad.csv.gz one").ok();
+    world.xtask("ddb export bad.csv.gz --table one").ok();
+    world.xtask("ddb import other.jsonl --table one --reject").ok();
+    world.xtask("ddb export --force bad.csv.gz --table one").ok();
     world.endpoint().call("DeleteTable", json!({ "TableName": "two" }));
     create(world.endpoint(), "two", &[("pk", "S"), ("sk", "N")]);
-    world.xtask("ddb import bad.csv.gz two --reject").ok().says(&["it is in bad.csv.gz.rejected"]);
+    world.xtask("ddb import bad.csv.gz --table two --reject").ok().says(&["it is in bad.csv.gz.rejected"]);
     let text = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
     assert_eq!(text("bad.csv.rejected"), "pk,sk,n:N\na,1,x\n");
     assert_eq!(text("bad.csv.gz.rejected"), "pk,sk,*\nb,2,\n");
     world.write("bad.csv.rejected", &text("bad.csv.rejected").replace('x', "7"));
     for (name, items) in [("bad.csv.rejected", "1 item"), ("bad.csv.gz.rejected", "1 item")] {
-        world.xtask("ddb import").arg(name).arg("one").ok().says(&[items]);
+        world.xtask("ddb import").arg(name).arg("--table").arg("one").ok().says(&[items]);
     }
     assert_eq!(world.endpoint().items("one")[0]["n"], json!({ "N": "7" }));
     // What is rejected once more has a file of its own.
     world.write("bad.csv.rejected", "pk,sk,n:N\na,1,y\n");
-    world.xtask("ddb import bad.csv.rejected one --reject").ok().says(&["bad.csv.rejected.rejected"]);
-    world.xtask("ddb import bad.csv.rejected.rejected one --reject").ok();
+    world.xtask("ddb import bad.csv.rejected --table one --reject").ok().says(&["bad.csv.rejected.rejected"]);
+    world.xtask("ddb import bad.csv.rejected.rejected --table one --reject").ok();
 }
 
 /// Issue 24, entries 16 and 35.
@@ -380,7 +383,7 @@ fn what_is_wrong_with_a_file_is_said_in_its_own_terms() {
     let world = two_tables();
     let said = |name: &str, text: &str| {
         world.write(name, text);
-        let failed = world.xtask("ddb import").arg(name).arg("one").fails(1);
+        let failed = world.xtask("ddb import").arg(name).arg("--table").arg("one").fails(1);
         let mut because = failed.stderr.lines().filter_map(|line| line.trim().strip_prefix("because: "));
         because.next_back().unwrap().to_owned()
     };
@@ -436,7 +439,7 @@ fn the_largest_item_that_the_server_takes_is_the_largest_that_is_sent() {
         };
         let is_taken = |length: usize| {
             world.write("made.jsonl", &line(length));
-            let ran = world.xtask("ddb import made.jsonl one").end();
+            let ran = world.xtask("ddb import made.jsonl --table one").end();
             if ran.code != Some(0) {
                 ran.says(&["made.jsonl:1: the item has "]);
             }

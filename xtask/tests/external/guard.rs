@@ -265,7 +265,7 @@ fn a_server_without_backups_says_what_else_there_is() {
     error: DynamoDB: make backup before-drop of cruddur-messages
       because: production's DynamoDB at ENDPOINT refuses to make a backup of table cruddur-messages
       because: UnknownOperationException: no message
-      help: this server makes no backups: keep the items with `cargo xtask ddb export FILE cruddur-messages --prod`, then drop the table with --no-backup
+      help: this server makes no backups: keep the items with `cargo xtask ddb export FILE --table cruddur-messages --prod`, then drop the table with --no-backup
     ");
     assert_eq!(world.endpoint().tables(), [TABLE]);
     let failed = world.xtask(&format!("{line} --backup a")).fails(1);

@@ -43,7 +43,7 @@ fn get_prints_an_item_whole_in_every_form() {
     world.endpoint().put_items(TABLE, [item.clone()]);
     let got = |options: &str| world.xtask(&format!("ddb get b -1 {options}")).ok();
     assert_snapshot!(got("").stdout.replace(&text, "TEXT"), @r#"
-    lines  "two\nlines\u001b[31m"
+    lines  two\nlines\u{1b}[31m
     long   TEXT
     n      1.5
     pk     b
@@ -53,6 +53,7 @@ fn get_prints_an_item_whole_in_every_form() {
     "#);
     assert_snapshot!(got("-o jsonl").stdout.replace(&text, "TEXT"), @r#"{"lines":"two\nlines\u001b[31m","long":"TEXT","n":1.5,"pk":"b","sk":"-1","tags":["x"],"wide":"雨宮"}"#);
     assert_eq!(got("-o json").json(), json!({ "Item": item }));
+    assert_eq!(got("-o jsonl --dynamodb-json").json_lines(), [item]);
     assert_eq!(got("").stderr, "");
     assert_eq!(got("--consistent -o json").stdout, got("-o json").stdout);
     let projected = got("--projection #n,n --names #n=wide -o jsonl");
@@ -88,11 +89,11 @@ fn an_item_or_a_table_that_is_not_there_is_named() {
     let world = DynamoDbOnly::with_item();
     assert_snapshot!(world.item_error(1, &["get", "a", "2"]), @"
     error: there is no item a 2 in table cruddur-messages of DynamoDB at ENDPOINT
-      help: see what there is with `cargo xtask ddb query cruddur-messages --pk ...`
+      help: see what there is with `cargo xtask ddb query --table cruddur-messages --pk ...`
     ");
     assert_snapshot!(world.item_error(1, &["delete", "a", "2"]), @"
     error: there is no item a 2 in table cruddur-messages of DynamoDB at ENDPOINT
-      help: see what there is with `cargo xtask ddb query cruddur-messages --pk ...`
+      help: see what there is with `cargo xtask ddb query --table cruddur-messages --pk ...`
     ");
     assert_snapshot!(world.item_error(1, &["get", "--table", "films", "a"]), @"
     error: cannot describe table films
@@ -283,7 +284,7 @@ fn a_dry_run_makes_all_the_checks() {
     assert_snapshot!(world.item_error(2, &["delete", "a", "--dry-run"]), @"error: the sort key `sk` is missing: PK SK");
     assert_snapshot!(world.item_error(1, &["delete", "a", "2", "--dry-run"]), @"
     error: there is no item a 2 in table cruddur-messages of DynamoDB at ENDPOINT
-      help: see what there is with `cargo xtask ddb query cruddur-messages --pk ...`
+      help: see what there is with `cargo xtask ddb query --table cruddur-messages --pk ...`
     ");
     for arguments in [&["delete", "a", "1"][..], &["put", r#"{"pk":"a","sk":"1"}"#]] {
         let missing = [arguments, &["--table", "films", "--dry-run"]].concat();

@@ -144,7 +144,7 @@ fn wrong_usage_exits_2_and_says_so_on_stderr() {
         "frobnicate",
         "ddb",
         "db frobnicate",
-        "-o xml ddb list-tables",
+        "ddb list-tables -o xml",
         "--engine cloud status",
         "db create --confirm x",
     ] {

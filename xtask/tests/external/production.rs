@@ -66,8 +66,8 @@ fn the_word_prod_is_data_where_it_can_be() {
     for line in [
         r#"ddb put {"pk":"X","sk":"prod"} --table prod"#,
         "ddb get X prod --table prod",
-        "ddb scan prod",
-        "ddb query --pk X prod",
+        "ddb scan --table prod",
+        "ddb query --table prod --pk X",
         "ddb delete --table prod X prod",
     ] {
         world.xtask(line).env("AWS_ACCESS_KEY_ID", "production").ok();

@@ -205,10 +205,8 @@ fn the_settings_come_in_the_forms_that_other_programs_read() {
     assert_eq!(env("json").json()["CONNECTION_URL"], world.database.url());
     let line = format!("CONNECTION_URL={}", world.database.url());
     assert!(env("github").stdout.lines().any(|found| found == line));
-    let lines = world.xtask("env -o jsonl").shows_secrets().ok().json_lines();
-    assert_eq!((lines.len(), &lines[0]["CONNECTION_URL"]), (1, &world.database.url().into()));
-    world.xtask("env --format sh -o json").fails(2).says(&["--format and --output both name a form"]);
-    world.xtask("up -o json").fails(2).says(&["this command prints no data"]);
+    assert_eq!(world.xtask("env -o json").shows_secrets().ok().stdout, env("json").stdout);
+    world.xtask("up -o json").fails(2).says(&["unexpected argument '-o'"]);
 
     // A `.env` of another workspace leads to the same databases.
     let other = Workspace::new();

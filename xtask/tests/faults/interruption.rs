@@ -42,7 +42,7 @@ fn an_import_that_is_interrupted_tells_how_far_it_is_and_goes_on_there() {
         let table = Units::start(world.endpoint(), 400);
         let import = |arguments: &str| {
             world
-                .xtask(&format!("ddb import made.jsonl imported{arguments}"))
+                .xtask(&format!("ddb import made.jsonl --table imported{arguments}"))
                 .env("AWS_ENDPOINT_URL_DYNAMODB", table.endpoint.url())
         };
         let running = import("").start();

@@ -29,8 +29,10 @@ const LEFT_OUT: &str = "bench";
 /// Every command, as the help lists them: each that has no commands of its own.
 fn commands(workspace: &Workspace, group: &str) -> Vec<String> {
     let help = workspace.xtask(group).arg("--help").ok().stdout;
-    let Some((_, rest)) = help.split_once("\nCommands:\n") else { return vec![group.trim().to_owned()] };
-    let list = rest.split("\n\n").next().unwrap();
+    if !help.contains("<COMMAND>") {
+        return vec![group.trim().to_owned()];
+    }
+    let (list, _) = help.split_once("\nGlobal options:\n").unwrap();
     // A name is two places in; what it does may go on in the next line, further in.
     let names = list.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
     let names = names.filter(|name| !name.is_empty() && !["help", LEFT_OUT].contains(name));

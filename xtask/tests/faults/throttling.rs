@@ -14,7 +14,7 @@ fn import_and_seed(units: u32, items: usize) -> [Ran; 2] {
     world.write("made.jsonl", &made);
     let table = Units::start(world.endpoint(), units);
     let at = |line: &str| world.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", table.endpoint.url());
-    let imported = at("ddb import made.jsonl imported").ok();
+    let imported = at("ddb import made.jsonl --table imported").ok();
     assert_imported(world.endpoint(), "imported", &made);
     assert_eq!(table.written(), items, "each item was written once");
     let seeded = at(SETUP).ok();

@@ -12,7 +12,7 @@ use crate::ui::Ui;
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::types::{BackupDetails, BackupStatus};
 
-use crate::guard;
+use crate::guard::{self, SAFETY};
 
 /// AWS makes a backup without reading the table, usually within seconds.
 const BACKUP_BOUND: Duration = Duration::from_secs(1_800);
@@ -26,10 +26,10 @@ pub(super) const NO_BACKUP: &str = "no backup is made first: `--backup NAME` mak
 #[derive(Debug, clap::Args)]
 pub(super) struct BackupOptions {
     /// With --prod: make an on-demand backup of this name first
-    #[arg(long, value_name = "NAME", requires = "prod")]
+    #[arg(long, value_name = "NAME", requires = "prod", help_heading = SAFETY)]
     backup: Option<String>,
     /// With --prod: make none, and do not ask
-    #[arg(long, requires = "prod", conflicts_with = "backup")]
+    #[arg(long, requires = "prod", conflicts_with = "backup", help_heading = SAFETY)]
     no_backup: bool,
 }
 
@@ -98,8 +98,8 @@ fn refused(dynamodb: &DynamoDb, table: &str, error: anyhow::Error) -> anyhow::Er
     let Some(code) = RequestError::code_of(&error) else { return error };
     let remedy = match code {
         "UnknownOperationException" => format!(
-            "this server makes no backups: keep the items with `cargo xtask ddb export FILE {table} --prod`, then \
-             drop the table with --no-backup"
+            "this server makes no backups: keep the items with `cargo xtask ddb export FILE --table {table} --prod`, \
+             then drop the table with --no-backup"
         ),
         _ => "nothing was dropped".to_owned(),
     };

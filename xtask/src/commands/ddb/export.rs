@@ -11,21 +11,21 @@ use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::operation::scan::ScanInput;
 use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 
-use super::Target;
+use super::{TableArgument, Target};
 use crate::context::Context;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
     /// The file
     file: PathBuf,
-    /// The table's name [default: the messages table]
-    table: Option<String>,
     /// JSON lines in plain JSON: sets become lists and binary text, and are so when they are imported
     #[arg(long)]
     plain: bool,
     /// Replace the file if it is there
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    table: TableArgument,
     #[command(flatten)]
     target: Target,
 }
@@ -50,7 +50,7 @@ impl Export {
             return Err(Usage("--plain is for JSON lines; CSV keeps all types".to_owned()).into());
         }
         let dynamodb = self.target.dynamodb(context).await?;
-        let table = self.table.as_ref().unwrap_or(&dynamodb.target.table);
+        let table = self.table.of(&dynamodb.target);
         let stop = &context.ui.stop;
         let step = context.ui.step(format!("DynamoDB: export {table} to {file}"));
         let mut count = 0;

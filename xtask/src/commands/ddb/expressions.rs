@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 
 use crate::dynamodb::json::{self, AttributeValue, Item};
 use crate::dynamodb::number::Number;
-use crate::dynamodb::print::Form;
+use crate::dynamodb::print::{Form, ItemOutput};
 use crate::dynamodb::read::LastKey;
 use crate::dynamodb::table::KeyAttribute;
 use crate::error::Usage;
@@ -17,7 +17,6 @@ use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
 use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ScalarAttributeType, Select};
 use serde::de::IgnoredAny;
 
-use crate::context::Context;
 use crate::output::Format;
 
 /// Said of a read that ended at `--limit`. Whether there are more, DynamoDB does not tell then.
@@ -26,11 +25,15 @@ pub(crate) const STOPPED: &str = "stopped at --limit: there may be more";
 /// Placeholders for names and values in expressions.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Placeholders {
-    /// What a `#name` in an expression stands for: `#name=ATTRIBUTE`, or a JSON object of such
+    /// What `#name` stands for in an expression
+    ///
+    /// Written `#name=ATTRIBUTE`, or a JSON object of several.
     #[arg(long, value_name = "#NAME=ATTRIBUTE")]
     pub(crate) names: Vec<String>,
-    /// What a `:value` in an expression stands for: `:value=VALUE`, a JSON value or else a text; or a JSON
-    /// object of such, plain or in DynamoDB JSON
+    /// What `:value` stands for in an expression
+    ///
+    /// Written `:value=VALUE`, where what is not JSON is a text, or a JSON object of several, plain or in DynamoDB
+    /// JSON.
     #[arg(long, value_name = ":VALUE=VALUE")]
     pub(crate) values: Vec<String>,
 }
@@ -116,37 +119,33 @@ pub(crate) fn key_value(key: &KeyAttribute, text: &str) -> Result<AttributeValue
     }
 }
 
-/// A JSON document says where reading would go on.
-pub(crate) fn last_key(context: &Context) -> LastKey {
-    if context.format == Format::Json { LastKey::Wanted } else { LastKey::Unknown }
-}
-
 /// Which items, and what of them.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReadOptions {
-    /// Only items that meet this condition; the server reads the others all the same
+    /// Print only items that meet this condition
+    ///
+    /// DynamoDB reads the others all the same, and counts them as capacity.
     #[arg(long, value_name = "EXPRESSION")]
     filter: Option<String>,
-    /// Only these attributes
+    /// Print only these attributes
     #[arg(long, value_name = "EXPRESSION", conflicts_with = "count")]
     projection: Option<String>,
     #[command(flatten)]
     placeholders: Placeholders,
-    /// Of this index
+    /// Read this index
     #[arg(long, value_name = "NAME")]
     pub(crate) index: Option<String>,
-    /// At most this many items
+    /// Print at most this many items
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
-    /// Only how many there are
+    /// Print only how many items there are
     #[arg(long)]
     pub(crate) count: bool,
-    /// As they are after every write that has been answered; costs twice as much
+    /// Read what was written last; costs twice as much
     #[arg(long)]
     consistent: bool,
-    /// With `-o jsonl`: each item in DynamoDB JSON
-    #[arg(long)]
-    dynamodb_json: bool,
+    #[command(flatten)]
+    pub(crate) items: ItemOutput,
 }
 
 impl ReadOptions {
@@ -179,16 +178,17 @@ impl ReadOptions {
     }
 
     /// How the items are printed; `keys` are the columns that come first.
-    pub(crate) fn form(&self, context: &Context, keys: Vec<String>) -> Result<Form> {
-        match context.format {
-            Format::Table if self.dynamodb_json => {
-                Err(Usage("--dynamodb-json goes with -o jsonl".to_owned()).into())
-            }
-            Format::Json if self.count => Ok(Form::JsonCount),
-            _ if self.count => Ok(Form::Count),
-            Format::Jsonl if self.dynamodb_json => Ok(Form::DynamoDbJsonl),
-            format => Ok(Form::of(format, keys)),
-        }
+    pub(crate) fn form(&self, keys: Vec<String>) -> Result<Form> {
+        Ok(match self.items.form(keys)? {
+            Form::Json if self.count => Form::JsonCount,
+            _ if self.count => Form::Count,
+            form => form,
+        })
+    }
+
+    /// A JSON document says where reading would go on.
+    pub(crate) fn last_key(&self) -> LastKey {
+        if self.items.output.format == Format::Json { LastKey::Wanted } else { LastKey::Unknown }
     }
 }
 

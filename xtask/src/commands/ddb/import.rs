@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use self::records::{Records, RejectedFile, Rejects, rejected_path};
 use self::rules::Rules;
-use super::Guarded;
+use super::{Guarded, TableArgument};
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::files::{FileForm, ItemFile, Notation};
@@ -22,8 +22,6 @@ use crate::ui::{Rate, Step};
 pub(crate) struct Import {
     /// The file
     file: PathBuf,
-    /// The table's name [default: the messages table]
-    table: Option<String>,
     /// The lines are plain JSON [default: as the first line is]
     #[arg(long)]
     plain: bool,
@@ -36,6 +34,8 @@ pub(crate) struct Import {
     /// Skip the records before line N, which an import that ended early has printed
     #[arg(long, value_name = "N", default_value_t = 1)]
     from_line: u64,
+    #[command(flatten)]
+    table: TableArgument,
     #[command(flatten)]
     guarded: Guarded,
 }
@@ -51,10 +51,10 @@ impl Import {
         context.ui.stop.remedy("run the same command again");
         let _lock = self.guarded.lock(context, "ddb import").await?;
         let deed = "import into the table, over its items";
-        let Some(dynamodb) = self.guarded.resolve(context, deed, self.table.as_deref()).await? else {
+        let Some(dynamodb) = self.guarded.resolve(context, deed, self.table.table.as_deref()).await? else {
             return Ok(());
         };
-        let table = self.table.as_ref().unwrap_or(&dynamodb.target.table);
+        let table = self.table.of(&dynamodb.target);
         let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
         let step = context.ui.step(format!("DynamoDB: import {} into {table}", self.file.display()));
         let file = self.open()?;
@@ -87,7 +87,7 @@ impl Import {
     /// Reads the file as an import would, and says what it would write.
     async fn rehearse(&self, context: &Context) -> Result<()> {
         let dynamodb = self.guarded.dynamodb(context).await?;
-        let table = self.table.as_ref().unwrap_or(&dynamodb.target.table);
+        let table = self.table.of(&dynamodb.target);
         let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
         let rejects = if self.reject { Rejects::Print } else { Rejects::End };
         let mut records =

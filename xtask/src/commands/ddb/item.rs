@@ -1,16 +1,14 @@
 //! One item: get, put, delete.
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Read as _, Write as _, stdin};
+use std::io::{IsTerminal as _, Read as _, stdin};
 
 use crate::dynamodb::client::{DynamoDb, once};
 use crate::dynamodb::error::RequestError;
-use crate::dynamodb::json::{AttributeValue, Item, PlainJson, TypedJson, sorted};
+use crate::dynamodb::json::Item;
+use crate::dynamodb::print::ItemOutput;
 use crate::dynamodb::table::{self, Keys};
 use crate::error::{Failure, Usage};
 use crate::targets::DynamoDbTarget;
-use crate::text::printable;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result, anyhow};
 use aws_sdk_dynamodb::types::ReturnValue;
@@ -18,21 +16,24 @@ use aws_sdk_dynamodb::types::ReturnValue;
 use super::expressions::Placeholders;
 use super::import::rules::Rules;
 use super::query::key_of;
-use super::{Guarded, Target};
+use super::{Guarded, TableArgument, Target};
 use crate::context::Context;
-use crate::output::{Columns, Format, print_json, stdout};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Get {
     #[command(flatten)]
+    items: ItemOutput,
+    #[command(flatten)]
     key: KeyArguments,
-    /// Only these attributes
+    /// Print only these attributes
     #[arg(long, value_name = "EXPRESSION")]
     projection: Option<String>,
-    /// What a `#name` in the expression stands for: `#name=ATTRIBUTE`, or a JSON object of such
+    /// What `#name` stands for in the expression
+    ///
+    /// Written `#name=ATTRIBUTE`, or a JSON object of several.
     #[arg(long, value_name = "#NAME=ATTRIBUTE", requires = "projection")]
     names: Vec<String>,
-    /// As it is after every write that has been answered; costs twice as much
+    /// Read what was written last; costs twice as much
     #[arg(long)]
     consistent: bool,
     #[command(flatten)]
@@ -41,6 +42,8 @@ pub(crate) struct Get {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Put {
+    #[command(flatten)]
+    items: ItemOutput,
     /// The item: a JSON object, plain or in DynamoDB JSON [default: read from stdin]
     item: Option<String>,
     #[command(flatten)]
@@ -54,18 +57,13 @@ pub(crate) struct Put {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Delete {
     #[command(flatten)]
+    items: ItemOutput,
+    #[command(flatten)]
     key: KeyArguments,
     #[command(flatten)]
     condition: Condition,
     #[command(flatten)]
     guarded: Guarded,
-}
-
-#[derive(Debug, clap::Args)]
-struct TableArgument {
-    /// The table's name [default: the messages table]
-    #[arg(long, value_name = "TABLE")]
-    table: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -107,14 +105,9 @@ impl KeyArguments {
     }
 }
 
-impl TableArgument {
-    fn of<'a>(&'a self, target: &'a DynamoDbTarget) -> &'a str {
-        self.table.as_ref().unwrap_or(&target.table)
-    }
-}
-
 impl Get {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let form = self.items.form(Vec::new())?;
         let dynamodb = self.target.dynamodb(context).await?;
         let table = self.key.table(&dynamodb.target);
         let key = self.key.key(&dynamodb, table).await?;
@@ -128,7 +121,7 @@ impl Get {
             .set_consistent_read(self.consistent.then_some(true));
         let answer = dynamodb.send(async || request.clone().send().await).await;
         match answer.with_context(|| format!("cannot get an item of table {table}"))?.item {
-            Some(item) => print(context, "Item", &item),
+            Some(item) => form.print_one("Item", &item),
             None => Err(not_there(&self.key, table, &dynamodb.target).into()),
         }
     }
@@ -136,6 +129,7 @@ impl Get {
 
 impl Put {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let form = self.items.form(Vec::new())?;
         let text = match self.item.filter(|text| text != "-") {
             Some(text) => text,
             None => read_stdin(&context.ui)?,
@@ -170,7 +164,7 @@ impl Put {
             Some(_) => "put; this is what it replaced",
             None => "put; there was none before",
         });
-        replaced.map_or(Ok(()), |item| print(context, "Attributes", &item))
+        replaced.map_or(Ok(()), |item| form.print_one("Attributes", &item))
     }
 }
 
@@ -188,6 +182,7 @@ fn read_stdin(ui: &Ui) -> Result<String> {
 
 impl Delete {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let form = self.items.form(Vec::new())?;
         let _lock = self.guarded.lock(context, "ddb delete").await?;
         let dynamodb = self.guarded.dynamodb(context).await?;
         let table = self.key.table(&dynamodb.target);
@@ -218,7 +213,7 @@ impl Delete {
         match deleted {
             Some(item) => {
                 context.ui.line("deleted; this is what it was");
-                print(context, "Attributes", &item)
+                form.print_one("Attributes", &item)
             }
             None => Err(not_there(&self.key, table, &dynamodb.target).into()),
         }
@@ -247,29 +242,5 @@ impl Condition {
 
 fn not_there(key: &KeyArguments, table: &str, target: &DynamoDbTarget) -> Failure {
     let problem = format!("there is no item {} in table {table} of {target}", key.shown());
-    Failure::new(problem, format!("see what there is with `cargo xtask ddb query {table} --pk ...`"))
-}
-
-/// Prints an item whole: for people an attribute a line. `member` is its name in the AWS CLI's output.
-fn print(context: &Context, member: &str, item: &Item) -> Result<()> {
-    match context.format {
-        Format::Table => {
-            let text = |value: &AttributeValue| match value {
-                // What would break the line is shown as JSON has it.
-                AttributeValue::S(text) if !text.contains(char::is_control) => Ok(text.clone()),
-                other => serde_json::to_string(&PlainJson(other)),
-            };
-            let mut rows = Vec::new();
-            for (name, value) in sorted(item) {
-                rows.push([printable(Cow::Borrowed(name)), printable(Cow::Owned(text(value)?))]);
-            }
-            let mut columns = Columns::default();
-            rows.iter().for_each(|[name, _]| columns.widen(&[name]));
-            let mut out = stdout();
-            rows.iter().try_for_each(|row| columns.print(&mut out, row))?;
-        }
-        Format::Json => print_json(&BTreeMap::from([(member, TypedJson(item))]))?,
-        Format::Jsonl => writeln!(stdout(), "{}", serde_json::to_string(&PlainJson(item))?)?,
-    }
-    Ok(())
+    Failure::new(problem, format!("see what there is with `cargo xtask ddb query --table {table} --pk ...`"))
 }

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write as _};
 
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::json::{AttributeValue, Item};
-use crate::dynamodb::print::{Form, ItemWriter};
+use crate::dynamodb::print::{Form, ItemOutput, ItemWriter};
 use crate::dynamodb::read::{self, LastKey, Page, Response};
 use crate::error::Usage;
 use crate::targets::Targets;
@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{Target, seed};
 use crate::context::Context;
-use crate::output::{Format, stdout};
+use crate::output::stdout;
 use crate::text::{printable, shortened};
 
 /// How many characters of a message a line shows.
@@ -28,8 +28,17 @@ const MESSAGE_WIDTH: usize = 40;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Patterns {
     /// Print the newest messages of a conversation, oldest first
+    ///
+    /// Times are in UTC.
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb patterns get-conversation --limit 3
+  cargo xtask ddb patterns get-conversation --year 2026 -o jsonl")]
     GetConversation(GetConversation),
-    /// Print a user's conversations, the one with the newest message first
+    /// Print a user's conversations, newest message first
+    ///
+    /// Times are in UTC.
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb patterns list-conversations --handle bayko")]
     ListConversations(ListConversations),
 }
 
@@ -47,21 +56,23 @@ pub(crate) struct GetConversation {
     /// The conversation [default: the seeded one]
     #[arg(long, value_name = "UUID", default_value_t = SEED_GROUP, hide_default_value = true)]
     message_group: Uuid,
-    /// How many messages
+    /// Print at most this many messages
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,
-    /// All messages
+    /// Print all messages
     #[arg(long, conflicts_with = "limit")]
     all: bool,
-    /// Only those sent in this year (UTC)
+    /// Only messages sent in this year (UTC)
     #[arg(long, value_name = "Y", conflicts_with_all = ["from", "to"])]
     year: Option<i32>,
-    /// Only those sent at this time or later, in RFC 3339
+    /// Only messages sent at this time or later, as 2026-01-31T14:05:00Z
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     from: Option<DateTime<Utc>>,
-    /// Only those sent at this time or earlier, in RFC 3339
+    /// Only messages sent at this time or earlier
     #[arg(long, value_name = "TIME", value_parser = time::parse)]
     to: Option<DateTime<Utc>>,
+    #[command(flatten)]
+    items: ItemOutput,
     #[command(flatten)]
     target: Target,
 }
@@ -71,7 +82,7 @@ impl GetConversation {
         let range = self.range()?;
         let dynamodb = self.target.dynamodb(context).await?;
         let query = messages::conversation(&dynamodb.target.table, self.message_group, &range);
-        let mut printer = Printer::new(context.format, message_line);
+        let mut printer = Printer::new(self.items, message_line)?;
         let response = if self.all {
             let take = async |page: Page| printer.print(&page.items);
             read::pages(&dynamodb, query.scan_index_forward(true), None, LastKey::Unknown, take).await?
@@ -110,6 +121,8 @@ pub(crate) struct ListConversations {
     #[arg(long, default_value = "andrewbrown")]
     handle: String,
     #[command(flatten)]
+    items: ItemOutput,
+    #[command(flatten)]
     target: Target,
 }
 
@@ -120,7 +133,7 @@ impl ListConversations {
         let find = move |client: &mut Client| seed::find_user(client, &target, &handle);
         let (dynamodb, user) = tokio::try_join!(DynamoDb::new(&dynamodb, &context.ui), postgres.ask(find))?;
         let query = messages::conversations_of(&dynamodb.target.table, user.uuid);
-        let mut printer = Printer::new(context.format, group_line);
+        let mut printer = Printer::new(self.items, group_line)?;
         let take = async |page: Page| printer.print(&page.items);
         let response = read::pages(&dynamodb, query, None, LastKey::Unknown, take).await?;
         printer.finish(context, response, "there are more")
@@ -136,9 +149,10 @@ struct Printer {
 }
 
 impl Printer {
-    fn new(format: Format, line: fn(&Item) -> Result<String>) -> Self {
-        let writer = (format != Format::Table).then(|| ItemWriter::new(Form::of(format, Vec::new())));
-        Self { writer, line, unsortable: 0 }
+    fn new(items: ItemOutput, line: fn(&Item) -> Result<String>) -> Result<Self> {
+        let form = items.form(Vec::new())?;
+        let writer = (!matches!(form, Form::Table { .. })).then(|| ItemWriter::new(form));
+        Ok(Self { writer, line, unsortable: 0 })
     }
 
     fn print(&mut self, items: &[Item]) -> Result<()> {

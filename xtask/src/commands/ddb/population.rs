@@ -18,19 +18,22 @@ use crate::commands::db;
 /// How long all of a population's users may take to be written; a million take about a minute.
 const USERS_BOUND: Duration = Duration::from_secs(600);
 
+/// The heading of the options that ask for one.
+const HEADING: &str = "A synthetic population instead, in both databases";
+
 /// How large a synthetic population is.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "A synthetic population, for load, in Postgres and DynamoDB instead")]
 pub(super) struct PopulationOptions {
-    /// How many conversations [default: one for each 100 messages, or 5 for each user]
-    #[arg(long, value_name = "N", conflicts_with_all = ["file", "person_1", "person_2"])]
+    /// Conversations [default: one for each 100 messages, or 5 for each user]
+    #[arg(long, value_name = "N", help_heading = HEADING, conflicts_with_all = ["file", "person_1", "person_2"])]
     conversations: Option<u32>,
-    /// How many messages in all conversations [default: 100 for each]. The last one is sent at --now
-    /// [default: 2024-01-01T00:00:00Z]: the same options give the same bytes
-    #[arg(long, value_name = "M", conflicts_with_all = ["file", "person_1", "person_2"])]
+    /// Messages in all of them [default: 100 for each conversation]
+    ///
+    /// The last one is sent at --now, or else at 2024-01-01T00:00:00Z.
+    #[arg(long, value_name = "M", help_heading = HEADING, conflicts_with_all = ["file", "person_1", "person_2"])]
     messages: Option<u32>,
-    /// How many users [default: one for each 5 conversations, or as many as they take]
-    #[arg(long, value_name = "U", conflicts_with_all = ["file", "person_1", "person_2"])]
+    /// Users [default: one for each 5 conversations, or as many as they take]
+    #[arg(long, value_name = "U", help_heading = HEADING, conflicts_with_all = ["file", "person_1", "person_2"])]
     users: Option<u32>,
 }
 

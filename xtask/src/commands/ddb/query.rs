@@ -8,24 +8,24 @@ use crate::error::{Failure, Usage};
 use anyhow::Result;
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 
-use super::Target;
-use super::expressions::{ReadOptions, STOPPED, key_value, last_key};
+use super::expressions::{ReadOptions, STOPPED, key_value};
+use super::{TableArgument, Target};
 use crate::context::Context;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Query {
-    /// The table's name [default: the messages table]
-    table: Option<String>,
-    /// The partition key
+    /// Read the partition with this key
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     pk: String,
     #[command(flatten)]
     sort: SortCondition,
-    /// From the last sort key to the first
+    /// Print from the last sort key to the first
     #[arg(long)]
     desc: bool,
     #[command(flatten)]
     options: ReadOptions,
+    #[command(flatten)]
+    table: TableArgument,
     #[command(flatten)]
     target: Target,
 }
@@ -85,7 +85,7 @@ impl SortCondition {
 impl Query {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let dynamodb = self.target.dynamodb(context).await?;
-        let table = self.table.as_ref().unwrap_or(&dynamodb.target.table);
+        let table = self.table.of(&dynamodb.target);
         let request = self.options.query(table)?;
         let description = table::describe(&dynamodb, table).await?;
         let keys = Keys::of(&description, self.options.index.as_deref()).ok_or_else(|| {
@@ -98,10 +98,11 @@ impl Query {
             Failure::new(format!("table {table} has no index `{index}`"), remedy)
         })?;
         let request = self.with_condition(request, &keys)?;
-        let form = self.options.form(context, keys.each().map(|key| key.name.clone()).collect())?;
+        let form = self.options.form(keys.each().map(|key| key.name.clone()).collect())?;
         let mut writer = ItemWriter::new(form);
         let take = async |page: read::Page| writer.page(&page.items);
-        let response = read::pages(&dynamodb, request, self.options.limit, last_key(context), take).await?;
+        let (limit, last_key) = (self.options.limit, self.options.last_key());
+        let response = read::pages(&dynamodb, request, limit, last_key, take).await?;
         writer.finish(&response)?;
         response.report(&context.ui, STOPPED);
         Ok(())

@@ -5,21 +5,22 @@ use crate::dynamodb::table::{self, Keys};
 use anyhow::Result;
 use backend_flask::messages::{PARTITION_KEY, SORT_KEY};
 
-use super::Target;
-use super::expressions::{ReadOptions, STOPPED, last_key};
+use super::expressions::{ReadOptions, STOPPED};
+use super::{TableArgument, Target};
 use crate::context::Context;
 use crate::output::Format;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Scan {
-    /// The table's name [default: the messages table]
-    table: Option<String>,
     #[command(flatten)]
     options: ReadOptions,
-    /// Read in this many segments: DynamoDB Local reads few large ones slowly [default: as suits the table and its
-    /// server]
+    /// Read the table in this many segments
+    ///
+    /// DynamoDB Local reads few large ones slowly. [default: as suits the table and its server]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=1_000_000), conflicts_with = "limit")]
     segments: Option<i32>,
+    #[command(flatten)]
+    table: TableArgument,
     #[command(flatten)]
     target: Target,
 }
@@ -27,13 +28,15 @@ pub(crate) struct Scan {
 impl Scan {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let dynamodb = self.target.dynamodb(context).await?;
-        let table = self.table.as_ref().unwrap_or(&dynamodb.target.table);
+        let table = self.table.of(&dynamodb.target);
         let request = self.options.scan(table)?;
-        let form = self.options.form(context, self.columns(context, &dynamodb).await?)?;
+        let form = self.options.form(self.columns(&dynamodb).await?)?;
         let mut writer = ItemWriter::new(form);
         let take = async |page: read::Page| writer.page(&page.items);
         let response = match self.options.limit {
-            Some(limit) => read::pages(&dynamodb, request, Some(limit), last_key(context), take).await?,
+            Some(limit) => {
+                read::pages(&dynamodb, request, Some(limit), self.options.last_key(), take).await?
+            }
             None => read::scan(&dynamodb, request, self.segments, take).await?,
         };
         writer.finish(&response)?;
@@ -42,9 +45,9 @@ impl Scan {
     }
 
     /// The keys, whose columns come first where there are columns. Those of the messages table are known.
-    async fn columns(&self, context: &Context, dynamodb: &DynamoDb) -> Result<Vec<String>> {
-        match &self.table {
-            Some(table) if context.format == Format::Table && !self.options.count => {
+    async fn columns(&self, dynamodb: &DynamoDb) -> Result<Vec<String>> {
+        match &self.table.table {
+            Some(table) if self.options.items.output.format == Format::Table && !self.options.count => {
                 let description = table::describe(dynamodb, table).await?;
                 // An index that is not there, the scan's answer tells.
                 let keys = Keys::of(&description, self.options.index.as_deref());

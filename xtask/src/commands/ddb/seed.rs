@@ -32,9 +32,9 @@ pub(crate) struct SeedCommand {
     #[command(flatten)]
     options: SeedOptions,
     #[command(flatten)]
-    guarded: Guarded,
-    #[command(flatten)]
     population: PopulationOptions,
+    #[command(flatten)]
+    guarded: Guarded,
 }
 
 impl SeedCommand {
@@ -77,10 +77,14 @@ const AGAIN: &str = "run the same command again: it writes all of it, and remove
 /// What is seeded.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SeedOptions {
-    /// The conversation: lines of `Person 1: ...` and `Person 2: ...` [default: backend-flask-rs/ddb/conversation.txt]
+    /// The conversation to write [default: backend-flask-rs/ddb/conversation.txt]
+    ///
+    /// Each line begins with `Person 1: ` or `Person 2: `.
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
-    /// When the last message was sent, in RFC 3339 [default: now]
+    /// When the last message was sent [default: now]
+    ///
+    /// Written as in 2026-01-31T14:05:00Z.
     #[arg(long, value_name = "TIME", value_parser = backend_flask::time::parse)]
     now: Option<DateTime<Utc>>,
     /// Who Person 1 is

@@ -15,7 +15,7 @@ use super::backup::{self, BackupOptions};
 use super::{Guarded, Target, Writing};
 use crate::context::Context;
 use crate::guard::Guard;
-use crate::output::{self, Format, stdout};
+use crate::output::{self, Format, Output, stdout};
 
 /// How long a table may take to become active, or to be gone. Both are asynchronous on AWS.
 const TABLE_BOUND: Duration = Duration::from_secs(120);
@@ -216,6 +216,8 @@ fn interval(dynamodb: &DynamoDb) -> Duration {
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListTables {
     #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
     target: Target,
 }
 
@@ -234,7 +236,7 @@ impl ListTables {
             }
         }
         let mut out = stdout();
-        match context.format {
+        match self.output.format {
             Format::Table => names.iter().try_for_each(|name| writeln!(out, "{name}"))?,
             Format::Json => output::print_json(&json!({ "TableNames": names }))?,
             Format::Jsonl => names.iter().try_for_each(|name| writeln!(out, "{}", json!(name)))?,

@@ -1,0 +1,185 @@
+//! How help is laid out: commands in groups, a command's own options first, those of every command last.
+
+use clap::error::{ContextKind, ContextValue};
+use clap::{Command, CommandFactory as _};
+
+use super::Arguments;
+
+/// The heading of the options that every command has.
+pub(super) const GLOBAL: &str = "Global options";
+
+/// The end of the long help.
+pub(super) const ENGINES: &str = "\
+Engines:
+  auto      what already runs, else external if both its variables are set,
+            else docker, else embedded
+  docker    containers, as docker-compose.yml defines them
+  embedded  the PostgreSQL installed on this machine, and a small DynamoDB
+            server built from this workspace
+  external  the servers that CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB name
+
+CRUDDUR_ENGINE sets the engine too. docs/engines.md says more.
+
+Examples:
+  cargo xtask ddb-setup
+  cargo xtask ddb patterns get-conversation
+  cargo xtask ddb scan --help";
+
+/// The end of the help of `db` and `ddb`.
+pub(super) const PROD: &str = "\
+Each command takes --prod, which means production's database. The word `prod` as the last argument means the same, if \
+                               it cannot be a table, a key or another value.";
+
+/// A heading, and the commands below it.
+type Group = (&'static str, &'static [&'static str]);
+
+const ALL: [Group; 4] = [
+    ("Set up", &["ddb-setup", "prepare", "up", "down"]),
+    ("Look into the databases and change them", &["ddb", "db"]),
+    ("See how things are", &["status", "logs", "doctor", "env"]),
+    ("Run the app", &["run", "open"]),
+];
+
+const DB: [Group; 2] = [
+    ("Set up", &["setup", "create", "drop", "schema-load", "seed"]),
+    ("Look", &["connect", "test", "sessions", "kill-all"]),
+];
+
+const DDB: [Group; 4] = [
+    ("Set up", &["schema-load", "seed", "drop"]),
+    ("Look", &["list-tables", "scan", "query", "get", "patterns"]),
+    ("Change", &["put", "delete"]),
+    ("Move", &["export", "import"]),
+];
+
+/// The command line, with its commands in groups.
+pub(super) fn command() -> Command {
+    let command = Arguments::command();
+    let command = command.mut_subcommand("db", |db| grouped(db, &DB));
+    let command = command.mut_subcommand("ddb", |ddb| grouped(ddb, &DDB));
+    grouped(command, &ALL)
+}
+
+fn grouped(command: Command, groups: &[Group]) -> Command {
+    let mut list = String::new();
+    for (heading, names) in groups {
+        list += &format!("{heading}:\n");
+        for name in *names {
+            let about = command.find_subcommand(name).and_then(Command::get_about);
+            list += &format!("  {name:<11}  {}\n", about.map(ToString::to_string).unwrap_or_default());
+        }
+        list += "\n";
+    }
+    command.help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{GLOBAL}:\n{{options}}{{after-help}}\n"
+    ))
+}
+
+/// For an unknown command: names the commands that end in it, as `ddb-setup` for `setup` and `ddb scan` for `scan`.
+pub(super) fn with_suggestion(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
+    let command = command();
+    let names = command.get_subcommands().flat_map(|command| {
+        let name = command.get_name().to_owned();
+        let below: Vec<_> =
+            command.get_subcommands().map(|command| format!("{name} {}", command.get_name())).collect();
+        std::iter::once(name).chain(below)
+    });
+    let ends =
+        |name: &String| name.strip_suffix(word.as_str()).is_some_and(|rest| rest.ends_with([' ', '-']));
+    let names: Vec<_> = names.filter(ends).collect();
+    if !names.is_empty() {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each command that can be run, with its name as it is written.
+    fn leaves(command: &Command, name: &str) -> Vec<(String, Command)> {
+        if !command.has_subcommands() {
+            return vec![(name.to_owned(), command.clone())];
+        }
+        let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+        below.flat_map(|below| leaves(below, &format!("{name} {}", below.get_name()))).collect()
+    }
+
+    fn built() -> Command {
+        let mut command = command().term_width(80);
+        command.build();
+        command
+    }
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_in_a_group() {
+        let command = command();
+        for (groups, name) in [(&ALL[..], None), (&DB, Some("db")), (&DDB, Some("ddb"))] {
+            let command = name.map_or(&command, |name| command.find_subcommand(name).unwrap());
+            let mut listed: Vec<_> = groups.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+            let mut there: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
+            listed.sort_unstable();
+            there.sort_unstable();
+            assert_eq!(listed, there);
+        }
+    }
+
+    #[test]
+    fn every_command_has_a_summary_and_examples_that_can_be_run() {
+        for (name, command) in leaves(&built(), "cargo xtask") {
+            let about = command.get_about().unwrap().to_string();
+            assert!(about.len() <= 65, "{name}: the summary has more than a line: {about}");
+            let help = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            let examples: Vec<_> = help.lines().filter(|line| line.contains(&name)).collect();
+            assert!(!examples.is_empty(), "{name} has no example");
+            for example in examples {
+                let command =
+                    example.split_once("$(").map_or(example, |(_, rest)| rest.split(')').next().unwrap());
+                let words = shell_words::split(command).unwrap();
+                let start = words.iter().position(|word| word == "xtask").unwrap();
+                let words = words.into_iter().skip(start);
+                let words: Vec<_> = words
+                    .take_while(|word| word != "|" && !word.starts_with(['>', '<']))
+                    .map(Into::into)
+                    .collect();
+                Arguments::parse_words(&words).unwrap_or_else(|error| panic!("{example}: {error}"));
+            }
+        }
+    }
+
+    #[test]
+    fn help_is_80_columns_wide_and_ends_with_the_global_options() {
+        for (name, mut command) in leaves(&built(), "cargo xtask") {
+            for help in [command.render_help().to_string(), command.render_long_help().to_string()] {
+                assert!(help.lines().all(|line| line.chars().count() <= 80), "{name}: {help}");
+                let (own, global) = help.split_once(&format!("\n{GLOBAL}:\n")).unwrap();
+                assert!(!own.contains("--engine") && global.contains("--engine"), "{help}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_suggested() {
+        let suggested = |line: &str| {
+            let words: Vec<_> = line.split(' ').map(Into::into).collect();
+            with_suggestion(Arguments::parse_words(&words).unwrap_err()).to_string()
+        };
+        for (line, name) in [
+            ("xtask setup", "'ddb-setup', 'db setup'"),
+            ("xtask ddb setup", "'ddb-setup', 'db setup'"),
+            ("xtask scan", "'ddb scan'"),
+            ("xtask statsu", "'status'"),
+            ("xtask ddb list", "'list-tables'"),
+        ] {
+            let error = suggested(line);
+            assert!(error.contains(name), "{line}: {error}");
+        }
+    }
+}
