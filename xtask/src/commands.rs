@@ -242,7 +242,7 @@ mod tests {
 
     /// Why there is no such command, if there is none. `line` is what follows `cargo xtask`, up to where it may end.
     fn mistake(line: &str) -> Option<String> {
-        let root = Arguments::command();
+        let root = help::command();
         let mut command = &root;
         for word in line.split_whitespace() {
             let word = word.trim_end_matches(['.', ',', ':']);
