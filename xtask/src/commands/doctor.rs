@@ -114,7 +114,7 @@ async fn docker(context: &Context, report: &mut Report) -> Result<Option<Docker>
         match Docker::connect(&place).await {
             Ok(docker) => {
                 let about = docker.about().await?;
-                report.ok(what, format!("version {}, API {}", about.version, docker.api_version()));
+                report.ok(what, format!("version {}", about.version));
                 let remedy =
                     "set this machine's clock (timedatectl set-ntp true), or restart Docker's machine";
                 report.add("clock", clock(about.time), BAD, remedy);

@@ -50,11 +50,6 @@ impl Docker {
         Ok(Self { api: find::try_place(place).await? })
     }
 
-    /// The version of the API that was agreed on.
-    pub(crate) fn api_version(&self) -> String {
-        self.api.client_version().to_string()
-    }
-
     /// What the daemon says about itself.
     pub(crate) async fn about(&self) -> Result<About> {
         let info = answer(self.api.info()).await.map_err(failed("cannot ask the daemon about itself"))?;

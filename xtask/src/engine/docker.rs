@@ -58,7 +58,7 @@ impl DockerEngine {
     /// Looks for the containers, and takes their ports for the databases'.
     pub(super) async fn find(&mut self, context: &Context) -> Result<[Server; 2]> {
         let docker = self.docker(context).await?;
-        let [postgres, dynamodb] = self.containers(context).await?.map(|container| self.own(container));
+        let [postgres, dynamodb] = self.own_containers(context).await?;
         let [postgres_service, dynamodb_service] = self.compose.services();
         let (postgres, dynamodb) = tokio::join!(
             server(docker, postgres_service, postgres),
@@ -71,16 +71,14 @@ impl DockerEngine {
 
     /// Both services' containers, as far as they are there, Postgres's first.
     async fn containers(&self, context: &Context) -> Result<[Option<Container>; 2]> {
-        let docker = self.docker(context).await?;
-        let [postgres, dynamodb] =
-            self.compose.services().map(|service| docker.container(&self.compose, service));
-        let (postgres, dynamodb) = tokio::try_join!(postgres, dynamodb)?;
-        Ok([postgres, dynamodb])
+        let containers = self.docker(context).await?.containers(&self.compose).await?;
+        Ok(containers.map(|of_service| of_service.into_iter().next()))
     }
 
-    /// The container, if it is this checkout's.
-    fn own(&self, container: Option<Container>) -> Option<Container> {
-        container.filter(|container| container.check_owner(&self.compose).is_ok())
+    /// Those that are this checkout's.
+    async fn own_containers(&self, context: &Context) -> Result<[Option<Container>; 2]> {
+        let is_own = |container: &Container| container.check_owner(&self.compose).is_ok();
+        Ok(self.containers(context).await?.map(|container| container.filter(is_own)))
     }
 
     pub(super) async fn logs(
@@ -90,13 +88,12 @@ impl DockerEngine {
         range: LogRange,
         sink: LogSink<'_>,
     ) -> Result<()> {
-        let docker = self.docker(context).await?;
-        let service = self.compose.services()[database as usize];
-        let Some(container) = self.own(docker.container(&self.compose, service).await?) else {
-            let problem = format!("service {} has no container", service.name);
+        let Some(container) = self.own_containers(context).await?[database as usize].take() else {
+            let problem =
+                format!("service {} has no container", self.compose.services()[database as usize].name);
             return Err(Failure::new(problem, "start the databases with `cargo xtask up`").into());
         };
-        docker.logs(&container.id, range.tail, range.follow, sink).await
+        self.docker(context).await?.logs(&container.id, range.tail, range.follow, sink).await
     }
 
     /// Why a container that was started is not running, if it is not.
@@ -118,10 +115,11 @@ impl DockerEngine {
             ));
             return Ok(());
         }
-        let [postgres, dynamodb] = compose.services().map(|service| self.remove(context, service));
-        if tokio::try_join!(postgres, dynamodb)? == (false, false) {
+        let [postgres, dynamodb] = docker.containers(compose).await?;
+        if postgres.is_empty() && dynamodb.is_empty() {
             ui.line(format_args!("project {project}: no containers"));
         }
+        tokio::try_join!(self.remove(context, postgres), self.remove(context, dynamodb))?;
         docker.remove_network(project).await?;
         for volume in self.volumes().filter(|_| with_data) {
             if docker.remove_volume(&volume).await? {
@@ -131,17 +129,13 @@ impl DockerEngine {
         Ok(())
     }
 
-    /// Removes a service's containers: `docker compose up --scale` makes several. Returns whether there was any.
-    async fn remove(&self, context: &Context, service: &Service) -> Result<bool> {
-        let docker = self.docker(context).await?;
-        let mut was_there = false;
-        while let Some(container) = docker.container(&self.compose, service).await? {
+    async fn remove(&self, context: &Context, containers: Vec<Container>) -> Result<()> {
+        for container in containers {
             container.check_owner(&self.compose)?;
-            let remove = docker.remove(&container.id);
+            let remove = self.docker(context).await?.remove(&container.id);
             context.ui.run_whole(format!("Docker: remove {}", container.name), remove).await?;
-            was_there = true;
         }
-        Ok(was_there)
+        Ok(())
     }
 
     /// The names of both services' volumes.
@@ -192,13 +186,14 @@ async fn server(docker: &Docker, service: &Service, container: Option<Container>
         State::Stopped => "stopped",
         State::Unusable => "unusable",
     };
-    let outdated = container.outdated.map(|what| format!(", {what} changed")).unwrap_or_default();
-    let runs_in = format!("{} ({state}{outdated})", container.name);
-    if container.state != State::Running {
-        let missing = Some(format!("its container {} does not run", container.name));
-        return (Server { runs_in, missing }, port);
-    }
-    (Server { runs_in, missing: None }, container.port.unwrap_or(port))
+    let changed = if container.is_of_another_definition(service) { ", its definition changed" } else { "" };
+    let runs_in = format!("{} ({state}{changed})", container.name);
+    let missing = match (container.state, container.port) {
+        (State::Running, Some(published)) => return (Server { runs_in, missing: None }, published),
+        (State::Running, None) => format!("its container {} publishes no port", container.name),
+        _ => format!("its container {} is {state}", container.name),
+    };
+    (Server { runs_in, missing: Some(missing) }, port)
 }
 
 /// Only a log that says so is a reason to give the data up.

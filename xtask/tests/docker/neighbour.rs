@@ -84,12 +84,17 @@ fn a_daemon_that_cannot_be_asked_is_not_taken_for_one_that_runs_nothing() {
         unreachable.env("DOCKER_HOST", "unix:///nonexistent").fails(1).says(&["no Docker daemon answered"]);
     }
     assert!(!project.path(".cruddur/postgres").exists(), "nothing was started elsewhere");
-    let not_running = format!("its container {} does not run", project.container("db"));
-    docker(&["pause", &project.container("db")]);
-    project.xtask("db test").fails(1).says(&[&not_running]);
-    docker(&["unpause", &project.container("db")]);
-    docker(&["stop", &project.container("db")]);
-    project.xtask("db seed").fails(1).says(&[&not_running]);
+    let container = project.container("db");
+    let says = |why: &str| {
+        _ = project.xtask("db test").fails(1).says(&[&format!("its container {container} {why}")])
+    };
+    docker(&["pause", &container]);
+    says("is paused");
+    docker(&["unpause", &container]);
+    docker(&["network", "disconnect", &format!("{}_default", project.name), &container]);
+    says("publishes no port");
+    docker(&["stop", &container]);
+    says("is stopped");
 }
 
 #[test]

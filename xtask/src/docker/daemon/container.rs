@@ -18,17 +18,14 @@ use super::description::{self, container_name, label};
 use super::{Docker, answer, failed, found, status};
 use crate::docker::compose::{Compose, Service, Source};
 
-/// A container of a service, as the daemon describes it.
+/// A container of a service, as the daemon lists it.
 pub(crate) struct Container {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) state: State,
-    /// What differs from docker-compose.yml, if anything.
-    pub(crate) outdated: Option<String>,
-    /// The port of this machine that it is published on.
+    /// The port of this machine that it is published on now.
     pub(crate) port: Option<u16>,
-    /// The folder of the compose file it was created from.
-    folder: Option<String>,
+    labels: HashMap<String, String>,
 }
 
 /// A container's state, as far as starting it is concerned.
@@ -43,25 +40,37 @@ pub(crate) enum State {
 }
 
 impl State {
-    pub(super) fn of(details: &ContainerInspectResponse) -> Self {
-        match details.state.as_ref().and_then(|state| state.status) {
-            Some(ContainerStateStatusEnum::RUNNING) => Self::Running,
-            Some(ContainerStateStatusEnum::PAUSED) => Self::Paused,
-            Some(ContainerStateStatusEnum::CREATED | ContainerStateStatusEnum::EXITED) => Self::Stopped,
+    fn of(summary: &ContainerSummary) -> Self {
+        match summary.state {
+            Some(SummaryState::RUNNING) => Self::Running,
+            Some(SummaryState::PAUSED) => Self::Paused,
+            Some(SummaryState::CREATED | SummaryState::EXITED) => Self::Stopped,
             _ => Self::Unusable,
         }
     }
 }
 
 impl Container {
-    /// Whether it is what docker-compose.yml describes, and can be started if it does not run.
-    pub(crate) fn is_as_described(&self) -> bool {
-        self.outdated.is_none() && self.state != State::Unusable
+    fn new(service: &Service, summary: &ContainerSummary) -> Self {
+        let ports = summary.ports.iter().flatten();
+        let mut ports = ports.filter(|port| port.private_port == service.port.container);
+        Self {
+            id: summary.id.clone().unwrap_or_default(),
+            name: name(summary).to_owned(),
+            state: State::of(summary),
+            port: ports.find_map(|port| port.public_port),
+            labels: summary.labels.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Whether we made it, from a definition that docker-compose.yml does not have any more.
+    pub(crate) fn is_of_another_definition(&self, service: &Service) -> bool {
+        self.labels.get(label::MADE_FROM).is_some_and(|from| *from != description::hash(service))
     }
 
     /// Fails if it belongs to another checkout: a folder of the same name elsewhere has the same project name.
     pub(crate) fn check_owner(&self, compose: &Compose) -> Result<()> {
-        match &self.folder {
+        match self.labels.get(label::WORKING_DIR) {
             Some(folder) if !compose.is_in(Path::new(folder)) => Err(Failure::new(
                 format!("container {} belongs to another checkout, in {folder}", self.name),
                 "set COMPOSE_PROJECT_NAME to a name of this checkout's own (in .env, to keep it)",
@@ -73,30 +82,34 @@ impl Container {
 }
 
 impl Docker {
-    /// The service's container, running or not, whether we created it or `docker compose` did. If there are several (by
-    /// `docker compose up --scale`), it is the one that runs, else the first.
-    pub(crate) async fn container(&self, compose: &Compose, service: &Service) -> Result<Option<Container>> {
-        let labels = description::identity(&compose.project, service);
-        let labels = labels.map(|(name, value)| format!("{name}={value}")).to_vec();
-        let labels = HashMap::from([("label".to_owned(), labels)]);
-        let found = self.list(query::ListContainersOptionsBuilder::new().all(true).filters(&labels)).await?;
-        let first = found.into_iter().min_by_key(rank);
-        let Some(id) = first.and_then(|summary| summary.id) else { return Ok(None) };
-        let (details, image) = tokio::try_join!(self.inspect(&id), self.image(&service.image))?;
-        let Some(details) = details else { return Ok(None) };
-        let mut outdated = description::difference(compose, service, image.as_deref(), &details);
-        if outdated.is_none() {
-            outdated = self.network_trouble(service, &details).await?;
-        }
-        let labels = details.config.as_ref().and_then(|config| config.labels.as_ref());
-        Ok(Some(Container {
-            name: details.name.as_deref().unwrap_or(&id).trim_start_matches('/').to_owned(),
-            state: State::of(&details),
-            port: description::published_port(service, &details),
-            folder: labels.and_then(|labels| labels.get(label::WORKING_DIR).cloned()),
-            outdated: outdated.map(str::to_owned),
-            id,
+    /// Each service's containers, running or not, whether we created them or `docker compose` did. There are several by
+    /// `docker compose up --scale`: first comes the one that runs.
+    pub(crate) async fn containers(&self, compose: &Compose) -> Result<[Vec<Container>; 2]> {
+        let mut listed = self.list_project(&compose.project).await?;
+        listed.sort_by_key(rank);
+        Ok(compose.services().map(|service| {
+            let is_its = |summary: &&ContainerSummary| {
+                let labels = summary.labels.as_ref();
+                labels.is_some_and(|labels| description::is_identified(labels, &compose.project, service))
+            };
+            listed.iter().filter(is_its).map(|summary| Container::new(service, summary)).collect()
         }))
+    }
+
+    /// What of a service's container differs from docker-compose.yml, or keeps it from being started, if anything.
+    pub(crate) async fn difference(
+        &self,
+        compose: &Compose,
+        service: &Service,
+        container: &Container,
+    ) -> Result<Option<&'static str>> {
+        let (details, image) = tokio::try_join!(self.inspect(&container.id), self.image(&service.image))?;
+        let details = details.filter(|_| container.state != State::Unusable);
+        let Some(details) = details else { return Ok(Some("state")) };
+        match description::difference(compose, service, image.as_deref(), &details) {
+            None => self.network_trouble(service, container, &details).await,
+            difference => Ok(difference),
+        }
     }
 
     /// The image of the container that has the service's name and is not the service's own.
@@ -108,31 +121,32 @@ impl Docker {
         let details = self.inspect(&container_name(&compose.project, service)).await?;
         let Some(config) = details.and_then(|details| details.config) else { return Ok(None) };
         let labels = config.labels.unwrap_or_default();
-        let identity = description::identity(&compose.project, service);
-        let is_ours = identity.iter().all(|(name, value)| labels.get(*name).is_some_and(|of| of == value));
+        let is_ours = description::is_identified(&labels, &compose.project, service);
         Ok(if is_ours { None } else { config.image })
     }
 
     /// The name of the running container that publishes `port`, if one does.
     pub(crate) async fn publisher_of(&self, port: u16) -> Result<Option<String>> {
         // Docker has a filter for it. Podman 4 has not, and lists the ports of stopped containers too.
-        let all = self.list(query::ListContainersOptionsBuilder::new().all(true)).await?;
+        let all = self.list(HashMap::new()).await?;
         let publishes = |container: &ContainerSummary| {
             matches!(
                 container.state,
                 Some(SummaryState::RUNNING | SummaryState::PAUSED | SummaryState::RESTARTING)
             ) && container.ports.iter().flatten().any(|published| published.public_port == Some(port))
         };
-        let names = all.into_iter().find(publishes).and_then(|container| container.names);
-        Ok(names.and_then(|names| Some(names.first()?.trim_start_matches('/').to_owned())))
+        Ok(all.iter().find(|container| publishes(container)).map(|container| name(container).to_owned()))
     }
 
-    pub(super) async fn list(
-        &self,
-        which: query::ListContainersOptionsBuilder,
-    ) -> Result<Vec<ContainerSummary>> {
-        let listed = answer(self.api.list_containers(Some(which.build()))).await;
-        listed.map_err(failed("cannot list containers"))
+    /// The containers of a project, running or not.
+    pub(super) async fn list_project(&self, project: &str) -> Result<Vec<ContainerSummary>> {
+        let label = format!("{}={project}", label::PROJECT);
+        self.list(HashMap::from([("label", vec![label])])).await
+    }
+
+    async fn list(&self, filters: HashMap<&str, Vec<String>>) -> Result<Vec<ContainerSummary>> {
+        let which = query::ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        answer(self.api.list_containers(Some(which))).await.map_err(failed("cannot list containers"))
     }
 
     async fn inspect(&self, container: &str) -> Result<Option<ContainerInspectResponse>> {
@@ -189,11 +203,11 @@ impl Docker {
 
     /// The last `tail` lines that the container printed since it was started, if it does not run any more.
     pub(crate) async fn last_words(&self, id: &str, tail: usize) -> Result<Option<String>> {
-        let details = self.inspect(id).await?.unwrap_or_default();
-        if State::of(&details) == State::Running {
+        let state = self.inspect(id).await?.and_then(|details| details.state).unwrap_or_default();
+        if state.status == Some(ContainerStateStatusEnum::RUNNING) {
             return Ok(None);
         }
-        let started = details.state.and_then(|state| state.started_at);
+        let started = state.started_at;
         let started = started.and_then(|time| DateTime::parse_from_rfc3339(&time).ok());
         let since = started.and_then(|time| i32::try_from(time.timestamp()).ok()).unwrap_or_default().max(0);
         let tail = tail.to_string();
@@ -239,6 +253,10 @@ impl Docker {
             take(chunk.map_err(failed(LOG))?.as_ref())?;
         }
     }
+}
+
+fn name(summary: &ContainerSummary) -> &str {
+    summary.names.iter().flatten().next().map_or("", |name| name.trim_start_matches('/'))
 }
 
 /// Sort key: running containers first, then by number.

@@ -61,8 +61,12 @@ pub(super) fn with_tag(image: &str) -> String {
     if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
 }
 
-/// The labels that each container of the service has, whoever created it.
-pub(super) fn identity<'a>(project: &'a str, service: &'a Service) -> [(&'static str, &'a str); 3] {
+/// Whether these are the labels of a container of the service, whoever created it.
+pub(super) fn is_identified(labels: &HashMap<String, String>, project: &str, service: &Service) -> bool {
+    identity(project, service).iter().all(|(name, value)| labels.get(*name).is_some_and(|of| of == value))
+}
+
+fn identity<'a>(project: &'a str, service: &'a Service) -> [(&'static str, &'a str); 3] {
     [(label::PROJECT, project), (label::SERVICE, service.name), (label::ONE_OFF, "False")]
 }
 
@@ -101,7 +105,7 @@ fn owned<const N: usize>(labels: [(&str, &str); N]) -> HashMap<String, String> {
 }
 
 /// A hash of what docker-compose.yml says of the service. A label with the text itself would show its passwords.
-fn hash(service: &Service) -> String {
+pub(super) fn hash(service: &Service) -> String {
     // Everything in it has a form in JSON.
     let json = serde_json::to_vec(service).unwrap_or_default();
     Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
@@ -166,19 +170,6 @@ pub(super) fn networks(details: &ContainerInspectResponse) -> impl Iterator<Item
         .into_iter()
         .flatten()
         .map(|(name, endpoint)| endpoint.network_id.as_deref().filter(|id| !id.is_empty()).unwrap_or(name))
-}
-
-/// The port of this machine that the service's own is published on.
-pub(super) fn published_port(service: &Service, details: &ContainerInspectResponse) -> Option<u16> {
-    let bindings = details.host_config.as_ref()?.port_bindings.as_ref()?.get(&container_port(service))?;
-    bindings.as_ref()?.first()?.host_port.as_ref()?.parse().ok()
-}
-
-/// Whether a running container's port is published now. On an internal network, or on none, it is not, whatever it was
-/// created with.
-pub(super) fn is_published(service: &Service, details: &ContainerInspectResponse) -> bool {
-    let published = details.network_settings.as_ref().and_then(|settings| settings.ports.as_ref());
-    published.is_none_or(|ports| ports.get(&container_port(service)).is_some_and(Option::is_some))
 }
 
 /// The first thing in which the container differs from docker-compose.yml. `image_id` is the id of the local image that

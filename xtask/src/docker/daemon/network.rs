@@ -1,14 +1,11 @@
 //! The network that a project's containers are on.
 
-use std::collections::HashMap;
-
 use crate::error::Failure;
 use anyhow::Result;
 use bollard::errors::Error as ApiError;
 use bollard::models::{ContainerInspectResponse, NetworkCreateRequest, NetworkInspect};
-use bollard::query_parameters as query;
 
-use super::container::State;
+use super::container::{Container, State};
 use super::description::{self, label, network_name};
 use super::{Docker, answer, failed, found, status};
 use crate::docker::compose::Service;
@@ -19,11 +16,12 @@ impl Docker {
     pub(super) async fn network_trouble(
         &self,
         service: &Service,
+        container: &Container,
         details: &ContainerInspectResponse,
     ) -> Result<Option<&'static str>> {
         let mut publishes = false;
-        if State::of(details) == State::Running {
-            publishes = description::is_published(service, details);
+        if container.state == State::Running {
+            publishes = container.port == Some(service.port.host);
         } else {
             for name in description::networks(details) {
                 let Some(network) = self.network(name).await? else {
@@ -80,12 +78,12 @@ impl Docker {
     /// stays.
     pub(crate) async fn remove_network(&self, project: &str) -> Result<()> {
         let name = network_name(project);
-        let labels = HashMap::from([("label".to_owned(), vec![format!("{}={project}", label::PROJECT)])]);
-        // One that does not run is on the network as well, and Docker would not mind.
-        let others = self.list(query::ListContainersOptionsBuilder::new().all(true).filters(&labels));
         let Some(network) = self.network(&name).await? else { return Ok(()) };
         let labels = network.labels.unwrap_or_default();
-        if labels.get(label::PROJECT).is_none_or(|of| of != project) || !others.await?.is_empty() {
+        // One that does not run is on the network as well, and Docker would not mind.
+        if labels.get(label::PROJECT).is_none_or(|of| of != project)
+            || !self.list_project(project).await?.is_empty()
+        {
             return Ok(());
         }
         match answer(self.api.remove_network(&name)).await {

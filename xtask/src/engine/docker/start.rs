@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::docker::compose::{Compose, FILE, Service};
+use crate::docker::compose::{Compose, FILE};
 use crate::docker::daemon::{self, Container, State, container_name};
 use crate::docker::port;
 use crate::error::Failure;
@@ -18,38 +18,58 @@ use crate::context::Context;
 const NAME_BOUND: Duration = Duration::from_secs(30);
 const NAME_INTERVAL: Duration = Duration::from_millis(50);
 
+/// A service's container.
+struct Found {
+    container: Container,
+    /// What of it differs from docker-compose.yml, if anything.
+    difference: Option<&'static str>,
+}
+
 impl DockerEngine {
     /// Brings both services' containers into the state that docker-compose.yml describes. A port that is taken moves,
     /// unless the user has set it; so does a project name that another checkout uses.
     pub(in super::super) async fn start(&mut self, context: &Context) -> Result<()> {
-        let mut found = self.containers(context).await?;
+        let mut found = self.compared(context).await?;
         self.found_running = [0, 1].map(|index| {
-            let container = found[index].as_ref().filter(|container| container.is_as_described());
-            container.is_some_and(|found| {
-                found.state == State::Running && found.check_owner(&self.compose).is_ok()
+            let found = found[index].as_ref().filter(|found| found.difference.is_none());
+            found.map(|found| &found.container).is_some_and(|container| {
+                container.state == State::Running && container.check_owner(&self.compose).is_ok()
             })
         });
         if self.found_running != [true; 2] {
             self.avoid_other_checkouts(context).await?;
-            found = self.containers(context).await?;
-            for container in found.iter().flatten() {
+            let containers = self.containers(context).await?;
+            for container in containers.iter().flatten() {
                 container.check_owner(&self.compose)?;
             }
-            for (index, container) in found.iter().enumerate() {
+            for (index, container) in containers.iter().enumerate() {
                 self.check_name(context, index, container.as_ref()).await?;
                 self.settle_port(context, index, container.as_ref()).await?;
             }
             // By another port a container is not as described any more.
-            found = self.containers(context).await?;
+            found = self.compared(context).await?;
             self.prepare(context, &found).await?;
         }
         let [postgres, dynamodb] = found;
-        let (postgres, dynamodb) = tokio::try_join!(
-            self.bring_up(context, &self.compose.postgres, postgres),
-            self.bring_up(context, &self.compose.dynamodb, dynamodb)
-        )?;
+        let (postgres, dynamodb) =
+            tokio::try_join!(self.bring_up(context, 0, postgres), self.bring_up(context, 1, dynamodb))?;
         self.started = Some([postgres, dynamodb]);
         Ok(())
+    }
+
+    /// Both services' containers, compared with docker-compose.yml.
+    async fn compared(&self, context: &Context) -> Result<[Option<Found>; 2]> {
+        let docker = self.docker(context).await?;
+        let [postgres, dynamodb] = self.containers(context).await?;
+        let compare = async |service, container: Option<Container>| {
+            let Some(container) = container else { return anyhow::Ok(None) };
+            let difference = docker.difference(&self.compose, service, &container).await?;
+            Ok(Some(Found { container, difference }))
+        };
+        let [postgres_service, dynamodb_service] = self.compose.services();
+        let (postgres, dynamodb) =
+            tokio::try_join!(compare(postgres_service, postgres), compare(dynamodb_service, dynamodb))?;
+        Ok([postgres, dynamodb])
     }
 
     /// Compose names a project after its folder, so checkouts in folders of one name would share their containers and
@@ -110,31 +130,32 @@ impl DockerEngine {
     }
 
     /// Has the images and the network ready if a container is about to be created.
-    async fn prepare(&self, context: &Context, found: &[Option<Container>; 2]) -> Result<()> {
-        if found.iter().flatten().filter(|container| container.is_as_described()).count() == 2 {
+    async fn prepare(&self, context: &Context, found: &[Option<Found>; 2]) -> Result<()> {
+        if found.iter().flatten().filter(|found| found.difference.is_none()).count() == 2 {
             return Ok(());
         }
         if let Some(other) = self.compose.other_source(&context.environment) {
             context.ui.line(format_args!("`docker compose` also reads {other}; the tasks read {FILE} alone"));
         }
-        self.pull_missing(context).await?;
+        self.pull(context, found).await?;
         self.docker(context).await?.create_network(&self.compose.project).await
     }
 
     /// Pulls the images that are not here and that no container has been made from; fails if no daemon answers.
     pub(in super::super) async fn pull_missing(&self, context: &Context) -> Result<()> {
-        let [postgres, dynamodb] =
-            self.compose.services().map(|service| self.pull_if_missing(context, service));
+        let found = self.compared(context).await?;
+        self.pull(context, &found).await
+    }
+
+    async fn pull(&self, context: &Context, found: &[Option<Found>; 2]) -> Result<()> {
+        let [postgres, dynamodb] = [0, 1].map(|index| self.pull_one(context, index, found[index].as_ref()));
         tokio::try_join!(postgres, dynamodb).map(drop)
     }
 
-    async fn pull_if_missing(&self, context: &Context, service: &Service) -> Result<()> {
+    async fn pull_one(&self, context: &Context, index: usize, found: Option<&Found>) -> Result<()> {
+        let service = self.compose.services()[index];
         let (docker, ui, image) = (self.docker(context).await?, &context.ui, &service.image);
-        if docker.image(image).await?.is_some() {
-            return Ok(());
-        }
-        let container = docker.container(&self.compose, service).await?;
-        if container.is_some_and(|container| container.is_as_described()) {
+        if found.is_some_and(|found| found.difference.is_none()) || docker.image(image).await?.is_some() {
             return Ok(());
         }
         let credentials = daemon::credentials(image, &context.environment, ui);
@@ -155,49 +176,39 @@ impl DockerEngine {
     }
 
     /// Brings one service's container into the state described; returns its id.
-    async fn bring_up(
-        &self,
-        context: &Context,
-        service: &Service,
-        found: Option<Container>,
-    ) -> Result<String> {
+    async fn bring_up(&self, context: &Context, index: usize, found: Option<Found>) -> Result<String> {
         let (docker, ui) = (self.docker(context).await?, &context.ui);
-        let create = self.create_and_start(context, service);
-        let Some(Container { id, name, state, ref outdated, .. }) = found else {
-            let name = container_name(&self.compose.project, service);
+        let create = self.create_and_start(context, index);
+        let Some(Found { container: Container { id, name, state, .. }, difference }) = found else {
+            let name = container_name(&self.compose.project, self.compose.services()[index]);
             return ui.run_whole(format!("Docker: create and start {name}"), create).await;
         };
-        match (state, outdated) {
-            (State::Running, None) => {}
-            (State::Paused, None) => {
-                ui.run_whole(format!("Docker: unpause {name}"), docker.unpause(&id)).await?;
-            }
-            (State::Stopped, None) => {
-                ui.run_whole(format!("Docker: start {name}"), docker.start(&id)).await?;
-            }
-            (_, outdated) => {
-                let why =
-                    outdated.as_ref().map_or("it cannot be started".to_owned(), |w| format!("other {w}"));
-                let replace = async {
-                    docker.remove(&id).await?;
-                    create.await
-                };
-                return ui.run_whole(format!("Docker: replace {name} ({why})"), replace).await;
-            }
+        if let Some(difference) = difference {
+            let replace = async {
+                docker.remove(&id).await?;
+                create.await
+            };
+            return ui.run_whole(format!("Docker: replace {name} (other {difference})"), replace).await;
+        }
+        match state {
+            State::Paused => ui.run_whole(format!("Docker: unpause {name}"), docker.unpause(&id)).await?,
+            State::Stopped => ui.run_whole(format!("Docker: start {name}"), docker.start(&id)).await?,
+            State::Running | State::Unusable => {}
         }
         Ok(id)
     }
 
     /// A container that cannot be started does not stay behind: it would be the next run's name conflict.
-    async fn create_and_start(&self, context: &Context, service: &Service) -> Result<String> {
+    async fn create_and_start(&self, context: &Context, index: usize) -> Result<String> {
         let (docker, compose) = (self.docker(context).await?, &self.compose);
+        let service = compose.services()[index];
         let create = async || {
             if let Some(id) = docker.create(compose, service).await? {
                 return anyhow::Ok(Some(id));
             }
             // A run that was killed may have left the daemon creating this container, and compose may have made it just
             // now.
-            if let Some(container) = docker.container(compose, service).await? {
+            if let Some(container) = self.containers(context).await?[index].take() {
                 container.check_owner(compose)?;
                 docker.remove(&container.id).await?;
             }
