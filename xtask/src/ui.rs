@@ -1,7 +1,9 @@
 //! What the user sees on stderr while work is done. Data goes to stdout: see `output`.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _, stderr};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -19,6 +21,8 @@ pub(crate) struct Ui {
     bars: Option<MultiProgress>,
     color: bool,
     groups: Groups,
+    /// What it has warned of.
+    warned: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// How a CI service marks lines that belong together.
@@ -43,7 +47,8 @@ impl Ui {
             (_, true) => Groups::GitLab,
             _ => Groups::None,
         };
-        Self { stop: Stop::default(), bars: interactive.then(MultiProgress::new), color, groups }
+        let bars = interactive.then(MultiProgress::new);
+        Self { stop: Stop::default(), bars, color, groups, warned: Arc::default() }
     }
 
     /// Whether steps show their progress.
@@ -84,10 +89,13 @@ impl Ui {
         }
     }
 
-    /// Prints a line that should not be overlooked.
+    /// Prints a line that should not be overlooked, once.
     pub(crate) fn warn(&self, text: impl Display) {
         let text = printable_lines(&text.to_string());
-        self.print(&format!("{} {text}", self.paint("33", "warning:")));
+        let line = format!("{} {text}", self.paint("33", "warning:"));
+        if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(text) {
+            self.print(&line);
+        }
     }
 
     /// Announces a step; the [`Step`] prints how it ended.

@@ -1,19 +1,25 @@
 //! A Docker daemon that is not what it should be.
 
-use std::io::{BufReader, Read as _, Write as _};
+use std::io::{BufReader, Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use serde_json::{Value, json};
 
 use crate::QUICK;
+use crate::certificates::{Authority, Identity};
 use crate::common::dynamodb::Head;
 use crate::common::run::Ran;
 use crate::common::{PASSWORD, Workspace};
 
-/// What the daemon does once it has said which version it is.
+/// What the daemon does once it has said that it is there.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Then {
     /// It is gone, and its socket with it.
@@ -45,21 +51,22 @@ fn start_recorded(socket: &Path, then: Then) -> Receiver<String> {
                 return;
             }
             let sender = sender.clone();
-            std::thread::spawn(move || _ = serve(&stream, then, &sender));
+            std::thread::spawn(move || _ = serve(stream, then, &sender));
         }
     });
     receiver
 }
 
-fn serve(stream: &UnixStream, then: Then, pulls: &Sender<String>) -> std::io::Result<()> {
+fn serve(stream: impl Read + Write, then: Then, pulls: &Sender<String>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream);
-    let mut out = stream;
     loop {
         let head = Head::read(&mut reader)?;
         let mut body = Vec::new();
         (&mut reader).take(head.length.unwrap_or_default()).read_to_end(&mut body)?;
-        let (status, answer) = match (head.first_line.contains("version"), then) {
-            (true, _) => (200, r#"{"ApiVersion":"1.41","MinAPIVersion":"1.12","Version":"20.10"}"#),
+        let (status, answer) = match (head.first_line.contains("/_ping"), then) {
+            // A request that names a version of the API is refused by the daemons that do not know it.
+            _ if head.first_line.contains(" /v1.") => (400, r#"{"message":"client version is too new"}"#),
+            (true, _) => (200, "OK"),
             (_, Then::Vanishes | Then::IsSilent) => {
                 // Until the other side gives it up.
                 return reader.read_to_end(&mut body).map(drop);
@@ -74,7 +81,7 @@ fn serve(stream: &UnixStream, then: Then, pulls: &Sender<String>) -> std::io::Re
             (_, Then::Fails) => (500, r#"{"message":"the disk of the daemon is on fire"}"#),
         };
         write!(
-            out,
+            reader.get_mut(),
             "HTTP/1.1 {status} .\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{answer}",
             answer.len()
         )?;
@@ -121,18 +128,23 @@ fn workspace_with(config: &str) -> (Workspace, PathBuf) {
     (workspace, socket)
 }
 
+/// The hash of the name `mine`, as `docker context create mine` makes it.
+const MINE: &str = "3fd30542fe3f61b14bd4a4b2dc0b6fb30fa6f63ebce52dd1778aaa8c4dc02cff";
+
+/// Makes a docker context `mine`.
+fn make_context(workspace: &Workspace, host: &str) {
+    let folder = format!("home/.docker/contexts/meta/{MINE}");
+    std::fs::create_dir_all(workspace.path(&folder)).unwrap();
+    let metadata = json!({ "Name": "mine", "Endpoints": { "docker": { "Host": host } } });
+    workspace.write(&format!("{folder}/meta.json"), &metadata.to_string());
+}
+
 #[test]
 fn a_docker_context_beside_others_that_are_broken() {
     let (workspace, socket) = workspace_with(r#"{"currentContext": "mine"}"#);
     start(&socket, Then::Fails);
-    let endpoints = json!({ "docker": { "Host": format!("unix://{}", socket.display()) } });
-    // The hash of its name, as `docker context create mine` makes it.
-    let own = "home/.docker/contexts/meta/3fd30542fe3f61b14bd4a4b2dc0b6fb30fa6f63ebce52dd1778aaa8c4dc02cff";
-    for folder in [own, "home/.docker/contexts/meta/broken"] {
-        std::fs::create_dir_all(workspace.path(folder)).unwrap();
-    }
-    workspace
-        .write(&format!("{own}/meta.json"), &json!({ "Name": "mine", "Endpoints": endpoints }).to_string());
+    make_context(&workspace, &format!("unix://{}", socket.display()));
+    std::fs::create_dir_all(workspace.path("home/.docker/contexts/meta/broken")).unwrap();
     workspace.write("home/.docker/contexts/meta/broken/meta.json", "{");
     workspace.write("home/.docker/contexts/meta/.DS_Store", "");
     let run = || workspace.xtask("up").without("DOCKER_HOST");
@@ -148,6 +160,55 @@ fn a_docker_context_beside_others_that_are_broken() {
     assert!(!workspace.path(".cruddur/postgres").exists(), "nothing was started elsewhere");
 }
 
+/// Starts a daemon across TLS, which knows its clients by certificates of this authority; returns its port.
+fn start_across_tls(authority: &Authority) -> u16 {
+    let certificate = |text: &str| CertificateDer::from(pem::parse(text).unwrap().into_contents());
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate(&authority.certificate)).unwrap();
+    let Identity { certificate: own, key } = authority.server(&["127.0.0.1"]);
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(pem::parse(key).unwrap().into_contents()));
+    let config = ServerConfig::builder()
+        .with_client_cert_verifier(WebPkiClientVerifier::builder(roots.into()).build().unwrap())
+        .with_single_cert(vec![certificate(&own)], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = ServerConnection::new(config.clone()).unwrap();
+            let stream = StreamOwned::new(connection, stream);
+            std::thread::spawn(move || serve(stream, Then::Fails, &channel().0));
+        }
+    });
+    port
+}
+
+#[test]
+fn a_docker_daemon_across_tls() {
+    let (workspace, _) = workspace_with("{}");
+    let authority = Authority::new("daemons");
+    let host = format!("tcp://127.0.0.1:{}", start_across_tls(&authority));
+    make_context(&workspace, &host);
+    let folder = format!("home/.docker/contexts/tls/{MINE}/docker");
+    std::fs::create_dir_all(workspace.path(&folder)).unwrap();
+    let client = authority.client("me");
+    workspace.write(&format!("{folder}/cert.pem"), &client.certificate);
+    workspace.write(&format!("{folder}/key.pem"), &client.key);
+    workspace.write(&format!("{folder}/ca.pem"), &authority.certificate);
+    let by_context = || workspace.xtask("up").without("DOCKER_HOST").env("DOCKER_CONTEXT", "mine").fails(1);
+    let by_host = |folder: &str| {
+        let run = workspace.xtask("up").env("DOCKER_HOST", &host).env("DOCKER_TLS_VERIFY", "1");
+        run.env("DOCKER_CERT_PATH", workspace.path(folder)).fails(1)
+    };
+    let answered = ["the disk of the daemon is on fire"];
+    by_context().within(QUICK).says(&answered);
+    by_host(&folder).within(QUICK).says(&answered);
+    by_host("home").says(&["home/ca.pem"]);
+    workspace.write(&format!("{folder}/ca.pem"), &Authority::new("others").certificate);
+    by_context().says(&["docker context mine", "invalid peer certificate"]);
+}
+
 #[test]
 fn a_docker_configuration_that_is_no_json() {
     let (workspace, socket) = workspace_with("{ \"auths\": \"hush-p@ss/w:rd\"");
@@ -158,6 +219,7 @@ fn a_docker_configuration_that_is_no_json() {
         "config.json:1:",
         "pull access denied",
     ]);
+    assert_eq!(failed.stderr.matches("warning: ").count(), 1, "{failed}");
     // It does not hide a daemon where it usually is.
     let doctor = workspace.xtask("doctor -o json").without("DOCKER_HOST").end().json();
     let first = doctor
@@ -178,15 +240,13 @@ fn a_docker_host_without_a_scheme() {
     said("/var/run/docker.sock").says(&["a path alone is no address", "help: write it as unix://"]);
 }
 
-/// Has `image` pulled where `docker login` has stored something for each of these registries: what was said, and the
-/// credentials that the daemon was sent.
-fn pull(image: &str) -> (Ran, String) {
-    // The password is `???>>>~~~`.
-    let config = r#"{
-        "auths": { "hub.example:5000": { "auth": "bWU6Pz8/Pj4+fn5+" }, "helped.example": {} },
-        "credHelpers": { "helped.example": "test", "token.example": "token", "broken.example": "broken" }
-    }"#;
-    let (workspace, socket) = workspace_with(config);
+/// Of the user `me`, with the password `???>>>~~~`.
+const AUTH: &str = "bWU6Pz8/Pj4+fn5+";
+
+/// Has `image` pulled where the docker CLI has this config.json: what was said, and the credentials that the daemon was
+/// sent.
+fn pull(image: &str, config: &Value) -> (Ran, String) {
+    let (workspace, socket) = workspace_with(&config.to_string());
     let helper = |name: &str, script: &str| {
         let path = workspace.write(&format!("docker-credential-{name}"), &format!("#!/bin/sh\n{script}\n"));
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -198,6 +258,8 @@ fn pull(image: &str) -> (Ran, String) {
     let path = [workspace.path(""), PathBuf::from("/usr/bin"), PathBuf::from("/bin")];
     let pulls = start_recorded(&socket, Then::HasNothing);
     let run = workspace.xtask("up").env("PATH", std::env::join_paths(path).unwrap());
+    let of_variable = json!({ "auths": { "variable.example": { "auth": AUTH } } });
+    let run = run.env("DOCKER_AUTH_CONFIG", of_variable.to_string());
     let ran = run.env("POSTGRES_IMAGE", image).env("DYNAMODB_IMAGE", image).fails(1);
     ran.within(QUICK).says(&["pull access denied"]);
     let sent = pulls.recv_timeout(QUICK).unwrap();
@@ -206,21 +268,32 @@ fn pull(image: &str) -> (Ran, String) {
 
 #[test]
 fn a_registry_that_wants_credentials() {
-    let sent = |image: &str| -> Value {
-        let (_, sent) = pull(image);
+    let stored = json!({
+        "auths": { "hub.example:5000": { "auth": AUTH }, "helped.example": {} },
+        "credHelpers": { "helped.example": "test", "token.example": "token", "broken.example": "broken" }
+    });
+    let in_a_store = json!({ "credsStore": "test", "auths": { "helped.example": {} } });
+    let sent = |image: &str, config: &Value| -> Value {
+        let (_, sent) = pull(image, config);
         // Docker reads base64 for URLs, and ignores what is in another form.
         assert!(!sent.contains(['+', '/']), "{sent}");
         let sent = aws_smithy_types::base64::decode(sent.replace('-', "+").replace('_', "/")).unwrap();
         serde_json::from_slice(&sent).unwrap()
     };
-    let stored = sent("hub.example:5000/cruddur/db:1");
-    assert_eq!([&stored["username"], &stored["password"]], ["me", "???>>>~~~"]);
-    let helped = sent("helped.example/cruddur/db");
-    assert_eq!([&helped["username"], &helped["password"]], ["me", PASSWORD]);
-    assert_eq!(sent("token.example/db")["identitytoken"], "a-token");
-    let (_, none) = pull("cruddur/db");
+    for (image, config, password) in [
+        ("hub.example:5000/cruddur/db:1", &stored, "???>>>~~~"),
+        ("helped.example/cruddur/db", &stored, PASSWORD),
+        ("helped.example/cruddur/db", &in_a_store, PASSWORD),
+        ("variable.example/cruddur/db", &stored, "???>>>~~~"),
+        ("variable.example/cruddur/db", &in_a_store, "???>>>~~~"),
+    ] {
+        let sent = sent(image, config);
+        assert_eq!([&sent["username"], &sent["password"]], ["me", password], "{image} {config}");
+    }
+    assert_eq!(sent("token.example/db", &stored)["identitytoken"], "a-token");
+    let (_, none) = pull("cruddur/db", &stored);
     assert_eq!(none, "");
-    let (ran, none) = pull("broken.example/db");
+    let (ran, none) = pull("broken.example/db", &stored);
     assert_eq!(none, "");
     ran.says(&["the credentials for broken.example are not used", "the keychain is locked"]);
 }

@@ -34,9 +34,25 @@ pub(super) struct Auth {
     pub(super) registrytoken: Option<String>,
 }
 
+/// The current context, where it is not the default one.
+pub(super) struct Current {
+    pub(super) name: String,
+    /// The address of its daemon.
+    pub(super) host: String,
+    /// The folder of its certificates, if it has any.
+    pub(super) certificates: Option<PathBuf>,
+}
+
 fn folder(environment: &Environment) -> Option<PathBuf> {
     let chosen = environment.process_only("DOCKER_CONFIG").map(PathBuf::from);
     chosen.or_else(|| Some(environment.home()?.join(".docker")))
+}
+
+/// The folder of the certificates for DOCKER_HOST.
+/// <https://docs.docker.com/reference/cli/docker/#environment-variables>
+pub(super) fn certificates(environment: &Environment) -> PathBuf {
+    let chosen = environment.process_only("DOCKER_CERT_PATH").map(PathBuf::from);
+    chosen.or_else(|| folder(environment)).unwrap_or_default()
 }
 
 impl Config {
@@ -49,9 +65,19 @@ impl Config {
         })
     }
 
-    /// The current context's name and the address of its daemon, unless it is the default context.
+    /// What DOCKER_AUTH_CONFIG says, in the form of config.json's `auths`.
+    /// <https://docs.docker.com/reference/cli/docker/#environment-variables>
+    pub(super) fn of_variable(environment: &Environment, ui: &Ui) -> Self {
+        let text = environment.process_only("DOCKER_AUTH_CONFIG").unwrap_or("{}");
+        serde_json::from_str(text).unwrap_or_else(|_| {
+            ui.warn("DOCKER_AUTH_CONFIG is ignored: it is not the JSON that the docker CLI takes");
+            Self::default()
+        })
+    }
+
+    /// The current context, unless it is the default one.
     /// <https://docs.docker.com/engine/manage-resources/contexts/>
-    pub(super) fn current_context(&self, environment: &Environment) -> Result<Option<(String, String)>> {
+    pub(super) fn current_context(&self, environment: &Environment) -> Result<Option<Current>> {
         let name = environment.process_only("DOCKER_CONTEXT").or(self.current_context.as_deref());
         let Some(name) = name.filter(|name| !["", "default"].contains(name)) else { return Ok(None) };
         let remedy = "choose another with `docker context use NAME`, set DOCKER_HOST, or do without Docker: \
@@ -59,14 +85,17 @@ impl Config {
         let fails = |problem: String| Failure::new(problem, remedy);
         // Each context's folder is named by the hash of its name: other contexts are not looked at.
         let id: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
-        let path = folder(environment).unwrap_or_default().join("contexts/meta").join(id).join("meta.json");
+        let contexts = folder(environment).unwrap_or_default().join("contexts");
+        let path = contexts.join("meta").join(&id).join("meta.json");
         let metadata = read_json::<Metadata>(&path)
             .map_err(|error| fails(format!("docker context `{name}` cannot be read")).caused_by(error))?;
         let metadata = metadata.ok_or_else(|| {
             fails(format!("docker context `{name}` is not defined: there is no {}", path.display()))
         })?;
         let host = metadata.endpoints.docker.host.filter(|host| !host.is_empty());
-        Ok(host.map(|host| (name.to_owned(), host)))
+        let certificates = contexts.join("tls").join(id).join("docker");
+        let certificates = certificates.is_dir().then_some(certificates);
+        Ok(host.map(|host| Current { name: name.to_owned(), host, certificates }))
     }
 }
 

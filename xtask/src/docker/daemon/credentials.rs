@@ -16,17 +16,20 @@ use super::cli::{Auth, Config};
 /// Docker Hub's key in config.json. <https://github.com/docker/cli/blob/master/cli/command/registry.go>
 const HUB: &str = "https://index.docker.io/v1/";
 
-/// The credentials for an image's registry, found as the docker CLI does: by the registry's own helper program, else by
-/// the common one, else in config.json itself. If there are none, or they cannot be read, the pull is anonymous.
+/// The credentials for an image's registry, found as the docker CLI does: in DOCKER_AUTH_CONFIG, else by the registry's
+/// own helper program, else by the common one, else in config.json itself. If there are none, or they cannot be read,
+/// the pull is anonymous.
 pub(crate) fn credentials(image: &str, environment: &Environment, ui: &Ui) -> Option<DockerCredentials> {
     let config = Config::read(environment, ui);
     let registry = registry(image);
     let helpers = config.cred_helpers.as_ref();
     let helper = helpers.and_then(|helpers| helpers.get(registry)).or(config.creds_store.as_ref());
-    let found = match helper.filter(|name| !name.is_empty()) {
+    let found = || match helper.filter(|name| !name.is_empty()) {
         Some(name) => from_helper(name, registry),
-        None => from_file(&config, registry),
+        None => from_auths(&config, registry),
     };
+    let of_variable = from_auths(&Config::of_variable(environment, ui), registry);
+    let found = of_variable.and_then(|credentials| credentials.map_or_else(found, |found| Ok(Some(found))));
     found.unwrap_or_else(|error| {
         ui.warn(format_args!("the credentials for {registry} are not used: {error:#}"));
         None
@@ -43,7 +46,7 @@ fn registry(image: &str) -> &str {
     }
 }
 
-fn from_file(config: &Config, registry: &str) -> Result<Option<DockerCredentials>> {
+fn from_auths(config: &Config, registry: &str) -> Result<Option<DockerCredentials>> {
     // Old versions of the CLI wrote a URL in place of the host.
     let host = |key: &str| {
         let key = key.trim_start_matches("https://").trim_start_matches("http://");
@@ -59,7 +62,7 @@ fn from_file(config: &Config, registry: &str) -> Result<Option<DockerCredentials
         // Whatever is wrong with it, no part of it is shown.
         let decoded = base64::decode(auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let login = decoded.as_deref().and_then(|text| text.split_once(':'));
-        let login = login.context("config.json has no user and password there")?;
+        let login = login.context("`auth` is not a user and a password in base64")?;
         username = Some(login.0.to_owned());
         password = Some(login.1.trim_end_matches('\0').to_owned());
     } else if identitytoken.is_none() && registrytoken.is_none() {
@@ -154,7 +157,7 @@ mod tests {
             "helped.example": {}
         }}"#;
         let config: Config = serde_json::from_str(text).unwrap();
-        let found = |registry| from_file(&config, registry);
+        let found = |registry| from_auths(&config, registry);
         let login = |registry| {
             let found = found(registry).unwrap().unwrap();
             (found.username.unwrap(), found.password.unwrap())

@@ -9,12 +9,16 @@ use crate::environment::Environment;
 use crate::error::Failure;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result, anyhow, bail};
+use bollard::API_DEFAULT_VERSION;
 use bollard::errors::Error as ApiError;
 
-use super::cli::Config;
+use super::cli::{self, Config};
 
 /// A daemon on this machine answers within milliseconds; this is for one across a slow link.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
+
+/// How long bollard lets a request take. Ours take less, and say so: see [`super::answer`].
+const REQUEST_BOUND_SECONDS: u64 = 120;
 
 /// A place where a daemon may listen.
 #[derive(Debug, PartialEq)]
@@ -23,6 +27,8 @@ pub(crate) struct Place {
     pub(crate) host: String,
     /// Who named it: a variable, a docker context, or us.
     pub(crate) origin: String,
+    /// The folder with `ca.pem`, `cert.pem` and `key.pem`, where TLS is spoken.
+    certificates: Option<PathBuf>,
 }
 
 impl Place {
@@ -73,15 +79,30 @@ pub(super) async fn connect(environment: &Environment, ui: &Ui) -> Result<bollar
     .into())
 }
 
-/// Connects to the daemon of one place, and agrees on a version of the API. The error is a [`Failure`] if there is more
-/// to do than to start a daemon.
+/// A client for the daemon of one place. There is no version of the API to agree on, which would take a daemon 5 ms:
+/// bollard 0.21 names none in its requests, and each daemon takes its own.
+fn client(place: &Place) -> Result<bollard::Docker, ApiError> {
+    let (host, bound, version) = (&place.host, REQUEST_BOUND_SECONDS, API_DEFAULT_VERSION);
+    if let Some(folder) = &place.certificates {
+        let [key, certificate, authority] = ["key.pem", "cert.pem", "ca.pem"].map(|name| folder.join(name));
+        return bollard::Docker::connect_with_ssl(host, &key, &certificate, &authority, bound, version);
+    }
+    if host.starts_with("unix://") || host.starts_with("npipe://") {
+        return bollard::Docker::connect_with_socket(host, bound, version);
+    }
+    bollard::Docker::connect_with_http(host, bound, version)
+}
+
+/// Connects to the daemon of one place. The error is a [`Failure`] if there is more to do than to start a daemon.
 pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
     if place.host.starts_with("ssh://") {
         bail!("ssh is not supported: ports would be published on that machine's loopback, not on this one's");
     }
-    let negotiation = async { bollard::Docker::connect_with_host(&place.host)?.negotiate_version().await };
-    let negotiated = tokio::time::timeout(ANSWER_BOUND, negotiation).await.context("no answer within 5 s")?;
-    match negotiated {
+    let ping = async {
+        let api = client(place)?;
+        api.ping().await.map(|_| api)
+    };
+    match tokio::time::timeout(ANSWER_BOUND, ping).await.context("no answer within 5 s")? {
         Ok(api) => Ok(api.with_request_modifier(super::credentials::with_valid_header)),
         Err(ApiError::SocketNotFoundError(_)) => bail!("there is no such socket"),
         Err(error) => {
@@ -99,18 +120,20 @@ pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
 
 /// Where to look, in order. A place that the user has named is the only one.
 pub(crate) fn places(environment: &Environment, ui: &Ui) -> Result<Vec<Place>> {
-    // With TLS the docker CLI takes another port for granted.
-    let port = if environment.process_only("DOCKER_TLS_VERIFY").is_some() { "2376" } else { "2375" };
+    let named = |host: &str, origin: String, certificates: Option<PathBuf>| {
+        let host = full_address(host, certificates.is_some())?;
+        let is_local = host.starts_with("unix://") || host.starts_with("npipe://");
+        Ok(vec![Place { host, origin, certificates: certificates.filter(|_| !is_local) }])
+    };
     if let Some(host) = environment.process_only("DOCKER_HOST") {
-        return Ok(vec![Place { host: full_address(host, port)?, origin: "DOCKER_HOST".to_owned() }]);
+        let is_tls = environment.process_only("DOCKER_TLS_VERIFY").is_some() || host.starts_with("https://");
+        let certificates = is_tls.then(|| cli::certificates(environment));
+        return named(host, "DOCKER_HOST".to_owned(), certificates);
     }
-    if let Some((name, host)) = Config::read(environment, ui).current_context(environment)? {
-        return Ok(vec![Place {
-            host: full_address(&host, port)?,
-            origin: format!("docker context {name}"),
-        }]);
+    if let Some(context) = Config::read(environment, ui).current_context(environment)? {
+        return named(&context.host, format!("docker context {}", context.name), context.certificates);
     }
-    let usual = |host: String| Place { host, origin: USUAL.to_owned() };
+    let usual = |host: String| Place { host, origin: USUAL.to_owned(), certificates: None };
     if cfg!(windows) {
         return Ok(vec![usual(PIPE.to_owned())]);
     }
@@ -123,8 +146,8 @@ const PIPE: &str = "npipe:////./pipe/docker_engine";
 
 /// An address of DOCKER_HOST's, with what the docker CLI adds to it.
 /// <https://github.com/docker/cli/blob/master/opts/hosts.go>
-fn full_address(host: &str, port: &str) -> Result<String> {
-    let host = host.trim();
+fn full_address(host: &str, is_tls: bool) -> Result<String> {
+    let (host, port) = (host.trim(), if is_tls { "2376" } else { "2375" });
     let wrong = |why: &str| {
         let problem = format!("DOCKER_HOST or the docker context has the address `{host}`: {why}");
         Failure::new(problem, format!("write it as unix://{SOCKET} or tcp://HOST:PORT"))
@@ -234,7 +257,8 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("docker.sock");
-        let place = Place { host: format!("unix://{}", path.display()), origin: USUAL.to_owned() };
+        let host = format!("unix://{}", path.display());
+        let place = Place { host, origin: USUAL.to_owned(), certificates: None };
         let said = async || try_place(&place).await.unwrap_err();
         assert_eq!(said().await.to_string(), "there is no such socket");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
