@@ -145,6 +145,13 @@ fn data_that_cannot_be_used_are_named_with_the_command_that_starts_afresh() {
     let project = Project::new();
     let [volume, _] = ["db-data", "dynamodb-data"].map(|key| format!("{}_{key}", project.name));
     project.xtask("up").ok();
+    project.session("template1").batch_execute("drop database postgres").unwrap();
+    for line in ["up", "db create"] {
+        let failed = project.xtask(line).fails(1);
+        failed.says(&["database \"postgres\" does not exist", "`create database postgres` in psql"]);
+    }
+    project.session("template1").batch_execute("create database postgres").unwrap();
+    project.xtask("up").ok();
     let control = "rm /var/lib/postgresql/data/global/pg_control";
     docker(&["exec", "--user", "root", &project.container("db"), "sh", "-c", control]);
     docker(&["kill", &project.container("db")]);

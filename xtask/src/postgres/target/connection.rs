@@ -98,6 +98,7 @@ impl PostgresTarget {
                 let problem = format!("Postgres at {self} cannot use its data");
                 Look::Failed(Failure::new(problem, UNUSABLE_DATA).caused_by(readable(error)).into())
             }
+            Some(&SqlState::UNDEFINED_DATABASE) => Look::Failed(self.maintenance().explain(error.into())),
             // A bad certificate stays bad. A handshake that broke off may have met a restart.
             _ if self.tls_remedy(&error).is_some() => Look::Failed(self.explain(error.into())),
             None if is_refused(&error) => Look::Nobody(format!("{:#}", readable(error))),

@@ -8,7 +8,7 @@ use anyhow::anyhow;
 use backend_flask::tls::{self, SettingError, SslMode};
 use postgres::error::SqlState;
 
-use super::PostgresTarget;
+use super::{MAINTENANCE_DATABASE, PostgresTarget};
 
 /// What to do when a server of this checkout refuses the user.
 pub(super) const WRONG_PASSWORD_OF_OURS: &str = "set the password the server was created with: the Docker engine's volume keeps the first one; \
@@ -31,6 +31,12 @@ impl PostgresTarget {
             }
         };
         let remedy = match error.code() {
+            Some(&SqlState::UNDEFINED_DATABASE) if self.database() == MAINTENANCE_DATABASE => {
+                format!(
+                    "other databases are created and dropped from it: create it anew, with `create database {}` in psql",
+                    self.database()
+                )
+            }
             Some(&SqlState::UNDEFINED_DATABASE) => {
                 format!("create it with `cargo xtask db create{}`", self.prod)
             }
