@@ -18,7 +18,7 @@ use anyhow::{Result, anyhow};
 use bollard::errors::Error as ApiError;
 use chrono::{DateTime, Utc};
 
-pub(crate) use container::{Container, State};
+pub(crate) use container::{Container, State, is_port_taken};
 pub(crate) use credentials::credentials;
 pub(crate) use description::{container_name, volume_name};
 pub(crate) use find::{Place, places};
@@ -74,7 +74,11 @@ fn failed(what: impl Into<String>) -> impl FnOnce(ApiError) -> anyhow::Error {
             let waited = format!("no answer within {}", seconds(DAEMON_BOUND));
             Failure::new(what, remedy).caused_by(waited).into()
         }
-        error => Failure::new(what, remedy).caused_by(error).into(),
+        error => {
+            // What leads to the cause are the names of the HTTP client's parts.
+            let error = anyhow!(error);
+            Failure::new(what, remedy).caused_by(error.root_cause().to_string()).into()
+        }
     }
 }
 

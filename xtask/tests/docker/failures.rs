@@ -73,6 +73,15 @@ fn a_port_that_nobody_chose_moves_and_later_commands_follow() {
         !check.contains(&taken.to_string()) && check.contains("this checkout's dynamodb-local"),
         "{check}"
     );
+    // One that is taken between the look at it and the container's start moves as well.
+    xtask("down").ok();
+    drop(listener);
+    let mut running = xtask("up").start();
+    running.read_until("... Docker: create and start");
+    let listener = TcpListener::bind(("127.0.0.1", taken)).unwrap();
+    let up = running.end_within(Duration::from_secs(90));
+    assert_eq!(up.code, Some(0), "{up}");
+    up.says(&["something else took the port at that moment", &format!("127.0.0.1:{taken}"), "moves to"]);
     // The other port is kept while it is in use, though its own is free again.
     drop(listener);
     let ids = project.both_ids();

@@ -18,6 +18,13 @@ use super::description::{self, container_name, label};
 use super::{Docker, answer, failed, found, status};
 use crate::docker::compose::{Compose, Service, Source};
 
+/// The problem of a container that cannot be started because something else has just taken its port.
+const PORT_TAKEN: &str = "the port was taken a moment ago";
+
+pub(crate) fn is_port_taken(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(|failure: &Failure| failure.to_string() == PORT_TAKEN)
+}
+
 /// A container of a service, as the daemon lists it.
 pub(crate) struct Container {
     pub(crate) id: String,
@@ -181,7 +188,7 @@ impl Docker {
                     || message.contains("address already in use") =>
             {
                 let remedy = "run the command again: it finds another port";
-                Failure::new("the port was taken a moment ago", remedy).caused_by(message).into()
+                Failure::new(PORT_TAKEN, remedy).caused_by(message).into()
             }
             error => failed("cannot start the container")(error),
         })

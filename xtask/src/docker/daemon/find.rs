@@ -269,34 +269,4 @@ mod tests {
             assert_eq!(said().await.downcast_ref().map(Failure::remedy), Some(JOIN));
         }
     }
-
-    /// Other contexts, and files that are none, do not matter.
-    #[test]
-    fn only_the_current_context_is_read_and_a_missing_one_is_an_error() {
-        let config = tempfile::tempdir().unwrap();
-        let write = |path: &str, text: &str| {
-            let path = config.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        };
-        write("config.json", r#"{"auths": {}, "currentContext": "colima"}"#);
-        write("contexts/meta/.DS_Store", "");
-        write("contexts/meta/0123/meta.json", "{");
-        let environment = Environment::from([("DOCKER_CONFIG", config.path().to_str().unwrap())]);
-        let error = try_places(&environment).unwrap_err().to_string();
-        assert!(error.starts_with("docker context `colima` is not defined: there is no "), "{error}");
-
-        // The hash of its name, as `docker context create colima` makes it.
-        let own = "contexts/meta/f24fd3749c1368328e2b149bec149cb6795619f244c5b584e844961215dadd16/meta.json";
-        let metadata =
-            r#"{"Name": "colima", "Metadata": {}, "Endpoints": {"docker": {"Host": "unix:///c.sock"}}}"#;
-        write(own, metadata);
-        assert_eq!(hosts(&environment), ["unix:///c.sock"]);
-        write(own, "{");
-        let error = format!("{:#}", try_places(&environment).unwrap_err());
-        assert!(error.starts_with("docker context `colima` cannot be read: "), "{error}");
-        // As the docker CLI does.
-        write("config.json", r#"{"currentContext": "colima", "auths": "hush"}"#);
-        assert_eq!(hosts(&environment)[0], "unix:///var/run/docker.sock");
-    }
 }

@@ -18,6 +18,9 @@ use crate::context::Context;
 const NAME_BOUND: Duration = Duration::from_secs(30);
 const NAME_INTERVAL: Duration = Duration::from_millis(50);
 
+/// How often another program may take a port between our look at it and the container's start.
+const PORT_RACES: usize = 3;
+
 /// A service's container.
 struct Found {
     container: Container,
@@ -29,6 +32,18 @@ impl DockerEngine {
     /// Brings both services' containers into the state that docker-compose.yml describes. A port that is taken moves,
     /// unless the user has set it; so does a project name that another checkout uses.
     pub(in super::super) async fn start(&mut self, context: &Context) -> Result<()> {
+        for _ in 0..PORT_RACES {
+            match self.start_both(context).await {
+                Err(error) if daemon::is_port_taken(&error) => {
+                    context.ui.line("something else took the port at that moment; looking for another one");
+                }
+                ended => return ended,
+            }
+        }
+        self.start_both(context).await
+    }
+
+    async fn start_both(&mut self, context: &Context) -> Result<()> {
         let mut found = self.compared(context).await?;
         self.found_running = [0, 1].map(|index| {
             let found = found[index].as_ref().filter(|found| found.difference.is_none());
