@@ -11,6 +11,7 @@ mod open;
 mod prepare;
 mod run;
 mod setup;
+mod snapshot;
 mod status;
 mod target;
 mod up;
@@ -66,6 +67,11 @@ enum Command {
     #[command(after_long_help = "Examples:
   cargo xtask prepare")]
     Prepare(prepare::Prepare),
+    /// Save what both databases hold under a name, and restore it
+    ///
+    /// Snapshots are folders in .cruddur/snapshots. For local databases only: a production database has its own backups.
+    #[command(subcommand)]
+    Snapshot(snapshot::SnapshotCommand),
     /// Start both databases and wait until they answer
     ///
     /// Their data stays as it is.
@@ -155,6 +161,7 @@ impl Arguments {
         match self.command {
             Command::DdbSetup(command) => command.run(context).await,
             Command::Prepare(command) => command.run(context).await,
+            Command::Snapshot(command) => command.run(context).await,
             Command::Up(command) => command.run(context).await,
             Command::Down(command) => command.run(context).await,
             Command::Status(command) => command.run(context).await,

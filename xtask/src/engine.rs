@@ -7,6 +7,8 @@ mod external;
 pub(crate) mod name;
 mod which;
 
+use std::path::Path;
+
 use anyhow::Result;
 use clap::ValueEnum;
 
@@ -14,6 +16,7 @@ use crate::context::Context;
 use crate::docker::compose::Compose;
 use crate::docker::port;
 use crate::environment::Environment;
+use crate::postgres::client::PostgresClient;
 use crate::state::{Ports, State};
 use crate::targets::reach::Reach;
 use crate::targets::{self, DynamoDbTarget, PostgresTarget, Targets};
@@ -183,6 +186,26 @@ impl Engine {
             Self::Docker(docker) => docker.logs(context, database, range, sink).await,
             Self::Embedded(embedded) => embedded.logs(database, range, sink).await,
             Self::External => external::logs(),
+        }
+    }
+
+    /// Runs one of Postgres's own client programs on the database at `target`: the one that belongs to the server.
+    pub(crate) async fn run_client(
+        &self,
+        context: &Context,
+        target: &PostgresTarget,
+        client: PostgresClient,
+    ) -> Result<()> {
+        match self {
+            Self::Docker(docker) => docker.run_client(context, target, client).await,
+            Self::Embedded(embedded) => {
+                let program = embedded.client_program(context, client.program)?;
+                client.run(&program, target).await
+            }
+            Self::External => {
+                let program = Path::new(client.program);
+                client.run(program, target).await
+            }
         }
     }
 

@@ -18,6 +18,7 @@ mod postgres;
 mod process;
 mod record;
 mod services;
+mod snapshot;
 mod state;
 mod stop;
 mod targets;

@@ -9,6 +9,7 @@ use postgres::Client;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::facts;
 use crate::postgres::target::readable;
 
 /// What the comment on the database begins with.
@@ -44,6 +45,11 @@ impl Record {
     /// Of a set-up from `sources` that made `table`.
     pub(crate) fn new(sources: Sources, table: &TableDescription) -> Self {
         Self { sources, table: identity(table) }
+    }
+
+    /// What it was made from.
+    pub(crate) fn into_sources(self) -> Sources {
+        self.sources
     }
 
     /// The record in the database that `client` is connected to, if there is one that can be read.
@@ -93,6 +99,30 @@ fn identity(table: &TableDescription) -> String {
 fn comment(client: &mut Client, database: &str, text: &str) -> Result<()> {
     let commented = client.batch_execute(&sql::comment_on_database(database, text)).map_err(readable);
     commented.context("cannot note in the database what it was made from")
+}
+
+/// What there is in the Postgres database.
+pub(crate) struct Rows {
+    /// How many users and activities; none if there is no such table.
+    pub(crate) counts: [Option<i64>; 2],
+    /// What the last set-up that was finished left.
+    pub(crate) record: Option<Record>,
+}
+
+impl Rows {
+    /// In the database that `client` is connected to.
+    pub(crate) fn read(client: &mut Client) -> Result<Self> {
+        let row = client.query_typed_one(sql::HAS_TABLES, &[]).map_err(readable)?;
+        let mut counts = [None; 2];
+        for (count, (column, table)) in
+            counts.iter_mut().zip([("users", "public.users"), ("activities", "public.activities")])
+        {
+            if row.try_get(column)? {
+                *count = Some(facts::count(client, table)?);
+            }
+        }
+        Ok(Self { counts, record: Record::read(client)? })
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::dynamodb::client::DynamoDb;
 use crate::error::Failure;
 use crate::poll::{self, Look};
+use crate::postgres::client::PostgresClient;
 use crate::postgres::target::Connection;
 use crate::targets::Targets;
 use crate::ui::seconds;
@@ -89,6 +90,11 @@ impl Services {
         let target = &self.targets.postgres;
         let wait = self.wait(Database::Postgres, async || target.look().await, target.remedy());
         context.ui.run(format!("Postgres: wait for {target}"), wait).await
+    }
+
+    /// Runs one of Postgres's own client programs on the database.
+    pub(crate) async fn run_client(&self, context: &Context, client: PostgresClient) -> Result<()> {
+        self.engine.run_client(context, &self.targets.postgres, client).await
     }
 
     /// Hands a result on. In CI, where nobody can look later, a failure shows what the databases logged last.

@@ -18,7 +18,7 @@ use postgres::types::Type;
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
-pub(crate) use steps::{counts, explain, setup};
+pub(crate) use steps::{counts, explain, make_anew, setup};
 use steps::{create, drop, load, take_turn};
 
 use super::target::{Guarded, Target, Writing};

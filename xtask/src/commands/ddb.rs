@@ -22,7 +22,7 @@ use clap::Subcommand;
 use super::target::{Guarded, Target, WHERE, Writing};
 use crate::context::Context;
 
-pub(crate) use seed::{People, Seed, SeedOptions, Table};
+pub(crate) use seed::{KEYS, People, Seed, SeedOptions, Table};
 pub(crate) use tables::{drop_if_exists, has_messages_table, schema_load};
 
 #[derive(Debug, Subcommand)]

@@ -34,7 +34,7 @@ Each command takes --prod, which means production's database. The word `prod` as
 type Group = (&'static str, &'static [&'static str]);
 
 const ALL: [Group; 4] = [
-    ("Set up", &["ddb-setup", "prepare", "up", "down"]),
+    ("Set up", &["ddb-setup", "prepare", "snapshot", "up", "down"]),
     ("Look into the databases and change them", &["ddb", "db"]),
     ("See how things are", &["status", "logs", "doctor", "env"]),
     ("Run the app", &["run", "open"]),
@@ -52,11 +52,14 @@ const DDB: [Group; 4] = [
     ("Move", &["export", "import"]),
 ];
 
+const SNAPSHOT: [Group; 1] = [("Commands", &["save", "restore", "list", "delete"])];
+
 /// The command line, with its commands in groups.
 pub(super) fn command() -> Command {
     let command = Arguments::command();
     let command = command.mut_subcommand("db", |db| grouped(db, &DB));
     let command = command.mut_subcommand("ddb", |ddb| grouped(ddb, &DDB));
+    let command = command.mut_subcommand("snapshot", |snapshot| grouped(snapshot, &SNAPSHOT));
     grouped(command, &ALL)
 }
 

@@ -4,18 +4,14 @@ use std::time::Instant;
 use anyhow::Result;
 use aws_sdk_dynamodb::operation::scan::ScanInput;
 use aws_sdk_dynamodb::types::TableDescription;
-use backend_flask::sql;
-use postgres::Client;
 
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::read::{self, LastKey};
 use crate::dynamodb::table;
 use crate::error::Failure;
-use crate::facts;
 use crate::guard::{self, Rehearsal};
-use crate::postgres::target::readable;
-use crate::record::{Record, Sources};
+use crate::record::{Rows, Sources};
 use crate::services::Services;
 use crate::targets::PostgresTarget;
 use crate::text::counted;
@@ -111,14 +107,6 @@ struct Found {
     has_items: bool,
 }
 
-/// What there is in the Postgres database.
-struct Rows {
-    /// How many users and activities; none if there is no such table.
-    counts: [Option<i64>; 2],
-    /// What the last set-up that was finished left.
-    record: Option<Record>,
-}
-
 impl Found {
     async fn look(postgres: &PostgresTarget, dynamodb: &DynamoDb) -> Result<Self> {
         let rows = async {
@@ -181,21 +169,6 @@ impl Found {
         let remedy =
             "add --yes to set them up anew; `cargo xtask run --as-is` runs the app with what is there";
         Err(Failure::new(problem, remedy).into())
-    }
-}
-
-impl Rows {
-    fn read(client: &mut Client) -> Result<Self> {
-        let row = client.query_typed_one(sql::HAS_TABLES, &[]).map_err(readable)?;
-        let mut counts = [None; 2];
-        for (count, (column, table)) in
-            counts.iter_mut().zip([("users", "public.users"), ("activities", "public.activities")])
-        {
-            if row.try_get(column)? {
-                *count = Some(facts::count(client, table)?);
-            }
-        }
-        Ok(Self { counts, record: Record::read(client)? })
     }
 }
 

@@ -27,9 +27,9 @@ pub(crate) struct Setup {
 
 /// What there is in the end, as it was read back.
 pub(super) struct Counts {
-    users: i64,
-    activities: i64,
-    items: usize,
+    pub(super) users: i64,
+    pub(super) activities: i64,
+    pub(super) items: usize,
 }
 
 impl Setup {

@@ -4,6 +4,7 @@ mod cli;
 mod container;
 mod credentials;
 mod description;
+mod exec;
 mod find;
 mod image;
 mod network;

@@ -2,9 +2,13 @@
 
 mod start;
 
+use std::collections::BTreeMap;
+
 use crate::docker::compose::{Compose, Service, Source};
 use crate::docker::daemon::{Container, Docker, State, volume_name};
 use crate::error::Failure;
+use crate::postgres::client::PostgresClient;
+use crate::targets::PostgresTarget;
 use anyhow::Result;
 use tokio::sync::OnceCell;
 
@@ -88,12 +92,35 @@ impl DockerEngine {
         range: LogRange,
         sink: LogSink<'_>,
     ) -> Result<()> {
-        let Some(container) = self.own_containers(context).await?[database as usize].take() else {
-            let problem =
-                format!("service {} has no container", self.compose.services()[database as usize].name);
-            return Err(Failure::new(problem, "start the databases with `cargo xtask up`").into());
-        };
+        let container = self.container_of(context, database).await?;
         self.docker(context).await?.logs(&container.id, range.tail, range.follow, sink).await
+    }
+
+    /// The container of a database; an error if it has none.
+    async fn container_of(&self, context: &Context, database: Database) -> Result<Container> {
+        let container = self.own_containers(context).await?[database as usize].take();
+        let missing = || {
+            let service = self.compose.services()[database as usize].name;
+            let problem = format!("service {service} has no container");
+            Failure::new(problem, "start the databases with `cargo xtask up`")
+        };
+        Ok(container.ok_or_else(missing)?)
+    }
+
+    /// Runs a client program in Postgres's container.
+    pub(super) async fn run_client(
+        &self,
+        context: &Context,
+        target: &PostgresTarget,
+        client: PostgresClient,
+    ) -> Result<()> {
+        let container = self.container_of(context, Database::Postgres).await?;
+        let port = self.compose.postgres.port.container;
+        let mut environment: BTreeMap<_, _> = target.libpq_environment().into_iter().collect();
+        environment.insert("PGHOST", "127.0.0.1".to_owned());
+        environment.insert("PGPORT", port.to_string());
+        let environment = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.docker(context).await?.exec(&container.id, environment, client).await
     }
 
     /// Why a container that was started is not running, if it is not.

@@ -13,6 +13,7 @@ mod postgres;
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -67,6 +68,11 @@ impl EmbeddedEngine {
     /// Who signs in to Postgres, and with which password.
     pub(super) fn login(&self) -> Result<(&'static str, String)> {
         Ok((postgres::ROLE, postgres::password(&self.folder)?))
+    }
+
+    /// Postgres's client program that was installed with the server's.
+    pub(super) fn client_program(&self, context: &Context, name: &str) -> Result<PathBuf> {
+        Ok(postgres::binaries(&context.environment, &self.folder)?.neighbour(name))
     }
 
     fn has_data(&self) -> [bool; 2] {

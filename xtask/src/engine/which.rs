@@ -145,6 +145,14 @@ impl Context {
         Ok(targets)
     }
 
+    /// Both local ones, and the engine that has them.
+    pub(crate) async fn engine_and_databases(&self) -> Result<(Engine, Targets)> {
+        let found = Found::ask(self).await?;
+        let targets = found.targets(self)?;
+        self.warn_of_passfile(&targets.postgres);
+        Ok((found.engine, targets))
+    }
+
     pub(crate) async fn postgres(&self, production: bool) -> Result<PostgresTarget> {
         let target = if production {
             targets::production_postgres(&self.environment)?

@@ -1,5 +1,7 @@
 //! The same commands on every engine print the same.
 
+use std::fs;
+
 use crate::checkout::Checkout;
 use crate::common::run::Ran;
 use crate::common::{Workspace, free_port};
@@ -59,29 +61,92 @@ fn docker_embedded_and_external_print_the_same() {
     embedded.xtask(SET_UP).ok();
     let by_embedded = transcript(|command| embedded.xtask(command).end());
 
-    let docker = Workspace::new()
-        .with("COMPOSE_PROJECT_NAME", format!("xtask-parity-{}", std::process::id()))
-        .with("CRUDDUR_ENGINE", "docker")
-        .with("POSTGRES_PORT", free_port())
-        .with("DYNAMODB_PORT", free_port());
-    let images = ["DOCKER_HOST", "POSTGRES_IMAGE", "DYNAMODB_IMAGE"];
-    let images = images.iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
-    let docker = images.fold(docker, |docker, (name, value)| docker.with(name, value));
+    let docker = on_docker("parity");
     let _stopped = Stopped(&docker);
     docker.xtask(SET_UP).ok();
     let by_docker = transcript(|command| docker.xtask(command).end());
 
     // External: what Docker runs, reached by its settings alone.
-    let settings = docker.xtask("env --format json").shows_secrets().ok().json();
-    let external = ["CONNECTION_URL", "AWS_ENDPOINT_URL_DYNAMODB"]
-        .iter()
-        .fold(Workspace::new(), |external, name| external.with(name, settings[name].as_str().unwrap()));
+    let external = external(&docker);
     external.xtask(SET_UP).ok().says(&["engine external"]);
     let by_external = transcript(|command| external.xtask(command).end());
 
     for ((docker, embedded), external) in by_docker.iter().zip(&by_embedded).zip(&by_external) {
         assert_eq!(docker, embedded);
         assert_eq!(docker, external);
+    }
+}
+
+/// A workspace on Docker, with a project of its own.
+fn on_docker(name: &str) -> Workspace {
+    let docker = Workspace::new()
+        .with("COMPOSE_PROJECT_NAME", format!("xtask-{name}-{}", std::process::id()))
+        .with("CRUDDUR_ENGINE", "docker")
+        .with("POSTGRES_PORT", free_port())
+        .with("DYNAMODB_PORT", free_port());
+    let images = ["DOCKER_HOST", "POSTGRES_IMAGE", "DYNAMODB_IMAGE"];
+    let images = images.iter().filter_map(|name| Some((name, std::env::var(name).ok()?)));
+    images.fold(docker, |docker, (name, value)| docker.with(name, value))
+}
+
+const SETTINGS: [&str; 2] = ["CONNECTION_URL", "AWS_ENDPOINT_URL_DYNAMODB"];
+
+/// A workspace whose external databases are those of `other`.
+fn external(other: &Workspace) -> Workspace {
+    let settings = other.xtask("env --format json").shows_secrets().ok().json();
+    SETTINGS
+        .iter()
+        .fold(Workspace::new(), |external, name| external.with(name, settings[name].as_str().unwrap()))
+}
+
+/// All rows and items, in an order of their own.
+fn contents(workspace: &Workspace) -> Vec<String> {
+    let settings = workspace.xtask("env --format json").shows_secrets().ok().json();
+    let mut session =
+        postgres::Client::connect(settings[SETTINGS[0]].as_str().unwrap(), postgres::NoTls).unwrap();
+    let mut lines = Vec::new();
+    for table in ["users", "activities"] {
+        let rows = session.query(&format!("select to_jsonb(t)::text from {table} t"), &[]).unwrap();
+        lines.extend(rows.iter().map(|row| row.get::<_, String>(0)));
+    }
+    let scan = workspace.xtask("ddb scan -o jsonl --dynamodb-json").ok().stdout;
+    lines.extend(scan.lines().map(str::to_owned));
+    lines.sort();
+    lines
+}
+
+/// An item with a value of each type.
+const EVERY_TYPE: &str = r#"{"pk": {"S": "TYPES"}, "sk": {"S": "1"}, "n": {"N": "1.5"}, "b": {"B": "AAEC"},
+    "bool": {"BOOL": true}, "null": {"NULL": true}, "l": {"L": [{"S": "a"}, {"N": "-1000"}]},
+    "m": {"M": {"ä": {"S": "\u0007"}}}, "ss": {"SS": ["a"]}, "ns": {"NS": ["1"]}, "bs": {"BS": ["AA=="]}}"#;
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_snapshot_of_each_engine_is_restored_on_each() {
+    let (embedded, others) = (Checkout::new(), Checkout::new());
+    let docker = on_docker("snapshot");
+    let _stopped = Stopped(&docker);
+    for workspace in [&*embedded, &*others, &docker] {
+        workspace.xtask("ddb-setup").ok();
+    }
+    let external = external(&others);
+    let all = [&*embedded, &docker, &external];
+    for from in 0..all.len() {
+        let name = format!("of-{from}");
+        let item = EVERY_TYPE.replace("TYPES", &name);
+        all[from].xtask("ddb put").arg(&item).ok();
+        all[from].xtask(&format!("snapshot save {name}")).ok();
+        let saved = contents(all[from]);
+        let folder = format!(".cruddur/snapshots/{name}");
+        for to in (0..all.len()).filter(|to| *to != from) {
+            fs::create_dir_all(all[to].path(&folder)).unwrap();
+            for file in fs::read_dir(all[from].path(&folder)).unwrap().flatten() {
+                fs::copy(file.path(), all[to].path(&folder).join(file.file_name())).unwrap();
+            }
+            all[to].xtask("ddb-setup").ok();
+            all[to].xtask(&format!("snapshot restore {name}")).ok();
+            assert_eq!(contents(all[to]), saved, "from {from} to {to}");
+        }
     }
 }
 

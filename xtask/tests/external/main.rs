@@ -27,6 +27,7 @@ mod proxy;
 mod reading;
 mod run;
 mod setup;
+mod snapshot;
 mod throttle;
 mod tls;
 #[path = "../common/world.rs"]

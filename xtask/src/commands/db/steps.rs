@@ -29,13 +29,22 @@ pub(crate) async fn setup(
     let ui = &context.ui;
     // A file that is missing is an error before anything is dropped.
     let (schema, seed) = (Script::schema(&context.root)?, Script::seed(&context.root)?);
-    take_turn(ui, maintenance).await?;
-    drop(ui, maintenance, target.database()).await?;
-    create(ui, maintenance, target.database()).await?;
+    make_anew(context, maintenance, target).await?;
     let mut connection = target.connect().await?;
     load(ui, &mut connection, schema).await?;
     load(ui, &mut connection, seed).await?;
     Ok(connection)
+}
+
+/// Drops the database, if it exists, and creates it.
+pub(crate) async fn make_anew(
+    context: &Context,
+    maintenance: &mut Connection,
+    target: &PostgresTarget,
+) -> Result<()> {
+    take_turn(&context.ui, maintenance).await?;
+    drop(&context.ui, maintenance, target.database()).await?;
+    create(&context.ui, maintenance, target.database()).await
 }
 
 /// Waits until no other session creates or drops a database. A command that was killed leaves one behind for a moment.

@@ -226,7 +226,7 @@ pub(crate) enum Table {
 }
 
 /// The names of the messages table's keys.
-pub(super) const KEYS: [&str; 2] = [PARTITION_KEY, SORT_KEY];
+pub(crate) const KEYS: [&str; 2] = [PARTITION_KEY, SORT_KEY];
 
 /// A user by handle, in the database that `client` is connected to.
 pub(super) fn find_user(client: &mut Client, target: &PostgresTarget, handle: &str) -> Result<User> {

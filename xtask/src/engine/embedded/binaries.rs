@@ -100,6 +100,16 @@ impl Binaries {
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
+
+    /// A client program that was installed with the server. The server's programs may be linked from elsewhere.
+    pub(super) fn neighbour(&self, name: &str) -> PathBuf {
+        let server = self.program("postgres");
+        let folder = server.canonicalize().ok().and_then(|server| Some(server.parent()?.to_owned()));
+        folder
+            .map(|folder| folder.join(name))
+            .filter(|program| program.is_file())
+            .unwrap_or_else(|| name.into())
+    }
 }
 
 fn is_complete(folder: &Path) -> bool {

@@ -1,0 +1,57 @@
+//! Postgres's own client programs: psql, pg_dump, pg_restore.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use super::target::PostgresTarget;
+use crate::error::Failure;
+
+/// Settings of libpq's that change only how psql shows things. Any other one could lead it elsewhere than the other
+/// commands. <https://www.postgresql.org/docs/current/libpq-envars.html>
+const HARMLESS: [&str; 4] = ["PGAPPNAME", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ"];
+
+/// What helps if a program is missing.
+pub(crate) const INSTALL: &str =
+    "install PostgreSQL's client (Debian: `apt install postgresql-client`; macOS: `brew install libpq`)";
+
+/// A run of a client program that nobody types into.
+pub(crate) struct PostgresClient {
+    pub(crate) program: &'static str,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) input: Option<File>,
+    /// Where its output goes; without it, into the error if it fails.
+    pub(crate) output: Option<File>,
+}
+
+impl PostgresClient {
+    /// Runs `path`, a program of this machine, on the database at `target`.
+    pub(crate) async fn run(self, path: &Path, target: &PostgresTarget) -> Result<()> {
+        let mut command = Command::new(path);
+        lead_to(&mut command, target);
+        command.args(&self.arguments).stderr(Stdio::piped());
+        let program = self.program;
+        command.stdin(self.input.map_or(Stdio::null(), Stdio::from));
+        command.stdout(self.output.map_or(Stdio::piped(), Stdio::from));
+        // It ends with this program, also if that is killed.
+        let output = tokio::task::spawn_blocking(move || command.output()).await?;
+        let output = output
+            .map_err(|error| Failure::new(format!("cannot run {program}"), INSTALL).caused_by(error))?;
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        anyhow::ensure!(output.status.success(), "{program} failed:\n{}", said.trim_end());
+        Ok(())
+    }
+}
+
+/// Has a program connect to `target` and nowhere else. It takes its settings from the environment: the password is in no
+/// process list.
+pub(crate) fn lead_to(command: &mut Command, target: &PostgresTarget) {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in names.filter(|name| name.starts_with("PG") && !HARMLESS.contains(&name.as_str())) {
+        command.env_remove(name);
+    }
+    command.envs(target.libpq_environment());
+}

@@ -1,0 +1,205 @@
+//! Snapshots: what both databases held, under a name, in a folder of the state folder.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use tempfile::TempDir;
+
+use crate::engine::EngineName;
+use crate::error::Failure;
+use crate::record::Sources;
+use crate::state::{self, StateFolder};
+
+const FOLDER: &str = "snapshots";
+const MANIFEST: &str = "manifest.json";
+
+/// What a snapshot says of itself.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// When it was saved, in RFC 3339.
+    pub(crate) saved: String,
+    pub(crate) engine: EngineName,
+    /// The server's version, such as `17.2`.
+    pub(crate) postgres: String,
+    /// The table that the items come from.
+    pub(crate) table: String,
+    /// How many users and activities; none if there is no such table.
+    pub(crate) rows: [Option<i64>; 2],
+    pub(crate) items: u64,
+    /// What the databases were made from, if a set-up said so.
+    pub(crate) sources: Option<Sources>,
+}
+
+/// A snapshot that is there, or one that is being made.
+pub(crate) struct Snapshot {
+    folder: PathBuf,
+}
+
+impl Snapshot {
+    /// The dump of Postgres's database.
+    pub(crate) fn dump(&self) -> PathBuf {
+        self.folder.join("postgres.dump")
+    }
+
+    /// The items of `table`.
+    pub(crate) fn items(&self, table: &str) -> PathBuf {
+        self.folder.join(format!("{table}.jsonl.zst"))
+    }
+
+    /// Reads its manifest. It may have been copied from anywhere.
+    pub(crate) fn manifest(&self) -> Result<Manifest> {
+        let path = self.folder.join(MANIFEST);
+        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let manifest: Manifest = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is not a snapshot's manifest", path.display()))?;
+        name(&manifest.table).map_err(anyhow::Error::msg).context("its table")?;
+        Ok(manifest)
+    }
+
+    pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+        state::write_whole(&self.folder.join(MANIFEST), manifest)
+    }
+
+    /// The bytes of its files.
+    pub(crate) fn bytes(&self) -> u64 {
+        let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
+    }
+}
+
+/// The snapshots of a checkout.
+pub(crate) struct Snapshots {
+    folder: PathBuf,
+}
+
+impl Snapshots {
+    pub(crate) fn of(state: &StateFolder) -> Self {
+        Self { folder: state.join(FOLDER) }
+    }
+
+    /// Their names, in order.
+    pub(crate) fn names(&self) -> Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.with_context(|| format!("cannot read {}", self.folder.display()))?,
+        };
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let mut names: Vec<_> = names.filter(|entry| name(entry).is_ok()).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// The snapshot of that name, there or not.
+    fn at(&self, name: &str) -> Snapshot {
+        Snapshot { folder: self.folder.join(name) }
+    }
+
+    pub(crate) fn exists(&self, name: &str) -> bool {
+        self.at(name).folder.is_dir()
+    }
+
+    /// A snapshot that is there.
+    pub(crate) fn open(&self, name: &str) -> Result<Snapshot> {
+        if !self.exists(name) {
+            let remedy = "see which there are with `cargo xtask snapshot list`";
+            return Err(Failure::new(format!("there is no snapshot {name}"), remedy).into());
+        }
+        Ok(self.at(name))
+    }
+
+    /// Begins a snapshot. It has no name until [`Snapshots::finish`]; if it is dropped before that, it is removed. Only
+    /// behind the checkout's lock: what a run that was killed left is removed too.
+    pub(crate) fn begin(&self) -> Result<(TempDir, Snapshot)> {
+        let begin = || {
+            state::make_folder(&self.folder)?;
+            for entry in fs::read_dir(&self.folder)?.flatten() {
+                if entry.path().extension() == Some(OsStr::new("part")) {
+                    fs::remove_dir_all(entry.path())?;
+                }
+            }
+            tempfile::Builder::new().prefix(".").suffix(".part").tempdir_in(&self.folder)
+        };
+        let folder = begin().with_context(|| format!("cannot write into {}", self.folder.display()))?;
+        let snapshot = Snapshot { folder: folder.path().to_owned() };
+        Ok((folder, snapshot))
+    }
+
+    /// Gives a snapshot its name, in place of one that has it.
+    pub(crate) fn finish(&self, folder: TempDir, name: &str) -> Result<()> {
+        let path = self.at(name).folder;
+        let finish = || {
+            if path.exists() {
+                fs::rename(&path, folder.path().with_extension("old.part"))?;
+            }
+            fs::rename(folder.path(), &path)
+        };
+        finish().with_context(|| format!("cannot write {}", path.display()))?;
+        _ = folder.keep();
+        self.begin().map(drop)
+    }
+
+    pub(crate) fn delete(&self, name: &str) -> Result<()> {
+        let folder = self.open(name)?.folder;
+        // Whole or gone: an interrupted removal leaves nothing that has a name.
+        let aside = self.folder.join(format!(".{name}.part"));
+        let delete = || {
+            fs::rename(&folder, &aside)?;
+            fs::remove_dir_all(&aside)
+        };
+        delete().with_context(|| format!("cannot remove {}", folder.display()))
+    }
+}
+
+/// Checks a snapshot's name, which is a folder's too.
+pub(crate) fn name(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if text.is_empty() || text.len() > 100 || text.starts_with(['.', '-']) || !text.chars().all(is_allowed) {
+        return Err(
+            "a name is 1 to 100 letters, digits, `.`, `_` and `-`, and begins with none of `.` and `-`"
+                .to_owned(),
+        );
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_in_the_folder() {
+        for good in ["a", "before-ddb-setup", "v1.2_x", "A..b"] {
+            assert_eq!(name(good).as_deref(), Ok(good));
+        }
+        for bad in ["", ".", "..", ".hidden", "-f", "a/b", "a\\b", "a b", "ä", "a\n", &"x".repeat(101)] {
+            assert!(name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_unfinished_one_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let state = StateFolder::of(root.path());
+        state.make().unwrap();
+        let snapshots = Snapshots::of(&state);
+        assert!(snapshots.names().unwrap().is_empty());
+        // As a run that was killed leaves it.
+        let left = snapshots.begin().unwrap().0.keep();
+        assert!(snapshots.names().unwrap().is_empty());
+        for text in ["one", "two"] {
+            let (folder, snapshot) = snapshots.begin().unwrap();
+            fs::write(snapshot.dump(), text).unwrap();
+            snapshots.finish(folder, "mine").unwrap();
+            assert_eq!(fs::read_to_string(snapshots.open("mine").unwrap().dump()).unwrap(), text);
+        }
+        assert!(!left.exists());
+        assert_eq!(snapshots.names().unwrap(), ["mine"]);
+        assert_eq!(fs::read_dir(&snapshots.folder).unwrap().count(), 1);
+        snapshots.delete("mine").unwrap();
+        assert!(snapshots.open("mine").is_err() && snapshots.delete("mine").is_err());
+    }
+}

@@ -1,0 +1,141 @@
+//! `cargo xtask snapshot`.
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{SHORT_CONVERSATION, TABLE, World};
+
+/// One item with a value of each type.
+const EVERY_TYPE: &str = r#"{"pk": {"S": "TYPES"}, "sk": {"S": "1"}, "n": {"N": "1.50"}, "b": {"B": "AAEC"},
+    "bool": {"BOOL": true}, "null": {"NULL": true}, "l": {"L": [{"S": "a"}, {"N": "-1E+3"}]},
+    "m": {"M": {"ä": {"S": "\u0007"}}}, "ss": {"SS": ["a", "b"]}, "ns": {"NS": ["1", "2"]}, "bs": {"BS": ["AA==", "AQ=="]}}"#;
+
+fn users(world: &World) -> Vec<String> {
+    world.database.column("select row_to_json(users)::text from users order by uuid")
+}
+
+fn items(world: &World) -> Vec<Value> {
+    world.endpoint().items(TABLE)
+}
+
+#[test]
+fn what_was_saved_is_restored() {
+    let world = World::set_up();
+    world.database.execute("update users set display_name = 'It''s \u{e4} \\ me' where handle = 'bayko'");
+    world.xtask("ddb put").arg(EVERY_TYPE).ok();
+    let (before_users, before_items) = (users(&world), items(&world));
+    let saved = world.xtask("snapshot save mine").ok();
+    saved.says(&["saved snapshot mine of ", "5 users, 4 activities, 139 items"]);
+
+    world.xtask("ddb-setup").ok();
+    assert_ne!(users(&world), before_users);
+    let rehearsed = world.xtask("snapshot restore mine --dry-run").ok();
+    rehearsed.says(&["it would replace what both databases hold", "139 items", "nothing was changed"]);
+    assert_ne!(users(&world), before_users);
+    world.xtask("snapshot restore mine").ok().says(&["5 users, 4 activities", "139 items"]);
+    assert_eq!((users(&world), items(&world)), (before_users, before_items));
+    // It was made from the same sources.
+    world.xtask("prepare").ok().says(&["nothing is changed"]);
+
+    let list: Value = serde_json::from_str(&world.xtask("snapshot list -o json").ok().stdout).unwrap();
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    assert_eq!(
+        [&list[0]["name"], &list[0]["engine"], &list[0]["items"]],
+        [&json!("mine"), &json!("external"), &json!(139)]
+    );
+    world.xtask("snapshot delete mine").ok();
+    assert_eq!(world.xtask("snapshot list -o json").ok().stdout.trim(), "[]");
+}
+
+#[test]
+fn it_can_be_copied_to_another_checkout() {
+    let (here, there) = (World::set_up(), World::with_short_conversation());
+    here.xtask("snapshot save mine").ok();
+    fs::create_dir_all(there.path(".cruddur/snapshots/copy")).unwrap();
+    for file in fs::read_dir(here.path(".cruddur/snapshots/mine")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), there.path(".cruddur/snapshots/copy").join(file.file_name())).unwrap();
+    }
+    there.xtask("snapshot restore copy").ok();
+    assert_eq!((users(&there), items(&there)), (users(&here), items(&here)));
+}
+
+#[test]
+fn no_snapshot_is_overwritten_without_a_word() {
+    let world = World::with_short_conversation();
+    world.xtask("snapshot save mine").ok();
+    let count = items(&world).len();
+    world.xtask("ddb-setup").ok();
+    world.xtask("snapshot save mine").fails(1).says(&["snapshot mine is there already", "--force"]);
+    world.xtask("snapshot restore mine").ok();
+    assert_eq!(items(&world).len(), count);
+    world.write("backend-flask-rs/ddb/conversation.txt", SHORT_CONVERSATION);
+    world.xtask("ddb-setup").ok();
+    world.xtask("snapshot save mine --force").ok();
+    world.xtask("ddb seed --messages 50 --conversations 2 --users 4").ok();
+    world.xtask("snapshot restore mine").ok();
+    assert_eq!(items(&world).len(), SHORT_CONVERSATION.lines().count() + 2);
+}
+
+#[test]
+fn names_stay_in_the_folder_and_production_is_refused() {
+    let world = World::set_up();
+    for name in ["../x", "a/b", ".x", "a b", ""] {
+        world.xtask("snapshot save").arg(name).fails(2).says(&["1 to 100 letters, digits"]);
+    }
+    world.xtask("snapshot save x --prod").fails(2);
+    for command in ["restore", "delete"] {
+        let missing = world.xtask(&format!("snapshot {command} none")).fails(1);
+        missing.says(&["there is no snapshot none", "cargo xtask snapshot list"]);
+    }
+    assert!(!world.path(".cruddur/snapshots").exists());
+}
+
+#[test]
+fn a_snapshot_that_is_damaged_changes_nothing() {
+    let world = World::set_up();
+    world.xtask("snapshot save mine").ok();
+    let before = (users(&world), items(&world));
+    let folder = world.path(".cruddur/snapshots/mine");
+    let manifest = fs::read_to_string(folder.join("manifest.json")).unwrap();
+    let later = manifest.replacen("\"postgres\": \"", "\"postgres\": \"9", 1);
+    let elsewhere = manifest.replace(TABLE, "../../x");
+    for (text, told) in [
+        (later.as_str(), "the snapshot is of PostgreSQL 9"),
+        (&elsewhere, "table"),
+        ("{", "is not a snapshot's manifest"),
+    ] {
+        fs::write(folder.join("manifest.json"), text).unwrap();
+        world.xtask("snapshot restore mine").fails(1).says(&[told]);
+        assert_eq!((users(&world), items(&world)), before, "{told}");
+    }
+    fs::write(folder.join("manifest.json"), &manifest).unwrap();
+    fs::remove_file(folder.join("postgres.dump")).unwrap();
+    world.xtask("snapshot restore mine").fails(1).says(&["cannot read", "postgres.dump"]);
+    assert_eq!((users(&world), items(&world)), before);
+}
+
+#[test]
+fn a_save_that_is_killed_leaves_nothing_and_a_restore_is_run_again() {
+    let world = World::set_up();
+    let before = (users(&world), items(&world));
+    world.xtask("snapshot save good").ok();
+    for milliseconds in (5..150).step_by(12) {
+        for command in ["snapshot save other", "snapshot restore good"] {
+            let running = world.xtask(command).start();
+            std::thread::sleep(Duration::from_millis(milliseconds));
+            running.signal("KILL");
+            drop(running);
+        }
+        if world.path(".cruddur/snapshots/other").exists() {
+            world.xtask("snapshot delete other").ok();
+        }
+        world.xtask("snapshot restore good").ok();
+        assert_eq!((users(&world), items(&world)), before, "killed after {milliseconds} ms");
+    }
+    world.xtask("snapshot save good --force").ok();
+    let left = fs::read_dir(world.path(".cruddur/snapshots")).unwrap().count();
+    assert_eq!(left, 1, "what the killed ones left is gone");
+}
