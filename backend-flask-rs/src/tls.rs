@@ -288,7 +288,8 @@ impl std::str::FromStr for SslMode {
         let found = MODES.iter().find(|(known, _)| *known == name);
         found.map(|(_, mode)| *mode).ok_or_else(|| {
             let names = MODES.map(|(name, _)| name).join(", ");
-            SettingError::new(format!("sslmode={name} is no mode"), format!("write one of {names}"))
+            // It is not shown: it may have run on into a password.
+            SettingError::new("its sslmode is no mode", format!("write one of {names}"))
         })
     }
 }
@@ -327,13 +328,15 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused() {
         for (query, problem) in [
-            ("sslmode=verify", "sslmode=verify is no mode"),
+            ("sslmode=verify", "its sslmode is no mode"),
+            ("sslmode=require;password=hunter2", "its sslmode is no mode"),
             ("sslmode=require&sslrootcert=system", "too weak"),
             ("sslmode=verify-ca", "nothing says so"),
             ("sslmode=verify-full", "nothing says so"),
         ] {
             let error = tls(query).err().unwrap();
             assert!(error.problem.contains(problem) && !error.remedy.is_empty(), "{error:?}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
     }
 

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
+
+use crate::error::Failure;
 
 /// The variables that the tasks may look at. Nothing else reads the environment.
 #[derive(Debug, Default, Clone)]
@@ -20,9 +22,13 @@ impl Environment {
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
         let path = root.join(".env");
+        if path.metadata().is_ok_and(|there| !there.is_file()) {
+            let problem = format!("{} is not a file", path.display());
+            return Err(Failure::new(problem, "make it one of lines NAME=value, or remove it").into());
+        }
         let dotenv = match std::fs::read_to_string(&path) {
             Ok(text) => parse(text.trim_start_matches('\u{feff}'))
-                .map_err(|(line, why)| anyhow!("{}:{line}: {why}", path.display()))?,
+                .map_err(|(line, why)| Failure::new(format!("{}:{line}: {why}", path.display()), QUOTING))?,
             Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };
@@ -64,9 +70,36 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
     }
 }
 
+/// What helps if `.env` cannot be read.
+const QUOTING: &str = "put a value with a space, a quote, `$` or `\\` in it in single quotes";
+
+/// The number of the first line in which dotenvy would put something else, mostly nothing, in the place of a `$`.
+fn line_with_variable(text: &str) -> Option<usize> {
+    let mut quote = None;
+    for (number, line) in (1..).zip(text.lines()) {
+        let mut before = ' ';
+        let mut characters = line.chars();
+        while let Some(character) = characters.next() {
+            match (quote, character) {
+                (None, '#') if before.is_whitespace() => break,
+                (None | Some('"'), '$') => return Some(number),
+                (None | Some('"'), '\\') => _ = characters.next(),
+                (None, '\'' | '"') => quote = Some(character),
+                (Some(end), _) if end == character => quote = None,
+                _ => {}
+            }
+            before = character;
+        }
+    }
+    None
+}
+
 /// The variables of a `.env` file, or the number of the line that cannot be read and why. The error shows nothing of
 /// the line, which may hold a secret.
 fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, &'static str)> {
+    if let Some(line) = line_with_variable(text) {
+        return Err((line, "a `$` stands outside single quotes, and no variable is put in its place here"));
+    }
     let mut variables = BTreeMap::new();
     for entry in dotenvy::from_read_iter(text.as_bytes()) {
         let (name, value) = entry.map_err(|error| {
@@ -78,10 +111,7 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, &'static str)> 
             let is_meant =
                 |line: &str| !line.trim_start().starts_with('#') && line.ends_with(rest.trim_end());
             let line = text.lines().map(str::trim_end).position(is_meant).unwrap_or_default() + 1;
-            (
-                line,
-                "expected NAME=value; a value with a space, a quote, `$` or `\\` in it goes in single quotes",
-            )
+            (line, "expected NAME=value")
         })?;
         variables.insert(name, value);
     }
@@ -134,6 +164,9 @@ mod tests {
             ("A=1\nB = hunter 2\nC=3\n", 2),
             ("A='1\n2'\n\nB=\"hunter2\nC=1\n", 4),
             ("A=\"hunter\\02\"", 1),
+            ("A='$1'\n# it's $2\nB=hunter$2\n", 3),
+            ("A='1\n$2'\nB=\"hunter\\$1$2\"\n", 3),
+            ("A=${hunter:-2}", 1),
         ];
         for (text, line) in cases {
             let (found, why) = parse(text).unwrap_err();

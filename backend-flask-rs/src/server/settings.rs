@@ -254,7 +254,7 @@ mod tests {
     fn an_error_keeps_the_password() {
         for (wrong, problem) in [
             (":port/cruddur", "is not a Postgres URL; write it as postgresql://"),
-            ("/cruddur?sslmode=strict", "cannot be used: sslmode=strict is no mode; write one of disable, "),
+            ("/cruddur?sslmode=strict", "cannot be used: its sslmode is no mode; write one of disable, "),
             ("/cruddur?sslmode=verify-full", "cannot be used: sslmode=verify-full needs to know whose"),
         ] {
             let error = error(&[(POSTGRES, &format!("postgresql://me:hunter2@127.0.0.1{wrong}"))]);

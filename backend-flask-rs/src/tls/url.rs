@@ -41,6 +41,13 @@ impl PostgresUrl {
             let remedy = "write an `@` of the password as %40";
             return Err(SettingError::new("has more than one `@`", remedy));
         }
+        // Else it would be taken for a part of the database's name, which is shown.
+        let database = place.split_once('/').map_or("", |(_, database)| database);
+        if database.contains(|c: char| c.is_whitespace() || "/&;=#".contains(c)) {
+            let remedy = "write a `?` before the first parameter, `&` before the others, and percent-encode what belongs \
+                          to the name";
+            return Err(SettingError::new("has more behind the host than a database's name", remedy));
+        }
         let base = if user.is_empty() {
             format!("postgresql://{place}")
         } else {
@@ -174,6 +181,9 @@ mod tests {
             ("postgres://me:hun%40ter2@h/d?hunter2=1", "has a parameter that cannot be used"),
             ("postgres://me:x@hun%40ter2/d", "names a host with a character"),
             ("postgres://me:x@h/d?connect_timeout=hunter2", "has a parameter that cannot be used"),
+            ("postgres://me:x@h/d&password=hunter2", "has more behind the host"),
+            ("postgres://me:x@h/d password=hunter2", "has more behind the host"),
+            ("postgres://me:x@h/d/hunter2", "has more behind the host"),
             ("postgres://me:hunter2@h", "names no database"),
             ("postgres://h/hunter2", "names no user"),
             ("postgres:///d", "names no host"),

@@ -1,6 +1,6 @@
 //! Which hosts a command may reach without `--prod`: this machine, its networks, and what is allowed by name.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 
 use crate::error::Failure;
 use backend_flask::tls::is_host_name;
@@ -75,20 +75,16 @@ fn bare(name: &str) -> &str {
 /// Whether it is this machine, a private address, or a name in a private network.
 fn is_near(name: &str) -> bool {
     match address(name) {
+        // Not a link-local one: a cloud's machines ask 169.254.169.254 and others for credentials.
         Some(IpAddr::V4(address)) => {
-            address.is_loopback()
-                || address.is_private()
-                || address.is_link_local()
-                || address.is_unspecified()
+            address.is_loopback() || address.is_private() || address.is_unspecified()
         }
-        Some(IpAddr::V6(address)) => address.is_loopback() || is_private(address) || address.is_unspecified(),
+        // <https://www.rfc-editor.org/rfc/rfc4193>
+        Some(IpAddr::V6(address)) => {
+            address.is_loopback() || address.is_unique_local() || address.is_unspecified()
+        }
         None => is_service_name(name) || is_within(name, &NEAR),
     }
-}
-
-/// <https://www.rfc-editor.org/rfc/rfc4193> and link-local ones.
-fn is_private(address: Ipv6Addr) -> bool {
-    address.is_unique_local() || address.is_unicast_link_local()
 }
 
 /// A single label, as a compose file names its services. The resolver takes a number for an address: `134744072` is
@@ -133,9 +129,7 @@ mod tests {
             "172.16.0.1",
             "172.31.255.255",
             "192.168.1.1",
-            "169.254.1.1",
             "fd00::1",
-            "fe80::1%eth0",
             "postgres",
             "db_1",
             "dynamodb-local",
@@ -158,6 +152,9 @@ mod tests {
             "192.169.0.1",
             "11.0.0.1",
             "100.64.0.1",
+            "169.254.169.254",
+            "::ffff:169.254.170.2",
+            "fe80::1%eth0",
             "2001:db8::1",
             "::ffff:8.8.8.8",
             "134744072",

@@ -182,6 +182,18 @@ fn settings_come_from_dotenv_and_the_process_environment_wins() {
 
     workspace.write(".env", &format!("A=1\nnonsense {WRONG_PASSWORD}\n"));
     workspace.xtask("status").fails(1).says(&[".env:2: expected NAME=value"]);
+    // Nothing is put in the place of a variable, so its line is an error.
+    workspace.write(".env", "A='$1'\nDDB_MESSAGE_TABLE=${TABLE:-other}\n");
+    let failed = workspace.xtask("status").fails(1);
+    failed.says(&[".env:2: a `$` stands outside single quotes", "help: put a value with"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_dotenv_that_is_a_pipe_is_not_waited_for() {
+    let workspace = Workspace::new();
+    assert!(std::process::Command::new("mkfifo").arg(workspace.path(".env")).status().unwrap().success());
+    workspace.xtask("status").fails(1).within(QUICK).says(&["/.env is not a file", "help: make it one"]);
 }
 
 #[test]

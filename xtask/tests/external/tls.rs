@@ -331,7 +331,7 @@ fn the_roots_of_this_machine_are_used_on_request() {
 fn settings_that_cannot_be_used_are_told_before_anything_is_asked() {
     let secure = Secure::new();
     for (parameters, says) in [
-        ("sslmode=strict", "sslmode=strict is no mode"),
+        ("sslmode=strict", "its sslmode is no mode"),
         ("sslmode=verify-ca&sslrootcert=FILE/none.crt", "no certificate can be read from"),
         ("sslmode=require&sslrootcert=FILE/docker-compose.yml", "no certificate can be read from"),
     ] {
