@@ -162,7 +162,12 @@ impl Db {
                 let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
                 setup(context, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
             }
-            Self::Connect(target) => connect(context, &target.postgres(context).await?),
+            Self::Connect(target) => {
+                let target = target.postgres(context).await?;
+                // psql's own error would say what is wrong, and not what to do.
+                target.connect().await?;
+                connect(context, &target)
+            }
             Self::Sessions(Reading { output, target }) => {
                 sessions(output, &target.postgres(context).await?).await
             }

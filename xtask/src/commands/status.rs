@@ -1,6 +1,7 @@
 use anyhow::Result;
 use serde_json::json;
 
+use super::ddb;
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
 use crate::engine::Found;
@@ -18,9 +19,21 @@ impl Status {
         let Found { engine, servers: [postgres, dynamodb] } = Found::ask(context).await?;
         let targets = engine.targets(context)?;
         let client = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
+        let database = async {
+            let there = targets.postgres.connect_if_there().await?;
+            let name = targets.postgres.database();
+            Ok(there
+                .is_none()
+                .then(|| format!("there is no database {name}: `cargo xtask db setup` makes it")))
+        };
+        let table = async {
+            let there = ddb::has_messages_table(&client).await?;
+            let name = &client.target.table;
+            Ok((!there).then(|| format!("there is no table {name}: `cargo xtask ddb schema-load` makes it")))
+        };
         let (postgres_answer, dynamodb_answer) = tokio::join!(
-            answer(postgres.missing, targets.postgres.look()),
-            answer(dynamodb.missing, client.look())
+            answer(postgres.missing, targets.postgres.look(), database),
+            answer(dynamodb.missing, client.look(), table)
         );
         let endpoint = targets.dynamodb.endpoint().unwrap_or_default().to_owned();
         let row = |service: &str, runs_in: String, address: String, answer: String| {
@@ -39,13 +52,22 @@ impl Status {
     }
 }
 
-/// A word for a database's answer, or why there is none. A missing database is not asked: what answers is another's.
-async fn answer<T>(missing: Option<String>, look: impl Future<Output = Look<T>>) -> String {
+/// A word for a server's answer, and what it `lacks`; or why there is none. A missing server is not asked: what answers is
+/// another's.
+async fn answer<T>(
+    missing: Option<String>,
+    look: impl Future<Output = Look<T>>,
+    lacks: impl Future<Output = Result<Option<String>>>,
+) -> String {
     if let Some(why) = missing {
         return format!("none: {why}");
     }
     match look.await {
-        Look::Ready(_) => "ready".to_owned(),
+        Look::Ready(_) => match lacks.await {
+            Ok(None) => "ready".to_owned(),
+            Ok(Some(what)) => format!("ready; {what}"),
+            Err(error) => format!("refused: {error:#}"),
+        },
         Look::NotYet(reason) | Look::Nobody(reason) => format!("none: {reason}"),
         Look::Failed(error) => format!("refused: {error:#}"),
     }

@@ -378,6 +378,8 @@ fn connect_opens_psql_on_the_database() {
         return skip("psql is not on PATH");
     }
     let world = World::new();
+    let failed = world.xtask("db connect").fails(1);
+    failed.says(&["does not exist", "help: create it with `cargo xtask db create`"]);
     world.xtask("db setup").ok();
     let sql = "\\pset format unaligned\n\\pset tuples_only\nselect current_database(), handle from users order by handle limit 1;\n";
     let connected = world.xtask("db connect").stdin(sql).ok();
@@ -389,6 +391,7 @@ fn connect_opens_psql_on_the_database() {
 #[test]
 fn connect_without_psql_says_how_to_get_it() {
     let world = World::new();
+    world.xtask("db setup").ok();
     let failed = world.xtask("db connect").env("PATH", world.path("home")).fails(1);
     failed.says(&["cannot run psql", "help: install PostgreSQL's client"]);
 }

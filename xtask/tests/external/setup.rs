@@ -242,6 +242,7 @@ fn doctor_names_what_is_wrong_and_how_to_mend_it() {
 #[test]
 fn status_tells_where_both_are_and_whether_they_answer() {
     let world = World::new();
+    world.xtask("ddb-setup").ok();
     let status = world.xtask("status -o json").ok();
     let facts = |row: &Value| {
         let facts =
