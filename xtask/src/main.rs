@@ -15,6 +15,7 @@ mod output;
 mod package;
 mod poll;
 mod postgres;
+mod private;
 mod process;
 mod record;
 mod services;

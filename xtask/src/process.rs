@@ -10,6 +10,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result};
 
 use crate::environment::Environment;
+use crate::private;
 
 pub(crate) use lock::{Holder, ServerLock};
 
@@ -39,15 +40,6 @@ pub(crate) fn detached(program: &Path) -> Command {
     }
     #[cfg(not(unix))]
     Command::new(program)
-}
-
-/// A log, to be written at its end.
-pub(crate) fn open_log(log: &Path) -> Result<File> {
-    let mut options = File::options();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(log).with_context(|| format!("cannot write {}", log.display()))
 }
 
 /// Has a program lead a process group of its own: no signal of this terminal reaches it.
@@ -94,7 +86,7 @@ pub(crate) fn become_program(command: &mut Command) -> Result<()> {
 /// The last `count` lines of a log behind the byte `from`, or all of them; empty if there is none.
 pub(crate) fn last_lines(log: &Path, from: u64, count: usize) -> String {
     let read = || {
-        let mut file = File::open(log)?;
+        let Some(mut file) = private::open_if_there(log)? else { return Ok(String::new()) };
         let length = file.metadata()?.len();
         // A log that was made anew is shorter.
         let from = if from > length { 0 } else { from };
@@ -106,7 +98,7 @@ pub(crate) fn last_lines(log: &Path, from: u64, count: usize) -> String {
             file.read_to_end(&mut bytes)?;
             // The first line may be the end of a longer one.
             if start == from || bytes.iter().filter(|byte| **byte == b'\n').count() > count {
-                return std::io::Result::Ok(String::from_utf8_lossy(&bytes).into_owned());
+                return anyhow::Ok(String::from_utf8_lossy(&bytes).into_owned());
             }
             most *= 4;
         }

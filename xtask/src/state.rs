@@ -3,13 +3,14 @@
 //! What runs is not in it: that is asked of its engine each time.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::docker::compose::Compose;
 use crate::error::Failure;
+use crate::private;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -55,12 +56,14 @@ impl State {
         }
     }
 
-    /// After a stop: what is not running has no port; what has no data is nothing to be careful with.
+    /// After a stop. The next start tries the same ports and the same project, unless the data were removed.
     pub(crate) fn forget(&mut self, engine: EngineName, with_data: bool) {
         if self.engine == Some(engine) {
             self.engine = None;
         }
-        self.ports.remove(&engine);
+        if with_data {
+            self.ports.remove(&engine);
+        }
         if with_data && engine == EngineName::Docker {
             self.project = None;
         }
@@ -113,20 +116,17 @@ impl StateFolder {
 
     /// Makes the folder, for its owner alone.
     pub(crate) fn make(&self) -> Result<()> {
-        make_folder(&self.path)
+        private::make_folder(&self.path)
             .with_context(|| format!("cannot make the state folder {}", self.path.display()))
     }
 
     /// What is remembered. A file that makes no sense is set aside, with a warning.
     pub(crate) fn read(&self, ui: &Ui) -> Result<State> {
         let path = self.file();
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(State::default()),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
-        };
+        let Some(text) = private::read(&path)? else { return Ok(State::default()) };
         serde_json::from_slice(&text).or_else(|error| {
-            let aside = self.join("state.json.corrupt");
+            let now = chrono::Utc::now().format("%Y%m%dT%H%M%S%.6f");
+            let aside = self.join(&format!("state.json.corrupt-{now}"));
             ui.warn(format_args!(
                 "{} makes no sense ({error}); set aside as {}",
                 path.display(),
@@ -140,7 +140,7 @@ impl StateFolder {
     /// Remembers `state`, all of it or nothing.
     pub(crate) fn write(&self, state: &State) -> Result<()> {
         self.make()?;
-        write_whole(&self.file(), state)
+        private::write_whole(&self.file(), &serde_json::to_vec_pretty(state)?)
     }
 
     /// Waits until no other command changes this checkout's databases, and keeps others out until the
@@ -148,14 +148,7 @@ impl StateFolder {
     pub(crate) async fn lock(&self, ui: &Ui, doing: &str) -> Result<Lock> {
         self.make()?;
         let path = self.join("lock");
-        let open = || -> std::io::Result<File> {
-            let mut options = OpenOptions::new();
-            options.create(true).truncate(false).read(true).write(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            options.open(&path)
-        };
-        let mut file = open().with_context(|| format!("cannot open {}", path.display()))?;
+        let mut file = private::open_lock(&path)?;
         let started = Instant::now();
         let mut told = false;
         loop {
@@ -182,45 +175,10 @@ impl StateFolder {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        let mut note = || {
-            file.set_len(0)?;
-            file.rewind()?;
-            write!(file, "`cargo xtask {doing}` (process {})", std::process::id())
-        };
-        note().with_context(|| format!("cannot write {}", path.display()))?;
+        let note = format!("`cargo xtask {doing}` (process {})", std::process::id());
+        private::rewrite(&file, &note).with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Lock { _file: file })
     }
-}
-
-/// Makes a folder for its owner alone. One that is there already, and open to others, is closed to them.
-pub(crate) fn make_folder(path: &Path) -> std::io::Result<()> {
-    #[cfg_attr(not(unix), allow(unused_mut, reason = "who may enter is Unix's alone"))]
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => close(path),
-        made => made,
-    }
-}
-
-#[cfg(unix)]
-fn close(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-    let there = path.metadata()?;
-    let user = rustix::process::geteuid();
-    if there.uid() != user.as_raw() && !user.is_root() {
-        return Err(std::io::Error::other("it belongs to another user; remove it, or make it yours"));
-    }
-    if there.mode() & 0o077 != 0 {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn close(_: &Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// Who wrote the lock file, if they have.
@@ -228,18 +186,6 @@ fn holder(file: &mut File) -> Option<String> {
     let mut text = String::new();
     let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
     (read.is_ok() && !text.is_empty()).then_some(text)
-}
-
-/// Writes a file of the state folder: all of it, or nothing.
-pub(crate) fn write_whole(path: &Path, value: &impl Serialize) -> Result<()> {
-    let write = || {
-        let mut file = tempfile::NamedTempFile::new_in(path.parent().context("a path without a folder")?)?;
-        // At once: the serializer writes each word by itself.
-        file.write_all(&serde_json::to_vec_pretty(value)?)?;
-        file.persist(path)?;
-        anyhow::Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Keeps other commands out until it is dropped; the system drops it for a process that dies.
@@ -283,12 +229,15 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let folder = StateFolder::of(root.path());
         folder.make().unwrap();
-        for nonsense in ["", "{", "{\"engine\": \"x\"}", "\u{0}"] {
+        let corrupt = ["", "{", "{\"engine\": \"x\"}", "\u{0}"];
+        for nonsense in corrupt {
             std::fs::write(folder.file(), nonsense).unwrap();
             assert_eq!(folder.read(&ui()).unwrap(), State::default(), "{nonsense}");
             assert!(!folder.file().exists());
         }
-        assert!(folder.join("state.json.corrupt").exists());
+        let aside = std::fs::read_dir(&folder.path).unwrap().map(|entry| entry.unwrap().file_name());
+        let aside = aside.filter(|name| name.to_str().unwrap().starts_with("state.json.corrupt-"));
+        assert_eq!(aside.count(), corrupt.len(), "each is kept");
     }
 
     #[test]

@@ -11,12 +11,11 @@ mod dynamodb;
 mod log;
 mod postgres;
 
-use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::{DATABASE, Database, LogRange, LogSink, Server};
 use crate::context::Context;
@@ -24,6 +23,7 @@ use crate::docker::compose::{Compose, Service, port_variable};
 use crate::docker::port;
 use crate::error::Failure;
 use crate::poll::{self, Look};
+use crate::private;
 use crate::process::{self, Holder, ServerLock};
 use crate::state::StateFolder;
 use log::{Log, death};
@@ -104,6 +104,8 @@ impl EmbeddedEngine {
         let starts_dynamodb = running[1].is_none();
 
         let [postgres_log, dynamodb_log] = self.logs.clone().map(|log| Log::from_now_on(log.path));
+        private::open_log(&postgres_log.path)?;
+        private::open_log(&dynamodb_log.path)?;
         let compose = &self.compose;
         let start_postgres = async {
             let Some(postgres) = postgres else { return Ok(compose.postgres.port.host) };
@@ -171,7 +173,7 @@ impl EmbeddedEngine {
     }
 
     fn holders(&self) -> Result<[Option<Holder>; 2]> {
-        Ok([self.locks[0].holder()?, self.locks[1].holder()?])
+        Ok([postgres::holder(&self.folder)?, self.locks[1].holder()?])
     }
 
     /// Waits until the server that holds DynamoDB's lock listens; none if it ends before.
@@ -213,8 +215,8 @@ impl EmbeddedEngine {
 
     /// Why a server is not running, if it is not.
     pub(super) fn death(&self, database: Database) -> Option<anyhow::Error> {
-        match self.locks[database as usize].holder() {
-            Ok(Some(holder)) if !holder.has_ended() => None,
+        match self.holders().map(|holders| holders[database as usize].as_ref().map(Holder::has_ended)) {
+            Ok(Some(false)) => None,
             Ok(_) => {
                 let service = self.compose.services()[database as usize];
                 Some(death(service.port.host, &self.logs[database as usize]))
@@ -270,12 +272,9 @@ impl EmbeddedEngine {
     /// What a server that is running prints is followed until it ends; that of none is not followed.
     pub(super) async fn logs(&self, database: Database, range: LogRange, sink: LogSink<'_>) -> Result<()> {
         let Log { path, from } = &self.logs[database as usize];
-        let mut file = match File::open(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let problem = format!("there is no log {}", path.display());
-                return Err(Failure::new(problem, "start the databases with `cargo xtask up`").into());
-            }
-            file => file.with_context(|| format!("cannot read {}", path.display()))?,
+        let Some(mut file) = private::open_if_there(path)? else {
+            let problem = format!("there is no log {}", path.display());
+            return Err(Failure::new(problem, "start the databases with `cargo xtask up`").into());
         };
         if let Some(tail) = range.tail {
             file.seek(SeekFrom::End(0))?;

@@ -2,7 +2,7 @@
 //! the last of the server's processes has ended, however it ended, and it is seen from every process namespace.
 
 use std::fs::{File, TryLockError};
-use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 
 use crate::error::Failure;
 use crate::poll::{self, Look};
+use crate::private;
 
 /// How long a lock may be held by commands that only look who holds it.
 const TAKE_BOUND: Duration = Duration::from_secs(1);
@@ -57,11 +58,8 @@ impl ServerLock {
     }
 
     /// What the lock's file says while it is held; none if it is free.
-    fn look(&self) -> std::io::Result<Option<String>> {
-        let mut file = match File::open(&self.path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            file => file?,
-        };
+    fn look(&self) -> Result<Option<String>> {
+        let Some(mut file) = private::open_if_there(&self.path)? else { return Ok(None) };
         match file.try_lock_shared() {
             Ok(()) => Ok(None),
             Err(TryLockError::WouldBlock) => {
@@ -69,20 +67,13 @@ impl ServerLock {
                 file.read_to_string(&mut line)?;
                 Ok(Some(line))
             }
-            Err(TryLockError::Error(error)) => Err(error),
+            Err(TryLockError::Error(error)) => Err(error.into()),
         }
     }
 
     /// Takes the lock; fails if a server holds it.
     pub(crate) async fn take(&self) -> Result<File> {
-        let file = || {
-            let mut options = File::options();
-            options.create(true).truncate(false).read(true).write(true);
-            #[cfg(unix)]
-            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-            options.open(&self.path)
-        };
-        let file = file().with_context(|| format!("cannot open {}", self.path.display()))?;
+        let file = private::open_lock(&self.path)?;
         let take = async || match file.try_lock() {
             Ok(()) => Look::Ready(()),
             Err(TryLockError::WouldBlock) => Look::NotYet("it is held".to_owned()),
@@ -95,15 +86,10 @@ impl ServerLock {
     }
 
     /// Writes into the lock's `file` who holds it.
-    pub(crate) fn write(&self, mut file: &File, pid: Option<u32>, port: Option<u16>) -> Result<()> {
+    pub(crate) fn write(&self, file: &File, pid: Option<u32>, port: Option<u16>) -> Result<()> {
         let (pid, port) = (pid.unwrap_or_default(), port.unwrap_or_default());
         let line = format!("{pid} {port} {} -\n", own_namespace());
-        let mut write = || {
-            file.set_len(0)?;
-            file.rewind()?;
-            file.write_all(line.as_bytes())
-        };
-        write().with_context(|| format!("cannot write {}", self.path.display()))
+        private::rewrite(file, &line).with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     /// Waits until the lock is free; fails if it is not by then.

@@ -91,6 +91,20 @@ fn what_a_killed_command_has_started_writes_no_more_once_the_next_begins() {
 }
 
 #[test]
+fn a_server_whose_start_was_interrupted_is_told_by_its_number() {
+    let checkout = Checkout::new();
+    checkout.xtask("up").ok();
+    let (pid, _) = checkout.processes("postgres").pop().unwrap();
+    // What the lock's file says until the server accepts connections.
+    let lock = checkout.state("postgres.lock");
+    let line = fs::read_to_string(&lock).unwrap();
+    fs::write(&lock, format!("0 {}", line.split_once(' ').unwrap().1)).unwrap();
+    let status = checkout.xtask("status -o json").ok().json();
+    assert_eq!(status[0]["runs_in"], format!("process {pid}"));
+    checkout.xtask("down").ok().says(&[&format!("Postgres: stop process {pid}")]);
+}
+
+#[test]
 fn a_lock_file_with_somebody_else_s_process_id_harms_nobody() {
     let checkout = Checkout::new();
     checkout.set_up();

@@ -192,6 +192,55 @@ fn a_taken_port_moves_and_later_commands_find_it() {
 }
 
 #[test]
+fn a_port_that_moved_is_the_same_after_down() {
+    let checkout = Checkout::new();
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let default = format!("POSTGRES_PORT:-{}", taken.local_addr().unwrap().port());
+    checkout.edit("docker-compose.yml", "POSTGRES_PORT:-5432", &default);
+    checkout.xtask("up").ok();
+    let before = checkout.ports();
+    checkout.xtask("down").ok();
+    // Nobody holds the usual one any more.
+    drop(taken);
+    checkout.xtask("up").ok();
+    assert_eq!(checkout.ports(), before);
+    checkout.xtask("down --volumes").ok();
+    checkout.xtask("up").ok();
+    assert_ne!(checkout.ports()[0], before[0]);
+}
+
+#[test]
+fn what_is_not_set_up_is_told_with_the_command_that_does_it() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    let answers = || {
+        let rows = checkout.xtask("status -o json").ok().json();
+        [0, 1].map(|row| rows[row]["answer"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(answers(), ["ready", "ready"]);
+    checkout.xtask("db drop").ok();
+    checkout.xtask("ddb drop cruddur-messages").ok();
+    let expected = [
+        "ready; there is no database cruddur: `cargo xtask db setup` makes it",
+        "ready; there is no table cruddur-messages: `cargo xtask ddb schema-load` makes it",
+    ];
+    assert_eq!(answers(), expected);
+    checkout.xtask("db setup").ok();
+    checkout.xtask("ddb schema-load").ok();
+    assert_eq!(answers(), ["ready", "ready"]);
+}
+
+#[test]
+fn a_script_that_fails_is_not_repeated_in_the_log() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    checkout.write("backend-flask-rs/db/seed.sql", "insert into users default values; -- of the script\n");
+    checkout.xtask("db seed").fails(1);
+    let log = checkout.xtask("logs postgres").ok().stdout;
+    assert!(log.contains("violates not-null constraint") && !log.contains("of the script"), "{log}");
+}
+
+#[test]
 fn a_taken_port_that_was_asked_for_is_an_error() {
     let mut checkout = Checkout::new();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -92,6 +92,32 @@ fn a_state_folder_that_is_open_to_others_is_closed() {
     assert_eq!(fs::metadata(checkout.state("")).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
+#[test]
+fn a_link_in_the_place_of_a_file_is_not_followed() {
+    let checkout = Checkout::new();
+    fs::create_dir(checkout.state("")).unwrap();
+    let other = checkout.write("other", "of somebody else's\n");
+    for name in ["lock", "state.json", "postgres.lock", "dynamodb.lock", "postgres.log", "dynamodb.log"] {
+        let link = checkout.state(name);
+        std::os::unix::fs::symlink(&other, &link).unwrap();
+        let failed = checkout.xtask("up").fails(1);
+        failed.says(&[&format!("/.cruddur/{name} is a link"), "help: remove it"]);
+        assert_eq!(fs::read_to_string(&other).unwrap(), "of somebody else's\n", "{name}");
+        fs::remove_file(link).unwrap();
+        assert!(
+            checkout.processes("postgres").is_empty() && checkout.processes("dynamodb").is_empty(),
+            "{name}"
+        );
+    }
+    let pipe = checkout.state("state.json");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    checkout
+        .xtask("status")
+        .fails(1)
+        .says(&["a plain file", "help: remove it"])
+        .within(Duration::from_secs(5));
+}
+
 /// A process that is called as a server of ours would be.
 struct Impostor(Child);
 

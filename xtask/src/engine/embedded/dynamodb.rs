@@ -9,8 +9,9 @@ use anyhow::{Context as _, Result};
 use crate::context::Context;
 use crate::package::Package;
 use crate::poll::{self, Look};
+use crate::private;
 use crate::process::{self, ServerLock};
-use crate::state::{self, StateFolder};
+use crate::state::StateFolder;
 
 use super::log::{Log, death};
 
@@ -54,12 +55,12 @@ pub(super) async fn start(
     log: &Log,
 ) -> Result<()> {
     let (data, lock) = (data(folder), lock(folder));
-    state::make_folder(&data).with_context(|| format!("cannot make {}", data.display()))?;
+    private::make_folder(&data).with_context(|| format!("cannot make {}", data.display()))?;
     let mut command = process::detached(program);
     process::clean_environment(&mut command, &context.environment);
     process::lead_group(&mut command);
     command.arg("--folder").arg(&data).args(["--port", &port.to_string()]);
-    let output = process::open_log(&log.path)?;
+    let output = private::open_log(&log.path)?;
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
     let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
     let look = async || match (lock.holder(), child.try_wait()) {

@@ -13,7 +13,8 @@ use crate::context::Context;
 use crate::docker::compose::Compose;
 use crate::environment::Environment;
 use crate::error::Failure;
-use crate::process::{self, ServerLock};
+use crate::private;
+use crate::process::{self, Holder, ServerLock};
 use crate::state::StateFolder;
 use crate::ui::seconds;
 
@@ -47,6 +48,22 @@ pub(super) fn existing_data(folder: &StateFolder) -> Option<PathBuf> {
     places(folder).into_iter().find(|data| data.exists())
 }
 
+/// The number of the server's process, as it wrote it beside its data.
+fn server_pid(data: &Path) -> Option<u32> {
+    let text = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    text.lines().next()?.trim().parse().ok()
+}
+
+/// Who holds the lock. The command that started the server may have been killed before it wrote the number there; the
+/// server's own file was removed before that start, so what it says now is of the server that holds the lock.
+pub(super) fn holder(folder: &StateFolder) -> Result<Option<Holder>> {
+    let mut holder = lock(folder).holder()?;
+    if let Some(holder) = &mut holder {
+        holder.pid = holder.pid.or_else(|| server_pid(&existing_data(folder)?));
+    }
+    Ok(holder)
+}
+
 /// Held by the server as long as one of its processes runs, and by what makes its cluster.
 pub(super) fn lock(folder: &StateFolder) -> ServerLock {
     ServerLock::of(&folder.join("postgres"))
@@ -58,11 +75,8 @@ fn password_file(folder: &StateFolder) -> PathBuf {
 
 /// The role's password; empty if there is no cluster yet.
 pub(super) fn password(folder: &StateFolder) -> Result<String> {
-    let path = password_file(folder);
-    match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
-        read => Ok(read.with_context(|| format!("cannot read {}", path.display()))?.trim_end().to_owned()),
-    }
+    let password = private::read(&password_file(folder))?.unwrap_or_default();
+    Ok(String::from_utf8_lossy(&password).trim_end().to_owned())
 }
 
 /// 32 random bytes as hexadecimal digits.
@@ -133,7 +147,7 @@ impl Postgres {
                 Err(error) if !format!("{error:#}").contains("does not exist") => return Err(error),
                 _ => {}
             }
-            self.write_password(&password)
+            private::write_whole(&self.password_file, password.as_bytes())
         };
         context.ui.run_whole(format!("Postgres: give {ROLE} a new password"), renew).await
     }
@@ -148,8 +162,7 @@ impl Postgres {
         }
         let problem =
             format!("the server of {} was started by an earlier version of the tasks", data.display());
-        let pid = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
-        let pid = pid.lines().next().unwrap_or("PID").to_owned();
+        let pid = server_pid(data).map_or_else(|| "PID".to_owned(), |pid| pid.to_string());
         let remedy = format!("stop it with `kill -INT {pid}`, and run the command again");
         Err(Failure::new(problem, remedy).into())
     }
@@ -179,7 +192,7 @@ impl Postgres {
         let password = new_password()?;
         let role = include_str!("role.sql").replace("PASSWORD", &password);
         self.single(&unfinished, "postgres", role).await?;
-        self.write_password(&password)?;
+        private::write_whole(&self.password_file, password.as_bytes())?;
         std::fs::rename(&unfinished, data)
             .with_context(|| format!("cannot move the cluster to {}", data.display()))
     }
@@ -201,15 +214,6 @@ impl Postgres {
         process::run(single, "postgres --single").await.map(|_| ())
     }
 
-    fn write_password(&self, password: &str) -> Result<()> {
-        let folder = self.password_file.parent().context("a path without a folder")?;
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(password.as_bytes())?;
-        file.persist(&self.password_file)
-            .with_context(|| format!("cannot write {}", self.password_file.display()))?;
-        Ok(())
-    }
-
     /// Starts the server. It listens on the loopback only, and on no Unix socket: its path could be too long.
     pub(super) async fn start(&self, settings: &[String], port: u16, held: &File, log: &Log) -> Result<()> {
         let data = &self.home.data;
@@ -223,26 +227,25 @@ impl Postgres {
             _ => {}
         }
         self.lock.write(held, None, Some(port))?;
-        // Of two that set the same, the later one holds.
+        // Of two that set the same, the later one holds. A script that fails is not repeated in the log.
+        let quiet = ["log_min_error_statement=panic".to_owned()];
         let own = [
             "listen_addresses=127.0.0.1".to_owned(),
             "unix_socket_directories=".to_owned(),
             format!("port={port}"),
         ];
-        let settings = settings.iter().chain(&own).flat_map(|setting| ["-c", setting]);
+        let settings = quiet.iter().chain(settings).chain(&own).flat_map(|setting| ["-c", setting]);
         // The shell that pg_ctl starts takes them apart again.
         let options = format!("-p {port} {}", shell_words::join(settings));
         let mut pg_ctl = self.pg_ctl("start", START_BOUND);
-        pg_ctl.arg("-o").arg(options).stdin(held.try_clone()?).stdout(process::open_log(&log.path)?);
-        pg_ctl.stderr(process::open_log(&log.path)?);
+        pg_ctl.arg("-o").arg(options).stdin(held.try_clone()?).stdout(private::open_log(&log.path)?);
+        pg_ctl.stderr(private::open_log(&log.path)?);
         let started =
             tokio::task::spawn_blocking(move || pg_ctl.status()).await?.context("cannot run pg_ctl")?;
         if !started.success() {
             return Err(death(port, log));
         }
-        let pid = std::fs::read_to_string(data.join("postmaster.pid")).unwrap_or_default();
-        let pid = pid.lines().next().and_then(|line| line.trim().parse().ok());
-        self.lock.write(held, pid, Some(port))
+        self.lock.write(held, server_pid(data), Some(port))
     }
 
     /// Stops the server, and ends its sessions; fails if it does not end in time.

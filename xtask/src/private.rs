@@ -1,0 +1,105 @@
+//! Files and folders for their owner alone: the state folder's. What stands in the place of one of its files and is none,
+//! such as a symbolic link, is not followed: whoever could write there may have put it there.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::error::Failure;
+
+/// Opens a file.
+pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> Result<File> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt as _;
+        // A pipe's other end is not waited for.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        options.mode(0o600).custom_flags(flags.bits().cast_signed());
+    }
+    let opened = options.open(path);
+    let there = opened.as_ref().map_or_else(|_| path.symlink_metadata(), File::metadata);
+    if there.is_ok_and(|there| !there.is_file()) {
+        let problem = format!("{} is a link or another thing that is not a plain file", path.display());
+        return Err(Failure::new(problem, "remove it: the tasks did not make it").into());
+    }
+    opened.with_context(|| format!("cannot open {}", path.display()))
+}
+
+/// Opens a file that may be missing.
+pub(crate) fn open_if_there(path: &Path) -> Result<Option<File>> {
+    let is_missing = |error: &std::io::Error| error.kind() == ErrorKind::NotFound;
+    match open(path, File::options().read(true)) {
+        Err(error) if error.downcast_ref().is_some_and(is_missing) => Ok(None),
+        opened => opened.map(Some),
+    }
+}
+
+/// What is in a file; none if it is missing.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    let Some(mut file) = open_if_there(path)? else { return Ok(None) };
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(Some(bytes))
+}
+
+/// Opens a log, to be written at its end.
+pub(crate) fn open_log(path: &Path) -> Result<File> {
+    open(path, File::options().create(true).append(true))
+}
+
+/// Opens a file that is to be locked.
+pub(crate) fn open_lock(path: &Path) -> Result<File> {
+    open(path, File::options().create(true).truncate(false).read(true).write(true))
+}
+
+/// Writes into a file that is open what is to be all of it.
+pub(crate) fn rewrite(mut file: &File, text: &str) -> std::io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(text.as_bytes())
+}
+
+/// Writes a file: all of it, or nothing.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let write = || {
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().context("a path without a folder")?)?;
+        file.write_all(bytes)?;
+        file.persist(path)?;
+        anyhow::Ok(())
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Makes a folder. One that is there already, and open to others, is closed to them.
+pub(crate) fn make_folder(path: &Path) -> std::io::Result<()> {
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "who may enter is Unix's alone"))]
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => close(path),
+        made => made,
+    }
+}
+
+#[cfg(unix)]
+fn close(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let there = path.metadata()?;
+    let user = rustix::process::geteuid();
+    if there.uid() != user.as_raw() && !user.is_root() {
+        return Err(std::io::Error::other("it belongs to another user; remove it, or make it yours"));
+    }
+    if there.mode() & 0o077 != 0 {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn close(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
