@@ -11,8 +11,9 @@ use tempfile::TempDir;
 
 use crate::engine::EngineName;
 use crate::error::Failure;
+use crate::private;
 use crate::record::Sources;
-use crate::state::{self, StateFolder};
+use crate::state::StateFolder;
 
 const FOLDER: &str = "snapshots";
 const MANIFEST: &str = "manifest.json";
@@ -61,7 +62,7 @@ impl Snapshot {
     }
 
     pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
-        state::write_whole(&self.folder.join(MANIFEST), manifest)
+        private::write_whole(&self.folder.join(MANIFEST), &serde_json::to_vec_pretty(manifest)?)
     }
 
     /// The bytes of its files.
@@ -115,7 +116,7 @@ impl Snapshots {
     /// behind the checkout's lock: what a run that was killed left is removed too.
     pub(crate) fn begin(&self) -> Result<(TempDir, Snapshot)> {
         let begin = || {
-            state::make_folder(&self.folder)?;
+            private::make_folder(&self.folder)?;
             for entry in fs::read_dir(&self.folder)?.flatten() {
                 if entry.path().extension() == Some(OsStr::new("part")) {
                     fs::remove_dir_all(entry.path())?;
