@@ -23,10 +23,13 @@ use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use uuid::Uuid;
 
 use crate::time;
-pub use item::{Item, ItemError, MemberRow, Message, MessageGroup};
-use item::{MESSAGE_GROUP_UUID, USER_UUID};
+pub use item::{
+    CREATED_AT, Item, ItemError, MESSAGE, MESSAGE_GROUP_UUID, MESSAGE_UUID, MemberRow, Message, MessageGroup,
+    USER_DISPLAY_NAME, USER_HANDLE, USER_UUID,
+};
 pub use writes::{
     LONGEST_MESSAGE, check_text, group_of_pair, message_of_key, next_time, open, post, remember, remembered,
+    replace,
 };
 
 /// The table's name if [`TABLE_VARIABLE`] is not set.
@@ -47,8 +50,14 @@ pub const SORT_KEY: &str = "sk";
 /// The provisioned read capacity units, and the write capacity units.
 const CAPACITY_UNITS: i64 = 5;
 
-const GROUP_PREFIX: &str = "GRP#";
-const MESSAGE_PREFIX: &str = "MSG#";
+/// What the partition key of a [`MessageGroup`] begins with.
+pub const GROUP_PREFIX: &str = "GRP#";
+
+/// What the partition key of a [`Message`] begins with, and the sort key of an idempotency key.
+pub const MESSAGE_PREFIX: &str = "MSG#";
+
+/// What the partition key of an idempotency key begins with.
+pub const KEY_PREFIX: &str = "KEY#";
 
 /// The partition key of the message groups that `user` is a member of.
 pub fn group_key(user: Uuid) -> String {
@@ -108,6 +117,11 @@ pub fn membership(table: &str, user: Uuid, group: Uuid) -> QueryInputBuilder {
 /// The query for the row that `user` has of the group with `other`, in the same way.
 pub fn membership_with(table: &str, user: Uuid, other: Uuid) -> QueryInputBuilder {
     only(conversations_of(table, user), USER_UUID, other)
+}
+
+/// The query for the messages that `sender` sent to `group`.
+pub fn messages_of(table: &str, group: Uuid, sender: Uuid) -> QueryInputBuilder {
+    only(conversation(table, group, &TimeRange::default()), USER_UUID, sender)
 }
 
 /// The items of a query whose `attribute` is `value`, strongly consistent.

@@ -11,6 +11,13 @@ pub const USER_BY_COGNITO_USER_ID: &str = include_str!("../db/sql/users/by_cogni
 /// The `$1` (bigint) users who joined last: the columns of [`USER_BY_HANDLE`].
 pub const LATEST_USERS: &str = include_str!("../db/sql/users/latest.sql");
 
+/// The next `$2` (bigint) users behind the uuid `$1` (uuid, null for the first), by uuid: the columns of
+/// [`USER_BY_HANDLE`].
+pub const USERS_IN_ORDER: &str = include_str!("../db/sql/users/in_order.sql");
+
+/// The users with the uuids `$1` (uuid[]), as far as there are such: the columns of [`USER_BY_HANDLE`].
+pub const USERS_BY_UUID: &str = include_str!("../db/sql/users/by_uuid.sql");
+
 /// The `$1` (bigint) newest activities that have not expired.
 ///
 /// Columns: `uuid` uuid; `display_name`, `handle` and `message` text; `replies_count`, `reposts_count` and
@@ -152,6 +159,8 @@ mod tests {
             USER_BY_HANDLE,
             USER_BY_COGNITO_USER_ID,
             LATEST_USERS,
+            USERS_IN_ORDER,
+            USERS_BY_UUID,
             HOME_ACTIVITIES,
             LOCK_PAIR,
             HEALTH,

@@ -15,6 +15,7 @@ mod snapshot;
 mod status;
 mod target;
 mod up;
+mod verify;
 
 use std::ffi::OsString;
 
@@ -117,6 +118,17 @@ enum Command {
     #[command(after_long_help = "Examples:
   cargo xtask open")]
     Open(open::Open),
+    /// Check that both databases agree
+    ///
+    /// The messages repeat handles and display names of Postgres's users, and both rows of a group repeat its newest
+    /// message. Each disagreement is printed with what should be there. Exits with 1 if there is one. Writers may be at
+    /// work.
+    #[command(after_long_help = "Examples:
+  cargo xtask verify
+  cargo xtask verify -o jsonl
+  cargo xtask verify --prod --max-units 100
+  cargo xtask verify --fix --dry-run")]
+    Verify(verify::Verify),
     /// Postgres: set up the database, look into it
     #[command(subcommand, after_help = help::PROD)]
     Db(db::Db),
@@ -170,6 +182,7 @@ impl Arguments {
             Command::Doctor(command) => command.run(context).await,
             Command::Run(command) => command.run(context).await,
             Command::Open(command) => command.run(context).await,
+            Command::Verify(command) => command.run(context).await,
             Command::Db(command) => command.run(context).await,
             Command::Ddb(command) => command.run(context).await,
         }

@@ -19,12 +19,20 @@ pub type Item = HashMap<String, AttributeValue>;
 /// How many characters of an attribute's value an error shows.
 const SHOWN: usize = 60;
 
-pub(super) const MESSAGE_GROUP_UUID: &str = "message_group_uuid";
-const MESSAGE_UUID: &str = "message_uuid";
-const MESSAGE: &str = "message";
-pub(super) const USER_UUID: &str = "user_uuid";
-const USER_DISPLAY_NAME: &str = "user_display_name";
-const USER_HANDLE: &str = "user_handle";
+/// The attribute of a group row that names the conversation.
+pub const MESSAGE_GROUP_UUID: &str = "message_group_uuid";
+/// The attribute of a message that is its own uuid.
+pub const MESSAGE_UUID: &str = "message_uuid";
+/// The attribute with the text, of a message or of a group's last one.
+pub const MESSAGE: &str = "message";
+/// The attribute that names the sender of a message, and in a group row the other member.
+pub const USER_UUID: &str = "user_uuid";
+/// The display name of that user.
+pub const USER_DISPLAY_NAME: &str = "user_display_name";
+/// The handle of that user.
+pub const USER_HANDLE: &str = "user_handle";
+/// The attribute of an idempotency key that says when its message was sent.
+pub const CREATED_AT: &str = "created_at";
 
 /// A conversation in the list of one of its members: with whom, and what was said last.
 #[derive(Clone, Debug, PartialEq, Eq)]

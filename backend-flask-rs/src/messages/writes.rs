@@ -10,14 +10,14 @@ use aws_sdk_dynamodb::operation::get_item::GetItemInput;
 use aws_sdk_dynamodb::operation::get_item::builders::GetItemInputBuilder;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsInput;
 use aws_sdk_dynamodb::operation::transact_write_items::builders::TransactWriteItemsInputBuilder;
-use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem};
+use aws_sdk_dynamodb::types::{AttributeValue, Delete, Put, TransactWriteItem, Update};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::item::strings;
 use super::{
-    Item, MESSAGE_GROUP_UUID, MemberRow, Message, MessageGroup, PARTITION_KEY, SORT_KEY, group_key,
-    message_key,
+    CREATED_AT, Item, KEY_PREFIX, MESSAGE_GROUP_UUID, MemberRow, Message, MessageGroup, PARTITION_KEY,
+    SORT_KEY, group_key, message_key,
 };
 use crate::time;
 use crate::users::User;
@@ -79,7 +79,7 @@ pub fn open(table: &str, message: &Message, receiver: &User) -> TransactWriteIte
 /// meanwhile; the conditions of [`post`] alone see to it that a message is written once.
 pub fn remember(table: &str, message: &Message) -> TransactWriteItem {
     let mut item = remembered_at(message.message_group_uuid, message.message_uuid);
-    item.insert("created_at".to_owned(), AttributeValue::S(time::format(message.created_at)));
+    item.insert(CREATED_AT.to_owned(), AttributeValue::S(time::format(message.created_at)));
     put(table, item, None)
 }
 
@@ -89,7 +89,69 @@ pub fn remembered(table: &str, group: Uuid, uuid: Uuid) -> GetItemInputBuilder {
 }
 
 fn remembered_at(group: Uuid, uuid: Uuid) -> Item {
-    strings([(PARTITION_KEY, format!("KEY#{uuid}")), (SORT_KEY, message_key(group))])
+    strings([(PARTITION_KEY, format!("{KEY_PREFIX}{uuid}")), (SORT_KEY, message_key(group))])
+}
+
+/// The request that makes items as they should be: each change is an item as it was read, or none, and the one in its
+/// place. It is cancelled if one of them is not as it was read. An item whose key changes moves: it is put under the
+/// new key, where nothing may be, and deleted under the old one.
+pub fn replace<'a>(
+    table: &str,
+    changes: impl IntoIterator<Item = &'a (Option<Item>, Item)>,
+) -> TransactWriteItemsInputBuilder {
+    let writes = changes.into_iter().flat_map(|(old, new)| match old {
+        None => vec![put_new(table, new.clone())],
+        Some(old) if key_of(old) == key_of(new) => vec![update(table, old, new)],
+        Some(old) => vec![delete_as_read(table, old), put_new(table, new.clone())],
+    });
+    writes.fold(TransactWriteItemsInput::builder(), TransactWriteItemsInputBuilder::transact_items)
+}
+
+fn key_of(item: &Item) -> Item {
+    let key = |(name, _): &(&String, _)| [PARTITION_KEY, SORT_KEY].contains(&name.as_str());
+    item.iter().filter(key).map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+/// An item's attributes, each with the placeholders of its name and of its value as it was read.
+fn placeholders(item: &Item) -> impl Iterator<Item = (String, String, &String, &AttributeValue)> {
+    (0..).zip(item).map(|(place, (name, value))| (format!("#{place}"), format!(":{place}"), name, value))
+}
+
+/// Holds if an item is as it was read.
+fn as_read(item: &Item) -> String {
+    let equal = placeholders(item).map(|(name, value, ..)| format!("{name} = {value}"));
+    equal.collect::<Vec<_>>().join(" and ")
+}
+
+/// Sets the attributes of `new`, if the item is still `old`, which has the same key.
+#[expect(clippy::expect_used, reason = "build checks only that all are set")]
+fn update(table: &str, old: &Item, new: &Item) -> TransactWriteItem {
+    let mut sets = Vec::new();
+    let mut update = Update::builder().table_name(table).set_key(Some(key_of(old)));
+    for (name_placeholder, value_placeholder, name, value) in placeholders(old) {
+        update = update.expression_attribute_names(name_placeholder, name);
+        update = update.expression_attribute_values(value_placeholder, value.clone());
+    }
+    for (place, (name, value)) in (0..).zip(new).filter(|(_, (name, value))| old.get(*name) != Some(value)) {
+        sets.push(format!("#new{place} = :new{place}"));
+        update = update.expression_attribute_names(format!("#new{place}"), name);
+        update = update.expression_attribute_values(format!(":new{place}"), value.clone());
+    }
+    let update = update.update_expression(format!("set {}", sets.join(", ")));
+    let update = update.condition_expression(as_read(old)).build();
+    TransactWriteItem::builder().update(update.expect("a table, a key and an expression")).build()
+}
+
+#[expect(clippy::expect_used, reason = "build checks only that both are set")]
+fn delete_as_read(table: &str, item: &Item) -> TransactWriteItem {
+    let delete = Delete::builder().table_name(table).set_key(Some(key_of(item)));
+    let delete =
+        placeholders(item).fold(delete, |delete, (name_placeholder, value_placeholder, name, value)| {
+            let delete = delete.expression_attribute_names(name_placeholder, name);
+            delete.expression_attribute_values(value_placeholder, value.clone())
+        });
+    let delete = delete.condition_expression(as_read(item)).build();
+    TransactWriteItem::builder().delete(delete.expect("a table and a key")).build()
 }
 
 fn begin(table: &str, message: &Message) -> TransactWriteItemsInputBuilder {

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
+use aws_sdk_dynamodb::types::{KeysAndAttributes, ReturnConsumedCapacity};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::client::DynamoDb;
@@ -139,7 +140,8 @@ async fn pages_from(
         // A filter drops items after the server has counted them: then a page is taken whole, and cut.
         let most = wanted.filter(|_| !request.has_filter()).map(|most| most.min(LARGEST_LIMIT));
         let most = most.and_then(|most| i32::try_from(most).ok());
-        let page_limit = most.or(dynamodb.target.is_scanned_in_segments.then_some(PAGE));
+        let page_limit = most.or(request.limit());
+        let page_limit = page_limit.or(dynamodb.target.is_scanned_in_segments.then_some(PAGE));
         let mut page = match first.take() {
             Some(page) => page,
             None => request.page(dynamodb, page_limit, start.as_ref()).await?,
@@ -261,6 +263,46 @@ pub(crate) async fn scan(
 
 fn segments_of(scan: &ScanInputBuilder, total: i32) -> impl Iterator<Item = ScanInputBuilder> {
     (0..total).map(move |segment| scan.clone().segment(segment).total_segments(total))
+}
+
+/// The most keys that BatchGetItem takes.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
+const BATCH: usize = 100;
+
+/// The items that have these keys, as far as there are such, read consistently; and the capacity units that it took, if
+/// the server reports them. No key may be there twice.
+pub(crate) async fn by_keys(
+    dynamodb: &DynamoDb,
+    table: &str,
+    mut keys: Vec<Item>,
+) -> Result<(Vec<Item>, Option<f64>)> {
+    let (mut items, mut units) = (Vec::new(), None);
+    let mut fruitless = 0;
+    while !keys.is_empty() {
+        let rest = keys.split_off(keys.len().min(BATCH));
+        let wanted = KeysAndAttributes::builder().consistent_read(true).set_keys(Some(keys)).build()?;
+        let get = dynamodb.client.batch_get_item().request_items(table, wanted);
+        let get = get.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let answer = dynamodb.send_batch(async || get.clone().send().await).await;
+        let answer = answer.with_context(|| format!("cannot get items of table {table}"))?;
+        for capacity in answer.consumed_capacity.iter().flatten() {
+            *units.get_or_insert_default() += capacity.capacity_units.unwrap_or_default();
+        }
+        let found = answer.responses.into_iter().flatten().flat_map(|(_, items)| items);
+        let before = items.len();
+        items.extend(found);
+        keys = answer.unprocessed_keys.into_iter().flatten().flat_map(|(_, keys)| keys.keys).collect();
+        if keys.is_empty() || items.len() > before {
+            dynamodb.gained((items.len() - before) as u64);
+            fruitless = 0;
+        } else {
+            dynamodb.throttled("it handed all keys of a batch back")?;
+            fruitless += 1;
+            dynamodb.wait(fruitless).await?;
+        }
+        keys.extend(rest);
+    }
+    Ok((items, units))
 }
 
 /// Reads a whole table of so many items segment after segment, in an order that is the same each time, and hands each

@@ -55,6 +55,14 @@ impl Request {
         }
     }
 
+    /// How many items a page is to have at most, if the caller has said so.
+    pub(super) fn limit(&self) -> Option<i32> {
+        match self {
+            Self::Query(query) => *query.get_limit(),
+            Self::Scan(scan) => *scan.get_limit(),
+        }
+    }
+
     pub(super) fn has_filter(&self) -> bool {
         match self {
             Self::Query(query) => query.get_filter_expression().is_some(),
@@ -132,6 +140,11 @@ impl Request {
 }
 
 impl Page {
+    /// The capacity units that it took, if the server reports them.
+    pub(crate) fn capacity_units(&self) -> Option<f64> {
+        self.capacity.as_ref()?.capacity_units
+    }
+
     /// Keeps no more than the first `most` items; says whether there were more.
     pub(super) fn keep(&mut self, most: u64) -> bool {
         let more = self.count > most;

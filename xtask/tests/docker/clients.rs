@@ -109,6 +109,28 @@ fn what_is_read_of_a_large_table_is_what_the_aws_cli_reads() {
     assert!(got["Item"]["message"]["S"].is_string());
 }
 
+#[test]
+#[ignore = "needs Docker"]
+fn what_other_clients_wrote_is_verified_and_fixed() {
+    let project = Project::new();
+    project.xtask("ddb-setup --now").arg(NOW).ok();
+    // Enough items to be read in segments.
+    project.xtask("ddb seed --messages 6000").ok();
+    let agree = project.xtask("verify").ok().stdout;
+    assert!(agree.starts_with("all agree: 17 users, 61 groups, 6136 messages"), "{agree}");
+    psql(&project, "update public.users set handle = 'bay' where handle = 'bayko'");
+    let row = json!({ "pk": { "S": format!("GRP#{}", user(&project, "bay")) }, "sk": { "S": LAST } });
+    aws(&project, &["delete-item", "--table-name", TABLE, "--key", &row.to_string()]);
+    let found = project.xtask("verify -o jsonl").end();
+    assert_eq!(found.code, Some(1), "{found}");
+    let found: Vec<_> = found.json_lines().iter().map(|line| line["kind"].to_string()).collect();
+    let handles = found.iter().filter(|kind| kind.contains("handle other than in Postgres")).count();
+    let rows = found.iter().filter(|kind| kind.contains("group with one row")).count();
+    assert_eq!((handles, rows), (found.len() - 1, 1), "{found:?}");
+    project.xtask("verify --fix").ok();
+    assert_eq!(project.xtask("verify").ok().stdout, agree);
+}
+
 /// `aws dynamodb query` for the request of a pattern.
 fn query(project: &Project, partition_key: &str, options: &[&str]) -> Value {
     let values = json!({ ":pk": { "S": partition_key } }).to_string();

@@ -17,6 +17,8 @@ fn from_nothing_again_and_after_down_it_is_the_same() {
     let checkout = Checkout::new();
     checkout.set_up().says(&["engine embedded: as chosen"]);
     checkout.set_up();
+    let agree = checkout.xtask("verify").ok().stdout;
+    assert_eq!(agree, "all agree: 5 users, 1 group, 136 messages; 138 items\n");
     let before = checkout.xtask("ddb scan -o jsonl").ok().stdout;
 
     checkout.xtask("down").ok();

@@ -15,18 +15,22 @@ fn run(world: &Workspace, options: &str) -> Running {
     run_at(world, free_port(), options)
 }
 
-fn run_at(world: &Workspace, port: u16, options: &str) -> Running {
+pub(crate) fn run_at(world: &Workspace, port: u16, options: &str) -> Running {
     let mut running = world.xtask(&format!("run --port {port}{options}")).start();
     running.read_until(&format!("The app: http://127.0.0.1:{port} "));
     running.read_until("listening");
     running
 }
 
-/// What the app answers.
 fn get(port: u16, path: &str, headers: &str) -> String {
+    ask(port, "GET", path, headers, "")
+}
+
+/// What the app answers.
+pub(crate) fn ask(port: u16, method: &str, path: &str, headers: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n{headers}\r\n")
-        .unwrap();
+    let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n");
+    write!(stream, "{request}{headers}\r\n{body}").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer

@@ -146,3 +146,26 @@ fn a_key_is_remembered_without_a_condition_and_read_by_its_own() -> TestResult {
     assert_eq!((read.get_key(), read.get_consistent_read()), (&Some(key), &Some(true)));
     Ok(())
 }
+
+#[test]
+fn a_replacement_wants_each_item_as_it_was_read() -> TestResult {
+    let (one, two) = (user(1, "one"), user(2, "two"));
+    let right = row(&one, &two)?.group.into_item();
+    let key = |sk: &str| strings([("pk", group_key(one.uuid)), ("sk", sk.to_owned())]);
+    let (moved, absent) = (key("2023"), "attribute_not_exists(pk)");
+    let request = replace("t", &[(None, right.clone()), (Some(moved), right)]);
+    let written: Vec<_> = actions(request).into_iter().map(|(what, _, sk, when)| (what, sk, when)).collect();
+    assert_eq!([written[0].0, written[1].0, written[2].0], ["put", "delete", "put"]);
+    assert_eq!([&*written[0].2, &*written[2].2], [absent; 2]);
+    assert_eq!((&*written[1].1, &*written[1].2), ("2023", "#0 = :0 and #1 = :1"));
+
+    let (old, new) = (key("2024"), [key("2024"), strings([("message", "x".to_owned())])]);
+    let request = replace("t", &[(Some(old), new.into_iter().flatten().collect())]);
+    let items = request.get_transact_items().clone().unwrap_or_default();
+    let update = items[0].update().ok_or("no update")?;
+    assert_eq!(update.condition_expression(), Some("#0 = :0 and #1 = :1"));
+    let name = update.update_expression().strip_prefix("set ").and_then(|set| set.split(' ').next());
+    let names = update.expression_attribute_names().ok_or("no names")?;
+    assert_eq!(name.and_then(|name| names.get(name)).map(String::as_str), Some("message"));
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! Whether the two stores agree.
+//!
+//! The messages table repeats what Postgres knows, and some of what it knows itself. Nothing keeps these equal but the
+//! code that writes. The table is read once, page by page; of each group and user only what is compared is kept. Writers
+//! may be at work: what looks wrong is read again, consistently, before it is told.
+
+mod group;
+mod item;
+mod pace;
+mod stores;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+
+use crate::error::{Failure, Usage};
+use crate::targets::Targets;
+use crate::text::{counted, shortened};
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::target::Target;
+use crate::context::Context;
+use crate::guard::{Guard, SAFETY};
+use crate::output::{self, Format, Output, stdout};
+use group::Verdict;
+use item::{Finding, Kind};
+use stores::Stores;
+
+/// How many disagreements of a kind a table shows.
+const SHOWN: usize = 3;
+
+/// How many characters of a value a table shows.
+const WIDTH: usize = 100;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// Rewrite handles, display names and group rows from their source, after a list of what is wrong
+    ///
+    /// For local databases only. Nothing is deleted.
+    #[arg(long)]
+    fix: bool,
+    /// With --fix: say what it would rewrite, and change nothing
+    #[arg(long, requires = "fix", help_heading = SAFETY)]
+    dry_run: bool,
+    /// Read with this many read units a second at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_units: Option<u32>,
+    #[command(flatten)]
+    output: Output,
+    #[command(flatten)]
+    target: Target,
+}
+
+impl Verify {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let Self { fix, dry_run, max_units, output, target: Target { prod } } = self;
+        if fix && prod {
+            let problem = "--fix is for local databases: in production somebody has to look at each item first. \
+                           Leave --fix out to have them listed";
+            return Err(Usage(problem.to_owned()).into());
+        }
+        if fix {
+            context.ui.stop.remedy("run the same command again: each item was rewritten, or is as it was");
+        }
+        let _lock = if fix && !dry_run { context.lock(false, "verify --fix").await? } else { None };
+        let targets = context.databases(prod).await?;
+        let stores = Stores::open(&targets, &context.ui, max_units).await?;
+        let mut report = Report::new(output);
+        let counts = stores.verify(async |verdict| report.add(&verdict)).await?;
+        report.print()?;
+        let Report { count, fixable, changes, .. } = report;
+        if count == 0 {
+            let stores::Counts { items, messages, groups, users } = counts;
+            if output.format == Format::Table {
+                let [users, groups, messages] = [
+                    counted(users as u64, "user", "users"),
+                    counted(groups as u64, "group", "groups"),
+                    counted(messages, "message", "messages"),
+                ];
+                writeln!(stdout(), "all agree: {users}, {groups}, {messages}; {items} items")?;
+            }
+            return Ok(());
+        }
+        let left = match fix {
+            false => count,
+            true if dry_run => {
+                let deed = format!("rewrite {}", counted(changes, "item", "items"));
+                Guard { deed: &deed, facts: &[], name: "", production: false, hint: "" }
+                    .rehearse(&context.ui);
+                count - fixable
+            }
+            true => rewrite(context, &stores).await?,
+        };
+        if left == 0 {
+            return Ok(());
+        }
+        let option = if prod { " --prod" } else { "" };
+        let remedy = if fix || prod || fixable == 0 {
+            format!(
+                "`cargo xtask verify -o jsonl{option}` lists all of them, `cargo xtask ddb get PK SK{option}` shows an item"
+            )
+        } else {
+            format!("`cargo xtask verify --fix` settles {fixable} of them; with --dry-run it shows how")
+        };
+        let (one, more) = match fix {
+            false => ("disagreement", "disagreements"),
+            true => ("disagreement that no source settles", "disagreements that no source settles"),
+        };
+        let Targets { postgres, dynamodb } = targets;
+        let problem = format!("{} between {postgres} and {dynamodb}", counted(left, one, more));
+        Err(Failure::new(problem, remedy).into())
+    }
+}
+
+/// Goes through all once more, and rewrites what it can. Returns how many disagreements are left.
+async fn rewrite(context: &Context, stores: &Stores) -> Result<u64> {
+    let (mut left, mut written, mut changed) = (0, 0, 0);
+    stores
+        .verify(async |Verdict { findings, changes, .. }| {
+            let of_source = findings.iter().filter(|finding| finding.can_be_fixed).count();
+            left += (findings.len() - of_source) as u64;
+            if changes.is_empty() {
+                return Ok(());
+            }
+            if stores.write(&changes).await? {
+                written += changes.len() as u64;
+            } else {
+                changed += 1;
+                left += of_source as u64;
+            }
+            Ok(())
+        })
+        .await?;
+    context.ui.line(counted(written, "item was rewritten", "items were rewritten"));
+    if changed > 0 {
+        context.ui.warn("somebody else wrote to some of them meanwhile: run the command again");
+    }
+    Ok(left)
+}
+
+/// What is wrong, as it is printed: at once, or in the end.
+struct Report {
+    output: Output,
+    count: u64,
+    /// How many can be made right from their source, and how many items are to be written for that.
+    fixable: u64,
+    changes: u64,
+    /// Of each kind how many, and the first ones.
+    kinds: BTreeMap<Kind, (u64, Vec<Finding>)>,
+}
+
+impl Report {
+    fn new(output: Output) -> Self {
+        Self { output, count: 0, fixable: 0, changes: 0, kinds: BTreeMap::new() }
+    }
+
+    fn add(&mut self, Verdict { findings, changes, .. }: &Verdict) -> Result<()> {
+        self.changes += changes.len() as u64;
+        for finding in findings {
+            self.fixable += u64::from(finding.can_be_fixed);
+            match self.output.format {
+                Format::Table => {
+                    let (count, first) = self.kinds.entry(finding.kind).or_default();
+                    *count += 1;
+                    if first.len() < SHOWN {
+                        first.push(finding.clone());
+                    }
+                }
+                Format::Json => write!(
+                    stdout(),
+                    "{}{}",
+                    if self.count == 0 { "[\n  " } else { ",\n  " },
+                    in_json(finding)
+                )?,
+                Format::Jsonl => writeln!(stdout(), "{}", in_json(finding))?,
+            }
+            self.count += 1;
+        }
+        Ok(())
+    }
+
+    /// Prints what is printed in the end.
+    fn print(&self) -> Result<()> {
+        match self.output.format {
+            Format::Table if self.count > 0 => {
+                let columns = ["disagreement", "count", "fixable", "pk", "sk", "there", "should be"];
+                let rows = self.kinds.iter().flat_map(|(kind, (count, first))| {
+                    first.iter().enumerate().map(move |(place, finding)| {
+                        let if_first =
+                            |value| if place == 0 || self.output.vertical { value } else { Value::Null };
+                        let [there, should] =
+                            [&finding.there, &finding.should].map(|text| json!(shortened(text, WIDTH)));
+                        let fixable = if finding.can_be_fixed { json!("yes") } else { Value::Null };
+                        let (kind, count) = (if_first(json!(kind.text())), if_first(json!(count)));
+                        let [pk, sk] = finding.key.each_ref().map(|key| json!(key));
+                        vec![kind, count, fixable, pk, sk, there, should]
+                    })
+                });
+                output::print_rows(self.output, &columns, rows.collect())
+            }
+            Format::Json => Ok(writeln!(stdout(), "{}]", if self.count == 0 { "[" } else { "\n" })?),
+            Format::Table | Format::Jsonl => Ok(()),
+        }
+    }
+}
+
+fn in_json(Finding { kind, key: [pk, sk], there, should, can_be_fixed }: &Finding) -> Value {
+    json!({ "kind": kind.text(), "pk": pk, "sk": sk, "there": there, "should": should, "fixable": can_be_fixed })
+}

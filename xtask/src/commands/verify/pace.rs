@@ -1,0 +1,34 @@
+//! How fast DynamoDB may be read.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use crate::error::Failure;
+use anyhow::Result;
+use tokio::time::Instant;
+
+/// A number of read units a second, where one is not to be exceeded.
+pub(super) struct Pace {
+    pub(super) most: Option<u32>,
+    /// When the next request may be sent.
+    next: Cell<Instant>,
+}
+
+impl Pace {
+    pub(super) fn new(most: Option<u32>) -> Self {
+        Self { most, next: Cell::new(Instant::now()) }
+    }
+
+    /// Waits as long as a request that has taken so many units takes at this pace.
+    pub(super) async fn keep(&self, units: Option<f64>) -> Result<()> {
+        let Some(most) = self.most else { return Ok(()) };
+        let units = units.ok_or_else(|| {
+            let problem = "the server does not say how many read units a request takes";
+            Failure::new(problem, "leave --max-units out")
+        })?;
+        let next = self.next.get().max(Instant::now()) + Duration::from_secs_f64(units / f64::from(most));
+        self.next.set(next);
+        tokio::time::sleep_until(next).await;
+        Ok(())
+    }
+}

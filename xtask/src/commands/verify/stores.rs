@@ -1,0 +1,389 @@
+//! Reading both stores: the table once, page by page, and what looks wrong in it once more.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use crate::dynamodb::client::DynamoDb;
+use crate::dynamodb::json::{AttributeValue, Item};
+use crate::dynamodb::read::{self, LastKey, Page};
+use crate::dynamodb::{error::RequestError, table};
+use crate::postgres::target::{Connection, readable};
+use crate::targets::{PostgresTarget, Targets};
+use crate::text::counted;
+use crate::ui::{Rate, Ui};
+use anyhow::Result;
+use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use aws_sdk_dynamodb::operation::scan::ScanInput;
+use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
+use backend_flask::messages::{self, PARTITION_KEY, SORT_KEY, TimeRange, USER_DISPLAY_NAME, USER_HANDLE};
+use backend_flask::users::User;
+use backend_flask::{sql, time};
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use postgres::types::Type;
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use super::group::{Group, Reading, Verdict};
+use super::item::{Entry, Finding, Kind, Subject, digest, key_of};
+use super::pace::Pace;
+use crate::commands::db;
+
+/// How many users are asked for at once.
+const USERS: usize = 10_000;
+
+/// How many groups are read again at once.
+const AT_ONCE: usize = 16;
+
+/// How often a group is read again that somebody writes to meanwhile.
+const TRIES: usize = 10;
+
+/// How many items of a page make a read unit, or fewer, if each has less than 512 bytes.
+const ITEMS_A_UNIT: i32 = 16;
+
+/// Both stores.
+pub(super) struct Stores {
+    pub(super) dynamodb: DynamoDb,
+    postgres: Mutex<Connection>,
+    /// Every user, with a digest of display name and handle.
+    names: HashMap<Uuid, u64>,
+    pace: Pace,
+}
+
+/// What there is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub(super) items: u64,
+    pub(super) messages: u64,
+    pub(super) groups: usize,
+    pub(super) users: usize,
+}
+
+impl Stores {
+    /// Reads all users. The table is to be read with so many read units a second at most.
+    pub(super) async fn open(targets: &Targets, ui: &Ui, max_units: Option<u32>) -> Result<Self> {
+        let dynamodb = DynamoDb::new(&targets.dynamodb, ui).await?;
+        let step = ui.step(format!("Postgres: read the users of {}", targets.postgres));
+        match read_users(&targets.postgres).await {
+            Ok((connection, names)) => {
+                step.done(&counted(names.len() as u64, "user", "users"));
+                let (postgres, pace) = (Mutex::new(connection), Pace::new(max_units));
+                Ok(Self { dynamodb, postgres, names, pace })
+            }
+            Err(error) => Err(step.ended_by(error)),
+        }
+    }
+
+    fn table(&self) -> &str {
+        &self.dynamodb.target.table
+    }
+
+    /// Reads the whole table, and hands what is wrong with it to `take`, as soon as it is certain.
+    pub(super) async fn verify(&self, mut take: impl AsyncFnMut(Verdict) -> Result<()>) -> Result<Counts> {
+        let total = table::describe(&self.dynamodb, self.table()).await?.item_count.unwrap_or_default();
+        let step = self.dynamodb.ui.step(format!("DynamoDB: read {}", self.table()));
+        match self.read(&mut take, |items, rate| step.progress(rate.of(items, total.unsigned_abs()))).await {
+            Ok(counts) => {
+                step.done(&counted(counts.items, "item", "items"));
+                Ok(counts)
+            }
+            Err(error) => Err(step.ended_by(error)),
+        }
+    }
+
+    async fn read(
+        &self,
+        take: &mut impl AsyncFnMut(Verdict) -> Result<()>,
+        progress: impl Fn(u64, &Rate),
+    ) -> Result<Counts> {
+        let rate = Rate::begin();
+        let mut counts = Counts { users: self.names.len(), ..Counts::default() };
+        let mut groups: HashMap<Uuid, Group> = HashMap::new();
+        // Of each message's uuid, its two halves folded.
+        let mut uuids: Vec<u64> = Vec::new();
+        self.scan(async |page| {
+            let mut doubtful = Vec::new();
+            for item in &page.items {
+                let entry = Entry::read(item);
+                let group = match entry.subject {
+                    Subject::Row => entry.uuid.filter(|_| entry.owner.is_some()),
+                    Subject::Message => entry.owner,
+                    Subject::Key | Subject::Unknown => None,
+                };
+                if let Some(group) = group {
+                    groups.entry(group).or_default().add(&entry);
+                }
+                if entry.subject == Subject::Message {
+                    counts.messages += 1;
+                    uuids.extend(entry.uuid.map(folded));
+                }
+                if !entry.agrees(&self.names) {
+                    match group.and_then(|group| groups.get_mut(&group)) {
+                        Some(group) if entry.subject == Subject::Row => group.is_suspect = true,
+                        _ => doubtful.push(item),
+                    }
+                }
+            }
+            counts.items += page.count;
+            progress(counts.items, &rate);
+            self.items_again(&doubtful, take).await
+        })
+        .await?;
+        counts.groups = groups.len();
+        groups.retain(|_, group| group.is_doubtful());
+        self.groups_again(groups, take).await?;
+        self.twice(uuids, take).await?;
+        Ok(counts)
+    }
+
+    /// Scans the table within the pace.
+    async fn scan(&self, mut take: impl AsyncFnMut(Page) -> Result<()>) -> Result<()> {
+        let scan = ScanInput::builder().table_name(self.table());
+        let scan = scan.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let limit =
+            self.pace.most.map(|most| i32::try_from(most).unwrap_or(i32::MAX).saturating_mul(ITEMS_A_UNIT));
+        let segments = self.pace.most.map(|_| 1);
+        read::scan(&self.dynamodb, scan.set_limit(limit), segments, async |page| {
+            self.pace.keep(page.capacity_units()).await?;
+            take(page).await
+        })
+        .await
+        .map(|_| ())
+    }
+
+    /// Reads items again.
+    async fn items_again(
+        &self,
+        doubtful: &[&Item],
+        take: &mut impl AsyncFnMut(Verdict) -> Result<()>,
+    ) -> Result<()> {
+        if doubtful.is_empty() {
+            return Ok(());
+        }
+        let items = self.by_keys(doubtful.iter().map(|item| key_of(item))).await?;
+        let users =
+            self.users(items.iter().flat_map(|item| Entry::read(item).users().collect::<Vec<_>>())).await?;
+        for item in items {
+            let entry = Entry::read(&item);
+            let user =
+                entry.user.filter(|_| entry.subject == Subject::Message).and_then(|user| users.get(&user));
+            let mut findings = entry.against(&item, &users);
+            let mut changes = Vec::new();
+            let of_names = |finding: &&mut Finding| matches!(finding.kind, Kind::Handle | Kind::DisplayName);
+            for finding in findings.iter_mut().filter(of_names) {
+                finding.can_be_fixed = user.is_some();
+            }
+            if let Some(user) = user
+                && findings.iter().any(|finding| finding.can_be_fixed)
+            {
+                let mut new = item.clone();
+                for (name, value) in [(USER_HANDLE, &user.handle), (USER_DISPLAY_NAME, &user.display_name)] {
+                    new.insert(name.to_owned(), AttributeValue::S(value.clone()));
+                }
+                changes.push((Some(item.clone()), new));
+            }
+            if !findings.is_empty() {
+                take(Verdict { findings, changes, ..Verdict::default() }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads groups again, in the order of their uuids.
+    async fn groups_again(
+        &self,
+        groups: HashMap<Uuid, Group>,
+        take: &mut impl AsyncFnMut(Verdict) -> Result<()>,
+    ) -> Result<()> {
+        let mut groups: Vec<_> = groups.into_iter().collect();
+        groups.sort_unstable_by_key(|(uuid, _)| *uuid);
+        let at_once = if self.pace.most.is_some() { 1 } else { AT_ONCE };
+        let again = groups.iter().map(|(uuid, group)| self.group_again(*uuid, group));
+        let mut verdicts = stream::iter(again).buffered(at_once);
+        while let Some(verdict) = verdicts.try_next().await? {
+            if !verdict.findings.is_empty() {
+                take(verdict).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a group again, until it is the same twice: its rows and messages are not read in one request, and writers may
+    /// be at work.
+    async fn group_again(&self, uuid: Uuid, seen: &Group) -> Result<Verdict> {
+        let mut before = None;
+        for _ in 0..TRIES {
+            let reading = self.group(uuid, seen).await?;
+            let mut verdict = reading.judge(uuid, seen);
+            let is_fine = verdict.findings.is_empty() && verdict.strangers.is_empty();
+            if is_fine || before.as_ref() == Some(&reading) {
+                for stranger in &verdict.strangers {
+                    let messages =
+                        self.query(messages::messages_of(self.table(), uuid, *stranger), None).await?;
+                    let should = format!("a member of group {uuid}");
+                    verdict.findings.extend(
+                        messages.iter().map(|message| {
+                            Finding::new(Kind::Stranger, message, stranger.to_string(), &should)
+                        }),
+                    );
+                }
+                return Ok(verdict);
+            }
+            before = Some(reading);
+        }
+        self.dynamodb.ui.warn(format_args!("group {uuid} was not checked: it changed each time it was read"));
+        Ok(Verdict::default())
+    }
+
+    async fn group(&self, uuid: Uuid, seen: &Group) -> Result<Reading> {
+        let keys =
+            seen.row_keys().filter_map(|(member, at)| Some([messages::group_key(member), time::format(at?)]));
+        let keys: HashSet<_> = keys.collect();
+        let count = keys.len();
+        let mut rows = self.by_keys(keys.into_iter()).await?;
+        rows.retain(|row| Entry::read(row).uuid == Some(uuid));
+        if count < 2 || rows.len() < count {
+            rows = self.rows(uuid, seen).await?;
+        }
+        rows.sort_by_cached_key(key_of);
+        // A sort key that is no time may be behind all that are.
+        let times = TimeRange { from: None, to: TimeRange::year(9999).and_then(|year| year.to) };
+        let newest = messages::conversation(self.table(), uuid, &times).consistent_read(true);
+        let newest = self.query(newest, Some(1)).await?.pop();
+        let named = rows.iter().flat_map(|row| Entry::read(row).users().collect::<Vec<_>>());
+        let users = self.users(named.chain(seen.candidates())).await?;
+        Ok(Reading { rows, newest, users })
+    }
+
+    /// The rows of a group whose members are among those that were seen, or named by such a row.
+    async fn rows(&self, uuid: Uuid, seen: &Group) -> Result<Vec<Item>> {
+        let mut rows = Vec::new();
+        let mut asked = HashSet::new();
+        let mut members: Vec<_> = seen.candidates().collect();
+        while let Some(member) = members.pop() {
+            if asked.insert(member) {
+                let found = self.query(messages::membership(self.table(), member, uuid), None).await?;
+                members.extend(found.iter().filter_map(|row| Entry::read(row).user));
+                rows.extend(found);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Reads the table again if a uuid may be there twice.
+    async fn twice(
+        &self,
+        mut uuids: Vec<u64>,
+        take: &mut impl AsyncFnMut(Verdict) -> Result<()>,
+    ) -> Result<()> {
+        uuids.sort_unstable();
+        let twice: HashSet<u64> =
+            uuids.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect();
+        drop(uuids);
+        if twice.is_empty() {
+            return Ok(());
+        }
+        let mut keys: BTreeMap<Uuid, Vec<[String; 2]>> = BTreeMap::new();
+        let uuid_of = |item: &Item| Entry::read(item).uuid.filter(|uuid| twice.contains(&folded(*uuid)));
+        self.scan(async |page| {
+            for item in page.items.iter().filter(|item| Entry::read(item).subject == Subject::Message) {
+                if let Some(uuid) = uuid_of(item) {
+                    keys.entry(uuid).or_default().push(key_of(item));
+                }
+            }
+            Ok(())
+        })
+        .await?;
+        for (uuid, keys) in keys.into_iter().filter(|(_, keys)| keys.len() > 1) {
+            let mut items = self.by_keys(keys.into_iter()).await?;
+            items.retain(|item| Entry::read(item).uuid == Some(uuid));
+            items.sort_by_cached_key(key_of);
+            let first = items.first().map(|item| key_of(item).join(" ")).unwrap_or_default();
+            let findings = items.iter().skip(1).map(|item| {
+                Finding::new(Kind::Twice, item, uuid.to_string(), format!("there only as {first}"))
+            });
+            take(Verdict { findings: findings.collect(), ..Verdict::default() }).await?;
+        }
+        Ok(())
+    }
+
+    /// The items that have these keys, read consistently, in the order of their keys.
+    async fn by_keys(&self, keys: impl Iterator<Item = [String; 2]>) -> Result<Vec<Item>> {
+        let key = |[pk, sk]: [String; 2]| {
+            let values = [(PARTITION_KEY, pk), (SORT_KEY, sk)];
+            values.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
+        };
+        let keys: Vec<_> = keys.map(key).collect();
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (mut items, units) = read::by_keys(&self.dynamodb, self.table(), keys).await?;
+        self.pace.keep(units).await?;
+        items.sort_by_cached_key(key_of);
+        Ok(items)
+    }
+
+    async fn query(&self, query: QueryInputBuilder, limit: Option<u64>) -> Result<Vec<Item>> {
+        let mut items = Vec::new();
+        let take = async |mut page: Page| {
+            items.append(&mut page.items);
+            self.pace.keep(page.capacity_units()).await
+        };
+        read::pages(&self.dynamodb, query, limit, LastKey::Unknown, take).await?;
+        Ok(items)
+    }
+
+    /// The users with these uuids, as Postgres has them now.
+    async fn users(&self, uuids: impl Iterator<Item = Uuid>) -> Result<HashMap<Uuid, User>> {
+        let uuids: HashSet<_> = uuids.collect();
+        let uuids: Vec<_> = uuids.into_iter().collect();
+        let ask = move |client: &mut postgres::Client| {
+            let rows =
+                client.query_typed(sql::USERS_BY_UUID, &[(&uuids, Type::UUID_ARRAY)]).map_err(readable)?;
+            rows.iter().map(|row| Ok(User::try_from(row).map(|user| (user.uuid, user))?)).collect()
+        };
+        self.postgres.lock().await.with(ask).await
+    }
+
+    /// Makes items as they should be; whether they were still as they were read.
+    pub(super) async fn write(&self, changes: &[(Option<Item>, Item)]) -> Result<bool> {
+        let request = messages::replace(self.table(), changes);
+        let sent = self.dynamodb.send(async || request.clone().send_with(&self.dynamodb.client).await).await;
+        match sent {
+            Ok(_) => Ok(true),
+            Err(error) if RequestError::code_of(&error) == Some("TransactionCanceledException") => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn folded(uuid: Uuid) -> u64 {
+    let (high, low) = uuid.as_u64_pair();
+    high ^ low
+}
+
+/// A connection, and every user with a digest of display name and handle.
+async fn read_users(target: &PostgresTarget) -> Result<(Connection, HashMap<Uuid, u64>)> {
+    let mut connection = target.connect().await?;
+    let mut names = HashMap::new();
+    let mut last: Option<Uuid> = None;
+    loop {
+        let prod = target.prod;
+        let next = connection.with(move |client| {
+            let parameters: [(&(dyn postgres::types::ToSql + Sync), Type); 2] =
+                [(&last, Type::UUID), (&(USERS as i64), Type::INT8)];
+            let rows = client
+                .query_typed(sql::USERS_IN_ORDER, &parameters)
+                .map_err(|error| db::explain(error, prod))?;
+            let user = |row| {
+                User::try_from(row).map(|user| (user.uuid, digest((&*user.display_name, &*user.handle))))
+            };
+            Ok(rows.iter().map(user).collect::<Result<Vec<_>, _>>()?)
+        });
+        let next = next.await?;
+        last = next.last().map(|(uuid, _)| *uuid);
+        let count = next.len();
+        names.extend(next);
+        if count < USERS {
+            return Ok((connection, names));
+        }
+    }
+}
