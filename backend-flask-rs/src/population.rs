@@ -106,7 +106,7 @@ impl Population {
             )
         } else if messages < conversations {
             format!(
-                "the number of messages is {messages}: {conversations} conversations take one each at least"
+                "the number of messages is {messages}: it is at least that of the conversations, {conversations}"
             )
         } else if end < EARLIEST_END {
             let [end, earliest] = [end, EARLIEST_END].map(time::format);

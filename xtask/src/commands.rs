@@ -41,6 +41,10 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "HOST")]
     pub(crate) allow_host: Vec<String>,
 
+    /// Print no steps: only data, warnings and errors
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+
     /// Print help: a summary with -h, all of it with --help
     #[arg(short, long, global = true, action = ArgAction::Help)]
     help: Option<bool>,
@@ -87,7 +91,9 @@ enum Command {
   cargo xtask down
   cargo xtask down --volumes")]
     Down(down::Down),
-    /// Show where the databases run, and whether they answer
+    /// Show where the databases and the app run, and whether they answer
+    ///
+    /// Exit status 1 if nothing runs.
     #[command(after_long_help = "Examples:
   cargo xtask status
   cargo xtask status -o json")]
@@ -141,13 +147,14 @@ impl Arguments {
     /// Reads the command line; a mistake in it, or `--help`, ends the program.
     pub(crate) fn read() -> Self {
         let words: Vec<_> = std::env::args_os().collect();
-        Self::parse_words(&words).map_err(help::with_suggestion).unwrap_or_else(|error| {
-            if error.use_stderr() {
-                // What was typed may come from a file.
-                Ui::new(&Environment::default()).line(error.render().to_string().trim_end());
-                std::process::exit(error.exit_code());
+        Self::parse_words(&words).unwrap_or_else(|error| {
+            if !error.use_stderr() {
+                error.exit();
             }
-            error.exit()
+            let status = error.exit_code();
+            // What was typed may come from a file: it is printed escaped.
+            Ui::new(&Environment::default()).line(help::explained(error).trim_end());
+            std::process::exit(status)
         })
     }
 
@@ -223,6 +230,7 @@ mod tests {
             "xtask ddb drop prod",
             "xtask ddb scan --table prod",
             "xtask ddb export prod",
+            "xtask db connect -- prod",
             "xtask ddb query --pk prod",
             "xtask ddb query --pk p --begins-with prod",
             "xtask ddb query --pk p --between a prod",
@@ -230,7 +238,7 @@ mod tests {
             assert!(parse(data).unwrap().contains("prod: false"), "{data}");
         }
         // Neither: the mistake is told as it was made.
-        for mistake in ["xtask up prod", "xtask ddb-setup prod", "xtask db connect -- prod"] {
+        for mistake in ["xtask up prod", "xtask ddb-setup prod"] {
             assert_eq!(parse(mistake), Err(ErrorKind::UnknownArgument), "{mistake}");
         }
     }

@@ -28,8 +28,8 @@ pub(crate) struct Context {
 
 impl Context {
     /// One run in the workspace at `root`.
-    pub(crate) fn new(root: PathBuf, environment: Environment, engine: EngineChoice) -> Self {
-        let ui = Ui::new(&environment);
+    pub(crate) fn new(root: PathBuf, environment: Environment, engine: EngineChoice, quiet: bool) -> Self {
+        let ui = Ui::new(&environment).quiet(quiet);
         let state = StateFolder::of(&root);
         let allowed_hosts = Vec::new();
         Self { root, environment, ui, engine, state, allowed_hosts, compose: OnceCell::new() }

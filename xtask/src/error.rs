@@ -9,12 +9,19 @@ pub(crate) struct Failure {
     problem: String,
     remedy: String,
     cause: Option<Box<dyn Error + Send + Sync>>,
+    /// Whether the command line is wrong, and nothing else.
+    pub(crate) is_usage: bool,
 }
 
 impl Failure {
     /// `problem` says what failed, against which target; `remedy` what to do next, without a full stop.
     pub(crate) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { problem: problem.into(), remedy: remedy.into(), cause: None }
+        Self { problem: problem.into(), remedy: remedy.into(), cause: None, is_usage: false }
+    }
+
+    /// As [`Failure::new`], of a mistake in the command line.
+    pub(crate) fn usage(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { is_usage: true, ..Self::new(problem, remedy) }
     }
 
     /// What to do next.

@@ -31,7 +31,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::environment::Environment;
-use crate::error::{Interrupted, Report, Usage};
+use crate::error::{Failure, Interrupted, Report, Usage};
 use crate::stop::Signals;
 use crate::ui::{Ui, seconds};
 use anyhow::{Context as _, Result};
@@ -65,13 +65,12 @@ fn context(arguments: &Arguments) -> Result<Context> {
             (Some(engine), _) => engine,
             (None, None) => EngineChoice::Auto,
             (None, Some(name)) => EngineChoice::from_str(name, false).map_err(|_| {
-                Usage(format!(
-                    "{}=`{name}` names no engine: auto, docker, embedded or external",
-                    engine::VARIABLE
-                ))
+                let variable = engine::VARIABLE;
+                let remedy = format!("set {variable} to auto, docker, embedded or external, or unset it");
+                Failure::new(format!("{variable}=`{name}` names no engine"), remedy)
             })?,
         };
-        let context = Context::new(root, environment, engine);
+        let context = Context::new(root, environment, engine, arguments.quiet);
         Ok(context.allowing(arguments.allow_host.clone()))
     };
     read().inspect_err(|error| report(&Ui::new(&Environment::default()), error))
@@ -125,7 +124,8 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
         return ExitCode::from(128 + interrupted.signal);
     }
-    if error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
+    let is_usage = error.downcast_ref::<Failure>().is_some_and(|failure| failure.is_usage);
+    if is_usage || error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

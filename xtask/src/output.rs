@@ -108,7 +108,7 @@ pub(crate) fn print_rows(output: Output, columns: &[&str], rows: Vec<Vec<Value>>
             rows.iter().for_each(|row| layout.widen(row));
             layout.fit();
             layout.print(&mut out, &header)?;
-            rows.iter().try_for_each(|row| layout.print(&mut out, row))?;
+            rows.iter().try_for_each(|row| layout.print_wrapped(&mut out, row))?;
         }
         Format::Json => {
             let records: Vec<_> = rows.into_iter().map(object).collect();
@@ -140,6 +140,20 @@ pub(crate) fn print_vertical<N: AsRef<str>, V: AsRef<str>>(
     let names = pairs.clone().map(|(name, _)| width_of(name.as_ref())).max();
     let columns = Columns { widths: names.into_iter().collect(), line: None };
     pairs.into_iter().try_for_each(|(name, value)| columns.print(out, &[name.as_ref(), value.as_ref()]))
+}
+
+/// A text in lines of at most `width` places, broken between words; a longer word is a line of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().filter(|line| line.is_empty() || width_of(line) + width_of(word) < width);
+        match line {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => *line = format!("{line} {word}"),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// How wide each column is, in places on the screen.
@@ -176,6 +190,19 @@ impl Columns {
         }
     }
 
+    /// Prints a row in as many lines as its cells need.
+    fn print_wrapped(&self, out: &mut impl Write, cells: &[String]) -> io::Result<()> {
+        let width = |index: usize| self.line.map_or(usize::MAX, |_| self.widths[index]);
+        let cells: Vec<_> =
+            cells.iter().enumerate().map(|(index, cell)| wrapped(cell, width(index))).collect();
+        let lines = cells.iter().map(Vec::len).max().unwrap_or_default();
+        (0..lines).try_for_each(|line| {
+            let cells: Vec<_> =
+                cells.iter().map(|lines| lines.get(line).map_or("", String::as_str)).collect();
+            self.print(out, &cells)
+        })
+    }
+
     /// Prints one line. A cell that is wider than its column is cut, or moves what follows it to the right. Cells
     /// behind the last column are never cut.
     pub(crate) fn print<S: AsRef<str>>(&self, out: &mut impl Write, cells: &[S]) -> io::Result<()> {
@@ -205,6 +232,14 @@ mod tests {
             columns.fit();
             assert_eq!(columns.widths, widths);
         }
+    }
+
+    #[test]
+    fn rows_are_wrapped_between_words() {
+        let mut out = Vec::new();
+        let columns = Columns { widths: vec![3, 8], line: Some(14) };
+        columns.print_wrapped(&mut out, &["a".to_owned(), "none: nobody listens".to_owned()]).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), " a    none:\n      nobody\n      listens\n");
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Services {
         let lock = context.state.lock(ui, doing).await?;
         let mut state = context.state.read(ui)?;
         let (mut engine, why) = engine::choose(context, &state).await?;
-        ui.line(format_args!("engine {}: {why}", engine.name()));
+        ui.note(format_args!("engine {}: {why}", engine.name()));
         engine.start(context).await?;
         engine.remember(context, &mut state)?;
         let targets = engine.targets(context)?;

@@ -67,7 +67,7 @@ pub(crate) fn external_dynamodb(
 fn external<'a>(environment: &'a Environment, name: &str) -> Result<&'a str> {
     let missing = || {
         let problem = format!("engine external needs {name}, which is not set");
-        Failure::new(problem, format!("set {name}, or use `--engine docker`"))
+        Failure::new(problem, format!("set {name} to where the server is, in the environment or in .env"))
     };
     Ok(environment.get(name).ok_or_else(missing)?)
 }

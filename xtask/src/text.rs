@@ -34,8 +34,9 @@ pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// A text in one line, with its control characters and marks of writing direction escaped: one may break the line, make
-/// what is shown read as something else, or do something to the terminal.
+/// A text in one line, with its control characters, line separators, marks of writing direction and letters that
+/// cannot be seen escaped: one may break the line, make what is shown read as something else, or do something to the
+/// terminal.
 pub(crate) fn printable(text: Cow<'_, str>) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return text;
@@ -55,7 +56,11 @@ pub(crate) fn printable_lines(text: &str) -> String {
 
 fn is_unprintable(letter: char) -> bool {
     letter.is_control()
-        || matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(
+            letter,
+            '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+        )
+        || matches!(letter, '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
 /// A count with its noun: `one` for a single one, `more` for any other number.
@@ -93,6 +98,7 @@ mod tests {
             ("a\nb\t\u{1b}[31mc\u{7f}", r"a\nb\t\u{1b}[31mc\u{7f}"),
             ("\u{9b}31m¢", r"\u{9b}31m¢"),
             ("a\u{202e}txt.exe", r"a\u{202e}txt.exe"),
+            ("a\u{2028}b\u{2029}c\u{200b}d\u{ad}e\u{feff}", r"a\u{2028}b\u{2029}c\u{200b}d\u{ad}e\u{feff}"),
         ] {
             assert_eq!(printable(Cow::Borrowed(text)), expected);
         }

@@ -19,6 +19,7 @@ pub(crate) struct Ui {
     /// Whether the user has asked to stop.
     pub(crate) stop: Stop,
     bars: Option<MultiProgress>,
+    quiet: bool,
     color: bool,
     groups: Groups,
     /// What it has warned of.
@@ -47,8 +48,19 @@ impl Ui {
             (_, true) => Groups::GitLab,
             _ => Groups::None,
         };
-        let bars = interactive.then(MultiProgress::new);
-        Self { stop: Stop::default(), bars, color, groups, warned: Arc::default() }
+        Self {
+            stop: Stop::default(),
+            bars: interactive.then(MultiProgress::new),
+            quiet: false,
+            color,
+            groups,
+            warned: Arc::default(),
+        }
+    }
+
+    /// The same, without steps and notes if so asked.
+    pub(crate) fn quiet(self, quiet: bool) -> Self {
+        if quiet { Self { bars: None, quiet, groups: Groups::None, ..self } } else { self }
     }
 
     /// Whether steps show their progress.
@@ -73,6 +85,13 @@ impl Ui {
     /// terminal.
     pub(crate) fn line(&self, text: impl Display) {
         self.print(&printable_lines(&text.to_string()));
+    }
+
+    /// As [`Ui::line`], of what nobody needs to know who wants it quiet.
+    pub(crate) fn note(&self, text: impl Display) {
+        if !self.quiet {
+            self.line(text);
+        }
     }
 
     /// Prints text that is known to be printable, or painted.
@@ -109,7 +128,7 @@ impl Ui {
                 Some(bar)
             }
             None => {
-                self.line(format_args!("... {label}"));
+                self.note(format_args!("... {label}"));
                 None
             }
         };
@@ -216,6 +235,9 @@ impl Step {
         self.ended = true;
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+        }
+        if self.ui.quiet {
+            return;
         }
         let line = printable_lines(line);
         self.ui.print(&format!("{mark} {line} ({})", seconds(self.started.elapsed())));

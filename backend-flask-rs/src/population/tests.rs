@@ -267,7 +267,7 @@ fn a_population_that_there_cannot_be_is_refused() {
         error(4, 7, 100),
         "the number of conversations is 7: 4 users can have 6 at most, one for each pair"
     );
-    assert_eq!(error(4, 6, 5), "the number of messages is 5: 6 conversations take one each at least");
+    assert_eq!(error(4, 6, 5), "the number of messages is 5: it is at least that of the conversations, 6");
     let early = Population::new(Wanted::default(), EARLIEST_END - Duration::from_secs(1));
     assert_eq!(
         early.map_err(|error| error.to_string()),

@@ -33,6 +33,12 @@ impl Population {
         self.end - JOINING_BEGAN + Duration::from_secs(seconds)
     }
 
+    /// Removes the users of any population from Postgres with their activities. Returns how many there were.
+    pub fn remove_users(client: &mut Client) -> Result<u64, postgres::Error> {
+        let range = [(&USERS.uuid(0) as _, Type::UUID), (&USERS.last() as _, Type::UUID)];
+        client.execute_typed(sql::REMOVE_POPULATION, &range)
+    }
+
     /// Makes this population's users the only synthetic ones in Postgres, in one transaction. Those of an
     /// earlier population are removed with their activities, and no other user is touched. Returns how many
     /// synthetic users Postgres then counts.

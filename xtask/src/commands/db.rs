@@ -2,6 +2,8 @@
 
 mod steps;
 
+use std::ffi::OsString;
+
 use crate::error::Failure;
 use crate::facts::Facts;
 use crate::postgres::script::Script;
@@ -56,8 +58,9 @@ pub(crate) enum Db {
     /// Open psql on the database
     #[command(after_long_help = "Examples:
   cargo xtask db connect
-  cargo xtask db connect --prod")]
-    Connect(Target),
+  cargo xtask db connect -c \"select handle from users\"
+  cargo xtask db connect -- --csv --file report.sql")]
+    Connect(Connect),
     /// List the sessions of other clients
     #[command(after_long_help = "Examples:
   cargo xtask db sessions
@@ -72,6 +75,18 @@ pub(crate) enum Db {
   cargo xtask db test
   cargo xtask db test -o json")]
     Test(Reading),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Connect {
+    /// Run this SQL, and end
+    #[arg(short, long, value_name = "SQL")]
+    command: Option<String>,
+    /// Arguments for psql
+    #[arg(last = true, value_name = "ARGUMENT")]
+    arguments: Vec<OsString>,
+    #[command(flatten)]
+    target: Target,
 }
 
 /// A command that prints rows.
@@ -162,12 +177,7 @@ impl Db {
                 let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
                 setup(context, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
             }
-            Self::Connect(target) => {
-                let target = target.postgres(context).await?;
-                // psql's own error would say what is wrong, and not what to do.
-                target.connect().await?;
-                connect(context, &target)
-            }
+            Self::Connect(connect) => connect.run(context).await,
             Self::Sessions(Reading { output, target }) => {
                 sessions(output, &target.postgres(context).await?).await
             }
@@ -186,18 +196,27 @@ impl Db {
 /// commands. <https://www.postgresql.org/docs/current/libpq-envars.html>
 const HARMLESS: [&str; 4] = ["PGAPPNAME", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ"];
 
-/// psql takes its settings from the environment: the password is in no process list.
-fn connect(context: &Context, target: &PostgresTarget) -> Result<()> {
-    let shell = Shell::new()?;
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    let others = names.filter(|name| name.starts_with("PG") && !HARMLESS.contains(&name.as_str()));
-    let psql = others.fold(cmd!(shell, "psql"), |psql, name| psql.env_remove(name));
-    let psql = psql.envs(target.libpq_environment());
-    context.ui.line(format_args!("$ psql ({target})"));
-    process::become_program(&mut std::process::Command::from(psql)).map_err(|error| {
-        let remedy = "install PostgreSQL's client (Debian: `apt install postgresql-client`; macOS: `brew install libpq`)";
-        Failure::new("cannot run psql", remedy).caused_by(error).into()
-    })
+impl Connect {
+    /// psql takes its settings from the environment: the password is in no process list.
+    async fn run(self, context: &Context) -> Result<()> {
+        let target = self.target.postgres(context).await?;
+        // psql's own error would say what is wrong, and not what to do.
+        target.connect().await?;
+        let (command, arguments) = (self.command.map(|sql| ["--command".to_owned(), sql]), self.arguments);
+        let command = command.into_iter().flatten();
+        let shell = Shell::new()?;
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let others = names.filter(|name| name.starts_with("PG") && !HARMLESS.contains(&name.as_str()));
+        let psql = cmd!(shell, "psql {command...} {arguments...}");
+        let psql = others.fold(psql, |psql, name| psql.env_remove(name));
+        let psql = psql.envs(target.libpq_environment());
+        context.ui.note(format_args!("$ psql ({target})"));
+        process::become_program(&mut std::process::Command::from(psql)).map_err(|error| {
+            let remedy =
+                "install PostgreSQL's client (Debian: `apt install postgresql-client`; macOS: `brew install libpq`)";
+            Failure::new("cannot run psql", remedy).caused_by(error).into()
+        })
+    }
 }
 
 async fn sessions(output: Output, target: &PostgresTarget) -> Result<()> {

@@ -16,9 +16,11 @@ use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::table;
 use crate::dynamodb::target::DynamoDbTarget;
 use crate::facts::Facts;
+use crate::targets::PostgresTarget;
 use anyhow::Result;
 use clap::Subcommand;
 
+use super::db;
 use super::target::{Guarded, Target, WHERE, Writing};
 use crate::context::Context;
 
@@ -52,6 +54,14 @@ pub(crate) enum Ddb {
   cargo xtask ddb seed --file my-conversation.txt
   cargo xtask ddb seed --messages 10000 --users 200")]
     Seed(seed::SeedCommand),
+    /// Remove the synthetic population from both databases
+    ///
+    /// Removes what `ddb seed --messages` wrote: its users with their activities, and its items. Other rows and items
+    /// stay.
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb remove-population
+  cargo xtask ddb remove-population --dry-run")]
+    RemovePopulation(population::RemovePopulation),
     /// Print every item of a table
     ///
     /// A large table is read in segments at once, and its items come in no order. With --limit it is read in one
@@ -80,6 +90,13 @@ pub(crate) enum Ddb {
   cargo xtask ddb put '{\"pk\": \"a\", \"sk\": \"b\", \"n\": 1}'
   cargo xtask ddb put --condition attribute_not_exists(pk) <item.json")]
     Put(item::Put),
+    /// Update one item, or create it
+    ///
+    /// The expression is DynamoDB's: set, remove, add and delete. Prints the item as it is now.
+    #[command(after_long_help = "Examples:
+  cargo xtask ddb update PK SK --expression \"set message = :m\" --values :m=Hello
+  cargo xtask ddb update PK SK --expression \"add n :one\" --values :one=1")]
+    Update(item::Update),
     /// Delete one item
     ///
     /// Prints the item that was there.
@@ -92,7 +109,8 @@ pub(crate) enum Ddb {
     /// type comes back as it was when the file is imported.
     #[command(after_long_help = "Examples:
   cargo xtask ddb export items.jsonl
-  cargo xtask ddb export items.csv.gz --table users")]
+  cargo xtask ddb export items.csv.gz --table users
+  cargo xtask ddb export - | gzip >items.jsonl.gz")]
     Export(export::Export),
     /// Put a file's items into a table
     ///
@@ -115,10 +133,12 @@ impl Ddb {
             Self::ListTables(command) => command.run(context).await,
             Self::Drop(command) => command.run(context).await,
             Self::Seed(command) => command.run(context).await,
+            Self::RemovePopulation(command) => command.run(context).await,
             Self::Scan(command) => command.run(context).await,
             Self::Query(command) => command.run(context).await,
             Self::Get(command) => command.run(context).await,
             Self::Put(command) => command.run(context).await,
+            Self::Update(command) => command.run(context).await,
             Self::Delete(command) => command.run(context).await,
             Self::Export(command) => command.run(context).await,
             Self::Import(command) => command.run(context).await,
@@ -164,6 +184,25 @@ impl Guarded {
         let dynamodb = self.dynamodb(context).await?;
         let is_meant = self.is_meant(context, &dynamodb, deed, table, Vec::new()).await?;
         Ok(is_meant.then_some(dynamodb))
+    }
+
+    /// As [`Guarded::is_meant`], of the synthetic users and items in both databases.
+    async fn is_meant_in_both(
+        &self,
+        context: &Context,
+        postgres: &PostgresTarget,
+        dynamodb: &DynamoDb,
+        deed: &str,
+    ) -> Result<bool> {
+        let mut facts = Vec::new();
+        if self.shows() {
+            facts.push(Facts::of_postgres(postgres).await?);
+        }
+        if self.is_rehearsal() {
+            let prod = postgres.prod;
+            postgres.ask(move |client| db::counts(client, prod)).await?;
+        }
+        self.is_meant(context, dynamodb, deed, None, facts).await
     }
 
     /// Whether the user means it, after the target was shown where it is to be, behind the `facts` of others.

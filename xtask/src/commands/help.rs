@@ -1,6 +1,6 @@
 //! How help is laid out: commands in groups, a command's own options first, those of every command last.
 
-use clap::error::{ContextKind, ContextValue};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory as _};
 
 use super::Arguments;
@@ -46,9 +46,9 @@ const DB: [Group; 2] = [
 ];
 
 const DDB: [Group; 4] = [
-    ("Set up", &["schema-load", "seed", "drop"]),
+    ("Set up", &["schema-load", "seed", "remove-population", "drop"]),
     ("Look", &["list-tables", "scan", "query", "get", "patterns"]),
-    ("Change", &["put", "delete"]),
+    ("Change", &["put", "update", "delete"]),
     ("Move", &["export", "import"]),
 ];
 
@@ -65,11 +65,12 @@ pub(super) fn command() -> Command {
 
 fn grouped(command: Command, groups: &[Group]) -> Command {
     let mut list = String::new();
+    let width = groups.iter().flat_map(|(_, names)| names.iter().map(|name| name.len())).max().unwrap_or(0);
     for (heading, names) in groups {
         list += &format!("{heading}:\n");
         for name in *names {
             let about = command.find_subcommand(name).and_then(Command::get_about);
-            list += &format!("  {name:<11}  {}\n", about.map(ToString::to_string).unwrap_or_default());
+            list += &format!("  {name:<width$}  {}\n", about.map(ToString::to_string).unwrap_or_default());
         }
         list += "\n";
     }
@@ -78,22 +79,74 @@ fn grouped(command: Command, groups: &[Group]) -> Command {
     ))
 }
 
-/// For an unknown command: names the commands that end in it, as `ddb-setup` for `setup` and `ddb scan` for `scan`.
-pub(super) fn with_suggestion(mut error: clap::Error) -> clap::Error {
+/// An error of the command line in this project's words.
+pub(super) fn explained(error: clap::Error) -> String {
+    const PROD: &str = "--prod";
+    let is_prod = |value: &ContextValue| matches!(value, ContextValue::Strings(names) if names == &[PROD]);
+    if error.kind() == ErrorKind::MissingRequiredArgument
+        && error.get(ContextKind::InvalidArg).is_some_and(is_prod)
+    {
+        return "error: --confirm, --backup and --no-backup go with --prod\n  help: leave them out: a local \
+                database is changed without a question"
+            .to_owned();
+    }
+    let mut text = with_tip(with_suggestion(error)).render().to_string();
+    for (raw, plain) in [
+        ("invalid digit found in string", "it is not a whole number"),
+        ("cannot parse integer from empty string", "it is not a whole number"),
+        ("number too large to fit in target type", "the number is too large"),
+        (" is not in 1..18446744073709551615", " is less than 1"),
+    ] {
+        text = text.replace(raw, plain);
+    }
+    text
+}
+
+/// For an unknown command: names those that it is a part of, as `ddb-setup` for `setup` and `ddb scan` for `scan`.
+fn with_suggestion(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
     let command = command();
-    let names = command.get_subcommands().flat_map(|command| {
-        let name = command.get_name().to_owned();
-        let below: Vec<_> =
-            command.get_subcommands().map(|command| format!("{name} {}", command.get_name())).collect();
-        std::iter::once(name).chain(below)
-    });
-    let ends =
-        |name: &String| name.strip_suffix(word.as_str()).is_some_and(|rest| rest.ends_with([' ', '-']));
-    let names: Vec<_> = names.filter(ends).collect();
+    let mut names = Vec::new();
+    add_names(&command, "", &mut names);
+    let has_part = |name: &String| {
+        let name = name.rsplit(' ').next().unwrap_or_default();
+        name == word || name.starts_with(&format!("{word}-")) || name.ends_with(&format!("-{word}"))
+    };
+    names.retain(has_part);
     if !names.is_empty() {
         error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
     }
+    error
+}
+
+/// Adds the name of each command below one, as it is written.
+fn add_names(command: &Command, before: &str, names: &mut Vec<String>) {
+    for below in command.get_subcommands() {
+        let name = format!("{before}{}", below.get_name());
+        names.push(name.clone());
+        add_names(below, &format!("{name} "), names);
+    }
+}
+
+/// For an unknown argument: a word may be meant as a table, and an option as one of the command behind it.
+fn with_tip(mut error: clap::Error) -> clap::Error {
+    let (Some(ContextValue::String(word)), Some(ContextValue::StyledStr(usage)), None) = (
+        error.get(ContextKind::InvalidArg),
+        error.get(ContextKind::Usage),
+        error.get(ContextKind::SuggestedArg),
+    ) else {
+        return error;
+    };
+    let usage = usage.to_string();
+    let takes_table = |name: &&str| usage.contains(&format!(" ddb {name} "));
+    let tip = match word.starts_with('-') {
+        true if usage.ends_with("<COMMAND>") => "write the options of a command behind its name".to_owned(),
+        false if ["scan", "query", "export", "import"].iter().any(takes_table) => {
+            format!("a table is named with '--table {word}'")
+        }
+        _ => return error,
+    };
+    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
     error
 }
 
@@ -169,17 +222,26 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_command_is_suggested() {
+    fn mistakes_are_told_in_plain_words() {
         let suggested = |line: &str| {
             let words: Vec<_> = line.split(' ').map(Into::into).collect();
-            with_suggestion(Arguments::parse_words(&words).unwrap_err()).to_string()
+            explained(Arguments::parse_words(&words).unwrap_err())
         };
         for (line, name) in [
             ("xtask setup", "'ddb-setup', 'db setup'"),
             ("xtask ddb setup", "'ddb-setup', 'db setup'"),
             ("xtask scan", "'ddb scan'"),
             ("xtask statsu", "'status'"),
-            ("xtask ddb list", "'list-tables'"),
+            ("xtask ddb list", "'ddb list-tables'"),
+            ("xtask ddb patterns get", "'ddb patterns get-conversation'"),
+            ("xtask ddb scan users", "tip: a table is named with '--table users'"),
+            ("xtask -o json status", "tip: write the options of a command behind its name"),
+            ("xtask ddb scan --limit 0", "0 is less than 1"),
+            ("xtask ddb patterns get-conversation --message-group 7", "it is not a UUID"),
+            ("xtask ddb seed --messages abc", "'--messages <M>': it is not a whole number"),
+            ("xtask ddb patterns get-conversation --year abc", "'--year <Y>': it is not a whole number"),
+            ("xtask ddb scan --limit x", "it is not a whole number"),
+            ("xtask ddb drop t --confirm t", "leave them out"),
         ] {
             let error = suggested(line);
             assert!(error.contains(name), "{line}: {error}");

@@ -10,7 +10,7 @@ use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::read::{self, LastKey};
 use crate::dynamodb::table;
 use crate::error::Failure;
-use crate::guard::{self, Rehearsal};
+use crate::guard::{self, Rehearsal, SAFETY};
 use crate::record::{Rows, Sources};
 use crate::services::Services;
 use crate::targets::PostgresTarget;
@@ -33,7 +33,7 @@ pub(crate) struct Prepare {
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Answer {
     /// Set up anew without asking, although rows or items are lost; so it is in CI
-    #[arg(long)]
+    #[arg(long, help_heading = SAFETY)]
     yes: bool,
 }
 

@@ -7,6 +7,7 @@ use crate::postgres::script::Script;
 use crate::postgres::target::Connection;
 use crate::record::{Record, Sources};
 use crate::targets::Targets;
+use crate::text::counted;
 use crate::ui::seconds;
 use anyhow::Result;
 use postgres::Client;
@@ -125,11 +126,14 @@ pub(super) fn summary(
     counts: &Counts,
     elapsed: Duration,
 ) {
-    let Counts { users, activities, items } = counts;
+    let Counts { users, activities, items } = *counts;
+    let users = counted(users.unsigned_abs(), "user", "users");
+    let activities = counted(activities.unsigned_abs(), "activity", "activities");
+    let items = counted(items as u64, "item", "items");
     let endpoint = dynamodb.endpoint().unwrap_or_default();
     let ui = &context.ui;
-    ui.line(format_args!("\nBoth databases are set up, in {}:", seconds(elapsed)));
-    ui.line(format_args!("  Postgres   {postgres}: {users} users, {activities} activities"));
-    ui.line(format_args!("  DynamoDB   {endpoint}, table {}: {items} items", dynamodb.table));
-    ui.line("  settings   eval \"$(cargo xtask env)\"");
+    ui.note(format_args!("\nBoth databases are set up, in {}:", seconds(elapsed)));
+    ui.note(format_args!("  Postgres   {postgres}: {users}, {activities}"));
+    ui.note(format_args!("  DynamoDB   {endpoint}, table {}: {items}", dynamodb.table));
+    ui.note("  settings   eval \"$(cargo xtask env)\"");
 }

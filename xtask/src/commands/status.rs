@@ -2,9 +2,11 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::ddb;
+use crate::app;
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
 use crate::engine::Found;
+use crate::error::Failure;
 use crate::output::{self, Output};
 use crate::poll::Look;
 
@@ -31,26 +33,41 @@ impl Status {
             let name = &client.target.table;
             Ok((!there).then(|| format!("there is no table {name}: `cargo xtask ddb schema-load` makes it")))
         };
+        let is_missing = [&postgres, &dynamodb].map(|server| server.missing.is_some());
         let (postgres_answer, dynamodb_answer) = tokio::join!(
             answer(postgres.missing, targets.postgres.look(), database),
             answer(dynamodb.missing, client.look(), table)
         );
         let endpoint = targets.dynamodb.endpoint().unwrap_or_default().to_owned();
+        let starts_servers = engine.starts_servers();
+        let runs = |missing: bool, answer: &String| answer.starts_with(READY) || (starts_servers && !missing);
+        let mut is_up = runs(is_missing[0], &postgres_answer) || runs(is_missing[1], &dynamodb_answer);
         let row = |service: &str, runs_in: String, address: String, answer: String| {
             [service.to_owned(), engine.name().to_string(), runs_in, address, answer]
                 .map(|cell| json!(cell))
                 .to_vec()
         };
-        output::print_rows(
-            self.output,
-            &["service", "engine", "runs_in", "address", "answer"],
-            vec![
-                row("postgres", postgres.runs_in, targets.postgres.to_string(), postgres_answer),
-                row("dynamodb", dynamodb.runs_in, endpoint, dynamodb_answer),
-            ],
-        )
+        let mut rows = vec![
+            row("postgres", postgres.runs_in, targets.postgres.to_string(), postgres_answer),
+            row("dynamodb", dynamodb.runs_in, endpoint, dynamodb_answer),
+        ];
+        if let Ok(app) = app::running(context) {
+            is_up = true;
+            let answer =
+                app.answers().await.map_or_else(|error| format!("none: {error:#}"), |()| READY.to_owned());
+            rows.push(
+                ["app", "", "this machine", &app.to_string(), &answer].map(|cell| json!(cell)).to_vec(),
+            );
+        }
+        output::print_rows(self.output, &["service", "engine", "runs_in", "address", "answer"], rows)?;
+        if is_up {
+            return Ok(());
+        }
+        Err(Failure::new("nothing runs", "start the databases with `cargo xtask up`").into())
     }
 }
+
+const READY: &str = "ready";
 
 /// A word for a server's answer, and what it `lacks`; or why there is none. A missing server is not asked: what answers is
 /// another's.
@@ -64,8 +81,8 @@ async fn answer<T>(
     }
     match look.await {
         Look::Ready(_) => match lacks.await {
-            Ok(None) => "ready".to_owned(),
-            Ok(Some(what)) => format!("ready; {what}"),
+            Ok(None) => READY.to_owned(),
+            Ok(Some(what)) => format!("{READY}; {what}"),
             Err(error) => format!("refused: {error:#}"),
         },
         Look::NotYet(reason) | Look::Nobody(reason) => format!("none: {reason}"),

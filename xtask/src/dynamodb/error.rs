@@ -138,7 +138,7 @@ impl RequestError {
         if let Self::NoCredentials(failure) = self {
             return failure.into();
         }
-        let is_about_time = self.is_about_time();
+        let (is_about_time, prod) = (self.is_about_time(), target.prod());
         let refused = |account| Some((account, refusal(self.code()?)?));
         let (problem, remedy) = match (&self, target.account.as_ref().and_then(refused)) {
             (Self::Lost { .. }, _) => (format!("cannot reach {target}"), target.remedy.clone()),
@@ -147,9 +147,11 @@ impl RequestError {
                 "set the clock (Linux: `timedatectl set-ntp true`), and run the command again".to_owned(),
             ),
             (Self::Service { code, .. }, _) if code == "ResourceNotFoundException" => (
-                format!("there is no such table in {target}"),
-                "see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table"
-                    .to_owned(),
+                format!("{target} has no such table"),
+                format!(
+                    "see `cargo xtask ddb list-tables{prod}`; `cargo xtask ddb schema-load{prod}` creates the messages \
+                     table"
+                ),
             ),
             (Self::Service { .. }, Some((account, why))) => {
                 (format!("the AWS credentials {why}: {account}, for {target}"), account.renewal())

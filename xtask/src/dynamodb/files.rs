@@ -72,11 +72,7 @@ impl FileForm {
             _ => {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,
-                    format!(
-                        "{}: the name says no form that is known: it ends in .jsonl, .ndjson, .json or .csv, \
-                         and then in .gz or .zst if it is compressed",
-                        path.display()
-                    ),
+                    format!("the form of {} is not known by its name", path.display()),
                 ));
             }
         };

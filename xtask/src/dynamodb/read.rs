@@ -85,7 +85,7 @@ impl Response {
         if self.stopped_early {
             ui.line(more);
         }
-        ui.line(self);
+        ui.note(self);
     }
 }
 

@@ -30,7 +30,10 @@ pub(crate) struct Keys {
 pub(crate) async fn describe(dynamodb: &DynamoDb, table: &str) -> Result<TableDescription> {
     let described = async || dynamodb.client.describe_table().table_name(table).send().await;
     let described = dynamodb.send(described).await.and_then(|answer| answer.table.context("no table"));
-    described.with_context(|| format!("cannot describe table {table}"))
+    described.map_err(|error| match RequestError::code_of(&error) {
+        Some("ResourceNotFoundException") => error.context(format!("there is no table {table}")),
+        _ => error.context(format!("cannot describe table {table}")),
+    })
 }
 
 /// As [`describe`]; none if there is no such table.

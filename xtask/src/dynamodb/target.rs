@@ -119,6 +119,11 @@ impl DynamoDbTarget {
         self.endpoint.as_deref()
     }
 
+    /// What suggested commands end with, so that they are for the same target.
+    pub(crate) fn prod(&self) -> &'static str {
+        if self.is_production() { " --prod" } else { "" }
+    }
+
     /// Whether it is production's.
     pub(crate) fn is_production(&self) -> bool {
         self.account.is_some()

@@ -11,6 +11,7 @@ use postgres::Client;
 use postgres::error::{DbError, ErrorPosition, SqlState};
 
 use super::target::{readable, remedy};
+use crate::text::{printable, width_of};
 
 /// The tables. Running it replaces them, and loses their rows.
 const SCHEMA: &str = "backend-flask-rs/db/schema.sql";
@@ -100,8 +101,7 @@ impl Script {
         let place = self.place(error);
         let at = place.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
         let mut told = format!("{}{at}: {} (SQLSTATE {})", self.path, error.message(), error.code().code());
-        let line = place.and_then(|(line, _)| self.text.lines().nth(line - 1));
-        let line = line.map(|line| line.trim().chars().take(SHOWN).collect::<String>());
+        let line = place.and_then(|(line, column)| shown_line(self.text.lines().nth(line - 1)?, column));
         for (name, value) in [
             ("line", line.as_deref()),
             ("detail", error.detail()),
@@ -146,6 +146,17 @@ fn copies<'a>(mut lines: impl Iterator<Item = &'a str>) -> bool {
     })
 }
 
+/// A line, and below it a mark at a column, which counts characters from 1. Of a long line the part with the column.
+fn shown_line(line: &str, column: usize) -> Option<String> {
+    let indent = line.chars().take_while(|letter| letter.is_whitespace()).count();
+    let skipped = indent.max(column.saturating_sub(SHOWN));
+    let part = |from: usize, to: usize| -> String { line.chars().skip(from).take(to - from).collect() };
+    let before = printable(part(skipped, column.saturating_sub(1).max(skipped)).into()).into_owned();
+    // Below the line that is told as `line: `.
+    let blank = " ".repeat("line: ".len() + width_of(&before));
+    Some(format!("{}\n{blank}^", part(skipped, skipped + SHOWN).trim_end()))
+}
+
 fn place(text: &str, position: usize) -> (usize, usize) {
     let before: String = text.chars().take(position.saturating_sub(1)).collect();
     let start_of_line = before.rfind('\n').map_or(0, |end| end + 1);
@@ -155,6 +166,15 @@ fn place(text: &str, position: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_mark_is_below_the_column() {
+        let marked = |line: &str, column| shown_line(line, column).unwrap();
+        assert_eq!(marked("  create tabel x;", 10), "create tabel x;\n             ^");
+        assert_eq!(marked("語\tx", 3), "語\tx\n          ^");
+        let long = marked(&"x".repeat(1_000), 500);
+        assert_eq!(long, format!("{}\n{}^", "x".repeat(SHOWN), " ".repeat(SHOWN + 5)));
+    }
 
     #[test]
     fn positions_are_counted_in_characters() {

@@ -45,7 +45,7 @@ pub(crate) fn assert_not_taken_for_ours(ports: [u16; 2], run: impl Fn(&str) -> R
         assert_is_refused(&run(line).fails(1), ports);
         assert_is_refused(&run(line).arg("--dry-run").fails(1), ports);
     }
-    let status = run("status -o json").ok().json();
+    let status = run("status -o json").end().json();
     for (row, port) in status.as_array().unwrap().iter().zip(ports) {
         assert_eq!(row["runs_in"], "none", "{status:#}");
         assert!(

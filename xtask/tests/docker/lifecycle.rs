@@ -210,7 +210,7 @@ fn down_ends_what_the_other_engine_was_left_with() {
 fn up_status_logs_and_down_follow_the_containers() {
     let project = Project::new();
     let rows = || {
-        let rows = project.xtask("status -o json").ok().json();
+        let rows = project.xtask("status -o json").end().json();
         rows.as_array().unwrap().iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     for (row, service) in rows().iter().zip(["postgres", "dynamodb"]) {

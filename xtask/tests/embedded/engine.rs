@@ -108,8 +108,9 @@ fn what_runs_is_what_auto_means() {
     auto("up").ok().says(&["engine embedded: it is running"]);
     assert_eq!(checkout.processes("dynamodb").len(), 1);
     auto("down").ok();
-    let status = auto("status -o json --engine embedded").ok().json();
-    assert_eq!(status[0]["runs_in"], "none");
+    let status = auto("status -o json --engine embedded").end();
+    status.says(&["error: nothing runs", "cargo xtask up"]);
+    assert_eq!((status.code, &status.json()[0]["runs_in"]), (Some(1), &"none".into()));
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn where_nothing_runs_at_all_a_command_says_so() {
         ]);
     }
     auto(checkout.xtask("ddb scan")).fails(1).says(&["this checkout's DynamoDB is not running"]);
-    auto(checkout.xtask("status")).ok();
+    auto(checkout.xtask("status")).end().says(&["error: nothing runs"]);
     auto(checkout.xtask("down")).ok();
 }
 

@@ -47,7 +47,7 @@ impl Production {
     fn is_reached(&self, with: impl Fn(Run) -> Run) {
         let [list, scan] = self.runs();
         with(list).ok();
-        with(scan).fails(1).says(&["there is no such table"]);
+        with(scan).fails(1).says(&["has no such table"]);
     }
 
     /// Both fail alike. Returned is the error.

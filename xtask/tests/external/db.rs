@@ -284,6 +284,7 @@ fn without_database_or_tables_the_error_names_the_command_that_makes_them() {
     error: Postgres: load backend-flask-rs/db/seed.sql into DATABASE
       because: backend-flask-rs/db/seed.sql:4:13: relation "public.users" does not exist (SQLSTATE 42P01)
         line: insert into public.users (uuid, display_name, handle, email, cognito_user_id)
+                          ^
     "#);
 }
 
@@ -386,6 +387,9 @@ fn connect_opens_psql_on_the_database() {
     let expected = format!("{}|amemiya", world.database.name);
     assert!(connected.stdout.lines().any(|line| line == expected), "{connected}");
     assert_snapshot!(world.redact(&connected.stderr), @"$ psql (cruddur-tests@HOST/DATABASE)");
+    let command = world.xtask("db connect -q -c").arg("select 'é' as x").arg("--").arg("--csv").ok();
+    assert_eq!((command.stdout.as_str(), command.stderr.as_str()), ("x\né\n", ""));
+    world.xtask("db connect -c nonsense").end().says(&["syntax error at or near \"nonsense\""]);
 }
 
 #[test]

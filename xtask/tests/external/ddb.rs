@@ -95,7 +95,7 @@ fn drop_of_a_missing_table_fails_and_of_none_is_wrong_usage() {
     assert_snapshot!(missing.error().replace(&world.endpoint().url(), "ENDPOINT"), @"
     error: DynamoDB: drop table no-such-table
       because: there is no table no-such-table in DynamoDB at ENDPOINT
-      help: see which there are with `cargo xtask ddb list-tables`
+      help: see what there is with `cargo xtask ddb list-tables`
     ");
     world.xtask("ddb drop").fails(2).says(&["<TABLE>"]);
     assert_eq!(world.endpoint().tables(), [TABLE]);
@@ -191,7 +191,7 @@ fn scan_takes_another_table_and_names_one_that_is_missing() {
     let missing = world.xtask("ddb scan").fails(1);
     assert_snapshot!(missing.error().replace(&world.endpoint().url(), "ENDPOINT"), @"
     error: cannot scan table cruddur-messages
-      because: there is no such table in DynamoDB at ENDPOINT
+      because: DynamoDB at ENDPOINT has no such table
       because: ResourceNotFoundException: Requested resource not found
       help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");

@@ -208,20 +208,20 @@ fn a_key_condition_that_makes_no_sense_is_refused() {
 fn a_table_that_is_missing_is_named() {
     let world = DynamoDbOnly::new();
     assert_snapshot!(world.error(1, "ddb scan --table films", &[]), @"
-    error: cannot describe table films
-      because: there is no such table in DynamoDB at ENDPOINT
+    error: there is no table films
+      because: DynamoDB at ENDPOINT has no such table
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
       help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
     assert_snapshot!(world.error(1, "ddb scan --table films --segments 2", &[]), @"
-    error: cannot describe table films
-      because: there is no such table in DynamoDB at ENDPOINT
+    error: there is no table films
+      because: DynamoDB at ENDPOINT has no such table
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
       help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
     assert_snapshot!(world.error(1, "ddb query --table films --pk a", &[]), @"
-    error: cannot describe table films
-      because: there is no such table in DynamoDB at ENDPOINT
+    error: there is no table films
+      because: DynamoDB at ENDPOINT has no such table
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
       help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");

@@ -299,21 +299,24 @@ fn what_cannot_be_exported_or_imported_is_named() {
     error: none is no folder to put none/made.jsonl into
       help: make it, or name another
     ");
-    assert_snapshot!(fails("ddb export made.xml --table one", 2), @"error: made.xml: the name says no form that is known: it ends in .jsonl, .ndjson, .json or .csv, and then in .gz or .zst if it is compressed");
+    assert_snapshot!(fails("ddb export made.xml --table one", 2), @"
+    error: the form of made.xml is not known by its name
+      help: end the name in .jsonl, .ndjson, .json or .csv, and then .gz or .zst if it is compressed
+    ");
     assert_snapshot!(fails("ddb export made.csv --table one --plain", 2), @"error: --plain is for JSON lines; CSV keeps all types");
     assert_snapshot!(fails("ddb import missing.jsonl --table one", 1), @"
-    error: cannot import missing.jsonl
-      because: No such file or directory (os error 2)
+    error: there is no file missing.jsonl
+      help: check the path; a file is named as seen from this folder
     ");
     world
         .xtask("ddb import made.txt --table one")
         .fails(2)
-        .says(&["made.txt: the name says no form that is known"]);
+        .says(&["the form of made.txt is not known by its name"]);
     std::fs::create_dir(world.path("folder.jsonl")).unwrap();
     world.xtask("ddb import folder.jsonl --table one").fails(1).says(&["it is not a file"]);
-    world.xtask("ddb export new.jsonl --table three").fails(1).says(&["there is no such table"]);
+    world.xtask("ddb export new.jsonl --table three").fails(1).says(&["has no such table"]);
     assert!(!world.path("new.jsonl").exists());
-    world.xtask("ddb import made.jsonl --table three").fails(1).says(&["there is no such table"]);
+    world.xtask("ddb import made.jsonl --table three").fails(1).says(&["has no such table"]);
     world.write("cut.jsonl.gz", "not compressed");
     world.xtask("ddb import cut.jsonl.gz --table one").fails(1).says(&["cannot import cut.jsonl.gz"]);
     world.xtask("ddb export --force made.jsonl --table one").ok();
@@ -452,4 +455,36 @@ fn the_largest_item_that_the_server_takes_is_the_largest_that_is_sent() {
             *if is_taken(middle) { &mut taken } else { &mut refused } = middle;
         }
     }
+}
+
+#[test]
+fn a_dash_is_stdout() {
+    let world = two_tables();
+    world.write("made.jsonl", &lines(3));
+    world.xtask("ddb import made.jsonl --table one").ok();
+    let printed = world.xtask("ddb export - --table one").ok();
+    printed.says(&["3 items; consumed capacity: "]);
+    world.xtask("ddb export made.jsonl --force --table one").ok();
+    assert_eq!(std::fs::read_to_string(world.path("made.jsonl")).unwrap(), printed.stdout);
+    let plain = world.xtask("ddb export - --plain --table one").ok();
+    assert!(plain.json_lines()[0]["pk"].is_string(), "{plain}");
+    assert!(!world.path("-").exists());
+}
+
+#[test]
+fn a_first_line_that_cannot_be_imported_leaves_nothing_to_go_on_from() {
+    let world = two_tables();
+    world.write("made.jsonl", "{\"pk\":1,\"sk\":\"1\"}\n");
+    let failed = world.xtask("ddb import made.jsonl --table one").fails(1);
+    failed.says(&["no line is known to be written", "made.jsonl:1: key `pk` is not of the table's type S"]);
+    assert!(!failed.stderr.contains("--from-line"), "{failed}");
+    // Larger than DynamoDB's 400 KB.
+    let large = format!(
+        "{{\"pk\":\"a\",\"sk\":\"1\"}}\n{{\"pk\":\"a\",\"sk\":\"2\",\"t\":\"{}\"}}\n",
+        "x".repeat(410_000)
+    );
+    world.write("made.jsonl", &large);
+    let failed = world.xtask("ddb import made.jsonl --table one").fails(1);
+    failed.says(&["made.jsonl:2: the item has 410007 bytes, more than the 409600 that DynamoDB takes"]);
+    world.xtask("ddb import none.csv").fails(1).says(&["there is no file none.csv", "help: check the path"]);
 }

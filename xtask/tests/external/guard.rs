@@ -137,7 +137,7 @@ fn a_dry_run_where_nothing_is_there_says_so() {
     assert!(!world.database.exists());
     assert!(world.endpoint().tables().is_empty());
     // What would fail fails.
-    world.xtask("ddb drop nothing --dry-run").fails(1).says(&["there is no such table"]);
+    world.xtask("ddb drop nothing --dry-run").fails(1).says(&["has no such table"]);
 }
 
 #[test]

@@ -72,15 +72,21 @@ fn a_key_has_the_types_of_the_table() {
     assert_snapshot!(world.xtask("ddb delete --table users ann -o jsonl").ok().stdout, @r#"{"name":"ann"}"#);
     assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "seven", "AQ=="]), @"error: key `id` is a number, which `seven` is not");
     assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "-7", "red"]), @"error: key `at` is binary, written in base64, which `red` is not");
-    assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "-7"]), @"error: the sort key `at` is missing: PK SK");
-    assert_snapshot!(world.item_error(2, &["delete", "--table", "users", "ann", "1"]), @"error: the table has no sort key: leave `1` out");
+    assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "-7"]), @"
+    error: the table's items have a sort key as well: `at`
+      help: add it behind the partition key: `-7 SK`
+    ");
+    assert_snapshot!(world.item_error(2, &["delete", "--table", "users", "ann", "1"]), @"
+    error: the table has no sort key
+      help: leave `1` out
+    ");
     assert_snapshot!(world.item_error(1, &["put", "--table", "scores", r#"{"id":"7","at":"AQ=="}"#]), @"
-    error: no item was put into table scores
-      because: ValidationException: One or more parameter values were invalid: Type mismatch for key id expected: N actual: S
+    error: the item cannot be put into table scores: key `id` is not of the table's type N
+      help: correct the item; the key of table scores is id and at
     ");
     assert_snapshot!(world.item_error(1, &["put", "--table", "users", r#"{"id":"ann"}"#]), @"
-    error: no item was put into table users
-      because: ValidationException: One or more parameter values were invalid: Missing the key name in the item
+    error: the item cannot be put into table users: key `name` is missing
+      help: correct the item; the key of table users is name
     ");
 }
 
@@ -89,27 +95,27 @@ fn an_item_or_a_table_that_is_not_there_is_named() {
     let world = DynamoDbOnly::with_item();
     assert_snapshot!(world.item_error(1, &["get", "a", "2"]), @"
     error: there is no item a 2 in table cruddur-messages of DynamoDB at ENDPOINT
-      help: see what there is with `cargo xtask ddb query --table cruddur-messages --pk ...`
+      help: see what there is with `cargo xtask ddb scan --table cruddur-messages`
     ");
     assert_snapshot!(world.item_error(1, &["delete", "a", "2"]), @"
     error: there is no item a 2 in table cruddur-messages of DynamoDB at ENDPOINT
-      help: see what there is with `cargo xtask ddb query --table cruddur-messages --pk ...`
+      help: see what there is with `cargo xtask ddb scan --table cruddur-messages`
     ");
     assert_snapshot!(world.item_error(1, &["get", "--table", "films", "a"]), @"
-    error: cannot describe table films
-      because: there is no such table in DynamoDB at ENDPOINT
+    error: there is no table films
+      because: DynamoDB at ENDPOINT has no such table
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
       help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
     assert_snapshot!(world.item_error(1, &["put", "--table", "films", r#"{"pk":"a"}"#]), @"
     error: no item was put into table films
-      because: there is no such table in DynamoDB at ENDPOINT
+      because: DynamoDB at ENDPOINT has no such table
       because: ResourceNotFoundException: Requested resource not found
       help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
     assert_snapshot!(world.item_error(1, &["delete", "--table", "films", "a"]), @"
-    error: cannot describe table films
-      because: there is no such table in DynamoDB at ENDPOINT
+    error: there is no table films
+      because: DynamoDB at ENDPOINT has no such table
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
       help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");
@@ -148,15 +154,33 @@ fn put_takes_plain_json_dynamodb_json_and_stdin() {
 fn an_item_that_cannot_be_read_is_wrong_usage_and_nothing_is_written() {
     let world = DynamoDbOnly::with_item();
     let before = world.endpoint().items(TABLE);
-    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"#]), @"error: the item cannot be read: not valid JSON: it ends early at line 1 column 15");
-    assert_snapshot!(world.item_error(2, &["put", "[1]"]), @"error: the item cannot be read: invalid type: sequence, expected an object of attributes at line 1 column 0");
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"#]), @r#"
+    error: the item cannot be read: not valid JSON: it ends early at line 1 column 15
+      help: write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'
+    "#);
+    assert_snapshot!(world.item_error(2, &["put", "[1]"]), @r#"
+    error: the item cannot be read: it is not a JSON object
+      help: write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'
+    "#);
     assert_snapshot!(world.item_error(2, &["put"]), @"error: there is no item: stdin is empty");
     // Meant as DynamoDB JSON, where a number is written as a text.
-    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":{"S":"b"},"sk":{"S":"1"},"n":{"N":1}}"#]), @"error: the item cannot be read: attribute `n`: invalid type: integer `1`, expected a string at line 1 column 41");
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":{"S":"b"},"sk":{"S":"1"},"n":{"N":1}}"#]), @r#"
+    error: the item cannot be read: attribute `n`: invalid type: integer `1`, expected a string at line 1 column 41
+      help: write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'
+    "#);
     // What would be lost, or be of another type than was meant.
-    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"1","n":1,"n":2}"#]), @"error: the item cannot be read: attribute `n` is given twice at line 1 column 28");
-    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"1","name":{"S":"Bob"}}"#]), @"error: the item cannot be read: attribute `name` has a type as in DynamoDB JSON, and `pk` none: give all of them a type, or none");
-    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":{"S":"b"},"sk":{"S":"1"},"set":{"SS":["a","a"]}}"#]), @"error: the item cannot be read: attribute `set`: the set holds `a` twice");
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"1","n":1,"n":2}"#]), @r#"
+    error: the item cannot be read: attribute `n` is given twice at line 1 column 28
+      help: write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'
+    "#);
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"1","name":{"S":"Bob"}}"#]), @r#"
+    error: the item cannot be read: attribute `name` has a type as in DynamoDB JSON, and `pk` none: give all of them a type, or none
+      help: write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'
+    "#);
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":{"S":"b"},"sk":{"S":"1"},"set":{"SS":["a","a"]}}"#]), @r#"
+    error: the item cannot be read: attribute `set`: the set holds `a` twice
+      help: write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'
+    "#);
     assert_eq!(world.endpoint().items(TABLE), before);
 }
 
@@ -204,12 +228,12 @@ fn a_condition_that_is_not_met_changes_nothing() {
     let item = r#"{"pk":"a","sk":"1"}"#;
     assert_snapshot!(world.item_error(1, &["put", item, "--condition", "attribute_not_exists(pk)"]), @"
     error: the condition `attribute_not_exists(pk)` is not met: nothing was changed
-      help: see what is there with `cargo xtask ddb get`
+      help: see what is there with `cargo xtask ddb get ... --table cruddur-messages`
     ");
     let condition = ["--condition", "#t = :t", "--names", "#t=to", "--values"];
     assert_snapshot!(world.item_error(1, &[&["delete", "a", "1"], &condition[..], &[":t=ann"]].concat()), @"
     error: the condition `#t = :t` is not met: nothing was changed
-      help: see what is there with `cargo xtask ddb get`
+      help: see what is there with `cargo xtask ddb get ... --table cruddur-messages`
     ");
     assert_eq!(world.endpoint().items(TABLE), before);
     let met = condition.iter().fold(world.xtask("ddb delete a 1"), |run, word| run.arg(word)).arg(":t=bayko");
@@ -242,14 +266,14 @@ fn a_write_whose_answer_was_lost_is_told_truly() {
     // Sent again, each would find its own work done: the condition not met, the item not there.
     let put = ["put", r#"{"pk":"b","sk":"1"}"#, "--condition", "attribute_not_exists(pk)"];
     assert_snapshot!(error(&put), @"
-    error: it is not known whether the item was put into table cruddur-messages: see with `cargo xtask ddb get`
+    error: it is not known whether the item was put into table cruddur-messages: see with `cargo xtask ddb get ... --table cruddur-messages`
       because: cannot reach DynamoDB at ENDPOINT
       because: other: client error (SendRequest): connection closed before message completed
       help: check that AWS_ENDPOINT_URL_DYNAMODB names a server that is running
     ");
     assert_ne!(world.item("b", "1"), Value::Null);
     assert_snapshot!(error(&["delete", "b", "1"]), @"
-    error: it is not known whether the item was deleted from table cruddur-messages: see with `cargo xtask ddb get`
+    error: it is not known whether the item was deleted from table cruddur-messages: see with `cargo xtask ddb get ... --table cruddur-messages`
       because: cannot reach DynamoDB at ENDPOINT
       because: other: client error (SendRequest): connection closed before message completed
       help: check that AWS_ENDPOINT_URL_DYNAMODB names a server that is running
@@ -276,19 +300,49 @@ fn a_write_that_was_throttled_is_sent_again() {
 }
 
 #[test]
+fn update_changes_an_item_and_shows_it() {
+    let world = DynamoDbOnly::with_item();
+    let update = |options: &str| {
+        let run = world.xtask(&format!("ddb update a 1 {options}")).arg("--expression");
+        run.arg("set #t = :t").arg("--names").arg("#t=text").arg("--values").arg(":t=new")
+    };
+    let before = world.endpoint().items(TABLE);
+    let rehearsed = update("--dry-run --condition attribute_exists(pk)").ok();
+    rehearsed.says(&["it would update the item a 1, if the condition is met, which a dry run does not ask"]);
+    let refused = update("--condition attribute_not_exists(pk)").fails(1);
+    refused.says(&["the condition `attribute_not_exists(pk)` is not met: nothing was changed"]);
+    assert_eq!(world.endpoint().items(TABLE), before);
+    let updated = update("-o jsonl").ok();
+    assert_eq!(updated.stderr, "updated; this is what it is now\n");
+    assert_snapshot!(updated.stdout, @r#"{"pk":"a","sk":"1","text":"new","to":"bayko"}"#);
+    assert_eq!(update("--quiet -o jsonl").ok().stderr, "");
+    world.xtask("ddb update a 1").fails(2).says(&["--expression <EXPRESSION>"]);
+    world.xtask("ddb update a 1 --expression nonsense").fails(1).says(&["no item was updated in table"]);
+}
+
+#[test]
 fn a_dry_run_makes_all_the_checks() {
     let world = DynamoDbOnly::with_item();
     let before = world.endpoint().items(TABLE);
-    assert_snapshot!(world.item_error(1, &["put", r#"{"pk":"b"}"#, "--dry-run"]), @"error: the item cannot be put into table cruddur-messages: key `sk` is missing");
-    assert_snapshot!(world.item_error(1, &["put", r#"{"pk":"b","sk":1}"#, "--dry-run"]), @"error: the item cannot be put into table cruddur-messages: key `sk` is not of the table's type S");
-    assert_snapshot!(world.item_error(2, &["delete", "a", "--dry-run"]), @"error: the sort key `sk` is missing: PK SK");
+    assert_snapshot!(world.item_error(1, &["put", r#"{"pk":"b"}"#, "--dry-run"]), @"
+    error: the item cannot be put into table cruddur-messages: key `sk` is missing
+      help: correct the item; the key of table cruddur-messages is pk and sk
+    ");
+    assert_snapshot!(world.item_error(1, &["put", r#"{"pk":"b","sk":1}"#, "--dry-run"]), @"
+    error: the item cannot be put into table cruddur-messages: key `sk` is not of the table's type S
+      help: correct the item; the key of table cruddur-messages is pk and sk
+    ");
+    assert_snapshot!(world.item_error(2, &["delete", "a", "--dry-run"]), @"
+    error: the table's items have a sort key as well: `sk`
+      help: add it behind the partition key: `a SK`
+    ");
     assert_snapshot!(world.item_error(1, &["delete", "a", "2", "--dry-run"]), @"
     error: there is no item a 2 in table cruddur-messages of DynamoDB at ENDPOINT
-      help: see what there is with `cargo xtask ddb query --table cruddur-messages --pk ...`
+      help: see what there is with `cargo xtask ddb scan --table cruddur-messages`
     ");
     for arguments in [&["delete", "a", "1"][..], &["put", r#"{"pk":"a","sk":"1"}"#]] {
         let missing = [arguments, &["--table", "films", "--dry-run"]].concat();
-        assert!(world.item_error(1, &missing).contains("there is no such table"), "{missing:?}");
+        assert!(world.item_error(1, &missing).contains("has no such table"), "{missing:?}");
     }
     world.xtask("ddb put --dry-run --condition x= --values v=1").arg(r#"{"pk":"b","sk":"1"}"#).fails(2);
     assert_eq!(world.endpoint().items(TABLE), before);

@@ -124,6 +124,19 @@ fn on_terminal(first: &str, command: Command, typed: &str) -> (Option<i32>, Stri
 }
 
 #[test]
+fn quiet_leaves_only_data_warnings_and_errors() {
+    let world = World::new();
+    for line in ["ddb-setup --quiet", "up -q", "db seed -q", "ddb seed -q"] {
+        assert_eq!(world.xtask(line).ok().stderr, "", "{line}");
+    }
+    let scanned = world.xtask("ddb scan -q --count").ok();
+    assert_eq!((scanned.stdout.as_str(), scanned.stderr.as_str()), ("138\n", ""));
+    let failed = world.xtask("ddb schema-load -q").fails(1);
+    assert!(failed.stderr.starts_with("error: DynamoDB: create table"), "{failed}");
+    world.xtask("ddb drop cruddur-messages -q --dry-run").ok().says(&["dry run: it would drop the table"]);
+}
+
+#[test]
 fn help_and_version_are_data() {
     let workspace = crate::common::Workspace::new();
     for line in ["--help", "--version", "ddb --help", "ddb patterns get-conversation --help"] {

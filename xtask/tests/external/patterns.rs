@@ -38,7 +38,10 @@ fn get_conversation_prints_oldest_first() {
     bayko           2026-01-01 12:01 AM   éééééééééééééééééééééééééééééééééééééééé...
     andrewbrown     2026-01-01 12:02 AM   🎉 "Now!"\t雨宮
     "#);
-    assert_snapshot!(ran.stderr, @"5 items; consumed capacity: 0.5 units");
+    assert_snapshot!(ran.stderr, @"
+    times are in UTC
+    5 items; consumed capacity: 0.5 units
+    ");
 }
 
 #[test]
@@ -120,7 +123,8 @@ fn times_that_other_clients_wrote_in_other_forms_are_read() {
     someone         2024-05-06 10:00 AM   nanoseconds, small letters
     ");
     assert_snapshot!(ran.stderr, @"
-    warning: 3 of these times are in another form than 1970-01-01T00:00:00.000000+00:00: DynamoDB sorts and bounds them by their text
+    times are in UTC
+    warning: 3 times are in another form than 1970-01-01T00:00:00.000000+00:00: DynamoDB sorts and bounds such times by their text
     3 items; consumed capacity: 0.5 units
     ");
 }
@@ -234,7 +238,10 @@ fn list_conversations_shows_the_other_member_of_each() {
     let world = World::with_short_conversation();
     let ran = world.xtask("ddb patterns list-conversations").ok();
     assert_snapshot!(ran.stdout, @r#"5ae290ed-55d1-47a0-bc6d-fe2bc2700399  bayko           2026-01-01 12:02 AM   🎉 "Now!"\t雨宮"#);
-    assert_snapshot!(ran.stderr, @"1 item; consumed capacity: 0.5 units");
+    assert_snapshot!(ran.stderr, @"
+    times are in UTC
+    1 item; consumed capacity: 0.5 units
+    ");
     let ran = world.xtask("ddb patterns list-conversations --handle bayko").ok();
     assert_snapshot!(ran.stdout, @r#"5ae290ed-55d1-47a0-bc6d-fe2bc2700399  andrewbrown     2026-01-01 12:02 AM   🎉 "Now!"\t雨宮"#);
     let ran = world.xtask("ddb patterns list-conversations -o json").ok();

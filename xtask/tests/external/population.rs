@@ -45,8 +45,8 @@ fn users_groups_and_messages_are_consistent_with_each_other() {
     assert_snapshot!(world.redact(&seeded.stderr), @"
     ... Postgres: write 12 synthetic users into DATABASE
     ok  Postgres: write 12 synthetic users into DATABASE (TIME)
-    ... DynamoDB: remove earlier synthetic items from cruddur-messages
-    ok  DynamoDB: remove earlier synthetic items from cruddur-messages: there were none (TIME)
+    ... DynamoDB: remove synthetic items from cruddur-messages
+    ok  DynamoDB: remove synthetic items from cruddur-messages: there were none (TIME)
     ... DynamoDB: write 780 synthetic items into cruddur-messages
     ok  DynamoDB: write 780 synthetic items into cruddur-messages (TIME)
     ... DynamoDB: count the synthetic items in cruddur-messages
@@ -93,7 +93,7 @@ fn another_population_takes_the_first_one_s_place() {
     seed("--messages 300 --users 9");
     let first = there();
     let larger = seed("--conversations 30 --messages 900 --users 20 --now 2025-06-07T08:09:10Z");
-    larger.says(&["remove earlier synthetic items from cruddur-messages: 306 were there"]);
+    larger.says(&["remove synthetic items from cruddur-messages: 306 were there"]);
     let [groups, messages] = world.items(true);
     assert_eq!([groups.len(), messages.len(), world.users().len()], [60, 900, 20 + 5]);
     let last = messages.iter().map(|message| text(message, "sk")).max();
@@ -161,7 +161,7 @@ fn numbers_that_do_not_go_together_are_wrong_usage_and_change_nothing() {
     assert_snapshot!(error("--users 1"), @"error: the number of users is 1: a conversation takes two");
     assert_snapshot!(error("--conversations 0"), @"error: the number of conversations is 0: a population has one at least");
     assert_snapshot!(error("--users 3 --conversations 4"), @"error: the number of conversations is 4: 3 users can have 3 at most, one for each pair");
-    assert_snapshot!(error("--conversations 30 --messages 29"), @"error: the number of messages is 29: 30 conversations take one each at least");
+    assert_snapshot!(error("--conversations 30 --messages 29"), @"error: the number of messages is 29: it is at least that of the conversations, 30");
     assert_snapshot!(error("--messages 5 --now 1066-10-14T09:00:00Z"), @"error: 1066-10-14T09:00:00.000000+00:00 is too early for a population's end: 1970-01-01T00:00:00.000000+00:00 is the earliest");
     assert_snapshot!(error("--messages 5 --now 2999-01-01T00:00:00Z"), @"error: --now 2999-01-01T00:00:00.000000+00:00 is in the future");
     for options in ["--messages -1", "--messages 4294967296", "--messages many"] {
@@ -177,9 +177,26 @@ fn numbers_that_do_not_go_together_are_wrong_usage_and_change_nothing() {
 }
 
 #[test]
+fn a_population_is_removed_and_nothing_else() {
+    let world = World::set_up();
+    let there = || (world.users(), world.endpoint().items(TABLE));
+    let before = there();
+    world.xtask("ddb seed --messages 300 --users 9").ok();
+    let populated = there();
+    world.xtask("ddb remove-population --dry-run").ok().says(&["it would remove the synthetic users from"]);
+    assert_eq!(there(), populated);
+    let removed = world.xtask("ddb remove-population").ok();
+    removed.says(&["306 were there", "Postgres: remove synthetic users from", ": 9 users ("]);
+    assert_eq!(there(), before);
+    world.xtask("ddb remove-population").ok().says(&["there were none", ": 0 users ("]);
+}
+
+#[test]
 fn without_tables_the_error_names_the_command_that_makes_them() {
     let world = World::new();
     world.xtask("db create").ok();
+    let rehearsed = world.xtask("ddb seed --messages 5 --dry-run").fails(1);
+    rehearsed.says(&["help: load the schema with `cargo xtask db schema-load`"]);
     let failed = world.xtask("ddb seed --messages 5").fails(1);
     assert_snapshot!(world.redact(failed.error()), @r#"
     error: Postgres: write 2 synthetic users into DATABASE
@@ -190,9 +207,9 @@ fn without_tables_the_error_names_the_command_that_makes_them() {
     world.xtask("db setup").ok();
     let failed = world.xtask("ddb seed --messages 5").fails(1);
     assert_snapshot!(world.redact(failed.error()), @"
-    error: DynamoDB: remove earlier synthetic items from cruddur-messages
+    error: DynamoDB: remove synthetic items from cruddur-messages
       because: cannot scan table cruddur-messages
-      because: there is no such table in DynamoDB at ENDPOINT
+      because: DynamoDB at ENDPOINT has no such table
       because: ResourceNotFoundException: Requested resource not found
       help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
     ");

@@ -41,7 +41,7 @@ fn reading_needs_no_confirmation() {
 
 /// A command that an error suggests is for the same target.
 #[test]
-fn what_is_suggested_for_production_s_postgres_is_for_production_too() {
+fn what_is_suggested_for_production_is_for_production_too() {
     let world = Production::new();
     let fails = |line: &str| {
         let failed = world.xtask(line).arg("--prod").fails(1);
@@ -57,6 +57,16 @@ fn what_is_suggested_for_production_s_postgres_is_for_production_too() {
     fails("db test");
     world.xtask("db schema-load --prod --confirm").arg(&world.database.name).ok();
     fails("ddb patterns list-conversations");
+
+    world.xtask("ddb list-tables --prod").ok().says(&["`cargo xtask ddb schema-load --prod`"]);
+    fails("ddb scan");
+    fails("ddb query --pk a");
+    fails("ddb drop nothing --confirm nothing --no-backup");
+    world.xtask("ddb schema-load --prod").ok();
+    fails("ddb schema-load");
+    fails("ddb get a b");
+    fails("ddb delete a b --confirm cruddur-messages");
+    fails("ddb delete a b --condition attribute_exists(pk) --confirm cruddur-messages");
 }
 
 #[test]

@@ -62,6 +62,10 @@ fn run_sets_up_what_is_missing_and_becomes_the_app() {
     open.says(&[&format!("opening http://127.0.0.1:{port}")]);
     assert_eq!(fs::read_to_string(world.path("opened")).unwrap(), format!("http://127.0.0.1:{port}\n"));
 
+    let status = world.xtask("status -o json").ok().json();
+    let app = (&status[2]["service"], &status[2]["address"], &status[2]["answer"]);
+    assert_eq!(app, (&"app".into(), &format!("http://127.0.0.1:{port}").into(), &"ready".into()));
+
     let second = world.xtask("run").fails(1);
     second
         .says(&[&format!("the app runs already, at http://127.0.0.1:{port} (process "), "cargo xtask open"]);

@@ -259,6 +259,12 @@ fn status_tells_where_both_are_and_whether_they_answer() {
     assert_eq!(rows[0]["answer"], "ready");
     let answer = rows[1]["answer"].as_str().unwrap();
     assert!(answer.starts_with("none: ") && rows[1]["address"] == nowhere.as_str(), "{status}");
+    assert_eq!(status.code, Some(0), "one runs: {status}");
+    let neither = world.xtask("status").env("AWS_ENDPOINT_URL_DYNAMODB", &nowhere);
+    let url = format!("postgresql://me@127.0.0.1:{}/d", crate::common::free_port());
+    let neither = neither.env("CONNECTION_URL", url).end();
+    neither.says(&["error: nothing runs"]);
+    assert_eq!(neither.code, Some(1), "{neither}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::dynamodb::files::{Columns, Encoding, FileForm, ItemFileWriter, Layout, Notation};
 use crate::dynamodb::json::{AttributeValue, Item};
+use crate::dynamodb::print::{Form, ItemWriter};
 use crate::dynamodb::read::{self, Page};
 use crate::dynamodb::table::{self, Keys};
 use crate::error::{Failure, Interrupted, Usage};
@@ -16,9 +17,11 @@ use crate::context::Context;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
-    /// The file
+    /// The file; a dash means stdout, as JSON lines
     file: PathBuf,
-    /// JSON lines in plain JSON: sets become lists and binary text, and are so when they are imported
+    /// Write JSON lines in plain JSON
+    ///
+    /// Sets become lists and binary becomes text, and they stay so when the file is imported.
     #[arg(long)]
     plain: bool,
     /// Replace the file if it is there
@@ -32,7 +35,10 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let form = FileForm::of(&self.file).map_err(|error| Usage(error.to_string()))?;
+        if self.file == Path::new("-") {
+            return self.print(context).await;
+        }
+        let form = FileForm::of(&self.file).map_err(no_form)?;
         let file = self.file.display();
         if !self.force && self.file.exists() {
             return Err(
@@ -93,6 +99,22 @@ impl Export {
         }
     }
 
+    /// Prints the items to stdout.
+    async fn print(&self, context: &Context) -> Result<()> {
+        let dynamodb = self.target.dynamodb(context).await?;
+        let table = self.table.of(&dynamodb.target);
+        let item_count = table::describe(&dynamodb, table).await?.item_count;
+        let request = ScanInput::builder().table_name(table);
+        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+        let mut writer = ItemWriter::new(if self.plain { Form::Jsonl } else { Form::DynamoDbJsonl });
+        let response = read::in_order(&dynamodb, request, item_count, async |mut page: Page| {
+            page.items.iter_mut().for_each(sort_sets);
+            writer.page(&page.items)
+        });
+        response.await?.report(&context.ui, "");
+        Ok(())
+    }
+
     /// Adds items to `out`, which begins with the first ones: they decide the columns of a CSV.
     fn write(
         &self,
@@ -114,6 +136,14 @@ impl Export {
         };
         items.iter().try_for_each(|item| out.write(item))
     }
+}
+
+/// A file's name says no form that is known.
+pub(super) fn no_form(error: std::io::Error) -> Failure {
+    Failure::usage(
+        error.to_string(),
+        "end the name in .jsonl, .ndjson, .json or .csv, and then .gz or .zst if it is compressed",
+    )
 }
 
 /// A server may return a set in another order each time. Sorted, the same table gives the same file.

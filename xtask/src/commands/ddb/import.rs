@@ -8,13 +8,14 @@ use anyhow::{Context as _, Result};
 
 use self::records::{Records, RejectedFile, Rejects, rejected_path};
 use self::rules::Rules;
+use super::export::no_form;
 use super::{Guarded, TableArgument};
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::files::{FileForm, ItemFile, Notation};
 use crate::dynamodb::table;
 use crate::dynamodb::write::{self, Written};
-use crate::error::{Interrupted, Usage};
+use crate::error::{Failure, Interrupted};
 use crate::text::counted;
 use crate::ui::{Rate, Step};
 
@@ -43,7 +44,13 @@ pub(crate) struct Import {
 impl Import {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         // A wrong file is an error before anything is asked or changed.
-        FileForm::of(&self.file).map_err(|error| Usage(error.to_string()))?;
+        FileForm::of(&self.file).map_err(no_form)?;
+        if !self.file.exists() {
+            let problem = format!("there is no file {}", self.file.display());
+            return Err(
+                Failure::new(problem, "check the path; a file is named as seen from this folder").into()
+            );
+        }
         self.open()?.next().with_context(|| self.cannot_import())?;
         if self.guarded.is_rehearsal() {
             return self.rehearse(context).await;
@@ -144,14 +151,14 @@ impl Import {
         Err(match error.downcast::<Interrupted>() {
             Ok(interrupted) => {
                 let written = counted(written_count, "item is", "items are");
-                let (share, file) = (100.0 * records.share(), self.file.display());
                 Interrupted {
-                    done: format!("{written} written, about {share:.0} % of {file}"),
+                    done: format!("{written} written from {}", self.file.display()),
                     remedy: format!("run the same command again with --from-line {line}"),
                     ..interrupted
                 }
                 .into()
             }
+            Err(error) if line == self.from_line => error.context("no line is known to be written"),
             Err(error) => error
                 .context(format!("everything before line {line} is written: go on with --from-line {line}")),
         })

@@ -1,4 +1,4 @@
-//! One item: get, put, delete.
+//! One item: get, put, update, delete.
 
 use std::io::{IsTerminal as _, Read as _, stdin};
 
@@ -10,7 +10,7 @@ use crate::dynamodb::table::{self, Keys};
 use crate::error::{Failure, Usage};
 use crate::targets::DynamoDbTarget;
 use crate::ui::Ui;
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::types::ReturnValue;
 
 use super::expressions::Placeholders;
@@ -48,6 +48,21 @@ pub(crate) struct Put {
     item: Option<String>,
     #[command(flatten)]
     table: TableArgument,
+    #[command(flatten)]
+    condition: Condition,
+    #[command(flatten)]
+    guarded: Guarded,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Update {
+    #[command(flatten)]
+    items: ItemOutput,
+    #[command(flatten)]
+    key: KeyArguments,
+    /// What to change: set n = :n, remove a, add n :n, delete tags :t
+    #[arg(long, value_name = "EXPRESSION")]
+    expression: String,
     #[command(flatten)]
     condition: Condition,
     #[command(flatten)]
@@ -135,15 +150,15 @@ impl Put {
             None => read_stdin(&context.ui)?,
         };
         let put = crate::dynamodb::files::item_of(&text)
-            .map_err(|why| Usage(format!("the item cannot be read: {why}")))?;
+            .map_err(|why| Failure::usage(format!("the item cannot be read: {why}"), ITEM_FORM))?;
         let _lock = self.guarded.lock(context, "ddb put").await?;
         let dynamodb = self.guarded.dynamodb(context).await?;
         let table = self.table.of(&dynamodb.target);
         if self.guarded.is_rehearsal() {
             let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
-            let refused = |why| anyhow!("the item cannot be put into table {table}: {why}");
-            rules.importable(Ok(put.clone())).map_err(refused)?;
+            rules.importable(Ok(put.clone())).map_err(|why| refused(table, &rules, &why))?;
         }
+        let item = put.clone();
         let request = dynamodb
             .client
             .put_item()
@@ -153,19 +168,39 @@ impl Put {
             .set_expression_attribute_names(self.condition.placeholders.names()?)
             .set_expression_attribute_values(self.condition.placeholders.values()?)
             .return_values(ReturnValue::AllOld);
-        if !self.guarded.is_meant(context, &dynamodb, "put an item", Some(table), Vec::new()).await? {
+        let deed = format!("put an item{}", self.condition.not_evaluated(&self.guarded));
+        if !self.guarded.is_meant(context, &dynamodb, &deed, Some(table), Vec::new()).await? {
             return Ok(());
         }
         let send = async || request.clone().customize().config_override(once()).send().await;
         let _held = context.ui.stop.hold().await;
         let answer = dynamodb.send(send).await;
-        let replaced = answer.map_err(|error| self.condition.explain(error, "put into", table))?.attributes;
-        context.ui.line(match replaced {
+        let replaced = match answer {
+            Ok(answer) => answer.attributes,
+            Err(error) => {
+                if RequestError::code_of(&error) == Some("ValidationException") {
+                    let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
+                    rules.importable(Ok(item)).map_err(|why| refused(table, &rules, &why))?;
+                }
+                return Err(self.condition.explain(error, "put into", table, &dynamodb.target));
+            }
+        };
+        context.ui.note(match replaced {
             Some(_) => "put; this is what it replaced",
             None => "put; there was none before",
         });
         replaced.map_or(Ok(()), |item| form.print_one("Attributes", &item))
     }
+}
+
+const ITEM_FORM: &str =
+    r#"write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'"#;
+
+/// The item breaks a rule of DynamoDB's.
+fn refused(table: &str, rules: &Rules, why: &str) -> Failure {
+    let keys: Vec<_> = rules.key_names().collect();
+    let remedy = format!("correct the item; the key of table {table} is {}", keys.join(" and "));
+    Failure::new(format!("the item cannot be put into table {table}: {why}"), remedy)
 }
 
 fn read_stdin(ui: &Ui) -> Result<String> {
@@ -178,6 +213,39 @@ fn read_stdin(ui: &Ui) -> Result<String> {
         return Err(Usage("there is no item: stdin is empty".to_owned()).into());
     }
     Ok(text)
+}
+
+impl Update {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let form = self.items.form(Vec::new())?;
+        let _lock = self.guarded.lock(context, "ddb update").await?;
+        let dynamodb = self.guarded.dynamodb(context).await?;
+        let table = self.key.table(&dynamodb.target);
+        let key = self.key.key(&dynamodb, table).await?;
+        let request = dynamodb
+            .client
+            .update_item()
+            .table_name(table)
+            .set_key(Some(key))
+            .update_expression(self.expression)
+            .set_condition_expression(self.condition.condition.clone())
+            .set_expression_attribute_names(self.condition.placeholders.names()?)
+            .set_expression_attribute_values(self.condition.placeholders.values()?)
+            .return_values(ReturnValue::AllNew);
+        let deed =
+            format!("update the item {}{}", self.key.shown(), self.condition.not_evaluated(&self.guarded));
+        if !self.guarded.is_meant(context, &dynamodb, &deed, Some(table), Vec::new()).await? {
+            return Ok(());
+        }
+        let send = async || request.clone().customize().config_override(once()).send().await;
+        let _held = context.ui.stop.hold().await;
+        let answer = dynamodb.send(send).await;
+        let updated = answer
+            .map_err(|error| self.condition.explain(error, "updated in", table, &dynamodb.target))?
+            .attributes;
+        context.ui.note("updated; this is what it is now");
+        updated.map_or(Ok(()), |item| form.print_one("Attributes", &item))
+    }
 }
 
 impl Delete {
@@ -201,18 +269,20 @@ impl Delete {
             .set_expression_attribute_names(self.condition.placeholders.names()?)
             .set_expression_attribute_values(self.condition.placeholders.values()?)
             .return_values(ReturnValue::AllOld);
-        let deed = format!("delete the item {}", self.key.shown());
+        let deed =
+            format!("delete the item {}{}", self.key.shown(), self.condition.not_evaluated(&self.guarded));
         if !self.guarded.is_meant(context, &dynamodb, &deed, Some(table), Vec::new()).await? {
             return Ok(());
         }
         let send = async || request.clone().customize().config_override(once()).send().await;
         let _held = context.ui.stop.hold().await;
         let answer = dynamodb.send(send).await;
-        let deleted =
-            answer.map_err(|error| self.condition.explain(error, "deleted from", table))?.attributes;
+        let deleted = answer
+            .map_err(|error| self.condition.explain(error, "deleted from", table, &dynamodb.target))?
+            .attributes;
         match deleted {
             Some(item) => {
-                context.ui.line("deleted; this is what it was");
+                context.ui.note("deleted; this is what it was");
                 form.print_one("Attributes", &item)
             }
             None => Err(not_there(&self.key, table, &dynamodb.target).into()),
@@ -221,17 +291,36 @@ impl Delete {
 }
 
 impl Condition {
+    /// What a dry run says of the condition.
+    fn not_evaluated(&self, guarded: &Guarded) -> &'static str {
+        match (&self.condition, guarded.is_rehearsal()) {
+            (Some(_), true) => ", if the condition is met, which a dry run does not ask",
+            _ => "",
+        }
+    }
+
     /// Says what became of an item that was to be `done` (put into, deleted from) to a table.
-    fn explain(&self, error: anyhow::Error, done: &str, table: &str) -> anyhow::Error {
+    fn explain(
+        &self,
+        error: anyhow::Error,
+        done: &str,
+        table: &str,
+        target: &DynamoDbTarget,
+    ) -> anyhow::Error {
+        let place = format!("--table {table}{}", target.prod());
         let request = RequestError::of(&error);
         if request.and_then(RequestError::code) == Some("ConditionalCheckFailedException") {
             let condition = self.condition.as_deref().unwrap_or_default();
             let problem = format!("the condition `{condition}` is not met: nothing was changed");
-            return Failure::new(problem, "see what is there with `cargo xtask ddb get`").into();
+            return Failure::new(
+                problem,
+                format!("see what is there with `cargo xtask ddb get ... {place}`"),
+            )
+            .into();
         }
         let problem = if request.is_some_and(RequestError::may_be_done) {
             format!(
-                "it is not known whether the item was {done} table {table}: see with `cargo xtask ddb get`"
+                "it is not known whether the item was {done} table {table}: see with `cargo xtask ddb get ... {place}`"
             )
         } else {
             format!("no item was {done} table {table}")
@@ -242,5 +331,6 @@ impl Condition {
 
 fn not_there(key: &KeyArguments, table: &str, target: &DynamoDbTarget) -> Failure {
     let problem = format!("there is no item {} in table {table} of {target}", key.shown());
-    Failure::new(problem, format!("see what there is with `cargo xtask ddb query --table {table} --pk ...`"))
+    let prod = target.prod();
+    Failure::new(problem, format!("see what there is with `cargo xtask ddb scan --table {table}{prod}`"))
 }

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{Target, seed};
 use crate::context::Context;
 use crate::output::stdout;
-use crate::text::{printable, shortened};
+use crate::text::{counted, printable, shortened};
 
 /// How many characters of a message a line shows.
 const MESSAGE_WIDTH: usize = 40;
@@ -54,7 +54,7 @@ impl Patterns {
 #[derive(Debug, clap::Args)]
 pub(crate) struct GetConversation {
     /// The conversation [default: the seeded one]
-    #[arg(long, value_name = "UUID", default_value_t = SEED_GROUP, hide_default_value = true)]
+    #[arg(long, value_name = "UUID", default_value_t = SEED_GROUP, hide_default_value = true, value_parser = uuid)]
     message_group: Uuid,
     /// Print at most this many messages
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -140,6 +140,10 @@ impl ListConversations {
     }
 }
 
+fn uuid(text: &str) -> Result<Uuid, &'static str> {
+    text.parse().map_err(|_| "it is not a UUID")
+}
+
 /// Prints items as lines for people, or as the chosen format has them.
 struct Printer {
     writer: Option<ItemWriter>,
@@ -176,13 +180,17 @@ impl Printer {
     }
 
     fn finish(self, context: &Context, response: Response, more: &str) -> Result<()> {
+        let is_for_people = self.writer.is_none();
         if let Some(writer) = self.writer {
             writer.finish(&response)?;
         }
+        if is_for_people && response.count > 0 {
+            context.ui.note("times are in UTC");
+        }
         if self.unsortable > 0 {
             context.ui.warn(format_args!(
-                "{} of these times are in another form than {}: DynamoDB sorts and bounds them by their text",
-                self.unsortable,
+                "{} in another form than {}: DynamoDB sorts and bounds such times by their text",
+                counted(self.unsortable, "time is", "times are"),
                 time::format(DateTime::UNIX_EPOCH)
             ));
         }

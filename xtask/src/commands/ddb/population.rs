@@ -10,10 +10,15 @@ use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::types::Select;
 use backend_flask::population::{self, Population, Wanted};
 use chrono::{DateTime, Utc};
+use postgres::Client;
 use postgres::error::SqlState;
 
+use super::Guarded;
 use super::seed::{KEYS, LATE_INTERVAL, LATE_TRIES};
 use crate::commands::db;
+use crate::context::Context;
+use crate::targets::Targets;
+use crate::text::counted;
 
 /// How long all of a population's users may take to be written; a million take about a minute.
 const USERS_BOUND: Duration = Duration::from_secs(600);
@@ -50,15 +55,46 @@ impl PopulationOptions {
     }
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct RemovePopulation {
+    #[command(flatten)]
+    guarded: Guarded,
+}
+
+impl RemovePopulation {
+    pub(crate) async fn run(self, context: &Context) -> Result<()> {
+        let guarded = &self.guarded;
+        context.ui.stop.remedy("run the same command again");
+        let _lock = guarded.lock(context, "ddb remove-population").await?;
+        let Targets { postgres, dynamodb } = context.databases(guarded.is_production()).await?;
+        let dynamodb = DynamoDb::new(&dynamodb, &context.ui).await?;
+        let deed = format!("remove the synthetic users from {postgres} and their items");
+        if !guarded.is_meant_in_both(context, &postgres, &dynamodb, &deed).await? {
+            return Ok(());
+        }
+        // Whoever interrupts it runs it again: items without their users are still found.
+        remove_items(&dynamodb).await?;
+        let step = context.ui.step(format!("Postgres: remove synthetic users from {}", postgres.database()));
+        let (_held, prod) = (context.ui.stop.hold().await, postgres.prod);
+        let remove = move |client: &mut Client| {
+            Population::remove_users(client).map_err(|error| db::explain(error, prod))
+        };
+        match postgres.connect().await?.with_within(USERS_BOUND, remove).await {
+            Ok(count) => step.done(&counted(count, "user", "users")),
+            Err(error) => return Err(step.ended_by(error)),
+        }
+        Ok(())
+    }
+}
+
 /// Makes a population's users the only synthetic ones in Postgres, and reads back their count.
 pub(super) async fn write_users(ui: &Ui, connection: &mut Connection, population: Population) -> Result<()> {
     let users = u64::from(population.users());
     let label = format!("Postgres: write {users} synthetic users into {}", connection.target.database());
     let prod = connection.target.prod;
     let work = async {
-        let write = move |client: &mut postgres::Client| {
-            population.write_users(client).map_err(|error| explain(error, prod))
-        };
+        let write =
+            move |client: &mut Client| population.write_users(client).map_err(|error| explain(error, prod));
         let there = connection.with_within(USERS_BOUND, write).await?;
         ensure!(there == users, "{users} users were written, but {there} are there");
         Ok(())
@@ -99,18 +135,18 @@ pub(super) async fn write_items(dynamodb: &DynamoDb, population: Population) -> 
             return Err(step.ended_by(error));
         }
     }
-    let counted = async {
+    let count_again = async {
         let there = count_items(dynamodb).await?;
         ensure!(there == count, "{count} items were written, but {there} are there");
         Ok(())
     };
-    dynamodb.ui.run(format!("DynamoDB: count the synthetic items in {table}"), counted).await
+    dynamodb.ui.run(format!("DynamoDB: count the synthetic items in {table}"), count_again).await
 }
 
 /// Removes every synthetic item, page by page of the table; and then what has come in meanwhile, until nothing has.
 async fn remove_items(dynamodb: &DynamoDb) -> Result<()> {
     let table = &dynamodb.target.table;
-    let step = dynamodb.ui.step(format!("DynamoDB: remove earlier synthetic items from {table}"));
+    let step = dynamodb.ui.step(format!("DynamoDB: remove synthetic items from {table}"));
     let mut removed = 0;
     let mut remove = async |page: Page| {
         let requests = page.items.into_iter().map(|key| Write::delete(key, &KEYS));
@@ -138,7 +174,7 @@ async fn remove_items(dynamodb: &DynamoDb) -> Result<()> {
         Ok(()) if removed == 0 => step.done("there were none"),
         Ok(()) => step.done(&format!("{removed} were there")),
         Err(error) => {
-            let error = Interrupted::explained(error, || format!("{removed} earlier items are removed"));
+            let error = Interrupted::explained(error, || format!("{removed} items are removed"));
             return Err(step.ended_by(error));
         }
     }

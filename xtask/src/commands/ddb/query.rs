@@ -151,10 +151,15 @@ pub(super) fn key_of(keys: &Keys, partition: &str, sort: Option<&str>) -> Result
         (Some(key), Some(text)) => item.extend([attribute(key, text)?]),
         (None, None) => {}
         (Some(key), None) => {
-            return Err(Usage(format!("the sort key `{}` is missing: PK SK", key.name)).into());
+            let problem = format!("the table's items have a sort key as well: `{}`", key.name);
+            return Err(Failure::usage(
+                problem,
+                format!("add it behind the partition key: `{partition} SK`"),
+            )
+            .into());
         }
         (None, Some(text)) => {
-            return Err(Usage(format!("the table has no sort key: leave `{text}` out")).into());
+            return Err(Failure::usage("the table has no sort key", format!("leave `{text}` out")).into());
         }
     }
     Ok(item)

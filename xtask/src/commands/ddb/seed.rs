@@ -1,4 +1,5 @@
 use std::collections::{BTreeSet, HashSet};
+use std::io::stdin;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,12 +8,11 @@ use crate::dynamodb::json::Item;
 use crate::dynamodb::read::{self, LastKey, Page};
 use crate::dynamodb::write::{self, Write};
 use crate::error::{Failure, Interrupted, Usage};
-use crate::facts::Facts;
 use crate::postgres::target::{Connection, readable};
 use crate::record::Sources;
 use crate::targets::{PostgresTarget, Targets};
 use crate::ui::Rate;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use backend_flask::conversation::{self, Conversation};
@@ -62,8 +62,7 @@ impl SeedCommand {
         let Targets { postgres, dynamodb } = context.databases(guarded.is_production()).await?;
         let dynamodb = DynamoDb::new(&dynamodb, &context.ui).await?;
         let deed = format!("replace the synthetic users in {postgres} and their items");
-        let facts = if guarded.shows() { vec![Facts::of_postgres(&postgres).await?] } else { Vec::new() };
-        if !guarded.is_meant(context, &dynamodb, &deed, None, facts).await? {
+        if !guarded.is_meant_in_both(context, &postgres, &dynamodb, &deed).await? {
             return Ok(());
         }
         population::write_users(&context.ui, &mut postgres.connect().await?, population).await?;
@@ -79,7 +78,7 @@ const AGAIN: &str = "run the same command again: it writes all of it, and remove
 pub(crate) struct SeedOptions {
     /// The conversation to write [default: backend-flask-rs/ddb/conversation.txt]
     ///
-    /// Each line begins with `Person 1: ` or `Person 2: `.
+    /// Each line begins with `Person 1: ` or `Person 2: `. A dash means stdin.
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
     /// When the last message was sent [default: now]
@@ -123,12 +122,15 @@ impl SeedOptions {
             return Err(Usage(format!("both persons are {}: a conversation takes two", self.person_1)).into());
         }
         let now = self.now()?;
-        let (path, shown) = match &self.file {
-            None => (root.join(conversation::PATH), conversation::PATH.to_owned()),
-            Some(path) => (path.clone(), path.display().to_string()),
+        let (shown, text) = match &self.file {
+            None => (conversation::PATH.to_owned(), std::fs::read_to_string(root.join(conversation::PATH))),
+            Some(path) if path == Path::new("-") => ("stdin".to_owned(), std::io::read_to_string(stdin())),
+            Some(path) => (path.display().to_string(), std::fs::read_to_string(path)),
         };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("cannot read the conversation in {shown}"))?;
+        let text = text.map_err(|error| {
+            let remedy = "name a file of lines that begin with `Person 1: ` or `Person 2: `";
+            Failure::new(format!("cannot read the conversation in {shown}"), remedy).caused_by(error)
+        })?;
         let conversation = Conversation::parse(&shown, &text)?;
         if now.is_some_and(|now| conversation.begin(now).is_none()) {
             return Err(Usage(

@@ -21,7 +21,12 @@ use crate::output::{self, Format, Output, stdout};
 const TABLE_BOUND: Duration = Duration::from_secs(120);
 
 /// What helps after an interruption.
-const LOOK: &str = "see what there is with `cargo xtask ddb list-tables`";
+fn look(production: bool) -> &'static str {
+    match production {
+        false => "see what there is with `cargo xtask ddb list-tables`",
+        true => "see what there is with `cargo xtask ddb list-tables --prod`",
+    }
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct SchemaLoad {
@@ -31,7 +36,7 @@ pub(crate) struct SchemaLoad {
 
 impl SchemaLoad {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        context.ui.stop.remedy(LOOK);
+        context.ui.stop.remedy(look(self.writing.target.prod));
         let _lock = self.writing.lock(context, "ddb schema-load").await?;
         let dynamodb = self.writing.dynamodb(context).await?;
         if self.writing.rehearsal.dry_run {
@@ -63,7 +68,7 @@ pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<()> {
         let created = dynamodb.send(async || request.clone().send_with(&dynamodb.client).await).await;
         let created = created.map_err(|error| match RequestError::code_of(&error) {
             Some("ResourceInUseException") => {
-                let prod = if dynamodb.target.is_production() { " --prod" } else { "" };
+                let prod = dynamodb.target.prod();
                 let remedy = format!(
                     "go on with it as it is; `cargo xtask ddb drop {name}{prod}` drops it, with all its items"
                 );
@@ -108,7 +113,7 @@ impl DropTable {
         if let Some(name) = self.backup.named() {
             backup::check_name(name)?;
         }
-        context.ui.stop.remedy(LOOK);
+        context.ui.stop.remedy(look(self.guarded.is_production()));
         let _lock = self.guarded.lock(context, "ddb drop").await?;
         let dynamodb = self.guarded.dynamodb(context).await?;
         if self.guarded.shows() && !self.prepare(context, &dynamodb).await? {
@@ -124,7 +129,7 @@ impl DropTable {
             Ok(false) => {
                 let problem = format!("there is no table {} in {}", self.table, dynamodb.target);
                 let error: anyhow::Error =
-                    Failure::new(problem, "see which there are with `cargo xtask ddb list-tables`").into();
+                    Failure::new(problem, look(dynamodb.target.is_production())).into();
                 Err(error.context(step.failed()))
             }
             Err(error) => Err(error.context(step.failed())),
@@ -242,7 +247,8 @@ impl ListTables {
             Format::Jsonl => names.iter().try_for_each(|name| writeln!(out, "{}", json!(name)))?,
         }
         if names.is_empty() {
-            context.ui.line("no tables; `cargo xtask ddb schema-load` creates one");
+            let prod = dynamodb.target.prod();
+            context.ui.line(format_args!("no tables; `cargo xtask ddb schema-load{prod}` creates one"));
         }
         Ok(())
     }

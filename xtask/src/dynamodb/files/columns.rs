@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dynamodb::files::jsonl::explained;
 use crate::dynamodb::json::{AttributeValue, Item, Type, Typed, TypedJson, Unique, bytes, sorted};
+use crate::text::counted;
 use aws_smithy_types::base64;
 use serde::de::DeserializeSeed as _;
 
@@ -109,7 +110,8 @@ impl Columns {
     /// The item of a row, or what is wrong with it.
     pub(crate) fn item(&self, row: &[String]) -> Result<Item, String> {
         if row.len() != self.0.len() {
-            return Err(format!("the row has {} cells, and the header {}", row.len(), self.0.len()));
+            let cells = counted(row.len() as u64, "cell", "cells");
+            return Err(format!("the row has {cells}, and the header {}", self.0.len()));
         }
         let mut item = Item::new();
         let mut insert = |name: &String, value| match item.insert(name.clone(), value) {
@@ -231,7 +233,7 @@ mod tests {
     fn what_is_wrong_with_a_row_is_said() {
         let columns = Columns::from_header(&["a", "a:N", "b:BOOL", "c:SS", "*"].map(str::to_owned)).unwrap();
         for (row, why) in [
-            (vec!["x"], "the row has 1 cells, and the header 5"),
+            (vec!["x"], "the row has 1 cell, and the header 5"),
             (vec!["x", "1", "", "", ""], "attribute `a` is given twice"),
             (vec!["x", "", "", "", r#"{"a":{"S":"y"}}"#], "attribute `a` is given twice"),
             (vec!["", "1x", "", "", ""], "attribute `a`: `1x` is not a number"),

@@ -109,6 +109,9 @@ pub(crate) fn item_of(text: &str) -> Result<Item, String> {
     if let Some(error) = not_json(text) {
         return Err(format!("{} at line {} column {}", not_valid(&error), error.line(), error.column()));
     }
+    if !text.trim_start().starts_with('{') {
+        return Err("it is not a JSON object".to_owned());
+    }
     let notation = Notation::of(text).map_err(|why| format!("{why}: give all of them a type, or none"))?;
     let item = read(text, notation.unwrap_or(Notation::Plain)).map_err(|error| error.to_string())?;
     crate::dynamodb::files::check(&item)?;
@@ -206,7 +209,7 @@ mod tests {
         assert_eq!(typed, plain);
         assert_eq!(item_of(r#"{"Item":{"pk":{"S":"a"},"n":{"N":"1"}}}"#).unwrap(), typed);
         for (text, why) in [
-            ("[1]", "invalid type: sequence, expected an object of attributes at line 1 column 0"),
+            ("[1]", "it is not a JSON object"),
             (
                 r#"{"pk":"a","name":{"S":"Bob"}}"#,
                 "attribute `name` has a type as in DynamoDB JSON, and `pk` none: give all of them a type, or none",

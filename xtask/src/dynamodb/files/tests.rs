@@ -241,7 +241,7 @@ fn a_table_as_people_have_it_is_read_as_strings() {
         (2, "1,\"Brown, \"\"A\"\"\r\nB\",41", Ok(3)),
         (5, "2,,", Ok(1)),
         (6, "3,5\" disk,x", wrong("attribute `age`: `x` is not a number")),
-        (7, "4", wrong("the row has 1 cells, and the header 3")),
+        (7, "4", wrong("the row has 1 cell, and the header 3")),
         (8, "5,a\"b,1", Ok(3)),
     ]
     .map(|(line, text, item)| (line, text.to_owned(), item));
@@ -337,15 +337,10 @@ fn extensions_name_the_form() {
 }
 
 #[test]
-fn an_unknown_extension_is_an_error_that_names_the_known_ones() {
+fn an_unknown_extension_is_an_error() {
     for name in ["a", "a.txt", "a.gz", "jsonl", "a.jsonl.bz2", "..", "a.csv.gz.zst", "a.rejected", "a.csv.1"]
     {
         let error = FileForm::of(Path::new(name)).unwrap_err().to_string();
-        assert!(
-            [name, ".jsonl", ".ndjson", ".json", ".csv", ".gz", ".zst"]
-                .iter()
-                .all(|part| error.contains(part)),
-            "{error}"
-        );
+        assert!(error.contains(name), "{error}");
     }
 }
