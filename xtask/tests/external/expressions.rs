@@ -197,7 +197,7 @@ fn a_key_condition_that_makes_no_sense_is_refused() {
         ("ddb query --table scores --pk go --count --projection who", "cannot be used with"),
         ("ddb scan --segments 2 --limit 2", "cannot be used with"),
         ("ddb scan --segments 0", "0 is not in 1"),
-        ("ddb scan --limit 0", "0 is not in 1"),
+        ("ddb scan --limit 0", "0 is less than 1"),
         ("ddb scan -o table --dynamodb-json", "--dynamodb-json goes with -o jsonl"),
     ] {
         world.xtask(line).fails(2).says(&[told]);
