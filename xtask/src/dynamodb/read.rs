@@ -29,7 +29,8 @@ const AT_ONCE: usize = 4;
 /// The most segments that are read at once if the user says how many there are: each holds a page in memory.
 const MOST_AT_ONCE: usize = 16;
 
-/// The most items of a page of DynamoDB Local's, which reads all that is left of a segment for a page that 1 MB ends.
+/// The most items of a page of a local server. For a page that 1 MB ends, DynamoDB Local reads all that is left of a
+/// segment, and the embedded engine's server all that is left of the table: 10 s of a million items, 0.1 s with this.
 const PAGE: i32 = 2_000;
 
 /// The largest `Limit` that DynamoDB Local can read. A page ends long before.
@@ -141,7 +142,7 @@ async fn pages_from(
         let most = wanted.filter(|_| !request.has_filter()).map(|most| most.min(LARGEST_LIMIT));
         let most = most.and_then(|most| i32::try_from(most).ok());
         let page_limit = most.or(request.limit());
-        let page_limit = page_limit.or(dynamodb.target.is_scanned_in_segments.then_some(PAGE));
+        let page_limit = page_limit.or((!dynamodb.target.is_production()).then_some(PAGE));
         let mut page = match first.take() {
             Some(page) => page,
             None => request.page(dynamodb, page_limit, start.as_ref()).await?,
