@@ -320,7 +320,9 @@ mod tests {
                 let found = [named, &whole].into_iter().find(|named| mistake(named).is_none());
                 count += 1;
                 match found {
-                    Some(_) if named.contains(' ') => group = named.split(' ').next().unwrap(),
+                    Some(found) if found == named && found.contains(' ') => {
+                        group = named.split(' ').next().unwrap();
+                    }
                     Some(_) => {}
                     None => mistakes.push(format!("README.md: {named}")),
                 }
