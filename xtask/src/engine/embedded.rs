@@ -101,38 +101,32 @@ impl EmbeddedEngine {
             Some(_) => None,
             None => Some(Postgres::ready_to_start(context, &self.folder).await?),
         };
-        let starts_dynamodb = running[1].is_none();
-
-        let [postgres_log, dynamodb_log] = self.logs.clone().map(|log| Log::from_now_on(log.path));
-        private::open_log(&postgres_log.path)?;
-        private::open_log(&dynamodb_log.path)?;
+        for (log, _) in self.logs.iter_mut().zip(&running).filter(|(_, holder)| holder.is_none()) {
+            private::open_log(&log.path)?;
+            *log = Log::from_now_on(log.path.clone());
+        }
+        let [postgres_log, dynamodb_log] = &self.logs;
         let compose = &self.compose;
         let start_postgres = async {
             let Some(postgres) = postgres else { return Ok(compose.postgres.port.host) };
             let held = self.locks[0].take().await?;
             postgres.prepare(context, &held).await?;
             let settings = postgres::settings(compose);
-            let start = async |port| postgres.start(&settings, port, &held, &postgres_log).await;
+            let start = async |port| postgres.start(&settings, port, &held, postgres_log).await;
             start_at_free_port(context, "Postgres", &compose.postgres, compose.dynamodb.port.host, start)
                 .await
         };
         let start_dynamodb = async {
-            if !starts_dynamodb {
+            if running[1].is_some() {
                 return Ok(compose.dynamodb.port.host);
             }
             let program = dynamodb::build(context).await?;
             let start =
-                async |port| dynamodb::start(context, &self.folder, &program, port, &dynamodb_log).await;
+                async |port| dynamodb::start(context, &self.folder, &program, port, dynamodb_log).await;
             start_at_free_port(context, "DynamoDB", &compose.dynamodb, compose.postgres.port.host, start)
                 .await
         };
         let (postgres_port, dynamodb_port) = tokio::try_join!(start_postgres, start_dynamodb)?;
-        if !self.found_running[0] {
-            self.logs[0] = postgres_log;
-        }
-        if !self.found_running[1] {
-            self.logs[1] = dynamodb_log;
-        }
         (self.compose.postgres.port.host, self.compose.dynamodb.port.host) = (postgres_port, dynamodb_port);
         Ok(())
     }

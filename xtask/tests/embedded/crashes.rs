@@ -119,16 +119,6 @@ fn a_lock_file_with_somebody_else_s_process_id_harms_nobody() {
 }
 
 #[test]
-fn a_half_made_cluster_is_made_again() {
-    let checkout = Checkout::new();
-    let unfinished = checkout.state("postgres.new");
-    fs::create_dir_all(&unfinished).unwrap();
-    fs::write(unfinished.join("PG_VERSION"), "15\n").unwrap();
-    checkout.set_up();
-    assert!(!unfinished.exists());
-}
-
-#[test]
 fn any_file_of_the_state_folder_may_be_lost_or_damaged() {
     let checkout = Checkout::new();
     let own = ["state.json", "lock", "postgres.log", "dynamodb.log"];
@@ -161,17 +151,6 @@ fn any_file_of_the_state_folder_may_be_lost_or_damaged() {
             checkout.xtask("down --volumes").ok();
         }
     }
-}
-
-#[test]
-fn a_state_folder_that_is_lost_while_the_servers_run_is_made_again() {
-    let checkout = Checkout::new();
-    checkout.set_up();
-    let before = checkout.ports();
-    fs::remove_file(checkout.state("state.json")).unwrap();
-    checkout.xtask("status").ok();
-    checkout.set_up();
-    assert_eq!(checkout.ports(), before);
 }
 
 #[test]

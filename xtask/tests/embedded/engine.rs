@@ -424,16 +424,6 @@ fn the_doctor_knows_what_runs() {
 }
 
 #[test]
-fn a_port_that_was_asked_for_is_taken() {
-    let mut checkout = Checkout::new();
-    let ports = [free_port(), free_port()];
-    checkout.set("POSTGRES_PORT", ports[0]);
-    checkout.set("DYNAMODB_PORT", ports[1]);
-    checkout.set_up();
-    assert_eq!(checkout.ports(), ports);
-}
-
-#[test]
 fn what_is_kept_is_for_its_owner_alone() {
     let checkout = Checkout::new();
     checkout.set_up();

@@ -8,8 +8,10 @@ use crate::common::{Workspace, free_port};
 /// A checkout that runs, on ports that no other test's has.
 fn neighbour() -> Checkout {
     let mut checkout = Checkout::new();
-    at(&mut checkout, [free_port(), free_port()]);
+    let ports = [free_port(), free_port()];
+    at(&mut checkout, ports);
     checkout.set_up();
+    assert_eq!(checkout.ports(), ports);
     checkout
 }
 
