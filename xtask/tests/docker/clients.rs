@@ -120,7 +120,9 @@ fn what_other_clients_wrote_is_verified_and_fixed() {
     assert!(agree.starts_with("all agree: 17 users, 61 groups, 6136 messages"), "{agree}");
     psql(&project, "update public.users set handle = 'bay' where handle = 'bayko'");
     let row = json!({ "pk": { "S": format!("GRP#{}", user(&project, "bay")) }, "sk": { "S": LAST } });
-    aws(&project, &["delete-item", "--table-name", TABLE, "--key", &row.to_string()]);
+    let delete =
+        ["delete-item", "--table-name", TABLE, "--return-values", "ALL_OLD", "--key", &row.to_string()];
+    assert!(aws(&project, &delete)["Attributes"].is_object());
     let found = project.xtask("verify -o jsonl").end();
     assert_eq!(found.code, Some(1), "{found}");
     let found: Vec<_> = found.json_lines().iter().map(|line| line["kind"].to_string()).collect();
