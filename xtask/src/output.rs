@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde_json::ser::PrettyFormatter;
 use serde_json::{Map, Serializer, Value};
 
-use crate::text::{fitted, printable, width_of};
+use crate::text::{end_of, fitted, printable, width_of};
 
 /// A column is not made narrower than this on a terminal.
 const NARROWEST: usize = 8;
@@ -142,13 +142,20 @@ pub(crate) fn print_vertical<N: AsRef<str>, V: AsRef<str>>(
     pairs.into_iter().try_for_each(|(name, value)| columns.print(out, &[name.as_ref(), value.as_ref()]))
 }
 
-/// A text in lines of at most `width` places, broken between words; a longer word is a line of its own.
+/// A text in lines of at most `width` places, broken between words; a longer word is broken where the line ends.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().filter(|line| line.is_empty() || width_of(line) + width_of(word) < width);
-        match line {
-            Some(line) if line.is_empty() => line.push_str(word),
+    let mut words = Vec::new();
+    for mut word in text.split(' ') {
+        while width_of(word) > width {
+            let (part, rest) = word.split_at(end_of(word, width));
+            words.push(part);
+            word = rest;
+        }
+        words.push(word);
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut().filter(|line| width_of(line) + width_of(word) < width) {
             Some(line) => *line = format!("{line} {word}"),
             None => lines.push(word.to_owned()),
         }
@@ -238,8 +245,8 @@ mod tests {
     fn rows_are_wrapped_between_words() {
         let mut out = Vec::new();
         let columns = Columns { widths: vec![3, 8], line: Some(14) };
-        columns.print_wrapped(&mut out, &["a".to_owned(), "none: nobody listens".to_owned()]).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), " a    none:\n      nobody\n      listens\n");
+        columns.print_wrapped(&mut out, &["a".to_owned(), "none: nobody-listens".to_owned()]).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), " a    none:\n      nobody-l\n      istens\n");
     }
 
     #[test]

@@ -14,13 +14,18 @@ pub(crate) fn fitted(text: &str, width: usize) -> Cow<'_, str> {
     if width_of(text) <= width {
         return Cow::Borrowed(text);
     }
-    let mut used = 3;
-    let end = text.char_indices().find(|(_, letter)| {
-        used += letter.width().unwrap_or_default();
-        used > width
-    });
-    let end = end.map_or(text.len(), |(end, _)| end);
+    let end = if width > 3 { end_of(text, width - 3) } else { 0 };
     Cow::Owned(format!("{}...", &text[..end]))
+}
+
+/// Where the part of a text ends that takes at most `width` places, or one letter.
+pub(crate) fn end_of(text: &str, width: usize) -> usize {
+    let mut used = 0;
+    let end = text.char_indices().find(|(index, letter)| {
+        used += letter.width().unwrap_or_default();
+        used > width && *index > 0
+    });
+    end.map_or(text.len(), |(end, _)| end)
 }
 
 /// The first `most` characters of a text, and `...` if something was cut.

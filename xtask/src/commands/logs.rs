@@ -9,7 +9,7 @@ use crate::text::printable;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Logs {
-    /// Only this one's
+    /// Only this database's log
     #[arg(value_enum)]
     service: Option<Database>,
     /// Only the last N lines of each

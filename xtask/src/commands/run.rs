@@ -12,7 +12,7 @@ use crate::services::Services;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Run {
-    /// Where it listens on 127.0.0.1; without this, 4567 or the next free port
+    /// The port on 127.0.0.1 [default: 4567, or the next free one]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// Leave the databases as they are, whatever they were made from

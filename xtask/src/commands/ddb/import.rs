@@ -23,16 +23,16 @@ use crate::ui::{Rate, Step};
 pub(crate) struct Import {
     /// The file
     file: PathBuf,
-    /// The lines are plain JSON [default: as the first line is]
+    /// Read the lines as plain JSON [default: as the first line is]
     #[arg(long)]
     plain: bool,
-    /// The lines are DynamoDB JSON [default: as the first line is]
+    /// Read the lines as DynamoDB JSON [default: as the first line is]
     #[arg(long, conflicts_with = "plain")]
     dynamodb_json: bool,
     /// Go on after a line that cannot be imported, and put it into FILE.rejected
     #[arg(long)]
     reject: bool,
-    /// Skip the records before line N, which an import that ended early has printed
+    /// Begin with this line: an import that ended early prints it
     #[arg(long, value_name = "N", default_value_t = 1)]
     from_line: u64,
     #[command(flatten)]

@@ -103,9 +103,9 @@ pub(crate) struct DropTable {
     /// The table's name
     table: String,
     #[command(flatten)]
-    backup: BackupOptions,
-    #[command(flatten)]
     guarded: Guarded,
+    #[command(flatten)]
+    backup: BackupOptions,
 }
 
 impl DropTable {
