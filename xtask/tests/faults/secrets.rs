@@ -15,6 +15,7 @@ fn arguments(command: &str) -> &'static [&'static str] {
         "ddb drop" => &["cruddur-messages"],
         "ddb query" => &["--pk", "a"],
         "ddb get" | "ddb delete" => &["a", "000001"],
+        "ddb update" => &["a", "000001", "--expression", "set n = :n", "--values", ":n=1"],
         "ddb put" => &[r#"{"pk":"a","sk":"000001"}"#],
         "ddb export" => &["out.jsonl", "--force"],
         "ddb import" => &["made.jsonl"],
