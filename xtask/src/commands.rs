@@ -14,6 +14,7 @@ mod setup;
 mod snapshot;
 mod status;
 mod target;
+mod undo;
 mod up;
 mod verify;
 

@@ -9,14 +9,18 @@ use postgres::Client;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use crate::dynamodb::client::DynamoDb;
+use crate::dynamodb::table;
 use crate::facts;
 use crate::postgres::target::readable;
+use crate::targets::PostgresTarget;
+use crate::text::counted;
 
 /// What the comment on the database begins with.
 const MARK: &str = "set up by cargo xtask: ";
 
 /// The SHA-256 of each source of the databases, by the name that the user knows it by.
-#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Sources(BTreeMap<String, String>);
 
@@ -33,31 +37,34 @@ impl Sources {
     }
 }
 
-/// What a set-up was made from. It is written last: a set-up that was interrupted leaves none.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// What a set-up was made from, and how much the seeds have written. A set-up writes it last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     sources: Sources,
     /// Which table it made. One that was made anew is another.
     table: String,
+    /// How many users, activities and items the seeds have written.
+    seeded: [i64; 3],
 }
 
 impl Record {
     /// Of a set-up from `sources` that made `table`.
-    pub(crate) fn new(sources: Sources, table: &TableDescription) -> Self {
-        Self { sources, table: identity(table) }
+    pub(crate) fn new(sources: Sources, table: &TableDescription, seeded: [i64; 3]) -> Self {
+        Self { sources, table: identity(table), seeded }
     }
 
-    /// What it was made from.
-    pub(crate) fn into_sources(self) -> Sources {
-        self.sources
+    /// The same, for another table.
+    pub(crate) fn with_table(self, table: &TableDescription) -> Self {
+        Self { table: identity(table), ..self }
     }
 
-    /// The record in the database that `client` is connected to, if there is one that can be read.
-    pub(crate) fn read(client: &mut Client) -> Result<Option<Self>> {
-        let row = client.query_typed_one(sql::DATABASE_COMMENT, &[]).map_err(readable)?;
-        let comment: Option<String> = row.try_get("comment")?;
-        let json = comment.as_deref().and_then(|comment| comment.strip_prefix(MARK));
-        Ok(json.and_then(|json| serde_json::from_str(json).ok()))
+    /// The same, after a seed.
+    pub(crate) fn with_seeded(self, seeded: [i64; 3]) -> Self {
+        Self { seeded, ..self }
+    }
+
+    pub(crate) fn seeded_items(&self) -> i64 {
+        self.seeded[2]
     }
 
     /// Writes the record into `database`.
@@ -67,14 +74,14 @@ impl Record {
 
     /// Removes it from `database`, which `client` is connected to and which is no longer as a set-up left it.
     pub(crate) fn remove(client: &mut Client, database: &str) -> Result<()> {
-        match Self::read(client)? {
-            Some(_) => comment(client, database, ""),
-            None => Ok(()),
+        match read_comment(client)? {
+            Some(text) if text.starts_with(MARK) => comment(client, database, ""),
+            _ => Ok(()),
         }
     }
 
     /// What has changed since, a sentence each; none if nothing has. `table` is none if there is no table now.
-    pub(crate) fn changes(&self, sources: &Sources, table: Option<&TableDescription>) -> Vec<String> {
+    fn changes(&self, sources: &Sources, table: Option<&TableDescription>) -> Vec<String> {
         let (then, now) = (&self.sources.0, &sources.0);
         let names = now.keys().chain(then.keys().filter(|name| !now.contains_key(*name)));
         let changed = names.filter(|name| then.get(*name) != now.get(*name));
@@ -94,6 +101,11 @@ impl Record {
 fn identity(table: &TableDescription) -> String {
     let created = || format!("{:?}", table.creation_date_time);
     table.table_id.clone().unwrap_or_else(created)
+}
+
+fn read_comment(client: &mut Client) -> Result<Option<String>> {
+    let row = client.query_typed_one(sql::DATABASE_COMMENT, &[]).map_err(readable)?;
+    Ok(row.try_get("comment")?)
 }
 
 fn comment(client: &mut Client, database: &str, text: &str) -> Result<()> {
@@ -121,7 +133,82 @@ impl Rows {
                 *count = Some(facts::count(client, table)?);
             }
         }
-        Ok(Self { counts, record: Record::read(client)? })
+        let comment = read_comment(client)?;
+        let record = comment.and_then(|comment| serde_json::from_str(comment.strip_prefix(MARK)?).ok());
+        Ok(Self { counts, record })
+    }
+}
+
+/// What there is in both databases. A local server counts a table's items as they are.
+pub(crate) struct Contents {
+    /// None if the database is not there.
+    rows: Option<Rows>,
+    /// None if the table is not there.
+    table: Option<TableDescription>,
+}
+
+impl Contents {
+    /// A database that is not given is not asked.
+    pub(crate) async fn read(postgres: Option<&PostgresTarget>, dynamodb: Option<&DynamoDb>) -> Result<Self> {
+        let rows = async {
+            let Some(postgres) = postgres else { return Ok(None) };
+            match postgres.connect_if_there().await? {
+                None => Ok(None),
+                Some(mut connection) => connection.with(Rows::read).await.map(Some),
+            }
+        };
+        let table = async {
+            let Some(dynamodb) = dynamodb else { return Ok(None) };
+            table::describe_if_there(dynamodb, &dynamodb.target.table).await
+        };
+        let (rows, table) = tokio::try_join!(rows, table)?;
+        Ok(Self { rows, table })
+    }
+
+    /// How many users, activities and items there are.
+    pub(crate) fn counts(&self) -> [i64; 3] {
+        let [users, activities] = self.rows.as_ref().map_or([None; 2], |rows| rows.counts);
+        let items = self.table.as_ref().and_then(|table| table.item_count);
+        [users, activities, items].map(Option::unwrap_or_default)
+    }
+
+    pub(crate) fn table(&self) -> Option<&TableDescription> {
+        self.table.as_ref()
+    }
+
+    /// The same in words; none if there is nothing.
+    pub(crate) fn described(&self) -> Option<String> {
+        let names = [("user", "users"), ("activity", "activities"), ("item", "items")];
+        let counts = self.counts().into_iter().zip(names).filter(|(count, _)| *count > 0);
+        let counts: Vec<_> =
+            counts.map(|(count, (one, many))| counted(count.unsigned_abs(), one, many)).collect();
+        (!counts.is_empty()).then(|| counts.join(", "))
+    }
+
+    /// The record of the last set-up, if only seeds have written since.
+    pub(crate) fn untouched(&self) -> Option<&Record> {
+        let record = self.rows.as_ref()?.record.as_ref()?;
+        let [users, activities, items] = self.counts();
+        let is_same = record.seeded[..2] == [users, activities];
+        (is_same && (self.table.is_none() || record.seeded[2] == items)).then_some(record)
+    }
+
+    /// Whether there may be what no seed wrote.
+    pub(crate) fn is_a_user_s(&self) -> bool {
+        self.counts() != [0; 3] && self.untouched().is_none()
+    }
+
+    /// What is not as `sources` say, a sentence each.
+    pub(crate) fn changes(&self, sources: &Sources) -> Vec<String> {
+        let state = match &self.rows {
+            None => "the Postgres database is not there",
+            Some(Rows { counts: [Some(_), Some(_)], record: Some(record) }) => {
+                return record.changes(sources, self.table.as_ref());
+            }
+            Some(Rows { counts: [Some(_), Some(_)], record: None }) => "no set-up of them was finished",
+            Some(_) => "a table of the Postgres database is not there",
+        };
+        vec![state.to_owned()]
     }
 }
 
@@ -142,8 +229,25 @@ mod tests {
     }
 
     #[test]
+    fn only_what_no_seed_wrote_is_a_users() {
+        let record = Record::new(Sources::default(), &table(1), [5, 4, 138]);
+        let contents = |counts: [i64; 3], record: Option<&Record>| Contents {
+            rows: Some(Rows { counts: [Some(counts[0]), Some(counts[1])], record: record.cloned() }),
+            table: Some(TableDescription::builder().item_count(counts[2]).build()),
+        };
+        assert!(!contents([5, 4, 138], Some(&record)).is_a_user_s());
+        for counts in [[6, 4, 138], [5, 3, 138], [5, 4, 139], [5, 4, 0]] {
+            assert!(contents(counts, Some(&record)).is_a_user_s(), "{counts:?}");
+        }
+        assert!(contents([5, 4, 138], None).is_a_user_s());
+        assert!(!contents([0, 0, 0], None).is_a_user_s());
+        let seeded = record.clone().with_seeded([9, 4, 200]);
+        assert!(!contents([9, 4, 200], Some(&seeded)).is_a_user_s());
+    }
+
+    #[test]
     fn each_change_is_named() {
-        let record = Record::new(sources("create", "a.txt"), &table(1));
+        let record = Record::new(sources("create", "a.txt"), &table(1), [5, 4, 138]);
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
         assert!(record.changes(&sources("create", "a.txt"), Some(&table(1))).is_empty());

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use crate::dynamodb::client::DynamoDb;
 use crate::error::Failure;
 use crate::poll::{self, Look};
-use crate::postgres::client::PostgresClient;
 use crate::postgres::target::Connection;
 use crate::targets::Targets;
 use crate::ui::seconds;
@@ -38,7 +37,7 @@ const CI_LOG_LINES: usize = 30;
 /// while this lives.
 pub(crate) struct Services {
     pub(crate) targets: Targets,
-    engine: Engine,
+    pub(crate) engine: Engine,
     /// One that was found running ended before it answered: it was being stopped.
     was_being_stopped: Cell<bool>,
     _lock: Lock,
@@ -92,9 +91,9 @@ impl Services {
         context.ui.run(format!("Postgres: wait for {target}"), wait).await
     }
 
-    /// Runs one of Postgres's own client programs on the database.
-    pub(crate) async fn run_client(&self, context: &Context, client: PostgresClient) -> Result<()> {
-        self.engine.run_client(context, &self.targets.postgres, client).await
+    /// Waits until both answer.
+    pub(crate) async fn both_ready(&self, context: &Context) -> Result<(Connection, DynamoDb)> {
+        tokio::try_join!(self.postgres_ready(context), self.dynamodb_ready(context))
     }
 
     /// Hands a result on. In CI, where nobody can look later, a failure shows what the databases logged last.

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::engine::EngineName;
 use crate::error::Failure;
 use crate::private;
-use crate::record::Sources;
+use crate::record::Record;
 use crate::state::StateFolder;
 
 const FOLDER: &str = "snapshots";
@@ -24,15 +24,28 @@ pub(crate) struct Manifest {
     /// When it was saved, in RFC 3339.
     pub(crate) saved: String,
     pub(crate) engine: EngineName,
+    /// None if it has no dump of Postgres's database.
+    pub(crate) postgres: Option<Dump>,
+    /// None if it has no items.
+    pub(crate) dynamodb: Option<Items>,
+}
+
+/// The dump of Postgres's database.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Dump {
     /// The server's version, such as `17.2`.
-    pub(crate) postgres: String,
-    /// The table that the items come from.
-    pub(crate) table: String,
+    pub(crate) version: String,
     /// How many users and activities; none if there is no such table.
     pub(crate) rows: [Option<i64>; 2],
-    pub(crate) items: u64,
-    /// What the databases were made from, if a set-up said so.
-    pub(crate) sources: Option<Sources>,
+    /// What the last set-up left, if one was finished.
+    pub(crate) record: Option<Record>,
+}
+
+/// The items of the messages table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Items {
+    pub(crate) table: String,
+    pub(crate) count: u64,
 }
 
 /// A snapshot that is there, or one that is being made.
@@ -57,7 +70,9 @@ impl Snapshot {
         let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let manifest: Manifest = serde_json::from_slice(&text)
             .with_context(|| format!("{} is not a snapshot's manifest", path.display()))?;
-        name(&manifest.table).map_err(anyhow::Error::msg).context("its table")?;
+        if let Some(items) = &manifest.dynamodb {
+            name(&items.table).map_err(anyhow::Error::msg).context("its table")?;
+        }
         Ok(manifest)
     }
 
@@ -141,6 +156,21 @@ impl Snapshots {
         finish().with_context(|| format!("cannot write {}", path.display()))?;
         _ = folder.keep();
         self.begin().map(drop)
+    }
+
+    /// Gives a snapshot of that name another one, so that it is kept, and deletes the third last.
+    pub(crate) fn rotate(&self, name: &str) -> Result<()> {
+        let names = [name.to_owned(), format!("{name}.1"), format!("{name}.2")];
+        if self.exists(&names[2]) {
+            self.delete(&names[2])?;
+        }
+        for pair in [[1, 2], [0, 1]] {
+            let [from, to] = pair.map(|index| self.at(&names[index]).folder);
+            if from.is_dir() {
+                fs::rename(&from, &to).with_context(|| format!("cannot rename {}", from.display()))?;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn delete(&self, name: &str) -> Result<()> {

@@ -20,10 +20,11 @@ use postgres::types::Type;
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
-pub(crate) use steps::{counts, explain, make_anew, setup};
-use steps::{create, drop, load, take_turn};
+pub(crate) use steps::{counts, explain, load, make_anew};
+use steps::{create, drop, setup, take_turn};
 
 use super::target::{Guarded, Target, Writing};
+use super::undo::{self, Undo};
 use crate::context::Context;
 use crate::guard::Guard;
 use crate::output::{self, Output};
@@ -38,13 +39,13 @@ pub(crate) enum Db {
     #[command(after_long_help = "Examples:
   cargo xtask db drop
   cargo xtask db drop --prod --dry-run")]
-    Drop(Guarded),
+    Drop(Losing),
     /// Replace the tables by empty ones
     ///
     /// Runs backend-flask-rs/db/schema.sql in one transaction: all of it takes effect, or nothing.
     #[command(after_long_help = "Examples:
   cargo xtask db schema-load")]
-    SchemaLoad(Guarded),
+    SchemaLoad(Losing),
     /// Write the seed's users and activities
     ///
     /// Runs backend-flask-rs/db/seed.sql in one transaction: all of it takes effect, or nothing. Other rows stay.
@@ -98,6 +99,15 @@ pub(crate) struct Reading {
     target: Target,
 }
 
+/// A command that loses rows.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Losing {
+    #[command(flatten)]
+    guarded: Guarded,
+    #[command(flatten)]
+    undo: Undo,
+}
+
 /// What is said before Postgres's data is changed.
 const NO_BACKUP: &str = "no backup is made first: `pg_dump` makes one";
 
@@ -146,19 +156,21 @@ impl Db {
                 take_turn(ui, &mut maintenance).await?;
                 create(ui, &mut maintenance, target.database()).await
             }
-            Self::Drop(guarded) => {
+            Self::Drop(Losing { guarded, undo }) => {
                 let deed = "drop the database";
                 let _lock = guarded.lock(context, "db drop").await?;
                 let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
+                undo.keep_rows(context, &guarded, &target, "db-drop").await?;
                 let mut maintenance = target.maintenance().connect().await?;
                 take_turn(ui, &mut maintenance).await?;
                 drop(ui, &mut maintenance, target.database()).await
             }
-            Self::SchemaLoad(guarded) => {
+            Self::SchemaLoad(Losing { guarded, undo }) => {
                 let deed = "replace the tables and lose their rows";
                 let schema = Script::schema(&context.root)?;
                 let _lock = guarded.lock(context, "db schema-load").await?;
                 let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
+                undo.keep_rows(context, &guarded, &target, "db-schema-load").await?;
                 let mut connection = target.connect().await?;
                 load(ui, &mut connection, schema).await?;
                 // Whoever owns the database only has its tables made anew: `prepare` is to seed them.
@@ -169,13 +181,14 @@ impl Db {
                 let seed = Script::seed(&context.root)?;
                 let _lock = guarded.lock(context, "db seed").await?;
                 let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
-                load(ui, &mut target.connect().await?, seed).await
+                let load = async { load(ui, &mut target.connect().await?, seed).await };
+                undo::seeding(&guarded, &target, None, load).await
             }
             Self::Setup(guarded) => {
                 let deed = "drop and create the database";
                 let _lock = guarded.lock(context, "db setup").await?;
                 let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
-                setup(context, &mut target.maintenance().connect().await?, &target).await.map(|_| ())
+                setup(context, &mut target.maintenance().connect().await?, &target).await
             }
             Self::Connect(connect) => connect.run(context).await,
             Self::Sessions(Reading { output, target }) => {

@@ -2,22 +2,17 @@ use std::io::{IsTerminal as _, stdin};
 use std::time::Instant;
 
 use anyhow::Result;
-use aws_sdk_dynamodb::operation::scan::ScanInput;
-use aws_sdk_dynamodb::types::TableDescription;
 
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
-use crate::dynamodb::read::{self, LastKey};
-use crate::dynamodb::table;
 use crate::error::Failure;
 use crate::guard::{self, Rehearsal, SAFETY};
-use crate::record::{Rows, Sources};
+use crate::record::Contents;
 use crate::services::Services;
-use crate::targets::PostgresTarget;
-use crate::text::counted;
 
 use super::ddb;
 use super::setup::{self, set_up};
+use super::undo::Undo;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Prepare {
@@ -35,6 +30,8 @@ pub(crate) struct Answer {
     /// Set up anew without asking, although rows or items are lost; so it is in CI
     #[arg(long, help_heading = SAFETY)]
     yes: bool,
+    #[command(flatten)]
+    undo: Undo,
 }
 
 impl Prepare {
@@ -58,18 +55,17 @@ pub(super) async fn prepare(
 ) -> Result<()> {
     let (started, targets) = (Instant::now(), &services.targets);
     let sources = setup::sources(context, targets, seed)?;
-    let (maintenance, dynamodb) =
-        tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context))?;
-    let found = Found::look(&targets.postgres, &dynamodb).await?;
-    let changes = found.changes(&sources);
+    let ready = services.both_ready(context).await?;
+    let contents = Contents::read(Some(&targets.postgres), Some(&ready.1)).await?;
+    let changes = contents.changes(&sources);
     if changes.is_empty() {
         context.ui.line("both databases are as the sources say: nothing is changed");
         return Ok(());
     }
     context.ui.line(format_args!("not as the sources say: {}", changes.join("; ")));
-    found.ask(context, answer).await?;
-    let ready = (async { Ok(maintenance) }, async { Ok(dynamodb) });
-    let counts = set_up(context, targets, seed, sources, ready).await?;
+    ask(context, &contents, answer).await?;
+    answer.undo.keep_both(context, services, &ready.1, "prepare").await?;
+    let counts = set_up(context, &targets.postgres, seed, sources, ready).await?;
     setup::summary(context, targets, &counts, started.elapsed());
     Ok(())
 }
@@ -83,11 +79,12 @@ async fn rehearse(context: &Context, seed: &ddb::Seed) -> Result<()> {
         }
         Ok(targets) => {
             let dynamodb = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
-            let found = Found::look(&targets.postgres, &dynamodb).await?;
-            match &found.changes(&setup::sources(context, &targets, seed)?)[..] {
+            let contents = Contents::read(Some(&targets.postgres), Some(&dynamodb)).await?;
+            match &contents.changes(&setup::sources(context, &targets, seed)?)[..] {
                 [] => "change nothing: both databases are as the sources say".to_owned(),
                 changes => {
-                    let loss = found.loss().map_or(String::new(), |loss| format!(", and lose {loss}"));
+                    let loss =
+                        contents.described().map_or(String::new(), |loss| format!(", and lose {loss}"));
                     format!("set both databases up anew{loss}: {}", changes.join("; "))
                 }
             }
@@ -98,82 +95,22 @@ async fn rehearse(context: &Context, seed: &ddb::Seed) -> Result<()> {
     Ok(())
 }
 
-/// What is there before anything is changed.
-struct Found {
-    /// None if the database is not there.
-    postgres: Option<Rows>,
-    /// None if the table is not there.
-    table: Option<TableDescription>,
-    has_items: bool,
-}
-
-impl Found {
-    async fn look(postgres: &PostgresTarget, dynamodb: &DynamoDb) -> Result<Self> {
-        let rows = async {
-            match postgres.connect_if_there().await? {
-                None => Ok(None),
-                Some(mut connection) => connection.with(Rows::read).await.map(Some),
-            }
-        };
-        let table = async {
-            let table = table::describe_if_there(dynamodb, &dynamodb.target.table).await?;
-            let has_items = table.is_some() && has_items(dynamodb).await?;
-            Ok((table, has_items))
-        };
-        let (postgres, (table, has_items)) = tokio::try_join!(rows, table)?;
-        Ok(Self { postgres, table, has_items })
+/// Asks whether the databases may be set up anew, if anything would be lost.
+async fn ask(context: &Context, contents: &Contents, answer: Answer) -> Result<()> {
+    let Some(loss) = contents.described() else { return Ok(()) };
+    if answer.yes || context.environment.is_ci() {
+        return Ok(());
     }
-
-    /// What is not as `sources` say, a sentence each.
-    fn changes(&self, sources: &Sources) -> Vec<String> {
-        let state = match &self.postgres {
-            None => "the Postgres database is not there",
-            Some(Rows { counts: [Some(_), Some(_)], record: Some(record) }) => {
-                return record.changes(sources, self.table.as_ref());
-            }
-            Some(Rows { counts: [Some(_), Some(_)], record: None }) => "no set-up of them was finished",
-            Some(_) => "a table of the Postgres database is not there",
-        };
-        vec![state.to_owned()]
-    }
-
-    /// What a set-up would remove; none if there is nothing.
-    fn loss(&self) -> Option<String> {
-        let counts = self.postgres.as_ref().map_or([None; 2], |rows| rows.counts);
-        let [users, activities] = counts.map(|count| count.unwrap_or_default().unsigned_abs());
-        let loss = [
-            (users > 0).then(|| counted(users, "user", "users")),
-            (activities > 0).then(|| counted(activities, "activity", "activities")),
-            self.has_items.then(|| "the messages".to_owned()),
-        ];
-        let loss: Vec<_> = loss.into_iter().flatten().collect();
-        (!loss.is_empty()).then(|| loss.join(", "))
-    }
-
-    /// Asks whether the databases may be set up anew, if anything would be lost.
-    async fn ask(&self, context: &Context, answer: Answer) -> Result<()> {
-        let Some(loss) = self.loss() else { return Ok(()) };
-        if answer.yes || context.environment.is_ci() {
+    let problem = if stdin().is_terminal() {
+        let question = format!("Set both databases up anew, and lose {loss}? [y/N]");
+        let typed = guard::ask(&context.ui, &question).await?;
+        if ["y", "yes"].contains(&typed.to_lowercase().as_str()) {
             return Ok(());
         }
-        let problem = if stdin().is_terminal() {
-            let question = format!("Set both databases up anew, and lose {loss}? [y/N]");
-            let typed = guard::ask(&context.ui, &question).await?;
-            if ["y", "yes"].contains(&typed.to_lowercase().as_str()) {
-                return Ok(());
-            }
-            "the databases stay as they are".to_owned()
-        } else {
-            format!("setting both databases up anew would lose {loss}, and nobody can be asked on this input")
-        };
-        let remedy =
-            "add --yes to set them up anew; `cargo xtask run --as-is` runs the app with what is there";
-        Err(Failure::new(problem, remedy).into())
-    }
-}
-
-async fn has_items(dynamodb: &DynamoDb) -> Result<bool> {
-    let scan = ScanInput::builder().table_name(&dynamodb.target.table);
-    let response = read::pages(dynamodb, scan, Some(1), LastKey::Unknown, async |_| Ok(())).await?;
-    Ok(response.count > 0)
+        "the databases stay as they are".to_owned()
+    } else {
+        format!("setting both databases up anew would lose {loss}, and nobody can be asked on this input")
+    };
+    let remedy = "add --yes to set them up anew; `cargo xtask run --as-is` runs the app with what is there";
+    Err(Failure::new(problem, remedy).into())
 }

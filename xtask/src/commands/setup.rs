@@ -6,13 +6,15 @@ use crate::facts::Facts;
 use crate::postgres::script::Script;
 use crate::postgres::target::Connection;
 use crate::record::{Record, Sources};
-use crate::targets::Targets;
+use crate::snapshot::Snapshots;
+use crate::targets::{PostgresTarget, Targets};
 use crate::text::counted;
 use crate::ui::seconds;
 use anyhow::Result;
 use postgres::Client;
 
-use super::{db, ddb};
+use super::undo::{self, Undo};
+use super::{db, ddb, snapshot};
 use crate::context::Context;
 use crate::engine::{self, EngineChoice};
 use crate::guard::{Guard, Rehearsal};
@@ -22,6 +24,12 @@ use crate::services::Services;
 pub(crate) struct Setup {
     #[command(flatten)]
     seed: ddb::SeedOptions,
+    /// Take the data from a snapshot instead of the seeds
+    #[arg(long, value_name = "NAME", value_parser = crate::snapshot::name)]
+    #[arg(conflicts_with_all = ["file", "now", "person_1", "person_2"])]
+    from: Option<String>,
+    #[command(flatten)]
+    undo: Undo,
     #[command(flatten)]
     rehearsal: Rehearsal,
 }
@@ -38,14 +46,21 @@ impl Setup {
         let started = Instant::now();
         // What is wrong with the conversation is said before anything is started or dropped.
         let seed = self.seed.read(&context.root)?;
+        if let Some(name) = &self.from {
+            Snapshots::of(&context.state).open(name)?.manifest()?;
+        }
         if self.rehearsal.dry_run {
             return rehearse(context);
         }
         context.ui.stop.remedy("run `cargo xtask ddb-setup` again: it begins with whatever it finds");
         let work = async |services: &Services| {
             let sources = sources(context, &services.targets, &seed)?;
-            let ready = (services.postgres_ready(context), services.dynamodb_ready(context));
-            set_up(context, &services.targets, &seed, sources, ready).await
+            let ready = services.both_ready(context).await?;
+            self.undo.keep_both(context, services, &ready.1, "ddb-setup").await?;
+            match &self.from {
+                Some(name) => snapshot::restore(context, services, name, ready).await,
+                None => set_up(context, &services.targets.postgres, &seed, sources, ready).await,
+            }
         };
         let (services, counts) = Services::with(context, "ddb-setup", work).await?;
         summary(context, &services.targets, &counts, started.elapsed());
@@ -81,36 +96,34 @@ pub(super) fn sources(context: &Context, targets: &Targets, seed: &ddb::Seed) ->
     Ok(sources)
 }
 
-/// All steps. `ready` waits for each database, and connects to Postgres's maintenance database. DynamoDB may boot while
-/// Postgres is set up; its own steps come after Postgres's.
+/// All steps: Postgres's, then DynamoDB's. `maintenance` is a connection to Postgres's maintenance database.
 pub(super) async fn set_up(
     context: &Context,
-    Targets { postgres, .. }: &Targets,
+    postgres: &PostgresTarget,
     seed: &ddb::Seed,
     sources: Sources,
-    (postgres_ready, dynamodb_ready): (
-        impl Future<Output = Result<Connection>>,
-        impl Future<Output = Result<DynamoDb>>,
-    ),
+    (mut maintenance, client): (Connection, DynamoDb),
 ) -> Result<Counts> {
     let _group = context.ui.group("Set the databases up");
-    let postgres_steps = async {
-        let mut connection = db::setup(context, &mut postgres_ready.await?, postgres).await?;
-        let people = seed.people(&mut connection).await?;
-        Ok((connection, people))
-    };
-    let ((mut connection, people), client) = tokio::try_join!(postgres_steps, dynamodb_ready)?;
+    let (schema, seed_script) = (Script::schema(&context.root)?, Script::seed(&context.root)?);
+    undo::begin(context)?;
+    db::make_anew(context, &mut maintenance, postgres).await?;
+    let mut connection = postgres.connect().await?;
+    db::load(&context.ui, &mut connection, schema).await?;
+    db::load(&context.ui, &mut connection, seed_script).await?;
+    let people = seed.people(&mut connection).await?;
     let items = dynamodb(&client, seed, people).await?;
     let table = table::describe(&client, &client.target.table).await?;
-    let record = Record::new(sources, &table);
     let database = postgres.database().to_owned();
     let finish = move |client: &mut Client| {
-        let counts = db::counts(client, "")?;
+        let [users, activities] = db::counts(client, "")?;
+        let record = Record::new(sources, &table, [users, activities, i64::try_from(items)?]);
         record.write(client, &database)?;
-        Ok(counts)
+        Ok(Counts { users, activities, items })
     };
-    let [users, activities] = connection.with(finish).await?;
-    Ok(Counts { users, activities, items })
+    let counts = connection.with(finish).await?;
+    undo::finish(context)?;
+    Ok(counts)
 }
 
 /// DynamoDB's steps. Returns how many items there are.

@@ -25,11 +25,11 @@ use crate::error::Failure;
 use crate::guard::{Guard, Rehearsal};
 use crate::output::{self, Output};
 use crate::postgres::client::PostgresClient;
-use crate::postgres::target::readable;
-use crate::record::{Record, Rows};
+use crate::postgres::target::{Connection, readable};
+use crate::record::{Contents, Rows};
 use crate::services::Services;
-use crate::snapshot::{self, Manifest, Snapshots};
-use crate::targets::{PostgresTarget, Targets};
+use crate::snapshot::{self, Dump, Items, Manifest, Snapshots};
+use crate::targets::PostgresTarget;
 use crate::text::counted;
 use crate::ui::Rate;
 
@@ -107,7 +107,9 @@ impl SnapshotCommand {
                 context.ui.stop.remedy("run the same command again: nothing was saved");
                 let _lock = context.state.lock(&context.ui, "snapshot save").await?;
                 let (engine, targets) = context.engine_and_databases().await?;
-                save(context, &engine, &targets, &name).await
+                let dynamodb = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
+                let stores = Stores { postgres: Some(&targets.postgres), dynamodb: Some(&dynamodb) };
+                save(context, &engine, stores, &name, false).await
             }
             Self::Restore(Restore { name, rehearsal }) => {
                 let manifest = snapshots.open(&name)?.manifest()?;
@@ -119,7 +121,10 @@ impl SnapshotCommand {
                 }
                 let started = Instant::now();
                 context.ui.stop.remedy("run the same command again: it begins with whatever it finds");
-                let work = async |services: &Services| restore(context, services, &name).await;
+                let work = async |services: &Services| {
+                    let ready = services.both_ready(context).await?;
+                    restore(context, services, &name, ready).await
+                };
                 let (services, counts) = Services::with(context, "snapshot restore", work).await?;
                 setup::summary(context, &services.targets, &counts, started.elapsed());
                 Ok(())
@@ -143,10 +148,14 @@ impl SnapshotCommand {
     }
 }
 
-fn described(name: &str, manifest: &Manifest) -> String {
-    let [users, activities] = manifest.rows.map(|rows| rows.unwrap_or_default());
-    let Manifest { saved, items, .. } = manifest;
-    format!("snapshot {name} of {saved}: {users} users, {activities} activities, {items} items")
+fn described(name: &str, Manifest { saved, postgres, dynamodb, .. }: &Manifest) -> String {
+    let rows = postgres.as_ref().map(|Dump { rows, .. }| rows.map(Option::unwrap_or_default));
+    let rows = rows.map_or("no Postgres database".to_owned(), |[users, activities]| {
+        format!("{users} users, {activities} activities")
+    });
+    let items = dynamodb.as_ref().map(|items| format!("{} items", items.count));
+    let items = items.unwrap_or_else(|| "no messages table".to_owned());
+    format!("snapshot {name} of {saved}: {rows}, {items}")
 }
 
 fn list(output: Output, snapshots: &Snapshots) -> Result<()> {
@@ -154,8 +163,10 @@ fn list(output: Output, snapshots: &Snapshots) -> Result<()> {
     for name in snapshots.names()? {
         let snapshot = snapshots.open(&name)?;
         let row = match snapshot.manifest() {
-            Ok(Manifest { saved, engine, rows: [users, activities], items, .. }) => {
+            Ok(Manifest { saved, engine, postgres, dynamodb }) => {
                 let engine = engine.to_string();
+                let [users, activities] = postgres.map_or([None; 2], |dump| dump.rows);
+                let items = dynamodb.map(|items| items.count);
                 vec![json!(name), json!(saved), json!(engine), json!(users), json!(activities), json!(items)]
             }
             Err(error) => vec![
@@ -173,49 +184,65 @@ fn list(output: Output, snapshots: &Snapshots) -> Result<()> {
     output::print_rows(output, &columns, rows)
 }
 
-/// Saves what both databases hold, all of it or nothing. Only behind the checkout's lock.
-pub(super) async fn save(context: &Context, engine: &Engine, targets: &Targets, name: &str) -> Result<()> {
+/// The databases that a snapshot is of: both, or the one that is about to lose its data.
+#[derive(Clone, Copy)]
+pub(super) struct Stores<'a> {
+    pub(super) postgres: Option<&'a PostgresTarget>,
+    pub(super) dynamodb: Option<&'a DynamoDb>,
+}
+
+/// Saves what the databases hold, all of it or nothing. Only behind the checkout's lock. With `rotate`, snapshots that
+/// have the name already are kept under other names, the newest two of them.
+pub(super) async fn save(
+    context: &Context,
+    engine: &Engine,
+    stores: Stores<'_>,
+    name: &str,
+    rotate: bool,
+) -> Result<()> {
     let snapshots = Snapshots::of(&context.state);
     let (folder, snapshot) = snapshots.begin()?;
-    let dynamodb = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
-    let table = &targets.dynamodb.table;
-    let (dumped, exported) = (snapshot.dump(), snapshot.items(table));
-    let dump = dump(context, engine, &targets.postgres, &dumped);
-    let ((rows, postgres), items) = tokio::try_join!(dump, export(&dynamodb, &exported))?;
-    let manifest = Manifest {
-        saved: time::format(Utc::now()),
-        engine: engine.name(),
-        postgres,
-        table: table.clone(),
-        rows: rows.counts,
-        items,
-        sources: rows.record.map(Record::into_sources),
+    let dumped = async {
+        match stores.postgres {
+            Some(postgres) => dump(context, engine, postgres, &snapshot.dump()).await,
+            None => Ok(None),
+        }
     };
+    let exported = async {
+        match stores.dynamodb {
+            Some(dynamodb) => export(dynamodb, &snapshot.items(&dynamodb.target.table)).await,
+            None => Ok(None),
+        }
+    };
+    let (postgres, items) = tokio::try_join!(dumped, exported)?;
+    let manifest =
+        Manifest { saved: time::format(Utc::now()), engine: engine.name(), postgres, dynamodb: items };
     snapshot.write_manifest(&manifest)?;
     let bytes = snapshot.bytes();
+    if rotate {
+        snapshots.rotate(name)?;
+    }
     snapshots.finish(folder, name)?;
     context.ui.line(format_args!("saved {}, {bytes} bytes", described(name, &manifest)));
     Ok(())
 }
 
-/// Dumps Postgres's database. Returns what is in the dump, and the server's version.
+/// Dumps Postgres's database, if it is there.
 async fn dump(
     context: &Context,
     engine: &Engine,
     target: &PostgresTarget,
     path: &Path,
-) -> Result<(Rows, String)> {
+) -> Result<Option<Dump>> {
+    let Some(mut connection) = target.connect_if_there().await? else { return Ok(None) };
     let dump = async {
-        let mut connection = target.connect().await?;
         let begin = |client: &mut Client| {
             client.batch_execute("begin isolation level repeatable read read only").map_err(readable)?;
-            let row =
-                client.query_typed_one("select pg_export_snapshot(), current_setting('server_version')", &[]);
-            let row = row.map_err(readable)?;
-            Ok((row.try_get::<_, String>(0)?, row.try_get::<_, String>(1)?, Rows::read(client)?))
+            let row = client.query_typed_one("select pg_export_snapshot()", &[]).map_err(readable)?;
+            Ok((row.try_get::<_, String>(0)?, version(client)?, Rows::read(client)?))
         };
         // The dump sees what the transaction sees, as long as that lasts.
-        let (exported, version, rows) = connection.with(begin).await?;
+        let (exported, version, Rows { counts, record, .. }) = connection.with(begin).await?;
         let arguments = ["--format=custom", "--no-owner", "--no-privileges"];
         let mut arguments: Vec<_> = arguments.map(str::to_owned).into();
         arguments.push(format!("--snapshot={exported}"));
@@ -223,18 +250,24 @@ async fn dump(
         let client = PostgresClient { program: "pg_dump", arguments, input: None, output: Some(output) };
         engine.run_client(context, target, client).await?;
         drop(connection);
-        Ok((rows, version))
+        Ok(Some(Dump { version, rows: counts, record }))
     };
     context.ui.run(format!("Postgres: dump {target}"), dump).await
 }
 
-/// Writes the items of the messages table into a file. Returns how many there are.
-async fn export(dynamodb: &DynamoDb, path: &Path) -> Result<u64> {
+fn version(client: &mut Client) -> Result<String> {
+    let row = client.query_typed_one("select current_setting('server_version')", &[]).map_err(readable)?;
+    Ok(row.try_get(0)?)
+}
+
+/// Writes the items of the messages table into a file, if the table is there.
+async fn export(dynamodb: &DynamoDb, path: &Path) -> Result<Option<Items>> {
     let table = &dynamodb.target.table;
+    let Some(description) = table::describe_if_there(dynamodb, table).await? else { return Ok(None) };
     let step = dynamodb.ui.step(format!("DynamoDB: export {table}"));
     let count = Cell::new(0);
     let export = async {
-        let total = table::describe(dynamodb, table).await?.item_count;
+        let total = description.item_count;
         let rate = Rate::begin();
         let cannot_write = || format!("cannot write {}", path.display());
         let mut out = ItemFileWriter::create(path, Compression::Zstd, Layout::Jsonl(Notation::Typed))
@@ -250,83 +283,94 @@ async fn export(dynamodb: &DynamoDb, path: &Path) -> Result<u64> {
     match dynamodb.ui.stop.or(export).await {
         Ok(()) => {
             step.done(&counted(count.get(), "item", "items"));
-            Ok(count.get())
+            Ok(Some(Items { table: table.clone(), count: count.get() }))
         }
         Err(error) => Err(step.ended_by(error)),
     }
 }
 
-/// Replaces what both databases hold by a snapshot, and reads the counts back.
-pub(super) async fn restore(context: &Context, services: &Services, name: &str) -> Result<Counts> {
+/// Replaces what both databases hold by a snapshot, and reads the counts back. A database that the snapshot has not stays
+/// as it is. `ready` are a connection to Postgres's maintenance database, and DynamoDB.
+pub(super) async fn restore(
+    context: &Context,
+    services: &Services,
+    name: &str,
+    (mut maintenance, dynamodb): (Connection, DynamoDb),
+) -> Result<Counts> {
     let snapshot = Snapshots::of(&context.state).open(name)?;
-    let manifest = snapshot.manifest()?;
+    let Manifest { postgres: dump, dynamodb: items, .. } = snapshot.manifest()?;
     let _group = context.ui.group("Restore the databases");
-    let Targets { postgres, .. } = &services.targets;
-    let (mut maintenance, dynamodb) =
-        tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context))?;
-    check_version(&manifest, &mut maintenance).await?;
-    let dump = snapshot.dump();
-    let dump = File::open(&dump).with_context(|| format!("cannot read {}", dump.display()))?;
-    let items = snapshot.items(&manifest.table);
-    let items = ItemFile::open(&items, Some(Notation::Typed), 1)
-        .with_context(|| format!("cannot read {}", items.display()))?;
-
+    let postgres = &services.targets.postgres;
+    // What cannot be restored is an error before anything is dropped.
+    let dump = match dump {
+        Some(dump) => {
+            check_version(&dump.version, &mut maintenance).await?;
+            let path = snapshot.dump();
+            let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            Some((dump, file))
+        }
+        None => None,
+    };
+    let items = match items {
+        Some(items) => {
+            let path = snapshot.items(&items.table);
+            let file = ItemFile::open(&path, Some(Notation::Typed), 1);
+            Some((items, file.with_context(|| format!("cannot read {}", path.display()))?))
+        }
+        None => None,
+    };
+    let record = dump.as_ref().and_then(|(dump, _)| dump.record.clone());
     let restore_rows = async {
+        let Some((dump, file)) = dump else {
+            context.ui.line("the snapshot has no Postgres database: it stays as it is");
+            return Ok(None);
+        };
         db::make_anew(context, &mut maintenance, postgres).await?;
         let arguments = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"];
         let mut arguments: Vec<_> = arguments.map(str::to_owned).into();
         arguments.push(format!("--dbname={}", postgres.database()));
-        let client = PostgresClient { program: "pg_restore", arguments, input: Some(dump), output: None };
-        let restored = services.run_client(context, client);
-        context.ui.run_whole(format!("Postgres: restore {postgres}"), restored).await
+        let client = PostgresClient { program: "pg_restore", arguments, input: Some(file), output: None };
+        let restored = services.engine.run_client(context, postgres, client);
+        context.ui.run_whole(format!("Postgres: restore {postgres}"), restored).await?;
+        Ok(Some(dump.rows))
     };
     let restore_items = async {
+        let Some((items, file)) = items else {
+            context.ui.line("the snapshot has no messages table: it stays as it is");
+            return Ok(());
+        };
         ddb::drop_if_exists(&dynamodb, &dynamodb.target.table).await?;
         ddb::schema_load(&dynamodb).await?;
-        import(&dynamodb, items, manifest.items).await
+        import(&dynamodb, file, items.count).await
     };
-    let ((), ()) = tokio::try_join!(restore_rows, restore_items)?;
+    let (rows, ()) = tokio::try_join!(restore_rows, restore_items)?;
 
-    let there = table::describe(&dynamodb, &dynamodb.target.table).await?;
-    let (database, sources) = (postgres.database().to_owned(), manifest.sources);
-    let finish = move |client: &mut Client| {
-        let rows = Rows::read(client)?.counts;
+    let contents = Contents::read(Some(postgres), Some(&dynamodb)).await?;
+    let [users, activities, items] = contents.counts();
+    if let Some(rows) = rows {
+        let rows = rows.map(Option::unwrap_or_default);
         ensure!(
-            rows == manifest.rows,
-            "{:?} users and activities were saved, {rows:?} are there",
-            manifest.rows
+            rows == [users, activities],
+            "{rows:?} users and activities were saved, and not all are there"
         );
-        if let Some(sources) = sources {
-            Record::new(sources, &there).write(client, &database)?;
-        }
-        Ok(rows)
-    };
-    let [users, activities] = postgres.ask(finish).await?.map(|count| count.unwrap_or_default());
-    Ok(Counts { users, activities, items: usize::try_from(manifest.items)? })
+    }
+    if let (Some(record), Some(table)) = (record, contents.table()) {
+        let record = record.with_table(table);
+        let database = postgres.database().to_owned();
+        postgres.ask(move |client| record.write(client, &database)).await?;
+    }
+    Ok(Counts { users, activities, items: usize::try_from(items)? })
 }
 
 /// A dump can be restored by the same major version or a later one only.
-async fn check_version(
-    manifest: &Manifest,
-    maintenance: &mut crate::postgres::target::Connection,
-) -> Result<()> {
-    let version = |client: &mut Client| {
-        let row =
-            client.query_typed_one("select current_setting('server_version')", &[]).map_err(readable)?;
-        Ok(row.try_get::<_, String>(0)?)
-    };
+async fn check_version(saved: &str, maintenance: &mut Connection) -> Result<()> {
     let there = maintenance.with(version).await?;
     let major = |version: &str| version.split(['.', ' ']).next().and_then(|major| major.parse::<u32>().ok());
-    if major(&manifest.postgres) > major(&there) {
-        let problem = format!(
-            "the snapshot is of PostgreSQL {}, and here is {there}; nothing was changed",
-            manifest.postgres
-        );
-        return Err(Failure::new(
-            problem,
-            "restore it on an engine with that version of PostgreSQL, or a later one",
-        )
-        .into());
+    if major(saved) > major(&there) {
+        let problem =
+            format!("the snapshot is of PostgreSQL {saved}, and here is {there}; nothing was changed");
+        let remedy = "restore it on an engine with that version of PostgreSQL, or a later one";
+        return Err(Failure::new(problem, remedy).into());
     }
     Ok(())
 }

@@ -153,6 +153,11 @@ impl Context {
         Ok((found.engine, targets))
     }
 
+    /// The engine that has the local ones.
+    pub(crate) async fn engine_that_runs(&self) -> Result<Engine> {
+        Ok(Found::ask(self).await?.engine)
+    }
+
     pub(crate) async fn postgres(&self, production: bool) -> Result<PostgresTarget> {
         let target = if production {
             targets::production_postgres(&self.environment)?

@@ -30,6 +30,7 @@ mod setup;
 mod snapshot;
 mod throttle;
 mod tls;
+mod undo;
 mod verify;
 #[path = "../common/world.rs"]
 mod world;

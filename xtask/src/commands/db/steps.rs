@@ -19,21 +19,19 @@ const TURN_BOUND: Duration = STATEMENT_BOUND.saturating_mul(3);
 /// After how long the user is told about the wait.
 const TURN_TOLD_AFTER: Duration = Duration::from_secs(1);
 
-/// All of Postgres's steps, in order. `maintenance` is a connection to the server's maintenance
-/// database; returned is one to the new database.
+/// All of Postgres's steps, in order. `maintenance` is a connection to the server's maintenance database.
 pub(crate) async fn setup(
     context: &Context,
     maintenance: &mut Connection,
     target: &PostgresTarget,
-) -> Result<Connection> {
+) -> Result<()> {
     let ui = &context.ui;
     // A file that is missing is an error before anything is dropped.
     let (schema, seed) = (Script::schema(&context.root)?, Script::seed(&context.root)?);
     make_anew(context, maintenance, target).await?;
     let mut connection = target.connect().await?;
     load(ui, &mut connection, schema).await?;
-    load(ui, &mut connection, seed).await?;
-    Ok(connection)
+    load(ui, &mut connection, seed).await
 }
 
 /// Drops the database, if it exists, and creates it.
@@ -109,7 +107,7 @@ async fn sessions_in(connection: &mut Connection, database: &str) -> Result<Vec<
     rows.await.context("cannot ask who is connected")
 }
 
-pub(super) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
+pub(crate) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
     let path = script.path;
     let label = format!("Postgres: load {path} into {}", connection.target.database());
     let work = async {

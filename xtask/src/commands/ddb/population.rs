@@ -15,9 +15,9 @@ use postgres::error::SqlState;
 
 use super::Guarded;
 use super::seed::{KEYS, LATE_INTERVAL, LATE_TRIES};
-use crate::commands::db;
+use crate::commands::{db, undo};
 use crate::context::Context;
-use crate::targets::Targets;
+use crate::targets::{PostgresTarget, Targets};
 use crate::text::counted;
 
 /// How long all of a population's users may take to be written; a million take about a minute.
@@ -72,19 +72,22 @@ impl RemovePopulation {
         if !guarded.is_meant_in_both(context, &postgres, &dynamodb, &deed).await? {
             return Ok(());
         }
-        // Whoever interrupts it runs it again: items without their users are still found.
-        remove_items(&dynamodb).await?;
-        let step = context.ui.step(format!("Postgres: remove synthetic users from {}", postgres.database()));
-        let (_held, prod) = (context.ui.stop.hold().await, postgres.prod);
-        let remove = move |client: &mut Client| {
-            Population::remove_users(client).map_err(|error| db::explain(error, prod))
-        };
-        match postgres.connect().await?.with_within(USERS_BOUND, remove).await {
-            Ok(count) => step.done(&counted(count, "user", "users")),
-            Err(error) => return Err(step.ended_by(error)),
-        }
-        Ok(())
+        undo::seeding(guarded, &postgres, Some(&dynamodb), remove(&context.ui, &postgres, &dynamodb)).await
     }
+}
+
+async fn remove(ui: &Ui, postgres: &PostgresTarget, dynamodb: &DynamoDb) -> Result<()> {
+    // Whoever interrupts it runs it again: items without their users are still found.
+    remove_items(dynamodb).await?;
+    let step = ui.step(format!("Postgres: remove synthetic users from {}", postgres.database()));
+    let (_held, prod) = (ui.stop.hold().await, postgres.prod);
+    let remove =
+        move |client: &mut Client| Population::remove_users(client).map_err(|error| db::explain(error, prod));
+    match postgres.connect().await?.with_within(USERS_BOUND, remove).await {
+        Ok(count) => step.done(&counted(count, "user", "users")),
+        Err(error) => return Err(step.ended_by(error)),
+    }
+    Ok(())
 }
 
 /// Makes a population's users the only synthetic ones in Postgres, and reads back their count.

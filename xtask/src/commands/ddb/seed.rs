@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use super::Guarded;
 use super::population::{self, PopulationOptions};
+use crate::commands::undo;
 use crate::context::Context;
 
 #[derive(Debug, clap::Args)]
@@ -52,7 +53,8 @@ impl SeedCommand {
         if !self.guarded.is_meant(context, &dynamodb, deed, None, Vec::new()).await? {
             return Ok(());
         }
-        seed.write(&dynamodb, people, Table::InUse).await.map(|_| ())
+        let write = async { seed.write(&dynamodb, people, Table::InUse).await.map(|_| ()) };
+        undo::seeding(&self.guarded, &databases.postgres, Some(&dynamodb), write).await
     }
 
     async fn populate(self, context: &Context, population: Population) -> Result<()> {
@@ -65,8 +67,11 @@ impl SeedCommand {
         if !guarded.is_meant_in_both(context, &postgres, &dynamodb, &deed).await? {
             return Ok(());
         }
-        population::write_users(&context.ui, &mut postgres.connect().await?, population).await?;
-        population::write_items(&dynamodb, population).await
+        let write = async {
+            population::write_users(&context.ui, &mut postgres.connect().await?, population).await?;
+            population::write_items(&dynamodb, population).await
+        };
+        undo::seeding(&guarded, &postgres, Some(&dynamodb), write).await
     }
 }
 

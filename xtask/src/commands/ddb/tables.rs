@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::backup::{self, BackupOptions};
 use super::{Guarded, Target, Writing};
+use crate::commands::undo::Undo;
 use crate::context::Context;
 use crate::guard::Guard;
 use crate::output::{self, Format, Output, stdout};
@@ -106,6 +107,8 @@ pub(crate) struct DropTable {
     guarded: Guarded,
     #[command(flatten)]
     backup: BackupOptions,
+    #[command(flatten)]
+    undo: Undo,
 }
 
 impl DropTable {
@@ -118,6 +121,10 @@ impl DropTable {
         let dynamodb = self.guarded.dynamodb(context).await?;
         if self.guarded.shows() && !self.prepare(context, &dynamodb).await? {
             return Ok(());
+        }
+        // A snapshot has the items of the messages table alone.
+        if self.table == dynamodb.target.table {
+            self.undo.keep_items(context, &self.guarded, &dynamodb, "ddb-drop").await?;
         }
         let _held = context.ui.stop.hold().await;
         let step = context.ui.step(format!("DynamoDB: drop table {}", self.table));

@@ -1,0 +1,162 @@
+//! Snapshots that are saved before data is lost, and what the seeds have written, by which that is known.
+
+use std::io::{IsTerminal as _, stdin};
+
+use anyhow::{Context as _, Result};
+
+use super::snapshot::{Stores, save};
+use super::target::Guarded;
+use crate::context::Context;
+use crate::dynamodb::client::DynamoDb;
+use crate::engine::Engine;
+use crate::error::Failure;
+use crate::guard::{self, SAFETY};
+use crate::private;
+use crate::record::Contents;
+use crate::services::Services;
+use crate::targets::PostgresTarget;
+use crate::text::counted;
+
+/// More rows and items than this are saved only if the user says so.
+const MANY: i64 = 100_000;
+
+/// The file in the state folder that is there while a set-up is under way.
+const BEGUN: &str = "set-up-begun";
+
+/// Notes that a set-up removes what there is.
+pub(super) fn begin(context: &Context) -> Result<()> {
+    private::write_whole(&context.state.join(BEGUN), b"")
+}
+
+/// Notes that a set-up has ended.
+pub(super) fn finish(context: &Context) -> Result<()> {
+    let path = context.state.join(BEGUN);
+    std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
+}
+
+/// The option of a command that loses data.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct Undo {
+    /// Do not save a snapshot first, if rows or items would be lost that no seed wrote
+    #[arg(long, help_heading = SAFETY)]
+    no_snapshot: bool,
+}
+
+impl Undo {
+    /// Before both databases are set up anew.
+    pub(super) async fn keep_both(
+        self,
+        context: &Context,
+        services: &Services,
+        dynamodb: &DynamoDb,
+        command: &str,
+    ) -> Result<()> {
+        // What an interrupted set-up leaves is no user's, and was saved before, if it was.
+        if context.state.join(BEGUN).exists() {
+            return Ok(());
+        }
+        let stores = Stores { postgres: Some(&services.targets.postgres), dynamodb: Some(dynamodb) };
+        let contents = Contents::read(stores.postgres, stores.dynamodb).await?;
+        self.keep(context, &services.engine, stores, &contents, command).await
+    }
+
+    /// Before the rows of a local Postgres are lost.
+    pub(super) async fn keep_rows(
+        self,
+        context: &Context,
+        guarded: &Guarded,
+        postgres: &PostgresTarget,
+        command: &str,
+    ) -> Result<()> {
+        if guarded.is_production() || self.no_snapshot {
+            return Ok(());
+        }
+        let stores = Stores { postgres: Some(postgres), dynamodb: None };
+        let contents = Contents::read(stores.postgres, None).await?;
+        self.keep(context, &context.engine_that_runs().await?, stores, &contents, command).await
+    }
+
+    /// Before the items of the local messages table are lost. What the seeds have written is known to Postgres.
+    pub(super) async fn keep_items(
+        self,
+        context: &Context,
+        guarded: &Guarded,
+        dynamodb: &DynamoDb,
+        command: &str,
+    ) -> Result<()> {
+        if guarded.is_production() || self.no_snapshot {
+            return Ok(());
+        }
+        let postgres = context.postgres(false).await.ok();
+        let contents = match Contents::read(postgres.as_ref(), Some(dynamodb)).await {
+            Ok(contents) => contents,
+            Err(_) => Contents::read(None, Some(dynamodb)).await?,
+        };
+        let stores = Stores { postgres: None, dynamodb: Some(dynamodb) };
+        self.keep(context, &context.engine_that_runs().await?, stores, &contents, command).await
+    }
+
+    async fn keep(
+        self,
+        context: &Context,
+        engine: &Engine,
+        stores: Stores<'_>,
+        contents: &Contents,
+        command: &str,
+    ) -> Result<()> {
+        if self.no_snapshot || !contents.is_a_user_s() {
+            return Ok(());
+        }
+        let name = format!("before-{command}");
+        let described = contents.described().unwrap_or_default();
+        let count: i64 = contents.counts().iter().sum();
+        if count > MANY && !self.wants_many(context, &described).await? {
+            return Ok(());
+        }
+        context.ui.line(format_args!(
+            "{described} will be lost, and perhaps not only seeds wrote them: saving snapshot {name} first"
+        ));
+        save(context, engine, stores, &name, true).await.map_err(|error| {
+            let remedy = "mend that, or go on without a snapshot with --no-snapshot";
+            Failure::new(format!("snapshot {name} cannot be saved; nothing was changed"), remedy)
+                .caused_by(error)
+        })?;
+        context.ui.line(format_args!("`cargo xtask snapshot restore {name}` brings them back"));
+        Ok(())
+    }
+
+    /// Whether a snapshot of that much is to be saved.
+    async fn wants_many(self, context: &Context, described: &str) -> Result<bool> {
+        if stdin().is_terminal() && !context.environment.is_ci() {
+            let question = format!("{described} will be lost. Save a snapshot of them first? [Y/n]");
+            let typed = guard::ask(&context.ui, &question).await?;
+            return Ok(!["n", "no"].contains(&typed.to_lowercase().as_str()));
+        }
+        let count = counted(MANY.unsigned_abs(), "row or item", "rows and items");
+        let problem = format!(
+            "{described} would be lost, more than the {count} that are saved unasked; nothing was changed"
+        );
+        let remedy = "add --no-snapshot; `cargo xtask snapshot save NAME` saves them first";
+        Err(Failure::new(problem, remedy).into())
+    }
+}
+
+/// Does what a seed does, and notes that what there is afterwards is the seeds', if that was so before.
+pub(super) async fn seeding(
+    guarded: &Guarded,
+    postgres: &PostgresTarget,
+    dynamodb: Option<&DynamoDb>,
+    seed: impl Future<Output = Result<()>>,
+) -> Result<()> {
+    if guarded.is_production() {
+        return seed.await;
+    }
+    let before = Contents::read(Some(postgres), dynamodb).await?;
+    seed.await?;
+    let Some(record) = before.untouched().cloned() else { return Ok(()) };
+    let [users, activities, items] = Contents::read(Some(postgres), dynamodb).await?.counts();
+    let items = if dynamodb.is_some() { items } else { record.seeded_items() };
+    let database = postgres.database().to_owned();
+    let record = record.with_seeded([users, activities, items]);
+    postgres.ask(move |client| record.write(client, &database)).await
+}

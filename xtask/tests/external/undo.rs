@@ -1,0 +1,133 @@
+//! Snapshots that are saved before rows or items are lost.
+
+use std::fs;
+
+use crate::{TABLE, World};
+
+fn snapshots(world: &World) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(world.path(".cruddur/snapshots"))
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+fn put(world: &World, key: &str) {
+    world.xtask("ddb put").arg(format!(r#"{{"pk": "{key}", "sk": "1"}}"#)).ok();
+}
+
+#[test]
+fn what_only_seeds_wrote_is_not_saved() {
+    let world = World::new();
+    for command in [
+        "ddb-setup",
+        "ddb-setup",
+        "db seed",
+        "ddb seed",
+        "ddb seed --messages 40 --conversations 2 --users 4",
+        "ddb-setup",
+    ] {
+        world.xtask(command).ok();
+    }
+    assert!(snapshots(&world).is_empty());
+    // What the seeds wrote is noted in the database.
+    for command in ["db drop", "ddb-setup", "db schema-load", "db seed", "ddb-setup"] {
+        world.xtask(command).ok();
+    }
+    assert_eq!(snapshots(&world), ["before-ddb-setup", "before-ddb-setup.1"]);
+    world.xtask("snapshot delete before-ddb-setup").ok();
+    world.xtask("snapshot delete before-ddb-setup.1").ok();
+    for milliseconds in (10..150).step_by(20) {
+        let running = world.xtask("ddb-setup").start();
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        running.signal("KILL");
+        drop(running);
+        world.xtask("ddb-setup").ok();
+    }
+    assert!(snapshots(&world).is_empty());
+}
+
+#[test]
+fn one_command_brings_back_what_a_set_up_replaced() {
+    let world = World::set_up();
+    put(&world, "mine");
+    world
+        .database
+        .execute("insert into activities (user_uuid, message) select uuid, 'mine' from users limit 1");
+    let set_up = world.xtask("ddb-setup").ok();
+    set_up.says(&["5 users, 5 activities, 139 items", "cargo xtask snapshot restore before-ddb-setup"]);
+    assert_eq!(world.endpoint().items(TABLE).len(), 138);
+    world.xtask("snapshot restore before-ddb-setup").ok();
+    assert_eq!(world.endpoint().items(TABLE).len(), 139);
+    assert_eq!(world.database.column("select count(*)::text from activities"), ["5"]);
+
+    // Still not the seeds'.
+    world.xtask("ddb-setup --no-snapshot").ok();
+    assert_eq!(snapshots(&world), ["before-ddb-setup"]);
+    world.xtask("ddb-setup --from before-ddb-setup").ok().says(&["5 activities", "139 items"]);
+    world.xtask("ddb-setup --from none").fails(1).says(&["there is no snapshot none"]);
+}
+
+#[test]
+fn the_newest_three_are_kept() {
+    let world = World::set_up();
+    for count in 1..=5 {
+        for item in 0..count {
+            put(&world, &format!("mine{item}"));
+        }
+        world.xtask("ddb-setup").ok();
+    }
+    assert_eq!(snapshots(&world), ["before-ddb-setup", "before-ddb-setup.1", "before-ddb-setup.2"]);
+    for (name, items) in [("before-ddb-setup", 143), ("before-ddb-setup.2", 141)] {
+        world.xtask("snapshot restore").arg(name).ok().says(&[&format!("{items} items")]);
+    }
+}
+
+#[test]
+fn a_drop_and_a_new_schema_can_be_undone() {
+    let world = World::set_up();
+    world
+        .database
+        .execute("update users set display_name = 'Me' where handle = 'bayko'; delete from activities");
+    put(&world, "mine");
+    for (command, name) in [("db drop", "before-db-drop"), ("db schema-load", "before-db-schema-load")] {
+        world.xtask(command).ok().says(&[&format!("snapshot restore {name}")]);
+        let restored = world.xtask("snapshot restore").arg(name).ok();
+        restored.says(&["the snapshot has no messages table: it stays as it is"]);
+        assert_eq!(world.database.column("select display_name from users where handle = 'bayko'"), ["Me"]);
+    }
+    world.xtask("ddb drop").arg(TABLE).ok().says(&["snapshot restore before-ddb-drop"]);
+    world.xtask("snapshot restore before-ddb-drop").ok();
+    assert_eq!(world.endpoint().items(TABLE).len(), 139);
+    world.xtask("ddb drop --no-snapshot").arg(TABLE).ok();
+    world.xtask("ddb-setup").ok();
+}
+
+#[test]
+fn more_than_a_hundred_thousand_are_saved_only_if_the_user_says_so() {
+    let world = World::set_up();
+    world.database.execute(
+        "insert into activities (user_uuid, message) select uuid, 'm' from users, generate_series(1, 20001)",
+    );
+    let refused = world.xtask("ddb-setup").fails(1);
+    refused.says(&["100009 activities", "nothing was changed", "--no-snapshot", "cargo xtask snapshot save"]);
+    assert!(snapshots(&world).is_empty());
+    world.xtask("ddb-setup --no-snapshot").ok();
+    assert!(snapshots(&world).is_empty());
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_saved_stops_the_command() {
+    let world = World::set_up();
+    put(&world, "mine");
+    fs::create_dir_all(world.path(".cruddur")).unwrap();
+    fs::write(world.path(".cruddur/snapshots"), "no folder").unwrap();
+    world
+        .xtask("ddb-setup")
+        .fails(1)
+        .says(&["before-ddb-setup cannot be saved; nothing was changed", "--no-snapshot"]);
+    assert_eq!(world.endpoint().items(TABLE).len(), 139);
+    world.xtask("ddb-setup --no-snapshot").ok();
+}
