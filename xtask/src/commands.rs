@@ -60,10 +60,12 @@ enum Command {
     /// Start both databases, delete what they hold, and seed them
     ///
     /// Postgres is set up first, then DynamoDB. What was written is read back and counted. It can be run again from
-    /// any state. Without an engine that is named, it says which one it takes and why.
+    /// any state. If rows or items would be lost that no seed wrote, a snapshot of them is saved first. Without an
+    /// engine that is named, it says which one it takes and why.
     #[command(after_long_help = "Examples:
   cargo xtask ddb-setup
   cargo xtask ddb-setup --engine embedded
+  cargo xtask ddb-setup --from my-snapshot
   cargo xtask ddb-setup --file my-conversation.txt --now 2026-01-01T00:00:00Z")]
     DdbSetup(setup::Setup),
     /// Start both databases, and set up what is not as the sources say

@@ -178,11 +178,7 @@ impl Contents {
 
     /// The same in words; none if there is nothing.
     pub(crate) fn described(&self) -> Option<String> {
-        let names = [("user", "users"), ("activity", "activities"), ("item", "items")];
-        let counts = self.counts().into_iter().zip(names).filter(|(count, _)| *count > 0);
-        let counts: Vec<_> =
-            counts.map(|(count, (one, many))| counted(count.unsigned_abs(), one, many)).collect();
-        (!counts.is_empty()).then(|| counts.join(", "))
+        described(self.counts())
     }
 
     /// The record of the last set-up, if only seeds have written since.
@@ -210,6 +206,15 @@ impl Contents {
         };
         vec![state.to_owned()]
     }
+}
+
+/// A number of users, activities and items in words; none if there is nothing.
+pub(crate) fn described(counts: [i64; 3]) -> Option<String> {
+    let names = [("user", "users"), ("activity", "activities"), ("item", "items")];
+    let counts = counts.into_iter().zip(names).filter(|(count, _)| *count > 0);
+    let counts: Vec<_> =
+        counts.map(|(count, (one, many))| counted(count.unsigned_abs(), one, many)).collect();
+    (!counts.is_empty()).then(|| counts.join(", "))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::Failure;
 use crate::guard::{self, SAFETY};
 use crate::private;
-use crate::record::Contents;
+use crate::record::{Contents, described};
 use crate::services::Services;
 use crate::targets::PostgresTarget;
 use crate::text::counted;
@@ -57,7 +57,7 @@ impl Undo {
         }
         let stores = Stores { postgres: Some(&services.targets.postgres), dynamodb: Some(dynamodb) };
         let contents = Contents::read(stores.postgres, stores.dynamodb).await?;
-        self.keep(context, &services.engine, stores, &contents, command).await
+        self.keep(context, Some(&services.engine), stores, &contents, command).await
     }
 
     /// Before the rows of a local Postgres are lost.
@@ -73,7 +73,7 @@ impl Undo {
         }
         let stores = Stores { postgres: Some(postgres), dynamodb: None };
         let contents = Contents::read(stores.postgres, None).await?;
-        self.keep(context, &context.engine_that_runs().await?, stores, &contents, command).await
+        self.keep(context, None, stores, &contents, command).await
     }
 
     /// Before the items of the local messages table are lost. What the seeds have written is known to Postgres.
@@ -93,13 +93,13 @@ impl Undo {
             Err(_) => Contents::read(None, Some(dynamodb)).await?,
         };
         let stores = Stores { postgres: None, dynamodb: Some(dynamodb) };
-        self.keep(context, &context.engine_that_runs().await?, stores, &contents, command).await
+        self.keep(context, None, stores, &contents, command).await
     }
 
     async fn keep(
         self,
         context: &Context,
-        engine: &Engine,
+        engine: Option<&Engine>,
         stores: Stores<'_>,
         contents: &Contents,
         command: &str,
@@ -108,15 +108,24 @@ impl Undo {
             return Ok(());
         }
         let name = format!("before-{command}");
-        let described = contents.described().unwrap_or_default();
-        let count: i64 = contents.counts().iter().sum();
+        let [users, activities, items] = contents.counts();
+        let rows = if stores.postgres.is_some() { [users, activities] } else { [0; 2] };
+        let items = if stores.dynamodb.is_some() { items } else { 0 };
+        let Some(described) = described([rows[0], rows[1], items]) else { return Ok(()) };
+        let count = rows[0] + rows[1] + items;
         if count > MANY && !self.wants_many(context, &described).await? {
             return Ok(());
         }
         context.ui.line(format_args!(
             "{described} will be lost, and perhaps not only seeds wrote them: saving snapshot {name} first"
         ));
-        save(context, engine, stores, &name, true).await.map_err(|error| {
+        let save = async {
+            match engine {
+                Some(engine) => save(context, engine, stores, &name, true).await,
+                None => save(context, &context.engine_that_runs().await?, stores, &name, true).await,
+            }
+        };
+        save.await.map_err(|error| {
             let remedy = "mend that, or go on without a snapshot with --no-snapshot";
             Failure::new(format!("snapshot {name} cannot be saved; nothing was changed"), remedy)
                 .caused_by(error)

@@ -98,7 +98,11 @@ fn a_drop_and_a_new_schema_can_be_undone() {
         restored.says(&["the snapshot has no messages table: it stays as it is"]);
         assert_eq!(world.database.column("select display_name from users where handle = 'bayko'"), ["Me"]);
     }
-    world.xtask("ddb drop").arg(TABLE).ok().says(&["snapshot restore before-ddb-drop"]);
+    world
+        .xtask("ddb drop")
+        .arg(TABLE)
+        .ok()
+        .says(&["139 items will be lost", "snapshot restore before-ddb-drop"]);
     world.xtask("snapshot restore before-ddb-drop").ok();
     assert_eq!(world.endpoint().items(TABLE).len(), 139);
     world.xtask("ddb drop --no-snapshot").arg(TABLE).ok();
