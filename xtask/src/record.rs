@@ -16,6 +16,9 @@ use crate::postgres::target::readable;
 use crate::targets::PostgresTarget;
 use crate::text::counted;
 
+/// How long another session's lock on a table is waited for.
+const LOCK_BOUND: &str = "set lock_timeout = '2s'";
+
 /// What the comment on the database begins with.
 const MARK: &str = "set up by cargo xtask: ";
 
@@ -124,6 +127,7 @@ pub(crate) struct Rows {
 impl Rows {
     /// In the database that `client` is connected to.
     pub(crate) fn read(client: &mut Client) -> Result<Self> {
+        client.batch_execute(LOCK_BOUND).map_err(readable)?;
         let row = client.query_typed_one(sql::HAS_TABLES, &[]).map_err(readable)?;
         let mut counts = [None; 2];
         for (count, (column, table)) in

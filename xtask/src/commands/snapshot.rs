@@ -243,7 +243,7 @@ async fn dump(
         };
         // The dump sees what the transaction sees, as long as that lasts.
         let (exported, version, Rows { counts, record, .. }) = connection.with(begin).await?;
-        let arguments = ["--format=custom", "--no-owner", "--no-privileges"];
+        let arguments = ["--format=custom", "--no-owner", "--no-privileges", "--lock-wait-timeout=5s"];
         let mut arguments: Vec<_> = arguments.map(str::to_owned).into();
         arguments.push(format!("--snapshot={exported}"));
         let output = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;

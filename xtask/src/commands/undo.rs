@@ -52,11 +52,11 @@ impl Undo {
         command: &str,
     ) -> Result<()> {
         // What an interrupted set-up leaves is no user's, and was saved before, if it was.
-        if context.state.join(BEGUN).exists() {
+        if self.no_snapshot || context.state.join(BEGUN).exists() {
             return Ok(());
         }
         let stores = Stores { postgres: Some(&services.targets.postgres), dynamodb: Some(dynamodb) };
-        let contents = Contents::read(stores.postgres, stores.dynamodb).await?;
+        let contents = Contents::read(stores.postgres, stores.dynamodb).await.map_err(unknown)?;
         self.keep(context, Some(&services.engine), stores, &contents, command).await
     }
 
@@ -72,7 +72,7 @@ impl Undo {
             return Ok(());
         }
         let stores = Stores { postgres: Some(postgres), dynamodb: None };
-        let contents = Contents::read(stores.postgres, None).await?;
+        let contents = Contents::read(stores.postgres, None).await.map_err(unknown)?;
         self.keep(context, None, stores, &contents, command).await
     }
 
@@ -90,7 +90,7 @@ impl Undo {
         let postgres = context.postgres(false).await.ok();
         let contents = match Contents::read(postgres.as_ref(), Some(dynamodb)).await {
             Ok(contents) => contents,
-            Err(_) => Contents::read(None, Some(dynamodb)).await?,
+            Err(_) => Contents::read(None, Some(dynamodb)).await.map_err(unknown)?,
         };
         let stores = Stores { postgres: None, dynamodb: Some(dynamodb) };
         self.keep(context, None, stores, &contents, command).await
@@ -104,7 +104,7 @@ impl Undo {
         contents: &Contents,
         command: &str,
     ) -> Result<()> {
-        if self.no_snapshot || !contents.is_a_user_s() {
+        if !contents.is_a_user_s() {
             return Ok(());
         }
         let name = format!("before-{command}");
@@ -150,6 +150,11 @@ impl Undo {
     }
 }
 
+fn unknown(error: anyhow::Error) -> anyhow::Error {
+    let remedy = "mend that, or go on without a snapshot with --no-snapshot";
+    Failure::new("it cannot be told what would be lost; nothing was changed", remedy).caused_by(error).into()
+}
+
 /// Does what a seed does, and notes that what there is afterwards is the seeds', if that was so before.
 pub(super) async fn seeding(
     guarded: &Guarded,
@@ -160,9 +165,10 @@ pub(super) async fn seeding(
     if guarded.is_production() {
         return seed.await;
     }
-    let before = Contents::read(Some(postgres), dynamodb).await?;
+    // If it cannot be told, the next set-up saves a snapshot.
+    let before = Contents::read(Some(postgres), dynamodb).await.ok();
     seed.await?;
-    let Some(record) = before.untouched().cloned() else { return Ok(()) };
+    let Some(record) = before.and_then(|before| before.untouched().cloned()) else { return Ok(()) };
     let [users, activities, items] = Contents::read(Some(postgres), dynamodb).await?.counts();
     let items = if dynamodb.is_some() { items } else { record.seeded_items() };
     let database = postgres.database().to_owned();

@@ -1,6 +1,7 @@
 //! Snapshots that are saved before rows or items are lost.
 
 use std::fs;
+use std::time::Duration;
 
 use crate::{TABLE, World};
 
@@ -41,7 +42,7 @@ fn what_only_seeds_wrote_is_not_saved() {
     world.xtask("snapshot delete before-ddb-setup.1").ok();
     for milliseconds in (10..150).step_by(20) {
         let running = world.xtask("ddb-setup").start();
-        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        std::thread::sleep(Duration::from_millis(milliseconds));
         running.signal("KILL");
         drop(running);
         world.xtask("ddb-setup").ok();
@@ -133,5 +134,21 @@ fn a_snapshot_that_cannot_be_saved_stops_the_command() {
         .fails(1)
         .says(&["before-ddb-setup cannot be saved; nothing was changed", "--no-snapshot"]);
     assert_eq!(world.endpoint().items(TABLE).len(), 139);
+    world.xtask("ddb-setup --no-snapshot").ok();
+}
+
+#[test]
+fn a_table_that_another_session_has_locked_is_not_waited_for() {
+    let world = World::set_up();
+    put(&world, "mine");
+    let mut other = world.database.session();
+    other.batch_execute("begin; lock table public.users").unwrap();
+    let refused = world.xtask("ddb-setup").fails(1);
+    refused.within(Duration::from_secs(10));
+    refused.says(&[
+        "it cannot be told what would be lost; nothing was changed",
+        "lock timeout",
+        "--no-snapshot",
+    ]);
     world.xtask("ddb-setup --no-snapshot").ok();
 }
