@@ -46,14 +46,22 @@ pub(crate) struct Record {
     sources: Sources,
     /// Which table it made. One that was made anew is another.
     table: String,
-    /// How many users, activities and items the seeds have written.
-    seeded: [i64; 3],
+    /// What the seeds have written.
+    seeded: Counts,
 }
+
+/// How many users, activities, rows of other tables, and items.
+pub(crate) type Counts = [i64; 4];
 
 impl Record {
     /// Of a set-up from `sources` that made `table`.
-    pub(crate) fn new(sources: Sources, table: &TableDescription, seeded: [i64; 3]) -> Self {
+    pub(crate) fn new(sources: Sources, table: &TableDescription, seeded: Counts) -> Self {
         Self { sources, table: identity(table), seeded }
+    }
+
+    /// Of a set-up that has begun and not ended. What there is, `seeded`, is no user's.
+    pub(crate) fn begun(table: Option<&TableDescription>, seeded: Counts) -> Self {
+        Self { sources: Sources::default(), table: table.map(identity).unwrap_or_default(), seeded }
     }
 
     /// The same, for another table.
@@ -62,12 +70,12 @@ impl Record {
     }
 
     /// The same, after a seed.
-    pub(crate) fn with_seeded(self, seeded: [i64; 3]) -> Self {
+    pub(crate) fn with_seeded(self, seeded: Counts) -> Self {
         Self { seeded, ..self }
     }
 
     pub(crate) fn seeded_items(&self) -> i64 {
-        self.seeded[2]
+        self.seeded[3]
     }
 
     /// Writes the record into `database`.
@@ -119,7 +127,9 @@ fn comment(client: &mut Client, database: &str, text: &str) -> Result<()> {
 /// What there is in the Postgres database.
 pub(crate) struct Rows {
     /// How many users and activities; none if there is no such table.
-    pub(crate) counts: [Option<i64>; 2],
+    tables: [Option<i64>; 2],
+    /// How many rows other tables have.
+    others: i64,
     /// What the last set-up that was finished left.
     pub(crate) record: Option<Record>,
 }
@@ -129,17 +139,29 @@ impl Rows {
     pub(crate) fn read(client: &mut Client) -> Result<Self> {
         client.batch_execute(LOCK_BOUND).map_err(readable)?;
         let row = client.query_typed_one(sql::HAS_TABLES, &[]).map_err(readable)?;
-        let mut counts = [None; 2];
-        for (count, (column, table)) in
-            counts.iter_mut().zip([("users", "public.users"), ("activities", "public.activities")])
-        {
+        let ours = [("users", "public.users"), ("activities", "public.activities")];
+        let mut tables = [None; 2];
+        for (count, (column, table)) in tables.iter_mut().zip(ours) {
             if row.try_get(column)? {
                 *count = Some(facts::count(client, table)?);
             }
         }
+        let mut others = 0;
+        for row in client.query_typed(sql::TABLES, &[]).map_err(readable)? {
+            let name: String = row.try_get("name")?;
+            if ours.iter().all(|(_, table)| name != *table) {
+                others += facts::count(client, &name)?;
+            }
+        }
         let comment = read_comment(client)?;
         let record = comment.and_then(|comment| serde_json::from_str(comment.strip_prefix(MARK)?).ok());
-        Ok(Self { counts, record })
+        Ok(Self { tables, others, record })
+    }
+
+    /// How many users, activities and rows of other tables.
+    pub(crate) fn counts(&self) -> [i64; 3] {
+        let [users, activities] = self.tables.map(Option::unwrap_or_default);
+        [users, activities, self.others]
     }
 }
 
@@ -169,11 +191,16 @@ impl Contents {
         Ok(Self { rows, table })
     }
 
-    /// How many users, activities and items there are.
-    pub(crate) fn counts(&self) -> [i64; 3] {
-        let [users, activities] = self.rows.as_ref().map_or([None; 2], |rows| rows.counts);
+    /// How many there are.
+    pub(crate) fn counts(&self) -> Counts {
+        let [users, activities, others] = self.rows.as_ref().map_or([0; 3], Rows::counts);
         let items = self.table.as_ref().and_then(|table| table.item_count);
-        [users, activities, items].map(Option::unwrap_or_default)
+        [users, activities, others, items.unwrap_or_default()]
+    }
+
+    /// What the last set-up noted.
+    pub(crate) fn record(&self) -> Option<&Record> {
+        self.rows.as_ref()?.record.as_ref()
     }
 
     pub(crate) fn table(&self) -> Option<&TableDescription> {
@@ -187,34 +214,37 @@ impl Contents {
 
     /// The record of the last set-up, if only seeds have written since.
     pub(crate) fn untouched(&self) -> Option<&Record> {
-        let record = self.rows.as_ref()?.record.as_ref()?;
-        let [users, activities, items] = self.counts();
-        let is_same = record.seeded[..2] == [users, activities];
-        (is_same && (self.table.is_none() || record.seeded[2] == items)).then_some(record)
+        let record = self.record()?;
+        let [rows @ .., items] = self.counts();
+        let same_items = |table| identity(table) == record.table && record.seeded_items() == items;
+        (record.seeded[..3] == rows && self.table.as_ref().is_none_or(same_items)).then_some(record)
     }
 
     /// Whether there may be what no seed wrote.
     pub(crate) fn is_a_user_s(&self) -> bool {
-        self.counts() != [0; 3] && self.untouched().is_none()
+        self.counts() != [0; 4] && self.untouched().is_none()
     }
 
     /// What is not as `sources` say, a sentence each.
     pub(crate) fn changes(&self, sources: &Sources) -> Vec<String> {
         let state = match &self.rows {
             None => "the Postgres database is not there",
-            Some(Rows { counts: [Some(_), Some(_)], record: Some(record) }) => {
+            Some(Rows { tables: [Some(_), Some(_)], record: Some(record), .. })
+                if record.sources != Sources::default() =>
+            {
                 return record.changes(sources, self.table.as_ref());
             }
-            Some(Rows { counts: [Some(_), Some(_)], record: None }) => "no set-up of them was finished",
+            Some(Rows { tables: [Some(_), Some(_)], .. }) => "no set-up of them was finished",
             Some(_) => "a table of the Postgres database is not there",
         };
         vec![state.to_owned()]
     }
 }
 
-/// A number of users, activities and items in words; none if there is nothing.
-pub(crate) fn described(counts: [i64; 3]) -> Option<String> {
-    let names = [("user", "users"), ("activity", "activities"), ("item", "items")];
+/// Numbers in words; none if there is nothing.
+pub(crate) fn described(counts: Counts) -> Option<String> {
+    let other = ("row of another table", "rows of other tables");
+    let names = [("user", "users"), ("activity", "activities"), other, ("item", "items")];
     let counts = counts.into_iter().zip(names).filter(|(count, _)| *count > 0);
     let counts: Vec<_> =
         counts.map(|(count, (one, many))| counted(count.unsigned_abs(), one, many)).collect();
@@ -239,24 +269,28 @@ mod tests {
 
     #[test]
     fn only_what_no_seed_wrote_is_a_users() {
-        let record = Record::new(Sources::default(), &table(1), [5, 4, 138]);
-        let contents = |counts: [i64; 3], record: Option<&Record>| Contents {
-            rows: Some(Rows { counts: [Some(counts[0]), Some(counts[1])], record: record.cloned() }),
-            table: Some(TableDescription::builder().item_count(counts[2]).build()),
+        let record = Record::new(Sources::default(), &table(1), [5, 4, 0, 138]);
+        let contents = |counts: Counts, record: Option<&Record>| {
+            let mut table = table(1);
+            table.item_count = Some(counts[3]);
+            let tables = [Some(counts[0]), Some(counts[1])];
+            let rows = Rows { tables, others: counts[2], record: record.cloned() };
+            Contents { rows: Some(rows), table: Some(table) }
         };
-        assert!(!contents([5, 4, 138], Some(&record)).is_a_user_s());
-        for counts in [[6, 4, 138], [5, 3, 138], [5, 4, 139], [5, 4, 0]] {
+        assert!(!contents([5, 4, 0, 138], Some(&record)).is_a_user_s());
+        for counts in [[6, 4, 0, 138], [5, 3, 0, 138], [5, 4, 1, 138], [5, 4, 0, 139], [5, 4, 0, 0]] {
             assert!(contents(counts, Some(&record)).is_a_user_s(), "{counts:?}");
         }
-        assert!(contents([5, 4, 138], None).is_a_user_s());
-        assert!(!contents([0, 0, 0], None).is_a_user_s());
-        let seeded = record.clone().with_seeded([9, 4, 200]);
-        assert!(!contents([9, 4, 200], Some(&seeded)).is_a_user_s());
+        assert!(contents([5, 4, 0, 138], None).is_a_user_s());
+        assert!(contents([5, 4, 0, 138], Some(&record.clone().with_table(&table(2)))).is_a_user_s());
+        assert!(!contents([0; 4], None).is_a_user_s());
+        let seeded = record.with_seeded([9, 4, 0, 200]);
+        assert!(!contents([9, 4, 0, 200], Some(&seeded)).is_a_user_s());
     }
 
     #[test]
     fn each_change_is_named() {
-        let record = Record::new(sources("create", "a.txt"), &table(1), [5, 4, 138]);
+        let record = Record::new(sources("create", "a.txt"), &table(1), [5, 4, 0, 138]);
         let text = serde_json::to_string(&record).unwrap();
         assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
         assert!(record.changes(&sources("create", "a.txt"), Some(&table(1))).is_empty());

@@ -1,12 +1,12 @@
 //! Snapshots: what both databases held, under a name, in a folder of the state folder.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::engine::EngineName;
@@ -17,6 +17,9 @@ use crate::state::StateFolder;
 
 const FOLDER: &str = "snapshots";
 const MANIFEST: &str = "manifest.json";
+
+/// What the names of unfinished snapshots end with.
+const PART: &str = ".part";
 
 /// What a snapshot says of itself.
 #[derive(Debug, Serialize, Deserialize)]
@@ -35,8 +38,9 @@ pub(crate) struct Manifest {
 pub(crate) struct Dump {
     /// The server's version, such as `17.2`.
     pub(crate) version: String,
-    /// How many users and activities; none if there is no such table.
-    pub(crate) rows: [Option<i64>; 2],
+    pub(crate) sha256: String,
+    /// How many users, activities and rows of other tables.
+    pub(crate) rows: [i64; 3],
     /// What the last set-up left, if one was finished.
     pub(crate) record: Option<Record>,
 }
@@ -45,6 +49,7 @@ pub(crate) struct Dump {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Items {
     pub(crate) table: String,
+    pub(crate) sha256: String,
     pub(crate) count: u64,
 }
 
@@ -71,13 +76,30 @@ impl Snapshot {
         let manifest: Manifest = serde_json::from_slice(&text)
             .with_context(|| format!("{} is not a snapshot's manifest", path.display()))?;
         if let Some(items) = &manifest.dynamodb {
-            name(&items.table).map_err(anyhow::Error::msg).context("its table")?;
+            let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            ensure!(items.table.chars().all(is_allowed), "no table is named {:?}", items.table);
         }
         Ok(manifest)
     }
 
     pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
         private::write_whole(&self.folder.join(MANIFEST), &serde_json::to_vec_pretty(manifest)?)
+    }
+
+    /// The SHA-256 of a file.
+    pub(crate) fn sum(path: &Path) -> Result<String> {
+        let sum = || {
+            let (mut file, mut sha) = (fs::File::open(path)?, Sha256::new());
+            let mut chunk = vec![0; 64 << 10];
+            loop {
+                match std::io::Read::read(&mut file, &mut chunk)? {
+                    0 => break,
+                    count => sha.update(&chunk[..count]),
+                }
+            }
+            std::io::Result::Ok(sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        };
+        sum().with_context(|| format!("cannot read {}", path.display()))
     }
 
     /// The bytes of its files.
@@ -103,7 +125,8 @@ impl Snapshots {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries.with_context(|| format!("cannot read {}", self.folder.display()))?,
         };
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        let folders = entries.flatten().filter(|entry| entry.path().is_dir());
+        let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
         let mut names: Vec<_> = names.filter(|entry| name(entry).is_ok()).collect();
         names.sort();
         Ok(names)
@@ -133,11 +156,19 @@ impl Snapshots {
         let begin = || {
             private::make_folder(&self.folder)?;
             for entry in fs::read_dir(&self.folder)?.flatten() {
-                if entry.path().extension() == Some(OsStr::new("part")) {
-                    fs::remove_dir_all(entry.path())?;
+                // No snapshot's name begins with a dot.
+                let name = entry.file_name();
+                let is_part = name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(PART));
+                match entry.file_type()?.is_dir() {
+                    true if is_part => fs::remove_dir_all(entry.path())?,
+                    false if is_part => fs::remove_file(entry.path())?,
+                    _ => {}
                 }
             }
-            tempfile::Builder::new().prefix(".").suffix(".part").tempdir_in(&self.folder)
+            let mut builder = tempfile::Builder::new();
+            #[cfg(unix)]
+            builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+            builder.prefix(".").suffix(PART).tempdir_in(&self.folder)
         };
         let folder = begin().with_context(|| format!("cannot write into {}", self.folder.display()))?;
         let snapshot = Snapshot { folder: folder.path().to_owned() };
@@ -203,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_name_stays_in_the_folder() {
-        for good in ["a", "before-ddb-setup", "v1.2_x", "A..b"] {
+        for good in ["a", "a.part", "before-ddb-setup", "v1.2_x", "A..b"] {
             assert_eq!(name(good).as_deref(), Ok(good));
         }
         for bad in ["", ".", "..", ".hidden", "-f", "a/b", "a\\b", "a b", "ä", "a\n", &"x".repeat(101)] {

@@ -55,7 +55,7 @@ pub(crate) enum Db {
     /// Drop the database, create it, load the schema, seed it
     #[command(after_long_help = "Examples:
   cargo xtask db setup")]
-    Setup(Guarded),
+    Setup(Losing),
     /// Open psql on the database
     #[command(after_long_help = "Examples:
   cargo xtask db connect
@@ -184,10 +184,11 @@ impl Db {
                 let load = async { load(ui, &mut target.connect().await?, seed).await };
                 undo::seeding(&guarded, &target, None, load).await
             }
-            Self::Setup(guarded) => {
+            Self::Setup(Losing { guarded, undo }) => {
                 let deed = "drop and create the database";
                 let _lock = guarded.lock(context, "db setup").await?;
                 let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
+                undo.keep_rows(context, &guarded, &target, "db-setup").await?;
                 setup(context, &mut target.maintenance().connect().await?, &target).await
             }
             Self::Connect(connect) => connect.run(context).await,

@@ -64,7 +64,7 @@ pub(super) async fn prepare(
     }
     context.ui.line(format_args!("not as the sources say: {}", changes.join("; ")));
     ask(context, &contents, answer).await?;
-    answer.undo.keep_both(context, services, &ready.1, "prepare").await?;
+    answer.undo.keep_both(context, services, &ready.1, "prepare", None).await?;
     let counts = set_up(context, &targets.postgres, seed, sources, ready).await?;
     setup::summary(context, targets, &counts, started.elapsed());
     Ok(())

@@ -5,7 +5,7 @@ use crate::dynamodb::table;
 use crate::facts::Facts;
 use crate::postgres::script::Script;
 use crate::postgres::target::Connection;
-use crate::record::{Record, Sources};
+use crate::record::{Record, Rows, Sources};
 use crate::snapshot::Snapshots;
 use crate::targets::{PostgresTarget, Targets};
 use crate::text::counted;
@@ -13,7 +13,7 @@ use crate::ui::seconds;
 use anyhow::Result;
 use postgres::Client;
 
-use super::undo::{self, Undo};
+use super::undo::Undo;
 use super::{db, ddb, snapshot};
 use crate::context::Context;
 use crate::engine::{self, EngineChoice};
@@ -47,7 +47,10 @@ impl Setup {
         // What is wrong with the conversation is said before anything is started or dropped.
         let seed = self.seed.read(&context.root)?;
         if let Some(name) = &self.from {
-            Snapshots::of(&context.state).open(name)?.manifest()?;
+            let manifest = Snapshots::of(&context.state).open(name)?.manifest()?;
+            if self.rehearsal.dry_run {
+                return snapshot::rehearse(context, name, &manifest);
+            }
         }
         if self.rehearsal.dry_run {
             return rehearse(context);
@@ -56,7 +59,7 @@ impl Setup {
         let work = async |services: &Services| {
             let sources = sources(context, &services.targets, &seed)?;
             let ready = services.both_ready(context).await?;
-            self.undo.keep_both(context, services, &ready.1, "ddb-setup").await?;
+            self.undo.keep_both(context, services, &ready.1, "ddb-setup", self.from.as_deref()).await?;
             match &self.from {
                 Some(name) => snapshot::restore(context, services, name, ready).await,
                 None => set_up(context, &services.targets.postgres, &seed, sources, ready).await,
@@ -106,24 +109,32 @@ pub(super) async fn set_up(
 ) -> Result<Counts> {
     let _group = context.ui.group("Set the databases up");
     let (schema, seed_script) = (Script::schema(&context.root)?, Script::seed(&context.root)?);
-    undo::begin(context)?;
+    // Until DynamoDB's steps its items are as they were judged before.
+    let left = table::describe_if_there(&client, &client.target.table).await?;
+    let items = left.as_ref().and_then(|table| table.item_count).unwrap_or_default();
     db::make_anew(context, &mut maintenance, postgres).await?;
     let mut connection = postgres.connect().await?;
+    let note = async |connection: &mut Connection, [users, activities, others]: [i64; 3]| {
+        let record = Record::begun(left.as_ref(), [users, activities, others, items]);
+        let database = postgres.database().to_owned();
+        connection.with(move |client| record.write(client, &database)).await
+    };
+    note(&mut connection, [0; 3]).await?;
     db::load(&context.ui, &mut connection, schema).await?;
     db::load(&context.ui, &mut connection, seed_script).await?;
+    let rows = connection.with(|client| Ok(Rows::read(client)?.counts())).await?;
+    note(&mut connection, rows).await?;
     let people = seed.people(&mut connection).await?;
     let items = dynamodb(&client, seed, people).await?;
     let table = table::describe(&client, &client.target.table).await?;
     let database = postgres.database().to_owned();
     let finish = move |client: &mut Client| {
         let [users, activities] = db::counts(client, "")?;
-        let record = Record::new(sources, &table, [users, activities, i64::try_from(items)?]);
+        let record = Record::new(sources, &table, [users, activities, rows[2], i64::try_from(items)?]);
         record.write(client, &database)?;
         Ok(Counts { users, activities, items })
     };
-    let counts = connection.with(finish).await?;
-    undo::finish(context)?;
-    Ok(counts)
+    connection.with(finish).await
 }
 
 /// DynamoDB's steps. Returns how many items there are.

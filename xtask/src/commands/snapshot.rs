@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::ddb::KEYS;
 use super::setup::{self, Counts};
+use super::undo::Undo;
 use super::{db, ddb};
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
@@ -26,9 +27,9 @@ use crate::guard::{Guard, Rehearsal};
 use crate::output::{self, Output};
 use crate::postgres::client::PostgresClient;
 use crate::postgres::target::{Connection, readable};
-use crate::record::{Contents, Rows};
+use crate::record::{self, Contents, Rows};
 use crate::services::Services;
-use crate::snapshot::{self, Dump, Items, Manifest, Snapshots};
+use crate::snapshot::{self, Dump, Items, Manifest, Snapshot, Snapshots};
 use crate::targets::PostgresTarget;
 use crate::text::counted;
 use crate::ui::Rate;
@@ -75,6 +76,8 @@ pub(crate) struct Restore {
     #[arg(value_parser = snapshot::name)]
     name: String,
     #[command(flatten)]
+    undo: Undo,
+    #[command(flatten)]
     rehearsal: Rehearsal,
 }
 
@@ -98,31 +101,28 @@ impl SnapshotCommand {
         let snapshots = Snapshots::of(&context.state);
         match self {
             Self::Save(Save { name, force }) => {
-                if snapshots.exists(&name) && !force {
-                    let problem = format!("snapshot {name} is there already; nothing was changed");
-                    return Err(
-                        Failure::new(problem, "choose another name, or replace it with --force").into()
-                    );
-                }
                 context.ui.stop.remedy("run the same command again: nothing was saved");
                 let _lock = context.state.lock(&context.ui, "snapshot save").await?;
+                if snapshots.exists(&name) && !force {
+                    let problem = format!("snapshot {name} is there already; nothing was changed");
+                    let remedy = "choose another name, or replace it with --force";
+                    return Err(Failure::new(problem, remedy).into());
+                }
                 let (engine, targets) = context.engine_and_databases().await?;
                 let dynamodb = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
                 let stores = Stores { postgres: Some(&targets.postgres), dynamodb: Some(&dynamodb) };
                 save(context, &engine, stores, &name, false).await
             }
-            Self::Restore(Restore { name, rehearsal }) => {
+            Self::Restore(Restore { name, undo, rehearsal }) => {
                 let manifest = snapshots.open(&name)?.manifest()?;
                 if rehearsal.dry_run {
-                    let deed = format!("replace what both databases hold by {}", described(&name, &manifest));
-                    Guard { deed: &deed, facts: &[], name: "", production: false, hint: "" }
-                        .rehearse(&context.ui);
-                    return Ok(());
+                    return rehearse(context, &name, &manifest);
                 }
                 let started = Instant::now();
                 context.ui.stop.remedy("run the same command again: it begins with whatever it finds");
                 let work = async |services: &Services| {
                     let ready = services.both_ready(context).await?;
+                    undo.keep_both(context, services, &ready.1, "restore", Some(&name)).await?;
                     restore(context, services, &name, ready).await
                 };
                 let (services, counts) = Services::with(context, "snapshot restore", work).await?;
@@ -133,8 +133,9 @@ impl SnapshotCommand {
             Self::Delete(Delete { name, rehearsal }) => {
                 let manifest = snapshots.open(&name)?.manifest();
                 if rehearsal.dry_run {
-                    let described = manifest.map_or(name.clone(), |manifest| described(&name, &manifest));
-                    let deed = format!("delete snapshot {described}");
+                    let described =
+                        manifest.map_or(format!("snapshot {name}"), |manifest| described(&name, &manifest));
+                    let deed = format!("delete {described}");
                     Guard { deed: &deed, facts: &[], name: "", production: false, hint: "" }
                         .rehearse(&context.ui);
                     return Ok(());
@@ -148,11 +149,18 @@ impl SnapshotCommand {
     }
 }
 
+/// Says what a restore would do.
+pub(super) fn rehearse(context: &Context, name: &str, manifest: &Manifest) -> Result<()> {
+    let deed = format!("replace what both databases hold by {}", described(name, manifest));
+    Guard { deed: &deed, facts: &[], name: "", production: false, hint: "" }.rehearse(&context.ui);
+    Ok(())
+}
+
 fn described(name: &str, Manifest { saved, postgres, dynamodb, .. }: &Manifest) -> String {
-    let rows = postgres.as_ref().map(|Dump { rows, .. }| rows.map(Option::unwrap_or_default));
-    let rows = rows.map_or("no Postgres database".to_owned(), |[users, activities]| {
-        format!("{users} users, {activities} activities")
+    let rows = postgres.as_ref().map(|Dump { rows: [users, activities, others], .. }| {
+        record::described([*users, *activities, *others, 0]).unwrap_or_else(|| "no rows".to_owned())
     });
+    let rows = rows.unwrap_or_else(|| "no Postgres database".to_owned());
     let items = dynamodb.as_ref().map(|items| format!("{} items", items.count));
     let items = items.unwrap_or_else(|| "no messages table".to_owned());
     format!("snapshot {name} of {saved}: {rows}, {items}")
@@ -165,7 +173,8 @@ fn list(output: Output, snapshots: &Snapshots) -> Result<()> {
         let row = match snapshot.manifest() {
             Ok(Manifest { saved, engine, postgres, dynamodb }) => {
                 let engine = engine.to_string();
-                let [users, activities] = postgres.map_or([None; 2], |dump| dump.rows);
+                let rows = postgres.map(|dump| dump.rows);
+                let [users, activities] = [0, 1].map(|index| rows.map(|rows| rows[index]));
                 let items = dynamodb.map(|items| items.count);
                 vec![json!(name), json!(saved), json!(engine), json!(users), json!(activities), json!(items)]
             }
@@ -242,7 +251,7 @@ async fn dump(
             Ok((row.try_get::<_, String>(0)?, version(client)?, Rows::read(client)?))
         };
         // The dump sees what the transaction sees, as long as that lasts.
-        let (exported, version, Rows { counts, record, .. }) = connection.with(begin).await?;
+        let (exported, version, rows) = connection.with(begin).await?;
         let arguments = ["--format=custom", "--no-owner", "--no-privileges", "--lock-wait-timeout=5s"];
         let mut arguments: Vec<_> = arguments.map(str::to_owned).into();
         arguments.push(format!("--snapshot={exported}"));
@@ -250,7 +259,8 @@ async fn dump(
         let client = PostgresClient { program: "pg_dump", arguments, input: None, output: Some(output) };
         engine.run_client(context, target, client).await?;
         drop(connection);
-        Ok(Some(Dump { version, rows: counts, record }))
+        let sha256 = Snapshot::sum(path)?;
+        Ok(Some(Dump { version, sha256, rows: rows.counts(), record: rows.record }))
     };
     context.ui.run(format!("Postgres: dump {target}"), dump).await
 }
@@ -283,7 +293,8 @@ async fn export(dynamodb: &DynamoDb, path: &Path) -> Result<Option<Items>> {
     match dynamodb.ui.stop.or(export).await {
         Ok(()) => {
             step.done(&counted(count.get(), "item", "items"));
-            Ok(Some(Items { table: table.clone(), count: count.get() }))
+            let sha256 = Snapshot::sum(path)?;
+            Ok(Some(Items { table: table.clone(), sha256, count: count.get() }))
         }
         Err(error) => Err(step.ended_by(error)),
     }
@@ -305,7 +316,11 @@ pub(super) async fn restore(
     let dump = match dump {
         Some(dump) => {
             check_version(&dump.version, &mut maintenance).await?;
+            let arguments = vec!["--version".to_owned()];
+            let client = PostgresClient { program: "pg_restore", arguments, input: None, output: None };
+            services.engine.run_client(context, postgres, client).await?;
             let path = snapshot.dump();
+            check_sum(&path, &dump.sha256)?;
             let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
             Some((dump, file))
         }
@@ -314,12 +329,14 @@ pub(super) async fn restore(
     let items = match items {
         Some(items) => {
             let path = snapshot.items(&items.table);
+            check_sum(&path, &items.sha256)?;
             let file = ItemFile::open(&path, Some(Notation::Typed), 1);
             Some((items, file.with_context(|| format!("cannot read {}", path.display()))?))
         }
         None => None,
     };
-    let record = dump.as_ref().and_then(|(dump, _)| dump.record.clone());
+    let saved = dump.as_ref().map(|(dump, _)| dump.record.clone());
+    let has_items = items.is_some();
     let restore_rows = async {
         let Some((dump, file)) = dump else {
             context.ui.line("the snapshot has no Postgres database: it stays as it is");
@@ -346,20 +363,28 @@ pub(super) async fn restore(
     let (rows, ()) = tokio::try_join!(restore_rows, restore_items)?;
 
     let contents = Contents::read(Some(postgres), Some(&dynamodb)).await?;
-    let [users, activities, items] = contents.counts();
+    let [users, activities, others, items] = contents.counts();
     if let Some(rows) = rows {
-        let rows = rows.map(Option::unwrap_or_default);
-        ensure!(
-            rows == [users, activities],
-            "{rows:?} users and activities were saved, and not all are there"
-        );
+        ensure!(rows == [users, activities, others], "{rows:?} rows were saved, and not all are there");
     }
-    if let (Some(record), Some(table)) = (record, contents.table()) {
-        let record = record.with_table(table);
+    let mut record = saved.unwrap_or_else(|| contents.record().cloned());
+    if let (true, Some(table)) = (has_items, contents.table()) {
+        record = record.map(|record| record.with_table(table));
+    }
+    if let Some(record) = record {
         let database = postgres.database().to_owned();
         postgres.ask(move |client| record.write(client, &database)).await?;
     }
     Ok(Counts { users, activities, items: usize::try_from(items)? })
+}
+
+/// Fails if a file is not as it was saved.
+fn check_sum(path: &Path, saved: &str) -> Result<()> {
+    if Snapshot::sum(path)? == saved {
+        return Ok(());
+    }
+    let problem = format!("{} is damaged: it is not what was saved; nothing was changed", path.display());
+    Err(Failure::new(problem, "copy the snapshot again from where it is whole, or restore another").into())
 }
 
 /// A dump can be restored by the same major version or a later one only.

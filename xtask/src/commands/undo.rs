@@ -2,7 +2,8 @@
 
 use std::io::{IsTerminal as _, stdin};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
+use chrono::Utc;
 
 use super::snapshot::{Stores, save};
 use super::target::Guarded;
@@ -11,7 +12,6 @@ use crate::dynamodb::client::DynamoDb;
 use crate::engine::Engine;
 use crate::error::Failure;
 use crate::guard::{self, SAFETY};
-use crate::private;
 use crate::record::{Contents, described};
 use crate::services::Services;
 use crate::targets::PostgresTarget;
@@ -19,20 +19,6 @@ use crate::text::counted;
 
 /// More rows and items than this are saved only if the user says so.
 const MANY: i64 = 100_000;
-
-/// The file in the state folder that is there while a set-up is under way.
-const BEGUN: &str = "set-up-begun";
-
-/// Notes that a set-up removes what there is.
-pub(super) fn begin(context: &Context) -> Result<()> {
-    private::write_whole(&context.state.join(BEGUN), b"")
-}
-
-/// Notes that a set-up has ended.
-pub(super) fn finish(context: &Context) -> Result<()> {
-    let path = context.state.join(BEGUN);
-    std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
-}
 
 /// The option of a command that loses data.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -43,21 +29,21 @@ pub(crate) struct Undo {
 }
 
 impl Undo {
-    /// Before both databases are set up anew.
+    /// Before what both databases hold is replaced, perhaps by the snapshot `source`.
     pub(super) async fn keep_both(
         self,
         context: &Context,
         services: &Services,
         dynamodb: &DynamoDb,
         command: &str,
+        source: Option<&str>,
     ) -> Result<()> {
-        // What an interrupted set-up leaves is no user's, and was saved before, if it was.
-        if self.no_snapshot || context.state.join(BEGUN).exists() {
+        if self.no_snapshot {
             return Ok(());
         }
         let stores = Stores { postgres: Some(&services.targets.postgres), dynamodb: Some(dynamodb) };
         let contents = Contents::read(stores.postgres, stores.dynamodb).await.map_err(unknown)?;
-        self.keep(context, Some(&services.engine), stores, &contents, command).await
+        self.keep(context, Some(&services.engine), stores, &contents, command, source).await
     }
 
     /// Before the rows of a local Postgres are lost.
@@ -73,7 +59,7 @@ impl Undo {
         }
         let stores = Stores { postgres: Some(postgres), dynamodb: None };
         let contents = Contents::read(stores.postgres, None).await.map_err(unknown)?;
-        self.keep(context, None, stores, &contents, command).await
+        self.keep(context, None, stores, &contents, command, None).await
     }
 
     /// Before the items of the local messages table are lost. What the seeds have written is known to Postgres.
@@ -93,7 +79,7 @@ impl Undo {
             Err(_) => Contents::read(None, Some(dynamodb)).await.map_err(unknown)?,
         };
         let stores = Stores { postgres: None, dynamodb: Some(dynamodb) };
-        self.keep(context, None, stores, &contents, command).await
+        self.keep(context, None, stores, &contents, command, None).await
     }
 
     async fn keep(
@@ -103,16 +89,26 @@ impl Undo {
         stores: Stores<'_>,
         contents: &Contents,
         command: &str,
+        source: Option<&str>,
     ) -> Result<()> {
         if !contents.is_a_user_s() {
             return Ok(());
         }
-        let name = format!("before-{command}");
-        let [users, activities, items] = contents.counts();
-        let rows = if stores.postgres.is_some() { [users, activities] } else { [0; 2] };
-        let items = if stores.dynamodb.is_some() { items } else { 0 };
-        let Some(described) = described([rows[0], rows[1], items]) else { return Ok(()) };
-        let count = rows[0] + rows[1] + items;
+        let mut name = format!("before-{command}");
+        // The snapshot that is about to be restored keeps its name.
+        let rotate = source.is_none_or(|source| !source.starts_with(&name));
+        if !rotate {
+            name += &Utc::now().format("-%Y%m%d-%H%M%S").to_string();
+        }
+        let mut counts = contents.counts();
+        if stores.postgres.is_none() {
+            counts[..3].fill(0);
+        }
+        if stores.dynamodb.is_none() {
+            counts[3] = 0;
+        }
+        let Some(described) = described(counts) else { return Ok(()) };
+        let count: i64 = counts.iter().sum();
         if count > MANY && !self.wants_many(context, &described).await? {
             return Ok(());
         }
@@ -121,8 +117,8 @@ impl Undo {
         ));
         let save = async {
             match engine {
-                Some(engine) => save(context, engine, stores, &name, true).await,
-                None => save(context, &context.engine_that_runs().await?, stores, &name, true).await,
+                Some(engine) => save(context, engine, stores, &name, rotate).await,
+                None => save(context, &context.engine_that_runs().await?, stores, &name, rotate).await,
             }
         };
         save.await.map_err(|error| {
@@ -169,9 +165,11 @@ pub(super) async fn seeding(
     let before = Contents::read(Some(postgres), dynamodb).await.ok();
     seed.await?;
     let Some(record) = before.and_then(|before| before.untouched().cloned()) else { return Ok(()) };
-    let [users, activities, items] = Contents::read(Some(postgres), dynamodb).await?.counts();
-    let items = if dynamodb.is_some() { items } else { record.seeded_items() };
+    let mut counts = Contents::read(Some(postgres), dynamodb).await?.counts();
+    if dynamodb.is_none() {
+        counts[3] = record.seeded_items();
+    }
     let database = postgres.database().to_owned();
-    let record = record.with_seeded([users, activities, items]);
+    let record = record.with_seeded(counts);
     postgres.ask(move |client| record.write(client, &database)).await
 }

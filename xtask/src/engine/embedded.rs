@@ -35,6 +35,9 @@ const HOLDER: &str = "another process";
 /// How often another port is tried, if another program takes one between the look at it and the server's start.
 const PORTS_TRIED: usize = 5;
 
+/// How often a Postgres that is being started is asked to end. It takes a second each time.
+const STOP_ATTEMPTS: usize = 5;
+
 /// How long a process may take to end when it is asked to, before it is killed.
 const END_BOUND: Duration = Duration::from_secs(15);
 
@@ -248,10 +251,14 @@ impl EmbeddedEngine {
             } else {
                 let postgres = Postgres::new(context, &self.folder)?;
                 let stop = async {
-                    if postgres.stop().await.is_err() {
-                        self.killed(Database::Postgres, &holder).await?;
+                    // A command that was ended may have begun to start it, and its number is not known yet.
+                    let attempts = if holder.pid.is_none() { STOP_ATTEMPTS } else { 1 };
+                    for _ in 0..attempts {
+                        if postgres.stop().await.is_ok() {
+                            return Ok(());
+                        }
                     }
-                    Ok(())
+                    self.killed(Database::Postgres, &holder).await
                 };
                 ui.run_whole(label, stop).await?;
             }

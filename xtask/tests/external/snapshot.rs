@@ -1,6 +1,7 @@
 //! `cargo xtask snapshot`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -45,6 +46,9 @@ fn what_was_saved_is_restored() {
         [&list[0]["name"], &list[0]["engine"], &list[0]["items"]],
         [&json!("mine"), &json!("external"), &json!(139)]
     );
+    let mode = fs::metadata(world.path(".cruddur/snapshots/mine")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+    world.xtask("snapshot delete mine --dry-run").ok().says(&["it would delete snapshot mine of "]);
     world.xtask("snapshot delete mine").ok();
     assert_eq!(world.xtask("snapshot list -o json").ok().stdout.trim(), "[]");
 }
@@ -80,6 +84,17 @@ fn no_snapshot_is_overwritten_without_a_word() {
 }
 
 #[test]
+fn any_name_is_kept_and_other_files_are_left_alone() {
+    let world = World::set_up();
+    world.xtask("snapshot save mine.part").ok();
+    fs::write(world.path(".cruddur/snapshots/note"), "a note").unwrap();
+    world.xtask("snapshot save note2").ok();
+    let list = world.xtask("snapshot list -o jsonl").ok().stdout;
+    assert_eq!(list.lines().count(), 2, "{list}");
+    assert!(world.path(".cruddur/snapshots/note").exists());
+}
+
+#[test]
 fn names_stay_in_the_folder_and_production_is_refused() {
     let world = World::set_up();
     for name in ["../x", "a/b", ".x", "a b", ""] {
@@ -112,6 +127,13 @@ fn a_snapshot_that_is_damaged_changes_nothing() {
         assert_eq!((users(&world), items(&world)), before, "{told}");
     }
     fs::write(folder.join("manifest.json"), &manifest).unwrap();
+    for file in ["postgres.dump", "cruddur-messages.jsonl.zst"] {
+        let whole = fs::read(folder.join(file)).unwrap();
+        fs::write(folder.join(file), &whole[..whole.len() / 2]).unwrap();
+        world.xtask("snapshot restore mine").fails(1).says(&[file, "is damaged", "nothing was changed"]);
+        assert_eq!((users(&world), items(&world)), before, "{file}");
+        fs::write(folder.join(file), whole).unwrap();
+    }
     fs::remove_file(folder.join("postgres.dump")).unwrap();
     world.xtask("snapshot restore mine").fails(1).says(&["cannot read", "postgres.dump"]);
     assert_eq!((users(&world), items(&world)), before);
@@ -123,7 +145,7 @@ fn a_save_that_is_killed_leaves_nothing_and_a_restore_is_run_again() {
     let before = (users(&world), items(&world));
     world.xtask("snapshot save good").ok();
     for milliseconds in (5..150).step_by(12) {
-        for command in ["snapshot save other", "snapshot restore good"] {
+        for command in ["snapshot save other", "snapshot restore good --no-snapshot"] {
             let running = world.xtask(command).start();
             std::thread::sleep(Duration::from_millis(milliseconds));
             running.signal("KILL");
@@ -132,7 +154,7 @@ fn a_save_that_is_killed_leaves_nothing_and_a_restore_is_run_again() {
         if world.path(".cruddur/snapshots/other").exists() {
             world.xtask("snapshot delete other").ok();
         }
-        world.xtask("snapshot restore good").ok();
+        world.xtask("snapshot restore good --no-snapshot").ok();
         assert_eq!((users(&world), items(&world)), before, "killed after {milliseconds} ms");
     }
     world.xtask("snapshot save good --force").ok();
