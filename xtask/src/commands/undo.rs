@@ -1,6 +1,7 @@
 //! Snapshots that are saved before data is lost, and what the seeds have written, by which that is known.
 
 use std::io::{IsTerminal as _, stdin};
+use std::time::Duration;
 
 use anyhow::Result;
 use chrono::Utc;
@@ -19,6 +20,9 @@ use crate::text::counted;
 
 /// More rows and items than this are saved only if the user says so.
 const MANY: i64 = 100_000;
+
+/// How long a seed looks at what there is before it begins.
+const LOOK_BOUND: Duration = Duration::from_secs(10);
 
 /// The option of a command that loses data.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -147,6 +151,10 @@ impl Undo {
 }
 
 fn unknown(error: anyhow::Error) -> anyhow::Error {
+    // A server that cannot be reached has a remedy of its own.
+    if error.is::<Failure>() {
+        return error;
+    }
     let remedy = "mend that, or go on without a snapshot with --no-snapshot";
     Failure::new("it cannot be told what would be lost; nothing was changed", remedy).caused_by(error).into()
 }
@@ -162,7 +170,8 @@ pub(super) async fn seeding(
         return seed.await;
     }
     // If it cannot be told, the next set-up saves a snapshot.
-    let before = Contents::read(Some(postgres), dynamodb).await.ok();
+    let before = tokio::time::timeout(LOOK_BOUND, Contents::read(Some(postgres), dynamodb)).await;
+    let before = before.ok().and_then(Result::ok);
     seed.await?;
     let Some(record) = before.and_then(|before| before.untouched().cloned()) else { return Ok(()) };
     let mut counts = Contents::read(Some(postgres), dynamodb).await?.counts();
