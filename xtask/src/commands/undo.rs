@@ -151,11 +151,8 @@ impl Undo {
 }
 
 fn unknown(error: anyhow::Error) -> anyhow::Error {
-    // A server that cannot be reached has a remedy of its own.
-    if error.is::<Failure>() {
-        return error;
-    }
-    let remedy = "mend that, or go on without a snapshot with --no-snapshot";
+    let mend = error.downcast_ref::<Failure>().map_or("mend that", Failure::remedy);
+    let remedy = format!("{mend}; --no-snapshot goes on without a snapshot");
     Failure::new("it cannot be told what would be lost; nothing was changed", remedy).caused_by(error).into()
 }
 
