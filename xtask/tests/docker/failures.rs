@@ -74,7 +74,7 @@ fn a_port_that_nobody_chose_moves_and_later_commands_follow() {
         "{check}"
     );
     // One that is taken between the look at it and the container's start moves as well.
-    xtask("down").ok();
+    xtask("down --volumes").ok();
     drop(listener);
     let mut running = xtask("up").start();
     running.read_until("... Docker: create and start");

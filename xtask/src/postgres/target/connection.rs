@@ -38,11 +38,13 @@ impl PostgresTarget {
         self.connect().await?.with(question).await
     }
 
-    /// Connects, if the database is there.
+    /// Connects, if the database is there and lets anybody in. One whose drop was interrupted does not (SQLSTATE 55000).
     pub(crate) async fn connect_if_there(&self) -> Result<Option<Connection>> {
+        const NOT_THERE: [SqlState; 2] =
+            [SqlState::UNDEFINED_DATABASE, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE];
         match self.dial().await {
             Ok(connection) => Ok(Some(connection)),
-            Err(error) if code(&error) == Some(&SqlState::UNDEFINED_DATABASE) => Ok(None),
+            Err(error) if code(&error).is_some_and(|code| NOT_THERE.contains(code)) => Ok(None),
             Err(error) => Err(self.explain(error)),
         }
     }
