@@ -223,7 +223,7 @@ fn up_status_logs_and_down_follow_the_containers() {
 
     project.xtask("up").ok();
     for (row, service) in rows().iter().zip(SERVICES) {
-        assert!(row.contains("\"ready\"") && row.contains("docker"), "{row}");
+        assert!(row.contains("\"ready") && row.contains("docker"), "{row}");
         assert!(row.contains(&project.container(service)) && row.contains("running"), "{row}");
     }
     let logs = project.xtask("logs").ok();
