@@ -6,6 +6,7 @@ use std::ffi::OsString;
 
 use crate::error::Failure;
 use crate::facts::Facts;
+use crate::postgres::client;
 use crate::postgres::script::Script;
 use crate::postgres::target::readable;
 use crate::process;
@@ -206,12 +207,7 @@ impl Db {
     }
 }
 
-/// Settings of libpq's that change only how psql shows things. Any other one could lead it elsewhere than the other
-/// commands. <https://www.postgresql.org/docs/current/libpq-envars.html>
-const HARMLESS: [&str; 4] = ["PGAPPNAME", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ"];
-
 impl Connect {
-    /// psql takes its settings from the environment: the password is in no process list.
     async fn run(self, context: &Context) -> Result<()> {
         let target = self.target.postgres(context).await?;
         // psql's own error would say what is wrong, and not what to do.
@@ -219,17 +215,11 @@ impl Connect {
         let (command, arguments) = (self.command.map(|sql| ["--command".to_owned(), sql]), self.arguments);
         let command = command.into_iter().flatten();
         let shell = Shell::new()?;
-        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        let others = names.filter(|name| name.starts_with("PG") && !HARMLESS.contains(&name.as_str()));
-        let psql = cmd!(shell, "psql {command...} {arguments...}");
-        let psql = others.fold(psql, |psql, name| psql.env_remove(name));
-        let psql = psql.envs(target.libpq_environment());
+        let mut psql = std::process::Command::from(cmd!(shell, "psql {command...} {arguments...}"));
+        client::lead_to(&mut psql, &target);
         context.ui.note(format_args!("$ psql ({target})"));
-        process::become_program(&mut std::process::Command::from(psql)).map_err(|error| {
-            let remedy =
-                "install PostgreSQL's client (Debian: `apt install postgresql-client`; macOS: `brew install libpq`)";
-            Failure::new("cannot run psql", remedy).caused_by(error).into()
-        })
+        process::become_program(&mut psql)
+            .map_err(|error| Failure::new("cannot run psql", client::INSTALL).caused_by(error).into())
     }
 }
 
