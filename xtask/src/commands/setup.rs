@@ -124,13 +124,13 @@ pub(super) async fn set_up(
     db::load(&context.ui, &mut connection, seed_script).await?;
     let rows = connection.with(|client| Ok(Rows::read(client)?.counts())).await?;
     note(&mut connection, rows).await?;
+    let [users, activities, others] = rows;
     let people = seed.people(&mut connection).await?;
     let items = dynamodb(&client, seed, people).await?;
     let table = table::describe(&client, &client.target.table).await?;
     let database = postgres.database().to_owned();
     let finish = move |client: &mut Client| {
-        let [users, activities] = db::counts(client, "")?;
-        let record = Record::new(sources, &table, [users, activities, rows[2], i64::try_from(items)?]);
+        let record = Record::new(sources, &table, [users, activities, others, i64::try_from(items)?]);
         record.write(client, &database)?;
         Ok(Counts { users, activities, items })
     };
