@@ -1,4 +1,5 @@
-//! What a set-up leaves behind in the database: what it was made from. By it `prepare` tells what has changed since.
+//! The record of what the databases were set up from, kept as a comment on the Postgres database.
+//! `prepare` compares it with the sources to find what has changed since.
 
 use std::collections::BTreeMap;
 
@@ -16,60 +17,56 @@ use crate::postgres::target::readable;
 use crate::targets::PostgresTarget;
 use crate::text::counted;
 
-/// How long another session's lock on a table is waited for.
-const LOCK_BOUND: &str = "set lock_timeout = '2s'";
+/// Bounds how long a count waits for another session's lock on a table.
+const SET_LOCK_TIMEOUT: &str = "set lock_timeout = '2s'";
 
-/// What the comment on the database begins with.
+/// The prefix of the comment on the database.
 const MARK: &str = "set up by cargo xtask: ";
 
-/// The SHA-256 of each source of the databases, by the name that the user knows it by.
+/// The SHA-256 of each source of the databases, keyed by the name that messages use for it.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Sources(BTreeMap<String, String>);
 
 impl Sources {
-    /// Adds a source.
     pub(crate) fn add(&mut self, name: impl Into<String>, content: impl AsRef<[u8]>) {
         let digest = Sha256::digest(content);
         self.0.insert(name.into(), digest.iter().map(|byte| format!("{byte:02x}")).collect());
     }
 
-    /// Adds the definition of the messages table.
     pub(crate) fn add_table(&mut self, table: &str) {
         self.add("the definition of the messages table", format!("{:?}", messages::create_table(table)));
     }
 }
 
-/// What a set-up was made from, and how much the seeds have written. A set-up writes it last.
+/// What the databases were set up from, and how much the seeds wrote. A set-up writes it as its last step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     sources: Sources,
-    /// Which table it made. One that was made anew is another.
+    /// Identifies the messages table, so that a table that was created again is noticed.
     table: String,
-    /// What the seeds have written.
     seeded: Counts,
 }
 
-/// How many users, activities, rows of other tables, and items.
+/// The number of users, activities, rows of other tables, and items.
 pub(crate) type Counts = [i64; 4];
 
 impl Record {
-    /// Of a set-up from `sources` that made `table`.
+    /// The record of a finished set-up that created `table`.
     pub(crate) fn new(sources: Sources, table: &TableDescription, seeded: Counts) -> Self {
         Self { sources, table: identity(table), seeded }
     }
 
-    /// Of a set-up that has begun and not ended. What there is, `seeded`, is no user's.
+    /// The record of a set-up that has begun but not finished. `seeded` is what exists now: none of it counts as the
+    /// user's.
     pub(crate) fn begun(table: Option<&TableDescription>, seeded: Counts) -> Self {
         Self { sources: Sources::default(), table: table.map(identity).unwrap_or_default(), seeded }
     }
 
-    /// The same, for another table.
     pub(crate) fn with_table(self, table: &TableDescription) -> Self {
         Self { table: identity(table), ..self }
     }
 
-    /// The same, after a seed.
     pub(crate) fn with_seeded(self, seeded: Counts) -> Self {
         Self { seeded, ..self }
     }
@@ -78,12 +75,13 @@ impl Record {
         self.seeded[3]
     }
 
-    /// Writes the record into `database`.
+    /// Writes the record as a comment on `database`.
     pub(crate) fn write(&self, client: &mut Client, database: &str) -> Result<()> {
         comment(client, database, &format!("{MARK}{}", serde_json::to_string(self)?))
     }
 
-    /// Removes it from `database`, which `client` is connected to and which is no longer as a set-up left it.
+    /// Removes the record from `database`, because its tables are no longer those of a set-up. `client` must be
+    /// connected to it.
     pub(crate) fn remove(client: &mut Client, database: &str) -> Result<()> {
         match read_comment(client)? {
             Some(text) if text.starts_with(MARK) => comment(client, database, ""),
@@ -91,7 +89,7 @@ impl Record {
         }
     }
 
-    /// What has changed since, a sentence each; none if nothing has. `table` is none if there is no table now.
+    /// What has changed since the set-up, one sentence for each change. `table` is `None` if there is no table now.
     fn changes(&self, sources: &Sources, table: Option<&TableDescription>) -> Vec<String> {
         let (then, now) = (&self.sources.0, &sources.0);
         let names = now.keys().chain(then.keys().filter(|name| !now.contains_key(*name)));
@@ -108,7 +106,7 @@ impl Record {
     }
 }
 
-/// The table's id, or where the server gives none, when it was created.
+/// The table's id or, if the server gives none, its creation time.
 fn identity(table: &TableDescription) -> String {
     let created = || format!("{:?}", table.creation_date_time);
     table.table_id.clone().unwrap_or_else(created)
@@ -124,20 +122,20 @@ fn comment(client: &mut Client, database: &str, text: &str) -> Result<()> {
     commented.context("cannot note in the database what it was made from")
 }
 
-/// What there is in the Postgres database.
+/// What the Postgres database holds.
 pub(crate) struct Rows {
-    /// How many users and activities; none if there is no such table.
+    /// The number of users and activities; `None` if the table does not exist.
     tables: [Option<i64>; 2],
-    /// How many rows other tables have.
+    /// The number of rows in other tables.
     others: i64,
-    /// What the last set-up that was finished left.
+    /// The record of the last set-up; `None` if there is none or it cannot be parsed.
     pub(crate) record: Option<Record>,
 }
 
 impl Rows {
-    /// In the database that `client` is connected to.
+    /// Counts the rows of the database that `client` is connected to, and reads its record.
     pub(crate) fn read(client: &mut Client) -> Result<Self> {
-        client.batch_execute(LOCK_BOUND).map_err(readable)?;
+        client.batch_execute(SET_LOCK_TIMEOUT).map_err(readable)?;
         let row = client.query_typed_one(sql::HAS_TABLES, &[]).map_err(readable)?;
         let ours = [("users", "public.users"), ("activities", "public.activities")];
         let mut tables = [None; 2];
@@ -158,23 +156,23 @@ impl Rows {
         Ok(Self { tables, others, record })
     }
 
-    /// How many users, activities and rows of other tables.
+    /// The number of users, activities and rows of other tables.
     pub(crate) fn counts(&self) -> [i64; 3] {
         let [users, activities] = self.tables.map(Option::unwrap_or_default);
         [users, activities, self.others]
     }
 }
 
-/// What there is in both databases. A local server counts a table's items as they are.
+/// What both databases hold. The item count comes from DescribeTable: local servers keep it exact.
 pub(crate) struct Contents {
-    /// None if the database is not there.
+    /// `None` if the database does not exist or was not read.
     rows: Option<Rows>,
-    /// None if the table is not there.
+    /// `None` if the table does not exist or was not read.
     table: Option<TableDescription>,
 }
 
 impl Contents {
-    /// A database that is not given is not asked.
+    /// Reads the databases that are given.
     pub(crate) async fn read(postgres: Option<&PostgresTarget>, dynamodb: Option<&DynamoDb>) -> Result<Self> {
         let rows = async {
             let Some(postgres) = postgres else { return Ok(None) };
@@ -191,14 +189,12 @@ impl Contents {
         Ok(Self { rows, table })
     }
 
-    /// How many there are.
     pub(crate) fn counts(&self) -> Counts {
         let [users, activities, others] = self.rows.as_ref().map_or([0; 3], Rows::counts);
         let items = self.table.as_ref().and_then(|table| table.item_count);
         [users, activities, others, items.unwrap_or_default()]
     }
 
-    /// What the last set-up noted.
     pub(crate) fn record(&self) -> Option<&Record> {
         self.rows.as_ref()?.record.as_ref()
     }
@@ -207,7 +203,7 @@ impl Contents {
         self.table.as_ref()
     }
 
-    /// The same in words; none if there is nothing.
+    /// The counts in words; `None` if all are zero.
     pub(crate) fn described(&self) -> Option<String> {
         described(self.counts())
     }
@@ -220,12 +216,12 @@ impl Contents {
         (record.seeded[..3] == rows && self.table.as_ref().is_none_or(same_items)).then_some(record)
     }
 
-    /// Whether there may be what no seed wrote.
+    /// Whether the databases may hold data that no seed wrote.
     pub(crate) fn is_a_user_s(&self) -> bool {
         self.counts() != [0; 4] && self.untouched().is_none()
     }
 
-    /// What is not as `sources` say, a sentence each.
+    /// How the databases differ from `sources`, one sentence for each difference.
     pub(crate) fn changes(&self, sources: &Sources) -> Vec<String> {
         let state = match &self.rows {
             None => "the Postgres database is not there",
@@ -241,7 +237,7 @@ impl Contents {
     }
 }
 
-/// Numbers in words; none if there is nothing.
+/// Counts in words; `None` if all are zero.
 pub(crate) fn described(counts: Counts) -> Option<String> {
     let other = ("row of another table", "rows of other tables");
     let names = [("user", "users"), ("activity", "activities"), other, ("item", "items")];

@@ -1,4 +1,4 @@
-//! Starting the two databases on the engine that fits, and waiting until they really answer.
+//! Starts the two databases on the chosen engine, and waits until both answer.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -18,41 +18,40 @@ use crate::state::Lock;
 /// How long a database may take from its start to its first answer.
 const READY_BOUND: Duration = Duration::from_secs(60);
 
-/// How often it is asked. A look costs about a millisecond.
+/// The pause between checks. A check takes about a millisecond.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// How long one look may take.
-const LOOK_BOUND: Duration = Duration::from_secs(10);
+/// How long one check may take.
+const CHECK_BOUND: Duration = Duration::from_secs(10);
 
-/// How long one that somebody else runs may have nobody listen where it should be.
+/// How long nobody may listen at the address of an external database.
 const NOBODY_BOUND: Duration = Duration::from_secs(3);
 
-/// How often one that does not answer is looked at whether it lives.
+/// How often the server's process or container is checked while it does not answer.
 const LIFE_INTERVAL: Duration = Duration::from_millis(300);
 
-/// How much of each database's log a failure shows in CI.
+/// How many lines of each database's log are shown in CI after a failure.
 const CI_LOG_LINES: usize = 30;
 
-/// The two databases, started but perhaps not ready. No other command of this checkout changes them
-/// while this lives.
+/// The two databases, started but perhaps not ready. They stay locked against other commands of this checkout.
 pub(crate) struct Services {
     pub(crate) targets: Targets,
     pub(crate) engine: Engine,
-    /// One that was found running ended before it answered: it was being stopped.
+    /// A database that was already running ended before it answered: another run was stopping it.
     was_being_stopped: Cell<bool>,
     _lock: Lock,
 }
 
 impl Services {
-    /// Starts what is not running, and does `work` with both; in CI a failure shows what the databases logged last.
-    /// Where one of them is being stopped at this moment, by a run that was interrupted, say, both are started again
-    /// behind that. `doing` is the command, for others that have to wait.
+    /// Starts the databases that do not run, and calls `work`. If a database turns out to be stopping, for example
+    /// because of an interrupted run, starts again and repeats `work`. In CI, a failure shows the databases' last
+    /// log lines. `doing` names the command to those that wait for the lock.
     pub(crate) async fn with<T>(
         context: &Context,
         doing: &str,
         work: impl AsyncFn(&Self) -> Result<T>,
     ) -> Result<(Self, T)> {
-        // Each of the two may still be there when the other one has ended.
+        // Each of the two databases may end this way once.
         let mut again = 2;
         loop {
             let services = {
@@ -70,8 +69,8 @@ impl Services {
         }
     }
 
-    /// Starts what is not running, both at once. Whatever could stop one of them from starting is looked
-    /// for in both before either is touched. `doing` is the command, for others that have to wait.
+    /// Starts the databases that do not run, both at once. The engine checks both for obstacles before it starts
+    /// either.
     async fn start(context: &Context, doing: &str) -> Result<Self> {
         let ui = &context.ui;
         let lock = context.state.lock(ui, doing).await?;
@@ -84,19 +83,18 @@ impl Services {
         Ok(Self { targets, engine, was_being_stopped: Cell::new(false), _lock: lock })
     }
 
-    /// Waits until Postgres answers a query; returns the connection, to the maintenance database.
+    /// Waits until Postgres answers a query; returns a connection to the maintenance database.
     pub(crate) async fn postgres_ready(&self, context: &Context) -> Result<Connection> {
         let target = &self.targets.postgres;
         let wait = self.wait(Database::Postgres, async || target.look().await, target.remedy());
         context.ui.run(format!("Postgres: wait for {target}"), wait).await
     }
 
-    /// Waits until both answer.
     pub(crate) async fn both_ready(&self, context: &Context) -> Result<(Connection, DynamoDb)> {
         tokio::try_join!(self.postgres_ready(context), self.dynamodb_ready(context))
     }
 
-    /// Hands a result on. In CI, where nobody can look later, a failure shows what the databases logged last.
+    /// Returns `result`. In CI, a failure shows the databases' last log lines, which cannot be read later.
     async fn explain_failure<T>(&self, context: &Context, result: Result<T>) -> Result<T> {
         if result.is_err() && context.environment.is_ci() {
             let _group = context.ui.group("The databases' last logs");
@@ -120,7 +118,7 @@ impl Services {
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// Waits until DynamoDB answers a signed request; returns what asked.
+    /// Waits until DynamoDB answers a signed request; returns the client.
     pub(crate) async fn dynamodb_ready(&self, context: &Context) -> Result<DynamoDb> {
         let target = &self.targets.dynamodb;
         let dynamodb = DynamoDb::new(target, &context.ui).await?;
@@ -129,19 +127,19 @@ impl Services {
         Ok(dynamodb)
     }
 
-    /// Looks until the database answers, and now and then whether it lives.
+    /// Checks until the database answers, and regularly whether its server still lives.
     async fn wait<T>(&self, database: Database, look: impl AsyncFn() -> Look<T>, remedy: &str) -> Result<T> {
         let is_ours = self.engine.starts_servers();
         let started = Instant::now();
         let life_seen = Cell::new(started);
         let waited = poll::until_ready(READY_BOUND, LOOK_INTERVAL, async || {
-            // A server may accept a connection and then say nothing.
-            let looked = tokio::time::timeout(LOOK_BOUND, look()).await;
+            // A server may accept a connection and never answer.
+            let looked = tokio::time::timeout(CHECK_BOUND, look()).await;
             let looked =
-                looked.unwrap_or_else(|_| Look::NotYet(format!("no answer within {}", seconds(LOOK_BOUND))));
+                looked.unwrap_or_else(|_| Look::NotYet(format!("no answer within {}", seconds(CHECK_BOUND))));
             match looked {
                 Look::Ready(_) => looked,
-                // If ours has ended, another program at its port may have refused.
+                // If our server has ended, another program may have taken its port and refused.
                 Look::Failed(error) => Look::Failed(self.death(database).await.unwrap_or(error)),
                 Look::Nobody(reason) if !is_ours && started.elapsed() > NOBODY_BOUND => {
                     Look::Failed(anyhow!("nobody listens there, for {}: {reason}", seconds(NOBODY_BOUND)))

@@ -1,4 +1,4 @@
-//! Snapshots: what both databases held, under a name, in a folder of the state folder.
+//! Snapshots: named copies of what both databases held, in the state folder's `snapshots` folder.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -18,34 +18,32 @@ use crate::state::StateFolder;
 const FOLDER: &str = "snapshots";
 const MANIFEST: &str = "manifest.json";
 
-/// What the names of unfinished snapshots end with.
+/// The suffix of unfinished snapshots.
 const PART: &str = ".part";
 
-/// What a snapshot says of itself.
+/// The description that is stored with a snapshot.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Manifest {
-    /// When it was saved, in RFC 3339.
+    /// When the snapshot was saved, in RFC 3339.
     pub(crate) saved: String,
     pub(crate) engine: EngineName,
-    /// None if it has no dump of Postgres's database.
+    /// `None` if the snapshot has no dump of Postgres.
     pub(crate) postgres: Option<Dump>,
-    /// None if it has no items.
+    /// `None` if the snapshot has no items.
     pub(crate) dynamodb: Option<Items>,
 }
 
-/// The dump of Postgres's database.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Dump {
     /// The server's version, such as `17.2`.
     pub(crate) version: String,
     pub(crate) sha256: String,
-    /// How many users, activities and rows of other tables.
+    /// The number of users, activities and rows of other tables.
     pub(crate) rows: [i64; 3],
-    /// What the last set-up left, if one was finished.
+    /// The record of the last set-up, if there was one.
     pub(crate) record: Option<Record>,
 }
 
-/// The items of the messages table.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Items {
     pub(crate) table: String,
@@ -53,23 +51,23 @@ pub(crate) struct Items {
     pub(crate) count: u64,
 }
 
-/// A snapshot that is there, or one that is being made.
+/// A snapshot's folder. The snapshot may be unfinished.
 pub(crate) struct Snapshot {
     folder: PathBuf,
 }
 
 impl Snapshot {
-    /// The dump of Postgres's database.
+    /// The path of the Postgres dump.
     pub(crate) fn dump(&self) -> PathBuf {
         self.folder.join("postgres.dump")
     }
 
-    /// The items of `table`.
+    /// The path of the file with the items of `table`.
     pub(crate) fn items(&self, table: &str) -> PathBuf {
         self.folder.join(format!("{table}.jsonl.zst"))
     }
 
-    /// Reads its manifest. It may have been copied from anywhere.
+    /// Reads and checks the manifest, which may have been copied from anywhere.
     pub(crate) fn manifest(&self) -> Result<Manifest> {
         let path = self.folder.join(MANIFEST);
         let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -86,7 +84,7 @@ impl Snapshot {
         private::write_whole(&self.folder.join(MANIFEST), &serde_json::to_vec_pretty(manifest)?)
     }
 
-    /// The SHA-256 of a file.
+    /// The SHA-256 of a file, in hexadecimal.
     pub(crate) fn sum(path: &Path) -> Result<String> {
         let sum = || {
             let (mut file, mut sha) = (fs::File::open(path)?, Sha256::new());
@@ -102,14 +100,13 @@ impl Snapshot {
         sum().with_context(|| format!("cannot read {}", path.display()))
     }
 
-    /// The bytes of its files.
+    /// The size of the snapshot's files in bytes.
     pub(crate) fn bytes(&self) -> u64 {
         let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         files.filter_map(|file| Some(file.metadata().ok()?.len())).sum()
     }
 }
 
-/// The snapshots of a checkout.
 pub(crate) struct Snapshots {
     folder: PathBuf,
 }
@@ -119,7 +116,7 @@ impl Snapshots {
         Self { folder: state.join(FOLDER) }
     }
 
-    /// Their names, in order.
+    /// The names of all finished snapshots, sorted.
     pub(crate) fn names(&self) -> Result<Vec<String>> {
         let entries = match fs::read_dir(&self.folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -132,7 +129,7 @@ impl Snapshots {
         Ok(names)
     }
 
-    /// The snapshot of that name, there or not.
+    /// The snapshot with this name. It need not exist.
     fn at(&self, name: &str) -> Snapshot {
         Snapshot { folder: self.folder.join(name) }
     }
@@ -141,7 +138,10 @@ impl Snapshots {
         self.at(name).folder.is_dir()
     }
 
-    /// A snapshot that is there.
+    /// The snapshot with this name.
+    ///
+    /// # Errors
+    /// There is no such snapshot.
     pub(crate) fn open(&self, name: &str) -> Result<Snapshot> {
         if !self.exists(name) {
             let remedy = "see which there are with `cargo xtask snapshot list`";
@@ -150,13 +150,13 @@ impl Snapshots {
         Ok(self.at(name))
     }
 
-    /// Begins a snapshot. It has no name until [`Snapshots::finish`]; if it is dropped before that, it is removed. Only
-    /// behind the checkout's lock: what a run that was killed left is removed too.
+    /// Begins a snapshot, which has no name until [`Snapshots::finish`]. Dropping the [`TempDir`] removes it.
+    /// Also removes what a killed run left, so the caller must hold the checkout's lock.
     pub(crate) fn begin(&self) -> Result<(TempDir, Snapshot)> {
         let begin = || {
             private::make_folder(&self.folder)?;
             for entry in fs::read_dir(&self.folder)?.flatten() {
-                // No snapshot's name begins with a dot.
+                // A snapshot's name never begins with a dot.
                 let name = entry.file_name();
                 let is_part = name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(PART));
                 match entry.file_type()?.is_dir() {
@@ -175,7 +175,7 @@ impl Snapshots {
         Ok((folder, snapshot))
     }
 
-    /// Gives a snapshot its name, in place of one that has it.
+    /// Names a snapshot. It replaces a snapshot that has the name already.
     pub(crate) fn finish(&self, folder: TempDir, name: &str) -> Result<()> {
         let path = self.at(name).folder;
         let finish = || {
@@ -189,7 +189,7 @@ impl Snapshots {
         self.begin().map(drop)
     }
 
-    /// Gives a snapshot of that name another one, so that it is kept, and deletes the third last.
+    /// Renames the snapshot `name` to `name.1`, and `name.1` to `name.2`; deletes `name.2`.
     pub(crate) fn rotate(&self, name: &str) -> Result<()> {
         let names = [name.to_owned(), format!("{name}.1"), format!("{name}.2")];
         if self.exists(&names[2]) {
@@ -206,7 +206,7 @@ impl Snapshots {
 
     pub(crate) fn delete(&self, name: &str) -> Result<()> {
         let folder = self.open(name)?.folder;
-        // Whole or gone: an interrupted removal leaves nothing that has a name.
+        // Renamed first: if the removal is interrupted, what is left has no name.
         let aside = self.folder.join(format!(".{name}.part"));
         let delete = || {
             fs::rename(&folder, &aside)?;
@@ -216,7 +216,7 @@ impl Snapshots {
     }
 }
 
-/// Checks a snapshot's name, which is a folder's too.
+/// Checks a snapshot's name, which is also the name of its folder.
 pub(crate) fn name(text: &str) -> Result<String, String> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if text.is_empty() || text.len() > 100 || text.starts_with(['.', '-']) || !text.chars().all(is_allowed) {
@@ -249,7 +249,7 @@ mod tests {
         state.make().unwrap();
         let snapshots = Snapshots::of(&state);
         assert!(snapshots.names().unwrap().is_empty());
-        // As a run that was killed leaves it.
+        // A killed run leaves this.
         let left = snapshots.begin().unwrap().0.keep();
         assert!(snapshots.names().unwrap().is_empty());
         for text in ["one", "two"] {

@@ -1,6 +1,6 @@
-//! The state folder: what later commands need to know about what an earlier one started.
+//! The state folder: what a command remembers for later commands.
 //!
-//! What runs is not in it: that is asked of its engine each time.
+//! It does not remember what runs; commands ask the engine for that each time.
 
 use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
@@ -17,30 +17,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::name::EngineName;
 
-/// The folder's name, in the workspace's top folder. Git ignores it.
+/// The folder's name in the workspace's root. Git ignores it.
 const FOLDER: &str = ".cruddur";
 
-/// How long a command waits for another one to end. A first set-up pulls images meanwhile.
-const LOCK_BOUND: Duration = Duration::from_secs(600);
+/// How long a command waits for the checkout's lock. The holder may be pulling images.
+const CHECKOUT_LOCK_BOUND: Duration = Duration::from_secs(600);
 
-/// How long who holds the lock may take to write their name into it, and what they are called without.
+/// How long the holder of the lock may take to write its name into the file, and its name until then.
 const NAME_BOUND: Duration = Duration::from_secs(1);
 const SOMEBODY: &str = "another cargo xtask";
 
-/// What is remembered.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct State {
-    /// The engine that was started last and not stopped since.
+    /// The engine that was started last and has not been stopped since.
     pub(crate) engine: Option<EngineName>,
-    /// The compose project that this checkout uses, where it is not the one compose would choose.
+    /// The compose project of this checkout, if it is not the one that compose would choose.
     pub(crate) project: Option<String>,
-    /// Where each engine's databases listen, where it is not where docker-compose.yml says.
+    /// The ports of each engine's databases, if they are not those of docker-compose.yml.
     pub(crate) ports: BTreeMap<EngineName, Ports>,
 }
 
 impl State {
-    /// Puts what is remembered of an engine into what docker-compose.yml says, but for what the user set.
+    /// Applies the remembered ports and project of an engine to `compose`, except where the user set them.
     pub(crate) fn apply(&self, engine: EngineName, compose: &mut Compose) {
         let ports = self.ports.get(&engine).copied().unwrap_or_default();
         for (service, port) in
@@ -56,7 +55,7 @@ impl State {
         }
     }
 
-    /// After a stop. The next start tries the same ports and the same project, unless the data were removed.
+    /// Forgets a stopped engine. Its ports and project are kept for the next start, unless its data was removed.
     pub(crate) fn forget(&mut self, engine: EngineName, with_data: bool) {
         if self.engine == Some(engine) {
             self.engine = None;
@@ -70,7 +69,6 @@ impl State {
     }
 }
 
-/// The ports of one engine's databases.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Ports {
@@ -78,29 +76,26 @@ pub(crate) struct Ports {
     pub(crate) dynamodb: Option<u16>,
 }
 
-/// The state folder of a checkout.
 #[derive(Debug, Clone)]
 pub(crate) struct StateFolder {
     path: PathBuf,
 }
 
 impl StateFolder {
-    /// The folder for the workspace at `root`. It is made when something is written.
+    /// The folder for the workspace at `root`. The first write creates it.
     pub(crate) fn of(root: &Path) -> Self {
         Self { path: root.join(FOLDER) }
     }
 
-    /// A file or folder in it.
     pub(crate) fn join(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
 
-    /// The workspace it belongs to.
     pub(crate) fn workspace(&self) -> &Path {
         self.path.parent().unwrap_or(&self.path)
     }
 
-    /// The same folder by its real name, by which processes are told apart. It may have been removed under them.
+    /// The same folder by its canonical path, which identifies its processes. The folder may have been removed since.
     pub(crate) fn canonical(&self) -> Result<Self> {
         if let Ok(path) = self.path.canonicalize() {
             return Ok(Self { path });
@@ -114,13 +109,13 @@ impl StateFolder {
         self.join("state.json")
     }
 
-    /// Makes the folder, for its owner alone.
+    /// Creates the folder, readable only by its owner.
     pub(crate) fn make(&self) -> Result<()> {
         private::make_folder(&self.path)
             .with_context(|| format!("cannot make the state folder {}", self.path.display()))
     }
 
-    /// What is remembered. A file that makes no sense is set aside, with a warning.
+    /// Reads the state. A file that cannot be parsed is set aside with a warning.
     pub(crate) fn read(&self, ui: &Ui) -> Result<State> {
         let path = self.file();
         let Some(text) = private::read(&path)? else { return Ok(State::default()) };
@@ -137,14 +132,14 @@ impl StateFolder {
         })
     }
 
-    /// Remembers `state`, all of it or nothing.
+    /// Writes `state` atomically.
     pub(crate) fn write(&self, state: &State) -> Result<()> {
         self.make()?;
         private::write_whole(&self.file(), &serde_json::to_vec_pretty(state)?)
     }
 
-    /// Waits until no other command changes this checkout's databases, and keeps others out until the
-    /// lock is dropped. `doing` tells them for whom they wait.
+    /// Waits until no other command changes this checkout's databases, then locks them until the [`Lock`] is dropped.
+    /// `doing` names this command to those that wait.
     pub(crate) async fn lock(&self, ui: &Ui, doing: &str) -> Result<Lock> {
         self.make()?;
         let path = self.join("lock");
@@ -159,13 +154,13 @@ impl StateFolder {
                     return Err(error).with_context(|| format!("cannot lock {}", path.display()));
                 }
             }
-            // Whoever has just taken the lock has not written its name yet.
+            // A process that has just taken the lock may not have written its name yet.
             let name = holder(&mut file);
             if !told && (name.is_some() || started.elapsed() > NAME_BOUND) {
                 ui.line(format_args!("waiting for {} to end", name.as_deref().unwrap_or(SOMEBODY)));
                 told = true;
             }
-            if started.elapsed() > LOCK_BOUND {
+            if started.elapsed() > CHECKOUT_LOCK_BOUND {
                 let remedy = "end it, or wait and try again";
                 return Err(Failure::new(
                     format!("{} is still at work in this checkout", name.as_deref().unwrap_or(SOMEBODY)),
@@ -181,14 +176,14 @@ impl StateFolder {
     }
 }
 
-/// Who wrote the lock file, if they have.
+/// The name in the lock file, if its holder has written one.
 fn holder(file: &mut File) -> Option<String> {
     let mut text = String::new();
     let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
     (read.is_ok() && !text.is_empty()).then_some(text)
 }
 
-/// Keeps other commands out until it is dropped; the system drops it for a process that dies.
+/// Locks the checkout until it is dropped. If the process dies, the system releases the lock.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,

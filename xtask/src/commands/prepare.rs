@@ -24,7 +24,7 @@ pub(crate) struct Prepare {
     rehearsal: Rehearsal,
 }
 
-/// What is answered where rows or items would be lost.
+/// How to answer the question that is asked before rows or items are lost.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Answer {
     /// Set up anew without asking, although rows or items are lost; so it is in CI
@@ -46,7 +46,7 @@ impl Prepare {
     }
 }
 
-/// Sets both databases up, unless they are as the sources say.
+/// Sets both databases up, unless they match the sources.
 pub(super) async fn prepare(
     context: &Context,
     services: &Services,
@@ -70,7 +70,7 @@ pub(super) async fn prepare(
     Ok(())
 }
 
-/// Says what it would do. It starts no database: one that does not run is not looked into.
+/// Prints what `prepare` would do. Starts no database, so one that does not run is not read.
 async fn rehearse(context: &Context, seed: &ddb::Seed) -> Result<()> {
     let would = match context.databases(false).await {
         Err(error) => {
@@ -95,7 +95,7 @@ async fn rehearse(context: &Context, seed: &ddb::Seed) -> Result<()> {
     Ok(())
 }
 
-/// Asks whether the databases may be set up anew, if anything would be lost.
+/// Asks whether the databases may be set up again, if that loses rows or items.
 async fn ask(context: &Context, contents: &Contents, answer: Answer) -> Result<()> {
     let Some(loss) = contents.described() else { return Ok(()) };
     if answer.yes || context.environment.is_ci() {

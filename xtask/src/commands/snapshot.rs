@@ -149,7 +149,6 @@ impl SnapshotCommand {
     }
 }
 
-/// Says what a restore would do.
 pub(super) fn rehearse(context: &Context, name: &str, manifest: &Manifest) -> Result<()> {
     let deed = format!("replace what both databases hold by {}", described(name, manifest));
     Guard { deed: &deed, facts: &[], name: "", production: false, hint: "" }.rehearse(&context.ui);
@@ -193,15 +192,15 @@ fn list(output: Output, snapshots: &Snapshots) -> Result<()> {
     output::print_rows(output, &columns, rows)
 }
 
-/// The databases that a snapshot is of: both, or the one that is about to lose its data.
+/// The databases that a snapshot covers: both, or only the one that is about to lose data.
 #[derive(Clone, Copy)]
 pub(super) struct Stores<'a> {
     pub(super) postgres: Option<&'a PostgresTarget>,
     pub(super) dynamodb: Option<&'a DynamoDb>,
 }
 
-/// Saves what the databases hold, all of it or nothing. Only behind the checkout's lock. With `rotate`, snapshots that
-/// have the name already are kept under other names, the newest two of them.
+/// Saves the databases as snapshot `name`, completely or not at all. The caller must hold the checkout's lock.
+/// With `rotate`, the two newest snapshots of that name are kept under other names.
 pub(super) async fn save(
     context: &Context,
     engine: &Engine,
@@ -236,7 +235,7 @@ pub(super) async fn save(
     Ok(())
 }
 
-/// Dumps Postgres's database, if it is there.
+/// Dumps the Postgres database, if it exists.
 async fn dump(
     context: &Context,
     engine: &Engine,
@@ -250,7 +249,7 @@ async fn dump(
             let row = client.query_typed_one("select pg_export_snapshot()", &[]).map_err(readable)?;
             Ok((row.try_get::<_, String>(0)?, version(client)?, Rows::read(client)?))
         };
-        // The dump sees what the transaction sees, as long as that lasts.
+        // pg_dump shares this transaction's view only while the transaction is open.
         let (exported, version, rows) = connection.with(begin).await?;
         let arguments = ["--format=custom", "--no-owner", "--no-privileges", "--lock-wait-timeout=5s"];
         let mut arguments: Vec<_> = arguments.map(str::to_owned).into();
@@ -270,7 +269,7 @@ fn version(client: &mut Client) -> Result<String> {
     Ok(row.try_get(0)?)
 }
 
-/// Writes the items of the messages table into a file, if the table is there.
+/// Exports the items of the messages table to a file, if the table exists.
 async fn export(dynamodb: &DynamoDb, path: &Path) -> Result<Option<Items>> {
     let table = &dynamodb.target.table;
     let Some(description) = table::describe_if_there(dynamodb, table).await? else { return Ok(None) };
@@ -300,8 +299,8 @@ async fn export(dynamodb: &DynamoDb, path: &Path) -> Result<Option<Items>> {
     }
 }
 
-/// Replaces what both databases hold by a snapshot, and reads the counts back. A database that the snapshot has not stays
-/// as it is. `ready` are a connection to Postgres's maintenance database, and DynamoDB.
+/// Replaces what both databases hold by a snapshot, and compares the counts. A database that is not in the
+/// snapshot stays unchanged. `ready` is a connection to Postgres's maintenance database, and the DynamoDB client.
 pub(super) async fn restore(
     context: &Context,
     services: &Services,
@@ -312,7 +311,7 @@ pub(super) async fn restore(
     let Manifest { postgres: dump, dynamodb: items, .. } = snapshot.manifest()?;
     let _group = context.ui.group("Restore the databases");
     let postgres = &services.targets.postgres;
-    // What cannot be restored is an error before anything is dropped.
+    // Check that everything can be restored before anything is dropped.
     let dump = match dump {
         Some(dump) => {
             check_version(&dump.version, &mut maintenance).await?;
@@ -378,7 +377,7 @@ pub(super) async fn restore(
     Ok(Counts { users, activities, items: usize::try_from(items)? })
 }
 
-/// Fails if a file is not as it was saved.
+/// Fails if a file has changed since it was saved.
 fn check_sum(path: &Path, saved: &str) -> Result<()> {
     if Snapshot::sum(path)? == saved {
         return Ok(());
@@ -387,7 +386,7 @@ fn check_sum(path: &Path, saved: &str) -> Result<()> {
     Err(Failure::new(problem, "copy the snapshot again from where it is whole, or restore another").into())
 }
 
-/// A dump can be restored by the same major version or a later one only.
+/// pg_restore needs the dump's major version or a later one.
 async fn check_version(saved: &str, maintenance: &mut Connection) -> Result<()> {
     let there = maintenance.with(version).await?;
     let major = |version: &str| version.split(['.', ' ']).next().and_then(|major| major.parse::<u32>().ok());
@@ -400,7 +399,7 @@ async fn check_version(saved: &str, maintenance: &mut Connection) -> Result<()> 
     Ok(())
 }
 
-/// Puts all items of a file into the messages table, which is empty, and counts them.
+/// Imports a file into the empty messages table, and checks that it holds `count` items.
 async fn import(dynamodb: &DynamoDb, mut file: ItemFile, count: u64) -> Result<()> {
     let table = &dynamodb.target.table;
     let step = dynamodb.ui.step(format!("DynamoDB: import {} into {table}", counted(count, "item", "items")));

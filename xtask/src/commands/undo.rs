@@ -1,4 +1,4 @@
-//! Snapshots that are saved before data is lost, and what the seeds have written, by which that is known.
+//! Saves a snapshot before a command destroys data that no seed wrote, and records what the seeds write.
 
 use std::io::{IsTerminal as _, stdin};
 use std::time::Duration;
@@ -18,13 +18,13 @@ use crate::services::Services;
 use crate::targets::PostgresTarget;
 use crate::text::counted;
 
-/// More rows and items than this are saved only if the user says so.
+/// The most rows and items that are saved without a question.
 const MANY: i64 = 100_000;
 
-/// How long a seed looks at what there is before it begins.
-const LOOK_BOUND: Duration = Duration::from_secs(10);
+/// How long a seed may take to count what exists before it.
+const COUNT_BOUND: Duration = Duration::from_secs(10);
 
-/// The option of a command that loses data.
+/// The option of commands that destroy data.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Undo {
     /// Do not save a snapshot first, if rows or items would be lost that no seed wrote
@@ -33,7 +33,7 @@ pub(crate) struct Undo {
 }
 
 impl Undo {
-    /// Before what both databases hold is replaced, perhaps by the snapshot `source`.
+    /// Saves a snapshot before both databases are replaced. `source` is the snapshot that replaces them, if any.
     pub(super) async fn keep_both(
         self,
         context: &Context,
@@ -50,7 +50,7 @@ impl Undo {
         self.keep(context, Some(&services.engine), stores, &contents, command, source).await
     }
 
-    /// Before the rows of a local Postgres are lost.
+    /// Saves a snapshot before the rows of a local Postgres are destroyed.
     pub(super) async fn keep_rows(
         self,
         context: &Context,
@@ -66,7 +66,7 @@ impl Undo {
         self.keep(context, None, stores, &contents, command, None).await
     }
 
-    /// Before the items of the local messages table are lost. What the seeds have written is known to Postgres.
+    /// Saves a snapshot before the items of a local messages table are destroyed. Postgres says what the seeds wrote.
     pub(super) async fn keep_items(
         self,
         context: &Context,
@@ -99,7 +99,7 @@ impl Undo {
             return Ok(());
         }
         let mut name = format!("before-{command}");
-        // The snapshot that is about to be restored keeps its name.
+        // Do not rename the snapshot that is about to be restored.
         let rotate = source.is_none_or(|source| !source.starts_with(&name));
         if !rotate {
             name += &Utc::now().format("-%Y%m%d-%H%M%S").to_string();
@@ -134,7 +134,7 @@ impl Undo {
         Ok(())
     }
 
-    /// Whether a snapshot of that much is to be saved.
+    /// Whether to save a snapshot of that many rows and items. Asks on a terminal; elsewhere it is an error.
     async fn wants_many(self, context: &Context, described: &str) -> Result<bool> {
         if stdin().is_terminal() && !context.environment.is_ci() {
             let question = format!("{described} will be lost. Save a snapshot of them first? [Y/n]");
@@ -156,7 +156,7 @@ fn unknown(error: anyhow::Error) -> anyhow::Error {
     Failure::new("it cannot be told what would be lost; nothing was changed", remedy).caused_by(error).into()
 }
 
-/// Does what a seed does, and notes that what there is afterwards is the seeds', if that was so before.
+/// Runs `seed`. If only seeds had written before, records that this is still so.
 pub(super) async fn seeding(
     guarded: &Guarded,
     postgres: &PostgresTarget,
@@ -166,8 +166,8 @@ pub(super) async fn seeding(
     if guarded.is_production() {
         return seed.await;
     }
-    // If it cannot be told, the next set-up saves a snapshot.
-    let before = tokio::time::timeout(LOOK_BOUND, Contents::read(Some(postgres), dynamodb)).await;
+    // If the count fails, nothing is recorded, and the next set-up saves a snapshot.
+    let before = tokio::time::timeout(COUNT_BOUND, Contents::read(Some(postgres), dynamodb)).await;
     let before = before.ok().and_then(Result::ok);
     seed.await?;
     let Some(record) = before.and_then(|before| before.untouched().cloned()) else { return Ok(()) };

@@ -1,8 +1,8 @@
-//! Whether the two stores agree.
+//! Checks that the two stores agree.
 //!
-//! The messages table repeats what Postgres knows, and some of what it knows itself. Nothing keeps these equal but the
-//! code that writes. The table is read once, page by page; of each group and user only what is compared is kept. Writers
-//! may be at work: what looks wrong is read again, consistently, before it is told.
+//! The messages table repeats data of Postgres's users, and group rows repeat messages. Only the code that writes
+//! keeps them equal. `verify` reads the table once, page by page, and keeps only what it compares. Because others may
+//! write meanwhile, it reads what looks wrong again, consistently, before it reports it.
 
 mod group;
 mod item;
@@ -26,10 +26,10 @@ use group::Verdict;
 use item::{Finding, Kind};
 use stores::Stores;
 
-/// How many disagreements of a kind a table shows.
+/// How many findings of each kind the table shows.
 const SHOWN: usize = 3;
 
-/// How many characters of a value a table shows.
+/// How many characters of a value the table shows.
 const WIDTH: usize = 100;
 
 #[derive(Debug, clap::Args)]
@@ -112,7 +112,7 @@ impl Verify {
     }
 }
 
-/// Goes through all once more, and rewrites what it can. Returns how many disagreements are left.
+/// Verifies once more and rewrites what it can. Returns how many disagreements are left.
 async fn rewrite(context: &Context, stores: &Stores) -> Result<u64> {
     let (mut left, mut written, mut changed) = (0, 0, 0);
     stores
@@ -138,14 +138,14 @@ async fn rewrite(context: &Context, stores: &Stores) -> Result<u64> {
     Ok(left)
 }
 
-/// What is wrong, as it is printed: at once, or in the end.
+/// Collects findings, and prints them at once or at the end.
 struct Report {
     output: Output,
     count: u64,
-    /// How many can be made right from their source, and how many items are to be written for that.
+    /// The number of findings that the source can correct, and of items to write for that.
     fixable: u64,
     changes: u64,
-    /// Of each kind how many, and the first ones.
+    /// Of each kind, the number of findings and the first few.
     kinds: BTreeMap<Kind, (u64, Vec<Finding>)>,
 }
 
@@ -179,7 +179,7 @@ impl Report {
         Ok(())
     }
 
-    /// Prints what is printed in the end.
+    /// Prints what is printed at the end.
     fn print(&self) -> Result<()> {
         match self.output.format {
             Format::Table if self.count > 0 => {

@@ -1,4 +1,4 @@
-//! Whether a group's rows and its messages go together.
+//! Checks that a group's rows and its messages agree.
 
 use std::collections::HashMap;
 
@@ -11,16 +11,16 @@ use uuid::Uuid;
 
 use super::item::{Entry, Finding, Kind, Subject, digest, key_of};
 
-/// How many characters of a message are shown.
+/// How many characters of a message a finding shows.
 const SHOWN: usize = 60;
 
-/// What is remembered of a group while the table is read: of texts only digests.
+/// What is kept of a group while the table is read. Texts are kept as digests.
 #[derive(Default)]
 pub(super) struct Group {
     rows: Vec<Row>,
     newest: Option<Last>,
     senders: Vec<Uuid>,
-    /// Whether something is wrong with one of its rows.
+    /// Whether one of its rows has a finding.
     pub(super) is_suspect: bool,
 }
 
@@ -30,7 +30,7 @@ struct Row {
     last: Last,
 }
 
-/// A last message: when it was sent, and a digest of its text.
+/// The last message: its time, and a digest of its text.
 #[derive(Clone, Copy)]
 struct Last {
     at: Option<DateTime<Utc>>,
@@ -42,7 +42,7 @@ impl Last {
         Self { at: entry.at, text: entry.text.map(digest) }
     }
 
-    /// What cannot be read is told of anyway, and differs from nothing.
+    /// Whether two readable values differ. A value that cannot be read is a finding of its own.
     fn differs(&self, other: &Self) -> bool {
         let text_differs = self.text.zip(other.text).is_some_and(|(one, two)| one != two);
         text_differs || self.at.zip(other.at).is_some_and(|(one, two)| one != two)
@@ -50,7 +50,7 @@ impl Last {
 }
 
 impl Group {
-    /// Adds a row or a message of the group's.
+    /// Adds a row or a message.
     pub(super) fn add(&mut self, entry: &Entry<'_>) {
         let last = Last::of(entry);
         match (entry.subject, entry.owner) {
@@ -71,23 +71,23 @@ impl Group {
         }
     }
 
-    /// Whether it has to be looked at again.
+    /// Whether the group has to be read again.
     pub(super) fn is_doubtful(&self) -> bool {
         self.is_suspect || !self.wrong().is_empty() || self.strangers(&self.senders).next().is_some()
     }
 
-    /// Each row's member and, if it can be read, its time: the row's key.
+    /// Each row's key: its member and, if it can be read, its time.
     pub(super) fn row_keys(&self) -> impl Iterator<Item = (Uuid, Option<DateTime<Utc>>)> {
         self.rows.iter().map(|row| (row.member, row.last.at))
     }
 
-    /// Everybody who may have a row.
+    /// Users who may have a row in this group.
     pub(super) fn candidates(&self) -> impl Iterator<Item = Uuid> {
         let named = self.rows.iter().flat_map(|row| [Some(row.member), row.other]).flatten();
         named.chain(self.senders.iter().copied())
     }
 
-    /// Who are no members among these; where there is no row, nobody knows.
+    /// The senders who are not members. Without rows, everybody may be a member.
     fn strangers<'a>(&'a self, senders: &'a [Uuid]) -> impl Iterator<Item = Uuid> + 'a {
         let is_member = |sender: &Uuid| match self.rows.as_slice() {
             [] => true,
@@ -97,7 +97,7 @@ impl Group {
         senders.iter().copied().filter(move |sender| !is_member(sender))
     }
 
-    /// What is wrong with the group, and the place of a row that shows it.
+    /// The disagreements, each with the index of a row that shows it.
     fn wrong(&self) -> Vec<(Kind, usize)> {
         let mut wrong = Vec::new();
         match self.rows.as_slice() {
@@ -123,7 +123,7 @@ impl Group {
     }
 }
 
-/// A group as it was read again: consistently, with the users that it names.
+/// A group that was read again, consistently, with the users it names.
 #[derive(PartialEq)]
 pub(super) struct Reading {
     pub(super) rows: Vec<Item>,
@@ -131,21 +131,21 @@ pub(super) struct Reading {
     pub(super) users: HashMap<Uuid, User>,
 }
 
-/// What is wrong, and what to write so that it is not.
+/// The findings, and the writes that correct them.
 #[derive(Default)]
 pub(super) struct Verdict {
     pub(super) findings: Vec<Finding>,
-    /// Items as they were read, if they were there, and as they should be.
+    /// Pairs of an item as it was read (`None` if it did not exist) and as it should be.
     pub(super) changes: Vec<(Option<Item>, Item)>,
-    /// Users in Postgres who have sent messages and are no members.
+    /// Users in Postgres who sent messages but are not members.
     pub(super) strangers: Vec<Uuid>,
 }
 
 impl Reading {
-    /// `seen` is what the group was when the table was read, with everybody who has sent a message.
+    /// Finds what is wrong. `seen` is the group as the first scan saw it, with every sender.
     pub(super) fn judge(&self, group: Uuid, seen: &Group) -> Verdict {
         if self.rows.is_empty() && self.newest.is_none() {
-            // It has been removed.
+            // The group was deleted.
             return Verdict::default();
         }
         let mut now = Group::default();
@@ -158,7 +158,7 @@ impl Reading {
         self.newest.iter().for_each(|item| now.add(&Entry::read(item)));
         let strangers: Vec<_> = now.strangers(&seen.senders).collect();
         let knows_all = findings.iter().all(|finding| finding.kind != Kind::UnknownUser);
-        // A row that names nobody does not mirror the other one; that is told once.
+        // If a row's other member is unknown, a mirror finding would report the same error twice.
         let wrong = now.wrong().into_iter().filter(|(kind, _)| *kind != Kind::Mirror || knows_all);
         findings.extend(wrong.map(|(kind, place)| self.finding(group, &now, kind, place)));
         let changes =
@@ -190,8 +190,7 @@ impl Reading {
         Finding::new(kind, item.unwrap_or(&Item::new()), there, should)
     }
 
-    /// Both members' rows as the newest message and the users say, where they are not; none if nothing says who the
-    /// members are.
+    /// Corrections of both members' rows by the newest message and the users. `None` if the members are unknown.
     fn changes(&self, now: &Group, seen: &Group) -> Option<Vec<(Option<Item>, Item)>> {
         let newest = Message::from_item(self.newest.as_ref()?).ok()?;
         let [one, two] = match now.rows.as_slice() {
@@ -218,7 +217,7 @@ impl Reading {
 mod tests {
     use super::*;
 
-    /// The row of a member of these numbers, or the message of a sender, at a second of a minute.
+    /// A group row or a message. `second` is the second of its time.
     fn item(kind: &str, user: u128, other: u128, second: u8) -> Item {
         let [user, other] = [user, other].map(Uuid::from_u128);
         let (owner, sender, name) = match kind {
@@ -246,7 +245,7 @@ mod tests {
         item("MSG#", sender, 0, second)
     }
 
-    /// Judges a group whose messages come in this order, the newest being the last one.
+    /// Judges a group. The last message is the newest.
     fn judged(rows: &[Item], messages: &[Item]) -> Verdict {
         let mut seen = Group::default();
         rows.iter().chain(messages).for_each(|item| seen.add(&Entry::read(item)));
@@ -305,7 +304,7 @@ mod tests {
         assert_eq!(changes(&[row(1, 2, 8), row(2, 1, 9)], &both), moved);
         assert_eq!(changes(&[], &both).len(), 2);
         assert_eq!(changes(&[], &both[1..]), []);
-        // A row too many, no message, a stranger, a user who is not known.
+        // A surplus row, no message, a sender who is not a member, an unknown user.
         assert_eq!(changes(&[row(1, 2, 8), row(1, 2, 9), row(2, 1, 9)], &both), []);
         assert_eq!(changes(&whole, &[]), []);
         assert_eq!(changes(&[row(1, 2, 8), row(2, 1, 9)], &[message(3, 8), message(2, 9)]), []);

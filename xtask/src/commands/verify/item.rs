@@ -1,4 +1,4 @@
-//! What one item says, and what cannot be right about it, by itself or beside Postgres's users.
+//! Reads one item, and checks it by itself and against Postgres's users.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -13,7 +13,7 @@ use backend_flask::users::User;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// How two places can disagree.
+/// The kinds of disagreement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     UnknownItem,
@@ -33,7 +33,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// For people and programs.
+    /// The text of the kind, in every output format.
     pub(super) fn text(self) -> &'static str {
         match self {
             Self::UnknownItem => "neither a group row nor a message",
@@ -54,17 +54,13 @@ impl Kind {
     }
 }
 
-/// One disagreement.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Finding {
     pub(super) kind: Kind,
-    /// The partition key and the sort key of the item.
     pub(super) key: [String; 2],
-    /// What is there.
     pub(super) there: String,
-    /// What should be there.
     pub(super) should: String,
-    /// Whether the source says what to write in its place.
+    /// Whether the source says what the value should be.
     pub(super) can_be_fixed: bool,
 }
 
@@ -74,7 +70,7 @@ impl Finding {
     }
 }
 
-/// An item's keys, as far as they are text.
+/// An item's keys, with `?` for a key that is not a string.
 pub(super) fn key_of(item: &Item) -> [String; 2] {
     [PARTITION_KEY, SORT_KEY].map(|name| match item.get(name) {
         Some(AttributeValue::S(value)) => value.clone(),
@@ -82,34 +78,34 @@ pub(super) fn key_of(item: &Item) -> [String; 2] {
     })
 }
 
-/// What an item is, by its partition key.
+/// The kind of an item, by its partition key.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) enum Subject {
     /// A member's row of a group.
     Row,
     Message,
-    /// It remembers an idempotency key. It may outlive its message.
+    /// The record of an idempotency key. It may outlive its message.
     Key,
     #[default]
     Unknown,
 }
 
-/// What an item says, as far as it can be read. A row and a message have the same attributes but one.
+/// The attributes of an item that could be read. All but one are common to group rows and messages.
 #[derive(Default)]
 pub(super) struct Entry<'a> {
     pub(super) subject: Subject,
-    /// The uuid in the partition key: a row's member, a message's group.
+    /// The uuid in the partition key: the member of a row, the group of a message.
     pub(super) owner: Option<Uuid>,
     /// The sort key.
     pub(super) at: Option<DateTime<Utc>>,
-    /// A row's group, or the message's own uuid.
+    /// The group of a row, or the message's own uuid.
     pub(super) uuid: Option<Uuid>,
     pub(super) text: Option<&'a str>,
-    /// A row's other member, or the message's sender.
+    /// The other member of a row, or the sender of a message.
     pub(super) user: Option<Uuid>,
     display_name: Option<&'a str>,
     handle: Option<&'a str>,
-    /// What is wrong with it, whatever else there is.
+    /// What is wrong with the item by itself.
     pub(super) findings: Vec<Finding>,
 }
 
@@ -149,25 +145,25 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// The users that it names.
+    /// The users that the item names.
     pub(super) fn users(&self) -> impl Iterator<Item = Uuid> {
         let member = self.owner.filter(|_| self.subject == Subject::Row);
         member.into_iter().chain(self.user)
     }
 
-    /// Whether all is right with it, as far as digests of the users' names tell.
+    /// Whether the item has no finding and its names match the digests in `names`.
     pub(super) fn agrees(&self, names: &HashMap<Uuid, u64>) -> bool {
         let names_agree = match (self.user, self.display_name, self.handle) {
             (Some(user), Some(display_name), Some(handle)) => {
                 names.get(&user) == Some(&digest((display_name, handle)))
             }
-            // Something cannot be read, or there is none.
+            // A missing or unreadable name is a finding already.
             _ => true,
         };
         self.findings.is_empty() && names_agree && self.users().all(|user| names.contains_key(&user))
     }
 
-    /// What is wrong with it, by itself and beside these users.
+    /// What is wrong with the item by itself and compared with `users`.
     pub(super) fn against(self, item: &Item, users: &HashMap<Uuid, User>) -> Vec<Finding> {
         let unknown = self.users().filter(|user| !users.contains_key(user));
         let unknown = unknown.map(|user| {
@@ -189,14 +185,13 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Stands for something that is compared, and not kept.
+/// A digest of a value that is compared but not kept.
 pub(super) fn digest(value: impl std::hash::Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
 }
 
-/// Reads an item's attributes, and notes what is wrong with them.
 struct Reader<'a> {
     item: &'a Item,
     findings: Vec<Finding>,
@@ -213,7 +208,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// A uuid behind a prefix. One in another form is not found by whoever looks for it, so it counts as none.
+    /// The uuid after a prefix. Queries do not find another spelling of a uuid, so that counts as none.
     fn uuid(&mut self, name: &str, prefix: &str) -> Option<Uuid> {
         let text = self.text(name)?;
         let there = || format!("{name} {text:?}");
@@ -241,7 +236,7 @@ impl<'a> Reader<'a> {
             return Some(at);
         }
         self.add(Kind::Form, there(), format!("{name} {sortable:?}"));
-        // To the microsecond, as it should be written.
+        // Parsed from the sortable form, which has microseconds.
         time::parse(&sortable).ok()
     }
 
@@ -257,7 +252,7 @@ mod tests {
     const USER: &str = "9c1f4a52-6d0e-4b7b-8a3f-1f6a0c2d7e01";
     const GROUP: &str = "5ae290ed-55d1-47a0-bc6d-fe2bc2700399";
 
-    /// A message, with other values of some attributes.
+    /// A message with some attributes changed.
     fn message(changes: &[(&str, &str)]) -> Item {
         let (pk, sk) = (format!("MSG#{GROUP}"), "2023-03-20T14:05:09.000000+00:00");
         let attributes = [
@@ -278,7 +273,7 @@ mod tests {
         HashMap::from([(uuid, User { uuid, display_name: "One".to_owned(), handle: handle.to_owned() })])
     }
 
-    /// What is wrong with an item: the kind, what is there and what should be.
+    /// The findings of an item: kind, actual and expected value.
     fn wrong(item: &Item, handle: &str) -> Vec<(Kind, String, String)> {
         let users = user(handle);
         let names = users.iter().map(|(uuid, user)| (*uuid, digest((&*user.display_name, &*user.handle))));

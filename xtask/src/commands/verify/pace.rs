@@ -1,4 +1,4 @@
-//! How fast DynamoDB may be read.
+//! Limits the read rate.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::error::Failure;
 use anyhow::Result;
 use tokio::time::Instant;
 
-/// A number of read units a second, where one is not to be exceeded.
+/// A limit of read units per second, if there is one.
 pub(super) struct Pace {
     pub(super) most: Option<u32>,
     /// When the next request may be sent.
@@ -19,7 +19,7 @@ impl Pace {
         Self { most, next: Cell::new(Instant::now()) }
     }
 
-    /// Waits as long as a request that has taken so many units takes at this pace.
+    /// Waits as long as a request of this many units takes at the given rate.
     pub(super) async fn keep(&self, units: Option<f64>) -> Result<()> {
         let Some(most) = self.most else { return Ok(()) };
         let units = units.ok_or_else(|| {

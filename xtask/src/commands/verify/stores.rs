@@ -1,4 +1,4 @@
-//! Reading both stores: the table once, page by page, and what looks wrong in it once more.
+//! Reads both stores: the table once, page by page, then again what looks wrong.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -27,28 +27,26 @@ use super::item::{Entry, Finding, Kind, Subject, digest, key_of};
 use super::pace::Pace;
 use crate::commands::db;
 
-/// How many users are asked for at once.
+/// How many users one query asks for.
 const USERS: usize = 10_000;
 
-/// How many groups are read again at once.
+/// How many groups are read again concurrently.
 const AT_ONCE: usize = 16;
 
-/// How often a group is read again that somebody writes to meanwhile.
+/// How often a group is read again while others write to it.
 const TRIES: usize = 10;
 
-/// How many items of a page make a read unit, or fewer, if each has less than 512 bytes.
+/// A read unit pays for 8 KiB of an eventually consistent read: this many items of 512 bytes.
 const ITEMS_A_UNIT: i32 = 16;
 
-/// Both stores.
 pub(super) struct Stores {
     pub(super) dynamodb: DynamoDb,
     postgres: Mutex<Connection>,
-    /// Every user, with a digest of display name and handle.
+    /// A digest of each user's display name and handle.
     names: HashMap<Uuid, u64>,
     pace: Pace,
 }
 
-/// What there is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) items: u64,
@@ -58,7 +56,7 @@ pub(super) struct Counts {
 }
 
 impl Stores {
-    /// Reads all users. The table is to be read with so many read units a second at most.
+    /// Reads all users. The table will be read with at most `max_units` read units per second.
     pub(super) async fn open(targets: &Targets, ui: &Ui, max_units: Option<u32>) -> Result<Self> {
         let dynamodb = DynamoDb::new(&targets.dynamodb, ui).await?;
         let step = ui.step(format!("Postgres: read the users of {}", targets.postgres));
@@ -76,7 +74,7 @@ impl Stores {
         &self.dynamodb.target.table
     }
 
-    /// Reads the whole table, and hands what is wrong with it to `take`, as soon as it is certain.
+    /// Reads the whole table, and passes each verdict to `take` as soon as it is certain.
     pub(super) async fn verify(&self, mut take: impl AsyncFnMut(Verdict) -> Result<()>) -> Result<Counts> {
         let total = table::describe(&self.dynamodb, self.table()).await?.item_count.unwrap_or_default();
         let step = self.dynamodb.ui.step(format!("DynamoDB: read {}", self.table()));
@@ -97,7 +95,7 @@ impl Stores {
         let rate = Rate::begin();
         let mut counts = Counts { users: self.names.len(), ..Counts::default() };
         let mut groups: HashMap<Uuid, Group> = HashMap::new();
-        // Of each message's uuid, its two halves folded.
+        // Of each message's uuid only the two halves, folded into one number.
         let mut uuids: Vec<u64> = Vec::new();
         self.scan(async |page| {
             let mut doubtful = Vec::new();
@@ -134,7 +132,7 @@ impl Stores {
         Ok(counts)
     }
 
-    /// Scans the table within the pace.
+    /// Scans the table at the permitted rate.
     async fn scan(&self, mut take: impl AsyncFnMut(Page) -> Result<()>) -> Result<()> {
         let scan = ScanInput::builder().table_name(self.table());
         let scan = scan.return_consumed_capacity(ReturnConsumedCapacity::Total);
@@ -149,7 +147,6 @@ impl Stores {
         .map(|_| ())
     }
 
-    /// Reads items again.
     async fn items_again(
         &self,
         doubtful: &[&Item],
@@ -187,7 +184,7 @@ impl Stores {
         Ok(())
     }
 
-    /// Reads groups again, in the order of their uuids.
+    /// Reads groups again, sorted by uuid.
     async fn groups_again(
         &self,
         groups: HashMap<Uuid, Group>,
@@ -206,8 +203,8 @@ impl Stores {
         Ok(())
     }
 
-    /// Reads a group again, until it is the same twice: its rows and messages are not read in one request, and writers may
-    /// be at work.
+    /// Reads a group again until two readings are equal: a reading takes several requests, and others may write
+    /// between them.
     async fn group_again(&self, uuid: Uuid, seen: &Group) -> Result<Verdict> {
         let mut before = None;
         for _ in 0..TRIES {
@@ -244,7 +241,7 @@ impl Stores {
             rows = self.rows(uuid, seen).await?;
         }
         rows.sort_by_cached_key(key_of);
-        // A sort key that is no time may be behind all that are.
+        // The bound leaves out sort keys that are no time; such a key may sort after all times.
         let times = TimeRange { from: None, to: TimeRange::year(9999).and_then(|year| year.to) };
         let newest = messages::conversation(self.table(), uuid, &times).consistent_read(true);
         let newest = self.query(newest, Some(1)).await?.pop();
@@ -253,7 +250,7 @@ impl Stores {
         Ok(Reading { rows, newest, users })
     }
 
-    /// The rows of a group whose members are among those that were seen, or named by such a row.
+    /// The rows of a group whose members were seen before or are named by one of its rows.
     async fn rows(&self, uuid: Uuid, seen: &Group) -> Result<Vec<Item>> {
         let mut rows = Vec::new();
         let mut asked = HashSet::new();
@@ -268,7 +265,7 @@ impl Stores {
         Ok(rows)
     }
 
-    /// Reads the table again if a uuid may be there twice.
+    /// Scans the table again for messages whose uuid may occur twice.
     async fn twice(
         &self,
         mut uuids: Vec<u64>,
@@ -305,7 +302,7 @@ impl Stores {
         Ok(())
     }
 
-    /// The items that have these keys, read consistently, in the order of their keys.
+    /// Reads the items with these keys consistently; returns them sorted by key.
     async fn by_keys(&self, keys: impl Iterator<Item = [String; 2]>) -> Result<Vec<Item>> {
         let key = |[pk, sk]: [String; 2]| {
             let values = [(PARTITION_KEY, pk), (SORT_KEY, sk)];
@@ -343,7 +340,7 @@ impl Stores {
         self.postgres.lock().await.with(ask).await
     }
 
-    /// Makes items as they should be; whether they were still as they were read.
+    /// Replaces items in one transaction. Returns false if an item had changed since it was read.
     pub(super) async fn write(&self, changes: &[(Option<Item>, Item)]) -> Result<bool> {
         let request = messages::replace(self.table(), changes);
         let sent = self.dynamodb.send(async || request.clone().send_with(&self.dynamodb.client).await).await;
@@ -360,7 +357,6 @@ fn folded(uuid: Uuid) -> u64 {
     high ^ low
 }
 
-/// A connection, and every user with a digest of display name and handle.
 async fn read_users(target: &PostgresTarget) -> Result<(Connection, HashMap<Uuid, u64>)> {
     let mut connection = target.connect().await?;
     let mut names = HashMap::new();
