@@ -1,4 +1,4 @@
-//! The commands: each one's arguments are a struct that owns its `run`.
+//! The commands. Each command's arguments are a struct with a `run` method.
 
 mod db;
 pub(crate) mod ddb;
@@ -147,7 +147,7 @@ enum Command {
 }
 
 impl Arguments {
-    /// Reads the command line; a mistake in it, or `--help`, ends the program.
+    /// Parses the command line. `--help` or a mistake ends the program.
     pub(crate) fn read() -> Self {
         let words: Vec<_> = std::env::args_os().collect();
         Self::parse_words(&words).unwrap_or_else(|error| {
@@ -155,14 +155,13 @@ impl Arguments {
                 error.exit();
             }
             let status = error.exit_code();
-            // What was typed may come from a file: it is printed escaped.
+            // What was typed may come from a file, so it is escaped.
             Ui::new(&Environment::default()).line(help::explained(error).trim_end());
             std::process::exit(status)
         })
     }
 
-    /// The word `prod` as the last argument means `--prod`, if it cannot be anything else: if the command line is
-    /// wrong with the word, and right with the switch.
+    /// A last argument `prod` means `--prod` if the command line is wrong with the word and right with the option.
     fn parse_words(words: &[OsString]) -> clap::error::Result<Self> {
         let parse = |words: &[OsString]| {
             help::command().try_get_matches_from(words).and_then(|found| Self::from_arg_matches(&found))
@@ -178,7 +177,6 @@ impl Arguments {
         }
     }
 
-    /// Runs the command.
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         match self.command {
             Command::DdbSetup(command) => command.run(context).await,
@@ -240,7 +238,7 @@ mod tests {
         ] {
             assert!(parse(data).unwrap().contains("prod: false"), "{data}");
         }
-        // Neither: the mistake is told as it was made.
+        // Wrong either way: the error is about the word as it was typed.
         for mistake in ["xtask up prod", "xtask ddb-setup prod"] {
             assert_eq!(parse(mistake), Err(ErrorKind::UnknownArgument), "{mistake}");
         }
@@ -258,7 +256,7 @@ mod tests {
         }
     }
 
-    /// Every text of the repository that a user may read: documents, and the messages in the source.
+    /// Adds every file below a folder that users may read: documents, and sources with messages.
     fn texts(folder: &Path, texts: &mut Vec<(PathBuf, String)>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -271,7 +269,7 @@ mod tests {
         }
     }
 
-    /// Why there is no such command, if there is none. `line` is what follows `cargo xtask`, up to where it may end.
+    /// Why `line` is no command; `None` if it is one. `line` is the text after `cargo xtask`.
     fn mistake(line: &str) -> Option<String> {
         let root = help::command();
         let mut command = &root;
@@ -303,7 +301,7 @@ mod tests {
         texts(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap(), &mut all);
         let (mut mistakes, mut count) = (Vec::new(), 0);
         for (path, text) in all {
-            // A string of the source may go on in the next line.
+            // A string in the source may continue on the next line.
             let lines = text.replace("\\\n", "");
             let ends = |c: char| "`\"'\n\\|()<>{};&#$".contains(c);
             for named in lines.split("cargo xtask ").skip(1).map(|rest| rest.split(ends).next().unwrap()) {
@@ -316,7 +314,7 @@ mod tests {
         let readme = include_str!("../../README.md");
         let tables = readme.split("\n## ").find(|section| section.starts_with("Commands")).unwrap();
         for cell in tables.lines().filter_map(|line| line.strip_prefix("| `")?.split(" | ").next()) {
-            // The second of `db create`, `drop` is the same group's.
+            // In "`db create`, `drop`" the second name belongs to the first one's group.
             let mut group = "";
             for named in cell.split('`').step_by(2) {
                 let whole = format!("{group} {named}");

@@ -1,5 +1,5 @@
-//! Where the two databases run. Each engine starts, finds and stops them and shows their logs; nothing else in this
-//! program knows which one it is.
+//! The engines, which run the two databases. Each engine starts, finds and stops them and reads their logs. Nothing
+//! outside this module depends on which engine it is.
 
 pub(crate) mod docker;
 pub(crate) mod embedded;
@@ -27,10 +27,9 @@ pub(crate) use external::is_set as is_external;
 pub(crate) use name::{EngineChoice, EngineName, VARIABLE};
 pub(crate) use which::{Found, by_settings, choose, stop};
 
-/// The app's database. Its name is part of the app, not of the service.
+/// The app's database. The app chooses its name, not the compose file.
 const DATABASE: &str = "cruddur";
 
-/// One of the two.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum Database {
     #[value(alias = "db")]
@@ -39,27 +38,27 @@ pub(crate) enum Database {
     DynamoDb,
 }
 
-/// What an engine has of one of the two.
+/// What an engine knows about one database's server.
 pub(crate) struct Server {
-    /// Its container or process, as `status` shows it.
+    /// The container or process, as `status` shows it.
     pub(crate) runs_in: String,
-    /// Why it is not there, if it is not.
+    /// Why the server does not run; `None` if it runs.
     pub(crate) missing: Option<String>,
 }
 
-/// How much of a log is wanted.
+/// Which part of a log to read.
 #[derive(Clone, Copy)]
 pub(crate) struct LogRange {
-    /// Only the last lines, this many.
+    /// Only this many lines from the end.
     pub(crate) tail: Option<usize>,
-    /// Go on until the database stops.
+    /// Continue until the database stops.
     pub(crate) follow: bool,
 }
 
-/// Takes a log in pieces that end anywhere.
+/// Receives a log in chunks that end anywhere.
 pub(crate) type LogSink<'a> = &'a mut dyn FnMut(&[u8]) -> Result<()>;
 
-/// An engine, and what it knows of the two databases once it has looked for them or has started them.
+/// An engine, with what it learned when it found or started the databases.
 pub(crate) enum Engine {
     Docker(Box<DockerEngine>),
     Embedded(Box<EmbeddedEngine>),
@@ -67,7 +66,7 @@ pub(crate) enum Engine {
 }
 
 impl Engine {
-    /// The engine `name`, with the ports and the project that `state` remembers.
+    /// The engine `name`, with the ports and the compose project from `state`.
     fn new(name: EngineName, context: &Context, state: &State) -> Result<Self> {
         let compose = || {
             let mut compose = context.compose()?;
@@ -89,7 +88,7 @@ impl Engine {
         }
     }
 
-    /// Where its databases are, running or not.
+    /// The addresses of its databases, running or not.
     pub(crate) fn targets(&self, context: &Context) -> Result<Targets> {
         match self {
             Self::Docker(docker) => {
@@ -119,8 +118,8 @@ impl Engine {
         }
     }
 
-    /// Starts what is not running, both at once. Whatever could stop one of them from starting is looked for in both
-    /// before either is touched.
+    /// Starts the databases that do not run, both at once. The engine checks both for obstacles before it starts
+    /// either.
     pub(crate) async fn start(&mut self, context: &Context) -> Result<()> {
         match self {
             Self::Docker(docker) => docker.start(context).await,
@@ -129,7 +128,7 @@ impl Engine {
         }
     }
 
-    /// Whether it starts servers, and not somebody else.
+    /// Whether this engine starts servers itself.
     pub(crate) fn starts_servers(&self) -> bool {
         !matches!(self, Self::External)
     }
@@ -144,7 +143,7 @@ impl Engine {
         found[database as usize]
     }
 
-    /// Why a database that was started is not running any more, if it is not.
+    /// Why a started database no longer runs; `None` if it runs.
     pub(crate) async fn death(&self, database: Database) -> Option<anyhow::Error> {
         match self {
             Self::Docker(docker) => docker.death(database).await,
@@ -153,7 +152,7 @@ impl Engine {
         }
     }
 
-    /// Asks for both of this checkout's databases, Postgres first.
+    /// Finds this checkout's two databases, Postgres first.
     async fn find(&mut self, context: &Context) -> Result<[Server; 2]> {
         match self {
             Self::Docker(docker) => docker.find(context).await,
@@ -162,7 +161,7 @@ impl Engine {
         }
     }
 
-    /// Stops both databases, and removes their data if so asked.
+    /// Stops both databases and, with `with_data`, removes their data.
     async fn stop(&self, context: &Context, with_data: bool) -> Result<()> {
         match self {
             Self::Docker(docker) => docker.stop(context, with_data).await,
@@ -174,7 +173,7 @@ impl Engine {
         }
     }
 
-    /// Reads a database's log.
+    /// Reads a database's log into `sink`.
     pub(crate) async fn logs(
         &self,
         context: &Context,
@@ -189,7 +188,7 @@ impl Engine {
         }
     }
 
-    /// Runs one of Postgres's own client programs on the database at `target`: the one that belongs to the server.
+    /// Runs one of Postgres's client programs, of the server's own version, on the database at `target`.
     pub(crate) async fn run_client(
         &self,
         context: &Context,
@@ -209,7 +208,7 @@ impl Engine {
         }
     }
 
-    /// docker-compose.yml with the ports where its databases are, if it starts them.
+    /// docker-compose.yml with the actual ports, if this engine starts the databases.
     pub(crate) fn compose(&self) -> Option<&Compose> {
         match self {
             Self::Docker(docker) => Some(&docker.compose),
@@ -218,7 +217,7 @@ impl Engine {
         }
     }
 
-    /// Puts down what later commands need to find it, once it runs.
+    /// Stores in `state` what later commands need to find the databases.
     pub(crate) fn remember(&self, context: &Context, state: &mut State) -> Result<()> {
         let Some(compose) = self.compose() else { return Ok(()) };
         let described = context.compose()?;
@@ -236,7 +235,7 @@ impl Engine {
     }
 }
 
-/// Databases at the ports of `compose`.
+/// Targets at the ports of `compose`.
 fn local_targets(
     compose: &Compose,
     (user, password): (&str, &str),
@@ -260,7 +259,7 @@ fn local_targets(
     })
 }
 
-/// Who is at the port that a database of ours would be at.
+/// Says whether anybody listens at the port of a database that does not run.
 fn who_is_at(port: u16) -> String {
     if port::is_free(port) {
         format!("nobody listens at 127.0.0.1:{port}")

@@ -109,7 +109,7 @@ pub(crate) struct Losing {
     undo: Undo,
 }
 
-/// What is said before Postgres's data is changed.
+/// Printed before Postgres's data is changed.
 const NO_BACKUP: &str = "no backup is made first: `pg_dump` makes one";
 
 impl Target {
@@ -119,7 +119,7 @@ impl Target {
 }
 
 impl Writing {
-    /// The target; none if the deed has only been rehearsed.
+    /// The target, or `None` if this is a dry run.
     async fn postgres(self, context: &Context, deed: &str) -> Result<Option<PostgresTarget>> {
         context.ui.stop.remedy("run the same command again: each of its steps was done whole, or not at all");
         let target = self.target.postgres(context).await?;
@@ -134,7 +134,7 @@ impl Writing {
 }
 
 impl Guarded {
-    /// The target, once it is certain that the user means it; none if the deed has only been rehearsed.
+    /// The target, once the user has confirmed; `None` if this is a dry run.
     async fn postgres(&self, context: &Context, deed: &str) -> Result<Option<PostgresTarget>> {
         let target = self.writing.postgres(context, deed).await?;
         if let (Some(target), true) = (&target, self.is_production()) {
@@ -174,7 +174,7 @@ impl Db {
                 undo.keep_rows(context, &guarded, &target, "db-schema-load").await?;
                 let mut connection = target.connect().await?;
                 load(ui, &mut connection, schema).await?;
-                // Whoever owns the database only has its tables made anew: `prepare` is to seed them.
+                // The tables are empty now. Without a record, `prepare` seeds them.
                 connection.with(move |client| Record::remove(client, target.database())).await
             }
             Self::Seed(guarded) => {
@@ -197,7 +197,7 @@ impl Db {
                 sessions(output, &target.postgres(context).await?).await
             }
             Self::KillAll(guarded) => {
-                // Not behind a lock: it may be the remedy for the command that holds it.
+                // Takes no lock, because this command may have to free the one that holds it.
                 let deed = "end all sessions";
                 let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
                 kill_all(ui, &target).await
@@ -210,7 +210,7 @@ impl Db {
 impl Connect {
     async fn run(self, context: &Context) -> Result<()> {
         let target = self.target.postgres(context).await?;
-        // psql's own error would say what is wrong, and not what to do.
+        // psql's own error does not say what to do.
         target.connect().await?;
         let (command, arguments) = (self.command.map(|sql| ["--command".to_owned(), sql]), self.arguments);
         let command = command.into_iter().flatten();

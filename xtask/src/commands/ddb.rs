@@ -173,20 +173,21 @@ impl Writing {
 }
 
 impl Guarded {
-    /// The target, before it is certain that the user means it.
+    /// The target, before the user has confirmed.
     async fn dynamodb(&self, context: &Context) -> Result<DynamoDb> {
         self.writing.dynamodb(context).await
     }
 
-    /// The target, once it is certain that the user means it; none where the deed has been rehearsed only.
-    /// `table` is none for the messages table.
+    /// The target, once the user has confirmed; `None` if this is a dry run. Without `table`, it is about the
+    /// messages
+    /// table.
     async fn resolve(&self, context: &Context, deed: &str, table: Option<&str>) -> Result<Option<DynamoDb>> {
         let dynamodb = self.dynamodb(context).await?;
         let is_meant = self.is_meant(context, &dynamodb, deed, table, Vec::new()).await?;
         Ok(is_meant.then_some(dynamodb))
     }
 
-    /// As [`Guarded::is_meant`], of the synthetic users and items in both databases.
+    /// Like [`Guarded::is_meant`], for the synthetic users and items in both databases.
     async fn is_meant_in_both(
         &self,
         context: &Context,
@@ -205,7 +206,7 @@ impl Guarded {
         self.is_meant(context, dynamodb, deed, None, facts).await
     }
 
-    /// Whether the user means it, after the target was shown where it is to be, behind the `facts` of others.
+    /// Shows the target after the `facts`, if it has to be shown, and asks the user. Returns whether to go on.
     async fn is_meant(
         &self,
         context: &Context,

@@ -16,8 +16,9 @@ use crate::output::{self, Output};
 use crate::poll::Look;
 use crate::targets::{self, Targets};
 
-/// How far this machine's clock and Docker's may differ: DynamoDB refuses a request that is five minutes
-/// off, and a seed would lie in the future. <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
+/// The tolerated difference between this machine's clock and Docker's. DynamoDB refuses a request that is five
+/// minutes off, and seeded messages could lie in the future.
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
@@ -26,12 +27,12 @@ pub(crate) struct Doctor {
     output: Output,
 }
 
-/// The lines of the report: check, verdict, found, remedy.
+/// The report's lines: what was checked, the verdict, what was found, the remedy.
 #[derive(Default)]
 struct Report(Vec<[String; 4]>);
 
 const OK: &str = "ok";
-/// Not there, and not needed as long as something else is.
+/// Not found, but another choice may do.
 const MISSING: &str = "missing";
 const BAD: &str = "BAD";
 
@@ -40,7 +41,7 @@ impl Report {
         self.0.push([check.into(), OK.to_owned(), found.into(), String::new()]);
     }
 
-    /// A line that is ok, or has the verdict `otherwise`. `remedy` is for an error that has none of its own.
+    /// Adds a line: ok, or the verdict `otherwise` with the error. `remedy` is used if the error has none.
     fn add(
         &mut self,
         check: impl Into<String>,
@@ -100,7 +101,7 @@ impl Doctor {
     }
 }
 
-/// Every place where a daemon may be, to the first that answers, which is returned.
+/// Reports each place where a Docker daemon may be, up to the first that answers; returns that one.
 async fn docker(context: &Context, report: &mut Report) -> Result<Option<Docker>> {
     let places = match daemon::places(&context.environment, &context.ui) {
         Ok(places) => places,
@@ -136,7 +137,7 @@ fn clock(docker: Option<DateTime<Utc>>) -> Result<String> {
     if apart > CLOCK_TOLERANCE { Err(Error::msg(found)) } else { Ok(found) }
 }
 
-/// Whether the daemon has the images.
+/// Reports the images; returns whether the daemon has all of them.
 async fn images(docker: &Docker, compose: &Compose, report: &mut Report) -> Result<bool> {
     let mut all = true;
     for service in compose.services() {
@@ -148,7 +149,7 @@ async fn images(docker: &Docker, compose: &Compose, report: &mut Report) -> Resu
     Ok(all)
 }
 
-/// What runs of this checkout's servers, and who holds their ports: those that they have moved to, if they have.
+/// Reports this checkout's servers, and who uses their ports. A server that was moved is checked at its new port.
 async fn servers(
     context: &Context,
     described: &Compose,
@@ -156,7 +157,7 @@ async fn servers(
     report: &mut Report,
 ) -> Result<()> {
     let (mut services, mut ours) = (described.services(), [false; 2]);
-    // If the engine cannot be asked, a line above says why.
+    // If the engine cannot be asked, an earlier line says why.
     let found = Found::ask(context).await.ok();
     if let Some(Found { engine, servers }) = &found {
         for (name, server) in ["Postgres", "DynamoDB"].into_iter().zip(servers) {
@@ -186,7 +187,7 @@ async fn servers(
     Ok(())
 }
 
-/// Whether the service's port is free or ours, or who else holds it.
+/// Whether the service's port is free or ours. The error says who else uses it.
 async fn port(service: &Service, is_ours: bool, docker: Option<&Docker>) -> Result<Result<String>> {
     let number = service.port.host;
     if port::is_free(number) {
@@ -204,7 +205,7 @@ async fn port(service: &Service, is_ours: bool, docker: Option<&Docker>) -> Resu
     })
 }
 
-/// The state folder, settings that can be wrong on their own, and psql.
+/// Reports the state folder, the settings that can be checked without a server, and psql.
 fn settings(context: &Context, report: &mut Report) {
     let environment = &context.environment;
     let state = context.state.read(&context.ui).map(|state| match state.engine {

@@ -55,7 +55,7 @@ impl Env {
                 EnvFormat::Sh => writeln!(out, "export {name}={}", shell_words::quote(&value))?,
                 EnvFormat::Dotenv => writeln!(out, "{name}={}", quoted(&value))?,
                 EnvFormat::Json | EnvFormat::Github => {
-                    // What follows it would be a setting of its own.
+                    // The text after a line end would become a setting of its own.
                     ensure!(
                         !value.contains(['\n', '\r']),
                         "{name} has a line end in it, which this form cannot write"

@@ -1,4 +1,4 @@
-//! How help is laid out: commands in groups, a command's own options first, those of every command last.
+//! The layout of help: commands in groups, a command's own options first, the global options last.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory as _};
@@ -8,7 +8,7 @@ use super::Arguments;
 /// The heading of the options that every command has.
 pub(super) const GLOBAL: &str = "Global options";
 
-/// The end of the long help.
+/// The end of the program's long help.
 pub(super) const ENGINES: &str = "\
 Engines:
   auto      what already runs, else external if both its variables are set,
@@ -30,7 +30,7 @@ pub(super) const PROD: &str = "\
 Each command takes --prod, which means production's database. The word `prod` as the last argument means the same, if \
                                it cannot be a table, a key or another value.";
 
-/// A heading, and the commands below it.
+/// A heading, and the commands under it.
 type Group = (&'static str, &'static [&'static str]);
 
 const ALL: [Group; 4] = [
@@ -54,7 +54,6 @@ const DDB: [Group; 4] = [
 
 const SNAPSHOT: [Group; 1] = [("Commands", &["save", "restore", "list", "delete"])];
 
-/// The command line, with its commands in groups.
 pub(super) fn command() -> Command {
     let command = Arguments::command();
     let command = command.mut_subcommand("db", |db| grouped(db, &DB));
@@ -79,7 +78,7 @@ fn grouped(command: Command, groups: &[Group]) -> Command {
     ))
 }
 
-/// An error of the command line in this project's words.
+/// Rewords an error of clap's.
 pub(super) fn explained(error: clap::Error) -> String {
     const PROD: &str = "--prod";
     let is_prod = |value: &ContextValue| matches!(value, ContextValue::Strings(names) if names == &[PROD]);
@@ -102,7 +101,7 @@ pub(super) fn explained(error: clap::Error) -> String {
     text
 }
 
-/// For an unknown command: names those that it is a part of, as `ddb-setup` for `setup` and `ddb scan` for `scan`.
+/// For an unknown command, suggests those that contain the word, such as `ddb-setup` and `ddb setup` for `setup`.
 fn with_suggestion(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
     let command = command();
@@ -119,7 +118,7 @@ fn with_suggestion(mut error: clap::Error) -> clap::Error {
     error
 }
 
-/// Adds the name of each command below one, as it is written.
+/// Adds the full name of every subcommand.
 fn add_names(command: &Command, before: &str, names: &mut Vec<String>) {
     for below in command.get_subcommands() {
         let name = format!("{before}{}", below.get_name());
@@ -128,7 +127,7 @@ fn add_names(command: &Command, before: &str, names: &mut Vec<String>) {
     }
 }
 
-/// For an unknown argument: a word may be meant as a table, and an option as one of the command behind it.
+/// For an unknown argument, says what was perhaps meant: a table, or an option of a subcommand.
 fn with_tip(mut error: clap::Error) -> clap::Error {
     let (Some(ContextValue::String(word)), Some(ContextValue::StyledStr(usage)), None) = (
         error.get(ContextKind::InvalidArg),
@@ -154,7 +153,7 @@ fn with_tip(mut error: clap::Error) -> clap::Error {
 mod tests {
     use super::*;
 
-    /// Each command that can be run, with its name as it is written.
+    /// The commands that can be run, with their full names.
     fn leaves(command: &Command, name: &str) -> Vec<(String, Command)> {
         if !command.has_subcommands() {
             return vec![(name.to_owned(), command.clone())];

@@ -49,7 +49,7 @@ impl Logs {
     }
 }
 
-/// Prints whole lines, each behind a prefix; the log arrives in chunks that end anywhere.
+/// Prints whole lines with a prefix. The log arrives in chunks that end anywhere.
 struct Lines {
     prefix: String,
     rest: Vec<u8>,
@@ -71,7 +71,7 @@ impl Lines {
     }
 }
 
-/// A line of a log with nothing that a terminal acts on, but for tabs: a log holds what clients have sent.
+/// A log line without control characters other than tabs. A log may contain what clients sent.
 fn shown(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let parts: Vec<_> = text.trim_end().split('\t').map(|part| printable(part.into())).collect();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use crate::app;
 use crate::context::Context;
 
-/// What opens a page in the user's browser, and what goes before its address.
+/// The program that opens a page in the browser, and its arguments before the address.
 const OPENER: (&str, &[&str]) = if cfg!(target_os = "macos") {
     ("open", &[])
 } else if cfg!(windows) {

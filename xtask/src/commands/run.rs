@@ -26,7 +26,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        // What can be wrong without a database is said before one is started.
+        // Mistakes that need no database are reported before one is started.
         let seed = self.seed.read(&context.root)?;
         app::check_that_none_runs(context)?;
         let port = app::port(self.port, &context.ui)?;
@@ -43,7 +43,7 @@ impl Run {
         };
         let (services, ()) = Services::with(context, "run", work).await?;
         let targets = services.targets.clone();
-        // Other commands may change the databases while the app runs.
+        // Releases the lock: other commands may change the databases while the app runs.
         drop(services);
 
         context.ui.line(format_args!("\nThe app: {app} (`cargo xtask open` opens it, Ctrl-C ends it)"));
@@ -57,10 +57,10 @@ impl Run {
     }
 }
 
-/// What the app takes from `.env` as well, where it is set.
+/// Settings that the app also takes from `.env`.
 const OWN_SETTINGS: [&str; 3] = ["BACKEND_LOG", "BACKEND_LOG_FORMAT", "FRONTEND_URL"];
 
-/// What the app is told: who its users are is said by themselves, and where its databases are.
+/// The app's environment: users say themselves who they are, and where the databases are.
 fn settings(Targets { postgres, dynamodb }: &Targets) -> [(&'static str, String); 4] {
     [
         ("BACKEND_ACCESS", "local".to_owned()),

@@ -34,7 +34,7 @@ pub(crate) struct Setup {
     rehearsal: Rehearsal,
 }
 
-/// What there is in the end, as it was read back.
+/// The row and item counts, as read back at the end.
 pub(super) struct Counts {
     pub(super) users: i64,
     pub(super) activities: i64,
@@ -44,7 +44,7 @@ pub(super) struct Counts {
 impl Setup {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let started = Instant::now();
-        // What is wrong with the conversation is said before anything is started or dropped.
+        // A mistake in the conversation is reported before anything is started or dropped.
         let seed = self.seed.read(&context.root)?;
         if let Some(name) = &self.from {
             let manifest = Snapshots::of(&context.state).open(name)?.manifest()?;
@@ -71,7 +71,7 @@ impl Setup {
     }
 }
 
-/// Says what it would do, without asking any server. Which engine is taken may be decided at the start only.
+/// Prints what a set-up would do, without asking any server. The engine may only be decided at the start.
 fn rehearse(context: &Context) -> Result<()> {
     let engine = engine::by_settings(context)?;
     let Targets { postgres, dynamodb } = engine.targets(context)?;
@@ -88,7 +88,7 @@ fn rehearse(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// What the databases are made from.
+/// The sources of both databases.
 pub(super) fn sources(context: &Context, targets: &Targets, seed: &ddb::Seed) -> Result<Sources> {
     let mut sources = Sources::default();
     for script in [Script::schema(&context.root)?, Script::seed(&context.root)?] {
@@ -99,7 +99,7 @@ pub(super) fn sources(context: &Context, targets: &Targets, seed: &ddb::Seed) ->
     Ok(sources)
 }
 
-/// All steps: Postgres's, then DynamoDB's. `maintenance` is a connection to Postgres's maintenance database.
+/// Runs all steps, Postgres's first. `maintenance` is a connection to Postgres's maintenance database.
 pub(super) async fn set_up(
     context: &Context,
     postgres: &PostgresTarget,
@@ -109,7 +109,7 @@ pub(super) async fn set_up(
 ) -> Result<Counts> {
     let _group = context.ui.group("Set the databases up");
     let (schema, seed_script) = (Script::schema(&context.root)?, Script::seed(&context.root)?);
-    // Until DynamoDB's steps its items are as they were judged before.
+    // Until DynamoDB's steps begin, the old items are still there, and the record counts them.
     let left = table::describe_if_there(&client, &client.target.table).await?;
     let items = left.as_ref().and_then(|table| table.item_count).unwrap_or_default();
     db::make_anew(context, &mut maintenance, postgres).await?;
@@ -137,7 +137,7 @@ pub(super) async fn set_up(
     connection.with(finish).await
 }
 
-/// DynamoDB's steps. Returns how many items there are.
+/// Runs DynamoDB's steps. Returns the number of items.
 async fn dynamodb(dynamodb: &DynamoDb, seed: &ddb::Seed, people: ddb::People) -> Result<usize> {
     ddb::drop_if_exists(dynamodb, &dynamodb.target.table).await?;
     ddb::schema_load(dynamodb).await?;

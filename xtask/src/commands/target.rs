@@ -1,5 +1,4 @@
-//! The options that every `db` and `ddb` command has: whose databases it means, and whether it is only rehearsed.
-//! What they lead to is in `db` and `ddb`.
+//! The options that all `db` and `ddb` commands share: whose databases are meant, and whether this is a dry run.
 
 use anyhow::Result;
 
@@ -49,7 +48,7 @@ impl Guarded {
         self.writing.lock(context, doing).await
     }
 
-    /// Whether the target is shown in full first: production's, and any that nothing is done to.
+    /// Whether the target is shown in full first: for production and for dry runs.
     pub(super) fn shows(&self) -> bool {
         self.is_production() || self.is_rehearsal()
     }
@@ -62,7 +61,7 @@ impl Guarded {
         self.writing.rehearsal.dry_run
     }
 
-    /// Shows the targets; whether the deed is to be done.
+    /// Shows the targets, and asks if necessary. Returns whether to go on.
     pub(super) async fn pass(
         &self,
         context: &Context,

@@ -1,7 +1,7 @@
-//! `docker-compose.yml`: the one definition of the two services, read and checked here.
+//! Reads and checks `docker-compose.yml`, the one definition of the two services.
 //!
-//! Only the parts of the compose specification that the two services use are supported; another key of theirs is an
-//! error. <https://github.com/compose-spec/compose-spec/blob/main/spec.md>
+//! Only the keys that the two services use are supported; any other key of theirs is an error.
+//! <https://github.com/compose-spec/compose-spec/blob/main/spec.md>
 
 mod file;
 
@@ -15,10 +15,10 @@ use serde::Serialize;
 
 use self::file::{File, Reader};
 
-/// The file's name, in the workspace's top folder.
+/// The file's name in the workspace's root.
 pub(crate) const FILE: &str = "docker-compose.yml";
 
-/// Other files that `docker compose` reads if they are there, and we do not.
+/// Other files that `docker compose` reads if they exist. We do not.
 /// <https://github.com/compose-spec/compose-go/blob/main/cli/options.go>
 const OTHER_FILES: [&str; 6] = [
     "compose.yaml",
@@ -29,41 +29,40 @@ const OTHER_FILES: [&str; 6] = [
     "docker-compose.override.yml",
 ];
 
-/// The compose file, with its variables filled in.
+/// The compose file, with its variables replaced.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Compose {
-    /// The project name that `docker compose` would use. It is part of the containers' and volumes' names.
+    /// The project name, as `docker compose` would choose it. It begins the names of containers and volumes.
     pub(crate) project: String,
-    /// The user set the project name, so it is not changed if another checkout has the same.
+    /// The user set the project name, so it stays even if another checkout uses it.
     pub(crate) project_is_fixed: bool,
     /// This checkout has used the project before.
     pub(crate) project_is_remembered: bool,
-    /// The folder of the file, which compose records on each container.
+    /// The file's folder, which compose writes on each container as a label.
     pub(crate) folder: PathBuf,
     pub(crate) postgres: Service,
     pub(crate) dynamodb: Service,
 }
 
-/// One service. Serialized, it is what its container is made from.
+/// One service. Its container's hash is made from the serialized form.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Service {
-    /// Its key in the file.
+    /// Its name in the file.
     pub(crate) name: &'static str,
     pub(crate) image: String,
-    /// The one published port.
     pub(crate) port: Port,
-    /// Variables for the container. One without a value removes the image's own.
+    /// Variables for the container. A variable without a value removes the image's own.
     pub(crate) environment: BTreeMap<String, Option<String>>,
-    /// Replaces the image's own command.
+    /// Replaces the image's command.
     pub(crate) command: Option<Vec<String>>,
     pub(crate) volumes: Vec<Mount>,
-    /// Replaces the image's own user.
+    /// Replaces the image's user.
     pub(crate) user: Option<String>,
-    /// Replaces the image's own working folder.
+    /// Replaces the image's working directory.
     pub(crate) working_dir: Option<String>,
 }
 
-/// The variable by which the file takes a service's port.
+/// The variable that sets a service's port in the file.
 pub(crate) fn port_variable(service: &str) -> &'static str {
     if service == "db" { "POSTGRES_PORT" } else { "DYNAMODB_PORT" }
 }
@@ -71,30 +70,28 @@ pub(crate) fn port_variable(service: &str) -> &'static str {
 /// A container's TCP port, published on 127.0.0.1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Port {
-    /// The port of this machine.
+    /// The port on this machine.
     pub(crate) host: u16,
     /// The port in the container.
     pub(crate) container: u16,
-    /// The user set it, so it does not move if it is taken.
+    /// The user set it, so no other port is tried if it is taken.
     #[serde(skip)]
     pub(crate) fixed: bool,
 }
 
-/// Something mounted into a container.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Mount {
     pub(crate) source: Source,
-    /// Absolute path in the container.
+    /// The absolute path in the container.
     pub(crate) target: String,
     pub(crate) read_only: bool,
 }
 
-/// Where a mount comes from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) enum Source {
-    /// A volume by its key under the file's `volumes`. The volume's name is the project's name and this.
+    /// A volume's key under the file's `volumes`. The volume's full name is the project's name and this key.
     Volume(String),
-    /// A file or folder of this machine.
+    /// A file or folder on this machine.
     Path(PathBuf),
 }
 
@@ -134,32 +131,32 @@ impl Compose {
         Ok(compose)
     }
 
-    /// The user and password that the server is created with. The defaults are the postgres image's:
+    /// The user and password that the server is created with. The defaults are those of the postgres image.
     /// <https://hub.docker.com/_/postgres>
     pub(crate) fn postgres_login(&self) -> (&str, &str) {
         let variable = |name: &str| self.postgres.environment.get(name).and_then(Option::as_deref);
         (variable("POSTGRES_USER").unwrap_or("postgres"), variable("POSTGRES_PASSWORD").unwrap_or_default())
     }
 
-    /// The settings that the server is started with: what follows each `-c` of its command, as `name=value`.
+    /// The server's settings as `name=value`, from each `-c` of its command.
     /// <https://www.postgresql.org/docs/current/app-postgres.html>
     pub(crate) fn postgres_settings(&self) -> Vec<&str> {
         let words = self.postgres.command.as_deref().unwrap_or_default();
         words.windows(2).filter(|pair| pair[0] == "-c").map(|pair| pair[1].as_str()).collect()
     }
 
-    /// Whether the file is in that folder, which may be reached through links.
+    /// Whether the file is in `folder`. Links are followed.
     pub(crate) fn is_in(&self, folder: &Path) -> bool {
         let real = |folder: &Path| folder.canonicalize().ok();
         folder == self.folder || real(folder).is_some_and(|folder| real(&self.folder) == Some(folder))
     }
 
-    /// The two services, in the order in which they are set up.
+    /// Both services, Postgres first.
     pub(crate) fn services(&self) -> [&Service; 2] {
         [&self.postgres, &self.dynamodb]
     }
 
-    /// Something that `docker compose` reads in this folder beside docker-compose.yml, if there is any.
+    /// Another file or variable that `docker compose` would read here besides docker-compose.yml.
     pub(crate) fn other_source(&self, environment: &Environment) -> Option<&'static str> {
         let chosen = environment.get("COMPOSE_FILE");
         match chosen {
@@ -181,7 +178,7 @@ mod tests {
         format!("{:#}", parse(text, &Environment::default()).unwrap_err())
     }
 
-    /// The smallest good file, with `line` added to the service `db`.
+    /// A minimal valid file, with `line` added to the service `db`.
     fn with_line(line: &str) -> String {
         format!(
             "services:\n  db:\n    image: postgres\n{line}\n  dynamodb-local:\n    image: dynamodb\n    ports: ['8000:8000']\n"
@@ -236,7 +233,7 @@ mod tests {
         assert_eq!(map.postgres.command.unwrap(), ["-c", "a b"]);
     }
 
-    /// Each as `docker compose config` has it.
+    /// The expected values are those of `docker compose config`.
     #[test]
     fn values_are_compose_s() {
         let text = with_line(

@@ -1,4 +1,4 @@
-//! The Docker daemon, through bollard: the only module that speaks to it. Every error says which operation failed.
+//! The Docker daemon, through bollard. Only this module talks to it. Every error names the operation that failed.
 
 mod cli;
 mod container;
@@ -24,7 +24,7 @@ pub(crate) use credentials::credentials;
 pub(crate) use description::{container_name, volume_name};
 pub(crate) use find::{Place, places};
 
-/// How long the daemon may take for an answer. Stopping a container takes it up to ten seconds.
+/// How long the daemon may take to answer. It may take ten seconds to stop a container.
 const DAEMON_BOUND: Duration = Duration::from_secs(30);
 
 /// A connection to a daemon that has answered.
@@ -32,11 +32,10 @@ pub(crate) struct Docker {
     api: bollard::Docker,
 }
 
-/// What a daemon says about itself.
 pub(crate) struct About {
     /// The server's version, such as `28.5.2`.
     pub(crate) version: String,
-    /// Its machine's clock, which is not this one's if Docker runs in a virtual machine.
+    /// The time on the daemon's machine. In a virtual machine it may differ from this machine's.
     pub(crate) time: Option<DateTime<Utc>>,
 }
 
@@ -46,12 +45,11 @@ impl Docker {
         Ok(Self { api: find::connect(environment, ui).await? })
     }
 
-    /// Connects to the daemon of one place.
+    /// Connects to the daemon at `place`.
     pub(crate) async fn connect(place: &Place) -> Result<Self> {
         Ok(Self { api: find::try_place(place).await? })
     }
 
-    /// What the daemon says about itself.
     pub(crate) async fn about(&self) -> Result<About> {
         let info = answer(self.api.info()).await.map_err(failed("cannot ask the daemon about itself"))?;
         let time = info.system_time.and_then(|time| DateTime::parse_from_rfc3339(&time.to_string()).ok());
@@ -60,12 +58,12 @@ impl Docker {
     }
 }
 
-/// The daemon's answer, which has to come in time.
+/// Bounds the time of a call to the daemon.
 async fn answer<T>(asked: impl Future<Output = Result<T, ApiError>>) -> Result<T, ApiError> {
     tokio::time::timeout(DAEMON_BOUND, asked).await.unwrap_or(Err(ApiError::RequestTimeoutError))
 }
 
-/// Says what could not be done, and what to do if the daemon itself is the trouble.
+/// Makes the error of a failed operation, with a remedy if the daemon itself does not answer.
 fn failed(what: impl Into<String>) -> impl FnOnce(ApiError) -> anyhow::Error {
     let remedy = "the Docker daemon answers no more: see what is wrong with `docker info`, and run the command \
                   again";
@@ -76,14 +74,14 @@ fn failed(what: impl Into<String>) -> impl FnOnce(ApiError) -> anyhow::Error {
             Failure::new(what, remedy).caused_by(waited).into()
         }
         error => {
-            // What leads to the cause are the names of the HTTP client's parts.
+            // The errors in between only name parts of the HTTP client.
             let error = anyhow!(error);
             Failure::new(what, remedy).caused_by(error.root_cause().to_string()).into()
         }
     }
 }
 
-/// What the API found, or nothing if it answered 404.
+/// Turns a 404 answer into `None`.
 fn found<T>(answer: Result<T, ApiError>) -> Result<Option<T>, ApiError> {
     match answer {
         Ok(value) => Ok(Some(value)),

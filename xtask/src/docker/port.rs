@@ -10,25 +10,25 @@ use tokio::net::TcpSocket;
 
 use crate::docker::compose::{Port, port_variable};
 
-/// How far from the port in docker-compose.yml another one is looked for.
+/// How many ports after the one in docker-compose.yml are tried.
 const REACH: u16 = 100;
 
-/// Whether nobody listens there.
+/// Whether nobody listens at this port of the loopback address.
 pub(crate) fn is_free(port: u16) -> bool {
     bind(port).is_ok()
 }
 
-/// A socket that is bound to the port and does not listen. One that listened would be in the way of a server that binds
-/// to the port at this moment.
+/// A socket that is bound to the port but does not listen. A listening socket would get in the way of a server that
+/// binds to the port at the same moment.
 fn bind(port: u16) -> io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
-    // On Windows this would share the port with a server that listens.
+    // On Windows this option would allow two programs to listen on the port.
     socket.set_reuseaddr(cfg!(unix))?;
     socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
     Ok(socket)
 }
 
-/// Fails if the port, which the user has set, is not free.
+/// Fails if a port that the user set is taken.
 pub(crate) fn check(port: Port, service: &str, holder: &str) -> Result<()> {
     if is_free(port.host) { Ok(()) } else { Err(fixed_and_taken(port, service, holder).into()) }
 }
@@ -44,8 +44,9 @@ fn fixed_and_taken(port: Port, service: &str, holder: &str) -> Failure {
     Failure::new(taken(port, service, holder), remedy)
 }
 
-/// The next free port that is not among `others`, for a service whose own is taken by `holder`. Says so; fails if the
-/// user has set the port.
+/// The next free port outside `others`, for a service whose port is taken by `holder`; prints the change. Fails if
+/// the
+/// user set the port.
 pub(crate) fn moved(port: Port, service: &str, holder: &str, others: &[u16], ui: &Ui) -> Result<u16> {
     if port.fixed {
         return Err(fixed_and_taken(port, service, holder).into());

@@ -15,11 +15,11 @@ use tokio::sync::OnceCell;
 use super::{Database, LogRange, LogSink, Server};
 use crate::context::Context;
 
-/// How much of a stopped container's log is shown.
+/// How many lines of a stopped container's log are shown.
 const LAST_LINES: usize = 15;
 
-/// What Postgres, its image and SQLite (DynamoDB Local's) print if they cannot use their data. The paths are relative
-/// to the data directory.
+/// Messages of Postgres, its image and SQLite (which DynamoDB Local uses) about unusable data. The paths are
+/// relative to the data directory.
 const DAMAGE: [&str; 13] = [
     "could not find the database system",
     "exists but is not empty",
@@ -36,13 +36,12 @@ const DAMAGE: [&str; 13] = [
     "file is not a database",
 ];
 
-/// The containers of a checkout's project.
 pub(crate) struct DockerEngine {
     pub(super) compose: Compose,
     docker: OnceCell<Docker>,
-    /// The ids of the containers that were started, Postgres's first.
+    /// The ids of the started containers, Postgres's first.
     started: Option<[String; 2]>,
-    /// Which of them ran before, Postgres's first.
+    /// Which containers ran before the start, Postgres's first.
     found_running: [bool; 2],
 }
 
@@ -59,7 +58,7 @@ impl DockerEngine {
         self.found_running
     }
 
-    /// Looks for the containers, and takes their ports for the databases'.
+    /// Finds the containers, and takes over the ports they are published on.
     pub(super) async fn find(&mut self, context: &Context) -> Result<[Server; 2]> {
         let docker = self.docker(context).await?;
         let [postgres, dynamodb] = self.own_containers(context).await?;
@@ -73,13 +72,13 @@ impl DockerEngine {
         Ok([postgres.0, dynamodb.0])
     }
 
-    /// Both services' containers, as far as they are there, Postgres's first.
+    /// Both services' containers, Postgres's first; `None` where there is none.
     async fn containers(&self, context: &Context) -> Result<[Option<Container>; 2]> {
         let containers = self.docker(context).await?.containers(&self.compose).await?;
         Ok(containers.map(|of_service| of_service.into_iter().next()))
     }
 
-    /// Those that are this checkout's.
+    /// The containers that belong to this checkout.
     async fn own_containers(&self, context: &Context) -> Result<[Option<Container>; 2]> {
         let is_own = |container: &Container| container.check_owner(&self.compose).is_ok();
         Ok(self.containers(context).await?.map(|container| container.filter(is_own)))
@@ -96,7 +95,7 @@ impl DockerEngine {
         self.docker(context).await?.logs(&container.id, range.tail, range.follow, sink).await
     }
 
-    /// The container of a database; an error if it has none.
+    /// The container of a database. Fails if there is none.
     async fn container_of(&self, context: &Context, database: Database) -> Result<Container> {
         let container = self.own_containers(context).await?[database as usize].take();
         let missing = || {
@@ -107,7 +106,6 @@ impl DockerEngine {
         Ok(container.ok_or_else(missing)?)
     }
 
-    /// Runs a client program in Postgres's container.
     pub(super) async fn run_client(
         &self,
         context: &Context,
@@ -123,7 +121,7 @@ impl DockerEngine {
         self.docker(context).await?.exec(&container.id, environment, client).await
     }
 
-    /// Why a container that was started is not running, if it is not.
+    /// Why a started container no longer runs; `None` if it runs.
     pub(super) async fn death(&self, database: Database) -> Option<anyhow::Error> {
         let (docker, ids) = (self.docker.get()?, self.started.as_ref()?);
         match docker.last_words(&ids[database as usize], LAST_LINES).await {
@@ -132,7 +130,7 @@ impl DockerEngine {
         }
     }
 
-    /// Stops and removes both services' containers, and their volumes if so asked.
+    /// Stops and removes both services' containers and, with `with_data`, their volumes.
     pub(super) async fn stop(&self, context: &Context, with_data: bool) -> Result<()> {
         let (docker, ui, compose) = (self.docker(context).await?, &context.ui, &self.compose);
         let project = &compose.project;
@@ -174,10 +172,10 @@ impl DockerEngine {
         })
     }
 
-    /// Whether what Docker has of the project is another checkout's.
+    /// Whether the project's containers and volumes belong to another checkout.
     async fn is_of_another_checkout(&self, context: &Context) -> Result<bool> {
         let (docker, compose) = (self.docker(context).await?, &self.compose);
-        // A container has the folder that it was made for as a label.
+        // A label of each container names the folder that it was created for.
         if let Some(container) = self.containers(context).await?.iter().flatten().next() {
             return Ok(container.check_owner(compose).is_err());
         }
@@ -185,8 +183,9 @@ impl DockerEngine {
             let Some(volume) = docker.volume(&name).await? else { continue };
             let is_ours = match &volume.folder {
                 Some(folder) => compose.is_in(folder),
-                // Compose's own volumes have no such label. They are ours if we have used this project before, or if
-                // the user has chosen its name.
+                // Compose's own volumes have no such label. They are ours if this checkout has used the project
+                // before, or
+                // if the user chose the project's name.
                 None => compose.project_is_remembered || compose.project_is_fixed,
             };
             if !is_ours {
@@ -197,7 +196,7 @@ impl DockerEngine {
     }
 }
 
-/// What is known of a service by its container, and its port: the container's own, if it runs.
+/// What a service's container says about its server, and the port: the published one if the container runs.
 async fn server(docker: &Docker, service: &Service, container: Option<Container>) -> (Server, u16) {
     let port = service.port.host;
     let Some(container) = container else {
@@ -223,10 +222,10 @@ async fn server(docker: &Docker, service: &Service, container: Option<Container>
     (Server { runs_in, missing: Some(missing) }, port)
 }
 
-/// Only a log that says so is a reason to give the data up.
+/// The error for a stopped container. It advises deleting the data only if the log says that the data is unusable.
 fn stopped(log: &str) -> Failure {
     let problem = format!("its container stopped; the last lines of its log:\n{}", log.trim_end());
-    // An error of a query ends no server.
+    // The error of a query does not stop a server.
     let mut lines = log.lines().filter(|line| !line.contains("ERROR:  "));
     let remedy = if lines.any(|line| DAMAGE.iter().any(|sign| line.contains(sign))) {
         "it cannot use its data: `cargo xtask down --volumes` removes the data of both databases, and \

@@ -1,6 +1,6 @@
-//! The embedded engine: no Docker. Postgres is this machine's own server with a cluster in the state
-//! folder; DynamoDB is the workspace's `xtask-dynamodb`, with its data there too. Each holds a lock as long as it runs,
-//! by which it is found.
+//! The embedded engine, which needs no Docker. Postgres is the server installed on this machine; DynamoDB is the
+//! workspace's `xtask-dynamodb`. Both keep their data in the state folder. Each server holds a lock while it runs,
+//! and commands find it by that lock.
 
 pub(crate) use postgres::binaries as postgres_binaries;
 
@@ -29,32 +29,31 @@ use crate::state::StateFolder;
 use log::{Log, death};
 use postgres::Postgres;
 
-/// Who holds a port that is taken: the system does not tell everybody.
+/// Names the user of a taken port. The system does not tell every user which process it is.
 const HOLDER: &str = "another process";
 
-/// How often another port is tried, if another program takes one between the look at it and the server's start.
+/// How many ports are tried if another program takes each one between the check and the server's start.
 const PORTS_TRIED: usize = 5;
 
-/// How often a Postgres that is being started is asked to end. It takes a second each time.
+/// How often a Postgres that is still starting is asked to stop. Each attempt takes a second.
 const STOP_ATTEMPTS: usize = 5;
 
-/// How long a process may take to end when it is asked to, before it is killed.
+/// How long a process may take to end before it is killed.
 const END_BOUND: Duration = Duration::from_secs(15);
 
-/// How often it is looked whether a server listens.
+/// The pause between checks whether a server listens.
 const LISTEN_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long the sessions of a Postgres that was killed are waited for.
+/// How long to wait for the sessions of a killed Postgres to end.
 const SESSIONS_BOUND: Duration = Duration::from_secs(60);
 
-/// How often a log file is looked at while it is followed.
+/// The pause between reads of a log file that is followed.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The servers of a checkout.
 pub(crate) struct EmbeddedEngine {
     pub(super) compose: Compose,
     folder: StateFolder,
-    /// Postgres's, then DynamoDB's.
+    /// Postgres's lock, then DynamoDB's.
     locks: [ServerLock; 2],
     logs: [Log; 2],
     found_running: [bool; 2],
@@ -68,12 +67,12 @@ impl EmbeddedEngine {
         Ok(Self { compose, folder, locks, logs, found_running: [false; 2] })
     }
 
-    /// Who signs in to Postgres, and with which password.
+    /// The Postgres role and its password.
     pub(super) fn login(&self) -> Result<(&'static str, String)> {
         Ok((postgres::ROLE, postgres::password(&self.folder)?))
     }
 
-    /// Postgres's client program that was installed with the server's.
+    /// The path of a Postgres client program that was installed with the server.
     pub(super) fn client_program(&self, context: &Context, name: &str) -> Result<PathBuf> {
         Ok(postgres::binaries(&context.environment, &self.folder)?.neighbour(name))
     }
@@ -134,7 +133,7 @@ impl EmbeddedEngine {
         Ok(())
     }
 
-    /// What runs and is to go on; what is left of servers that cannot go on is ended first.
+    /// Servers that run and can continue. Ends what is left of servers that cannot.
     async fn running(&self, context: &Context) -> Result<[Option<Holder>; 2]> {
         let ui = &context.ui;
         let [mut postgres, mut dynamodb] = self.holders()?;
@@ -154,7 +153,7 @@ impl EmbeddedEngine {
             let end = self.stopped_dynamodb(&left);
             ui.run_whole(format!("DynamoDB: stop {left}, whose data was removed"), end).await?;
         }
-        // Left behind by a set-up that was killed.
+        // A killed set-up left it behind.
         if dynamodb.as_ref().is_some_and(|holder| holder.port.is_none()) {
             dynamodb =
                 ui.run("DynamoDB: wait for a server that is starting", self.dynamodb_started()).await?;
@@ -173,7 +172,7 @@ impl EmbeddedEngine {
         Ok([postgres::holder(&self.folder)?, self.locks[1].holder()?])
     }
 
-    /// Waits until the server that holds DynamoDB's lock listens; none if it ends before.
+    /// Waits until the server that holds DynamoDB's lock listens. Returns `None` if it ends first.
     async fn dynamodb_started(&self) -> Result<Option<Holder>> {
         let look = async || match self.locks[1].holder() {
             Ok(Some(holder)) if holder.port.is_none() => Look::NotYet(format!("{holder} does not listen")),
@@ -192,7 +191,7 @@ impl EmbeddedEngine {
         })
     }
 
-    /// Kills what holds a lock.
+    /// Kills the process that holds a lock.
     async fn killed(&self, database: Database, holder: &Holder) -> Result<()> {
         holder.kill()?;
         self.locks[database as usize].wait_until_free(END_BOUND).await
@@ -210,7 +209,7 @@ impl EmbeddedEngine {
         self.found_running
     }
 
-    /// Why a server is not running, if it is not.
+    /// Why a server no longer runs; `None` if it runs.
     pub(super) fn death(&self, database: Database) -> Option<anyhow::Error> {
         match self.holders().map(|holders| holders[database as usize].as_ref().map(Holder::has_ended)) {
             Ok(Some(false)) => None,
@@ -222,7 +221,7 @@ impl EmbeddedEngine {
         }
     }
 
-    /// Looks who holds the locks, and takes their ports for the databases'.
+    /// Finds the servers by their locks, and takes over their ports.
     pub(super) fn find(&mut self) -> Result<[Server; 2]> {
         let [postgres, dynamodb] = self.holders()?;
         let has_data = self.has_data();
@@ -251,7 +250,7 @@ impl EmbeddedEngine {
             } else {
                 let postgres = Postgres::new(context, &self.folder)?;
                 let stop = async {
-                    // A command that was ended may have begun to start it, and its number is not known yet.
+                    // A command that was interrupted may be starting it. Its process id is not known yet.
                     let attempts = if holder.pid.is_none() { STOP_ATTEMPTS } else { 1 };
                     for _ in 0..attempts {
                         if postgres.stop().await.is_ok() {
@@ -270,7 +269,7 @@ impl EmbeddedEngine {
         Ok(())
     }
 
-    /// What a server that is running prints is followed until it ends; that of none is not followed.
+    /// Reads a server's log. `follow` ends when the server ends, or at once if none runs.
     pub(super) async fn logs(&self, database: Database, range: LogRange, sink: LogSink<'_>) -> Result<()> {
         let Log { path, from } = &self.logs[database as usize];
         let Some(mut file) = private::open_if_there(path)? else {
@@ -287,7 +286,7 @@ impl EmbeddedEngine {
         }
         let mut chunk = vec![0; 64 << 10];
         loop {
-            // What it printed before it ended is there by then.
+            // Ask first, then read: this way the last lines of a server that has just ended are read too.
             let goes_on = range.follow && self.locks[database as usize].holder()?.is_some();
             loop {
                 match file.read(&mut chunk)? {
@@ -311,7 +310,7 @@ fn other_port(service: &Service, port: u16) -> anyhow::Error {
     Failure::new(problem, "stop it with `cargo xtask down`, and run the command again").into()
 }
 
-/// Starts a server at its port, or at the next one that is free; returns where. `other` is the other server's port.
+/// Starts a server at its port or at the next free one, and returns the port. `other` is the other server's port.
 async fn start_at_free_port(
     context: &Context,
     name: &str,
@@ -329,14 +328,14 @@ async fn start_at_free_port(
         let label = format!("{name}: start at 127.0.0.1:{}", wanted.host);
         match context.ui.run(label, start(wanted.host)).await {
             Ok(()) => return Ok(wanted.host),
-            // Another program was quicker: two checkouts may start at the same moment.
+            // Another program took the port first, perhaps another checkout that starts at the same moment.
             Err(_) if tried < PORTS_TRIED && !wanted.fixed && !port::is_free(wanted.host) => {}
             Err(error) => return Err(error),
         }
     }
 }
 
-/// What is there of a server whose lock is held by `holder`; its port is put into the service.
+/// Describes the server whose lock `holder` has, and puts its port into `service`.
 fn server(service: &mut Service, holder: Option<Holder>, has_data: bool) -> Server {
     let Some(holder) = holder else {
         return Server { runs_in: "none".to_owned(), missing: Some(super::who_is_at(service.port.host)) };

@@ -1,4 +1,4 @@
-//! The external engine: databases that somebody else runs, where CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB say.
+//! The external engine: databases that others run, at CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB.
 
 use anyhow::Result;
 
@@ -9,7 +9,7 @@ use crate::targets::{DYNAMODB_URL, POSTGRES_URL};
 
 use super::Server;
 
-/// Whether both of its variables are set.
+/// Whether both variables of this engine are set.
 pub(crate) fn is_set(environment: &Environment) -> bool {
     environment.get(POSTGRES_URL).is_some() && environment.get(DYNAMODB_URL).is_some()
 }

@@ -1,14 +1,13 @@
-//! The engines' names, as they are chosen and remembered.
+//! The names of the engines, for choosing one and for the state folder.
 
 use std::fmt;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-/// The variable that chooses the engine if no flag does.
+/// The environment variable that chooses the engine. The flag takes precedence.
 pub(crate) const VARIABLE: &str = "CRUDDUR_ENGINE";
 
-/// What the user may choose.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum EngineChoice {
     /// What is running; else external where both its variables are set; else Docker; else embedded
@@ -22,7 +21,7 @@ pub(crate) enum EngineChoice {
 }
 
 impl EngineChoice {
-    /// The engine that was chosen by name.
+    /// The engine that was chosen; `None` for `auto`.
     pub(crate) fn named(self) -> Option<EngineName> {
         match self {
             Self::Auto => None,
@@ -33,7 +32,6 @@ impl EngineChoice {
     }
 }
 
-/// An engine's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum EngineName {

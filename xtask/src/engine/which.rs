@@ -1,4 +1,4 @@
-//! Which engine a command means: the one that was chosen, that runs, or that fits.
+//! Decides which engine a command uses: the chosen one, the running one, or the first that is usable.
 
 use anyhow::Result;
 
@@ -15,8 +15,8 @@ use super::{Database, Engine, EngineName, Server};
 const REMEDY: &str = "start them with `cargo xtask up`, or start them and set them up with `cargo xtask ddb-setup`, which \
                       deletes what is in them";
 
-/// The engine to start, and why it: the one named; else what is running; else external, if it is set; else Docker, if
-/// it has the images; else embedded.
+/// The engine to start, and why. In this order: the chosen one, the one that runs, external if its variables are
+/// set, Docker if it has the images or can pull them, embedded.
 pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, String)> {
     let new = |name| Engine::new(name, context, state);
     if let Some(name) = context.engine.named() {
@@ -24,7 +24,7 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
     }
     if state.engine != Some(EngineName::Docker) {
         let mut embedded = new(EngineName::Embedded)?;
-        // One is enough: the other has died.
+        // One running server is enough: the other may have died.
         if embedded.find(context).await?.iter().any(|server| server.missing.is_none()) {
             return Ok((new(EngineName::Embedded)?, "it is running".to_owned() + &unused_settings(context)));
         }
@@ -36,7 +36,7 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
             Failure::new("engine docker was used last, and cannot be asked now", remedy).caused_by(error)
         })?;
         if found.iter().all(|server| server.missing.is_none()) {
-            // Not the one that was asked: it has the ports of what runs, whatever the user has set.
+            // A new engine: the one above has taken over the containers' ports, whatever the user set.
             return Ok((
                 new(EngineName::Docker)?,
                 "its containers are running".to_owned() + &unused_settings(context),
@@ -54,16 +54,16 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
     match docker.pull_missing(context).await {
         Ok(()) => Ok((Engine::Docker(Box::new(docker)), "a daemon answers and has the images".to_owned())),
         Err(error) => {
-            // Settings that name no daemon at all are an error: what runs cannot be asked.
+            // If the settings name no valid place for a daemon, fail: containers may be running that cannot be found.
             daemon::places(&context.environment, &context.ui)?;
-            // The places tried are lines of their own if nothing else is told.
+            // The list of places becomes part of one line.
             let why = format!("Docker cannot be used: {error:#}").replace(":\n", ": ").replace('\n', "; ");
             Ok((new(EngineName::Embedded)?, why))
         }
     }
 }
 
-/// Settings of the process environment that name other databases than those that are running.
+/// Says which variables of the environment name databases that are not used.
 fn unused_settings(context: &Context) -> String {
     let names = [POSTGRES_URL, DYNAMODB_URL];
     let set: Vec<&str> =
@@ -78,12 +78,12 @@ fn unused_settings(context: &Context) -> String {
 /// The databases of a command that starts nothing.
 pub(crate) struct Found {
     pub(crate) engine: Engine,
-    /// Postgres's, then DynamoDB's.
+    /// Postgres's server, then DynamoDB's.
     pub(crate) servers: [Server; 2],
 }
 
 impl Found {
-    /// Asks the engine that was chosen, or that was started last, or that has something running.
+    /// Asks the chosen engine, else the one that was started last, else each for running servers.
     pub(crate) async fn ask(context: &Context) -> Result<Self> {
         let state = context.state.read(&context.ui)?;
         if let Some(name) = context.engine.named().or(state.engine) {
@@ -103,15 +103,16 @@ impl Found {
         match docker.find(context).await {
             Ok(servers) => Ok(Self { engine: docker, servers }),
             Err(_) => {
-                // Nothing is known to have been started with Docker, and no daemon answers. Settings that name none at
-                // all are an error.
+                // No command has started anything with Docker, and no daemon answers. Settings without a valid place
+                // for
+                // a daemon are an error.
                 daemon::places(&context.environment, &context.ui)?;
                 Ok(Self { engine: embedded, servers })
             }
         }
     }
 
-    /// Both databases; an error if one does not run.
+    /// Both databases. Fails if one does not run.
     pub(crate) fn targets(&self, context: &Context) -> Result<Targets> {
         self.check(Database::Postgres)?;
         self.check(Database::DynamoDb)?;
@@ -133,9 +134,9 @@ impl Found {
     }
 }
 
-/// The databases that a command means.
+/// The databases that a command uses.
 impl Context {
-    /// Both.
+    /// Both databases.
     pub(crate) async fn databases(&self, production: bool) -> Result<Targets> {
         let targets = match production {
             true => Targets::production(&self.environment)?,
@@ -145,7 +146,7 @@ impl Context {
         Ok(targets)
     }
 
-    /// Both local ones, and the engine that has them.
+    /// Both local databases, and the engine that runs them.
     pub(crate) async fn engine_and_databases(&self) -> Result<(Engine, Targets)> {
         let found = Found::ask(self).await?;
         let targets = found.targets(self)?;
@@ -153,7 +154,7 @@ impl Context {
         Ok((found.engine, targets))
     }
 
-    /// The engine that has the local ones.
+    /// The engine that runs the local databases.
     pub(crate) async fn engine_that_runs(&self) -> Result<Engine> {
         Ok(Found::ask(self).await?.engine)
     }
@@ -186,7 +187,7 @@ impl Context {
     }
 }
 
-/// The engine that a command means which asks no server: the one chosen, or started last.
+/// The engine, by settings and state alone: the chosen one, or the one that was started last. Asks no server.
 pub(crate) fn by_settings(context: &Context) -> Result<Engine> {
     let state = context.state.read(&context.ui)?;
     let name = match context.engine.named().or(state.engine) {
@@ -197,8 +198,8 @@ pub(crate) fn by_settings(context: &Context) -> Result<Engine> {
     Engine::new(name, context, &state)
 }
 
-/// Stops the databases of the engine that was chosen; else of the one that was started last, and of one that was
-/// started before it and still runs.
+/// Stops the databases of the chosen engine. If none was chosen, stops those of the engine that was started last,
+/// and of any other that still runs.
 pub(crate) async fn stop(context: &Context, with_data: bool) -> Result<()> {
     let mut state = context.state.read(&context.ui)?;
     let chosen = match context.engine.named().or(state.engine) {
@@ -217,7 +218,7 @@ pub(crate) async fn stop(context: &Context, with_data: bool) -> Result<()> {
     }
     names.push(chosen.unwrap_or(EngineName::Docker));
     for name in names {
-        // Nothing is known to have been started with Docker, and it may not be there.
+        // No command has started anything with Docker, and it may not be installed.
         if chosen.is_none()
             && name == EngineName::Docker
             && Docker::find(&context.environment, &context.ui).await.is_err()

@@ -1,4 +1,4 @@
-//! Postgres's steps, one by one and all of them.
+//! Postgres's steps.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ use backend_flask::sql;
 use postgres::Client;
 use postgres::error::SqlState;
 
-/// How long to wait for another session that creates or drops a database.
+/// How long to wait for another session that is creating or dropping a database.
 const TURN_BOUND: Duration = STATEMENT_BOUND.saturating_mul(3);
 
-/// After how long the user is told about the wait.
+/// After this time the user is told what the command waits for.
 const TURN_TOLD_AFTER: Duration = Duration::from_secs(1);
 
-/// All of Postgres's steps, in order. `maintenance` is a connection to the server's maintenance database.
+/// Runs all of Postgres's steps. `maintenance` is a connection to the server's maintenance database.
 pub(crate) async fn setup(
     context: &Context,
     maintenance: &mut Connection,
     target: &PostgresTarget,
 ) -> Result<()> {
     let ui = &context.ui;
-    // A file that is missing is an error before anything is dropped.
+    // A missing file is an error before anything is dropped.
     let (schema, seed) = (Script::schema(&context.root)?, Script::seed(&context.root)?);
     make_anew(context, maintenance, target).await?;
     let mut connection = target.connect().await?;
@@ -34,7 +34,7 @@ pub(crate) async fn setup(
     load(ui, &mut connection, seed).await
 }
 
-/// Drops the database, if it exists, and creates it.
+/// Drops the database if it exists, and creates it.
 pub(crate) async fn make_anew(
     context: &Context,
     maintenance: &mut Connection,
@@ -45,7 +45,7 @@ pub(crate) async fn make_anew(
     create(&context.ui, maintenance, target.database()).await
 }
 
-/// Waits until no other session creates or drops a database. A command that was killed leaves one behind for a moment.
+/// Waits until no other session creates or drops a database. A killed command's session may last a moment longer.
 pub(super) async fn take_turn(ui: &Ui, maintenance: &mut Connection) -> Result<()> {
     let shown = maintenance.target.to_string();
     let lock =
@@ -91,7 +91,7 @@ pub(super) async fn drop(ui: &Ui, maintenance: &mut Connection, database: &str) 
     ui.run_whole(format!("Postgres: drop database {database} if it exists"), work).await
 }
 
-/// The sessions in a database, but for `connection`.
+/// The sessions in a database, without `connection`'s own.
 async fn sessions_in(connection: &mut Connection, database: &str) -> Result<Vec<String>> {
     let database = database.to_owned();
     let rows = connection.with(move |client| {
@@ -112,7 +112,7 @@ pub(crate) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -
     let label = format!("Postgres: load {path} into {}", connection.target.database());
     let work = async {
         let done = connection.with_patience(ui, path, move |client| script.run(client)).await;
-        // Leave out that a `drop ... if exists` found nothing.
+        // Skip the notice of `drop ... if exists` that nothing existed.
         let notices = connection.take_notices().into_iter();
         for notice in notices.filter(|notice| notice.routine() != Some("DropErrorMsgNonExistent")) {
             ui.line(format_args!("{path}: {}: {}", notice.severity(), notice.message()));
@@ -122,13 +122,13 @@ pub(crate) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -
     ui.run_whole(label, work).await
 }
 
-/// How many users and activities there are. `prod` is what suggested commands end with.
+/// The number of users and activities. `prod` is the suffix of commands that an error suggests.
 pub(crate) fn counts(client: &mut Client, prod: &str) -> Result<[i64; 2]> {
     let row = client.query_typed_one(sql::COUNTS, &[]).map_err(|error| explain(error, prod))?;
     Ok([row.try_get("users")?, row.try_get("activities")?])
 }
 
-/// The error of a query that needs the tables.
+/// Explains the error of a query that needs the tables.
 pub(crate) fn explain(error: postgres::Error, prod: &str) -> anyhow::Error {
     match error.code() {
         Some(&SqlState::UNDEFINED_TABLE) => {

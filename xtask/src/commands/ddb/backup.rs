@@ -1,4 +1,4 @@
-//! An on-demand backup of a table, before it is dropped.
+//! Makes an on-demand backup of a table before it is dropped.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/backuprestore_HowItWorks.html>
 
 use std::io::{IsTerminal as _, stdin};
@@ -38,17 +38,17 @@ impl BackupOptions {
         self.backup.as_deref()
     }
 
-    /// Whether to ask for a name. A script does not want to be asked: it gives `confirmed`, the name in --confirm.
+    /// Whether to ask for a name. A script is not asked: it passes `confirmed`, the name given to --confirm.
     pub(super) fn asks(&self, confirmed: Option<&str>) -> bool {
         self.backup.is_none() && !self.no_backup && confirmed.is_none() && stdin().is_terminal()
     }
 
-    /// A hint, if no option says anything about a backup and nobody can be asked; otherwise empty.
+    /// A hint if no option mentions a backup and nobody can be asked; otherwise empty.
     pub(super) fn hint(&self, confirmed: Option<&str>) -> &'static str {
         if self.backup.is_some() || self.no_backup || self.asks(confirmed) { "" } else { NO_BACKUP }
     }
 
-    /// The name from the options, or from the user.
+    /// The backup's name, from the options or from the user.
     pub(super) async fn name(&self, ui: &Ui, confirmed: Option<&str>) -> Result<Option<String>> {
         if !self.asks(confirmed) {
             return Ok(self.backup.clone());
@@ -59,7 +59,7 @@ impl BackupOptions {
     }
 }
 
-/// Makes a backup and waits until a table can be made from it.
+/// Makes a backup and waits until a table can be restored from it.
 pub(super) async fn make(dynamodb: &DynamoDb, table: &str, name: &str) -> Result<()> {
     let work = async {
         let create = dynamodb.client.create_backup().table_name(table).backup_name(name);
@@ -107,7 +107,7 @@ fn refused(dynamodb: &DynamoDb, table: &str, error: anyhow::Error) -> anyhow::Er
     Failure::new(problem, remedy).caused_by(format!("{error:#}")).into()
 }
 
-/// An error if a backup cannot have this name.
+/// Fails if a backup cannot have this name.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_CreateBackup.html>
 pub(super) fn check_name(name: &str) -> Result<()> {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);

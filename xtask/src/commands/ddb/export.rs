@@ -78,7 +78,7 @@ impl Export {
             });
             let response = read.await?;
             let finish = || {
-                // A table without items has a file too.
+                // A table without items still makes a file.
                 self.write(form, &keys, &[], &mut out)?;
                 out.map_or(Ok(()), ItemFileWriter::finish)?;
                 std::fs::metadata(&self.file)
@@ -99,7 +99,6 @@ impl Export {
         }
     }
 
-    /// Prints the items to stdout.
     async fn print(&self, context: &Context) -> Result<()> {
         let dynamodb = self.target.dynamodb(context).await?;
         let table = self.table.of(&dynamodb.target);
@@ -115,7 +114,7 @@ impl Export {
         Ok(())
     }
 
-    /// Adds items to `out`, which begins with the first ones: they decide the columns of a CSV.
+    /// Writes items to `out`, which is created with the first ones: they decide the columns of a CSV.
     fn write(
         &self,
         form: FileForm,
@@ -138,7 +137,7 @@ impl Export {
     }
 }
 
-/// A file's name says no form that is known.
+/// The error for a file name without a known extension.
 pub(super) fn no_form(error: std::io::Error) -> Failure {
     Failure::usage(
         error.to_string(),
@@ -146,7 +145,7 @@ pub(super) fn no_form(error: std::io::Error) -> Failure {
     )
 }
 
-/// A server may return a set in another order each time. Sorted, the same table gives the same file.
+/// Sorts sets, whose order may change between reads, so that the same table gives the same file.
 fn sort_sets(item: &mut Item) {
     item.values_mut().for_each(sort_sets_of);
 }

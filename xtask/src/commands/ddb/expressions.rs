@@ -1,4 +1,4 @@
-//! What to read of a table: the options that scan, query, get, put and delete share.
+//! The options that scan, query, get, put and delete share: expressions, projections and output.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -19,7 +19,7 @@ use serde::de::IgnoredAny;
 
 use crate::output::Format;
 
-/// Said of a read that ended at `--limit`. Whether there are more, DynamoDB does not tell then.
+/// Printed when a read ended at `--limit`. DynamoDB does not say then whether there are more items.
 pub(crate) const STOPPED: &str = "stopped at --limit: there may be more";
 
 /// Placeholders for names and values in expressions.
@@ -39,12 +39,11 @@ pub(crate) struct Placeholders {
 }
 
 impl Placeholders {
-    /// Only names.
     pub(crate) fn of_names(names: Vec<String>) -> Self {
         Self { names, values: Vec::new() }
     }
 
-    /// The names by placeholder; none if there are none, which DynamoDB refuses.
+    /// The names by placeholder; `None` if there are none, because DynamoDB refuses an empty map.
     pub(crate) fn names(&self) -> Result<Option<HashMap<String, String>>> {
         let mut all = HashMap::new();
         for text in &self.names {
@@ -62,7 +61,7 @@ impl Placeholders {
         Ok((!all.is_empty()).then_some(all))
     }
 
-    /// The values by placeholder; none if there are none.
+    /// The values by placeholder; `None` if there are none.
     pub(crate) fn values(&self) -> Result<Option<Item>> {
         let mut all = Item::new();
         for text in &self.values {
@@ -81,7 +80,7 @@ impl Placeholders {
     }
 }
 
-/// Adds what a placeholder stands for.
+/// Adds a placeholder. Fails if it is defined twice.
 fn add<T>(all: &mut HashMap<String, T>, name: String, meaning: T) -> Result<()> {
     match all.entry(name) {
         Entry::Vacant(entry) => drop(entry.insert(meaning)),
@@ -90,12 +89,12 @@ fn add<T>(all: &mut HashMap<String, T>, name: String, meaning: T) -> Result<()> 
     Ok(())
 }
 
-/// `#name=rest` or `:name=rest`.
+/// Splits `#name=rest` or `:name=rest`.
 fn pair(text: &str, sign: char) -> Option<(&str, &str)> {
     text.split_once('=').filter(|(name, _)| name.starts_with(sign) && name.len() > 1)
 }
 
-/// A value on the command line: typed or plain JSON, or else a text.
+/// A value from the command line: DynamoDB JSON, plain JSON, or text if it is not JSON.
 fn value_of(text: &str) -> Result<AttributeValue, String> {
     match json::value_of(text) {
         Err(_) if serde_json::from_str::<IgnoredAny>(text).is_err() => Ok(AttributeValue::S(text.to_owned())),
@@ -103,7 +102,7 @@ fn value_of(text: &str) -> Result<AttributeValue, String> {
     }
 }
 
-/// A key attribute's value as the user writes it.
+/// Parses a key attribute's value by its type.
 pub(crate) fn key_value(key: &KeyAttribute, text: &str) -> Result<AttributeValue> {
     let wrong = |form: &str| Usage(format!("key `{}` is {form}, which `{text}` is not", key.name));
     match key.key_type {
@@ -119,7 +118,7 @@ pub(crate) fn key_value(key: &KeyAttribute, text: &str) -> Result<AttributeValue
     }
 }
 
-/// Which items, and what of them.
+/// Which items to read, and which of their attributes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReadOptions {
     /// Print only items that meet this condition
@@ -149,7 +148,6 @@ pub(crate) struct ReadOptions {
 }
 
 impl ReadOptions {
-    /// The Scan of a table.
     pub(crate) fn scan(&self, table: &str) -> Result<ScanInputBuilder> {
         Ok(ScanInput::builder()
             .table_name(table)
@@ -163,7 +161,7 @@ impl ReadOptions {
             .return_consumed_capacity(ReturnConsumedCapacity::Total))
     }
 
-    /// The Query of a table, without its key condition.
+    /// A Query without its key condition.
     pub(crate) fn query(&self, table: &str) -> Result<QueryInputBuilder> {
         Ok(QueryInput::builder()
             .table_name(table)
@@ -177,7 +175,7 @@ impl ReadOptions {
             .return_consumed_capacity(ReturnConsumedCapacity::Total))
     }
 
-    /// How the items are printed; `keys` are the columns that come first.
+    /// The output format. `keys` are the first columns.
     pub(crate) fn form(&self, keys: Vec<String>) -> Result<Form> {
         Ok(match self.items.form(keys)? {
             Form::Json if self.count => Form::JsonCount,
@@ -186,7 +184,7 @@ impl ReadOptions {
         })
     }
 
-    /// A JSON document says where reading would go on.
+    /// Only JSON output contains the key to continue from.
     pub(crate) fn last_key(&self) -> LastKey {
         if self.items.output.format == Format::Json { LastKey::Wanted } else { LastKey::Unknown }
     }

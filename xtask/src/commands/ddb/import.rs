@@ -43,7 +43,7 @@ pub(crate) struct Import {
 
 impl Import {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        // A wrong file is an error before anything is asked or changed.
+        // A wrong file is an error before the user is asked or anything is changed.
         FileForm::of(&self.file).map_err(no_form)?;
         if !self.file.exists() {
             let problem = format!("there is no file {}", self.file.display());
@@ -91,7 +91,7 @@ impl Import {
         }
     }
 
-    /// Reads the file as an import would, and says what it would write.
+    /// Reads the file as an import would, and prints what it would write.
     async fn rehearse(&self, context: &Context) -> Result<()> {
         let dynamodb = self.guarded.dynamodb(context).await?;
         let table = self.table.of(&dynamodb.target);
@@ -125,7 +125,7 @@ impl Import {
         format!("cannot import {}", self.file.display())
     }
 
-    /// Writes the records. Returns them for their counts.
+    /// Writes the records, and returns them for their counts.
     async fn import<'a>(
         &self,
         dynamodb: &DynamoDb,

@@ -1,4 +1,4 @@
-//! One item: get, put, update, delete.
+//! The commands for one item: get, put, update, delete.
 
 use std::io::{IsTerminal as _, Read as _, stdin};
 
@@ -93,7 +93,7 @@ struct KeyArguments {
     table: TableArgument,
 }
 
-/// When to write.
+/// The condition of a write.
 #[derive(Debug, clap::Args)]
 struct Condition {
     /// Only if the item that is there meets this condition
@@ -114,7 +114,7 @@ impl KeyArguments {
         key_of(&keys, &self.pk, self.sk.as_deref())
     }
 
-    /// The key, for people.
+    /// The key as messages show it.
     fn shown(&self) -> String {
         [Some(&self.pk), self.sk.as_ref()].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")
     }
@@ -196,7 +196,7 @@ impl Put {
 const ITEM_FORM: &str =
     r#"write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'"#;
 
-/// The item breaks a rule of DynamoDB's.
+/// The error for an item that breaks a rule of DynamoDB's.
 fn refused(table: &str, rules: &Rules, why: &str) -> Failure {
     let keys: Vec<_> = rules.key_names().collect();
     let remedy = format!("correct the item; the key of table {table} is {}", keys.join(" and "));
@@ -291,7 +291,7 @@ impl Delete {
 }
 
 impl Condition {
-    /// What a dry run says of the condition.
+    /// The remark of a dry run about the condition.
     fn not_evaluated(&self, guarded: &Guarded) -> &'static str {
         match (&self.condition, guarded.is_rehearsal()) {
             (Some(_), true) => ", if the condition is met, which a dry run does not ask",
@@ -299,7 +299,7 @@ impl Condition {
         }
     }
 
-    /// Says what became of an item that was to be `done` (put into, deleted from) to a table.
+    /// Explains why an item could not be `done` (put into, deleted from) to a table.
     fn explain(
         &self,
         error: anyhow::Error,

@@ -1,4 +1,4 @@
-//! The app's access patterns, as the app asks them.
+//! The app's access patterns, with the app's own requests.
 
 use std::borrow::Cow;
 use std::io::{BufWriter, Write as _};
@@ -22,7 +22,7 @@ use crate::context::Context;
 use crate::output::stdout;
 use crate::text::{counted, printable, shortened};
 
-/// How many characters of a message a line shows.
+/// How many characters of a message are shown.
 const MESSAGE_WIDTH: usize = 40;
 
 #[derive(Debug, Subcommand)]
@@ -144,11 +144,11 @@ fn uuid(text: &str) -> Result<Uuid, &'static str> {
     text.parse().map_err(|_| "it is not a UUID")
 }
 
-/// Prints items as lines for people, or as the chosen format has them.
+/// Prints items as text lines or in the chosen format.
 struct Printer {
     writer: Option<ItemWriter>,
     line: fn(&Item) -> Result<String>,
-    /// How many of the lines' times DynamoDB does not sort as such.
+    /// The number of lines whose time is in a form that DynamoDB does not sort correctly.
     unsortable: u64,
 }
 
@@ -210,7 +210,7 @@ fn group_line(item: &Item) -> Result<String> {
     Ok(format!("{}  {line}", group.message_group_uuid))
 }
 
-/// The handle 16 wide, the time in UTC 22 wide, and the first 40 characters of the message.
+/// A line: the handle 16 wide, the time in UTC 22 wide, and the first 40 characters of the message.
 fn line(handle: &str, at: DateTime<Utc>, message: &str) -> String {
     let message = printable(shortened(message, MESSAGE_WIDTH));
     let handle = printable(Cow::Borrowed(handle));

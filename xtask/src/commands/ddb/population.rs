@@ -20,13 +20,13 @@ use crate::context::Context;
 use crate::targets::{PostgresTarget, Targets};
 use crate::text::counted;
 
-/// How long all of a population's users may take to be written; a million take about a minute.
+/// How long writing all users of a population may take. A million users take about a minute.
 const USERS_BOUND: Duration = Duration::from_secs(600);
 
-/// The heading of the options that ask for one.
+/// The heading of these options.
 const HEADING: &str = "A synthetic population instead, in both databases";
 
-/// How large a synthetic population is.
+/// The size of a synthetic population.
 #[derive(Debug, clap::Args)]
 pub(super) struct PopulationOptions {
     /// Conversations [default: one for each 100 messages, or 5 for each user]
@@ -43,7 +43,7 @@ pub(super) struct PopulationOptions {
 }
 
 impl PopulationOptions {
-    /// The population that is asked for, or none where none is. `now` is when its last message is sent.
+    /// The population that the options ask for, if they do. `now` is the time of its last message.
     pub(super) fn read(&self, now: Option<DateTime<Utc>>) -> Result<Option<Population>> {
         let Self { conversations, messages, users } = *self;
         let wanted = Wanted { users, conversations, messages };
@@ -77,7 +77,7 @@ impl RemovePopulation {
 }
 
 async fn remove(ui: &Ui, postgres: &PostgresTarget, dynamodb: &DynamoDb) -> Result<()> {
-    // Whoever interrupts it runs it again: items without their users are still found.
+    // If this is interrupted, run it again: items are found even when their users are gone.
     remove_items(dynamodb).await?;
     let step = ui.step(format!("Postgres: remove synthetic users from {}", postgres.database()));
     let (_held, prod) = (ui.stop.hold().await, postgres.prod);
@@ -90,7 +90,7 @@ async fn remove(ui: &Ui, postgres: &PostgresTarget, dynamodb: &DynamoDb) -> Resu
     Ok(())
 }
 
-/// Makes a population's users the only synthetic ones in Postgres, and reads back their count.
+/// Replaces the synthetic users in Postgres by a population's, and counts them.
 pub(super) async fn write_users(ui: &Ui, connection: &mut Connection, population: Population) -> Result<()> {
     let users = u64::from(population.users());
     let label = format!("Postgres: write {users} synthetic users into {}", connection.target.database());
@@ -117,7 +117,7 @@ fn explain(error: postgres::Error, prod: &str) -> anyhow::Error {
     }
 }
 
-/// Makes a population's items the only synthetic ones in DynamoDB, and reads back their count.
+/// Replaces the synthetic items in DynamoDB by a population's, and counts them.
 pub(super) async fn write_items(dynamodb: &DynamoDb, population: Population) -> Result<()> {
     remove_items(dynamodb).await?;
     let table = &dynamodb.target.table;
@@ -146,7 +146,7 @@ pub(super) async fn write_items(dynamodb: &DynamoDb, population: Population) -> 
     dynamodb.ui.run(format!("DynamoDB: count the synthetic items in {table}"), count_again).await
 }
 
-/// Removes every synthetic item, page by page of the table; and then what has come in meanwhile, until nothing has.
+/// Removes every synthetic item, page by page. Repeats while late writes of an earlier run add items.
 async fn remove_items(dynamodb: &DynamoDb) -> Result<()> {
     let table = &dynamodb.target.table;
     let step = dynamodb.ui.step(format!("DynamoDB: remove synthetic items from {table}"));

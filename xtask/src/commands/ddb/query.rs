@@ -57,7 +57,7 @@ struct SortCondition {
     ge: Option<String>,
 }
 
-// Placeholders of our own in an expression.
+// The placeholders that this command adds to expressions.
 const PARTITION_NAME: &str = "#query_pk";
 const PARTITION_VALUE: &str = ":query_pk";
 const SORT_NAME: &str = "#query_sk";
@@ -65,7 +65,7 @@ const SORT_VALUES: [&str; 2] = [":query_sk", ":query_sk_end"];
 const OURS: [&str; 5] = [PARTITION_NAME, PARTITION_VALUE, SORT_NAME, SORT_VALUES[0], SORT_VALUES[1]];
 
 impl SortCondition {
-    /// The condition's form in an expression and its operands; none if there is no condition.
+    /// The condition as an expression, and its operands; `None` if there is no condition.
     fn given(&self) -> Option<(&'static str, Vec<&str>)> {
         let Self { sk, begins_with, between, lt, le, gt, ge } = self;
         let one = [
@@ -108,7 +108,7 @@ impl Query {
         Ok(())
     }
 
-    /// The request with the key condition.
+    /// Adds the key condition to the request.
     fn with_condition(&self, request: QueryInputBuilder, keys: &Keys) -> Result<QueryInputBuilder> {
         let names = request.get_expression_attribute_names().iter().flat_map(HashMap::keys);
         let mut taken = names.chain(request.get_expression_attribute_values().iter().flat_map(HashMap::keys));
@@ -141,7 +141,7 @@ impl Query {
     }
 }
 
-/// The key that these values are.
+/// Builds an item's key from these values.
 pub(super) fn key_of(keys: &Keys, partition: &str, sort: Option<&str>) -> Result<Item> {
     let attribute = |key: &KeyAttribute, text: &str| -> Result<(String, AttributeValue)> {
         Ok((key.name.clone(), key_value(key, text)?))

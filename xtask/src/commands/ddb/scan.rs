@@ -44,12 +44,12 @@ impl Scan {
         Ok(())
     }
 
-    /// The keys, whose columns come first where there are columns. Those of the messages table are known.
+    /// The key attributes, which are the first columns. Those of the messages table are known without a request.
     async fn columns(&self, dynamodb: &DynamoDb) -> Result<Vec<String>> {
         match &self.table.table {
             Some(table) if self.options.items.output.format == Format::Table && !self.options.count => {
                 let description = table::describe(dynamodb, table).await?;
-                // An index that is not there, the scan's answer tells.
+                // If the index does not exist, the scan fails with that error.
                 let keys = Keys::of(&description, self.options.index.as_deref());
                 Ok(keys.iter().flat_map(Keys::each).map(|key| key.name.clone()).collect())
             }

@@ -75,10 +75,10 @@ impl SeedCommand {
     }
 }
 
-/// What helps after an interruption: the same items are written again, in place of themselves.
+/// The advice after an interruption. Running again overwrites the same items.
 const AGAIN: &str = "run the same command again: it writes all of it, and removes what is too much";
 
-/// What is seeded.
+/// What to seed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SeedOptions {
     /// The conversation to write [default: backend-flask-rs/ddb/conversation.txt]
@@ -99,7 +99,7 @@ pub(crate) struct SeedOptions {
     person_2: String,
 }
 
-/// A conversation that has been read and found good.
+/// A conversation that was read and checked.
 pub(crate) struct Seed {
     text: String,
     conversation: Conversation,
@@ -111,7 +111,7 @@ pub(crate) struct Seed {
 pub(crate) type People = [User; 2];
 
 impl SeedOptions {
-    /// When the last message was sent, where that is said.
+    /// The time of the last message, if it was given.
     fn now(&self) -> Result<Option<DateTime<Utc>>> {
         match self.now {
             Some(now) if now > Utc::now() => {
@@ -121,7 +121,7 @@ impl SeedOptions {
         }
     }
 
-    /// Reads the conversation. Nothing has been written when this fails.
+    /// Reads the conversation. Fails before anything is written.
     pub(crate) fn read(self, root: &Path) -> Result<Seed> {
         if self.person_1 == self.person_2 {
             return Err(Usage(format!("both persons are {}: a conversation takes two", self.person_1)).into());
@@ -148,7 +148,7 @@ impl SeedOptions {
 }
 
 impl Seed {
-    /// Adds what the conversation is made from.
+    /// Adds the sources of the conversation.
     pub(crate) fn add_to(&self, sources: &mut Sources) {
         let Self { text, now, handles, .. } = self;
         sources.add("the conversation", text);
@@ -158,7 +158,7 @@ impl Seed {
         );
     }
 
-    /// Looks the two users up.
+    /// Looks up the two users.
     pub(crate) async fn people(&self, connection: &mut Connection) -> Result<People> {
         let (target, [one, two]) = (connection.target.clone(), self.handles.clone());
         let find = move |client: &mut Client| {
@@ -167,8 +167,8 @@ impl Seed {
         connection.with(find).await
     }
 
-    /// Writes messages and group rows, removes what an earlier seed left, and reads back the count, which
-    /// it returns.
+    /// Writes the messages and group rows, and removes what an earlier seed left. Returns the number of items read
+    /// back.
     pub(crate) async fn write(&self, dynamodb: &DynamoDb, people: People, table: Table) -> Result<usize> {
         let [one, two] = &people;
         let now = self.now.unwrap_or_else(Utc::now);
@@ -184,7 +184,7 @@ impl Seed {
             if let Table::InUse = table {
                 members.extend(senders(dynamodb).await?);
             }
-            // A member of the group is known by a message: so no row is there without one, whatever ends the run.
+            // Members are found by their messages. Written first, the messages let a later run find every row.
             let messages = rows.split_off(people.len());
             for puts in [messages, rows] {
                 let written = write::write_all(dynamodb, name, puts.into_iter().map(Ok), |written| {
@@ -218,24 +218,24 @@ impl Seed {
     }
 }
 
-/// How often items are removed that come in late, and how long after one another: a server goes on with the last
-/// requests of a run that was killed, even into a table that has been made anew meanwhile.
+/// How often late items are removed, and the pause in between. A server finishes the last requests of a killed run,
+/// even into a table that has been created again since.
 pub(super) const LATE_TRIES: u32 = 10;
 pub(super) const LATE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Whether a table may hold an earlier seed.
+/// Whether the table may hold an earlier seed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Table {
-    /// It was created a moment ago.
+    /// It was just created.
     Empty,
-    /// It may.
+    /// It may hold one.
     InUse,
 }
 
 /// The names of the messages table's keys.
 pub(crate) const KEYS: [&str; 2] = [PARTITION_KEY, SORT_KEY];
 
-/// A user by handle, in the database that `client` is connected to.
+/// Finds a user by handle in the database that `client` is connected to.
 pub(super) fn find_user(client: &mut Client, target: &PostgresTarget, handle: &str) -> Result<User> {
     let remedy = format!("seed the users with `cargo xtask db seed{}`, or name another handle", target.prod);
     match User::find_by_handle(client, handle).map_err(readable) {
@@ -261,7 +261,6 @@ fn seeded_row(table: &str, member: Uuid) -> QueryInputBuilder {
         .consistent_read(true)
 }
 
-/// All items that a query finds.
 async fn items(dynamodb: &DynamoDb, query: QueryInputBuilder) -> Result<Vec<Item>> {
     let mut items = Vec::new();
     let take = async |mut page: Page| {
@@ -272,7 +271,7 @@ async fn items(dynamodb: &DynamoDb, query: QueryInputBuilder) -> Result<Vec<Item
     Ok(items)
 }
 
-/// Who has sent a message of the seed's group.
+/// Everybody who sent a message in the seed's group.
 async fn senders(dynamodb: &DynamoDb) -> Result<BTreeSet<Uuid>> {
     let messages = seeded_messages(&dynamodb.target.table).projection_expression("user_uuid");
     let messages = items(dynamodb, messages).await?;
@@ -280,8 +279,8 @@ async fn senders(dynamodb: &DynamoDb) -> Result<BTreeSet<Uuid>> {
     Ok(messages.iter().filter_map(sender).collect())
 }
 
-/// Removes what the table holds of the seed's group besides the items of these [keys](Write::key): first the
-/// members' rows, then the messages, by which the members are known.
+/// Removes the seed group's items except those with these [keys](Write::key). Removes the rows first, because the
+/// messages say who the members are.
 async fn remove_others(dynamodb: &DynamoDb, members: &BTreeSet<Uuid>, kept: &HashSet<u64>) -> Result<()> {
     let table = &dynamodb.target.table;
     let rows = members.iter().map(|member| seeded_row(table, *member));
@@ -297,7 +296,7 @@ async fn remove_others(dynamodb: &DynamoDb, members: &BTreeSet<Uuid>, kept: &Has
     Ok(())
 }
 
-/// How many items the table holds of the seed's group.
+/// Counts the items of the seed's group.
 async fn count_seeded(dynamodb: &DynamoDb, members: &BTreeSet<Uuid>) -> Result<u64> {
     let table = &dynamodb.target.table;
     let rows = members.iter().map(|member| seeded_row(table, *member));

@@ -18,10 +18,10 @@ use crate::context::Context;
 use crate::guard::Guard;
 use crate::output::{self, Format, Output, stdout};
 
-/// How long a table may take to become active, or to be gone. Both are asynchronous on AWS.
+/// How long a table may take to become active or to be deleted. Both are asynchronous on AWS.
 const TABLE_BOUND: Duration = Duration::from_secs(120);
 
-/// What helps after an interruption.
+/// The advice after an interruption.
 fn look(production: bool) -> &'static str {
     match production {
         false => "see what there is with `cargo xtask ddb list-tables`",
@@ -61,7 +61,6 @@ impl SchemaLoad {
     }
 }
 
-/// Creates the messages table.
 pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<()> {
     let name = &dynamodb.target.table;
     let request = messages::create_table(name);
@@ -84,7 +83,7 @@ pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<()> {
             match table::describe_if_there(dynamodb, name).await {
                 Ok(Some(now)) if table::is_active(&now) => Look::Ready(()),
                 Ok(Some(_)) => Look::NotYet(format!("table {name} is not active yet")),
-                // A table that was just created may not be known everywhere yet.
+                // AWS may not know a new table everywhere yet.
                 Ok(None) => Look::NotYet("it is not there yet".to_owned()),
                 Err(error) => Look::Failed(error),
             }
@@ -94,7 +93,6 @@ pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<()> {
     dynamodb.ui.run_whole(format!("DynamoDB: create table {name}"), create).await
 }
 
-/// Whether the messages table is there.
 pub(crate) async fn has_messages_table(dynamodb: &DynamoDb) -> Result<bool> {
     Ok(table::describe_if_there(dynamodb, &dynamodb.target.table).await?.is_some())
 }
@@ -122,7 +120,7 @@ impl DropTable {
         if self.guarded.shows() && !self.prepare(context, &dynamodb).await? {
             return Ok(());
         }
-        // A snapshot has the items of the messages table alone.
+        // A snapshot holds only the messages table.
         if self.table == dynamodb.target.table {
             self.undo.keep_items(context, &self.guarded, &dynamodb, "ddb-drop").await?;
         }
@@ -145,8 +143,7 @@ impl DropTable {
 }
 
 impl DropTable {
-    /// What comes before the drop: the table is shown, the user is asked, and a backup is made where one is
-    /// wanted. Whether the table is to be dropped.
+    /// Before the drop: shows the table, asks the user, and makes a backup if one is wanted. Returns whether to drop.
     async fn prepare(&self, context: &Context, dynamodb: &DynamoDb) -> Result<bool> {
         let (table, ui) = (self.table.as_str(), &context.ui);
         let description = table::describe(dynamodb, table).await?;
@@ -172,7 +169,7 @@ impl DropTable {
     }
 }
 
-/// Deletion protection is somebody's word that the table stays: nothing here takes it back.
+/// The error for deletion protection. Somebody turned it on, so no command turns it off.
 fn protected(table: &str) -> Failure {
     let problem = format!("table {table} is protected from deletion; nothing was changed");
     let remedy = format!(
@@ -182,13 +179,13 @@ fn protected(table: &str) -> Failure {
     Failure::new(problem, remedy)
 }
 
-/// Drops a table, if there is one of that name.
+/// Drops a table if it exists.
 pub(crate) async fn drop_if_exists(dynamodb: &DynamoDb, table: &str) -> Result<()> {
     let label = format!("DynamoDB: drop table {table} if it exists");
     dynamodb.ui.run_whole(label, delete(dynamodb, table)).await.map(|_| ())
 }
 
-/// Deletes a table and waits until it is gone. Returns whether there was one.
+/// Deletes a table and waits until it is gone. Returns whether it existed.
 async fn delete(dynamodb: &DynamoDb, table: &str) -> Result<bool> {
     let existed = poll::until_ready(TABLE_BOUND, interval(dynamodb), async || {
         let delete = async || dynamodb.client.delete_table().table_name(table).send().await;
@@ -198,7 +195,7 @@ async fn delete(dynamodb: &DynamoDb, table: &str) -> Result<bool> {
         };
         match RequestError::code_of(&error) {
             Some("ResourceNotFoundException") => Look::Ready(false),
-            // It is being created or deleted by a run that did not wait for the end.
+            // Another run is creating or deleting it and did not wait for the end.
             Some("ResourceInUseException") => Look::NotYet(format!("{error:#}")),
             Some(_) if format!("{error:#}").contains("protected against deletion") => {
                 Look::Failed(protected(table).into())
@@ -220,7 +217,7 @@ async fn delete(dynamodb: &DynamoDb, table: &str) -> Result<bool> {
     Ok(existed)
 }
 
-/// A local server changes a table within milliseconds; AWS takes seconds and limits such calls.
+/// The pause between checks. A local server takes milliseconds; AWS takes seconds and limits these calls.
 fn interval(dynamodb: &DynamoDb) -> Duration {
     Duration::from_millis(if dynamodb.target.is_production() { 1_000 } else { 5 })
 }

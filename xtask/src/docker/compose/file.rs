@@ -1,4 +1,4 @@
-//! The file's own shapes, and what its texts mean.
+//! The types of the compose file, and the interpretation of their values.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 
 use super::{Mount, Port, Service, Source, port_variable};
 
-/// A compose file. Its other keys, and services of the app's own, are compose's business alone.
+/// A compose file. Other keys and services are ignored.
 #[derive(Deserialize)]
 pub(super) struct File {
     pub(super) name: Option<String>,
@@ -20,7 +20,7 @@ pub(super) struct File {
     pub(super) volumes: Volumes,
 }
 
-/// Named volumes, each with its options.
+/// Named volumes with their options.
 type Volumes = BTreeMap<String, Option<BTreeMap<String, IgnoredAny>>>;
 
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ pub(super) struct RawService {
     working_dir: Option<String>,
 }
 
-/// `environment:`, as a map or as a list of `NAME=value`. A name alone takes its value from our own environment.
+/// `environment:`, as a map or as a list of `NAME=value`. A bare name takes its value from our environment.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "environment: a map of variables or a list of NAME=value is expected")]
 enum Variables {
@@ -53,7 +53,7 @@ enum Variables {
     List(Vec<String>),
 }
 
-/// A value of YAML. Compose writes a fraction in another form than the file does, so it has to be a text.
+/// A YAML value. Compose changes the form of fractions, so they must be quoted.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Scalar {
@@ -64,7 +64,7 @@ enum Scalar {
 }
 
 impl Variables {
-    /// Each name with its text, if it has one.
+    /// Each variable with its value, if it has one.
     fn texts(self) -> Result<Vec<(String, Option<String>)>> {
         match self {
             Self::Map(variables) => variables
@@ -91,7 +91,7 @@ impl Variables {
     }
 }
 
-/// `command:`, as one string in shell words or as a list.
+/// `command:`, as a list or as one string of shell words.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "command: a text, or a list of texts, is expected")]
 enum Words {
@@ -99,7 +99,7 @@ enum Words {
     Line(String),
 }
 
-/// What turning the file's texts into services needs to know.
+/// Reads the file's values.
 pub(super) struct Reader<'a> {
     pub(super) folder: &'a Path,
     pub(super) environment: &'a Environment,
@@ -107,7 +107,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// `COMPOSE_PROJECT_NAME`, the file's `name`, or the folder's name in the letters that compose allows.
+    /// `COMPOSE_PROJECT_NAME`, the file's `name`, or the folder's name reduced to the characters that compose allows.
     pub(super) fn project(&self, name: Option<&str>) -> Result<String> {
         if let Some(name) = self.environment.get("COMPOSE_PROJECT_NAME") {
             return checked_project_name(name).context("COMPOSE_PROJECT_NAME");
@@ -138,7 +138,7 @@ impl Reader<'_> {
         })
     }
 
-    /// An empty text is as if the key were not there.
+    /// Treats an empty text like a missing key.
     fn optional(&self, text: Option<String>) -> Result<Option<String>> {
         let filled = text.map(|text| self.fill_in(&text)).transpose()?;
         Ok(filled.filter(|text| !text.is_empty()))
@@ -210,7 +210,7 @@ impl Reader<'_> {
         Ok(Mount { source, target: clean(Path::new(target)).display().to_string(), read_only })
     }
 
-    /// A volume with another driver or name would need support of its own.
+    /// Fails if a volume has a driver or a name, which would need support.
     fn check_volume(&self, key: &str) -> Result<()> {
         let options = self.volumes.get(key);
         let options =
@@ -230,7 +230,7 @@ pub(super) fn port_number(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| *port != 0)
 }
 
-/// The path without `.`, `..` and surplus slashes, as the daemon reports a mount's source.
+/// The path without `.`, `..` and surplus slashes, in the form that the daemon reports.
 fn clean(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
     for part in path.components() {

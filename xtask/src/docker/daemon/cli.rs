@@ -1,4 +1,4 @@
-//! What the docker CLI has on this machine: its config.json and the current context.
+//! The docker CLI's files on this machine: config.json and the current context.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ use sha2::{Digest as _, Sha256};
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Config {
     current_context: Option<String>,
-    /// What `docker login` stored in the file itself, by registry.
+    /// The credentials that `docker login` stored in this file, by registry.
     pub(super) auths: Option<BTreeMap<String, Auth>>,
-    /// The program that keeps the credentials of all registries, as in `docker-credential-NAME`.
+    /// The helper program for all registries: NAME in `docker-credential-NAME`.
     pub(super) creds_store: Option<String>,
-    /// The programs for single registries.
+    /// The helper programs for single registries.
     pub(super) cred_helpers: Option<BTreeMap<String, String>>,
 }
 
@@ -34,10 +34,9 @@ pub(super) struct Auth {
     pub(super) registrytoken: Option<String>,
 }
 
-/// The current context, where it is not the default one.
+/// The current context, if it is not the default one.
 pub(super) struct Current {
     pub(super) name: String,
-    /// The address of its daemon.
     pub(super) host: String,
     /// The folder of its certificates, if it has any.
     pub(super) certificates: Option<PathBuf>,
@@ -56,7 +55,7 @@ pub(super) fn certificates(environment: &Environment) -> PathBuf {
 }
 
 impl Config {
-    /// Reads config.json. If it is invalid, the CLI warns and goes on without it, and so do we.
+    /// Reads config.json. Like the CLI, warns about an invalid file and ignores it.
     pub(super) fn read(environment: &Environment, ui: &Ui) -> Self {
         let Some(folder) = folder(environment) else { return Self::default() };
         read_json(&folder.join("config.json")).map(Option::unwrap_or_default).unwrap_or_else(|error| {
@@ -65,7 +64,7 @@ impl Config {
         })
     }
 
-    /// What DOCKER_AUTH_CONFIG says, in the form of config.json's `auths`.
+    /// Reads DOCKER_AUTH_CONFIG, which has the form of config.json's `auths`.
     /// <https://docs.docker.com/reference/cli/docker/#environment-variables>
     pub(super) fn of_variable(environment: &Environment, ui: &Ui) -> Self {
         let text = environment.process_only("DOCKER_AUTH_CONFIG").unwrap_or("{}");
@@ -83,7 +82,7 @@ impl Config {
         let remedy = "choose another with `docker context use NAME`, set DOCKER_HOST, or do without Docker: \
                       `--engine embedded`";
         let fails = |problem: String| Failure::new(problem, remedy);
-        // Each context's folder is named by the hash of its name: other contexts are not looked at.
+        // The folder's name is the hash of the context's name, so other contexts are not read.
         let id: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
         let contexts = folder(environment).unwrap_or_default().join("contexts");
         let path = contexts.join("meta").join(&id).join("meta.json");
@@ -116,10 +115,10 @@ struct Endpoint {
     host: Option<String>,
 }
 
-/// A JSON file's content, or nothing if there is no such file.
+/// Reads a JSON file; `None` if it does not exist.
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match std::fs::read(path) {
-        // The parser's own words may hold a value of the file, which may be a secret.
+        // The parser's message could quote a secret from the file.
         Ok(text) => serde_json::from_slice(&text).map(Some).map_err(|error| {
             anyhow!(
                 "{}:{}:{}: not the JSON that the docker CLI writes",

@@ -1,4 +1,4 @@
-//! A service's container: found by its labels, created, started, read and removed.
+//! Finds a service's containers by their labels; creates, starts, reads and removes them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -18,7 +18,7 @@ use super::description::{self, container_name, label};
 use super::{Docker, answer, failed, found, status};
 use crate::docker::compose::{Compose, Service, Source};
 
-/// The problem of a container that cannot be started because something else has just taken its port.
+/// The error if another program took the port just before the container's start.
 const PORT_TAKEN: &str = "the port was taken a moment ago";
 
 pub(crate) fn is_port_taken(error: &anyhow::Error) -> bool {
@@ -30,19 +30,19 @@ pub(crate) struct Container {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) state: State,
-    /// The port of this machine that it is published on now.
+    /// The port on this machine that it is published on now.
     pub(crate) port: Option<u16>,
     labels: HashMap<String, String>,
 }
 
-/// A container's state, as far as starting it is concerned.
+/// A container's state, as far as it matters for starting it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum State {
     Running,
     Paused,
     /// Created or exited.
     Stopped,
-    /// Restarting, dead or being removed: it cannot be started.
+    /// Restarting, dead or being removed. It cannot be started.
     Unusable,
 }
 
@@ -70,12 +70,12 @@ impl Container {
         }
     }
 
-    /// Whether we made it, from a definition that docker-compose.yml does not have any more.
+    /// Whether we made it from a definition that docker-compose.yml no longer has.
     pub(crate) fn is_of_another_definition(&self, service: &Service) -> bool {
         self.labels.get(label::MADE_FROM).is_some_and(|from| *from != description::hash(service))
     }
 
-    /// Fails if it belongs to another checkout: a folder of the same name elsewhere has the same project name.
+    /// Fails if it belongs to another checkout: a folder of the same name has the same project name.
     pub(crate) fn check_owner(&self, compose: &Compose) -> Result<()> {
         match self.labels.get(label::WORKING_DIR) {
             Some(folder) if !compose.is_in(Path::new(folder)) => Err(Failure::new(
@@ -89,8 +89,9 @@ impl Container {
 }
 
 impl Docker {
-    /// Each service's containers, running or not, whether we created them or `docker compose` did. There are several by
-    /// `docker compose up --scale`: first comes the one that runs.
+    /// Each service's containers, running or not, created by us or by `docker compose`. With `docker compose up
+    /// --scale`
+    /// there may be several; a running one comes first.
     pub(crate) async fn containers(&self, compose: &Compose) -> Result<[Vec<Container>; 2]> {
         let mut listed = self.list_project(&compose.project).await?;
         listed.sort_by_key(rank);
@@ -103,7 +104,7 @@ impl Docker {
         }))
     }
 
-    /// What of a service's container differs from docker-compose.yml, or keeps it from being started, if anything.
+    /// How a container differs from docker-compose.yml, or why it cannot be started; `None` if neither.
     pub(crate) async fn difference(
         &self,
         compose: &Compose,
@@ -119,7 +120,7 @@ impl Docker {
         }
     }
 
-    /// The image of the container that has the service's name and is not the service's own.
+    /// The image of another container that has the service's container name.
     pub(crate) async fn foreign_holder_of_name(
         &self,
         compose: &Compose,
@@ -134,7 +135,7 @@ impl Docker {
 
     /// The name of the running container that publishes `port`, if one does.
     pub(crate) async fn publisher_of(&self, port: u16) -> Result<Option<String>> {
-        // Docker has a filter for it. Podman 4 has not, and lists the ports of stopped containers too.
+        // Docker can filter by port, but Podman 4 cannot, and it lists the ports of stopped containers too.
         let all = self.list(HashMap::new()).await?;
         let publishes = |container: &ContainerSummary| {
             matches!(
@@ -145,7 +146,7 @@ impl Docker {
         Ok(all.iter().find(|container| publishes(container)).map(|container| name(container).to_owned()))
     }
 
-    /// The containers of a project, running or not.
+    /// All containers of a project, running or not.
     pub(super) async fn list_project(&self, project: &str) -> Result<Vec<ContainerSummary>> {
         let label = format!("{}={project}", label::PROJECT);
         self.list(HashMap::from([("label", vec![label])])).await
@@ -161,8 +162,7 @@ impl Docker {
         found(inspected).map_err(failed(format!("cannot inspect container {container}")))
     }
 
-    /// Creates the service's container and the volumes it needs; it is not started yet. Returns nothing if its name is
-    /// taken.
+    /// Creates the service's container and its volumes, without starting it. Returns `None` if the name is taken.
     pub(crate) async fn create(&self, compose: &Compose, service: &Service) -> Result<Option<String>> {
         for mount in &service.volumes {
             if let Source::Volume(key) = &mount.source {
@@ -179,10 +179,10 @@ impl Docker {
         }
     }
 
-    /// Starts a container. One that runs already is left running.
+    /// Starts a container. A running one stays as it is.
     pub(crate) async fn start(&self, id: &str) -> Result<()> {
         answer(self.api.start_container(id, None)).await.map_err(|error| match error {
-            // Two wordings: another container holds the port, or another process does.
+            // The message depends on whether a container or another process holds the port.
             ApiError::DockerResponseServerError { message, .. }
                 if message.contains("port is already allocated")
                     || message.contains("address already in use") =>
@@ -198,9 +198,9 @@ impl Docker {
         answer(self.api.unpause_container(id)).await.map_err(failed("cannot unpause the container"))
     }
 
-    /// Removes a container, running or not, and its anonymous volumes. One that is already gone is fine.
+    /// Stops and removes a container and its anonymous volumes. It is no error if the container is gone.
     pub(crate) async fn remove(&self, id: &str) -> Result<()> {
-        // Stopped first: a database that is killed has to recover at its next start.
+        // A database that is killed would have to recover at its next start.
         found(answer(self.api.stop_container(id, None)).await)
             .map_err(failed("cannot stop the container"))?;
         let options = query::RemoveContainerOptionsBuilder::new().force(true).v(true).build();
@@ -208,7 +208,7 @@ impl Docker {
         found(removed).map(drop).map_err(failed("cannot remove the container"))
     }
 
-    /// The last `tail` lines that the container printed since it was started, if it does not run any more.
+    /// The last `tail` lines that the container has printed since its start; `None` if it runs.
     pub(crate) async fn last_words(&self, id: &str, tail: usize) -> Result<Option<String>> {
         let state = self.inspect(id).await?.and_then(|details| details.state).unwrap_or_default();
         if state.status == Some(ContainerStateStatusEnum::RUNNING) {
@@ -228,7 +228,7 @@ impl Docker {
         Ok(Some(String::from_utf8_lossy(&text).into_owned()))
     }
 
-    /// Hands what the container printed to `take`, chunk by chunk; with `follow` until it stops.
+    /// Passes the container's output to `take` in chunks. With `follow`, continues until it stops.
     pub(crate) async fn logs(
         &self,
         id: &str,
@@ -251,7 +251,7 @@ impl Docker {
         const LOG: &str = "cannot read the container's log";
         let mut chunks = self.api.logs(id, Some(options.stdout(true).stderr(true).build()));
         loop {
-            // A container that is followed may well print nothing for hours.
+            // A followed container may print nothing for hours, so there is no time limit.
             let chunk = match follow {
                 true => chunks.next().await,
                 false => answer(async { Ok(chunks.next().await) }).await.map_err(failed(LOG))?,

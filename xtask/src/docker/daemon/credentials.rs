@@ -1,4 +1,4 @@
-//! The credentials that `docker login` stored, for pulling an image from its registry.
+//! The credentials that `docker login` stored, for pulling images.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -13,12 +13,12 @@ use serde::Deserialize;
 
 use super::cli::{Auth, Config};
 
-/// Docker Hub's key in config.json. <https://github.com/docker/cli/blob/master/cli/command/registry.go>
 const HUB: &str = "https://index.docker.io/v1/";
 
-/// The credentials for an image's registry, found as the docker CLI does: in DOCKER_AUTH_CONFIG, else by the registry's
-/// own helper program, else by the common one, else in config.json itself. If there are none, or they cannot be read,
-/// the pull is anonymous.
+/// The credentials for an image's registry. Like the docker CLI, asks in this order: DOCKER_AUTH_CONFIG, the
+/// registry's
+/// helper program, the common helper, config.json itself. If there are none or they cannot be read, the pull is
+/// anonymous.
 pub(crate) fn credentials(image: &str, environment: &Environment, ui: &Ui) -> Option<DockerCredentials> {
     let config = Config::read(environment, ui);
     let registry = registry(image);
@@ -36,8 +36,8 @@ pub(crate) fn credentials(image: &str, environment: &Environment, ui: &Ui) -> Op
     })
 }
 
-/// The key of an image's registry in config.json. The first part of the image's name is a registry only if it looks like
-/// a host. <https://github.com/distribution/reference/blob/main/normalize.go>
+/// The registry's key in config.json. The first part of the image's name is a registry only if it looks like a host.
+/// <https://github.com/distribution/reference/blob/main/normalize.go>
 fn registry(image: &str) -> &str {
     match image.split_once('/') {
         Some(("docker.io" | "index.docker.io", _)) => HUB,
@@ -47,7 +47,7 @@ fn registry(image: &str) -> &str {
 }
 
 fn from_auths(config: &Config, registry: &str) -> Result<Option<DockerCredentials>> {
-    // Old versions of the CLI wrote a URL in place of the host.
+    // Old versions of the CLI wrote a URL instead of the host.
     let host = |key: &str| {
         let key = key.trim_start_matches("https://").trim_start_matches("http://");
         key.split('/').next().unwrap_or_default().to_owned()
@@ -59,7 +59,7 @@ fn from_auths(config: &Config, registry: &str) -> Result<Option<DockerCredential
     let Some(Auth { auth, identitytoken, registrytoken }) = auth else { return Ok(None) };
     let (mut username, mut password) = (None, None);
     if let Some(auth) = auth.as_ref().filter(|auth| !auth.is_empty()) {
-        // Whatever is wrong with it, no part of it is shown.
+        // An error must not show any part of the value.
         let decoded = base64::decode(auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let login = decoded.as_deref().and_then(|text| text.split_once(':'));
         let login = login.context("`auth` is not a user and a password in base64")?;
@@ -94,7 +94,7 @@ fn from_helper(name: &str, registry: &str) -> Result<Option<DockerCredentials>> 
     command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot run {program}"))?;
     if let Some(mut stdin) = child.stdin.take() {
-        // One that does not read it fails by itself.
+        // If the helper does not read its input, it reports an error itself.
         _ = stdin.write_all(registry.as_bytes());
     }
     let output = child.wait_with_output().with_context(|| format!("cannot run {program}"))?;
@@ -102,7 +102,7 @@ fn from_helper(name: &str, registry: &str) -> Result<Option<DockerCredentials>> 
     if !output.status.success() && said.contains("credentials not found") {
         return Ok(None);
     }
-    // A failed helper prints the reason to stdout; a good one prints the secret.
+    // A helper that fails prints the reason to stdout; one that succeeds prints the secret.
     ensure!(output.status.success(), "{program}: {}", said.trim());
     let Ok(Answer { username, secret }) = serde_json::from_str(&said) else {
         bail!("{program} printed something else than credentials");
@@ -117,8 +117,8 @@ fn from_helper(name: &str, registry: &str) -> Result<Option<DockerCredentials>> 
     Ok(Some(credentials))
 }
 
-/// Docker reads the header of the credentials as base64 for URLs and ignores another form; bollard 0.21 writes it as
-/// plain base64. <https://docs.docker.com/reference/api/engine/#section/Authentication>
+/// Makes the credentials' header URL-safe base64. Docker ignores another form, and bollard 0.21 writes plain base64.
+/// <https://docs.docker.com/reference/api/engine/#section/Authentication>
 pub(super) fn with_valid_header(mut request: BollardRequest) -> BollardRequest {
     if let Some(header) = request.headers_mut().get_mut("X-Registry-Auth") {
         let text = header.to_str().unwrap_or_default().replace('+', "-").replace('/', "_");

@@ -1,9 +1,10 @@
-//! What a service's container looks like: its labels, the request that creates it, and how a container that is already
-//! there differs from docker-compose.yml.
+//! The description of a service's container: its labels, the request that creates it, and the comparison of an
+//! existing
+//! container with docker-compose.yml.
 //!
-//! Our containers carry compose's labels, so that `docker compose ps`, `logs`, `stop` and `down` know them, and a hash of
-//! what they were made from. Any container of the service, ours or compose's, is used as it is if it has everything
-//! that the file says. What has been taken out of the file since then is noticed by the hash, so only on ours.
+//! Our containers carry compose's labels, so that `docker compose ps`, `logs`, `stop` and `down` find them. They also
+//! carry a hash of their definition. A container of the service, ours or compose's, is used if it has everything that
+//! the file says. Only the hash shows what was removed from the file since, so that is noticed only for ours.
 
 use std::collections::HashMap;
 
@@ -15,15 +16,16 @@ use sha2::{Digest as _, Sha256};
 
 use crate::docker::compose::{Compose, FILE, Mount, Service, Source};
 
-/// The labels by which `docker compose` knows its containers, volumes and networks.
+/// The labels by which `docker compose` finds its containers, volumes and networks.
 /// <https://github.com/docker/compose/blob/main/pkg/api/labels.go>
 pub(super) mod label {
     pub(in super::super) const PROJECT: &str = "com.docker.compose.project";
     pub(in super::super) const SERVICE: &str = "com.docker.compose.service";
     pub(in super::super) const ONE_OFF: &str = "com.docker.compose.oneoff";
     pub(in super::super) const NUMBER: &str = "com.docker.compose.container-number";
-    /// Compose looks only at containers that have it. Ours is not compose's own, so `docker compose up` makes the
-    /// container anew.
+    /// Compose ignores containers without this label. Our value is not compose's, so `docker compose up` recreates
+    /// the
+    /// container.
     pub(in super::super) const CONFIG_HASH: &str = "com.docker.compose.config-hash";
     pub(in super::super) const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
     pub(in super::super) const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
@@ -31,37 +33,37 @@ pub(super) mod label {
     pub(in super::super) const IMAGE: &str = "com.docker.compose.image";
     pub(in super::super) const VOLUME: &str = "com.docker.compose.volume";
     pub(in super::super) const NETWORK: &str = "com.docker.compose.network";
-    /// Ours: which folder a volume was made for.
+    /// Our label: the folder of the checkout that a volume was created for.
     pub(in super::super) const CHECKOUT: &str = "cruddur.checkout";
-    /// Ours: the hash of what a container was made from.
+    /// Our label: the hash of the definition that a container was created from.
     pub(in super::super) const MADE_FROM: &str = "cruddur.made-from";
 }
 
 /// The version of compose's conventions that we follow.
 const COMPOSE_VERSION: &str = "2.0.0";
 
-/// The name that compose gives a service's container.
+/// Compose's name for a service's container.
 pub(crate) fn container_name(project: &str, service: &Service) -> String {
     format!("{project}-{}-1", service.name)
 }
 
-/// The name that compose gives a project's volume.
+/// Compose's name for a project's volume.
 pub(crate) fn volume_name(project: &str, key: &str) -> String {
     format!("{project}_{key}")
 }
 
-/// The name that compose gives the network that a project's containers are on.
+/// Compose's name for a project's network.
 pub(super) fn network_name(project: &str) -> String {
     format!("{project}_default")
 }
 
-/// The image's name with a tag or digest. Without one it means the tag `latest`.
+/// The image's name with a tag or digest. The default tag is `latest`.
 pub(super) fn with_tag(image: &str) -> String {
     let last = image.rsplit('/').next().unwrap_or(image);
     if last.contains([':', '@']) { image.to_owned() } else { format!("{image}:latest") }
 }
 
-/// Whether these are the labels of a container of the service, whoever created it.
+/// Whether these labels belong to a container of the service, whoever created it.
 pub(super) fn is_identified(labels: &HashMap<String, String>, project: &str, service: &Service) -> bool {
     identity(project, service).iter().all(|(name, value)| labels.get(*name).is_some_and(|of| of == value))
 }
@@ -104,9 +106,9 @@ fn owned<const N: usize>(labels: [(&str, &str); N]) -> HashMap<String, String> {
     labels.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
-/// A hash of what docker-compose.yml says of the service. A label with the text itself would show its passwords.
+/// A hash of the service's definition. The definition itself as a label would show its passwords.
 pub(super) fn hash(service: &Service) -> String {
-    // Everything in it has a form in JSON.
+    // Every part of a service can be written as JSON.
     let json = serde_json::to_vec(service).unwrap_or_default();
     Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -115,7 +117,7 @@ pub(super) fn hash(service: &Service) -> String {
 pub(super) fn create_body(compose: &Compose, service: &Service, image_id: &str) -> ContainerCreateBody {
     let port = container_port(service);
     let network = network_name(&compose.project);
-    // Other containers of the project reach it by these.
+    // Other containers of the project reach it by these names.
     let aliases = vec![container_name(&compose.project, service), service.name.to_owned()];
     let endpoint = EndpointSettings { aliases: Some(aliases), ..Default::default() };
     let variables = service.environment.iter().map(|(name, value)| match value {
@@ -163,7 +165,7 @@ fn mount_source(project: &str, mount: &Mount) -> String {
     }
 }
 
-/// The networks that a container is on: their ids, or their names if it has never been started.
+/// The container's networks: their ids, or their names if it has never been started.
 pub(super) fn networks(details: &ContainerInspectResponse) -> impl Iterator<Item = &str> {
     let networks = details.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
     networks
@@ -172,8 +174,9 @@ pub(super) fn networks(details: &ContainerInspectResponse) -> impl Iterator<Item
         .map(|(name, endpoint)| endpoint.network_id.as_deref().filter(|id| !id.is_empty()).unwrap_or(name))
 }
 
-/// The first thing in which the container differs from docker-compose.yml. `image_id` is the id of the local image that
-/// the service's image name means now, if there is one.
+/// The first difference between the container and docker-compose.yml. `image_id` is the id of the local image that
+/// the
+/// service's image name refers to now, if there is one.
 pub(super) fn difference(
     compose: &Compose,
     service: &Service,
@@ -202,7 +205,7 @@ pub(super) fn difference(
     };
     let has_id = image_id.is_none_or(|id| details.image.as_deref() == Some(id));
     let has_name = config.image.is_some_and(|name| {
-        // Podman puts the registry in front.
+        // Podman adds the registry to the name.
         let ends_alike = || name.ends_with(&format!("/{}", with_tag(&service.image)));
         name == service.image || image_id.is_some() && has_id && ends_alike()
     });
@@ -256,7 +259,7 @@ mod tests {
         }
     }
 
-    /// What the daemon would say of a container made by [`create_body`].
+    /// The daemon's description of a container made by [`create_body`].
     fn details(body: ContainerCreateBody) -> ContainerInspectResponse {
         ContainerInspectResponse {
             image: Some("sha256:1".to_owned()),
@@ -305,7 +308,7 @@ mod tests {
         assert_eq!(newer, Some("image (there is a newer one of its name)"));
     }
 
-    /// It has no label of ours: what the file does not say is not looked at.
+    /// Compose's container has no hash, so a setting that the file does not mention is not compared.
     #[test]
     fn a_container_of_compose_s_is_as_described_if_it_has_all_that_the_file_says() {
         let mut described = compose();
@@ -333,7 +336,7 @@ mod tests {
             config.image = Some(full.to_owned());
             config.labels.as_mut().unwrap().insert(label::MADE_FROM.to_owned(), hash(&described.postgres));
             assert_eq!(difference(&described, &described.postgres, Some("sha256:1"), &details), None);
-            // It may be another registry's of that name.
+            // It may be an image of that name from another registry.
             let unknown = difference(&described, &described.postgres, None, &details);
             assert_eq!(unknown, Some("image"));
         }

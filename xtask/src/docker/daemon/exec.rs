@@ -1,4 +1,4 @@
-//! A program that runs in a container.
+//! Runs programs in a container.
 
 use std::io::Write as _;
 
@@ -38,7 +38,7 @@ impl Docker {
         };
         let feed = async move {
             if let Some(input) = input {
-                // A program that ends early takes no more; what it said is the error.
+                // A program that ends early stops reading. Its output says why.
                 _ = tokio::io::copy(&mut tokio::fs::File::from_std(input), &mut into).await;
                 _ = into.shutdown().await;
             }

@@ -1,4 +1,4 @@
-//! Finds the Docker daemon the way the docker CLI does, and where the usual desktops and Podman put it.
+//! Finds the Docker daemon the way the docker CLI does, and at the usual places of Docker desktops and Podman.
 
 use std::fmt::Write as _;
 use std::io::ErrorKind;
@@ -14,10 +14,10 @@ use bollard::errors::Error as ApiError;
 
 use super::cli::{self, Config};
 
-/// A daemon on this machine answers within milliseconds; this is for one across a slow link.
+/// How long a daemon may take to answer the first call. One on this machine takes milliseconds.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
-/// How long bollard lets a request take. Ours take less, and say so: see [`super::answer`].
+/// The bound of bollard's own requests. Ours are shorter and have better errors: see [`super::answer`].
 const REQUEST_BOUND_SECONDS: u64 = 120;
 
 /// A place where a daemon may listen.
@@ -25,32 +25,32 @@ const REQUEST_BOUND_SECONDS: u64 = 120;
 pub(crate) struct Place {
     /// `unix://`, `npipe://`, `tcp://`, `http://` or `https://`.
     pub(crate) host: String,
-    /// Who named it: a variable, a docker context, or us.
+    /// What names this place: a variable, a docker context, or this program.
     pub(crate) origin: String,
-    /// The folder with `ca.pem`, `cert.pem` and `key.pem`, where TLS is spoken.
+    /// The folder with `ca.pem`, `cert.pem` and `key.pem`, if TLS is used.
     certificates: Option<PathBuf>,
 }
 
 impl Place {
-    /// Whether only we think of it, and no socket is there.
+    /// Whether it is only a usual place, and has no socket.
     fn is_absent(&self) -> bool {
         let socket = self.host.strip_prefix("unix://");
         self.origin == USUAL && socket.is_some_and(|path| !Path::new(path).exists())
     }
 }
 
-/// The origin of a place that the user has not named.
+/// The origin of a place that no setting names.
 const USUAL: &str = "a usual place";
 
-/// What to do if no daemon runs.
+/// The remedy if no daemon runs.
 const START: &str =
     "start Docker (Linux: `sudo systemctl start docker`; macOS and Windows: start Docker Desktop)";
 
-/// What to do if this user may not use its socket.
+/// The remedy if this user may not use the socket.
 /// <https://docs.docker.com/engine/install/linux-postinstall/>
 const JOIN: &str = "join the group that may use the socket (`sudo usermod -aG docker $USER`), log in anew";
 
-/// Connects to the first daemon that answers. If none does, the error has every place tried, and what it said.
+/// Connects to the first daemon that answers. If none does, the error lists every place with its reason.
 pub(super) async fn connect(environment: &Environment, ui: &Ui) -> Result<bollard::Docker> {
     let (mut tried, mut remedy) = (String::new(), START.to_owned());
     let (absent, there): (Vec<_>, Vec<_>) = places(environment, ui)?.into_iter().partition(Place::is_absent);
@@ -79,8 +79,9 @@ pub(super) async fn connect(environment: &Environment, ui: &Ui) -> Result<bollar
     .into())
 }
 
-/// A client for the daemon of one place. There is no version of the API to agree on, which would take a daemon 5 ms:
-/// bollard 0.21 names none in its requests, and each daemon takes its own.
+/// A client for the daemon at `place`. It does not negotiate the API's version, which would take 5 ms: bollard 0.21
+/// sends
+/// no version, so each daemon uses its own.
 fn client(place: &Place) -> Result<bollard::Docker, ApiError> {
     let (host, bound, version) = (&place.host, REQUEST_BOUND_SECONDS, API_DEFAULT_VERSION);
     if let Some(folder) = &place.certificates {
@@ -93,7 +94,7 @@ fn client(place: &Place) -> Result<bollard::Docker, ApiError> {
     bollard::Docker::connect_with_http(host, bound, version)
 }
 
-/// Connects to the daemon of one place. The error is a [`Failure`] if there is more to do than to start a daemon.
+/// Connects to the daemon at `place`. The error is a [`Failure`] if the remedy is more than starting a daemon.
 pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
     if place.host.starts_with("ssh://") {
         bail!("ssh is not supported: ports would be published on that machine's loopback, not on this one's");
@@ -107,7 +108,7 @@ pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
         Err(ApiError::SocketNotFoundError(_)) => bail!("there is no such socket"),
         Err(error) => {
             let error = anyhow::Error::from(error);
-            // What leads to the cause are the names of the HTTP client's parts.
+            // The errors in between only name parts of the HTTP client.
             let cause = error.root_cause();
             match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
                 Some(ErrorKind::ConnectionRefused) => bail!("nobody listens there"),
@@ -118,7 +119,7 @@ pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
     }
 }
 
-/// Where to look, in order. A place that the user has named is the only one.
+/// The places to try, in order. If a setting names a place, it is the only one.
 pub(crate) fn places(environment: &Environment, ui: &Ui) -> Result<Vec<Place>> {
     let named = |host: &str, origin: String, certificates: Option<PathBuf>| {
         let host = full_address(host, certificates.is_some())?;
@@ -144,7 +145,7 @@ pub(crate) fn places(environment: &Environment, ui: &Ui) -> Result<Vec<Place>> {
 const SOCKET: &str = "/var/run/docker.sock";
 const PIPE: &str = "npipe:////./pipe/docker_engine";
 
-/// An address of DOCKER_HOST's, with what the docker CLI adds to it.
+/// Completes an address of DOCKER_HOST as the docker CLI does.
 /// <https://github.com/docker/cli/blob/master/opts/hosts.go>
 fn full_address(host: &str, is_tls: bool) -> Result<String> {
     let (host, port) = (host.trim(), if is_tls { "2376" } else { "2375" });
@@ -163,11 +164,11 @@ fn full_address(host: &str, is_tls: bool) -> Result<String> {
     }
 }
 
-/// `tcp://` with the host and port that are left out filled in.
+/// Adds the missing host and port to a `tcp://` address.
 fn with_port(address: &str, usual_port: &str) -> String {
     let address = address.trim_end_matches('/');
     let (host, port) = match address.rsplit_once(':') {
-        // Not a colon inside of an IPv6 address.
+        // Not a colon inside an IPv6 address.
         Some((host, port)) if !port.ends_with(']') => (host, port),
         _ => (address, ""),
     };
@@ -175,7 +176,7 @@ fn with_port(address: &str, usual_port: &str) -> String {
     format!("tcp://{host}:{}", if port.is_empty() { usual_port } else { port })
 }
 
-/// Docker Engine, Docker Desktop, Colima, Rancher Desktop, rootless Docker, Podman.
+/// The sockets of Docker Engine, Docker Desktop, Colima, Rancher Desktop, rootless Docker and Podman.
 fn usual_sockets(environment: &Environment) -> Vec<PathBuf> {
     let mut sockets = vec![PathBuf::from(SOCKET)];
     if let Some(home) = environment.home() {
@@ -263,7 +264,6 @@ mod tests {
         assert_eq!(said().await.to_string(), "there is no such socket");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert_eq!(said().await.to_string(), "nobody listens there");
-        // Root may use any socket.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o0)).unwrap();
         if !rustix::process::geteuid().is_root() {
             assert_eq!(said().await.downcast_ref().map(Failure::remedy), Some(JOIN));

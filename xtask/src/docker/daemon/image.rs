@@ -1,4 +1,4 @@
-//! The images that containers are made from.
+//! Inspects and pulls images.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,29 +11,29 @@ use futures_util::StreamExt as _;
 
 use super::{Docker, answer, description, failed, found};
 
-/// How long a registry may take to begin an answer. The daemon says so itself if a name cannot be resolved. A network
-/// that swallows packets says nothing.
+/// How long a registry may take to begin its answer. If the name cannot be resolved, the daemon says so at once, but
+/// a
+/// network that drops packets gives no sign.
 const PULL_ANSWER_BOUND: Duration = Duration::from_secs(12);
 
-/// How long a pull that has begun may go without a sign of life.
+/// How long a pull may go without progress.
 const PULL_STALL_BOUND: Duration = Duration::from_secs(60);
 
 impl Docker {
-    /// The id of the local image of that name.
+    /// The id of a local image; `None` if it is missing.
     pub(crate) async fn image(&self, image: &str) -> Result<Option<String>> {
         let inspected = found(answer(self.api.inspect_image(image)).await);
         let inspected = inspected.map_err(failed(format!("cannot inspect image {image}")))?;
         Ok(inspected.map(|image| image.id.unwrap_or_default()))
     }
 
-    /// Pulls an image and shows the progress in `step`.
     pub(crate) async fn pull(
         &self,
         image: &str,
         credentials: Option<DockerCredentials>,
         step: &Step,
     ) -> Result<()> {
-        // Without a tag the API would pull every tag there is.
+        // Without a tag the API would pull every tag.
         let full = description::with_tag(image);
         let options = query::CreateImageOptionsBuilder::new().from_image(&full).build();
         let mut events = self.api.create_image(Some(options), None, credentials);
@@ -44,7 +44,7 @@ impl Docker {
                 .await
                 .map_err(|_| anyhow!("the registry did not answer within {} s", bound.as_secs()))?;
             let Some(event) = event else { return Ok(()) };
-            // A failed pull arrives inside a stream that began well.
+            // A pull may fail after its stream has begun.
             let event = event?;
             if let Some(message) = event.error_detail.and_then(|detail| detail.message) {
                 bail!("{message}");
@@ -59,7 +59,7 @@ impl Docker {
     }
 }
 
-/// Bytes so far, and bytes in all, of each layer that has told its size.
+/// The bytes received and the total bytes of each layer whose size is known.
 #[derive(Default)]
 struct Layers(HashMap<String, (i64, i64)>);
 

@@ -1,4 +1,4 @@
-//! The network that a project's containers are on.
+//! The network of a project's containers.
 
 use crate::error::Failure;
 use anyhow::Result;
@@ -11,8 +11,9 @@ use super::{Docker, answer, failed, found, status};
 use crate::docker::compose::Service;
 
 impl Docker {
-    /// What is wrong with a container's networks, if anything. Its port is not published on a network that is gone or
-    /// internal, and it cannot be started without the network that it was made for.
+    /// What is wrong with a container's networks, if anything. A network that is missing or internal publishes no
+    /// port, and
+    /// a container cannot start without the network it was created for.
     pub(super) async fn network_trouble(
         &self,
         service: &Service,
@@ -38,7 +39,7 @@ impl Docker {
             .map_err(failed(format!("cannot inspect network {name}")))
     }
 
-    /// Creates the network of the project's containers, unless there is one of its name.
+    /// Creates the project's network, unless it exists.
     pub(crate) async fn create_network(&self, project: &str) -> Result<()> {
         let name = network_name(project);
         let Some(network) = self.network(&name).await? else {
@@ -46,7 +47,7 @@ impl Docker {
             let request = NetworkCreateRequest { name: name.clone(), labels, ..Default::default() };
             let id = match answer(self.api.create_network(request)).await {
                 Ok(created) => created.id,
-                // Another run was quicker.
+                // Another run created it first.
                 Err(error) if status(&error) == Some(409) => return Ok(()),
                 Err(ApiError::DockerResponseServerError { message, .. })
                     if message.contains("address pool") =>
@@ -58,7 +59,8 @@ impl Docker {
                 }
                 Err(error) => return Err(failed(format!("cannot create network {name}"))(error)),
             };
-            // Before version 25 Docker lets two runs make a network of one name each, and then finds neither by it.
+            // Before version 25, Docker lets two runs create two networks of one name, and then finds neither by that
+            // name.
             if self.network(&name).await.is_err() {
                 answer(self.api.remove_network(&id))
                     .await
@@ -74,20 +76,21 @@ impl Docker {
         Ok(())
     }
 
-    /// Removes the project's network, unless containers are left on it. A network of that name that is not the project's
-    /// stays.
+    /// Removes the project's network, unless containers use it. A network of another project stays, even if it has
+    /// this
+    /// name.
     pub(crate) async fn remove_network(&self, project: &str) -> Result<()> {
         let name = network_name(project);
         let Some(network) = self.network(&name).await? else { return Ok(()) };
         let labels = network.labels.unwrap_or_default();
-        // One that does not run is on the network as well, and Docker would not mind.
+        // Docker would remove a network although stopped containers still use it.
         if labels.get(label::PROJECT).is_none_or(|of| of != project)
             || !self.list_project(project).await?.is_empty()
         {
             return Ok(());
         }
         match answer(self.api.remove_network(&name)).await {
-            // Something else uses it.
+            // A container of another project uses it.
             Err(error) if status(&error) == Some(403) => Ok(()),
             removed => found(removed).map(drop).map_err(failed(format!("cannot remove network {name}"))),
         }

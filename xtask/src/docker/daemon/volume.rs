@@ -1,4 +1,4 @@
-//! The volumes that hold the databases' data.
+//! The volumes with the databases' data.
 
 use std::path::PathBuf;
 
@@ -10,9 +10,8 @@ use super::description::{self, label, volume_name};
 use super::{Docker, answer, failed, found};
 use crate::docker::compose::Compose;
 
-/// A volume, as the daemon describes it.
 pub(crate) struct Volume {
-    /// The folder of the checkout that made it. Compose does not record it.
+    /// The folder of the checkout that created it. Compose does not record it.
     pub(crate) folder: Option<PathBuf>,
 }
 
@@ -23,7 +22,7 @@ impl Docker {
         Ok(volume.map(|volume| Volume { folder: volume.labels.get(label::CHECKOUT).map(PathBuf::from) }))
     }
 
-    /// Creates a volume, unless it is there.
+    /// Creates a volume, unless it exists.
     pub(super) async fn create_volume(&self, compose: &Compose, key: &str) -> Result<()> {
         let name = volume_name(&compose.project, key);
         let labels = Some(description::volume_labels(compose, key));
@@ -33,7 +32,7 @@ impl Docker {
         Ok(())
     }
 
-    /// Removes a volume and the data in it. Returns whether there was one.
+    /// Removes a volume with its data. Returns whether it existed.
     pub(crate) async fn remove_volume(&self, name: &str) -> Result<bool> {
         let removed = answer(self.api.remove_volume(name, None::<query::RemoveVolumeOptions>)).await;
         Ok(found(removed).map_err(failed(format!("cannot remove volume {name}")))?.is_some())

@@ -1,5 +1,4 @@
-//! Starting the two containers. Whatever could stop one of them from starting is looked for in both before either is
-//! touched.
+//! Starts the two containers, after checking both for obstacles.
 
 use std::time::Duration;
 
@@ -14,23 +13,22 @@ use uuid::Uuid;
 use super::DockerEngine;
 use crate::context::Context;
 
-/// How long a container's name may be taken by one that cannot be found yet, or that the daemon is stopping.
+/// How long a container's name may be taken by a container that is not listed yet or is being removed.
 const NAME_BOUND: Duration = Duration::from_secs(30);
 const NAME_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How often another program may take a port between our look at it and the container's start.
+/// How often another program may take a port between our check and the container's start.
 const PORT_RACES: usize = 3;
 
-/// A service's container.
 struct Found {
     container: Container,
-    /// What of it differs from docker-compose.yml, if anything.
+    /// How the container differs from docker-compose.yml, if it does.
     difference: Option<&'static str>,
 }
 
 impl DockerEngine {
-    /// Brings both services' containers into the state that docker-compose.yml describes. A port that is taken moves,
-    /// unless the user has set it; so does a project name that another checkout uses.
+    /// Makes both services' containers match docker-compose.yml, and starts them. If a port is taken, or another
+    /// checkout uses the project name, chooses another unless the user set it.
     pub(in super::super) async fn start(&mut self, context: &Context) -> Result<()> {
         for _ in 0..PORT_RACES {
             match self.start_both(context).await {
@@ -61,7 +59,7 @@ impl DockerEngine {
                 self.check_name(context, index, container.as_ref()).await?;
                 self.settle_port(context, index, container.as_ref()).await?;
             }
-            // By another port a container is not as described any more.
+            // A container with another port no longer matches the description.
             found = self.compared(context).await?;
             self.prepare(context, &found).await?;
         }
@@ -72,7 +70,6 @@ impl DockerEngine {
         Ok(())
     }
 
-    /// Both services' containers, compared with docker-compose.yml.
     async fn compared(&self, context: &Context) -> Result<[Option<Found>; 2]> {
         let docker = self.docker(context).await?;
         let [postgres, dynamodb] = self.containers(context).await?;
@@ -87,8 +84,8 @@ impl DockerEngine {
         Ok([postgres, dynamodb])
     }
 
-    /// Compose names a project after its folder, so checkouts in folders of one name would share their containers and
-    /// data. The second one takes a name of its own.
+    /// Chooses another project name if another checkout uses this one. Compose names a project after its folder, so
+    /// checkouts in folders of the same name would share containers and data.
     async fn avoid_other_checkouts(&mut self, context: &Context) -> Result<()> {
         if self.compose.project_is_fixed || !self.is_of_another_checkout(context).await? {
             return Ok(());
@@ -104,7 +101,7 @@ impl DockerEngine {
         Ok(())
     }
 
-    /// A container of the name that we are about to give must be the service's own.
+    /// Fails if the name of a container to be created belongs to another container.
     async fn check_name(&self, context: &Context, index: usize, found: Option<&Container>) -> Result<()> {
         let (service, project) = (self.compose.services()[index], &self.compose.project);
         let holder = match found {
@@ -121,7 +118,7 @@ impl DockerEngine {
         Err(Failure::new(problem, remedy).into())
     }
 
-    /// Moves the service's port if something other than its own container holds it.
+    /// Moves the service's port if something other than its own container uses it.
     async fn settle_port(
         &mut self,
         context: &Context,
@@ -144,7 +141,7 @@ impl DockerEngine {
         Ok(())
     }
 
-    /// Has the images and the network ready if a container is about to be created.
+    /// Provides the images and the network if a container has to be created.
     async fn prepare(&self, context: &Context, found: &[Option<Found>; 2]) -> Result<()> {
         if found.iter().flatten().filter(|found| found.difference.is_none()).count() == 2 {
             return Ok(());
@@ -156,7 +153,7 @@ impl DockerEngine {
         self.docker(context).await?.create_network(&self.compose.project).await
     }
 
-    /// Pulls the images that are not here and that no container has been made from; fails if no daemon answers.
+    /// Pulls the images that are missing and that no container has been made from. Fails if no daemon answers.
     pub(in super::super) async fn pull_missing(&self, context: &Context) -> Result<()> {
         let found = self.compared(context).await?;
         self.pull(context, &found).await
@@ -190,7 +187,7 @@ impl DockerEngine {
         Err(error.context(step.failed()))
     }
 
-    /// Brings one service's container into the state described; returns its id.
+    /// Makes one service's container match the description and run. Returns its id.
     async fn bring_up(&self, context: &Context, index: usize, found: Option<Found>) -> Result<String> {
         let (docker, ui) = (self.docker(context).await?, &context.ui);
         let create = self.create_and_start(context, index);
@@ -213,7 +210,8 @@ impl DockerEngine {
         Ok(id)
     }
 
-    /// A container that cannot be started does not stay behind: it would be the next run's name conflict.
+    /// Creates and starts a container. Removes one that cannot start, because the next run would collide with its
+    /// name.
     async fn create_and_start(&self, context: &Context, index: usize) -> Result<String> {
         let (docker, compose) = (self.docker(context).await?, &self.compose);
         let service = compose.services()[index];
@@ -221,8 +219,8 @@ impl DockerEngine {
             if let Some(id) = docker.create(compose, service).await? {
                 return anyhow::Ok(Some(id));
             }
-            // A run that was killed may have left the daemon creating this container, and compose may have made it just
-            // now.
+            // The daemon may still have been creating this container for a killed run, or compose has just created
+            // it.
             if let Some(container) = self.containers(context).await?[index].take() {
                 container.check_owner(compose)?;
                 docker.remove(&container.id).await?;

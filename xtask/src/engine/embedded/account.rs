@@ -1,4 +1,4 @@
-//! Whose name Postgres's programs run under: they refuse to run as root.
+//! The account that Postgres's programs run under. They refuse to run as root.
 #![cfg_attr(not(unix), allow(dead_code, unused, reason = "there is no such engine on other systems"))]
 
 use std::path::{Path, PathBuf};
@@ -11,18 +11,17 @@ use anyhow::{Context as _, Result};
 
 use super::log::START_AFRESH;
 
-/// An account that the programs accept.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Account {
-    /// The user's own.
+    /// The current user.
     Own,
-    /// Another one, since the user is root.
+    /// Another user, because the current one is root.
     Other { user: u32, group: u32 },
-    /// Root in a user namespace that shows it as somebody else: for data that only root can reach.
+    /// Root in a user namespace that maps it to another user: for data that only root can reach.
     Namespace { user: u32, group: u32 },
 }
 
-/// Who runs the programs, and where their data is.
+/// The account of the programs, and the folder of their data.
 #[derive(Debug, Clone)]
 pub(super) struct Home {
     pub(super) account: Account,
@@ -30,8 +29,9 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// Decides for data in `wanted`. `elsewhere` is a place that everybody can reach. Where there is a cluster
-    /// already, it is there.
+    /// Chooses the account and one of two folders: `wanted`, or `elsewhere`, which every user can reach. A folder
+    /// that
+    /// exists already is kept.
     #[cfg(unix)]
     pub(super) fn choose(wanted: PathBuf, elsewhere: PathBuf) -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
@@ -40,7 +40,7 @@ impl Home {
         let (user, group) =
             other_user().context("run as another user: there is neither `postgres` nor `nobody` here")?;
         check_owner(&elsewhere, user)?;
-        // The state folder is for its owner alone: another user does not get in.
+        // Only its owner can enter the state folder.
         let namespace = Account::Namespace { user, group };
         let works = namespace.works();
         match (wanted.exists(), elsewhere.exists()) {
@@ -58,14 +58,14 @@ impl Home {
         }
     }
 
-    /// The data is where it is wanted: there is no root.
+    /// Systems without a root user use the wanted folder.
     #[cfg(not(unix))]
     pub(super) fn choose(wanted: PathBuf, _elsewhere: PathBuf) -> Result<Self> {
         Ok(Self { account: Account::Own, data: wanted })
     }
 }
 
-/// Others may make folders under /var/tmp too.
+/// Fails if another user made the folder: everybody may create folders in /var/tmp.
 #[cfg(unix)]
 fn check_owner(folder: &Path, user: u32) -> Result<()> {
     use std::os::unix::fs::MetadataExt as _;
@@ -83,12 +83,12 @@ impl Account {
     pub(super) fn command(&self, program: &Path, environment: &Environment) -> Command {
         let mut command = self.command_by(program, |program| Command::new(program));
         process::clean_environment(&mut command, environment);
-        // The current folder may be one that another user cannot reach.
+        // Another user may not be able to enter the current folder.
         command.current_dir("/");
         command
     }
 
-    /// As [`Account::command`], for a program that may outlive this one: it inherits its lock as standard input.
+    /// Like [`Account::command`], for a server that outlives this program. It inherits its lock as standard input.
     pub(super) fn server(&self, program: &Path, environment: &Environment) -> Command {
         let mut command = self.command_by(program, process::detached);
         process::clean_environment(&mut command, environment);
@@ -116,7 +116,7 @@ impl Account {
         }
     }
 
-    /// Makes a folder for this account alone.
+    /// Creates a folder that only this account can enter.
     pub(super) fn make_folder(&self, folder: &Path) -> Result<()> {
         let mut builder = std::fs::DirBuilder::new();
         #[cfg(unix)]
@@ -134,24 +134,24 @@ impl Account {
         Ok(())
     }
 
-    /// Whether this account can run anything at all.
+    /// Whether this account can run programs.
     fn works(&self) -> bool {
         let mut command = self.command_by(Path::new("true"), |program| Command::new(program));
-        // A Ctrl-C is no answer.
+        // In a process group of its own, so that Ctrl-C does not look like a failure.
         crate::process::lead_group(&mut command);
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         quiet.status().is_ok_and(|status| status.success())
     }
 }
 
-/// User and group number of `postgres`, else of `nobody`.
+/// The user and group number of `postgres`, or else of `nobody`.
 #[cfg(unix)]
 fn other_user() -> Option<(u32, u32)> {
     let users = std::fs::read_to_string("/etc/passwd").ok()?;
     ["postgres", "nobody"].iter().find_map(|name| numbers_of(name, &users))
 }
 
-/// A line of /etc/passwd is `name:password:user:group:...`.
+/// The numbers in /etc/passwd, whose lines are `name:password:user:group:...`.
 fn numbers_of(name: &str, users: &str) -> Option<(u32, u32)> {
     let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
     let mut numbers = line.split(':').skip(2).map(str::parse);

@@ -1,4 +1,4 @@
-//! PostgreSQL's server programs on this machine.
+//! Finds PostgreSQL's server programs on this machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,29 +9,29 @@ use anyhow::Result;
 
 use super::log::START_AFRESH;
 
-/// The folder with `initdb`, `pg_ctl` and `postgres` of one version.
+/// The folder of one version's `initdb`, `pg_ctl` and `postgres`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Binaries {
     folder: PathBuf,
 }
 
-/// A cluster that is there already.
+/// An existing cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Cluster {
     data: PathBuf,
-    /// The major version that made it, as 17 or 9.6: no other can serve it.
+    /// The major version that created it, such as 17 or 9.6. No other can serve it.
     version: String,
 }
 
 impl Cluster {
-    /// The cluster in that folder, if there is one that says its version.
+    /// The cluster in `data`, if there is one with a version.
     pub(super) fn at(data: &Path) -> Option<Self> {
         let version = std::fs::read_to_string(data.join("PG_VERSION")).ok()?.trim().to_owned();
         let is_version = !version.is_empty() && version.chars().all(|c| c.is_ascii_digit() || c == '.');
         is_version.then(|| Self { data: data.to_owned(), version })
     }
 
-    /// Whether a server can serve it that says this of its version, as in `postgres (PostgreSQL) 17.2`.
+    /// Whether the server of this version can serve it. `said` is like `postgres (PostgreSQL) 17.2`.
     fn is_of(&self, said: &str) -> bool {
         let rest = said.split_whitespace().find_map(|word| word.strip_prefix(self.version.as_str()));
         rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
@@ -39,8 +39,8 @@ impl Cluster {
 }
 
 impl Binaries {
-    /// Finds them: on PATH, where Debian, Homebrew and Postgres.app put them, and where pg_config says. Where
-    /// there is a cluster already, those that can serve it.
+    /// Finds the programs on PATH, where Debian, Homebrew and Postgres.app install them, or where pg_config says. If
+    /// there is a cluster, they must be of its version.
     pub(super) fn find(environment: &Environment, cluster: Option<&Cluster>) -> Result<Self> {
         if cfg!(not(unix)) {
             let remedy = "start Docker, or use databases that run elsewhere with `--engine external`";
@@ -48,7 +48,7 @@ impl Binaries {
         }
         let mut looked = Vec::new();
         let mut others = Vec::new();
-        // pg_config last: it has to be started to answer.
+        // pg_config comes last because it has to be run.
         let asked = std::iter::once_with(asked_pg_config).flatten();
         for folder in places(environment).into_iter().chain(asked) {
             let name = folder.display().to_string();
@@ -86,7 +86,7 @@ impl Binaries {
         .into())
     }
 
-    /// What the server says of its version, or where it is.
+    /// The server's version and folder.
     pub(crate) fn version(&self) -> String {
         format!("{} in {}", self.said(), self.folder.display())
     }
@@ -96,12 +96,11 @@ impl Binaries {
         asked.map(|answer| String::from_utf8_lossy(&answer.stdout).trim().to_owned()).unwrap_or_default()
     }
 
-    /// A program's path.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// A client program that was installed with the server. The server's programs may be linked from elsewhere.
+    /// A client program that was installed with the server. The server's programs may be links into another folder.
     pub(super) fn neighbour(&self, name: &str) -> PathBuf {
         let server = self.program("postgres");
         let folder = server.canonicalize().ok().and_then(|server| Some(server.parent()?.to_owned()));
@@ -116,7 +115,7 @@ fn is_complete(folder: &Path) -> bool {
     ["initdb", "pg_ctl", "postgres"].iter().all(|program| folder.join(program).is_file())
 }
 
-/// The shortest way to a PostgreSQL server on this operating system.
+/// The shortest way to install a PostgreSQL server on this operating system.
 fn install_hint() -> &'static str {
     match std::env::consts::OS {
         "macos" => "`brew install postgresql@17`, or install Docker Desktop",
@@ -127,7 +126,7 @@ fn install_hint() -> &'static str {
     }
 }
 
-/// Where to look, in order; the newest version of several first.
+/// The folders to search, in order. Of several versions the newest comes first.
 fn places(environment: &Environment) -> Vec<PathBuf> {
     let path = environment.process_only("PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> =
@@ -146,7 +145,7 @@ fn asked_pg_config() -> Option<PathBuf> {
     (answer.status.success() && !folder.is_empty()).then(|| PathBuf::from(folder))
 }
 
-/// `folder/<start of the name>*/bin`, the highest version number first.
+/// The folders `folder/START*/bin`, highest version first.
 fn versions(folder: impl AsRef<Path>, start: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
@@ -155,7 +154,7 @@ fn versions(folder: impl AsRef<Path>, start: &str) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path.join("bin")).collect()
 }
 
-/// The numbers in a name: 9 and 6 in `postgresql-9.6`.
+/// The numbers in a name, such as 9 and 6 in `postgresql-9.6`.
 fn version_of(name: &str) -> Vec<u32> {
     name.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
 }
@@ -191,7 +190,7 @@ mod tests {
         {
             assert!(!is_of("15", said), "{said}");
         }
-        // The server itself says what is wrong with it.
+        // The server will report what is wrong with such a cluster.
         assert_eq!(cluster("damaged"), None);
         assert_eq!(cluster(""), None);
     }

@@ -1,4 +1,4 @@
-//! A folder with a database's data: all of it is in its place, or nothing.
+//! Creates and removes a database's data folder, completely or not at all.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -8,16 +8,16 @@ use crate::poll::{self, Look};
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 
-/// How long what a killed run left may keep from being removed, once nobody is said to write there.
+/// How long a killed run's folder may resist removal after the processes that write to it have been ended.
 const REMOVAL_BOUND: Duration = Duration::from_secs(10);
 const REMOVAL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Where `data` is while it is being made or removed: beside its place.
+/// Where data is while it is being created or removed: a folder next to its place.
 pub(super) fn beside(data: &Path) -> PathBuf {
     data.with_extension("new")
 }
 
-/// Removes `data`, and what an interrupted removal left of it.
+/// Removes `data`, and the rest of an interrupted removal.
 pub(super) async fn remove(data: &Path, ui: &Ui) -> Result<()> {
     let beside = beside(data);
     remove_whole(&beside).await?;
@@ -30,7 +30,7 @@ pub(super) async fn remove(data: &Path, ui: &Ui) -> Result<()> {
     Ok(())
 }
 
-/// Removes a file or a folder, if it is there. Whoever was killed while it wrote there may take a moment to end.
+/// Removes a file or a folder if it exists. A killed process may still write to it for a moment.
 pub(super) async fn remove_whole(path: &Path) -> Result<()> {
     let removed = poll::until_ready(REMOVAL_BOUND, REMOVAL_INTERVAL, async || removal(path)).await;
     removed.with_context(|| format!("cannot remove {}", path.display()))
@@ -41,7 +41,7 @@ fn removal(path: &Path) -> Look<()> {
     match removed {
         Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Look::NotYet(error.to_string()),
         Err(error) if error.kind() != ErrorKind::NotFound => Look::Failed(error.into()),
-        // Gone; a file that went away in the middle of it may have left the rest.
+        // If a file vanished during the removal, the rest may still be there.
         _ if path.exists() => Look::NotYet("it is there again".to_owned()),
         _ => Look::Ready(()),
     }

@@ -1,4 +1,4 @@
-//! DynamoDB as a process of its own, built when it is first needed.
+//! DynamoDB as a process of this machine, built when it is first needed.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -15,7 +15,6 @@ use crate::state::StateFolder;
 
 use super::log::{Log, death};
 
-/// The package, and its program.
 static PACKAGE: Package = Package {
     name: "xtask-dynamodb",
     program: "xtask-dynamodb",
@@ -23,7 +22,7 @@ static PACKAGE: Package = Package {
     first_build: "DynamoDB: the embedded server is built once, which takes a minute or two",
 };
 
-/// How long it may take from its start until it listens.
+/// How long the server may take until it listens.
 pub(super) const LISTEN_BOUND: Duration = Duration::from_secs(20);
 
 pub(super) fn data(folder: &StateFolder) -> PathBuf {
@@ -34,19 +33,19 @@ pub(super) fn lock(folder: &StateFolder) -> ServerLock {
     ServerLock::of(&data(folder))
 }
 
-/// Builds the program, if it is missing or older than its sources.
+/// Builds the program if it is missing or older than its sources.
 pub(super) async fn build(context: &Context) -> Result<PathBuf> {
     PACKAGE.built(&context.root, &context.ui).await
 }
 
-/// Which version of the program stands in its file now, as the server writes it into its lock's file.
+/// The version of the program file, in the form that the server writes into its lock file.
 pub(super) fn version_on_disk() -> Option<String> {
     let program = PACKAGE.path().ok()?.metadata().ok()?;
     let modified = program.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok()?.as_nanos();
     Some(format!("{}-{modified}", program.len()))
 }
 
-/// Starts it, and waits until it listens.
+/// Starts the server and waits until it listens.
 pub(super) async fn start(
     context: &Context,
     folder: &StateFolder,

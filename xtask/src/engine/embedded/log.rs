@@ -1,20 +1,20 @@
-//! A server's log, and why the server ended, by what it printed last.
+//! A server's log, and why the server ended according to its last lines.
 
 use std::path::PathBuf;
 
 use crate::error::Failure;
 use crate::process;
 
-/// What helps if the data cannot be used.
+/// The remedy if the data cannot be used.
 pub(super) const START_AFRESH: &str = "start afresh with `cargo xtask down --volumes`, which removes the data of both databases, and `cargo xtask ddb-setup`";
 
-/// How much of a dead process's log is shown.
+/// How many lines of a dead server's log are shown.
 const LAST_LINES: usize = 15;
 
-/// What the servers say if another program listens on their port.
+/// Messages of both servers if another program listens on their port.
 const LOST_PORT: [&str; 2] = ["could not create any TCP/IP sockets", "cannot listen on "];
 
-/// What they say if their data cannot be used.
+/// Messages of both servers if their data cannot be used.
 const DAMAGED: [&str; 9] = [
     "is not a valid data directory",
     "is not a database cluster directory",
@@ -27,7 +27,7 @@ const DAMAGED: [&str; 9] = [
     "database disk image is malformed",
 ];
 
-/// A server's log, and where what it prints since its last start begins.
+/// A server's log, and the offset at which its last start begins.
 #[derive(Clone)]
 pub(super) struct Log {
     pub(super) path: PathBuf,
@@ -35,14 +35,14 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// The log at `path`, of which nothing that is there now is of interest.
+    /// The log at `path`, to be read from its present end.
     pub(super) fn from_now_on(path: PathBuf) -> Self {
         let from = path.metadata().map_or(0, |file| file.len());
         Self { path, from }
     }
 }
 
-/// Why a server ended, by what it printed last.
+/// Explains why a server ended.
 pub(super) fn death(port: u16, log: &Log) -> anyhow::Error {
     let lines = process::last_lines(&log.path, log.from, LAST_LINES);
     let says = |texts: &[&str]| texts.iter().any(|text| lines.contains(text));
@@ -64,7 +64,7 @@ pub(super) fn death(port: u16, log: &Log) -> anyhow::Error {
 mod tests {
     use super::*;
 
-    /// What Postgres 15 and our own server print if another program listens on their port.
+    /// Messages of Postgres 15 and of our server if another program listens on their port.
     const POSTGRES_LOST: &str = "\
         LOG:  could not bind IPv4 address \"127.0.0.1\": Address already in use\n\
         WARNING:  could not create listen socket for \"127.0.0.1\"\n\

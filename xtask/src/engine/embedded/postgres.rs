@@ -1,4 +1,5 @@
-//! Postgres as a process of this machine, with a cluster of this workspace's own. Its own `pg_ctl` starts and stops it.
+//! Postgres as a process of this machine, with the workspace's own cluster. The cluster's `pg_ctl` starts and stops
+//! it.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -23,39 +24,38 @@ use super::binaries::{Binaries, Cluster};
 use super::log::{Log, death};
 use super::{DATABASE, data};
 
-/// Who the tasks and the app sign in as.
+/// The role of the tasks and the app.
 pub(super) const ROLE: &str = "cruddur";
 
-/// The superuser that the cluster is made with. It has no password, so nobody can sign in as it.
+/// The superuser that initdb creates. It has no password, so nobody can sign in as it.
 const SUPERUSER: &str = "postgres";
 
-/// How long initdb may take: two seconds here, and many times that on a slow disk.
+/// How long initdb may take. It takes two seconds here, and much longer on a slow disk.
 pub(super) const INITDB_BOUND: Duration = Duration::from_secs(120);
 
-/// How long a start may take until the server accepts connections, and a fast shutdown.
+/// How long the server may take to accept connections, and to shut down.
 const START_BOUND: Duration = Duration::from_secs(60);
 const SHUTDOWN_BOUND: Duration = Duration::from_secs(15);
 
-/// Where the data may be: in the state folder, or, if the server cannot use that, in a folder of its
-/// own under /var/tmp, which outlives a restart.
+/// The possible data folders: in the state folder or, if the server cannot use that, under /var/tmp, which a restart
+/// does not empty.
 fn places(folder: &StateFolder) -> [PathBuf; 2] {
     let name = Uuid::new_v5(&Uuid::NAMESPACE_URL, folder.workspace().as_os_str().as_encoded_bytes());
     [folder.join("postgres"), PathBuf::from(format!("/var/tmp/cruddur-{}", name.simple()))]
 }
 
-/// Where the data are.
 pub(super) fn existing_data(folder: &StateFolder) -> Option<PathBuf> {
     places(folder).into_iter().find(|data| data.exists())
 }
 
-/// The number of the server's process, as it wrote it beside its data.
+/// The server's process id, from postmaster.pid.
 fn server_pid(data: &Path) -> Option<u32> {
     let text = std::fs::read_to_string(data.join("postmaster.pid")).ok()?;
     text.lines().next()?.trim().parse().ok()
 }
 
-/// Who holds the lock. The command that started the server may have been killed before it wrote the number there; the
-/// server's own file was removed before that start, so what it says now is of the server that holds the lock.
+/// The holder of the lock. If the command that started the server was killed before it wrote the process id into the
+/// lock file, postmaster.pid has it: that file was removed before the start, so it belongs to this server.
 pub(super) fn holder(folder: &StateFolder) -> Result<Option<Holder>> {
     let mut holder = lock(folder).holder()?;
     if let Some(holder) = &mut holder {
@@ -64,7 +64,7 @@ pub(super) fn holder(folder: &StateFolder) -> Result<Option<Holder>> {
     Ok(holder)
 }
 
-/// Held by the server as long as one of its processes runs, and by what makes its cluster.
+/// The lock. The server holds it while any of its processes runs; so do the programs that create the cluster.
 pub(super) fn lock(folder: &StateFolder) -> ServerLock {
     ServerLock::of(&folder.join("postgres"))
 }
@@ -79,7 +79,6 @@ pub(super) fn password(folder: &StateFolder) -> Result<String> {
     Ok(String::from_utf8_lossy(&password).trim_end().to_owned())
 }
 
-/// 32 random bytes as hexadecimal digits.
 fn new_password() -> Result<String> {
     let mut bytes = [0; 32];
     File::open("/dev/urandom")
@@ -88,13 +87,13 @@ fn new_password() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// PostgreSQL's programs for the cluster that is there, or for one that is to be created.
+/// PostgreSQL's programs for the existing cluster, or for a new one.
 pub(crate) fn binaries(environment: &Environment, folder: &StateFolder) -> Result<Binaries> {
     let cluster = places(folder).iter().find_map(|data| Cluster::at(data));
     Binaries::find(environment, cluster.as_ref())
 }
 
-/// A cluster, perhaps one that is not there yet, and the programs that serve it.
+/// A cluster, which may not exist yet, and the programs that serve it.
 #[derive(Clone)]
 pub(super) struct Postgres {
     binaries: Binaries,
@@ -105,7 +104,7 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    /// Looks for the programs and for a place for the data.
+    /// Finds the programs and a place for the data.
     pub(super) fn new(context: &Context, folder: &StateFolder) -> Result<Self> {
         let environment = context.environment.clone();
         let binaries = binaries(&environment, folder)?;
@@ -114,7 +113,7 @@ impl Postgres {
         Ok(Self { binaries, home, environment, password_file: password_file(folder), lock: lock(folder) })
     }
 
-    /// As [`Postgres::new`], for one whose lock is free; fails if a server without a lock runs all the same.
+    /// Like [`Postgres::new`], when the lock is free. Fails if a server without a lock runs nevertheless.
     pub(super) async fn ready_to_start(context: &Context, folder: &StateFolder) -> Result<Self> {
         let postgres = Self::new(context, folder)?;
         if postgres.home.data.exists() && !postgres.password_file.exists() {
@@ -123,8 +122,7 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Creates the cluster, if there is none, and the role, if its password is not known. What is started holds `held`,
-    /// the lock.
+    /// Creates the cluster and the role where they are missing. The programs it starts inherit the lock, `held`.
     pub(super) async fn prepare(&self, context: &Context, held: &File) -> Result<()> {
         let data = &self.home.data;
         if !data.exists() {
@@ -152,7 +150,7 @@ impl Postgres {
         context.ui.run_whole(format!("Postgres: give {ROLE} a new password"), renew).await
     }
 
-    /// The servers that the first version of the tasks started hold no lock.
+    /// Fails if a server runs that the first version of the tasks started: those hold no lock.
     async fn check_earlier_version(&self) -> Result<()> {
         let data = &self.home.data;
         let mut status = self.home.account.command(&self.binaries.program("pg_ctl"), &self.environment);
@@ -167,7 +165,7 @@ impl Postgres {
         Err(Failure::new(problem, remedy).into())
     }
 
-    /// Creates the cluster beside its place and then moves it there: a half-made one is never used.
+    /// Creates the cluster in another folder and then moves it, so that an incomplete one is never used.
     async fn create_cluster(&self, held: &File) -> Result<()> {
         let Home { account, data } = &self.home;
         let unfinished = data::beside(data);
@@ -177,12 +175,12 @@ impl Postgres {
         initdb.arg("--pgdata").arg(&unfinished).args(["--username", SUPERUSER]);
         initdb.args(["--auth-host=scram-sha-256", "--auth-local=reject"]);
         initdb.args(["--encoding=UTF8", "--locale=C", "--no-instructions"]);
-        // Not synced: should the machine crash now, the cluster is created again.
+        // Not synced to disk: after a crash of the machine the cluster is created again.
         initdb.arg("--no-sync").stdin(held.try_clone()?);
         process::lead_group(&mut initdb);
         initdb.stdout(Stdio::piped()).stderr(Stdio::piped());
         let initdb = initdb.spawn().context("cannot run initdb")?;
-        // If this command is killed, the next one ends what it has started.
+        // The next command can end it if this one is killed.
         self.lock.write(held, Some(initdb.id()), None)?;
         let output = tokio::task::spawn_blocking(move || initdb.wait_with_output()).await??;
         if !output.status.success() {
@@ -197,7 +195,7 @@ impl Postgres {
             .with_context(|| format!("cannot move the cluster to {}", data.display()))
     }
 
-    /// Runs SQL as the superuser, which needs no server and no password.
+    /// Runs SQL in single-user mode as the superuser, which needs no server and no password.
     async fn single(&self, data: &Path, database: &str, sql: String) -> Result<()> {
         let mut sql_file = tempfile::tempfile()?;
         sql_file.write_all(sql.as_bytes())?;
@@ -214,11 +212,12 @@ impl Postgres {
         process::run(single, "postgres --single").await.map(|_| ())
     }
 
-    /// Starts the server. It listens on the loopback only, and on no Unix socket: its path could be too long.
+    /// Starts the server on the loopback address only. It uses no Unix socket, whose path could be too long.
     pub(super) async fn start(&self, settings: &[String], port: u16, held: &File, log: &Log) -> Result<()> {
         let data = &self.home.data;
-        // The lock says that no process serves this cluster. The number in a file left by a crash may be another
-        // process's by now, which the server would take for its own.
+        // The lock is free, so no process serves this cluster. After a crash, the process id in the file may belong
+        // to
+        // another process, which the server would take for its own.
         match std::fs::remove_file(data.join("postmaster.pid")) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(error)
@@ -227,7 +226,7 @@ impl Postgres {
             _ => {}
         }
         self.lock.write(held, None, Some(port))?;
-        // Of two that set the same, the later one holds. A script that fails is not repeated in the log.
+        // Of two values for a setting, the later one counts. Statements that fail are not logged.
         let quiet = ["log_min_error_statement=panic".to_owned()];
         let own = [
             "listen_addresses=127.0.0.1".to_owned(),
@@ -235,7 +234,7 @@ impl Postgres {
             format!("port={port}"),
         ];
         let settings = quiet.iter().chain(settings).chain(&own).flat_map(|setting| ["-c", setting]);
-        // The shell that pg_ctl starts takes them apart again.
+        // pg_ctl passes the options through a shell.
         let options = format!("-p {port} {}", shell_words::join(settings));
         let mut pg_ctl = self.pg_ctl("start", START_BOUND);
         pg_ctl.arg("-o").arg(options).stdin(held.try_clone()?).stdout(private::open_log(&log.path)?);
@@ -248,17 +247,17 @@ impl Postgres {
         self.lock.write(held, server_pid(data), Some(port))
     }
 
-    /// Stops the server, and ends its sessions; fails if it does not end in time.
+    /// Stops the server and ends its sessions. Fails if it does not end in time.
     /// <https://www.postgresql.org/docs/current/server-shutdown.html>
     pub(super) async fn stop(&self) -> Result<()> {
         let mut pg_ctl = self.pg_ctl("stop", SHUTDOWN_BOUND);
         pg_ctl.args(["-m", "fast"]).stdin(Stdio::null());
-        // It may have ended by itself, which pg_ctl takes for an error.
+        // If the server has just ended by itself, pg_ctl reports an error.
         let stopped = process::run(pg_ctl, "pg_ctl stop").await;
         self.lock.wait_until_free(Duration::from_secs(1)).await.or(stopped.map(|_| ()))
     }
 
-    /// pg_ctl, told to wait.
+    /// A pg_ctl command that waits for its result.
     fn pg_ctl(&self, action: &str, bound: Duration) -> Command {
         let Home { account, data } = &self.home;
         let mut pg_ctl = account.server(&self.binaries.program("pg_ctl"), &self.environment);
@@ -270,7 +269,7 @@ impl Postgres {
     }
 }
 
-/// Removes every cluster, what interrupted runs left beside their places, and the password.
+/// Removes every cluster, what interrupted runs left beside them, and the password.
 pub(super) async fn remove_data(folder: &StateFolder, context: &Context) -> Result<()> {
     for data in places(folder) {
         data::remove(&data, &context.ui).await?;
@@ -278,7 +277,7 @@ pub(super) async fn remove_data(folder: &StateFolder, context: &Context) -> Resu
     data::remove_whole(&password_file(folder)).await
 }
 
-/// What docker-compose.yml starts the server with.
+/// The server settings of docker-compose.yml.
 pub(super) fn settings(compose: &Compose) -> Vec<String> {
     compose.postgres_settings().into_iter().map(str::to_owned).collect()
 }

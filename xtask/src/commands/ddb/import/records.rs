@@ -1,4 +1,4 @@
-//! The records of a file that is imported: which of them are written, and where those go that cannot be.
+//! Reads the records of an imported file, and says which are written and where rejected ones go.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,31 +14,31 @@ use crate::dynamodb::write::Write;
 use crate::error::Failure;
 use crate::ui::Ui;
 
-/// What becomes of a record that cannot be imported.
+/// What to do with a record that cannot be imported.
 pub(super) enum Rejects {
-    /// It ends the import.
+    /// End the import.
     End,
-    /// It is printed.
+    /// Print it.
     Print,
-    /// It is printed, and goes into a file.
+    /// Print it and add it to a file.
     Keep(RejectedFile),
 }
 
-/// A file's records, one after another, and the line up to which they are known to be written.
+/// A file's records, and the line up to which they have been written.
 pub(super) struct Records<'a> {
     path: &'a Path,
     file: ItemFile,
     from_line: u64,
     rules: &'a Rules,
-    /// The table's keys.
+    /// The names of the table's keys.
     names: Vec<&'a str>,
     rejects: Rejects,
     ui: &'a Ui,
-    /// How many of the records that were read can be imported.
+    /// The number of importable records read.
     pub(super) imported: u64,
-    /// How many of them cannot.
+    /// The number of rejected records read.
     pub(super) rejected: u64,
-    /// The lines of the records that are not known to be written, the first one first.
+    /// The lines of the records that may not be written yet, in order.
     under_way: VecDeque<u64>,
     /// The line after the last record that was read. A bad record that ends the import does not count.
     next_line: u64,
@@ -68,13 +68,13 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// The request that writes the next record that can be imported; none at the end.
+    /// The request that writes the next importable record; `None` at the end.
     pub(super) fn next_request(&mut self) -> Result<Option<Write>> {
         let item = self.next_item()?;
         item.map(|item| Write::put(item, &self.names)).transpose()
     }
 
-    /// The next record that can be imported; none at the end.
+    /// The next importable record; `None` at the end.
     pub(super) fn next_item(&mut self) -> Result<Option<Item>> {
         loop {
             let lines = self.file.lines();
@@ -109,19 +109,19 @@ impl<'a> Records<'a> {
         }
     }
 
-    /// The first `count` requests are written.
+    /// Notes that the first `count` requests have been written.
     pub(super) fn are_written(&mut self, count: u64) {
         while self.imported - (self.under_way.len() as u64) < count {
             self.under_way.pop_front();
         }
     }
 
-    /// The line before which everything is written.
+    /// The first line that may not be written yet.
     pub(super) fn first_unwritten(&self) -> u64 {
         self.under_way.front().copied().unwrap_or(self.next_line)
     }
 
-    /// How much of the file has been read, from 0 to 1.
+    /// The fraction of the file that has been read, from 0 to 1.
     pub(super) fn share(&self) -> f64 {
         self.file.share()
     }
@@ -133,24 +133,24 @@ fn bad_line(problem: String) -> anyhow::Error {
     Failure::new(problem, remedy).into()
 }
 
-/// The file for rejected records, as they were, not compressed.
+/// The file for rejected records. They are copied unchanged and uncompressed.
 pub(super) struct RejectedFile {
     imported: PathBuf,
-    /// Of a CSV, which the rejected rows need too.
+    /// A CSV's header, which the rejected rows need too.
     header: Option<Vec<u8>>,
     path: PathBuf,
-    /// None until there is a record for it.
+    /// `None` until a record is rejected.
     file: Option<File>,
 }
 
 impl RejectedFile {
-    /// The file beside the imported one.
+    /// The file next to the imported one.
     pub(super) fn beside(imported: &Path, file: &ItemFile) -> Self {
         let header = file.header().map(<[u8]>::to_vec);
         Self { imported: imported.to_owned(), header, path: rejected_path(imported), file: None }
     }
 
-    /// Adds a record's text. A file that an earlier import left in its place gets another name.
+    /// Adds a record's text. If an earlier import left such a file, renames that one first.
     fn add(&mut self, text: &[u8], ui: &Ui) -> Result<()> {
         let cannot_write = || format!("cannot write {}", self.path.display());
         let mut text = [text, b"\n"].concat();
@@ -178,7 +178,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// Creates a file for data of another one. Whoever cannot read that one cannot read this one.
+/// Creates a file with the permissions of another, so that it is readable by nobody else.
 fn create_as(other: &Path, path: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     #[cfg(unix)]
@@ -191,7 +191,7 @@ fn create_as(other: &Path, path: &Path) -> std::io::Result<File> {
     options.write(true).create_new(true).open(path)
 }
 
-/// If the file exists, adds a number to its name.
+/// If the file exists, renames it with a number.
 fn set_aside(path: &Path, ui: &Ui) -> Result<()> {
     if !path.exists() {
         return Ok(());

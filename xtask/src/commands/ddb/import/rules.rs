@@ -1,5 +1,5 @@
-//! Which items a table takes. They are checked before they are sent, because one bad item fails its whole batch, and the
-//! server does not say which one it was.
+//! The rules for a table's items. Items are checked before they are sent: one bad item fails its whole batch, and
+//! the server does not say which.
 
 use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::size::{size_of, size_of_value};
@@ -7,21 +7,21 @@ use crate::dynamodb::table::{KeyAttribute, Keys, key_attributes};
 use anyhow::Context as _;
 use aws_sdk_dynamodb::types::{ScalarAttributeType as KeyType, TableDescription};
 
-/// The most bytes that an item may have.
+/// The maximum size of an item in bytes.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const ITEM_BYTES: usize = 400 * 1024;
 
-/// The most bytes that an attribute's name may have.
+/// The maximum length of an attribute's name in bytes.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const NAME_BYTES: usize = 65_535;
 
-/// The most bytes of a partition key and of a sort key.
+/// The maximum length of a partition key and of a sort key in bytes.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const KEY_BYTES: [usize; 2] = [2_048, 1_024];
 
 pub(in crate::commands::ddb) struct Rules {
     keys: Keys,
-    /// Key attributes of the table's indexes that are not its own.
+    /// The key attributes of the table's indexes that are not the table's own.
     others: Vec<KeyAttribute>,
 }
 
@@ -33,12 +33,12 @@ impl Rules {
         Ok(Self { keys, others })
     }
 
-    /// The names of the table's key attributes, the partition key first.
+    /// The names of the table's key attributes, partition key first.
     pub(in crate::commands::ddb) fn key_names(&self) -> impl Iterator<Item = &str> {
         self.keys.each().map(|key| key.name.as_str())
     }
 
-    /// The item of a record, or why the table does not take it.
+    /// The item, or why the table does not accept it.
     pub(in crate::commands::ddb) fn importable(&self, item: Result<Item, String>) -> Result<Item, String> {
         let item = item?;
         if let Some(name) = item.keys().find(|name| name.is_empty() || name.len() > NAME_BYTES) {
