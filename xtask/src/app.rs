@@ -1,4 +1,4 @@
-//! The app's server, which `cargo xtask run` becomes: where it listens, and how it is found again.
+//! The app's server, which replaces the process of `cargo xtask run`: its address, and how commands find it.
 
 use std::fmt;
 use std::fs::File;
@@ -16,7 +16,6 @@ use anyhow::{Context as _, Result, anyhow};
 
 use crate::context::Context;
 
-/// The package, and its program.
 pub(crate) static PACKAGE: Package = Package {
     name: "backend-flask-rs",
     program: "backend-flask",
@@ -24,16 +23,16 @@ pub(crate) static PACKAGE: Package = Package {
     first_build: "app: its server is built once, which takes about two minutes",
 };
 
-/// Where Cruddur's front end looks for its backend.
+/// The port at which Cruddur's front end expects its backend.
 const DEFAULT_PORT: u16 = 4567;
 
-/// What a taken port says it is for.
+/// The server's name in messages about its port.
 const SERVICE: &str = "app";
 
-/// How long it may take to answer.
+/// How long the server may take to answer.
 const ANSWER_BOUND: Duration = Duration::from_secs(5);
 
-/// The server at one port of the loopback. Shown as its URL.
+/// The server at a port of the loopback address. Displayed as its URL.
 pub(crate) struct App {
     port: u16,
 }
@@ -43,12 +42,12 @@ impl App {
         Self { port }
     }
 
-    /// The arguments to start it with.
+    /// The command-line arguments that make it listen there.
     pub(crate) fn arguments(&self) -> [String; 2] {
         ["--address".to_owned(), SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)).to_string()]
     }
 
-    /// Asks it for its health.
+    /// Checks that the server answers a health request.
     pub(crate) async fn answers(&self) -> Result<()> {
         let port = self.port;
         let asked = tokio::task::spawn_blocking(move || ask(port)).await.context("the question panicked")?;
@@ -72,7 +71,7 @@ fn ask(port: u16) -> Result<()> {
     write!(stream, "GET /api/health-check HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let mut status = [0; 12];
     stream.read_exact(&mut status)?;
-    // 503 names the database that is missing, which the page says too.
+    // Any status will do. 503 names a missing database, and the page shows that too.
     if status.starts_with(b"HTTP/1.1 ") { Ok(()) } else { Err(anyhow!("it does not speak HTTP")) }
 }
 
@@ -80,14 +79,14 @@ fn lock(context: &Context) -> ServerLock {
     ServerLock::of(&context.state.join("app"))
 }
 
-/// The server of this workspace.
+/// This workspace's running server.
 pub(crate) fn running(context: &Context) -> Result<App> {
     let port = lock(context).holder()?.and_then(|holder| holder.port);
     port.map(App::at)
         .ok_or_else(|| Failure::new("the app does not run", "start it with `cargo xtask run`").into())
 }
 
-/// Makes sure that this workspace's server is not running.
+/// Fails if this workspace's server runs.
 pub(crate) fn check_that_none_runs(context: &Context) -> Result<()> {
     let Some(holder) = lock(context).holder()? else { return Ok(()) };
     let place = holder.port.map_or("nowhere yet".to_owned(), |port| App::at(port).to_string());
@@ -95,8 +94,8 @@ pub(crate) fn check_that_none_runs(context: &Context) -> Result<()> {
     Err(Failure::new(format!("the app runs already, at {place} ({holder})"), remedy).into())
 }
 
-/// Claims to be this workspace's server, which this process is about to become. The file is to be handed on then, and
-/// not before: the databases' servers would inherit it.
+/// Takes the lock of this workspace's server, which this process is about to become. Let the server inherit the file,
+/// but only at that point: a database's server would inherit it too.
 pub(crate) async fn claim(context: &Context, app: &App) -> Result<File> {
     context.state.make()?;
     let lock = lock(context);
@@ -105,7 +104,7 @@ pub(crate) async fn claim(context: &Context, app: &App) -> Result<File> {
     Ok(file)
 }
 
-/// The port to listen at: the one that the user wants, or the usual one, or the next that is free.
+/// The port to listen at: the wanted one, or else the first free one from the default on.
 pub(crate) fn port(wanted: Option<u16>, ui: &Ui) -> Result<u16> {
     let holder = "another program";
     match wanted {

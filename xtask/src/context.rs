@@ -1,4 +1,4 @@
-//! What every command is given: settings, the screen, and the choice of engine.
+//! The context of a command: settings, output, the choice of engine, and the state folder.
 
 use std::cell::OnceCell;
 use std::path::PathBuf;
@@ -11,23 +11,21 @@ use anyhow::{Context as _, Result};
 use crate::engine::name::EngineChoice;
 use crate::state::{Lock, StateFolder};
 
-/// One run of the program.
 pub(crate) struct Context {
-    /// The workspace's top folder.
+    /// The workspace's root.
     pub(crate) root: PathBuf,
     pub(crate) environment: Environment,
     pub(crate) ui: Ui,
     pub(crate) engine: EngineChoice,
-    /// What this checkout's commands remember.
+    /// The state of this checkout.
     pub(crate) state: StateFolder,
-    /// Hosts that may be reached without `--prod` although they are neither this machine nor private.
+    /// Public hosts that may be reached without `--prod`.
     pub(crate) allowed_hosts: Vec<String>,
     /// docker-compose.yml, once it has been read.
     compose: OnceCell<Compose>,
 }
 
 impl Context {
-    /// One run in the workspace at `root`.
     pub(crate) fn new(root: PathBuf, environment: Environment, engine: EngineChoice, quiet: bool) -> Self {
         let ui = Ui::new(&environment).quiet(quiet);
         let state = StateFolder::of(&root);
@@ -35,13 +33,12 @@ impl Context {
         Self { root, environment, ui, engine, state, allowed_hosts, compose: OnceCell::new() }
     }
 
-    /// The same, where these hosts may be reached too.
+    /// Allows these public hosts.
     pub(crate) fn allowing(self, hosts: Vec<String>) -> Self {
         Self { allowed_hosts: hosts, ..self }
     }
 
-    /// Keeps other commands of this checkout from changing its databases meanwhile. Production's are not
-    /// this checkout's.
+    /// Locks this checkout's databases against other commands. Production needs no such lock.
     pub(crate) async fn lock(&self, production: bool, doing: &str) -> Result<Option<Lock>> {
         if production {
             return Ok(None);
@@ -49,7 +46,7 @@ impl Context {
         self.state.lock(&self.ui, doing).await.map(Some)
     }
 
-    /// docker-compose.yml, read once.
+    /// docker-compose.yml, which is read only once.
     pub(crate) fn compose(&self) -> Result<Compose> {
         if let Some(compose) = self.compose.get() {
             return Ok(compose.clone());
@@ -59,7 +56,7 @@ impl Context {
     }
 }
 
-/// The workspace's top folder: where the launcher says, or above the current folder.
+/// The workspace's root: set by the launcher, or found above the current directory.
 pub(crate) fn workspace_root() -> Result<PathBuf> {
     if let Some(root) = std::env::var_os("CRUDDUR_WORKSPACE") {
         return Ok(PathBuf::from(root));

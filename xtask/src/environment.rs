@@ -1,4 +1,4 @@
-//! Where settings come from: the process environment and `.env`, read once, here.
+//! Settings: the process environment and `.env`. Both are read here only, and once.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 
 use crate::error::Failure;
 
-/// The variables that the tasks may look at. Nothing else reads the environment.
+/// The settings. Nothing else reads the environment.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Environment {
     process: BTreeMap<String, String>,
@@ -16,7 +16,7 @@ pub(crate) struct Environment {
 }
 
 impl Environment {
-    /// Reads the process environment and the workspace's `.env`, if there is one.
+    /// Reads the process environment and, if there is one, the workspace's `.env`.
     pub(crate) fn read(root: &Path) -> Result<Self> {
         let process = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -35,34 +35,34 @@ impl Environment {
         Ok(Self { process, dotenv })
     }
 
-    /// A setting: the process environment first, then `.env`. An empty value counts as not set, and hides the one of
-    /// `.env`.
+    /// A setting, from the process environment or else from `.env`. An empty value counts as unset; in the process
+    /// environment it hides the value in `.env`.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.get_or_empty(name).filter(|value| !value.is_empty())
     }
 
-    /// As [`Environment::get`], but an empty value is returned too.
+    /// Like [`Environment::get`], but returns an empty value too.
     pub(crate) fn get_or_empty(&self, name: &str) -> Option<&str> {
         self.process.get(name).or_else(|| self.dotenv.get(name)).map(String::as_str)
     }
 
-    /// A setting that `.env` must never decide, production's above all.
+    /// A setting that `.env` cannot supply, above all production's.
     pub(crate) fn process_only(&self, name: &str) -> Option<&str> {
         self.process.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The home folder, if the environment names one.
+    /// The home directory, if the environment names one.
     pub(crate) fn home(&self) -> Option<PathBuf> {
         self.process_only("HOME").or_else(|| self.process_only("USERPROFILE")).map(PathBuf::from)
     }
 
-    /// Whether this run is in CI (`CI` set to anything but `false` or `0`).
+    /// Whether `CI` is set to anything but `false` or `0`.
     pub(crate) fn is_ci(&self) -> bool {
         self.process_only("CI").is_some_and(|value| value != "false" && value != "0")
     }
 }
 
-/// An environment of these variables alone, for tests.
+/// Only these variables, for tests.
 impl<const N: usize> From<[(&str, &str); N]> for Environment {
     fn from(variables: [(&str, &str); N]) -> Self {
         let process = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
@@ -70,10 +70,10 @@ impl<const N: usize> From<[(&str, &str); N]> for Environment {
     }
 }
 
-/// What helps if `.env` cannot be read.
+/// The remedy if `.env` cannot be parsed.
 const QUOTING: &str = "put a value with a space, a quote, `$` or `\\` in it in single quotes";
 
-/// The number of the first line in which dotenvy would put something else, mostly nothing, in the place of a `$`.
+/// The number of the first line with a `$` that dotenvy would expand, mostly to nothing.
 fn line_with_variable(text: &str) -> Option<usize> {
     let mut quote = None;
     for (number, line) in (1..).zip(text.lines()) {
@@ -94,8 +94,8 @@ fn line_with_variable(text: &str) -> Option<usize> {
     None
 }
 
-/// The variables of a `.env` file, or the number of the line that cannot be read and why. The error shows nothing of
-/// the line, which may hold a secret.
+/// Parses a `.env` file. The error is the number of a bad line and the reason, without the text, which may contain a
+/// secret.
 fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, &'static str)> {
     if let Some(line) = line_with_variable(text) {
         return Err((line, "a `$` stands outside single quotes, and no variable is put in its place here"));
@@ -103,7 +103,7 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, &'static str)> 
     let mut variables = BTreeMap::new();
     for entry in dotenvy::from_read_iter(text.as_bytes()) {
         let (name, value) = entry.map_err(|error| {
-            // The error has the text from some place in the line on.
+            // The error contains the rest of the file from some place in the bad line.
             let rest = match &error {
                 dotenvy::Error::LineParse(rest, _) => rest.lines().next().unwrap_or_default(),
                 _ => "",
@@ -118,8 +118,8 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, &'static str)> 
     Ok(variables)
 }
 
-/// A value as it is written into a `.env` file: in single quotes, or in double quotes if there is a single quote or a
-/// backslash in it. Compose and other readers of such files agree on these two forms.
+/// Quotes a value for a `.env` file: in single quotes, or in double quotes if it contains a single quote or a
+/// backslash. Compose and other programs read these two forms alike.
 pub(crate) fn quoted(value: &str) -> String {
     if !value.contains(['\'', '\\']) {
         return format!("'{value}'");
@@ -128,7 +128,7 @@ pub(crate) fn quoted(value: &str) -> String {
     format!("\"{escaped}\"")
 }
 
-/// Whether `name` can name an environment variable in a shell and in docker-compose.yml.
+/// Whether `name` is a valid variable name in a shell and in docker-compose.yml.
 pub(crate) fn is_variable_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

@@ -1,35 +1,33 @@
-//! Errors with a remedy, and how any error is shown.
+//! Errors with a remedy, and how errors are printed.
 
 use std::error::Error;
 use std::fmt;
 
-/// An error with a remedy.
 #[derive(Debug)]
 pub(crate) struct Failure {
     problem: String,
     remedy: String,
     cause: Option<Box<dyn Error + Send + Sync>>,
-    /// Whether the command line is wrong, and nothing else.
+    /// Whether the error is only a mistake in the command line.
     pub(crate) is_usage: bool,
 }
 
 impl Failure {
-    /// `problem` says what failed, against which target; `remedy` what to do next, without a full stop.
+    /// `problem` says what failed on which target; `remedy` says what to do next, without a full stop.
     pub(crate) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { problem: problem.into(), remedy: remedy.into(), cause: None, is_usage: false }
     }
 
-    /// As [`Failure::new`], of a mistake in the command line.
+    /// Like [`Failure::new`], for a mistake in the command line.
     pub(crate) fn usage(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self { is_usage: true, ..Self::new(problem, remedy) }
     }
 
-    /// What to do next.
     pub(crate) fn remedy(&self) -> &str {
         &self.remedy
     }
 
-    /// The same, with the error that led to it.
+    /// Adds the error that caused this one.
     pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self
@@ -48,19 +46,19 @@ impl Error for Failure {
     }
 }
 
-/// The run was ended by a signal.
+/// A signal ended the run.
 #[derive(Debug)]
 pub(crate) struct Interrupted {
-    /// Its number: 2 for SIGINT, 15 for SIGTERM.
+    /// The signal's number: 2 for SIGINT, 15 for SIGTERM.
     pub(crate) signal: u8,
-    /// What had been done; empty where nothing was to be changed.
+    /// What had been done; empty if the command changes nothing.
     pub(crate) done: String,
-    /// What to do next; empty where nothing was changed.
+    /// What to do next; empty if the command changes nothing.
     pub(crate) remedy: String,
 }
 
 impl Interrupted {
-    /// Says in an interruption what had been done by then; any other error is left as it is.
+    /// Adds to an interruption what had been done. Other errors stay unchanged.
     pub(crate) fn explained(error: anyhow::Error, done: impl FnOnce() -> String) -> anyhow::Error {
         let explained = |interrupted| Self { done: done(), ..interrupted }.into();
         error.downcast::<Self>().map_or_else(|error| error, explained)
@@ -76,7 +74,7 @@ impl fmt::Display for Interrupted {
 
 impl Error for Interrupted {}
 
-/// The command line asks for something that makes no sense.
+/// A mistake in the command line without a remedy.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
@@ -88,7 +86,7 @@ impl fmt::Display for Usage {
 
 impl Error for Usage {}
 
-/// The whole cause chain, a cause a line, and the remedies found along it.
+/// Prints the cause chain, one cause per line, and the remedies found in it.
 pub(crate) struct Report<'a>(pub(crate) &'a anyhow::Error);
 
 impl fmt::Display for Report<'_> {
@@ -96,7 +94,7 @@ impl fmt::Display for Report<'_> {
         let mut shown = String::new();
         let mut remedies = Vec::new();
         if let Some(interrupted) = self.0.downcast_ref::<Interrupted>() {
-            // Without the steps that it was in: each one prints that it was stopped.
+            // Without the steps as context: each step prints that it was stopped.
             write!(formatter, "{interrupted}")?;
             let remedy = &interrupted.remedy;
             return if remedy.is_empty() { Ok(()) } else { write!(formatter, "\n  help: {remedy}") };

@@ -1,4 +1,4 @@
-//! What a target is, in full, for whoever is about to change it.
+//! The details of a target, shown before a command changes it.
 
 use std::fmt;
 
@@ -12,26 +12,25 @@ use crate::dynamodb::table;
 use crate::postgres::target::readable;
 use crate::targets::PostgresTarget;
 
-/// How many tables' rows are told.
+/// The number of tables whose rows are shown.
 const TABLES: usize = 10;
 
-/// Tables of more bytes are not counted: what the server remembers of their rows is told.
+/// Larger tables are not counted; the server's estimate is shown.
 const COUNTED_BYTES: i64 = 64 << 20;
 
-/// How long the server may count the rows of one table, or wait for whoever locked it.
-const COUNT_BOUND: &str = "set statement_timeout = '3s'";
+/// Bounds how long the server may count one table, or wait for its lock.
+const SET_STATEMENT_TIMEOUT: &str = "set statement_timeout = '3s'";
 
-/// A target: each fact with its name, a line each.
+/// Named facts about a target, one per line.
 #[derive(Default)]
 pub(crate) struct Facts(Vec<(&'static str, String)>);
 
 impl Facts {
-    /// Adds one.
     pub(crate) fn add(&mut self, name: &'static str, fact: impl fmt::Display) {
         self.0.push((name, fact.to_string()));
     }
 
-    /// A Postgres database: where it is, whose session changes it, and the rows of its tables.
+    /// A Postgres database: its address, the user, and the rows of its tables.
     ///
     /// # Errors
     /// The server cannot be asked.
@@ -49,7 +48,7 @@ impl Facts {
         Ok(facts)
     }
 
-    /// A DynamoDB table, and what the server tells of it; none where there is no such table.
+    /// A DynamoDB table, with the server's description if the table exists.
     pub(crate) fn of_table(dynamodb: &DynamoDb, name: &str, description: Option<&TableDescription>) -> Self {
         let mut facts = Self::default();
         if let Some(account) = description.and_then(table::account) {
@@ -72,15 +71,15 @@ impl Facts {
     }
 }
 
-/// The rows of the largest tables, in one line.
+/// The row counts of the largest tables, in one line.
 fn rows(client: &mut Client) -> Result<String> {
-    client.batch_execute(COUNT_BOUND).map_err(readable)?;
+    client.batch_execute(SET_STATEMENT_TIMEOUT).map_err(readable)?;
     let tables = client.query_typed(sql::TABLES, &[]).map_err(readable)?;
     let mut counts = Vec::new();
     for row in tables.iter().take(TABLES) {
         let (name, about, bytes): (String, i64, i64) =
             (row.try_get("name")?, row.try_get("about")?, row.try_get("bytes")?);
-        // Who may drop a table need not be allowed to read it.
+        // A user who may drop a table may not be allowed to read it.
         let counted = if bytes <= COUNTED_BYTES { count(client, &name).ok() } else { None };
         counts.push(match counted {
             Some(count) => format!("{name} {count}"),
@@ -94,13 +93,13 @@ fn rows(client: &mut Client) -> Result<String> {
     Ok(if counts.is_empty() { "no tables".to_owned() } else { counts.join(", ") })
 }
 
-/// How many rows a table has, whose `name` is quoted and has its schema.
+/// The number of rows in a table. `name` includes the schema and is quoted where necessary.
 pub(crate) fn count(client: &mut Client, name: &str) -> Result<i64> {
     let row = client.query_typed_one(&sql::count_table(name), &[]).map_err(readable)?;
     row.try_get("rows").context("no count")
 }
 
-/// Each fact in a line of its own, indented, the facts below each other.
+/// One indented line per fact, with the facts aligned.
 impl fmt::Display for Facts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let width = self.0.iter().map(|(name, _)| name.len()).max().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Asks for the target's name before anything that destroys or overwrites production's data; `--dry-run`.
+//! Confirmation of commands that destroy or overwrite production's data, and `--dry-run`.
 
 use std::io::{IsTerminal as _, stdin};
 
@@ -10,10 +10,10 @@ use anyhow::{Context as _, Result};
 use crate::context::Context;
 use crate::state::Lock;
 
-/// The heading of the options that keep data.
+/// The heading of the options that protect data.
 pub(crate) const SAFETY: &str = "Safety";
 
-/// The option of a command that writes.
+/// The option of commands that write.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Rehearsal {
     /// Say what would happen, and to what, and change nothing
@@ -22,34 +22,34 @@ pub(crate) struct Rehearsal {
 }
 
 impl Rehearsal {
-    /// Keeps other commands of this checkout from changing its databases while this one does.
+    /// Locks this checkout's databases against other commands, unless this is a dry run or about production.
     pub(crate) async fn lock(self, context: &Context, production: bool, doing: &str) -> Result<Option<Lock>> {
         context.lock(production || self.dry_run, doing).await
     }
 }
 
-/// What is about to happen, and to what.
+/// What a command is about to do, and to which targets.
 pub(crate) struct Guard<'a> {
-    /// In the infinitive: `drop the table`.
+    /// The action, as in `drop the table`.
     pub(crate) deed: &'a str,
-    /// The targets in full.
+    /// The targets.
     pub(crate) facts: &'a [Facts],
     /// The name to type.
     pub(crate) name: &'a str,
     pub(crate) production: bool,
-    /// Another line to print before the question, or empty.
+    /// A line to print before the question, or an empty text.
     pub(crate) hint: &'a str,
 }
 
 impl Guard<'_> {
-    /// Says what would happen.
+    /// Prints what would happen.
     pub(crate) fn rehearse(&self, ui: &Ui) {
         let whose = if self.production { "in PRODUCTION, " } else { "" };
         ui.line(format_args!("dry run: {whose}it would {}{}", self.deed, self.shown()));
         ui.line("nothing was changed");
     }
 
-    /// An error unless the user types the name, now or as `--confirm NAME`.
+    /// Fails unless the user types the name, now or as `--confirm NAME`.
     pub(crate) async fn pass(&self, ui: &Ui, confirmed: Option<&str>) -> Result<()> {
         let Self { deed, name, .. } = self;
         ui.warn(format_args!("PRODUCTION: about to {deed}{}", self.shown()));
@@ -82,14 +82,14 @@ impl Guard<'_> {
     }
 }
 
-/// Asks on the terminal. The end of its input is an empty answer.
+/// Asks on the terminal. The end of input counts as an empty answer.
 pub(crate) async fn ask(ui: &Ui, question: &str) -> Result<String> {
     ui.line(question);
     let read = || {
         let mut typed = String::new();
         stdin().read_line(&mut typed).map(|_| typed)
     };
-    // On another thread, so that a signal is heard meanwhile.
+    // On another thread, so that signals are handled meanwhile.
     let typed = tokio::task::spawn_blocking(read).await?.context("cannot read the answer")?;
     Ok(typed.trim().to_owned())
 }

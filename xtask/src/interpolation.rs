@@ -1,13 +1,14 @@
-//! Variables in the texts of docker-compose.yml, filled in as `docker compose` does it.
+//! Replaces variables in the texts of docker-compose.yml, as `docker compose` does.
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::environment::is_variable_name;
 
-/// Fills in `$NAME`, `${NAME}`, `${NAME:-default}` and `${NAME-default}`, which differ where the variable is set to
-/// nothing, and `$$`. <https://docs.docker.com/reference/compose-file/interpolation/>
+/// Replaces `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME-default}` (which keeps an empty value) and `$$`.
+/// <https://docs.docker.com/reference/compose-file/interpolation/>
 ///
-/// Another form is an error, and so is a variable without a value and without a default.
+/// # Errors
+/// Another form, or a variable with neither a value nor a default.
 pub(crate) fn fill_in<'a>(text: &str, value_of: impl Fn(&str) -> Option<&'a str> + Copy) -> Result<String> {
     let mut filled = String::new();
     let mut rest = text;
@@ -31,7 +32,7 @@ pub(crate) fn fill_in<'a>(text: &str, value_of: impl Fn(&str) -> Option<&'a str>
     Ok(filled)
 }
 
-/// What stands between `${` and `}`.
+/// The value of the text between `${` and `}`.
 fn value_of_expression<'a>(expression: &str, value_of: impl Fn(&str) -> Option<&'a str>) -> Result<String> {
     let (name, default, takes_empty) = match (expression.split_once(":-"), expression.split_once('-')) {
         (Some((name, default)), _) if is_variable_name(name) => (name, Some(default), false),

@@ -41,10 +41,10 @@ use crate::commands::Arguments;
 use crate::context::Context;
 use crate::engine::EngineChoice;
 
-/// How long a run that was asked to stop may take to come to a safe point.
+/// How long a run may take to reach a safe point after a signal.
 const STOP_BOUND: Duration = Duration::from_secs(10);
 
-/// Does what the command line says: 0 done, 1 failed, 2 wrong usage, 130 or 143 when interrupted.
+/// Runs the command. Exit status: 0 done, 1 failed, 2 wrong usage, 130 or 143 interrupted.
 fn main() -> ExitCode {
     let arguments = Arguments::read();
     let ended = context(&arguments).and_then(|context| {
@@ -76,8 +76,8 @@ fn context(arguments: &Arguments) -> Result<Context> {
     read().inspect_err(|error| report(&Ui::new(&Environment::default()), error))
 }
 
-/// Enters async once. A signal ends the run where it waits, or where it has come to a safe point; a second one ends it
-/// at once.
+/// Runs the command on the async runtime. After a signal it ends at the next safe point; after a second signal it
+/// ends at once.
 fn run(arguments: Arguments, context: &Context) -> Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
@@ -104,7 +104,7 @@ fn run(arguments: Arguments, context: &Context) -> Result<()> {
             }
         }
     });
-    // A thread that still waits for Postgres or for a line from the terminal must not keep the user waiting.
+    // Do not wait for a thread that still waits for Postgres or for terminal input.
     runtime.shutdown_background();
     ended
 }
@@ -115,7 +115,7 @@ fn report(ui: &Ui, error: &anyhow::Error) {
     }
 }
 
-/// 0 done, 1 failed, 2 wrong usage, 128 and the signal's number when interrupted. A closed output pipe is no
+/// 1 for a failure, 2 for wrong usage, 128 plus the signal's number for an interruption. A closed output pipe is no
 /// failure.
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     if is_closed_pipe(error) {

@@ -10,10 +10,10 @@ use serde_json::{Map, Serializer, Value};
 
 use crate::text::{end_of, fitted, printable, width_of};
 
-/// A column is not made narrower than this on a terminal.
+/// No column is made narrower than this to fit a terminal.
 const NARROWEST: usize = 8;
 
-/// The widest that a column gets where nothing is cut: one long value must not widen every line.
+/// The maximum width of a column when nothing is cut, so that one long value does not widen every line.
 const WIDEST: usize = 40;
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
@@ -23,10 +23,10 @@ pub(crate) enum Format {
     Jsonl,
 }
 
-/// The heading of the options that say how data is printed.
+/// The heading of the output options.
 pub(crate) const HEADING: &str = "Output";
 
-/// How data is printed.
+/// The output options.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Output {
     /// table, json (one document) or jsonl (one JSON value a line)
@@ -42,7 +42,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// How many places a line of a table may take: none where nothing is cut, as into a pipe.
+    /// The width of a table's line on the terminal; `None` if nothing is cut, as in a pipe.
     pub(crate) fn line_width(self) -> Option<usize> {
         let cuts = !self.wide && io::stdout().is_terminal();
         let size = cuts.then(console::Term::stdout).and_then(|terminal| terminal.size_checked());
@@ -50,7 +50,7 @@ impl Output {
     }
 }
 
-/// Standard output, which its errors name.
+/// Standard output, named in its errors.
 pub(crate) struct Stdout(io::Stdout);
 
 pub(crate) fn stdout() -> Stdout {
@@ -67,24 +67,24 @@ impl Write for Stdout {
     }
 }
 
-/// Of the same kind: a closed pipe is no failure, and a call that a signal interrupted is made again.
+/// Adds context, and keeps the error's kind, by which callers recognize closed pipes and interrupted calls.
 fn named(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
 }
 
-/// A serializer that indents by four spaces, as the AWS CLI does.
+/// A serializer that indents by four spaces, like the AWS CLI.
 pub(crate) fn aws_cli_style<W: Write>(out: W) -> Serializer<W, PrettyFormatter<'static>> {
     Serializer::with_formatter(out, PrettyFormatter::with_indent(b"    "))
 }
 
-/// Prints one JSON document, indented as the AWS CLI does.
+/// Prints one JSON document, indented like the AWS CLI's.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<()> {
     let mut out = stdout();
     value.serialize(&mut aws_cli_style(&mut out))?;
     Ok(writeln!(out)?)
 }
 
-/// Prints records that fit the screen: `columns` names the fields of each row.
+/// Prints records. `columns` are the names of each row's fields.
 pub(crate) fn print_rows(output: Output, columns: &[&str], rows: Vec<Vec<Value>>) -> Result<()> {
     let mut out = stdout();
     let object = |row: Vec<Value>| -> Map<String, Value> {
@@ -123,7 +123,7 @@ pub(crate) fn print_rows(output: Output, columns: &[&str], rows: Vec<Vec<Value>>
     Ok(())
 }
 
-/// A value as a table's cell: text without quotes, nothing for null.
+/// A value as a table cell: text without quotes, and null as an empty cell.
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -132,7 +132,7 @@ fn cell(value: &Value) -> String {
     }
 }
 
-/// Prints names and their values, a pair a line.
+/// Prints pairs of name and value, one per line.
 pub(crate) fn print_vertical<N: AsRef<str>, V: AsRef<str>>(
     out: &mut impl Write,
     pairs: impl Iterator<Item = (N, V)> + Clone,
@@ -142,7 +142,7 @@ pub(crate) fn print_vertical<N: AsRef<str>, V: AsRef<str>>(
     pairs.into_iter().try_for_each(|(name, value)| columns.print(out, &[name.as_ref(), value.as_ref()]))
 }
 
-/// A text in lines of at most `width` places, broken between words; a longer word is broken where the line ends.
+/// Wraps a text at `width` columns, between words where possible.
 fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut words = Vec::new();
     for mut word in text.split(' ') {
@@ -163,10 +163,10 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// How wide each column is, in places on the screen.
+/// The widths of a table's columns on the screen.
 pub(crate) struct Columns {
     widths: Vec<usize>,
-    /// How many places a line has; none where no cell is cut.
+    /// The width of a line; `None` if no cell is cut.
     line: Option<usize>,
 }
 
@@ -175,7 +175,7 @@ impl Columns {
         Self { widths: Vec::new(), line }
     }
 
-    /// Makes each column as wide as the widest of its cells so far.
+    /// Makes each column at least as wide as its cell in this row.
     pub(crate) fn widen<S: AsRef<str>>(&mut self, cells: &[S]) {
         self.widths.resize(self.widths.len().max(cells.len()), 0);
         let widest = self.line.unwrap_or(WIDEST);
@@ -184,10 +184,10 @@ impl Columns {
         }
     }
 
-    /// Makes the widest columns narrower until a line fits the screen, or no column can be.
+    /// Narrows the widest columns until a line fits the screen or every column has the minimum width.
     pub(crate) fn fit(&mut self) {
         let Some(width) = self.line else { return };
-        // Each column has a space on both sides; the last one's is not printed.
+        // Each column has a space on both sides, except that the last trailing space is not printed.
         let line = |widths: &[usize]| widths.iter().map(|width| width + 2).sum::<usize>().saturating_sub(1);
         while line(&self.widths) > width {
             let Some(widest) = self.widths.iter_mut().max().filter(|widest| **widest > NARROWEST) else {
@@ -197,7 +197,7 @@ impl Columns {
         }
     }
 
-    /// Prints a row in as many lines as its cells need.
+    /// Prints a row on as many lines as its cells need.
     fn print_wrapped(&self, out: &mut impl Write, cells: &[String]) -> io::Result<()> {
         let width = |index: usize| self.line.map_or(usize::MAX, |_| self.widths[index]);
         let cells: Vec<_> =
@@ -210,8 +210,9 @@ impl Columns {
         })
     }
 
-    /// Prints one line. A cell that is wider than its column is cut, or moves what follows it to the right. Cells
-    /// behind the last column are never cut.
+    /// Prints a row on one line. A cell that is too wide is cut, or shifts the rest to the right. Cells after the
+    /// last
+    /// column are never cut.
     pub(crate) fn print<S: AsRef<str>>(&self, out: &mut impl Write, cells: &[S]) -> io::Result<()> {
         let places = self.widths.iter().map(|width| width + 2).sum();
         let mut line = String::with_capacity(places);

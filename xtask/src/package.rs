@@ -1,5 +1,5 @@
-//! Packages of the workspace that this program runs and does not contain. They are built when they are started, so
-//! that nobody compiles one that is never needed.
+//! Other programs of the workspace that this program runs. They are built on first use, so nobody waits for a build
+//! that is not needed.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -9,10 +9,10 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::ui::Ui;
 
-/// How long cargo may take before the user is told what is waited for. It takes 0.2 s to find nothing to do.
+/// How long cargo may take before a message says what is being built. A build with nothing to do takes 0.2 s.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// How long this process may take to see a signal that cargo has seen.
+/// How long this process may take to receive a signal that cargo has received.
 const SIGNAL: Duration = Duration::from_millis(200);
 
 /// A package with one program.
@@ -21,19 +21,20 @@ pub(crate) struct Package {
     pub(crate) program: &'static str,
     /// Its folder in the workspace.
     pub(crate) folder: &'static str,
-    /// What to tell the user before its first build.
+    /// The message before its first build.
     pub(crate) first_build: &'static str,
 }
 
 impl Package {
-    /// Where its program is: beside this one.
+    /// The program's path, in the folder of this program.
     pub(crate) fn path(&self) -> Result<PathBuf> {
         let own = std::env::current_exe().context("cannot tell where this program is")?;
         Ok(own.with_file_name(self.program).with_extension(std::env::consts::EXE_EXTENSION))
     }
 
-    /// Builds the program, in this one's profile. If the workspace, a folder, has no such package, the program that is
-    /// there already is taken.
+    /// Builds the program in this program's profile, and returns its path. If `workspace` does not contain the
+    /// package, an
+    /// existing program is used.
     pub(crate) async fn built(&self, workspace: &Path, ui: &Ui) -> Result<PathBuf> {
         let program = self.path()?;
         let manifest = workspace.join(self.folder).join("Cargo.toml");
@@ -61,7 +62,8 @@ impl Package {
             };
             let status = built?.context("cannot run cargo")?;
             if status.code().is_none() {
-                // The terminal's Ctrl-C reaches cargo too. This run then ends by it, and not as a build that failed.
+                // Ctrl-C in the terminal reaches cargo too. Wait, so that the run ends as interrupted, not as a
+                // failed build.
                 tokio::time::sleep(SIGNAL).await;
             }
             ensure!(status.success(), "cannot build {}: cargo ended with {status}", self.name);

@@ -1,4 +1,4 @@
-//! Waiting for something to become ready, with a bound and a reason.
+//! Polls until something is ready, with a time limit. A timeout reports the last reason.
 
 use std::time::{Duration, Instant};
 
@@ -6,18 +6,18 @@ use anyhow::{Result, anyhow};
 
 use crate::ui::seconds;
 
-/// What one look found, with its reason.
+/// The result of one check, with its reason.
 pub(crate) enum Look<T> {
     Ready(T),
-    /// Worth another look.
+    /// Not ready: check again.
     NotYet(String),
-    /// No program listens there. While a server is being started this is a `NotYet`.
+    /// No program listens there. While our server starts, this means not ready.
     Nobody(String),
-    /// It will not become ready: the wait ends.
+    /// It will never be ready: stop waiting.
     Failed(anyhow::Error),
 }
 
-/// Looks every `interval` until it is ready.
+/// Calls `look` every `interval` until it is ready. Fails after `bound`.
 pub(crate) async fn until_ready<T>(
     bound: Duration,
     interval: Duration,

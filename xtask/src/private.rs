@@ -1,5 +1,5 @@
-//! Files and folders for their owner alone: the state folder's. What stands in the place of one of its files and is none,
-//! such as a symbolic link, is not followed: whoever could write there may have put it there.
+//! Files and folders that only their owner can read, for the state folder. Symbolic links and other special files are
+//! refused, because somebody else may have put them there.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
@@ -9,13 +9,13 @@ use anyhow::{Context as _, Result};
 
 use crate::error::Failure;
 
-/// Opens a file.
+/// Opens a regular file.
 pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> Result<File> {
     #[cfg(unix)]
     {
         use rustix::fs::OFlags;
         use std::os::unix::fs::OpenOptionsExt as _;
-        // A pipe's other end is not waited for.
+        // Do not wait for the other end of a named pipe.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         options.mode(0o600).custom_flags(flags.bits().cast_signed());
     }
@@ -28,7 +28,7 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> Result<File> {
     opened.with_context(|| format!("cannot open {}", path.display()))
 }
 
-/// Opens a file that may be missing.
+/// Opens a file; `None` if it does not exist.
 pub(crate) fn open_if_there(path: &Path) -> Result<Option<File>> {
     let is_missing = |error: &std::io::Error| error.kind() == ErrorKind::NotFound;
     match open(path, File::options().read(true)) {
@@ -37,7 +37,7 @@ pub(crate) fn open_if_there(path: &Path) -> Result<Option<File>> {
     }
 }
 
-/// What is in a file; none if it is missing.
+/// Reads a file; `None` if it does not exist.
 pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     let Some(mut file) = open_if_there(path)? else { return Ok(None) };
     let mut bytes = Vec::new();
@@ -45,24 +45,24 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Opens a log, to be written at its end.
+/// Opens a log for appending.
 pub(crate) fn open_log(path: &Path) -> Result<File> {
     open(path, File::options().create(true).append(true))
 }
 
-/// Opens a file that is to be locked.
+/// Opens a lock file.
 pub(crate) fn open_lock(path: &Path) -> Result<File> {
     open(path, File::options().create(true).truncate(false).read(true).write(true))
 }
 
-/// Writes into a file that is open what is to be all of it.
+/// Replaces the content of an open file.
 pub(crate) fn rewrite(mut file: &File, text: &str) -> std::io::Result<()> {
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(text.as_bytes())
 }
 
-/// Writes a file: all of it, or nothing.
+/// Writes a file atomically.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let write = || {
         let mut file = tempfile::NamedTempFile::new_in(path.parent().context("a path without a folder")?)?;
@@ -73,7 +73,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     write().with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Makes a folder. One that is there already, and open to others, is closed to them.
+/// Creates a folder for its owner only. An existing one loses the permissions of others.
 pub(crate) fn make_folder(path: &Path) -> std::io::Result<()> {
     #[cfg_attr(not(unix), allow(unused_mut, reason = "who may enter is Unix's alone"))]
     let mut builder = std::fs::DirBuilder::new();

@@ -1,4 +1,4 @@
-//! Programs that this one starts: in the background, with a cleaned environment, or in its own place.
+//! Starts other programs: in the background, with a cleaned environment, or in place of this process.
 
 mod lock;
 
@@ -14,22 +14,22 @@ use crate::private;
 
 pub(crate) use lock::{Holder, ServerLock};
 
-/// How much of a log's end is read for its last lines at first; if they are longer, four times as much.
+/// How many bytes are read first from the end of a log. If they hold too few lines, four times as many are read.
 const TAIL_BYTES: u64 = 64 << 10;
 
-/// What a database's server is told of the environment. Not the user's secrets, nor libpq's variables, which the server's
-/// programs would follow (<https://www.postgresql.org/docs/current/libpq-envars.html>).
+/// The variables that a database's server inherits: neither the user's secrets nor libpq's variables, which the
+/// server's
+/// programs would follow. <https://www.postgresql.org/docs/current/libpq-envars.html>
 const HANDED_ON: [&str; 8] = ["PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "TZ", "TMPDIR"];
 
-/// Has a command start with the variables in [`HANDED_ON`] alone.
+/// Gives a command only the variables in [`HANDED_ON`].
 pub(crate) fn clean_environment(command: &mut Command, environment: &Environment) {
     command.env_clear();
     command.envs(HANDED_ON.iter().filter_map(|name| Some((name, environment.process_only(name)?))));
 }
 
-/// A command for a program that may outlive this one. It starts in a folder that nobody removes, with none of the files
-/// that this process was started with (POSIX's shell closes those from 3 to 8), and keeps what is its standard input
-/// open as file 9: the lock by which it is found.
+/// A command for a program that may outlive this one. It starts in `/`, without the files that this process inherited
+/// (POSIX shells can close files 3 to 8). It keeps its standard input open as file 9: that is its lock.
 pub(crate) fn detached(program: &Path) -> Command {
     #[cfg(unix)]
     {
@@ -42,7 +42,7 @@ pub(crate) fn detached(program: &Path) -> Command {
     Command::new(program)
 }
 
-/// Has a program lead a process group of its own: no signal of this terminal reaches it.
+/// Makes a program lead its own process group, which the terminal's signals do not reach.
 pub(crate) fn lead_group(command: &mut Command) {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
@@ -50,7 +50,7 @@ pub(crate) fn lead_group(command: &mut Command) {
     let _ = command;
 }
 
-/// Runs a program to its end, and returns its output if it succeeds; if not, the output is the error.
+/// Runs a program and returns its output. If it fails, the error contains the output.
 pub(crate) async fn run(mut command: Command, what: &'static str) -> Result<String> {
     let output =
         tokio::task::spawn_blocking(move || command.stdout(Stdio::piped()).stderr(Stdio::piped()).output());
@@ -60,7 +60,7 @@ pub(crate) async fn run(mut command: Command, what: &'static str) -> Result<Stri
     Ok(text)
 }
 
-/// Keeps a file open in the program that is about to take this process's place, and with it the lock on it.
+/// Lets the program that replaces this process inherit a file, and with it the file's lock.
 pub(crate) fn hand_on(file: &File) -> Result<()> {
     #[cfg(unix)]
     rustix::io::fcntl_setfd(file, rustix::io::FdFlags::empty())?;
@@ -69,13 +69,13 @@ pub(crate) fn hand_on(file: &File) -> Result<()> {
     Ok(())
 }
 
-/// Has a program take this process's place: Ctrl-C, job control and its exit status are its own.
+/// Replaces this process by a program, which then handles Ctrl-C and job control itself.
 #[cfg(unix)]
 pub(crate) fn become_program(command: &mut Command) -> Result<()> {
     Err(std::os::unix::process::CommandExt::exec(command).into())
 }
 
-/// Runs a program to its end.
+/// Runs a program and waits for it. Other systems cannot replace a process.
 #[cfg(not(unix))]
 pub(crate) fn become_program(command: &mut Command) -> Result<()> {
     let status = command.status()?;
@@ -83,12 +83,12 @@ pub(crate) fn become_program(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// The last `count` lines of a log behind the byte `from`, or all of them; empty if there is none.
+/// The last `count` lines of a log after the byte `from`; empty if there is no log.
 pub(crate) fn last_lines(log: &Path, from: u64, count: usize) -> String {
     let read = || {
         let Some(mut file) = private::open_if_there(log)? else { return Ok(String::new()) };
         let length = file.metadata()?.len();
-        // A log that was made anew is shorter.
+        // If the log is shorter, it was created again.
         let from = if from > length { 0 } else { from };
         let mut most = TAIL_BYTES;
         loop {
@@ -96,7 +96,7 @@ pub(crate) fn last_lines(log: &Path, from: u64, count: usize) -> String {
             file.seek(SeekFrom::Start(start))?;
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)?;
-            // The first line may be the end of a longer one.
+            // The first line may be cut. Read more if it is one of the wanted ones.
             if start == from || bytes.iter().filter(|byte| **byte == b'\n').count() > count {
                 return anyhow::Ok(String::from_utf8_lossy(&bytes).into_owned());
             }

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: a run that is asked to stop ends where it waits, or where nothing is left half-way.
+//! Ctrl-C and SIGTERM: the run ends at once if it only waits, otherwise at the next safe point.
 
 use std::future::Future;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::error::Interrupted;
 
-/// The signals that end a run, taken from now on.
+/// The signals that end a run. While this exists, the program handles them.
 #[cfg(unix)]
 pub(crate) struct Signals {
     interrupt: tokio::signal::unix::Signal,
@@ -21,7 +21,7 @@ impl Signals {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// The next signal's number.
+    /// Waits for the next signal and returns its number.
     pub(crate) async fn next(&mut self) -> u8 {
         tokio::select! {
             _ = self.interrupt.recv() => 2,
@@ -46,46 +46,47 @@ impl Signals {
     }
 }
 
-/// Whether the user has asked to stop, shared by everything that is under way in one run.
+/// Whether the user has asked to stop. All parts of a run share it.
 #[derive(Clone, Default)]
 pub(crate) struct Stop(watch::Sender<State>);
 
 #[derive(Default)]
 struct State {
-    /// The number of the signal that asked.
+    /// The number of the signal that was received.
     signal: Option<u8>,
-    /// How many pieces of work must not be left half-way.
+    /// The number of operations that must be completed first.
     held: usize,
     /// What to do after an interruption; empty for a command that changes nothing.
     remedy: &'static str,
-    /// The last step that was done.
+    /// The last step that was completed.
     done: String,
 }
 
 impl Stop {
-    /// A signal asks.
+    /// Records a signal.
     pub(crate) fn ask(&self, signal: u8) {
         self.0.send_modify(|state| state.signal = Some(signal));
     }
 
-    /// Sets what helps after an interruption of this command, which changes something.
+    /// Sets the remedy after an interruption, for a command that changes something.
     pub(crate) fn remedy(&self, remedy: &'static str) {
         self.0.send_modify(|state| state.remedy = remedy);
     }
 
-    /// A step was done.
+    /// Records a completed step.
     pub(crate) fn done(&self, step: &str) {
         self.0.send_modify(|state| step.clone_into(&mut state.done));
     }
 
-    /// An error if the user has asked to stop.
+    /// Fails if the user has asked to stop.
     pub(crate) fn check(&self) -> Result<(), Interrupted> {
         let signal = self.0.borrow().signal;
         signal.map_or(Ok(()), |signal| Err(self.interrupted(signal)))
     }
 
-    /// Holds the end of the run off until what it returns is dropped. Once the user has asked to stop it never
-    /// returns: nothing new is begun, and the work beside it comes to its end.
+    /// Delays the end of the run until the returned value is dropped. After a request to stop it never returns, so
+    /// nothing
+    /// new begins while running operations are completed.
     pub(crate) async fn hold(&self) -> Held {
         if self.check().is_err() {
             return std::future::pending().await;
@@ -98,13 +99,12 @@ impl Stop {
         self.0.borrow().held > 0
     }
 
-    /// Waits until the user asks to stop.
     pub(crate) async fn asked(&self) -> Interrupted {
         let signal = self.wait_for(|state| state.signal.is_some()).await.unwrap_or_default();
         self.interrupted(signal)
     }
 
-    /// Waits until no work holds the end off.
+    /// Waits until no operation delays the end.
     pub(crate) async fn is_safe(&self) {
         self.wait_for(|state| state.held == 0).await;
     }
@@ -112,12 +112,12 @@ impl Stop {
     async fn wait_for(&self, condition: impl FnMut(&State) -> bool) -> Option<u8> {
         match self.0.subscribe().wait_for(condition).await {
             Ok(state) => state.signal,
-            // Cannot be: `self` has the sender.
+            // Unreachable: `self` holds the sender.
             Err(_) => std::future::pending().await,
         }
     }
 
-    /// Does work that can be left anywhere; the caller can still tidy up after it.
+    /// Does `work`, which may be cancelled anywhere. Returns an error then, so that the caller can clean up.
     pub(crate) async fn or<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         tokio::select! {
             biased;
@@ -126,7 +126,7 @@ impl Stop {
         }
     }
 
-    /// How the run ends by the signal of this number.
+    /// The error of a run that the signal ended.
     pub(crate) fn interrupted(&self, signal: u8) -> Interrupted {
         let state = self.0.borrow();
         let done = match state.done.as_str() {
@@ -138,7 +138,7 @@ impl Stop {
     }
 }
 
-/// Work that must not be left half-way.
+/// Delays the end of the run until it is dropped.
 pub(crate) struct Held(Stop);
 
 impl Drop for Held {

@@ -1,4 +1,4 @@
-//! Where the two databases are.
+//! The addresses of the two databases.
 
 pub(crate) mod reach;
 
@@ -11,27 +11,26 @@ pub(crate) use crate::dynamodb::target::DynamoDbTarget;
 pub(crate) use crate::postgres::target::{PostgresTarget, UrlSetting};
 use reach::Reach;
 
-/// Where Postgres is, for `--engine external` and the app's server.
+/// The Postgres URL of the external engine and of the app's server.
 pub(crate) const POSTGRES_URL: &str = "CONNECTION_URL";
 
-/// Where DynamoDB is, for `--engine external`, the app's server and the AWS tools.
+/// The DynamoDB endpoint of the external engine, the app's server and the AWS tools.
 pub(crate) const DYNAMODB_URL: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 
 const PRODUCTION_POSTGRES_URL: &str = "PROD_CONNECTION_URL";
 const PRODUCTION_DYNAMODB_URL: &str = "PROD_DYNAMODB_ENDPOINT_URL";
 
-/// The databases of one engine.
 #[derive(Clone)]
 pub(crate) struct Targets {
-    /// Where users and activities are.
+    /// The database of users and activities.
     pub(crate) postgres: PostgresTarget,
-    /// Where messages are.
+    /// The database of messages.
     pub(crate) dynamodb: DynamoDbTarget,
 }
 
 impl Targets {
-    /// The external engine's, which the environment or `.env` names. `allowed_hosts` may be reached although they are
-    /// neither this machine nor private.
+    /// The external engine's databases, from the environment or `.env`. `allowed_hosts` are public hosts that may be
+    /// reached.
     pub(crate) fn external(environment: &Environment, allowed_hosts: &[String]) -> Result<Self> {
         Ok(Self {
             postgres: external_postgres(environment, allowed_hosts)?,
@@ -76,12 +75,12 @@ fn remedy(variable: &str) -> String {
     format!("check that {variable} names a server that is running")
 }
 
-/// The name of the messages table of a local DynamoDB.
+/// The name of the local messages table.
 pub(crate) fn table(environment: &Environment) -> String {
     environment.get(TABLE_VARIABLE).unwrap_or(DEFAULT_TABLE).to_owned()
 }
 
-/// Production's Postgres. Only the process environment can name it.
+/// Production's Postgres, from the process environment only.
 pub(crate) fn production_postgres(environment: &Environment) -> Result<PostgresTarget> {
     let url = environment.process_only(PRODUCTION_POSTGRES_URL).ok_or_else(|| {
         Failure::new(
@@ -94,8 +93,8 @@ pub(crate) fn production_postgres(environment: &Environment) -> Result<PostgresT
     PostgresTarget::parse(&UrlSetting { variable: PRODUCTION_POSTGRES_URL, url, reach, environment }, remedy)
 }
 
-/// Production's DynamoDB: AWS's own credential chain and region, and another endpoint only where
-/// `PROD_DYNAMODB_ENDPOINT_URL` names one.
+/// Production's DynamoDB, with AWS's credential chain and region, at AWS's endpoint or at
+/// `PROD_DYNAMODB_ENDPOINT_URL`.
 pub(crate) fn production_dynamodb(environment: &Environment) -> DynamoDbTarget {
     DynamoDbTarget::production(
         environment.process_only(PRODUCTION_DYNAMODB_URL).map(str::to_owned),

@@ -1,15 +1,15 @@
-//! Text for people: cut, counted, and without anything that a terminal acts on.
+//! Text for people: cutting, counting, and escaping what a terminal would interpret.
 
 use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// How many places a text takes on a screen. Most texts are ASCII, where each letter takes one.
+/// A text's width in terminal columns. Most texts are ASCII, with one column per letter.
 pub(crate) fn width_of(text: &str) -> usize {
     if text.is_ascii() { text.len() } else { text.width() }
 }
 
-/// A text that takes at most `width` places, ending in `...` if something was cut.
+/// Cuts a text to `width` columns; a cut text ends in `...`.
 pub(crate) fn fitted(text: &str, width: usize) -> Cow<'_, str> {
     if width_of(text) <= width {
         return Cow::Borrowed(text);
@@ -18,7 +18,7 @@ pub(crate) fn fitted(text: &str, width: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{}...", &text[..end]))
 }
 
-/// Where the part of a text ends that takes at most `width` places, or one letter.
+/// The end of the longest prefix that fits in `width` columns. It has at least one letter.
 pub(crate) fn end_of(text: &str, width: usize) -> usize {
     let mut used = 0;
     let end = text.char_indices().find(|(index, letter)| {
@@ -28,7 +28,7 @@ pub(crate) fn end_of(text: &str, width: usize) -> usize {
     end.map_or(text.len(), |(end, _)| end)
 }
 
-/// The first `most` characters of a text, and `...` if something was cut.
+/// The first `most` characters of a text, followed by `...` if it was cut.
 pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     if text.len() <= most {
         return Cow::Borrowed(text);
@@ -39,9 +39,9 @@ pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// A text in one line, with its control characters, line separators, marks of writing direction and letters that
-/// cannot be seen escaped: one may break the line, make what is shown read as something else, or do something to the
-/// terminal.
+/// A text in one line, with control characters, line separators, bidirectional marks and invisible characters
+/// escaped.
+/// They could break the line, disguise the text or control the terminal.
 pub(crate) fn printable(text: Cow<'_, str>) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return text;
@@ -53,7 +53,7 @@ pub(crate) fn printable(text: Cow<'_, str>) -> Cow<'_, str> {
     Cow::Owned(printed)
 }
 
-/// As [`printable`], of a text in several lines.
+/// Like [`printable`], but keeps line breaks.
 pub(crate) fn printable_lines(text: &str) -> String {
     let lines: Vec<_> = text.split('\n').map(|line| printable(Cow::Borrowed(line))).collect();
     lines.join("\n")
@@ -68,7 +68,7 @@ fn is_unprintable(letter: char) -> bool {
         || matches!(letter, '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// A count with its noun: `one` for a single one, `more` for any other number.
+/// A count with its noun: `one` for 1, `more` for other numbers.
 pub(crate) fn counted(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }

@@ -1,4 +1,4 @@
-//! What the user sees on stderr while work is done. Data goes to stdout: see `output`.
+//! Messages on stderr: steps, progress, warnings. Data goes to stdout: see `output`.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -13,20 +13,19 @@ use crate::error::Interrupted;
 use crate::stop::Stop;
 use crate::text::printable_lines;
 
-/// Announces steps and shows progress: lines in place on a terminal, plain lines in CI and in pipes.
+/// Prints steps and their progress: updated lines on a terminal, plain lines in CI and in pipes.
 #[derive(Clone)]
 pub(crate) struct Ui {
-    /// Whether the user has asked to stop.
     pub(crate) stop: Stop,
     bars: Option<MultiProgress>,
     quiet: bool,
     color: bool,
     groups: Groups,
-    /// What it has warned of.
+    /// Warnings that were printed already.
     warned: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// How a CI service marks lines that belong together.
+/// How a CI service marks groups of lines.
 #[derive(Clone, Copy)]
 enum Groups {
     None,
@@ -37,7 +36,7 @@ enum Groups {
 }
 
 impl Ui {
-    /// Decides by the environment: `CI`, `NO_COLOR` (<https://no-color.org>) and `TERM=dumb` mean plain.
+    /// `CI`, `NO_COLOR` (<https://no-color.org>) and `TERM=dumb` choose plain output.
     pub(crate) fn new(environment: &Environment) -> Self {
         let dumb = environment.process_only("TERM") == Some("dumb");
         let interactive = stderr().is_terminal() && !environment.is_ci() && !dumb;
@@ -58,17 +57,16 @@ impl Ui {
         }
     }
 
-    /// The same, without steps and notes if so asked.
+    /// With `quiet`, prints no steps and notes.
     pub(crate) fn quiet(self, quiet: bool) -> Self {
         if quiet { Self { bars: None, quiet, groups: Groups::None, ..self } } else { self }
     }
 
-    /// Whether steps show their progress.
     pub(crate) fn shows_progress(&self) -> bool {
         self.bars.is_some()
     }
 
-    /// Groups the lines printed until the group is dropped, where the CI service can show that.
+    /// Groups the lines printed until the returned value is dropped, if the CI service supports it.
     pub(crate) fn group(&self, title: &str) -> Group {
         let id = title.replace(' ', "_").to_lowercase();
         match self.groups {
@@ -81,25 +79,25 @@ impl Ui {
         Group { ui: self.clone(), id }
     }
 
-    /// Prints a line, or several. What of them came from a database, a file or the environment does nothing to the
-    /// terminal.
+    /// Prints a text of one or more lines. Control characters are escaped, because parts of the text may come from a
+    /// database, a file or the environment.
     pub(crate) fn line(&self, text: impl Display) {
         self.print(&printable_lines(&text.to_string()));
     }
 
-    /// As [`Ui::line`], of what nobody needs to know who wants it quiet.
+    /// Like [`Ui::line`], but prints nothing with `--quiet`.
     pub(crate) fn note(&self, text: impl Display) {
         if !self.quiet {
             self.line(text);
         }
     }
 
-    /// Prints text that is known to be printable, or painted.
+    /// Prints text that is already escaped.
     fn print(&self, text: &str) {
-        // In one piece: stderr is not buffered.
+        // With one write, because stderr is not buffered.
         let line = format!("{text}\n");
         let print = || {
-            // If stderr itself is gone, nothing can be told.
+            // If stderr is closed, the message is lost.
             let _ = stderr().write_all(line.as_bytes());
         };
         match &self.bars {
@@ -108,7 +106,7 @@ impl Ui {
         }
     }
 
-    /// Prints a line that should not be overlooked, once.
+    /// Prints a warning, once.
     pub(crate) fn warn(&self, text: impl Display) {
         let text = printable_lines(&text.to_string());
         let line = format!("{} {text}", self.paint("33", "warning:"));
@@ -117,7 +115,7 @@ impl Ui {
         }
     }
 
-    /// Announces a step; the [`Step`] prints how it ended.
+    /// Announces a step. The returned [`Step`] prints how it ends.
     pub(crate) fn step(&self, label: impl Into<String>) -> Step {
         let label = label.into();
         let bar = match &self.bars {
@@ -135,7 +133,7 @@ impl Ui {
         Step { ui: self.clone(), label, bar, started: Instant::now(), ended: false }
     }
 
-    /// Announces a step, does it and prints how it ended.
+    /// Announces a step, does `work` and prints how it ended.
     pub(crate) async fn run<T>(
         &self,
         label: impl Into<String>,
@@ -151,7 +149,7 @@ impl Ui {
         }
     }
 
-    /// As [`Ui::run`], for work that must not be left half-way: if the user asks to stop, it is done first.
+    /// Like [`Ui::run`], for work that must be completed even if the user asks to stop.
     pub(crate) async fn run_whole<T>(
         &self,
         label: impl Into<String>,
@@ -166,7 +164,7 @@ impl Ui {
     }
 }
 
-/// Lines that belong together.
+/// A group of lines.
 pub(crate) struct Group {
     ui: Ui,
     id: String,
@@ -189,12 +187,12 @@ fn unix_time() -> u64 {
 }
 
 fn spinner_style() -> ProgressStyle {
-    // The template is a constant; the default shows the same message should it ever be wrong.
+    // The constant template is valid. If it were not, the default shows the same message.
     ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}")
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// A step under way. If it is dropped before its end (interrupted, or a step beside it failed) it prints that.
+/// A running step. Dropped before its end, because of an interruption or another step's failure, it prints that.
 pub(crate) struct Step {
     ui: Ui,
     label: String,
@@ -204,14 +202,13 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    /// Shows the step's progress, on a terminal only.
     pub(crate) fn progress(&self, detail: impl Display) {
         if let Some(bar) = &self.bar {
             bar.set_message(printable_lines(&format!("{}: {detail}", self.label)));
         }
     }
 
-    /// Ends the step as done; `detail` is its result, or empty.
+    /// Ends the step as done. `detail` is its result, or empty.
     pub(crate) fn done(mut self, detail: &str) {
         let separator = if detail.is_empty() { "" } else { ": " };
         let line = format!("{}{separator}{detail}", self.label);
@@ -253,24 +250,23 @@ impl Drop for Step {
     }
 }
 
-/// The rate of something, and the time left.
+/// Computes the rate of some work, and the time left.
 pub(crate) struct Rate {
     started: Instant,
 }
 
 impl Rate {
-    /// From now on.
     pub(crate) fn begin() -> Self {
         Self { started: Instant::now() }
     }
 
-    /// `done` items of about `total`.
+    /// The rate after `done` of about `total` items.
     #[expect(clippy::cast_precision_loss, reason = "a share is shown to people")]
     pub(crate) fn of(&self, done: u64, total: u64) -> String {
         self.at(done, done as f64 / total.max(done).max(1) as f64)
     }
 
-    /// `done` items, which are this share of the work, from 0 to 1.
+    /// The rate after `done` items, which are this fraction of the work, from 0 to 1.
     pub(crate) fn at(&self, done: u64, share: f64) -> String {
         rate(done, share, self.started.elapsed())
     }
@@ -285,7 +281,7 @@ fn rate(done: u64, share: f64, elapsed: Duration) -> String {
     format!("{done} items, {rate:.0}/s, {left} left")
 }
 
-/// A duration as a person reads it: `12 ms`, `3.4 s`, `2 min 5 s`.
+/// A duration for people: `12 ms`, `3.4 s`, `2 min 5 s`.
 pub(crate) fn seconds(duration: Duration) -> String {
     let milliseconds = duration.as_millis();
     match milliseconds {

@@ -1,4 +1,4 @@
-//! Postgres's own client programs: psql, pg_dump, pg_restore.
+//! Runs Postgres's client programs: psql, pg_dump, pg_restore.
 
 use std::fs::File;
 use std::path::Path;
@@ -9,25 +9,26 @@ use anyhow::Result;
 use super::target::PostgresTarget;
 use crate::error::Failure;
 
-/// Settings of libpq's that change only how psql shows things. Any other one could lead it elsewhere than the other
-/// commands. <https://www.postgresql.org/docs/current/libpq-envars.html>
+/// libpq's variables that change only how psql shows data. Any other could lead it to another database than the
+/// tasks.
+/// <https://www.postgresql.org/docs/current/libpq-envars.html>
 const HARMLESS: [&str; 4] = ["PGAPPNAME", "PGCLIENTENCODING", "PGDATESTYLE", "PGTZ"];
 
-/// What helps if a program is missing.
+/// The remedy if a client program is missing.
 pub(crate) const INSTALL: &str =
     "install PostgreSQL's client (Debian: `apt install postgresql-client`; macOS: `brew install libpq`)";
 
-/// A run of a client program that nobody types into.
+/// A non-interactive run of a client program.
 pub(crate) struct PostgresClient {
     pub(crate) program: &'static str,
     pub(crate) arguments: Vec<String>,
     pub(crate) input: Option<File>,
-    /// Where its output goes; without it, into the error if it fails.
+    /// The file for its output. Without one, the output of a failed run goes into the error.
     pub(crate) output: Option<File>,
 }
 
 impl PostgresClient {
-    /// Runs `path`, a program of this machine, on the database at `target`.
+    /// Runs the program at `path` on this machine, on the database at `target`.
     pub(crate) async fn run(self, path: &Path, target: &PostgresTarget) -> Result<()> {
         let mut command = Command::new(path);
         lead_to(&mut command, target);
@@ -35,7 +36,7 @@ impl PostgresClient {
         let program = self.program;
         command.stdin(self.input.map_or(Stdio::null(), Stdio::from));
         command.stdout(self.output.map_or(Stdio::piped(), Stdio::from));
-        // It ends with this program, also if that is killed.
+        // The program ends with this one, even if this one is killed.
         let output = tokio::task::spawn_blocking(move || command.output()).await?;
         let output = output
             .map_err(|error| Failure::new(format!("cannot run {program}"), INSTALL).caused_by(error))?;
@@ -46,8 +47,8 @@ impl PostgresClient {
     }
 }
 
-/// Has a program connect to `target` and nowhere else. It takes its settings from the environment: the password is in no
-/// process list.
+/// Makes a program connect to `target` and nowhere else. Settings are passed in the environment, so the password does
+/// not appear in the process list.
 pub(crate) fn lead_to(command: &mut Command, target: &PostgresTarget) {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     for name in names.filter(|name| name.starts_with("PG") && !HARMLESS.contains(&name.as_str())) {

@@ -1,10 +1,10 @@
-//! `~/.pgpass` as libpq reads it. <https://www.postgresql.org/docs/current/libpq-pgpass.html>
+//! Reads `~/.pgpass` as libpq does. <https://www.postgresql.org/docs/current/libpq-pgpass.html>
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// The first four fields of a line.
+/// A login, which the first four fields of a line describe.
 pub(super) struct Login<'a> {
     pub(super) host: &'a str,
     pub(super) port: u16,
@@ -12,7 +12,7 @@ pub(super) struct Login<'a> {
     pub(super) user: &'a str,
 }
 
-/// The password that the file has for a login, or why the file is not used.
+/// The password in the file for a login. The error says why the file is not used.
 pub(super) fn password(path: &Path, login: &Login) -> Result<Option<String>, String> {
     let shown = path.display();
     let metadata = match fs::metadata(path) {
@@ -40,7 +40,7 @@ pub(super) fn password(path: &Path, login: &Login) -> Result<Option<String>, Str
     Ok(text.lines().find_map(|line| password_of(line, login)))
 }
 
-/// The password of a line, if its first four fields match.
+/// The password in a line, if its first four fields match.
 fn password_of(line: &str, login: &Login) -> Option<String> {
     if line.starts_with('#') {
         return None;
@@ -57,7 +57,7 @@ fn password_of(line: &str, login: &Login) -> Option<String> {
     Some(unescaped(&rest[..end_of_field(rest).unwrap_or(rest.len())]))
 }
 
-/// The next colon without a backslash before it.
+/// The position of the next colon that has no backslash before it.
 fn end_of_field(text: &str) -> Option<usize> {
     let mut escaped = false;
     text.bytes().position(|byte| {

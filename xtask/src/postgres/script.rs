@@ -1,6 +1,6 @@
-//! A file of SQL that is run whole: all of it takes effect, or nothing.
+//! SQL files. A file runs in one transaction: completely or not at all.
 //!
-//! The server parses the file, and counts the position of an error in characters from the start of the text.
+//! The server parses the file, and reports an error's position in characters from the start of the text.
 
 use std::path::Path;
 
@@ -13,47 +13,44 @@ use postgres::error::{DbError, ErrorPosition, SqlState};
 use super::target::{readable, remedy};
 use crate::text::{printable, width_of};
 
-/// The tables. Running it replaces them, and loses their rows.
+/// Creates the tables. Replaces existing ones and their rows.
 const SCHEMA: &str = "backend-flask-rs/db/schema.sql";
 
-/// Users and activities to develop with, under fixed uuids. Running it again changes no other rows.
+/// Writes users and activities with fixed uuids. Other rows do not change.
 const SEED: &str = "backend-flask-rs/db/seed.sql";
 
 /// How many characters of a line an error shows.
 const SHOWN: usize = 120;
 
-/// A file of SQL.
 #[derive(Clone)]
 pub(crate) struct Script {
-    /// Its path from the workspace's root.
+    /// The path from the workspace's root.
     pub(crate) path: &'static str,
     text: String,
 }
 
 impl Script {
-    /// The tables, from the workspace at `root`.
     pub(crate) fn schema(root: &Path) -> Result<Self> {
         Self::read(root, SCHEMA)
     }
 
-    /// The first rows, from the workspace at `root`.
     pub(crate) fn seed(root: &Path) -> Result<Self> {
         Self::read(root, SEED)
     }
 
     fn read(root: &Path, path: &'static str) -> Result<Self> {
         let text = std::fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"))?;
-        // Some editors write a byte order mark, which psql skips as well.
+        // Some editors write a byte order mark. psql skips it too.
         Ok(Self { path, text: text.trim_start_matches('\u{feff}').to_owned() })
     }
 
-    /// Adds it.
+    /// Adds the script to the sources of a set-up.
     pub(crate) fn add_to(&self, sources: &mut Sources) {
         sources.add(self.path, &self.text);
     }
 
-    /// Runs it in one transaction, and then resets the session. pg_dump writes
-    /// `select set_config('search_path', '', false)`, which must not reach the next script.
+    /// Runs the script in one transaction, then resets the session: pg_dump writes
+    /// `select set_config('search_path', '', false)`, which must not affect the next script.
     pub(crate) fn run(&self, client: &mut Client) -> Result<()> {
         let mut transaction = client.transaction().map_err(readable)?;
         transaction.batch_execute("savepoint whole_script").map_err(readable)?;
@@ -65,7 +62,7 @@ impl Script {
 
     fn explain(&self, error: postgres::Error) -> anyhow::Error {
         let Some(error) = error.as_db_error() else {
-            // The server waits for rows, which the driver does not expect.
+            // The server waits for rows of a `copy`, which the driver does not expect.
             let waits = error.to_string() == "unexpected message from server" && copies(self.text.lines());
             return if waits {
                 Failure::new(self.path, NO_ROWS).caused_by(error).into()
@@ -83,7 +80,7 @@ impl Script {
         }
     }
 
-    /// The script's transaction is over before the script is.
+    /// The error if the script ends the transaction that it runs in.
     fn was_ended(&self, error: postgres::Error) -> anyhow::Error {
         if error.as_db_error().is_none() {
             return readable(error);
@@ -96,7 +93,7 @@ impl Script {
             .into()
     }
 
-    /// What the server said, and where in the file.
+    /// The server's message, and its place in the file.
     fn told(&self, error: &DbError) -> String {
         let place = self.place(error);
         let at = place.map_or_else(String::new, |(line, column)| format!(":{line}:{column}"));
@@ -115,14 +112,14 @@ impl Script {
         told
     }
 
-    /// The line and the column of an error, from 1, in characters.
+    /// The line and column of an error, counted from 1 in characters.
     fn place(&self, error: &DbError) -> Option<(usize, usize)> {
-        // An internal position is in a query that the server generated.
+        // An internal position refers to a query that the server generated.
         let &ErrorPosition::Original(position) = error.position()? else { return None };
         Some(place(&self.text, usize::try_from(position).ok()?))
     }
 
-    /// What to do about a syntax error that psql would not report.
+    /// The remedy for a syntax error that psql would not report.
     fn psql_s_own(&self, error: &DbError) -> Option<&'static str> {
         if *error.code() != SqlState::SYNTAX_ERROR {
             return None;
@@ -138,7 +135,7 @@ impl Script {
 
 const NO_ROWS: &str = "rows behind a `copy` are psql's alone: write an INSERT, as `pg_dump --inserts` does";
 
-/// Whether one of the lines is a `copy` that takes rows from the lines behind it.
+/// Whether a line is a `copy` that reads its rows from the following lines.
 fn copies<'a>(mut lines: impl Iterator<Item = &'a str>) -> bool {
     lines.any(|line| {
         let line = line.to_ascii_lowercase();
@@ -146,13 +143,13 @@ fn copies<'a>(mut lines: impl Iterator<Item = &'a str>) -> bool {
     })
 }
 
-/// A line, and below it a mark at a column, which counts characters from 1. Of a long line the part with the column.
+/// A line with a mark under a column, counted from 1 in characters. A long line is cut around the column.
 fn shown_line(line: &str, column: usize) -> Option<String> {
     let indent = line.chars().take_while(|letter| letter.is_whitespace()).count();
     let skipped = indent.max(column.saturating_sub(SHOWN));
     let part = |from: usize, to: usize| -> String { line.chars().skip(from).take(to - from).collect() };
     let before = printable(part(skipped, column.saturating_sub(1).max(skipped)).into()).into_owned();
-    // Below the line that is told as `line: `.
+    // Aligned with the line, which is printed after `line: `.
     let blank = " ".repeat("line: ".len() + width_of(&before));
     Some(format!("{}\n{blank}^", part(skipped, skipped + SHOWN).trim_end()))
 }

@@ -1,4 +1,4 @@
-//! A Postgres database: where it is, and how to sign in.
+//! The address of a Postgres database, and how to sign in.
 
 mod at_work;
 mod connection;
@@ -22,43 +22,41 @@ pub(super) use error::remedy;
 use super::passfile::{self, Login};
 use crate::targets::reach::{Reach, is_loopback};
 
-/// The database from which others are created and dropped.
+/// The database that sessions use to create and drop others.
 const MAINTENANCE_DATABASE: &str = "postgres";
 
-/// The database from which [`MAINTENANCE_DATABASE`] itself is created and dropped.
+/// The database that sessions use to create and drop [`MAINTENANCE_DATABASE`] itself.
 const TEMPLATE_DATABASE: &str = "template1";
 
-/// A Postgres database, shown as `user@host:port/database`, never with the password.
+/// A Postgres database. Displayed as `user@host:port/database`, without the password.
 #[derive(Clone)]
 pub(crate) struct PostgresTarget {
     parsed: PostgresUrl,
     tls: Tls,
     /// The URL, with the password.
     url: String,
-    /// Why the password file was not used, if it was not.
+    /// Why the password file was not used, if there was a reason.
     passfile_problem: Option<String>,
-    /// What to do when it cannot be reached.
+    /// What to do if it cannot be reached.
     remedy: String,
-    /// What to do when it refuses the user.
+    /// What to do if it refuses the user.
     wrong_password: String,
-    /// What a command for the same target ends with: ` --prod`, or nothing.
+    /// The suffix of suggested commands for this target: ` --prod`, or nothing.
     pub(crate) prod: &'static str,
 }
 
-/// A setting that holds a Postgres URL.
+/// A setting with a Postgres URL.
 pub(crate) struct UrlSetting<'a> {
-    /// The variable's name.
     pub(crate) variable: &'a str,
-    /// Its value.
     pub(crate) url: &'a str,
     /// Which hosts it may name.
     pub(crate) reach: Reach<'a>,
-    /// Where the password may be, and the user's folder.
+    /// Settings with the password and the home directory.
     pub(crate) environment: &'a Environment,
 }
 
 impl PostgresTarget {
-    /// A database on this machine's loopback.
+    /// A database at the loopback address.
     pub(crate) fn local(
         port: u16,
         user: &str,
@@ -73,7 +71,7 @@ impl PostgresTarget {
         Ok(Self::new(parsed, tls, url, remedy, error::WRONG_PASSWORD_OF_OURS.to_owned()))
     }
 
-    /// A database that a URL names. The password comes from the URL, `PGPASSWORD` or `~/.pgpass`, in this order.
+    /// A database given by a URL. The password comes from the URL, `PGPASSWORD` or `~/.pgpass`, in this order.
     pub(crate) fn parse(setting: &UrlSetting<'_>, remedy: String) -> Result<Self> {
         let UrlSetting { variable, url, reach, environment } = *setting;
         let parsed = PostgresUrl::parse(url)
@@ -97,7 +95,7 @@ impl PostgresTarget {
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_BOUND);
         }
-        // Notice a server that has vanished, also while no answer is awaited.
+        // Detects a server that has vanished, even while no answer is expected.
         config.keepalives_idle(STATEMENT_BOUND).tcp_user_timeout(STATEMENT_BOUND);
         Self { parsed, tls, url, passfile_problem: None, remedy, wrong_password, prod: "" }
     }
@@ -134,12 +132,11 @@ impl PostgresTarget {
         })
     }
 
-    /// Why the password file was not used, if it was not.
+    /// Why the password file was not used, if there was a reason.
     pub(crate) fn passfile_problem(&self) -> Option<&str> {
         self.passfile_problem.as_deref()
     }
 
-    /// The database's name.
     pub(crate) fn database(&self) -> &str {
         self.parsed.config.get_dbname().unwrap_or(MAINTENANCE_DATABASE)
     }
@@ -149,12 +146,12 @@ impl PostgresTarget {
         self.parsed.config.get_user().unwrap_or_default()
     }
 
-    /// Whether it is encrypted, for people.
+    /// The encryption mode, as printed for people.
     pub(crate) fn encryption(&self) -> String {
         format!("sslmode={}", self.tls.mode)
     }
 
-    /// A database of the same server from which this one can be created and dropped.
+    /// The database of the same server from which this one can be created and dropped.
     pub(crate) fn maintenance(&self) -> Self {
         let is_maintenance = self.database() == MAINTENANCE_DATABASE;
         let mut maintenance = self.clone();
@@ -168,7 +165,7 @@ impl PostgresTarget {
         self.url.clone()
     }
 
-    /// The settings for psql, as libpq's environment variables.
+    /// The connection settings as libpq's environment variables.
     /// <https://www.postgresql.org/docs/current/libpq-envars.html>
     pub(crate) fn libpq_environment(&self) -> Vec<(&'static str, String)> {
         let joined = |all: Vec<String>| all.join(",");
@@ -192,12 +189,11 @@ impl PostgresTarget {
         self.parsed.config.get_password().map(|password| String::from_utf8_lossy(password).into_owned())
     }
 
-    /// The first host and its port.
     pub(crate) fn host_and_port(&self) -> (String, u16) {
         (self.hosts().into_iter().next().unwrap_or_default(), self.ports()[0])
     }
 
-    /// Names, addresses, or folders of Unix sockets.
+    /// The hosts: names, addresses, or folders of Unix sockets.
     fn hosts(&self) -> Vec<String> {
         let name = |host: &Host| match host {
             Host::Tcp(name) => name.clone(),
@@ -207,7 +203,7 @@ impl PostgresTarget {
         self.parsed.config.get_hosts().iter().map(name).collect()
     }
 
-    /// One for each host, or one for all.
+    /// The ports: one for each host, or one for all.
     fn ports(&self) -> &[u16] {
         match self.parsed.config.get_ports() {
             [] => &[5432],
@@ -215,7 +211,6 @@ impl PostgresTarget {
         }
     }
 
-    /// Each host with its port.
     fn address(&self) -> String {
         let ports = self.ports().iter().chain(std::iter::repeat(&self.ports()[0]));
         let place = |(host, port): (String, &u16)| match host.parse::<std::net::Ipv6Addr>() {
@@ -225,7 +220,7 @@ impl PostgresTarget {
         self.hosts().into_iter().zip(ports).map(place).collect::<Vec<_>>().join(",")
     }
 
-    /// What to do when it cannot be reached.
+    /// What to do if it cannot be reached.
     pub(crate) fn remedy(&self) -> &str {
         &self.remedy
     }
@@ -237,7 +232,7 @@ impl fmt::Display for PostgresTarget {
     }
 }
 
-/// RFC 3986's unreserved characters stay as they are.
+/// Leaves RFC 3986's unreserved characters unencoded.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 fn percent_encoded(text: &str) -> String {

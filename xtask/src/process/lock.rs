@@ -1,5 +1,6 @@
-//! Locks that running servers hold, by which they are found. A server inherits its lock, so the lock is free as soon as
-//! the last of the server's processes has ended, however it ended, and it is seen from every process namespace.
+//! Locks held by running servers, which commands use to find them. A server inherits its lock, so the lock becomes
+//! free
+//! when the last process of the server ends, however it ends. The lock is visible in every process namespace.
 
 use std::fs::{File, TryLockError};
 use std::io::Read as _;
@@ -12,42 +13,41 @@ use crate::error::Failure;
 use crate::poll::{self, Look};
 use crate::private;
 
-/// How long a lock may be held by commands that only look who holds it.
+/// How long a lock may be held by commands that only check who holds it.
 const TAKE_BOUND: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// How often the file is read again while what its holder writes is not there.
+/// How often the file is read again while its holder has not written its line yet.
 const WRITE_ATTEMPTS: u32 = 100;
 
-/// A lock's file.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerLock {
     path: PathBuf,
 }
 
-/// Who holds a lock, as far as that is written in its file: `PID PORT NAMESPACE PROGRAM`.
+/// The holder of a lock, from the line in its file: `PID PORT NAMESPACE PROGRAM`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Holder {
-    /// None for a server that has not started yet.
+    /// `None` if the server has not started yet.
     pub(crate) pid: Option<u32>,
     pub(crate) port: Option<u16>,
     namespace: String,
-    /// Which version of its program it is, if it says so.
+    /// The version of the holder's program, or `-`.
     pub(crate) program: String,
 }
 
 impl ServerLock {
-    /// The lock beside the folder of a server's data.
+    /// The lock file next to the data folder `data`.
     pub(crate) fn of(data: &Path) -> Self {
         Self { path: data.with_extension("lock") }
     }
 
-    /// Who holds the lock; none if it is free.
+    /// The holder of the lock; `None` if it is free.
     pub(crate) fn holder(&self) -> Result<Option<Holder>> {
         let mut look = self.look();
         for _ in 0..WRITE_ATTEMPTS {
             match &look {
-                // Its holder is about to write who it is, or to end.
+                // The holder is about to write its line, or to end.
                 Ok(Some(line)) if !line.ends_with('\n') => std::thread::sleep(INTERVAL),
                 _ => break,
             }
@@ -57,7 +57,7 @@ impl ServerLock {
         Ok(line.as_deref().map(Holder::parse))
     }
 
-    /// What the lock's file says while it is held; none if it is free.
+    /// The text of the lock file while the lock is held; `None` if it is free.
     fn look(&self) -> Result<Option<String>> {
         let Some(mut file) = private::open_if_there(&self.path)? else { return Ok(None) };
         match file.try_lock_shared() {
@@ -71,7 +71,7 @@ impl ServerLock {
         }
     }
 
-    /// Takes the lock; fails if a server holds it.
+    /// Takes the lock. Fails if a server holds it.
     pub(crate) async fn take(&self) -> Result<File> {
         let file = private::open_lock(&self.path)?;
         let take = async || match file.try_lock() {
@@ -85,14 +85,14 @@ impl ServerLock {
         Ok(file)
     }
 
-    /// Writes into the lock's `file` who holds it.
+    /// Writes the holder into the lock file.
     pub(crate) fn write(&self, file: &File, pid: Option<u32>, port: Option<u16>) -> Result<()> {
         let (pid, port) = (pid.unwrap_or_default(), port.unwrap_or_default());
         let line = format!("{pid} {port} {} -\n", own_namespace());
         private::rewrite(file, &line).with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    /// Waits until the lock is free; fails if it is not by then.
+    /// Waits until the lock is free. Fails after `bound`.
     pub(crate) async fn wait_until_free(&self, bound: Duration) -> Result<()> {
         let look = async || match self.holder() {
             Ok(None) => Look::Ready(()),
@@ -113,7 +113,7 @@ impl Holder {
         Self { pid, port, namespace: word(), program: word() }
     }
 
-    /// Fails if the process is in another process namespace, where its number means nothing here.
+    /// Fails if the process is in another process namespace, because its id would mean another process here.
     pub(crate) fn check_namespace(&self) -> Result<()> {
         if self.namespace == own_namespace() {
             return Ok(());
@@ -122,7 +122,7 @@ impl Holder {
         Err(Failure::new(format!("{self} runs in another container or process namespace"), remedy).into())
     }
 
-    /// Whether its process is known to have ended. Others that it started may hold the lock still.
+    /// Whether its process is known to have ended. Child processes may still hold the lock.
     #[cfg(unix)]
     pub(crate) fn has_ended(&self) -> bool {
         let gone = |pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
@@ -134,13 +134,13 @@ impl Holder {
         false
     }
 
-    /// Asks the process to end. Only for one that holds its lock.
+    /// Asks the process to end. Call this only while the lock is held.
     #[cfg(unix)]
     pub(crate) fn terminate(&self) -> Result<()> {
         self.signal(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM))
     }
 
-    /// Kills the process and, if it leads a process group, what it started. Only for one that holds its lock.
+    /// Kills the process and, if it leads a process group, the whole group. Call this only while the lock is held.
     #[cfg(unix)]
     pub(crate) fn kill(&self) -> Result<()> {
         use rustix::process::{Signal, kill_process, kill_process_group};
@@ -157,7 +157,7 @@ impl Holder {
     fn signal(&self, send: impl FnOnce(rustix::process::Pid) -> rustix::io::Result<()>) -> Result<()> {
         self.check_namespace()?;
         match self.raw_pid().map_or(Ok(()), send) {
-            // It has ended by itself meanwhile.
+            // The process has just ended by itself.
             Err(rustix::io::Errno::SRCH) => Ok(()),
             sent => sent.with_context(|| format!("cannot signal {self}")),
         }
@@ -183,7 +183,7 @@ impl std::fmt::Display for Holder {
     }
 }
 
-/// This process's namespace of process numbers; the same everywhere where there is but one.
+/// The process namespace, or `-` on systems that have only one.
 fn own_namespace() -> String {
     std::fs::read_link("/proc/self/ns/pid").map_or_else(|_| "-".to_owned(), |link| link.display().to_string())
 }
@@ -208,13 +208,13 @@ mod tests {
         let holder = lock.holder().unwrap().unwrap();
         assert_eq!((holder.pid, holder.port, holder.to_string().as_str()), (Some(7), Some(80), "process 7"));
         holder.check_namespace().unwrap();
-        // What a process inherits of it keeps it.
+        // A child process that inherits the file keeps the lock.
         let mut child = std::process::Command::new("sleep").arg("60").stdin(file).spawn().unwrap();
         assert!(lock.holder().unwrap().is_some());
         child.kill().unwrap();
         child.wait().unwrap();
         block_on(lock.wait_until_free(Duration::from_secs(5))).unwrap();
-        // Its number is written there still, and means nothing.
+        // The file still has the process id, but that no longer counts.
         assert_eq!(lock.holder().unwrap(), None);
     }
 

@@ -1,23 +1,23 @@
-//! Which hosts a command may reach without `--prod`: this machine, its networks, and what is allowed by name.
+//! The hosts that a command may reach without `--prod`: this machine, private networks, and those allowed by name.
 
 use std::net::IpAddr;
 
 use crate::error::Failure;
 use backend_flask::tls::is_host_name;
 
-/// AWS's own domains, which a command without `--prod` never reaches. The last is a whole top-level domain,
-/// such as `api.aws` and `on.aws`.
+/// AWS's domains, which a command without `--prod` never reaches. The last one is a top-level domain, with `api.aws`
+/// and `on.aws` in it.
 const AWS: [&str; 4] = ["amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "aws"];
 
-/// Domains that exist in one network only. <https://www.rfc-editor.org/rfc/rfc6762#appendix-G>
+/// Domains that exist only in local networks. <https://www.rfc-editor.org/rfc/rfc6762#appendix-G>
 const NEAR: [&str; 3] = ["local", "internal", "localhost"];
 
-/// Whose databases a setting names.
+/// Which databases a setting may name.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Reach<'a> {
-    /// Production's, wherever they are. `.env` decides nothing.
+    /// Production's, on any host. `.env` is ignored.
     Production,
-    /// Databases to develop with: near ones, and those on the hosts that are allowed by name.
+    /// Development databases: on this machine, in private networks, or on the hosts in the list.
     Local(&'a [String]),
 }
 
@@ -26,7 +26,7 @@ impl Reach<'_> {
         matches!(self, Self::Production)
     }
 
-    /// Refuses a host that must not be reached. `setting` is the variable that names it.
+    /// Fails if the host must not be reached. `setting` is the variable that names it.
     pub(crate) fn check(self, setting: &str, host: &str) -> Result<(), Failure> {
         let Self::Local(allowed) = self else { return Ok(()) };
         let name = normal(host);
@@ -35,7 +35,7 @@ impl Reach<'_> {
             return Err(Failure::new(problem, "production is reached with --prod only"));
         }
         if !is_host_name(bare(&name)) {
-            // It is not shown: it may be a part of a password.
+            // The host is not shown: it may be part of a password.
             let problem = format!("{setting} names a host with a character that no host's name has");
             return Err(Failure::new(problem, "a host is an address, or letters, digits, `-`, `.` and `_`"));
         }
@@ -51,7 +51,7 @@ impl Reach<'_> {
     }
 }
 
-/// Whether a host is this machine, so that nobody can listen on the way.
+/// Whether a host is this machine, so that the network cannot be overheard.
 pub(crate) fn is_loopback(host: &str) -> bool {
     let name = normal(host);
     address(&name).map_or_else(|| is_within(&name, &["localhost"]), |address| address.is_loopback())
@@ -61,9 +61,9 @@ fn normal(host: &str) -> String {
     host.trim_end_matches('.').to_ascii_lowercase()
 }
 
-/// An address, with or without the brackets that a URL puts around it.
+/// Parses an address, with or without a URL's brackets.
 fn address(name: &str) -> Option<IpAddr> {
-    // `fe80::1%eth0`: the interface is no part of the address.
+    // In `fe80::1%eth0` the interface is not part of the address.
     let bare = bare(name).split('%').next().unwrap_or(name);
     bare.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
@@ -72,10 +72,10 @@ fn bare(name: &str) -> &str {
     name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name)
 }
 
-/// Whether it is this machine, a private address, or a name in a private network.
+/// Whether the host is this machine, a private address, or a name in a private network.
 fn is_near(name: &str) -> bool {
     match address(name) {
-        // Not a link-local one: a cloud's machines ask 169.254.169.254 and others for credentials.
+        // Not link-local addresses: cloud machines get credentials from 169.254.169.254 and others.
         Some(IpAddr::V4(address)) => {
             address.is_loopback() || address.is_private() || address.is_unspecified()
         }
@@ -87,15 +87,15 @@ fn is_near(name: &str) -> bool {
     }
 }
 
-/// A single label, as a compose file names its services. The resolver takes a number for an address: `134744072` is
-/// 8.8.8.8.
+/// Whether the name is a single label, like a service's name in a compose file. Numbers are not: the resolver reads
+/// `134744072` as 8.8.8.8.
 fn is_service_name(name: &str) -> bool {
     let is_number = name.starts_with("0x") || name.bytes().all(|byte| byte.is_ascii_digit());
     let is_label = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     !name.is_empty() && !is_number && name.bytes().all(is_label)
 }
 
-/// Whether a name is one of the domains, or in one.
+/// Whether a name is one of the domains or a subdomain.
 fn is_within(name: &str, domains: &[&str]) -> bool {
     domains
         .iter()

@@ -1,5 +1,5 @@
-//! Scripts may take long: an index of a large table takes minutes. They are waited for as long as the server works on
-//! them.
+//! Long-running scripts: an index of a large table takes minutes. The tasks wait as long as the server works on the
+//! script.
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -16,18 +16,19 @@ use super::PostgresTarget;
 use super::connection::{CONNECT_BOUND, Connection, STATEMENT_BOUND};
 use super::error::readable;
 
-/// What a session does.
+/// The activity of a session.
 struct AtWork {
     since: Duration,
     /// How long it has waited for a lock, if it waits for one.
     waiting: Duration,
-    /// The sessions whose locks it waits for.
+    /// The sessions that hold that lock.
     blocked_by: Vec<i32>,
 }
 
 impl Connection {
-    /// Does `work` without a bound of its own. Each [`STATEMENT_BOUND`] the server is asked whether it still works on
-    /// it. An error is a server that does not, and a lock of another session that was waited for as long.
+    /// Does `work` without a time limit. Every [`STATEMENT_BOUND`] it asks the server whether it still works on it.
+    /// Fails if
+    /// the server does not, or has waited that long for another session's lock.
     pub(crate) async fn with_patience<T: Send + 'static>(
         &mut self,
         ui: &Ui,
@@ -49,7 +50,7 @@ impl Connection {
             if let Ok(ended) = tokio::time::timeout(STATEMENT_BOUND, &mut work).await {
                 return ended;
             }
-            // The answer was lost, or the server answers nobody.
+            // The answer was lost, or the server no longer answers anybody.
             let Some(pid) = session.get() else { return Err(target.no_answer(STATEMENT_BOUND)) };
             let looked = tokio::time::timeout(CONNECT_BOUND, target.at_work(*pid)).await;
             let Ok(Ok(Some(AtWork { since, waiting, blocked_by }))) = looked else {

@@ -1,4 +1,4 @@
-//! Connections to Postgres. [`PostgresTarget::dial`] is the only place where one is made.
+//! Connections to Postgres. Only [`PostgresTarget::dial`] makes one.
 
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,14 +15,14 @@ use postgres::error::{DbError, SqlState};
 use super::PostgresTarget;
 use super::error::{UNUSABLE_DATA, is_refused, readable};
 
-/// How long connecting and signing in may take, unless the URL says otherwise.
+/// How long connecting and signing in may take. The URL's `connect_timeout` overrides it.
 pub(super) const CONNECT_BOUND: Duration = Duration::from_secs(10);
 
-/// How long one piece of work with a connection may take. Of a script, how often it is checked whether the server still
+/// How long one use of a connection may take. While a script runs, the interval between checks that the server still
 /// works on it.
 pub(crate) const STATEMENT_BOUND: Duration = Duration::from_secs(30);
 
-/// Added to the bound of a connection, so that the bound of its TLS handshake ends first: that error says more.
+/// Added to a connection's bound, so that the TLS handshake times out first: its error says more.
 const SLACK: Duration = Duration::from_millis(500);
 
 impl PostgresTarget {
@@ -30,7 +30,7 @@ impl PostgresTarget {
         self.dial().await.map_err(|error| self.explain(error))
     }
 
-    /// Connects for one question, asked within [`STATEMENT_BOUND`].
+    /// Connects, runs `question` within [`STATEMENT_BOUND`], and disconnects.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
@@ -38,7 +38,9 @@ impl PostgresTarget {
         self.connect().await?.with(question).await
     }
 
-    /// Connects, if the database is there and lets anybody in. One whose drop was interrupted does not (SQLSTATE 55000).
+    /// Connects. Returns `None` if the database does not exist, or allows no connections because a drop of it was
+    /// interrupted
+    /// (SQLSTATE 55000).
     pub(crate) async fn connect_if_there(&self) -> Result<Option<Connection>> {
         const NOT_THERE: [SqlState; 2] =
             [SqlState::UNDEFINED_DATABASE, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE];
@@ -62,14 +64,14 @@ impl PostgresTarget {
                 (connected, _) => connected,
             }
         };
-        // The driver's own bound is only for opening the socket.
+        // The driver's own bound covers only opening the socket.
         let connected = tokio::time::timeout(bound + SLACK, on_blocking_thread(connect)).await;
         let client = connected.map_err(|_| self.no_answer(bound))???;
         Ok(Connection { client: Some(client), notices, target: self.clone() })
     }
 
-    /// Whether the server answers a query as a client would ask it: over TCP, as the real user. The connection is to
-    /// the maintenance database.
+    /// Checks whether the server answers a query of the real user over TCP. Returns a connection to the maintenance
+    /// database.
     pub(crate) async fn look(&self) -> Look<Connection> {
         let mut connection = match self.maintenance().dial().await {
             Ok(connection) => connection,
@@ -81,7 +83,7 @@ impl PostgresTarget {
         }
     }
 
-    /// A server that starts refuses, resets or answers 57P03. Any other answer is final.
+    /// Whether to check again. A starting server refuses, resets, or answers 57P03; any other answer is final.
     /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
     fn reason<T>(&self, error: anyhow::Error) -> Look<T> {
         let error = match error.downcast::<postgres::Error>() {
@@ -95,13 +97,13 @@ impl PostgresTarget {
                 let failure = Failure::new(problem, &self.wrong_password);
                 Look::Failed(failure.caused_by(readable(error)).into())
             }
-            // It cannot open its own files: they are damaged, or the first start was interrupted half-way.
+            // The server cannot open its files: they are damaged, or its first start was interrupted.
             Some(&SqlState::UNDEFINED_FILE | &SqlState::DATA_CORRUPTED) => {
                 let problem = format!("Postgres at {self} cannot use its data");
                 Look::Failed(Failure::new(problem, UNUSABLE_DATA).caused_by(readable(error)).into())
             }
             Some(&SqlState::UNDEFINED_DATABASE) => Look::Failed(self.maintenance().explain(error.into())),
-            // A bad certificate stays bad. A handshake that broke off may have met a restart.
+            // A bad certificate stays bad, but a handshake that broke off may be due to a restart.
             _ if self.tls_remedy(&error).is_some() => Look::Failed(self.explain(error.into())),
             None if is_refused(&error) => Look::Nobody(format!("{:#}", readable(error))),
             None
@@ -129,20 +131,17 @@ fn connect((config, connector): Way, notices: &Notices) -> Result<Client, postgr
     config.connect(connector)
 }
 
-/// The notices and warnings of the server.
 type Notices = Arc<Mutex<Vec<DbError>>>;
 
-/// A connection.
 pub(crate) struct Connection {
-    /// None while it works.
+    /// `None` while a thread uses it.
     client: Option<Client>,
     notices: Notices,
-    /// What it is connected to.
     pub(crate) target: PostgresTarget,
 }
 
 impl Connection {
-    /// Does `work` with the connection, within [`STATEMENT_BOUND`].
+    /// Runs `work` with the connection, within [`STATEMENT_BOUND`].
     pub(crate) async fn with<T: Send + 'static>(
         &mut self,
         work: impl FnOnce(&mut Client) -> Result<T> + Send + 'static,
@@ -166,7 +165,7 @@ impl Connection {
         done
     }
 
-    /// The notices and warnings since this was last called.
+    /// The notices and warnings since the last call.
     pub(crate) fn take_notices(&self) -> Vec<DbError> {
         mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -175,7 +174,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Some(client) = self.client.take() {
-            // Closing runs the client's own runtime, which panics on a thread that drives async tasks.
+            // Dropping a client runs its own runtime, which panics on a thread that drives async tasks.
             std::thread::spawn(|| drop(client));
         }
     }

@@ -1,4 +1,4 @@
-//! Why Postgres could not be reached, or what it refused, and what to do about it.
+//! Explains why Postgres could not be reached or refused a request, and what to do.
 
 use std::error::Error as _;
 use std::io::ErrorKind;
@@ -10,19 +10,19 @@ use postgres::error::SqlState;
 
 use super::{MAINTENANCE_DATABASE, PostgresTarget};
 
-/// What to do when a server of this checkout refuses the user.
+/// The remedy if one of this checkout's servers refuses the user.
 pub(super) const WRONG_PASSWORD_OF_OURS: &str = "set the password the server was created with: the Docker engine's volume keeps the first one; \
      `cargo xtask down --volumes` removes the data of both databases, and the password with it";
 
-/// What to do when the server cannot open its own files.
+/// The remedy if the server cannot open its own files.
 pub(super) const UNUSABLE_DATA: &str = "this checkout's own is made anew by `cargo xtask down --volumes`, which removes the \
                                         data of both databases, and `cargo xtask ddb-setup`";
 
-/// What to do when the server wants a password and there is none.
+/// The remedy if the server wants a password and there is none.
 const NO_PASSWORD: &str = "write the password into the URL, PGPASSWORD or ~/.pgpass";
 
 impl PostgresTarget {
-    /// Why there is no connection, and what to do.
+    /// Explains why the connection failed.
     pub(super) fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let error = match error.downcast::<postgres::Error>() {
             Ok(error) => error,
@@ -55,7 +55,7 @@ impl PostgresTarget {
         Failure::new(problem, remedy).caused_by(readable(error)).into()
     }
 
-    /// What to do if the connection could not be encrypted as `sslmode` demands.
+    /// The remedy if the connection could not be encrypted as `sslmode` demands.
     pub(super) fn tls_remedy(&self, error: &postgres::Error) -> Option<String> {
         if tls::lacks_tls(error) {
             let mode = self.tls.mode;
@@ -74,7 +74,7 @@ pub(crate) fn is_refused(error: &(dyn std::error::Error + 'static)) -> bool {
     io.is_some_and(|io| io.kind() == ErrorKind::ConnectionRefused) || error.source().is_some_and(is_refused)
 }
 
-/// What to do about a state of the server.
+/// The remedy for an error code of the server.
 pub(crate) fn remedy(code: &SqlState) -> Option<&'static str> {
     match *code {
         SqlState::CANNOT_CONNECT_NOW => {
@@ -91,7 +91,7 @@ pub(crate) fn remedy(code: &SqlState) -> Option<&'static str> {
     }
 }
 
-/// The server's own words if it is the server's error.
+/// An error with the server's own message, if the server sent one.
 pub(crate) fn readable(error: postgres::Error) -> anyhow::Error {
     match error.as_db_error() {
         Some(database) => {
@@ -111,7 +111,7 @@ fn is_caused_by(error: &postgres::Error, text: &str) -> bool {
     error.source().is_some_and(|cause| cause.to_string() == text)
 }
 
-/// A setting that cannot be used.
+/// The error of a setting that cannot be used.
 pub(super) fn of_setting(error: SettingError) -> Failure {
     Failure::new(error.problem, error.remedy)
 }
