@@ -1,7 +1,8 @@
-//! The one way to DynamoDB: the SDK's client for a target.
+//! The SDK's client for a DynamoDB target. All requests go through it.
 //!
-//! The SDK retries what was lost on the way. If a server still throttles after that, the request is sent again as long
-//! as the server takes or gives anything, and the user is told how fast it goes.
+//! The SDK retries requests that failed on the way. If a server still throttles after those retries, the request is
+//! sent
+//! again for as long as the server makes any progress, and the user sees the current rate.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -26,57 +27,55 @@ use crate::poll::Look;
 use crate::text::counted;
 use crate::ui::{Ui, seconds};
 
-/// A local server that refuses a connection is down, not busy: the user need not wait for a second.
+/// A local server that refuses a connection is down, not busy, so the user need not wait a second for the error.
 const LOCAL_BACKOFF: Duration = Duration::from_millis(50);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
-/// How long a connection may take.
 const CONNECT_BOUND: Duration = Duration::from_secs(5);
 
-/// How long a request may take, its answer and the SDK's own further attempts included.
+/// How long a request may take, including its answer and the SDK's retries.
 pub(crate) const REQUEST_BOUND: Duration = Duration::from_secs(30);
 
-/// How long production's credentials, and its region, may take: a program or a service may be asked for them.
+/// How long the lookup of production's credentials and region may take. It may run a program or ask a service.
 const CREDENTIALS_BOUND: Duration = Duration::from_secs(20);
 
-/// How long a server may take to say that it is there.
+/// How long a server may take to answer a probe.
 const PROBE_BOUND: Duration = Duration::from_secs(2);
 
-/// How long a server may throttle without having taken or given anything at all. One that goes on at
-/// however slow a pace is never given up.
+/// How long a server may throttle without any progress. While it makes progress, however slow, requests are repeated.
 const NOTHING_BOUND: Duration = Duration::from_secs(30);
 
-/// How often the user is told of it, in a log and on a terminal, which shows the progress itself.
+/// How often a throttled user sees the rate: in a log, and on a terminal, which also shows the progress.
 const TOLD_EVERY: Duration = Duration::from_secs(3);
 const TOLD_EVERY_ON_TERMINAL: Duration = Duration::from_secs(30);
 
-/// A DynamoDB, and how to reach it.
+/// A connection to DynamoDB.
 pub(crate) struct DynamoDb {
     pub(crate) client: Client,
     pub(crate) target: DynamoDbTarget,
-    /// Who is told when it throttles.
+    /// Shows the messages about throttling.
     pub(crate) ui: Ui,
     endpoint: String,
     throttling: RefCell<Throttling>,
     throttled_count: Cell<u64>,
 }
 
-/// How a server throttles.
+/// The state of throttling.
 #[derive(Default)]
 struct Throttling {
-    /// Since when it has neither taken nor given anything.
+    /// Since when the server has made no progress.
     fruitless_since: Option<Instant>,
-    /// When the user was told last.
+    /// When the user last saw a message.
     told: Option<Instant>,
-    /// How many items it has taken or given since.
+    /// The number of items read and written since then.
     items: u64,
 }
 
 impl DynamoDb {
-    /// For a target; nothing is asked of it yet, but production's region may be.
+    /// Makes the client. This sends no request, but may look up production's region.
     pub(crate) async fn new(target: &DynamoDbTarget, ui: &Ui) -> Result<Self> {
         let (config, endpoint) = match &target.account {
-            // No credential chain, which may ask the network, and no proxy.
+            // Without a credential chain, which may use the network, and without a proxy.
             None => {
                 let endpoint = target.endpoint().unwrap_or_default().to_owned();
                 let retries = RetryConfig::standard().with_initial_backoff(LOCAL_BACKOFF);
@@ -84,8 +83,9 @@ impl DynamoDb {
             }
             Some(account) => production(target, account).await?,
         };
-        // The SDK has a budget for retries, for servers with many clients. A long import is to outlive a line that breaks
-        // now and then.
+        // The SDK limits retries by a budget, which is meant for servers with many clients. A long import must
+        // survive a
+        // connection that breaks now and then.
         let retries = RetryPartition::custom("xtask").token_bucket(TokenBucket::unlimited()).build();
         let config = config
             .retry_partition(retries)
@@ -99,8 +99,8 @@ impl DynamoDb {
         Ok(Self { client, target, ui, endpoint, throttling, throttled_count })
     }
 
-    /// Sends a request, again as long as the server throttles and gives something now and then. The error's
-    /// [`RequestError`] tells what stopped it.
+    /// Sends a request, and repeats it while the server throttles but makes progress. The error contains a
+    /// [`RequestError`].
     pub(crate) async fn send<T, E>(
         &self,
         request: impl AsyncFn() -> std::result::Result<T, SdkError<E>>,
@@ -113,7 +113,7 @@ impl DynamoDb {
         Ok(answer)
     }
 
-    /// As [`DynamoDb::send`], for a request whose answer says how much of it was done.
+    /// Like [`DynamoDb::send`], for a request whose answer says how much of it was done.
     pub(super) async fn send_batch<T, E>(
         &self,
         request: impl AsyncFn() -> std::result::Result<T, SdkError<E>>,
@@ -136,8 +136,9 @@ impl DynamoDb {
         }
     }
 
-    /// Whether the server answers a signed request. It is asked once: who waits for a server asks again, and is to
-    /// know what it says meanwhile.
+    /// Sends one signed request and checks that the server answers. It is not retried: the caller polls, and needs
+    /// each
+    /// answer.
     pub(crate) async fn look(&self) -> Look<()> {
         let bound = TimeoutConfig::builder().operation_timeout(PROBE_BOUND).build();
         let probe = self.client.list_tables().limit(1).customize();
@@ -159,30 +160,29 @@ impl DynamoDb {
         }
     }
 
-    /// The region that requests are signed for.
     pub(crate) fn region(&self) -> &str {
         self.client.config().region().map_or(http::LOCAL_REGION, Region::as_ref)
     }
 
-    /// Where requests go.
     pub(crate) fn endpoint(&self) -> &str {
         self.endpoint.trim_end_matches('/')
     }
 
-    /// How often the server throttled.
+    /// How often the server has throttled.
     pub(crate) fn throttled_count(&self) -> u64 {
         self.throttled_count.get()
     }
 
-    /// The server has taken or given so many items, which may be none if it had none to give.
+    /// Records progress: items read or written. It may be none, if a read found no items.
     pub(super) fn gained(&self, items: u64) {
         let mut throttling = self.throttling.borrow_mut();
         throttling.fruitless_since = None;
         throttling.items += items;
     }
 
-    /// The server has just throttled, for this `reason`. Tells the user, at most every few seconds; an error if it has
-    /// given nothing for too long.
+    /// Records that the server throttled because of `reason`. Tells the user, at most every few seconds. Fails if the
+    /// server
+    /// has made no progress for too long.
     pub(super) fn throttled(&self, reason: &str) -> Result<()> {
         self.throttled_count.set(self.throttled_count.get() + 1);
         let (now, name) = (Instant::now(), &self.target);
@@ -206,7 +206,7 @@ impl DynamoDb {
         Err(Failure::new(problem, remedy).caused_by(reason).into())
     }
 
-    /// Waits after an attempt in vain, counted from 1: exponential backoff with full jitter.
+    /// Waits after failed attempt number `attempt`, counted from 1, with exponential backoff and full jitter.
     /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
     pub(super) async fn wait(&self, attempt: u32) -> Result<()> {
         let longest = LOCAL_BACKOFF.saturating_mul(1 << attempt.min(16)).min(LONGEST_BACKOFF);
@@ -218,7 +218,7 @@ impl DynamoDb {
     }
 }
 
-/// For a request that must not be done twice: the SDK does not send it again if its answer was lost.
+/// Settings for a request that must not be repeated. The SDK does not send it again if its answer is lost.
 pub(crate) fn once() -> Builder {
     Config::builder().retry_config(RetryConfig::disabled())
 }
@@ -229,12 +229,12 @@ fn pace(items: u64, elapsed: Duration) -> String {
     format!("{} in {}, {rate:.1}/s", counted(items, "item", "items"), seconds(elapsed))
 }
 
-/// AWS's own chain of credentials, and its region: the environment, profiles, SSO, web identity, roles of this
+/// The configuration for production, from AWS's own chain: the environment, profiles, SSO, web identity, roles of the
 /// machine or container. <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
 async fn production(target: &DynamoDbTarget, account: &Account) -> Result<(Builder, String)> {
     let is_url = |endpoint: &str| endpoint.starts_with("https://") || endpoint.starts_with("http://");
     if target.endpoint().is_some_and(|endpoint| !is_url(endpoint)) {
-        // What is before an `@` may be a password.
+        // The text before an `@` may be a password.
         let shown = target.endpoint().and_then(|endpoint| endpoint.rsplit('@').next()).unwrap_or_default();
         let problem = format!("PROD_DYNAMODB_ENDPOINT_URL: `{shown}` is not a DynamoDB endpoint");
         return Err(Failure::new(problem, "write it as https://HOST").into());
@@ -243,7 +243,7 @@ async fn production(target: &DynamoDbTarget, account: &Account) -> Result<(Build
         .http_client(http::client(None))
         .timeout_config(timeouts())
         .retry_config(RetryConfig::standard());
-    // A profile that was asked for has to be there, but the default one need not be.
+    // A profile that the user named must exist. The default one need not.
     if let Some(profile) = account.profile.as_ref().filter(|profile| *profile != DEFAULT_PROFILE) {
         loader = loader.profile_name(profile);
     }
@@ -258,7 +258,7 @@ async fn production(target: &DynamoDbTarget, account: &Account) -> Result<(Build
         let problem = format!("no region is set for {target}");
         return Err(Failure::new(problem, account.region_remedy()).into());
     }
-    // What is shown is what is asked; and a local endpoint that was left in the environment is not production.
+    // Pin the endpoint, so that the one shown is the one used, and a local endpoint from the environment is ignored.
     let endpoint = match target.endpoint() {
         Some(endpoint) => endpoint.to_owned(),
         None => aws_endpoint(&config).await?,
@@ -268,7 +268,7 @@ async fn production(target: &DynamoDbTarget, account: &Account) -> Result<(Build
     Ok((builder, endpoint))
 }
 
-/// AWS's own endpoint of the region, as the profile or the environment wants it.
+/// AWS's endpoint in the region, with the options from the profile or the environment.
 async fn aws_endpoint(config: &SdkConfig) -> Result<String> {
     let parameters = Params::builder()
         .set_region(config.region().map(ToString::to_string))

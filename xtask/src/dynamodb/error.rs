@@ -1,4 +1,4 @@
-//! What stopped a request to DynamoDB, and what to do about it.
+//! Explains why a request to DynamoDB failed, and what to do.
 
 use std::error::Error;
 use std::fmt;
@@ -12,29 +12,28 @@ use super::target::{Account, DynamoDbTarget};
 use crate::error::Failure;
 use crate::text::shortened;
 
-/// What stopped a request: a cause in the error that a request ends with.
+/// Why a request failed. It is part of the request's error.
 #[derive(Debug)]
 pub(crate) enum RequestError {
-    /// The server's own error.
+    /// The server answered with an error.
     Service {
-        /// Its name, such as `ValidationException`.
+        /// The error's code, such as `ValidationException`.
         code: String,
-        /// What it says.
         message: String,
     },
-    /// It, or its answer, was lost on the way.
+    /// The request or its answer was lost on the way.
     Lost {
-        /// What happened, in one line.
+        /// The reason, in one line.
         why: String,
-        /// Whether nobody listens there, so that the server has not seen it.
+        /// Whether the connection was refused, so that the server has not received the request.
         is_refused: bool,
     },
-    /// There were no credentials to sign it with.
+    /// There were no credentials for the signature.
     NoCredentials(Failure),
 }
 
 impl RequestError {
-    /// Of the SDK's error. `target` is whose answer it is.
+    /// Converts the SDK's error. `target` is the server that was asked.
     pub(super) fn new<E>(error: SdkError<E>, target: &DynamoDbTarget) -> Self
     where
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -58,7 +57,7 @@ impl RequestError {
         }
     }
 
-    /// Of a request that got no answer.
+    /// The error of a request without an answer.
     fn unsent(error: &(dyn Error + 'static), target: &DynamoDbTarget) -> Self {
         let why = in_one_line(error);
         let credentials =
@@ -76,12 +75,12 @@ impl RequestError {
         Self::Lost { why, is_refused }
     }
 
-    /// The one that an error was caused by.
+    /// Finds the request's error among the causes of `error`.
     pub(crate) fn of(error: &anyhow::Error) -> Option<&Self> {
         error.chain().find_map(|cause| cause.downcast_ref())
     }
 
-    /// The name of the server's own error, if it is one that an error was caused by.
+    /// The code of the server's error, if such an error is among the causes of `error`.
     pub(crate) fn code_of(error: &anyhow::Error) -> Option<&str> {
         Self::of(error)?.code()
     }
@@ -93,7 +92,7 @@ impl RequestError {
         }
     }
 
-    /// Whether the server has no capacity left for now: then it has not done what it was asked.
+    /// Whether the server throttled the request. It has not done what was asked.
     pub(super) fn is_throttling(&self) -> bool {
         matches!(
             self.code(),
@@ -101,7 +100,7 @@ impl RequestError {
         )
     }
 
-    /// Whether another attempt may end differently.
+    /// Whether another attempt may succeed.
     pub(super) fn is_passing(&self) -> bool {
         self.is_throttling()
             || match self {
@@ -111,7 +110,7 @@ impl RequestError {
             }
     }
 
-    /// Whether the server may have done what it was asked.
+    /// Whether the server may have done what was asked although there is an error.
     pub(crate) fn may_be_done(&self) -> bool {
         match self {
             Self::Service { code, .. } => code == "InternalServerError",
@@ -120,7 +119,7 @@ impl RequestError {
         }
     }
 
-    /// Whether the server finds the request's signature too old, or of a time to come.
+    /// Whether the server refuses the time in the request's signature.
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
     fn is_about_time(&self) -> bool {
         let Self::Service { code, message } = self else { return false };
@@ -133,7 +132,7 @@ impl RequestError {
         }
     }
 
-    /// Says what went wrong, and what to do if that is known.
+    /// Explains the error, with a remedy if one is known.
     pub(super) fn explained(self, target: &DynamoDbTarget) -> anyhow::Error {
         if let Self::NoCredentials(failure) = self {
             return failure.into();
@@ -162,7 +161,7 @@ impl RequestError {
     }
 }
 
-/// What is wrong with credentials that a server refuses with this code.
+/// What is wrong with credentials that a server refuses with this code; `None` for other codes.
 fn refusal(code: &str) -> Option<&'static str> {
     Some(match code {
         "ExpiredTokenException" | "ExpiredToken" => "have expired",
@@ -174,13 +173,13 @@ fn refusal(code: &str) -> Option<&'static str> {
     })
 }
 
-/// How the SDK calls what gives credentials, in an error about one that took too long.
+/// The SDK's word for the source of credentials, in the error about a source that took too long.
 const IDENTITY: &str = "identity resolver";
 
-/// What the SDK says of a profile that it has to be built with more for: one of `aws login`.
+/// A part of the SDK's message about a profile of `aws login`, which needs a feature that is not compiled in.
 const LEFT_OUT: &str = "cargo feature";
 
-/// Says why there are no credentials.
+/// Explains why there are no credentials.
 fn no_credentials(
     error: Option<&CredentialsError>,
     why: String,
@@ -214,7 +213,7 @@ fn no_credentials(
 
 impl Error for RequestError {}
 
-/// On one line: a server's code and message, or what happened on the way.
+/// One line: the server's code and message, or why there was no answer.
 impl fmt::Display for RequestError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -227,7 +226,7 @@ impl fmt::Display for RequestError {
     }
 }
 
-/// An error's causes in one line, without the SDK's own words for where it happened.
+/// An error's causes in one line, without the SDK's description of the place.
 fn in_one_line(error: &(dyn Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     for cause in anyhow::Chain::new(error).skip(1) {

@@ -1,6 +1,7 @@
-//! Items in files. What is written is read back as it was, and a record that cannot be read is an error with its line.
+//! Files of items. Items that are written and read again are unchanged. A record that cannot be read is an error with
+//! its line.
 //!
-//! A file's name says its form: `messages.jsonl`, `messages.csv.gz`, `messages.ndjson.zst` ([`FileForm`]).
+//! The file's name determines its form: `messages.jsonl`, `messages.csv.gz`, `messages.ndjson.zst` ([`FileForm`]).
 //!
 //! | in the file | reading gives | is lossless |
 //! |---|---|---|
@@ -8,7 +9,7 @@
 //! | JSON lines, plain | text S, number N, true BOOL, null NULL, object M, array L | no: sets come back as lists, binary as text |
 //! | CSV | as [`Columns`] says | yes |
 //!
-//! Reading and writing hold one record in memory, and what the compression needs.
+//! Memory holds one record at a time, and the compressor's buffers.
 
 mod columns;
 mod compression;
@@ -29,23 +30,22 @@ pub(crate) use write::{ItemFileWriter, Layout};
 #[cfg(test)]
 mod tests;
 
-/// The form of a file of items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileForm {
     pub(crate) encoding: Encoding,
     pub(crate) compression: Compression,
 }
 
-/// How items become text.
+/// How items are encoded as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
     /// Comma-separated values below a header.
     Csv,
 }
 
-/// How the text becomes bytes.
+/// How the text is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,
@@ -56,10 +56,10 @@ pub(crate) enum Compression {
 }
 
 impl FileForm {
-    /// The form that a path's extensions name, in capitals or not: `.jsonl`, `.ndjson` and `.json` are JSON
-    /// lines (the last is what DynamoDB's export to S3 calls them), `.csv` is CSV; a further `.gz` or `.zst`
-    /// is the compression. What an import left out of `a.csv.gz` is in `a.csv.gz.rejected`, or
-    /// `a.csv.gz.rejected.1`, and not compressed.
+    /// The form given by the extensions, in upper or lower case: `.jsonl`, `.ndjson` and `.json` for JSON lines
+    /// (DynamoDB's
+    /// export to S3 uses the last one), `.csv` for CSV; then `.gz` or `.zst` for the compression. The records that an
+    /// import of `a.csv.gz` rejected are in `a.csv.gz.rejected` or `a.csv.gz.rejected.1`, uncompressed.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let (name, compression) = match not_rejected(&name) {
@@ -88,7 +88,7 @@ fn without_compression(name: &str) -> (&str, Compression) {
     }
 }
 
-/// The name of the file that a file of rejected records comes from; none of another file.
+/// The name of the imported file, if `name` is a file of its rejected records.
 fn not_rejected(name: &str) -> Option<&str> {
     let numbered =
         name.rsplit_once('.').filter(|(_, number)| number.bytes().all(|byte| byte.is_ascii_digit()));

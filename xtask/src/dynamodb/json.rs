@@ -1,7 +1,7 @@
 //! Items as JSON, in both notations: DynamoDB JSON (`{"n": {"N": "1"}}`) and plain JSON (`{"n": 1}`).
 //!
-//! Written: names are sorted, numbers keep all their digits, binary is base64. In plain JSON sets become lists.
-//! Read: no name may be given twice, and numbers keep the digits that they are written with.
+//! Writing sorts names, keeps all digits of numbers, and encodes binary as base64. In plain JSON sets become lists.
+//! Reading rejects duplicate names and keeps the digits of numbers.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
 
 use std::collections::hash_map::Entry;
@@ -20,14 +20,14 @@ pub(crate) use backend_flask::messages::Item;
 
 use crate::text::shortened;
 
-/// An item's attributes in the order of their names.
+/// An item's attributes, sorted by name.
 pub(crate) fn sorted(item: &Item) -> Vec<(&String, &AttributeValue)> {
     let mut attributes: Vec<_> = item.iter().collect();
     attributes.sort_unstable_by_key(|(name, _)| *name);
     attributes
 }
 
-/// Serializes an item, a value, or what stands behind a value's type, as DynamoDB JSON.
+/// Serializes an item, a value, or the part of a value after its type, as DynamoDB JSON.
 pub(crate) struct TypedJson<'a, T: ?Sized>(pub(crate) &'a T);
 
 impl Serialize for TypedJson<'_, AttributeValue> {
@@ -68,10 +68,10 @@ impl Serialize for TypedJson<'_, [Blob]> {
     }
 }
 
-/// The SDK's value for a type that this version of it does not know.
+/// Stands for a value whose type this version of the SDK does not know.
 const UNKNOWN: &str = "a value of a type that is not known here";
 
-/// Serializes an item or a value as plain JSON: what a person would write.
+/// Serializes an item or a value as plain JSON.
 pub(crate) struct PlainJson<'a, T>(pub(crate) &'a T);
 
 impl Serialize for PlainJson<'_, AttributeValue> {
@@ -100,7 +100,7 @@ impl Serialize for PlainJson<'_, Item> {
     }
 }
 
-/// A number with the digits DynamoDB gave, no float in between; as text, should it not be one of JSON's.
+/// A number with exactly the digits that DynamoDB gave, or text if it is not a JSON number.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum PlainNumber<'a> {
@@ -109,18 +109,18 @@ enum PlainNumber<'a> {
 }
 
 fn plain_number(number: &str) -> PlainNumber<'_> {
-    // What begins so and is JSON is a number, and no list with a line end in it, say.
+    // The value must be a number, not other JSON such as a list.
     if !number.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
         return PlainNumber::Text(number);
     }
     match serde_json::from_str::<&RawValue>(number) {
-        // Blanks around it are left out of the value.
+        // `RawValue` leaves out blanks around the number.
         Ok(digits) if digits.get().len() == number.len() => PlainNumber::Digits(digits),
         _ => PlainNumber::Text(number),
     }
 }
 
-/// A type of DynamoDB's, as it is written. As a seed, it reads what stands behind its name.
+/// A DynamoDB type. As a serde seed it reads the value after the type's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub(crate) enum Type {
@@ -140,7 +140,7 @@ impl Type {
     const ALL: [Self; 10] =
         [Self::S, Self::N, Self::B, Self::Bool, Self::Null, Self::M, Self::L, Self::Ss, Self::Ns, Self::Bs];
 
-    /// The type of a value; none of one that this version of the SDK does not know.
+    /// The type of a value; `None` if this version of the SDK does not know it.
     pub(crate) fn of(value: &AttributeValue) -> Option<Self> {
         Some(match value {
             AttributeValue::S(_) => Self::S,
@@ -198,7 +198,6 @@ impl<'de> DeserializeSeed<'de> for Type {
     }
 }
 
-/// Bytes in base64.
 struct Base64(Blob);
 
 impl<'de> Deserialize<'de> for Base64 {
@@ -208,16 +207,15 @@ impl<'de> Deserialize<'de> for Base64 {
     }
 }
 
-/// The bytes of a text in base64: the standard alphabet, padded, no bit set that is no byte's.
+/// Decodes base64: the standard alphabet, padded, without surplus bits.
 pub(crate) fn bytes(text: &str) -> Result<Blob, String> {
     let bytes = base64::decode(text).ok().filter(|bytes| base64::encode(bytes) == text);
     bytes.map(Blob::new).ok_or_else(|| format!("`{}` is not base64", shortened(text, SHOWN)))
 }
 
-/// How much of a value an error shows.
+/// How many characters of a value an error shows.
 const SHOWN: usize = 60;
 
-/// A value with its type: `{"S": "text"}`.
 pub(crate) struct Typed(AttributeValue);
 
 impl From<Typed> for AttributeValue {
@@ -253,7 +251,7 @@ impl<'de> Deserialize<'de> for Typed {
     }
 }
 
-/// A value of plain JSON. A number keeps the digits that it is written with.
+/// A value of plain JSON. A number keeps its digits.
 pub(crate) struct Plain(AttributeValue);
 
 impl From<Plain> for AttributeValue {
@@ -269,7 +267,7 @@ impl<'de> Deserialize<'de> for Plain {
     }
 }
 
-/// The value that a user means by a text: of DynamoDB JSON, or else of plain JSON.
+/// A value that a user typed: DynamoDB JSON, or else plain JSON.
 ///
 /// # Errors
 /// It is neither.
@@ -282,11 +280,12 @@ pub(crate) fn value_of(text: &str) -> Result<AttributeValue, String> {
     value.map_err(|error| error.to_string())
 }
 
-/// The most objects and lists within another that are read, as of serde_json.
+/// The maximum nesting of objects and lists. serde_json has the same limit.
 const DEPTH: usize = 127;
 
-/// Plain values are read from the outside in, each level anew, where serde_json's own limit does not hold: the
-/// stack would run out.
+/// Checks the nesting, because plain values are read level by level, where serde_json's own limit does not apply and
+/// the
+/// stack could overflow.
 ///
 /// # Errors
 /// The text has more than [`DEPTH`] objects and lists within each other.
@@ -309,7 +308,7 @@ pub(crate) fn check_depth(text: &str) -> serde_json::Result<()> {
     Ok(())
 }
 
-/// A value whose syntax has been checked.
+/// Converts a value whose syntax has been checked.
 fn plain(text: &str) -> serde_json::Result<AttributeValue> {
     Ok(match text.as_bytes().first() {
         Some(b'"') => AttributeValue::S(serde_json::from_str(text)?),
@@ -325,7 +324,7 @@ fn plain(text: &str) -> serde_json::Result<AttributeValue> {
     })
 }
 
-/// Attributes, none of them twice, out of values in the notation `V`.
+/// Attributes with unique names, whose values are in the notation `V`.
 pub(crate) struct Unique<V>(pub(crate) Item, PhantomData<V>);
 
 impl<'de, V: Deserialize<'de> + Into<AttributeValue>> Deserialize<'de> for Unique<V> {
@@ -368,13 +367,13 @@ impl<'de, V: Deserialize<'de> + Into<AttributeValue>> Deserialize<'de> for Uniqu
     }
 }
 
-/// An error's text for one line of a file: its place is a column alone, counted in bytes from 1.
+/// The text of an error in one line of a file. Its position is a byte in that line, counted from 1.
 pub(crate) fn on_one_line(error: &serde_json::Error) -> String {
     let why = without_place(error);
     if error.column() > 0 { format!("{why} (at byte {})", error.column()) } else { why }
 }
 
-/// An error's text without the place, which is another one's when only a part has been read.
+/// The text of an error without its position, which is wrong if only a part of the text was read.
 pub(crate) fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
@@ -441,7 +440,7 @@ mod tests {
             let error = value_of(&nested(deep)).unwrap_err();
             assert_eq!(error, "more than 127 objects and lists within each other");
         }
-        // Brackets in a text are none.
+        // Brackets inside a string do not count.
         assert!(value_of(&format!("[\"\\\"{}\"]", nested(1_000))).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! Answers that are longer than DynamoDB's ever are do not fill the memory.
+//! Limits the size of answers, so that a faulty server cannot fill the memory.
 
 use aws_sdk_dynamodb::config::interceptors::BeforeDeserializationInterceptorContextMut;
 use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
@@ -6,11 +6,11 @@ use aws_sdk_dynamodb::error::BoxError;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
-/// The most bytes of an answer. DynamoDB's are of at most 16 MB of items, and JSON takes a few times more.
+/// The maximum size of an answer in bytes. DynamoDB's have at most 16 MB of items, and JSON takes a few times more.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
 const LONGEST_ANSWER: usize = 64 << 20;
 
-/// Ends a longer answer with an error.
+/// Makes a longer answer an error.
 #[derive(Debug)]
 pub(super) struct Limit;
 

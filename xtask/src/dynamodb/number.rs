@@ -1,20 +1,20 @@
-//! Numbers, whatever way they are written.
+//! Numbers, compared by value.
 
-/// What a number is: `1`, `1.0` and `10e-1` are the same.
+/// A number's value: `1`, `1.0` and `10e-1` are equal.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html#HowItWorks.DataTypes.Number>
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Number {
-    /// Whether it is less than zero.
     pub(crate) is_negative: bool,
-    /// Its digits in ASCII, without zeros before and behind them; zero has none.
+    /// Its digits in ASCII, without leading and trailing zeros. Zero has no digits.
     pub(crate) digits: Vec<u8>,
-    /// Its first digit's power of ten.
+    /// The power of ten of its first digit.
     pub(crate) exponent: i64,
 }
 
 impl Number {
-    /// Reads a number as DynamoDB does: sign, digits with at most one point among them, exponent. With it comes
-    /// the power of ten by which its size is judged: its first digit's, or a zero's last.
+    /// Reads a number as DynamoDB does: sign, digits with at most one decimal point, exponent. Also returns the power
+    /// of ten
+    /// that DynamoDB's range applies to: that of the first digit or, for zero, of the last.
     pub(crate) fn read(text: &str) -> Option<(Self, i64)> {
         let (coefficient, exponent) = match text.split_once(['e', 'E']) {
             Some((coefficient, exponent)) => (coefficient, exponent.parse::<i64>().ok()?),

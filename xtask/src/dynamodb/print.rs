@@ -1,4 +1,4 @@
-//! Items of any number, printed page by page: memory does not grow with the table.
+//! Prints items page by page, so that memory does not grow with the table.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,14 +17,15 @@ use crate::output::{
 };
 use crate::text::printable;
 
-/// A JSON document puts counts before items (its keys are sorted), and they are known last. Items wait in
-/// memory up to this many bytes, beyond it in a temporary file.
+/// The counts come before the items in a JSON document, whose keys are sorted, but they are known last. Items are
+/// kept
+/// in memory up to this many bytes, and beyond it in a temporary file.
 const SPOOL_BYTES: usize = 4 << 20;
 
-/// How much text is printed at once.
+/// How many bytes are printed at once.
 const PRINTED_AT_ONCE: usize = 1 << 16;
 
-/// How items are printed.
+/// The output options of commands that print items.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct ItemOutput {
     #[command(flatten)]
@@ -35,7 +36,7 @@ pub(crate) struct ItemOutput {
 }
 
 impl ItemOutput {
-    /// The form of items; `keys` are the columns that come first.
+    /// The form of the output. `keys` are the first columns.
     pub(crate) fn form(self, keys: Vec<String>) -> Result<Form> {
         Ok(match self.output.format {
             Format::Table if self.dynamodb_json => {
@@ -50,32 +51,31 @@ impl ItemOutput {
     }
 }
 
-/// The form that items are printed in.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Form {
-    /// In columns, for people.
+    /// A table for people.
     Table {
-        /// The keys' names; their columns come first.
+        /// The names of the keys, which are the first columns.
         keys: Vec<String>,
-        /// How many places a line has; none where nothing is cut.
+        /// The width of a line; `None` if nothing is cut.
         width: Option<usize>,
     },
-    /// An attribute a line.
+    /// One attribute per line.
     Vertical,
-    /// One document in the shape the AWS CLI prints a response.
+    /// One document in the shape of the AWS CLI's output.
     Json,
-    /// Plain JSON, one item a line.
+    /// Plain JSON, one item per line.
     Jsonl,
-    /// DynamoDB JSON, one item a line.
+    /// DynamoDB JSON, one item per line.
     DynamoDbJsonl,
-    /// Only how many items there are.
+    /// Only the number of items.
     Count,
-    /// The same, as [`Form::Json`] has it.
+    /// Only the counts, in the shape of [`Form::Json`].
     JsonCount,
 }
 
 impl Form {
-    /// Prints one item whole. `member` is its name in the AWS CLI's output.
+    /// Prints one item. `member` is its name in the AWS CLI's output.
     pub(crate) fn print_one(&self, member: &str, item: &Item) -> Result<()> {
         let mut out = stdout();
         match self {
@@ -88,13 +88,13 @@ impl Form {
     }
 }
 
-/// Prints items to stdout as they come.
+/// Prints items to stdout as they arrive.
 pub(crate) struct ItemWriter {
     out: BufWriter<Stdout>,
     form: Begun,
 }
 
-/// A form, with what it has to remember.
+/// A form with the state of its output.
 enum Begun {
     Table(Table),
     Vertical { any: bool },
@@ -124,7 +124,6 @@ impl ItemWriter {
         Self { out: BufWriter::with_capacity(PRINTED_AT_ONCE, stdout()), form }
     }
 
-    /// Prints one page.
     pub(crate) fn page(&mut self, items: &[Item]) -> Result<()> {
         let out = &mut self.out;
         match &mut self.form {
@@ -148,11 +147,11 @@ impl ItemWriter {
             Begun::DynamoDbJsonl => items.iter().try_for_each(|item| line(out, &TypedJson(item)))?,
             Begun::Count | Begun::JsonCount => {}
         }
-        // The next page may take a while.
+        // Flush, because the next page may take a while.
         Ok(out.flush()?)
     }
 
-    /// Prints what follows the last page.
+    /// Prints what comes after the last page.
     pub(crate) fn finish(mut self, response: &Response) -> Result<()> {
         match &mut self.form {
             Begun::Json { items, any } => {
@@ -176,7 +175,7 @@ fn in_temporary_file(what: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot {what} the temporary file: {error}"))
 }
 
-/// JSON as the AWS CLI indents it, at a place `indent` deep; the first line's place is the caller's.
+/// Writes JSON with the AWS CLI's indentation, nested at `indent`. The caller has indented the first line.
 fn write_indented(out: &mut impl Write, indent: &str, value: &impl Serialize) -> io::Result<()> {
     let mut text = Vec::new();
     value.serialize(&mut aws_cli_style(&mut text))?;
@@ -189,14 +188,14 @@ fn write_indented(out: &mut impl Write, indent: &str, value: &impl Serialize) ->
     Ok(())
 }
 
-/// One item of the list `Items`, indented to its place.
+/// Writes one item of the list `Items`.
 fn spool_item(spool: &mut impl Write, item: &Item, follows_another: bool) -> io::Result<()> {
     let indent = "        ";
     write!(spool, "{}{indent}", if follows_another { ",\n" } else { "\n" })?;
     write_indented(spool, indent, &TypedJson(item))
 }
 
-/// The response in the AWS CLI's shape, its keys sorted. With the items it is told whether there are any.
+/// Writes the response in the AWS CLI's shape, with sorted keys. The flag says whether there are items.
 fn json_document(
     out: &mut impl Write,
     items: Option<(&mut SpooledTempFile, bool)>,
@@ -234,11 +233,11 @@ fn member(out: &mut impl Write, name: &str, value: &impl Serialize) -> io::Resul
     write_indented(out, "    ", value)
 }
 
-/// Items in columns. The first page decides which there are; attributes that only later items have
-/// follow as `name=value`, so that nothing is left out.
+/// Items in columns. The first page decides the columns. Attributes without a column are printed as `name=value`
+/// after
+/// the last one.
 struct Table {
     keys: Vec<String>,
-    /// Whether long values are cut.
     cuts: bool,
     names: Vec<String>,
     columns: Columns,
@@ -246,7 +245,7 @@ struct Table {
 
 impl Table {
     fn items(&mut self, out: &mut impl Write, items: &[Item]) -> io::Result<()> {
-        // A projection may leave nothing of an item.
+        // A projection may leave an item without attributes.
         let items: Vec<_> = items.iter().filter(|item| !item.is_empty()).collect();
         let is_first = self.names.is_empty();
         if is_first {
@@ -267,7 +266,7 @@ impl Table {
     }
 }
 
-/// An item whole, an attribute a line.
+/// Prints an item, one attribute per line.
 fn vertical(out: &mut impl Write, item: &Item) -> io::Result<()> {
     let sorted = sorted(item);
     let pairs: Vec<_> = sorted.iter().map(|(name, value)| (shown(name), cell(value))).collect();
@@ -290,7 +289,7 @@ fn row<'a>(names: &[String], item: &'a Item) -> Vec<Cow<'a, str>> {
     row
 }
 
-/// The keys first, then the other attributes by name.
+/// The keys, then the other attributes sorted by name.
 fn columns_of(keys: &[String], items: &[&Item]) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
     for name in items.iter().copied().flat_map(Item::keys) {
@@ -303,7 +302,7 @@ fn columns_of(keys: &[String], items: &[&Item]) -> Vec<String> {
     first.chain(others).map(str::to_owned).collect()
 }
 
-/// A value on one line of a table: strings as they are, other types as plain JSON.
+/// A value as a table cell: strings as they are, other types as plain JSON.
 fn cell(value: &AttributeValue) -> Cow<'_, str> {
     if let AttributeValue::S(text) = value {
         return printable(Cow::Borrowed(text));

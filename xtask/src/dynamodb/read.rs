@@ -1,4 +1,4 @@
-//! Reading items page by page, to the end or to a limit.
+//! Reads items page by page, to the end or up to a limit.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -18,38 +18,40 @@ use crate::error::Failure;
 use crate::text::counted;
 use crate::ui::Ui;
 
-/// A table with fewer items is read in one piece.
+/// A table with fewer items is read in one segment.
 const WORTH_SEGMENTS: i64 = 5_000;
 
-/// Into how many segments a large table is divided, and how many of them are read at once. DynamoDB Local needs four
-/// times as long for 8 segments, and 18 times as long for one.
+/// The number of segments of a large table, and how many of them are read concurrently. With 8 segments DynamoDB
+/// Local
+/// needs four times as long, with one segment 18 times as long.
 const SEGMENTS: i32 = 64;
 const AT_ONCE: usize = 4;
 
-/// The most segments that are read at once if the user says how many there are: each holds a page in memory.
+/// How many segments are read concurrently if the user gives their number. Each holds a page in memory.
 const MOST_AT_ONCE: usize = 16;
 
-/// The most items of a page of a local server. For a page that 1 MB ends, DynamoDB Local reads all that is left of a
-/// segment, and the embedded engine's server all that is left of the table: 10 s of a million items, 0.1 s with this.
+/// The maximum number of items in a page of a local server. If 1 MB ends a page, DynamoDB Local reads the whole rest
+/// of
+/// the segment, and the embedded server the whole rest of the table: 10 s for a million items, 0.1 s with this limit.
 const PAGE: i32 = 2_000;
 
-/// The largest `Limit` that DynamoDB Local can read. A page ends long before.
+/// The largest `Limit` that DynamoDB Local can parse. A page ends long before.
 const LARGEST_LIMIT: u64 = 1 << 30;
 
-/// Figures summed over the pages of a Query or Scan.
+/// The sums over the pages of a Query or Scan.
 #[derive(Debug, Default)]
 pub(crate) struct Response {
-    /// How many items there were.
+    /// The number of items found.
     pub(crate) count: u64,
-    /// How many were read to find them.
+    /// The number of items read to find them.
     pub(crate) scanned_count: u64,
-    /// Whether it stopped at a limit, with more to come.
+    /// Whether the read stopped at a limit although there may be more items.
     pub(crate) stopped_early: bool,
-    /// Where a read that stopped early would go on.
+    /// The key to continue from, if the read stopped early.
     pub(crate) last_evaluated_key: Option<Item>,
-    /// The table, if the server reports capacity.
+    /// The table's name, if the server reports capacity.
     pub(crate) table: Option<String>,
-    /// Capacity units, if the server reports them.
+    /// The consumed capacity units, if the server reports them.
     pub(crate) capacity_units: Option<f64>,
 }
 
@@ -60,7 +62,7 @@ impl Response {
         self.cost(page);
     }
 
-    /// Adds the figures of another part of the table.
+    /// Adds the sums of another segment.
     fn join(&mut self, part: Self) {
         self.count += part.count;
         self.scanned_count += part.scanned_count;
@@ -70,7 +72,7 @@ impl Response {
         }
     }
 
-    /// Adds what a page cost, and nothing else.
+    /// Adds only the consumed capacity of a page.
     fn cost(&mut self, page: &Page) {
         if let Some(capacity) = &page.capacity {
             self.table.clone_from(&capacity.table_name);
@@ -79,9 +81,8 @@ impl Response {
     }
 }
 
-/// A line for the user: how many items, and what they cost.
 impl Response {
-    /// Prints what was found and what it cost; `more` is the line for a read that stopped early.
+    /// Prints the item count and the consumed capacity. `more` is printed if the read stopped early.
     pub(crate) fn report(&self, ui: &Ui, more: &str) {
         if self.stopped_early {
             ui.line(more);
@@ -103,17 +104,18 @@ impl fmt::Display for Response {
     }
 }
 
-/// What becomes of the place where a read stopped in the middle of a page.
+/// Whether a read that stops in the middle of a page returns the key to continue from.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum LastKey {
-    /// It is not asked for.
+    /// It does not.
     Unknown,
-    /// It is the last item's key, which may cost a further request.
+    /// It does: the key of the last item, which may cost another request.
     Wanted,
 }
 
-/// Reads page by page, in order, to the end or until `limit` items were found, and hands each page to
-/// `take`. A page ends at 1 MB:
+/// Reads page by page, in order, to the end or until `limit` items were found. Passes each page to `take`. A page
+/// ends at
+/// 1 MB.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html>
 pub(crate) async fn pages(
     dynamodb: &DynamoDb,
@@ -125,7 +127,7 @@ pub(crate) async fn pages(
     pages_from(dynamodb, request.into(), None, limit, last_key, take).await
 }
 
-/// As [`pages`], if the first page has been read already.
+/// Like [`pages`], with a first page that has already been read.
 async fn pages_from(
     dynamodb: &DynamoDb,
     request: Request,
@@ -138,7 +140,7 @@ async fn pages_from(
     let mut start = None;
     loop {
         let wanted = limit.map(|limit| limit - response.count);
-        // A filter drops items after the server has counted them: then a page is taken whole, and cut.
+        // A filter drops items after the server has counted them, so a filtered page is read whole and cut.
         let most = wanted.filter(|_| !request.has_filter()).map(|most| most.min(LARGEST_LIMIT));
         let most = most.and_then(|most| i32::try_from(most).ok());
         let page_limit = most.or(request.limit());
@@ -153,7 +155,7 @@ async fn pages_from(
         let enough = limit.is_some_and(|limit| response.count >= limit);
         if enough || next.is_none() {
             response.stopped_early = cut || next.is_some();
-            // If a page was cut, its own key would leave out what was cut off.
+            // The server's key is after the whole page. It would skip the items that were cut off.
             response.last_evaluated_key = match (cut, last_key) {
                 (false, _) => next,
                 (true, LastKey::Unknown) => None,
@@ -171,8 +173,9 @@ async fn pages_from(
     }
 }
 
-/// The key of a page's last item: the table's, and that of the index that is read. If the items are without their keys,
-/// or there is only a count, the page is read `again`, and `response` has what that costs.
+/// The key of a page's last item, for the table and for the index that is read. If the items do not include their
+/// keys,
+/// or only a count was asked for, reads the page again and adds the cost to `response`.
 async fn last_key_of(
     dynamodb: &DynamoDb,
     request: &Request,
@@ -204,14 +207,14 @@ async fn last_key_of(
     Ok(Some(found))
 }
 
-/// Into how many segments a large table is divided, by how many items it has.
+/// The number of segments for a table of this many items.
 fn segments_for(dynamodb: &DynamoDb, item_count: Option<i64>) -> i32 {
     let is_large = item_count.unwrap_or_default() >= WORTH_SEGMENTS;
     if dynamodb.target.is_scanned_in_segments && is_large { SEGMENTS } else { 1 }
 }
 
-/// Reads a whole table, the order left to the server, and hands each page to `take`. It is read in as many segments as
-/// suit its size and its server, or in `segments`.
+/// Reads a whole table in any order and passes each page to `take`. Without `segments`, their number depends on the
+/// table's size and the server.
 pub(crate) async fn scan(
     dynamodb: &DynamoDb,
     scan: ScanInputBuilder,
@@ -237,7 +240,7 @@ pub(crate) async fn scan(
         return pages_from(dynamodb, request, first, None, LastKey::Unknown, take).await;
     }
     let mut response = Response::default();
-    // Its items come again in their segments; what it cost is told.
+    // Its items will come again with their segments, but its cost counts.
     first.iter().for_each(|page| response.cost(page));
     let at_once = if segments.is_some() { MOST_AT_ONCE } else { AT_ONCE };
     let response = RefCell::new(response);
@@ -266,12 +269,13 @@ fn segments_of(scan: &ScanInputBuilder, total: i32) -> impl Iterator<Item = Scan
     (0..total).map(move |segment| scan.clone().segment(segment).total_segments(total))
 }
 
-/// The most keys that BatchGetItem takes.
+/// The maximum number of keys in a BatchGetItem.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>
 const BATCH: usize = 100;
 
-/// The items that have these keys, as far as there are such, read consistently; and the capacity units that it took, if
-/// the server reports them. No key may be there twice.
+/// Reads the items with these keys consistently; missing ones are left out. Also returns the consumed capacity units,
+/// if
+/// the server reports them. The keys must be unique.
 pub(crate) async fn by_keys(
     dynamodb: &DynamoDb,
     table: &str,
@@ -306,8 +310,8 @@ pub(crate) async fn by_keys(
     Ok((items, units))
 }
 
-/// Reads a whole table of so many items segment after segment, in an order that is the same each time, and hands each
-/// page to `take`.
+/// Reads a whole table segment by segment, in an order that is always the same, and passes each page to `take`. The
+/// number of segments depends on `item_count`.
 pub(crate) async fn in_order(
     dynamodb: &DynamoDb,
     scan: ScanInputBuilder,

@@ -1,4 +1,4 @@
-//! A Query or a Scan, and one page of what it finds.
+//! A Query or Scan request, and one page of its result.
 
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::types::ConsumedCapacity;
 use super::client::DynamoDb;
 use super::json::Item;
 
-/// What is read.
 #[derive(Clone)]
 pub(crate) enum Request {
     Query(QueryInputBuilder),
@@ -27,14 +26,14 @@ impl From<ScanInputBuilder> for Request {
     }
 }
 
-/// One response of a Query or Scan.
+/// One response to a Query or Scan.
 pub(crate) struct Page {
     pub(crate) items: Vec<Item>,
-    /// How many items there are, or were kept.
+    /// The number of items found, or kept.
     pub(crate) count: u64,
-    /// How many were read to find them.
+    /// The number of items read to find them.
     pub(super) scanned_count: u64,
-    /// Where the next page begins, if this one is not the last.
+    /// The key to continue from, unless this is the last page.
     pub(super) last_evaluated_key: Option<Item>,
     pub(super) capacity: Option<ConsumedCapacity>,
 }
@@ -55,7 +54,7 @@ impl Request {
         }
     }
 
-    /// How many items a page is to have at most, if the caller has said so.
+    /// The maximum number of items in a page, if the caller set one.
     pub(super) fn limit(&self) -> Option<i32> {
         match self {
             Self::Query(query) => *query.get_limit(),
@@ -70,7 +69,7 @@ impl Request {
         }
     }
 
-    /// The same with these attributes as well, which its projection leaves out; or with them alone, if it is a count.
+    /// A copy that also returns the attributes `missing`, or only these if the original asks for a count.
     pub(super) fn with(&self, missing: &[&str]) -> Self {
         let named =
             || missing.iter().enumerate().map(|(place, name)| (format!("#key{place}_of_the_last"), *name));
@@ -95,7 +94,7 @@ impl Request {
         }
     }
 
-    /// Asks for one page.
+    /// Requests one page.
     pub(super) async fn page(
         &self,
         dynamodb: &DynamoDb,
@@ -140,12 +139,12 @@ impl Request {
 }
 
 impl Page {
-    /// The capacity units that it took, if the server reports them.
+    /// The consumed capacity units, if the server reports them.
     pub(crate) fn capacity_units(&self) -> Option<f64> {
         self.capacity.as_ref()?.capacity_units
     }
 
-    /// Keeps no more than the first `most` items; says whether there were more.
+    /// Keeps the first `most` items. Returns whether there were more.
     pub(super) fn keep(&mut self, most: u64) -> bool {
         let more = self.count > most;
         self.count = self.count.min(most);

@@ -1,15 +1,16 @@
-//! How large an item is to DynamoDB.
+//! The size of an item as DynamoDB counts it.
 
 use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::number::Number;
 
-/// The bytes that an item takes of the 400 KB that it may have: those of its names and values, and some for
-/// each list, map and element. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
+/// The size of an item in bytes, of which 400 KB are allowed: its names and values, and some overhead for each list,
+/// map
+/// and element. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
 pub(crate) fn size_of(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + size_of_value(value)).sum()
 }
 
-/// The bytes that a value takes of them.
+/// The size of a value in bytes.
 pub(crate) fn size_of_value(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
@@ -25,11 +26,12 @@ pub(crate) fn size_of_value(value: &AttributeValue) -> usize {
     }
 }
 
-/// A byte for two digits, in pairs from the decimal point, one more, and one for the sign of a negative number, as
-/// DynamoDB Local counts them: DynamoDB's documentation says "approximately".
+/// The size of a number: one byte for each pair of digits, aligned to the decimal point, one more, and one for a
+/// minus
+/// sign. That is how DynamoDB Local counts; DynamoDB's documentation gives it as approximate.
 fn size_of_number(text: &str) -> usize {
     let Some((number, _)) = Number::read(text) else { return text.len() };
-    // A pair ends with an even power of ten.
+    // A pair ends at an even power of ten, so a first digit at an even power has a byte of its own.
     let is_alone = !number.digits.is_empty() && number.exponent.rem_euclid(2) == 0;
     let pairs = (number.digits.len() + usize::from(is_alone)).div_ceil(2);
     pairs + 1 + usize::from(number.is_negative)

@@ -1,4 +1,4 @@
-//! What a table's server tells of it.
+//! A table's description, as its server gives it.
 
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::types::{
@@ -11,22 +11,18 @@ use super::error::RequestError;
 /// A key attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KeyAttribute {
-    /// Its name.
     pub(crate) name: String,
-    /// What it can be: text, a number, or bytes.
+    /// Its type: text, number or bytes.
     pub(crate) key_type: ScalarAttributeType,
 }
 
-/// The attributes that a table's or an index's key is made of.
+/// The key attributes of a table or an index.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Keys {
-    /// The one that says which partition.
     pub(crate) partition: KeyAttribute,
-    /// The one that orders a partition's items, if there is one.
     pub(crate) sort: Option<KeyAttribute>,
 }
 
-/// Asks the server for a table.
 pub(crate) async fn describe(dynamodb: &DynamoDb, table: &str) -> Result<TableDescription> {
     let described = async || dynamodb.client.describe_table().table_name(table).send().await;
     let described = dynamodb.send(described).await.and_then(|answer| answer.table.context("no table"));
@@ -36,7 +32,7 @@ pub(crate) async fn describe(dynamodb: &DynamoDb, table: &str) -> Result<TableDe
     })
 }
 
-/// As [`describe`]; none if there is no such table.
+/// Like [`describe`], but `None` if the table does not exist.
 pub(crate) async fn describe_if_there(dynamodb: &DynamoDb, table: &str) -> Result<Option<TableDescription>> {
     match describe(dynamodb, table).await {
         Ok(table) => Ok(Some(table)),
@@ -45,22 +41,21 @@ pub(crate) async fn describe_if_there(dynamodb: &DynamoDb, table: &str) -> Resul
     }
 }
 
-/// Whether a table takes items.
+/// Whether a table accepts items.
 pub(crate) fn is_active(table: &TableDescription) -> bool {
     table.table_status == Some(TableStatus::Active)
 }
 
-/// The number of the account that a table is in: `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME`.
+/// The id of the table's account, from `arn:aws:dynamodb:REGION:ACCOUNT:table/NAME`.
 pub(crate) fn account(table: &TableDescription) -> Option<&str> {
     table.table_arn()?.split(':').nth(4).filter(|account| !account.is_empty())
 }
 
-/// The names of a table's indexes.
 pub(crate) fn index_names(table: &TableDescription) -> Vec<&str> {
     indexes(table).map(|(name, _)| name).collect()
 }
 
-/// A table's indexes, by name and keys.
+/// The table's indexes: their names and keys.
 fn indexes(table: &TableDescription) -> impl Iterator<Item = (&str, &[KeySchemaElement])> {
     let global =
         table.global_secondary_indexes().iter().map(|index| (index.index_name(), index.key_schema()));
@@ -68,7 +63,7 @@ fn indexes(table: &TableDescription) -> impl Iterator<Item = (&str, &[KeySchemaE
     global.chain(local).filter_map(|(name, keys)| Some((name?, keys)))
 }
 
-/// Each attribute that is a key, of a table or of one of its indexes.
+/// The key attributes of the table and of its indexes.
 pub(crate) fn key_attributes(table: &TableDescription) -> impl Iterator<Item = KeyAttribute> {
     table.attribute_definitions().iter().map(|definition| KeyAttribute {
         name: definition.attribute_name().to_owned(),
@@ -77,7 +72,7 @@ pub(crate) fn key_attributes(table: &TableDescription) -> impl Iterator<Item = K
 }
 
 impl Keys {
-    /// The keys of a table, or those of one of its indexes; none if there is no such index.
+    /// The keys of the table or of one of its indexes; `None` if there is no such index.
     pub(crate) fn of(table: &TableDescription, index: Option<&str>) -> Option<Self> {
         let schema = match index {
             None => table.key_schema(),
@@ -90,7 +85,7 @@ impl Keys {
         Some(Self { partition: attribute(KeyType::Hash)?, sort: attribute(KeyType::Range) })
     }
 
-    /// The partition key, then the sort key if there is one.
+    /// The partition key and, if there is one, the sort key.
     pub(crate) fn each(&self) -> impl Iterator<Item = &KeyAttribute> {
         std::iter::once(&self.partition).chain(&self.sort)
     }

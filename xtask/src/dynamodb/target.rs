@@ -1,4 +1,4 @@
-//! Where a DynamoDB is, and its messages table.
+//! The address of a DynamoDB, and its messages table.
 
 use std::fmt;
 
@@ -8,37 +8,39 @@ use anyhow::{Result, ensure};
 
 use crate::targets::reach::Reach;
 
-/// DynamoDB, local or production's, and the table that holds the messages.
+/// A DynamoDB, local or production's, and its messages table.
 #[derive(Clone)]
 pub(crate) struct DynamoDbTarget {
-    /// None means AWS's own endpoint of the region.
+    /// `None` means AWS's endpoint of the region.
     endpoint: Option<String>,
-    /// Whose credentials reach it; none for a local server.
+    /// The account whose credentials are used; `None` for a local server.
     pub(crate) account: Option<Account>,
-    /// The messages table.
     pub(crate) table: String,
-    /// What to do when it cannot be reached.
+    /// What to do if it cannot be reached.
     pub(crate) remedy: String,
-    /// Whether a large table is scanned in segments. DynamoDB Local goes through all that is left of a table for each
-    /// page of it, and a segment is less; the embedded engine's server goes through the whole table for a segment.
+    /// Whether a large table is scanned in segments. For each page, DynamoDB Local reads the whole rest of the table
+    /// or
+    /// segment, so segments help. The embedded server reads the whole table for each segment, so they do not.
     pub(crate) is_scanned_in_segments: bool,
 }
 
-/// The profile that is taken if none is named.
+/// The profile that is used if none is named.
 pub(crate) const DEFAULT_PROFILE: &str = "default";
 
-/// Whose credentials are taken, as far as the environment tells, and in which region.
+/// The credentials and the region, as far as the environment determines them.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Account {
-    /// The profile of `~/.aws/config` and `~/.aws/credentials`; none if the keys are in the environment. A profile that
-    /// is not there may stand for a web identity, or for a role of this machine or container.
+    /// The profile of `~/.aws/config` and `~/.aws/credentials`; `None` if the keys are in the environment. If the
+    /// profile
+    /// does not exist, the credentials may come from a web identity, or from a role of this machine or container.
     pub(crate) profile: Option<String>,
-    /// The region that the environment names.
+    /// The region from the environment.
     pub(crate) region: Option<String>,
 }
 
 impl Account {
-    /// The AWS CLI reads `AWS_DEFAULT_PROFILE` and `AWS_DEFAULT_REGION` as well. An empty variable counts as none.
+    /// Like the AWS CLI, also reads `AWS_DEFAULT_PROFILE` and `AWS_DEFAULT_REGION`. An empty variable counts as
+    /// unset.
     /// <https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-envvars.html>
     fn of(environment: &Environment) -> Self {
         let set = |name: &str| environment.process_only(name).map(str::to_owned);
@@ -50,7 +52,6 @@ impl Account {
         }
     }
 
-    /// How to renew the credentials.
     pub(crate) fn renewal(&self) -> String {
         match &self.profile {
             None => "export fresh AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or unset them and \
@@ -63,7 +64,7 @@ impl Account {
         }
     }
 
-    /// How to name a region.
+    /// How to set a region.
     pub(crate) fn region_remedy(&self) -> String {
         match &self.profile {
             None => "set AWS_REGION".to_owned(),
@@ -82,7 +83,7 @@ impl fmt::Display for Account {
 }
 
 impl DynamoDbTarget {
-    /// A DynamoDB-compatible server that is not AWS, at the endpoint that `setting` names.
+    /// A server that is not AWS, at the endpoint that `setting` contains.
     pub(crate) fn local(
         setting: &str,
         endpoint: &str,
@@ -97,7 +98,7 @@ impl DynamoDbTarget {
         };
         ensure!(!rest.contains('@'), "{setting}: a DynamoDB endpoint takes no user or password");
         let (host, port) = host_and_port(rest);
-        // The client would take its default one instead, where somebody else may listen.
+        // For an invalid port the client would use its default one, where another program may listen.
         if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
             return Err(Failure::new(format!("{setting} has no port of 1 to 65535"), form).into());
         }
@@ -106,7 +107,6 @@ impl DynamoDbTarget {
         Ok(Self { endpoint, account: None, table, remedy, is_scanned_in_segments: true })
     }
 
-    /// Production's DynamoDB.
     pub(crate) fn production(endpoint: Option<String>, table: String, environment: &Environment) -> Self {
         let account = Some(Account::of(environment));
         let remedy =
@@ -114,17 +114,16 @@ impl DynamoDbTarget {
         Self { endpoint, account, table, remedy, is_scanned_in_segments: false }
     }
 
-    /// The endpoint's URL, if it is not AWS's own.
+    /// The endpoint's URL; `None` for AWS's own.
     pub(crate) fn endpoint(&self) -> Option<&str> {
         self.endpoint.as_deref()
     }
 
-    /// What suggested commands end with, so that they are for the same target.
+    /// The suffix of suggested commands for this target: ` --prod`, or nothing.
     pub(crate) fn prod(&self) -> &'static str {
         if self.is_production() { " --prod" } else { "" }
     }
 
-    /// Whether it is production's.
     pub(crate) fn is_production(&self) -> bool {
         self.account.is_some()
     }
@@ -134,7 +133,7 @@ impl fmt::Display for DynamoDbTarget {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.endpoint, self.is_production()) {
             (Some(endpoint), true) => {
-                // What is before an `@` may be a password.
+                // The text before an `@` may be a password.
                 let shown = endpoint.rsplit('@').next().unwrap_or_default();
                 write!(formatter, "production's DynamoDB at {shown}")
             }
@@ -144,7 +143,7 @@ impl fmt::Display for DynamoDbTarget {
     }
 }
 
-/// The host of a URL without its scheme, and what follows its colon.
+/// The host of a URL without its scheme, and the text after its colon.
 fn host_and_port(rest: &str) -> (&str, Option<&str>) {
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     let bracketed = authority.strip_prefix('[').and_then(|rest| rest.split_once(']'));

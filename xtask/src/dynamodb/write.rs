@@ -1,4 +1,4 @@
-//! Writing items in batches, until the server has taken every one.
+//! Writes items in batches, and repeats what the server returns unprocessed.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -18,33 +18,33 @@ use super::size::size_of;
 use crate::error::Interrupted;
 use crate::text::counted;
 
-/// How many batches are under way at once.
+/// How many batches are sent concurrently.
 const AT_ONCE: usize = 16;
 
-/// The most requests that BatchWriteItem takes.
+/// The maximum number of requests in a BatchWriteItem.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html>
 const BATCH: usize = 25;
 
-/// A batch of larger items is sent before it is full: many at once must not fill the memory.
+/// A batch of large items is sent before it is full, because many batches are in memory at once.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// A request to put or to delete an item.
+/// A request to put or delete an item.
 pub(crate) struct Write {
-    /// Says which item it is: requests for the same item have the same, and those for two hardly ever do.
+    /// A hash of the item's key. Requests for the same item have the same hash; others almost never do.
     pub(crate) key: u64,
     bytes: usize,
     request: WriteRequest,
 }
 
 impl Write {
-    /// Puts an item into a table whose keys have these names.
+    /// Puts an item into a table with these key names.
     pub(crate) fn put(item: Item, keys: &[&str]) -> Result<Self> {
         let (key, bytes) = (key_of(&item, keys), size_of(&item));
         let put = PutRequest::builder().set_item(Some(item)).build()?;
         Ok(Self { key, bytes, request: WriteRequest::builder().put_request(put).build() })
     }
 
-    /// Deletes the item that has this key, from a table whose keys have these names.
+    /// Deletes the item with this key from a table with these key names.
     pub(crate) fn delete(key: Item, keys: &[&str]) -> Result<Self> {
         let (hash, bytes) = (key_of(&key, keys), size_of(&key));
         let delete = DeleteRequest::builder().set_key(Some(key)).build()?;
@@ -52,7 +52,7 @@ impl Write {
     }
 }
 
-/// By types and values; a number is the same however it is written.
+/// Hashes the types and values of the key. A number's form does not matter.
 fn key_of(item: &Item, names: &[&str]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for value in names.iter().filter_map(|name| item.get(*name)) {
@@ -62,37 +62,37 @@ fn key_of(item: &Item, names: &[&str]) -> u64 {
                 ("N", Number::read(value).map(|(number, _)| number)).hash(&mut hasher);
             }
             AttributeValue::B(value) => ("B", Blob::as_ref(value)).hash(&mut hasher),
-            // No key, as the server is going to say.
+            // Not a valid key. The server will reject it.
             _ => {}
         }
     }
     hasher.finish()
 }
 
-/// How far writing is.
+/// The progress of writing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Written {
-    /// How many requests the server has taken.
+    /// The number of requests that the server has processed.
     pub(crate) count: u64,
-    /// How many of the first ones, without a gap.
+    /// The number of processed requests before the first unprocessed one.
     pub(crate) in_order: u64,
 }
 
-/// Requests that are sent together, and the places they have among all.
+/// Requests that are sent together, and their positions in the sequence.
 struct Batch {
     places: Range<u64>,
     keys: Vec<u64>,
     requests: Vec<WriteRequest>,
 }
 
-/// The requests that are still to be sent, and what is known of those that were.
+/// The requests that have not been sent yet, and the state of those that have.
 struct Queue<I: Iterator<Item = Result<Write>>> {
     requests: Peekable<I>,
-    /// The keys of what is under way.
+    /// The keys of the requests under way.
     keys: HashSet<u64>,
-    /// How many were taken from `requests`.
+    /// The number of requests taken from `requests`.
     taken: u64,
-    /// The ranges, by their beginning, that were written while an earlier one was not.
+    /// Ranges that were written before an earlier one: their starts and ends.
     ahead: HashMap<u64, u64>,
     written: Written,
 }
@@ -108,8 +108,9 @@ impl<I: Iterator<Item = Result<Write>>> Queue<I> {
         }
     }
 
-    /// The next requests to send; none if there are none left, or if the next one has to wait for one of the same key
-    /// that is under way. An error among the requests comes behind the batch of those before it.
+    /// The next batch. `None` if no requests are left, or if the next one must wait for an earlier request with the
+    /// same
+    /// key. An error among the requests is returned after the batch of those before it.
     fn next_batch(&mut self) -> Result<Option<Batch>> {
         let start = self.taken;
         let mut batch = Batch { places: start..start, keys: Vec::new(), requests: Vec::new() };
@@ -129,13 +130,13 @@ impl<I: Iterator<Item = Result<Write>>> Queue<I> {
         Ok((!batch.requests.is_empty()).then_some(batch))
     }
 
-    /// So many requests of a batch were taken.
+    /// Records that the server has processed `count` requests of a batch.
     fn took(&mut self, count: u64) -> Written {
         self.written.count += count;
         self.written
     }
 
-    /// All of a batch was taken.
+    /// Records that a whole batch has been processed.
     fn has_written(&mut self, places: Range<u64>, keys: &[u64]) -> Written {
         keys.iter().for_each(|key| _ = self.keys.remove(key));
         self.ahead.insert(places.start, places.end);
@@ -146,9 +147,9 @@ impl<I: Iterator<Item = Result<Write>>> Queue<I> {
     }
 }
 
-/// Sends all requests, many batches at a time; those for one key in their order, one after the other. After
-/// each answer `progress` is told how far it is. Returns how many there were. A user who asks to stop waits
-/// for the batches under way.
+/// Sends all requests, in concurrent batches. Requests for the same key are sent in order, one after the other. Calls
+/// `progress` after each answer. Returns the number of requests. If the user asks to stop, batches under way are
+/// completed first.
 pub(crate) async fn write_all(
     dynamodb: &DynamoDb,
     table: &str,
@@ -169,7 +170,7 @@ pub(crate) async fn write_all(
                 let written = queue.borrow_mut().has_written(places, &keys);
                 (progress.borrow_mut())(written)
             }
-            // Those beside it are waited for, and counted.
+            // The other batches under way are completed and counted.
             Err(error) if error.is::<Interrupted>() => Ok(()),
             Err(error) => Err(error),
         }
@@ -201,8 +202,8 @@ pub(crate) async fn write_all(
     }
 }
 
-/// Sends one batch, and again what was handed back, waiting longer each time; tells `took` how many were
-/// taken.
+/// Sends one batch, and repeats unprocessed requests with backoff. Calls `took` with the number processed by each
+/// answer.
 async fn write_batch(
     dynamodb: &DynamoDb,
     table: &str,

@@ -1,19 +1,22 @@
-//! Items as rows of a table.
+//! Items as rows of a CSV file.
 //!
-//! A header cell is the name of an attribute whose values are strings (`handle`), or a name and a type (`age:N`). If a
-//! name itself ends in `:` and a type, its own type always follows (`odd:N:S`). The last column, `*`, has everything
-//! else.
+//! A header cell is the name of an attribute whose values are strings (`handle`), or a name and a type (`age:N`). If
+//! a
+//! name itself ends in `:` and a type, its type always follows (`odd:N:S`). The last column, `*`, holds all other
+//! attributes.
 //!
 //! | column | cell |
 //! |---|---|
 //! | `name`, `name:S`, `name:N`, `name:B` | the text, the number, the base64 |
 //! | `name:BOOL`, `name:NULL` | `true` or `false` |
-//! | `name:M`, `:L`, `:SS`, `:NS`, `:BS` | JSON, what DynamoDB JSON has behind the type: `["a","b"]` |
-//! | `*` | an object in DynamoDB JSON with the item's other attributes |
+//! | `name:M`, `:L`, `:SS`, `:NS`, `:BS` | JSON, the part of DynamoDB JSON after the type: `["a","b"]` |
+//! | `*` | a DynamoDB JSON object with the item's other attributes |
 //!
-//! An empty cell means that the item has no such attribute, so empty strings and binaries are in the last column, as are
-//! attributes without a column of their type. Therefore the header can be written before all items are known, and every
-//! item comes back as it was. A CSV of other programs, with plain names in its header, is read as strings.
+//! An empty cell means that the item lacks the attribute. Therefore empty strings and binaries are in the last
+//! column, as
+//! are attributes without a column of their type. This allows the header to be written before all items are known,
+//! and
+//! every item is read back unchanged. A CSV of another program, with plain names in its header, is read as strings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +29,6 @@ use serde::de::DeserializeSeed as _;
 /// The header of the last column.
 const OTHERS: &str = "*";
 
-/// The columns of a CSV file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Columns(Vec<Column>);
 
@@ -37,12 +39,13 @@ enum Column {
 }
 
 impl Columns {
-    /// Columns for the attributes that these items have, in the order of names, those in `keys` before the
-    /// others; and the column `*`. Items with other attributes can be written in them too.
+    /// The columns for the attributes of these items, sorted by name with those in `keys` first, and the column `*`.
+    /// Items
+    /// with other attributes can be written too.
     pub(crate) fn of<'a>(keys: &[&str], items: impl IntoIterator<Item = &'a Item>) -> Self {
         let mut attributes: BTreeSet<(usize, &str, Type)> = BTreeSet::new();
         for (name, value) in items.into_iter().flatten() {
-            // An empty header cell would name nothing, and a byte order mark at the start of a file is not read.
+            // An empty name would make an empty header cell, and a byte order mark at the start of a file is skipped.
             if !name.is_empty() && !name.starts_with('\u{feff}') {
                 let place = keys.iter().position(|key| key == name).unwrap_or(keys.len());
                 attributes.extend(Type::of(value).map(|kind| (place, name.as_str(), kind)));
@@ -54,7 +57,7 @@ impl Columns {
         Self(columns)
     }
 
-    /// The columns that a header names.
+    /// Parses a header.
     pub(crate) fn from_header(header: &[String]) -> Result<Self, String> {
         if let [cell] = header
             && let Some(separator) = cell.chars().find(|letter| [';', '\t'].contains(letter))
@@ -80,7 +83,7 @@ impl Columns {
         self.0.iter().map(Column::header)
     }
 
-    /// An item's cells; an error if it has an attribute that needs a column `*`, and there is none.
+    /// An item's cells. Fails if it has an attribute that needs a column `*` and there is none.
     pub(crate) fn row(&self, item: &Item) -> serde_json::Result<Vec<Vec<u8>>> {
         let mut row = Vec::with_capacity(self.0.len());
         let mut told = 0;
@@ -107,7 +110,7 @@ impl Columns {
         Ok(row)
     }
 
-    /// The item of a row, or what is wrong with it.
+    /// The item in a row, or what is wrong with the row.
     pub(crate) fn item(&self, row: &[String]) -> Result<Item, String> {
         if row.len() != self.0.len() {
             let cells = counted(row.len() as u64, "cell", "cells");
@@ -159,7 +162,7 @@ impl Column {
         matches!(self, Self::Attribute(own, kind) if own == name && Some(*kind) == Type::of(value))
     }
 
-    /// An item's cell in this column; empty if it has no such attribute, or an empty one.
+    /// An item's cell in this column; empty if the item lacks the attribute or its value is empty.
     fn cell(&self, item: &Item) -> serde_json::Result<Vec<u8>> {
         let Self::Attribute(name, kind) = self else { return Ok(Vec::new()) };
         match item.get(name).filter(|value| Type::of(value) == Some(*kind)) {
@@ -175,7 +178,7 @@ impl Column {
     }
 }
 
-/// The value of a cell in a column of this type.
+/// Parses a cell of a column of this type.
 fn value(kind: Type, cell: &str) -> Result<AttributeValue, String> {
     match kind {
         Type::S => Ok(AttributeValue::S(cell.to_owned())),

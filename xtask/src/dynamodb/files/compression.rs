@@ -1,4 +1,4 @@
-//! gzip and zstd. A compressed file may have several parts, one after another, and zeros behind each of them.
+//! gzip and zstd. A compressed file may have several parts in sequence, each followed by zeros.
 
 use std::error::Error;
 use std::fs::File;
@@ -12,13 +12,13 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use crate::dynamodb::files::Compression;
 
-/// How much is read at once.
+/// How many bytes are read at once.
 const BUFFER: usize = 128 << 10;
 
-/// How much text goes into a frame of zstd: ruzstd compresses a frame at once.
+/// How many bytes of text a zstd frame holds. ruzstd compresses a frame in one call.
 const FRAME: usize = 1 << 20;
 
-/// The text of a file, whose name says how it is compressed.
+/// Reads the text of a file.
 pub(crate) fn text_of(file: File, compression: Compression) -> io::Result<Box<dyn BufRead>> {
     let mut file = BufReader::with_capacity(BUFFER, file);
     check_magic(file.fill_buf()?, compression)?;
@@ -32,14 +32,14 @@ pub(crate) fn text_of(file: File, compression: Compression) -> io::Result<Box<dy
     })
 }
 
-/// An error if a file's first bytes are not what its name says. A browser may have decompressed a `.gz`, for example.
+/// Fails if a file's first bytes contradict its name. A browser may have decompressed a `.gz`, for example.
 fn check_magic(bytes: &[u8], named: Compression) -> io::Result<()> {
     let (found, what) = match bytes.first_chunk::<4>() {
         None if bytes.is_empty() && named != Compression::None => return Err(ends_early("compressed")),
-        // Too short for either, which reading it will tell.
+        // Too short for either form. Reading it will show the error.
         None => return Ok(()),
         Some([0x1f, 0x8b, ..]) => (Compression::Gzip, "gzip: its name has to end in .gz"),
-        // A frame, or one that is to be skipped.
+        // A frame, or a skippable frame.
         Some([0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18]) => {
             (Compression::Zstd, "zstd: its name has to end in .zst")
         }
@@ -57,12 +57,12 @@ fn ends_early(form: &str) -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, why)
 }
 
-/// What follows may be most of the file, so it is an error.
+/// The error for other data after a stream. It is an error because that may be most of the file.
 fn followed(form: &str) -> io::Error {
     invalid(format!("all of the {form} stream was read, but what comes behind its end is no {form}"))
 }
 
-/// The next byte that is not zero: a file that was kept in blocks is padded with zeros.
+/// The next byte that is not zero. Block storage pads files with zeros.
 fn behind_padding(source: &mut impl BufRead) -> io::Result<Option<u8>> {
     loop {
         let bytes = source.fill_buf()?;
@@ -76,7 +76,7 @@ fn behind_padding(source: &mut impl BufRead) -> io::Result<Option<u8>> {
     }
 }
 
-/// gzip: members one after another; none behind the last. flate2's `MultiGzDecoder` does not take zeros behind them.
+/// gzip members in sequence; `None` after the last. flate2's `MultiGzDecoder` does not accept zeros after them.
 /// <https://www.rfc-editor.org/rfc/rfc1952#section-2.2>
 struct Members<R>(Option<GzDecoder<R>>);
 
@@ -97,7 +97,7 @@ impl<R: BufRead> Read for Members<R> {
             let mut source = member.into_inner();
             self.0 = match behind_padding(&mut source)? {
                 None => None,
-                // What a member begins with.
+                // The first byte of a member.
                 Some(0x1f) => Some(GzDecoder::new(source)),
                 Some(_) => return Err(followed("gzip")),
             };
@@ -106,8 +106,9 @@ impl<R: BufRead> Read for Members<R> {
     }
 }
 
-/// zstd: frames one after another, and frames to be skipped. ruzstd's `StreamingDecoder` reads one frame, and does not
-/// check its checksum. <https://www.rfc-editor.org/rfc/rfc8878#section-3.1>
+/// zstd frames in sequence, some of them skippable. ruzstd's `StreamingDecoder` reads only one frame, and does not
+/// verify
+/// its checksum. <https://www.rfc-editor.org/rfc/rfc8878#section-3.1>
 struct Frames<R> {
     source: R,
     decoder: FrameDecoder,
@@ -115,7 +116,7 @@ struct Frames<R> {
 }
 
 impl<R: BufRead> Frames<R> {
-    /// Begins the next frame; false if it was one to skip.
+    /// Begins the next frame. Returns false if it is a skippable one.
     fn begin(&mut self) -> io::Result<bool> {
         match self.decoder.reset(&mut self.source) {
             Ok(()) => Ok(true),
@@ -133,7 +134,7 @@ impl<R: BufRead> Frames<R> {
         }
     }
 
-    /// Ends a frame of which everything was read.
+    /// Ends a frame that has been read completely.
     fn end(&mut self) -> io::Result<()> {
         self.is_in_frame = false;
         let expected = self.decoder.get_checksum_from_data();
@@ -166,7 +167,7 @@ impl<R: BufRead> Read for Frames<R> {
     }
 }
 
-/// The error that reading itself had, if there is one behind a decoder's.
+/// The error of reading the file, if that is what made the decoder fail.
 fn explained(error: &(dyn Error + 'static)) -> io::Error {
     match anyhow::Chain::new(error).find_map(|error| error.downcast_ref::<io::Error>()) {
         Some(reading) if reading.kind() == io::ErrorKind::UnexpectedEof => ends_early("zstd"),
@@ -175,7 +176,6 @@ fn explained(error: &(dyn Error + 'static)) -> io::Error {
     }
 }
 
-/// Compresses a file's text.
 pub(crate) enum Encoder<W: Write> {
     None(BufWriter<W>),
     Gzip(Box<GzEncoder<BufWriter<W>>>),
@@ -187,19 +187,19 @@ impl<W: Write> Encoder<W> {
         let out = BufWriter::with_capacity(BUFFER, out);
         match compression {
             Compression::None => Self::None(out),
-            // The header has no name and no time: the same text gives the same bytes.
+            // The header has no name and no time, so the same text gives the same bytes.
             Compression::Gzip => Self::Gzip(Box::new(GzEncoder::new(out, flate2::Compression::default()))),
             Compression::Zstd => Self::Zstd(ZstdWriter { out, text: Vec::with_capacity(FRAME) }),
         }
     }
 
-    /// Writes what is still held back, and gives the file.
+    /// Writes what is buffered, and returns the file.
     pub(crate) fn finish(self) -> io::Result<W> {
         let out = match self {
             Self::None(out) => out,
             Self::Gzip(out) => out.finish()?,
             Self::Zstd(mut out) => {
-                // A file without text has a frame too: no bytes at all are no zstd stream.
+                // A file without text needs a frame too: zero bytes are not a zstd stream.
                 out.frame()?;
                 out.out
             }
@@ -217,13 +217,13 @@ impl<W: Write> Write for Encoder<W> {
         }
     }
 
-    /// A compressor flushed in the middle would compress worse; [`Encoder::finish`] writes everything.
+    /// Does nothing, because flushing a compressor makes the result larger. [`Encoder::finish`] writes everything.
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// Compresses one frame after another.
+/// Compresses text frame by frame.
 pub(crate) struct ZstdWriter<W> {
     out: W,
     text: Vec<u8>,

@@ -1,4 +1,4 @@
-//! JSON lines: an item a line, in DynamoDB JSON or in plain JSON.
+//! JSON lines: one item per line, in DynamoDB JSON or in plain JSON.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,22 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-/// How JSON lines write values.
+/// The notation of values in JSON lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Notation {
-    /// DynamoDB JSON: `{"n": {"N": "1"}}`, and what DynamoDB's export to S3 writes, `{"Item": {...}}` around
-    /// it. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html>
+    /// DynamoDB JSON: `{"n": {"N": "1"}}`, or enclosed in `{"Item": {...}}` as DynamoDB's export to S3 writes it.
+    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html>
     Typed,
     /// Plain JSON: `{"n": 1}`.
     Plain,
 }
 
 impl Notation {
-    /// The notation of one record; none if it is not an object, or an empty one.
+    /// The notation of a record; `None` if it is not an object, or an empty one.
     ///
-    /// It is typed if each value in it looks so, mistakes in it or not: an object whose one member is named in
-    /// capitals. Otherwise it is plain if no value in it can be read as DynamoDB JSON, and an error if one can.
+    /// The record is typed if each of its values, valid or not, is an object whose only member has a name in
+    /// capitals.
+    /// Otherwise it is plain if no value can be read as DynamoDB JSON. If one can, the record is an error.
     pub(crate) fn of(line: &str) -> Result<Option<Self>, String> {
         let members = members_of(line);
         match Self::of_members(&members) {
@@ -51,27 +52,27 @@ impl Notation {
     }
 }
 
-/// The members of an object, unread.
+/// The members of an object, not parsed yet.
 type Members<'a> = BTreeMap<String, &'a RawValue>;
 
-/// The members of an object; empty if it is something else.
+/// The members of an object; none if the text is not an object.
 fn members_of(text: &str) -> Members<'_> {
     serde_json::from_str(text).unwrap_or_default()
 }
 
-/// Whether an object with these members may be meant as a value with its type.
+/// Whether an object with these members may be a value with its type.
 fn is_type_like<'a>(mut members: impl ExactSizeIterator<Item = &'a String>) -> bool {
     let is_name = |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_uppercase());
     members.len() == 1 && members.all(is_name)
 }
 
-/// What is in `{"Item": {...}}`.
+/// The members of the object in `{"Item": {...}}`.
 fn enclosed<'a>(members: &Members<'a>) -> Option<Members<'a>> {
     let item = members.get("Item").filter(|_| members.len() == 1)?;
     serde_json::from_str(item.get()).ok()
 }
 
-/// Whether a first line is, or begins, a list of items, or what the AWS CLI prints of them.
+/// Whether a file's first line is a list of items, or the AWS CLI's output, or the beginning of one.
 pub(crate) fn is_document(line: &str) -> bool {
     let line = line.trim();
     let behind = |first: char| line.strip_prefix(first).map(str::trim_start);
@@ -82,7 +83,7 @@ pub(crate) fn is_document(line: &str) -> bool {
     begins_list || begins_answer && members.keys().all(|name| beside.contains(&name.as_str()))
 }
 
-/// Reads one line, or says what is wrong with it.
+/// Reads one line. The error says what is wrong with it.
 pub(crate) fn item(line: &str, notation: Notation) -> Result<Item, String> {
     let item = read(line, notation).map_err(|error| match notation {
         Notation::Typed if has_no_objects(line) => {
@@ -90,7 +91,7 @@ pub(crate) fn item(line: &str, notation: Notation) -> Result<Item, String> {
         }
         _ => explained(line, &error),
     })?;
-    // If all attributes are such objects, none can be a key.
+    // The keys cannot be objects, so if all attributes are objects of this form, the line is DynamoDB JSON.
     let looks_typed = |value: &AttributeValue| value.as_m().is_ok_and(|map| is_type_like(map.keys()));
     if notation == Notation::Plain && !item.is_empty() && item.values().all(looks_typed) {
         return Err("the line is DynamoDB JSON, and the file is read as plain JSON".to_owned());
@@ -104,7 +105,7 @@ fn has_no_objects(line: &str) -> bool {
     !members.is_empty() && members.values().all(|value| !value.get().starts_with('{'))
 }
 
-/// Reads an item that a user typed, in either notation, in one line or more.
+/// Reads an item that a user typed, in either notation. It may have several lines.
 pub(crate) fn item_of(text: &str) -> Result<Item, String> {
     if let Some(error) = not_json(text) {
         return Err(format!("{} at line {} column {}", not_valid(&error), error.line(), error.column()));
@@ -118,7 +119,7 @@ pub(crate) fn item_of(text: &str) -> Result<Item, String> {
     Ok(item)
 }
 
-/// What is wrong with a line, given the error of reading it. If it is not JSON, that comes before everything else.
+/// Explains the error of reading a line. If the line is not JSON, that is the explanation.
 pub(crate) fn explained(line: &str, error: &serde_json::Error) -> String {
     match not_json(line) {
         Some(error) => format!("{} (at byte {})", not_valid(&error), error.column()),
@@ -130,7 +131,7 @@ fn not_valid(error: &serde_json::Error) -> &'static str {
     if error.is_eof() { "not valid JSON: it ends early" } else { "not valid JSON" }
 }
 
-/// The error of a text that is not JSON. If it is only nested too deep, it has an error of its own.
+/// The error of a text that is not JSON; `None` if the text is only nested too deeply.
 fn not_json(text: &str) -> Option<serde_json::Error> {
     serde_json::from_str::<IgnoredAny>(text).err().filter(|_| check_depth(text).is_ok())
 }
@@ -144,8 +145,9 @@ fn read(text: &str, notation: Notation) -> serde_json::Result<Item> {
     }
 }
 
-/// An item, in `{"Item": {...}}` or not. No line can be read in both ways: behind the only name `Item`,
-/// either a type's name follows and then its value, or an attribute's and then a type's.
+/// Reads an item, with or without `{"Item": {...}}` around it. No line can be read both ways: the value of `Item` is
+/// an
+/// object whose name is a type and whose value is not an object, or an attribute and then an object with a type.
 fn typed(line: &str) -> serde_json::Result<Item> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -159,7 +161,7 @@ fn typed(line: &str) -> serde_json::Result<Item> {
         Err(error) => error,
     };
     let item = serde_json::from_str::<Unique<Typed>>(line);
-    // An object with `Item` alone was meant to be enclosed.
+    // An object with only `Item` was meant to be enclosed, so show that error.
     item.map(|item| item.0).map_err(|other| if enclosed(&members_of(line)).is_some() { error } else { other })
 }
 
@@ -229,7 +231,7 @@ mod tests {
     fn what_exports_to_s3_enclose_is_read() {
         let line = r#" { "Item" : {"a":{"M":{"S":{"S":"x"}}}}}"#;
         assert_eq!(item(line, Notation::Typed), Ok(one("a", AttributeValue::M(one("S", text("x"))))));
-        // An attribute of that name.
+        // Here `Item` is an attribute's name.
         let line = r#"{"Item":{"M":{"M":{"S":"x"}}}}"#;
         assert_eq!(item(line, Notation::Typed), Ok(one("Item", AttributeValue::M(one("M", text("x"))))));
         let line = r#"{"Item":{"M":{"M":{}}}}"#;

@@ -1,4 +1,4 @@
-//! DynamoDB's rules for values: what it would reject, or store as another value.
+//! DynamoDB's rules for values: it would reject other values, or store them differently.
 
 use std::collections::BTreeSet;
 
@@ -8,28 +8,29 @@ use crate::dynamodb::json::{AttributeValue, Item, sorted};
 use crate::dynamodb::number::Number;
 use crate::text::shortened;
 
-/// The most digits of a number, leading and trailing zeros apart.
+/// The maximum number of digits, without leading and trailing zeros.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
 const DIGITS: usize = 38;
 
-/// The exponents that a number's first digit may have, from 1E-130 to 9.99...E+125.
+/// The permitted exponents of a number's first digit, from 1E-130 to 9.99...E+125.
 const EXPONENTS: std::ops::RangeInclusive<i64> = -130..=125;
 
-/// How much of a value an error shows.
+/// How many characters of a value an error shows.
 const SHOWN: usize = 60;
 
-/// The most levels of lists and maps, what is in the innermost one included.
+/// The maximum nesting of lists and maps, including the innermost values.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 const DEPTH: usize = 32;
 
-/// Checks the values of an item: a number's syntax, digits and range; sets have elements, and none twice; null is true;
-/// lists and maps are not nested too deep. An error names the first attribute that is wrong.
+/// Checks an item's values: a number's syntax, digits and range; sets are not empty and have no duplicates; null is
+/// true;
+/// lists and maps are not nested too deeply. The error names the first invalid attribute.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 pub(crate) fn check(item: &Item) -> Result<(), String> {
     sorted(item).into_iter().try_for_each(|(name, value)| check_value(name, value, 0))
 }
 
-/// `path` leads to the value from the attribute's name on: `name.member[2]`. `depth` lists and maps are around it.
+/// Checks a value. `path` is its place in the item, such as `name.member[2]`; `depth` is its nesting.
 fn check_value(path: &str, value: &AttributeValue, depth: usize) -> Result<(), String> {
     let checked = match value {
         _ if depth == DEPTH => Err(format!("it has more than {DEPTH} levels of lists and maps")),
@@ -60,7 +61,7 @@ fn check_value(path: &str, value: &AttributeValue, depth: usize) -> Result<(), S
     checked.map_err(|why| format!("attribute `{path}`: {why}"))
 }
 
-/// `same` maps elements that DynamoDB takes for the same to one key: `1` and `1.0`.
+/// Checks a set. `same` maps elements that DynamoDB considers equal, such as `1` and `1.0`, to equal keys.
 fn check_set<K: Ord>(elements: &[String], same: impl Fn(&String) -> Result<K, String>) -> Result<(), String> {
     if elements.is_empty() {
         return Err("a set cannot be empty".to_owned());
@@ -74,7 +75,7 @@ fn check_set<K: Ord>(elements: &[String], same: impl Fn(&String) -> Result<K, St
     Ok(())
 }
 
-/// Reads a number as DynamoDB does. A zero must be in the range too, as if its last digit were a 1.
+/// Reads a number as DynamoDB does. A zero must be in the range as well, as if its last digit were 1.
 fn number(text: &str) -> Result<Number, String> {
     let shown = || shortened(text, SHOWN);
     let Some((number, exponent)) = Number::read(text) else {

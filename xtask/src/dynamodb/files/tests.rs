@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
-//! Files as a whole: what is written is what is read.
+//! Whole files: items that are written are read back unchanged.
 
 mod arbitrary;
 mod compressed;
@@ -40,7 +40,7 @@ fn open(path: &Path) -> ItemFile {
     ItemFile::open(path, None, 1).unwrap()
 }
 
-/// All items of a file, and the line of each.
+/// All items of a file, each with its line.
 fn read(mut file: ItemFile) -> (Vec<Item>, Vec<u64>) {
     let mut items = Vec::new();
     let mut lines = Vec::new();
@@ -51,13 +51,13 @@ fn read(mut file: ItemFile) -> (Vec<Item>, Vec<u64>) {
     (items, lines)
 }
 
-/// How a file cannot be opened, or not be read up to its first record.
+/// The error of opening a file or reading its first record.
 fn first_error(path: &Path) -> String {
     let first = ItemFile::open(path, None, 1).and_then(|mut file| file.next().map(|_| ()));
     first.unwrap_err().to_string()
 }
 
-/// How reading a file fails.
+/// The error of reading a file.
 fn error_of(path: &Path) -> String {
     let file = ItemFile::open(path, Some(Notation::Typed), 1);
     let error = file.and_then(|mut file| {
@@ -69,7 +69,7 @@ fn error_of(path: &Path) -> String {
     error.unwrap_err().to_string()
 }
 
-/// A file's records as their line, text, and what is wrong or how many attributes there are.
+/// A file's records: line, text, and the number of attributes or what is wrong.
 fn records(mut file: ItemFile) -> Vec<(u64, String, Result<usize, String>)> {
     let mut records = Vec::new();
     while let Some(record) = file.next().unwrap() {
@@ -213,14 +213,14 @@ fn a_line_longer_than_the_limit_ends_the_file() {
         why.starts_with("the record in line 1 is longer than 16 MiB, as no item is: is it one JSON"),
         "{why}"
     );
-    // A row of CSV is named by the line in which it begins.
+    // The error names the line in which the CSV row begins.
     let path =
         file(&folder, "a.csv", format!("a\n1\n\"2\n{}", format!("{:1023}\n", 3).repeat(read::LIMIT >> 10)));
     let why = "the record in line 3 is longer than 16 MiB, as no item is: is a quote not closed?";
     assert_eq!(error_of(&path), why);
 }
 
-/// Its time grows as the header does, and not with the square of that.
+/// The time must grow linearly with the header, not with its square.
 #[test]
 fn a_header_may_have_very_many_cells() {
     let folder = folder();
@@ -293,7 +293,7 @@ fn a_file_is_whole_or_not_there() {
     drop(begun);
     assert_eq!(names(), ["a.jsonl"]);
     assert_eq!(fs::read(&path).unwrap(), b"older\n");
-    // One that a killed process left, and one that is being written.
+    // A killed process left the first one; the second is being written.
     file(&folder, ".a.jsonl.abc123.partial", "{");
     let begun = ItemFileWriter::create(&path, Compression::None, Layout::Jsonl(Notation::Typed)).unwrap();
     assert!(names().len() == 2 && names()[0] != ".a.jsonl.abc123.partial", "{:?}", names());

@@ -1,4 +1,4 @@
-//! Writing items to a file.
+//! Writes items to a file.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,18 +10,20 @@ use tempfile::NamedTempFile;
 use crate::dynamodb::files::compression::Encoder;
 use crate::dynamodb::files::{Columns, Compression, Notation};
 
-/// How items are laid out in a file.
+/// The layout of items in a file.
 #[derive(Clone, Debug)]
 pub(crate) enum Layout {
-    /// One item a line.
+    /// One item per line.
     Jsonl(Notation),
-    /// A header, and one item a row.
+    /// A header, then one item per row.
     Csv(Columns),
 }
 
-/// A file of items that is being written: a temporary file beside its destination until [`finish`](Self::finish).
-/// If it is dropped before that, the destination is unchanged. The same items give the same bytes: attributes are
-/// sorted by name, and there are no times in it.
+/// Writes a file of items. The items go to a temporary file next to the destination until [`finish`](Self::finish).
+/// If
+/// the writer is dropped before that, the destination is unchanged. The same items give the same bytes: attributes
+/// are
+/// sorted by name, and no times are stored.
 pub(crate) struct ItemFileWriter {
     path: PathBuf,
     out: Encoder<NamedTempFile>,
@@ -30,9 +32,8 @@ pub(crate) struct ItemFileWriter {
 }
 
 impl ItemFileWriter {
-    /// Begins a file that will replace the one at `path`.
+    /// Begins a file that will replace the one at `path`, or the one that the link at `path` leads to.
     pub(crate) fn create(path: &Path, compression: Compression, layout: Layout) -> io::Result<Self> {
-        // If it is a link, its target is replaced.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let mut out = Encoder::new(beside(&path)?, compression);
         let mut line = Vec::new();
@@ -58,7 +59,7 @@ impl ItemFileWriter {
         self.out.write_all(&self.line)
     }
 
-    /// Ends the file and moves it to its destination.
+    /// Completes the file and moves it to its destination.
     pub(crate) fn finish(self) -> io::Result<()> {
         let file = self.out.finish()?;
         file.as_file().sync_all()?;
@@ -75,8 +76,9 @@ fn add_row(line: &mut Vec<u8>, cells: impl IntoIterator<Item = impl AsRef<[u8]>>
 
 const SUFFIX: &str = ".partial";
 
-/// A temporary file in the destination's folder. It is locked as long as it is written: one that is not locked was left
-/// by a process that was killed, and is removed by the next export to the same destination.
+/// Creates a temporary file in the destination's folder. It is locked while it is written. The next export to the
+/// same
+/// destination removes those that killed processes left: they are not locked.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -84,7 +86,7 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     remove_left(folder, &prefix);
     let mut builder = tempfile::Builder::new();
     builder.prefix(&prefix).suffix(SUFFIX);
-    // The mode of the file that it replaces, or of any new file, less the umask.
+    // The permissions of the replaced file, or those of a new file, which the umask restricts.
     #[cfg(unix)]
     builder.permissions(match fs::metadata(path) {
         Ok(replaced) => replaced.permissions(),
@@ -92,16 +94,17 @@ fn beside(path: &Path) -> io::Result<NamedTempFile> {
     });
     loop {
         let file = builder.tempfile_in(folder)?;
-        // A file system without locks fails here, and in `remove_left`, which then removes nothing.
+        // On a file system without locks this fails, and so does the lock in `remove_left`, which then removes
+        // nothing.
         _ = file.as_file().lock();
-        // Another export may have removed it before it was locked.
+        // Another export may have removed the file before it was locked.
         if file.path().exists() {
             return Ok(file);
         }
     }
 }
 
-/// Removes the temporary files of processes that were killed.
+/// Removes temporary files of killed processes.
 fn remove_left(folder: &Path, prefix: &str) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();

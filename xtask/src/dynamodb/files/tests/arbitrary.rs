@@ -1,9 +1,9 @@
-//! Items that nobody thought of.
+//! Random items.
 
 use crate::dynamodb::json::{AttributeValue, Item, bytes};
 use fastrand::Rng;
 
-/// Items of every type, the same for the same seed.
+/// Generates random items of every type. The same seed gives the same items.
 pub(super) struct Arbitrary(pub(super) Rng);
 
 impl Arbitrary {
@@ -61,7 +61,7 @@ impl Arbitrary {
             3 => AttributeValue::Bool(self.0.bool()),
             4 => AttributeValue::Null(true),
             5 => AttributeValue::Ss(self.set(Self::text)),
-            // Two numbers of this form are never the same in two forms.
+            // Two different numbers of this form are never equal in value.
             6 => AttributeValue::Ns(self.set(|own| own.0.u64(..).to_string())),
             7 => AttributeValue::Bs(self.set(Self::base64).iter().map(|text| bytes(text).unwrap()).collect()),
             8 => {
@@ -71,7 +71,7 @@ impl Arbitrary {
         }
     }
 
-    /// Some names return, with any type; others are in one item only.
+    /// Some names occur in many items, with any type; others in one item only.
     pub(super) fn item(&mut self) -> Item {
         let names = ["pk", "sk", "a", "b", "é", "*", "a:N", ":S", "Item", "S", "", "\u{feff}x"];
         let mut item: Item = (0..self.0.usize(..8))

@@ -1,4 +1,4 @@
-//! What is compressed: whole, in pieces, cut, damaged, or with something behind it.
+//! Compressed files: complete, in several parts, truncated, damaged, or followed by other data.
 
 use std::io::Write as _;
 
@@ -7,7 +7,7 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use super::*;
 
-/// A small file with a text in it that has no end: it is not held in memory.
+/// A small compressed file that expands to an endless line, which must not fill the memory.
 #[test]
 fn a_compressed_line_without_an_end_ends_the_file() {
     let folder = folder();
@@ -39,7 +39,7 @@ fn members_and_frames_after_one_another_are_one_text() {
     };
     let path = file(&folder, "a.jsonl.gz", parts.map(gzip).concat());
     assert_eq!(read(open(&path)).0.len(), 3);
-    // A frame that is to be skipped: its number, its length, and that many bytes.
+    // A skippable frame: its magic number, its length, and that many bytes.
     let skipped = [0x5A, 0x2A, 0x4D, 0x18, 3, 0, 0, 0, 1, 2, 3];
     let frames = parts.map(|part| compress_to_vec(part.as_bytes(), CompressionLevel::Fastest));
     let path = file(&folder, "a.jsonl.zst", [&skipped[..], &frames.concat(), &skipped].concat());
@@ -56,7 +56,7 @@ fn what_follows_a_compressed_text_is_padding_or_an_error() {
         let path = folder.path().join(name);
         write(&path, &Layout::Jsonl(Notation::Typed), [&item]);
         let whole = fs::read(&path).unwrap();
-        // More than is read at once.
+        // More than one read returns.
         let padding = vec![0; 300_000];
         for (follows, items) in [(vec![padding.clone()], 1), (vec![padding.clone(), whole.clone()], 2)] {
             let path = file(&folder, name, [whole.clone(), follows.concat()].concat());
@@ -86,7 +86,7 @@ fn a_compressed_file_that_is_cut_or_damaged_is_an_error() {
             let error = error_of(&path);
             assert!(error.contains("stream ends early: the file is not whole"), "{name} at {cut}: {error}");
         }
-        // Its text's checksum is among the last bytes.
+        // The checksum is in the last bytes.
         let mut damaged = whole.clone();
         let last = damaged.len() - if name.ends_with("gz") { 7 } else { 2 };
         damaged[last] ^= 1;

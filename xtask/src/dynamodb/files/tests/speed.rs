@@ -1,4 +1,4 @@
-//! How fast files are written and read.
+//! Measures how fast files are written and read.
 
 use std::time::Instant;
 
