@@ -211,8 +211,7 @@ impl Columns {
     }
 
     /// Prints a row on one line. A cell that is too wide is cut, or shifts the rest to the right. Cells after the
-    /// last
-    /// column are never cut.
+    /// last column are never cut.
     pub(crate) fn print<S: AsRef<str>>(&self, out: &mut impl Write, cells: &[S]) -> io::Result<()> {
         let places = self.widths.iter().map(|width| width + 2).sum();
         let mut line = String::with_capacity(places);

@@ -33,8 +33,7 @@ impl Package {
     }
 
     /// Builds the program in this program's profile, and returns its path. If `workspace` does not contain the
-    /// package, an
-    /// existing program is used.
+    /// package, an existing program is used.
     pub(crate) async fn built(&self, workspace: &Path, ui: &Ui) -> Result<PathBuf> {
         let program = self.path()?;
         let manifest = workspace.join(self.folder).join("Cargo.toml");

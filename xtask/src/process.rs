@@ -18,8 +18,7 @@ pub(crate) use lock::{Holder, ServerLock};
 const TAIL_BYTES: u64 = 64 << 10;
 
 /// The variables that a database's server inherits: neither the user's secrets nor libpq's variables, which the
-/// server's
-/// programs would follow. <https://www.postgresql.org/docs/current/libpq-envars.html>
+/// server's programs would follow. <https://www.postgresql.org/docs/current/libpq-envars.html>
 const HANDED_ON: [&str; 8] = ["PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "TZ", "TMPDIR"];
 
 /// Gives a command only the variables in [`HANDED_ON`].

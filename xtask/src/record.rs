@@ -1,5 +1,5 @@
-//! The record of what the databases were set up from, kept as a comment on the Postgres database.
-//! `prepare` compares it with the sources to find what has changed since.
+//! The record of what the databases were set up from, kept as a comment on the Postgres database. `prepare` compares
+//! it with the sources to find what has changed since.
 
 use std::collections::BTreeMap;
 

@@ -150,8 +150,8 @@ impl Snapshots {
         Ok(self.at(name))
     }
 
-    /// Begins a snapshot, which has no name until [`Snapshots::finish`]. Dropping the [`TempDir`] removes it.
-    /// Also removes what a killed run left, so the caller must hold the checkout's lock.
+    /// Begins a snapshot, which has no name until [`Snapshots::finish`]. Dropping the [`TempDir`] removes it. Also
+    /// removes what a killed run left, so the caller must hold the checkout's lock.
     pub(crate) fn begin(&self) -> Result<(TempDir, Snapshot)> {
         let begin = || {
             private::make_folder(&self.folder)?;

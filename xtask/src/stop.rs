@@ -85,8 +85,7 @@ impl Stop {
     }
 
     /// Delays the end of the run until the returned value is dropped. After a request to stop it never returns, so
-    /// nothing
-    /// new begins while running operations are completed.
+    /// nothing new begins while running operations are completed.
     pub(crate) async fn hold(&self) -> Held {
         if self.check().is_err() {
             return std::future::pending().await;

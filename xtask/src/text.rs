@@ -40,8 +40,7 @@ pub(crate) fn shortened(text: &str, most: usize) -> Cow<'_, str> {
 }
 
 /// A text in one line, with control characters, line separators, bidirectional marks and invisible characters
-/// escaped.
-/// They could break the line, disguise the text or control the terminal.
+/// escaped. They could break the line, disguise the text or control the terminal.
 pub(crate) fn printable(text: Cow<'_, str>) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return text;

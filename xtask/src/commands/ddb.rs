@@ -179,8 +179,7 @@ impl Guarded {
     }
 
     /// The target, once the user has confirmed; `None` if this is a dry run. Without `table`, it is about the
-    /// messages
-    /// table.
+    /// messages table.
     async fn resolve(&self, context: &Context, deed: &str, table: Option<&str>) -> Result<Option<DynamoDb>> {
         let dynamodb = self.dynamodb(context).await?;
         let is_meant = self.is_meant(context, &dynamodb, deed, table, Vec::new()).await?;

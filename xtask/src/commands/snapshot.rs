@@ -199,8 +199,8 @@ pub(super) struct Stores<'a> {
     pub(super) dynamodb: Option<&'a DynamoDb>,
 }
 
-/// Saves the databases as snapshot `name`, completely or not at all. The caller must hold the checkout's lock.
-/// With `rotate`, the two newest snapshots of that name are kept under other names.
+/// Saves the databases as snapshot `name`, completely or not at all. The caller must hold the checkout's lock. With
+/// `rotate`, the two newest snapshots of that name are kept under other names.
 pub(super) async fn save(
     context: &Context,
     engine: &Engine,
@@ -299,8 +299,8 @@ async fn export(dynamodb: &DynamoDb, path: &Path) -> Result<Option<Items>> {
     }
 }
 
-/// Replaces what both databases hold by a snapshot, and compares the counts. A database that is not in the
-/// snapshot stays unchanged. `ready` is a connection to Postgres's maintenance database, and the DynamoDB client.
+/// Replaces what both databases hold by a snapshot, and compares the counts. A database that is not in the snapshot
+/// stays unchanged. `ready` is a connection to Postgres's maintenance database, and the DynamoDB client.
 pub(super) async fn restore(
     context: &Context,
     services: &Services,

@@ -45,8 +45,7 @@ fn fixed_and_taken(port: Port, service: &str, holder: &str) -> Failure {
 }
 
 /// The next free port outside `others`, for a service whose port is taken by `holder`; prints the change. Fails if
-/// the
-/// user set the port.
+/// the user set the port.
 pub(crate) fn moved(port: Port, service: &str, holder: &str, others: &[u16], ui: &Ui) -> Result<u16> {
     if port.fixed {
         return Err(fixed_and_taken(port, service, holder).into());

@@ -1,8 +1,7 @@
 //! The SDK's client for a DynamoDB target. All requests go through it.
 //!
 //! The SDK retries requests that failed on the way. If a server still throttles after those retries, the request is
-//! sent
-//! again for as long as the server makes any progress, and the user sees the current rate.
+//! sent again for as long as the server makes any progress, and the user sees the current rate.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error;
@@ -84,8 +83,7 @@ impl DynamoDb {
             Some(account) => production(target, account).await?,
         };
         // The SDK limits retries by a budget, which is meant for servers with many clients. A long import must
-        // survive a
-        // connection that breaks now and then.
+        // survive a connection that breaks now and then.
         let retries = RetryPartition::custom("xtask").token_bucket(TokenBucket::unlimited()).build();
         let config = config
             .retry_partition(retries)
@@ -137,8 +135,7 @@ impl DynamoDb {
     }
 
     /// Sends one signed request and checks that the server answers. It is not retried: the caller polls, and needs
-    /// each
-    /// answer.
+    /// each answer.
     pub(crate) async fn look(&self) -> Look<()> {
         let bound = TimeoutConfig::builder().operation_timeout(PROBE_BOUND).build();
         let probe = self.client.list_tables().limit(1).customize();
@@ -181,8 +178,7 @@ impl DynamoDb {
     }
 
     /// Records that the server throttled because of `reason`. Tells the user, at most every few seconds. Fails if the
-    /// server
-    /// has made no progress for too long.
+    /// server has made no progress for too long.
     pub(super) fn throttled(&self, reason: &str) -> Result<()> {
         self.throttled_count.set(self.throttled_count.get() + 1);
         let (now, name) = (Instant::now(), &self.target);

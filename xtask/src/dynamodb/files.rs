@@ -57,9 +57,9 @@ pub(crate) enum Compression {
 
 impl FileForm {
     /// The form given by the extensions, in upper or lower case: `.jsonl`, `.ndjson` and `.json` for JSON lines
-    /// (DynamoDB's
-    /// export to S3 uses the last one), `.csv` for CSV; then `.gz` or `.zst` for the compression. The records that an
-    /// import of `a.csv.gz` rejected are in `a.csv.gz.rejected` or `a.csv.gz.rejected.1`, uncompressed.
+    /// (DynamoDB's export to S3 uses the last one), `.csv` for CSV; then `.gz` or `.zst` for the compression. The
+    /// records that an import of `a.csv.gz` rejected are in `a.csv.gz.rejected` or `a.csv.gz.rejected.1`,
+    /// uncompressed.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
         let (name, compression) = match not_rejected(&name) {

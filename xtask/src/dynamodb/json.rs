@@ -284,8 +284,7 @@ pub(crate) fn value_of(text: &str) -> Result<AttributeValue, String> {
 const DEPTH: usize = 127;
 
 /// Checks the nesting, because plain values are read level by level, where serde_json's own limit does not apply and
-/// the
-/// stack could overflow.
+/// the stack could overflow.
 ///
 /// # Errors
 /// The text has more than [`DEPTH`] objects and lists within each other.

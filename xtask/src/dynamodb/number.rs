@@ -13,8 +13,7 @@ pub(crate) struct Number {
 
 impl Number {
     /// Reads a number as DynamoDB does: sign, digits with at most one decimal point, exponent. Also returns the power
-    /// of ten
-    /// that DynamoDB's range applies to: that of the first digit or, for zero, of the last.
+    /// of ten that DynamoDB's range applies to: that of the first digit or, for zero, of the last.
     pub(crate) fn read(text: &str) -> Option<(Self, i64)> {
         let (coefficient, exponent) = match text.split_once(['e', 'E']) {
             Some((coefficient, exponent)) => (coefficient, exponent.parse::<i64>().ok()?),

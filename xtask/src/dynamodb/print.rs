@@ -18,8 +18,7 @@ use crate::output::{
 use crate::text::printable;
 
 /// The counts come before the items in a JSON document, whose keys are sorted, but they are known last. Items are
-/// kept
-/// in memory up to this many bytes, and beyond it in a temporary file.
+/// kept in memory up to this many bytes, and beyond it in a temporary file.
 const SPOOL_BYTES: usize = 4 << 20;
 
 /// How many bytes are printed at once.
@@ -234,8 +233,7 @@ fn member(out: &mut impl Write, name: &str, value: &impl Serialize) -> io::Resul
 }
 
 /// Items in columns. The first page decides the columns. Attributes without a column are printed as `name=value`
-/// after
-/// the last one.
+/// after the last one.
 struct Table {
     keys: Vec<String>,
     cuts: bool,

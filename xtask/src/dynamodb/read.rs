@@ -22,8 +22,7 @@ use crate::ui::Ui;
 const WORTH_SEGMENTS: i64 = 5_000;
 
 /// The number of segments of a large table, and how many of them are read concurrently. With 8 segments DynamoDB
-/// Local
-/// needs four times as long, with one segment 18 times as long.
+/// Local needs four times as long, with one segment 18 times as long.
 const SEGMENTS: i32 = 64;
 const AT_ONCE: usize = 4;
 
@@ -31,8 +30,8 @@ const AT_ONCE: usize = 4;
 const MOST_AT_ONCE: usize = 16;
 
 /// The maximum number of items in a page of a local server. If 1 MB ends a page, DynamoDB Local reads the whole rest
-/// of
-/// the segment, and the embedded server the whole rest of the table: 10 s for a million items, 0.1 s with this limit.
+/// of the segment, and the embedded server the whole rest of the table: 10 s for a million items, 0.1 s with this
+/// limit.
 const PAGE: i32 = 2_000;
 
 /// The largest `Limit` that DynamoDB Local can parse. A page ends long before.
@@ -114,8 +113,7 @@ pub(crate) enum LastKey {
 }
 
 /// Reads page by page, in order, to the end or until `limit` items were found. Passes each page to `take`. A page
-/// ends at
-/// 1 MB.
+/// ends at 1 MB.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html>
 pub(crate) async fn pages(
     dynamodb: &DynamoDb,
@@ -174,8 +172,7 @@ async fn pages_from(
 }
 
 /// The key of a page's last item, for the table and for the index that is read. If the items do not include their
-/// keys,
-/// or only a count was asked for, reads the page again and adds the cost to `response`.
+/// keys, or only a count was asked for, reads the page again and adds the cost to `response`.
 async fn last_key_of(
     dynamodb: &DynamoDb,
     request: &Request,
@@ -274,8 +271,7 @@ fn segments_of(scan: &ScanInputBuilder, total: i32) -> impl Iterator<Item = Scan
 const BATCH: usize = 100;
 
 /// Reads the items with these keys consistently; missing ones are left out. Also returns the consumed capacity units,
-/// if
-/// the server reports them. The keys must be unique.
+/// if the server reports them. The keys must be unique.
 pub(crate) async fn by_keys(
     dynamodb: &DynamoDb,
     table: &str,

@@ -4,8 +4,7 @@ use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::number::Number;
 
 /// The size of an item in bytes, of which 400 KB are allowed: its names and values, and some overhead for each list,
-/// map
-/// and element. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
+/// map and element. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
 pub(crate) fn size_of(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + size_of_value(value)).sum()
 }
@@ -27,8 +26,7 @@ pub(crate) fn size_of_value(value: &AttributeValue) -> usize {
 }
 
 /// The size of a number: one byte for each pair of digits, aligned to the decimal point, one more, and one for a
-/// minus
-/// sign. That is how DynamoDB Local counts; DynamoDB's documentation gives it as approximate.
+/// minus sign. That is how DynamoDB Local counts; DynamoDB's documentation gives it as approximate.
 fn size_of_number(text: &str) -> usize {
     let Some((number, _)) = Number::read(text) else { return text.len() };
     // A pair ends at an even power of ten, so a first digit at an even power has a byte of its own.

@@ -19,8 +19,7 @@ pub(crate) struct DynamoDbTarget {
     /// What to do if it cannot be reached.
     pub(crate) remedy: String,
     /// Whether a large table is scanned in segments. For each page, DynamoDB Local reads the whole rest of the table
-    /// or
-    /// segment, so segments help. The embedded server reads the whole table for each segment, so they do not.
+    /// or segment, so segments help. The embedded server reads the whole table for each segment, so they do not.
     pub(crate) is_scanned_in_segments: bool,
 }
 
@@ -31,8 +30,8 @@ pub(crate) const DEFAULT_PROFILE: &str = "default";
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Account {
     /// The profile of `~/.aws/config` and `~/.aws/credentials`; `None` if the keys are in the environment. If the
-    /// profile
-    /// does not exist, the credentials may come from a web identity, or from a role of this machine or container.
+    /// profile does not exist, the credentials may come from a web identity, or from a role of this machine or
+    /// container.
     pub(crate) profile: Option<String>,
     /// The region from the environment.
     pub(crate) region: Option<String>,

@@ -109,8 +109,7 @@ impl<I: Iterator<Item = Result<Write>>> Queue<I> {
     }
 
     /// The next batch. `None` if no requests are left, or if the next one must wait for an earlier request with the
-    /// same
-    /// key. An error among the requests is returned after the batch of those before it.
+    /// same key. An error among the requests is returned after the batch of those before it.
     fn next_batch(&mut self) -> Result<Option<Batch>> {
         let start = self.taken;
         let mut batch = Batch { places: start..start, keys: Vec::new(), requests: Vec::new() };

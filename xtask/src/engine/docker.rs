@@ -18,8 +18,8 @@ use crate::context::Context;
 /// How many lines of a stopped container's log are shown.
 const LAST_LINES: usize = 15;
 
-/// Messages of Postgres, its image and SQLite (which DynamoDB Local uses) about unusable data. The paths are
-/// relative to the data directory.
+/// Messages of Postgres, its image and SQLite (which DynamoDB Local uses) about unusable data. The paths are relative
+/// to the data directory.
 const DAMAGE: [&str; 13] = [
     "could not find the database system",
     "exists but is not empty",
@@ -184,8 +184,7 @@ impl DockerEngine {
             let is_ours = match &volume.folder {
                 Some(folder) => compose.is_in(folder),
                 // Compose's own volumes have no such label. They are ours if this checkout has used the project
-                // before, or
-                // if the user chose the project's name.
+                // before, or if the user chose the project's name.
                 None => compose.project_is_remembered || compose.project_is_fixed,
             };
             if !is_ours {

@@ -15,8 +15,8 @@ use super::{Database, Engine, EngineName, Server};
 const REMEDY: &str = "start them with `cargo xtask up`, or start them and set them up with `cargo xtask ddb-setup`, which \
                       deletes what is in them";
 
-/// The engine to start, and why. In this order: the chosen one, the one that runs, external if its variables are
-/// set, Docker if it has the images or can pull them, embedded.
+/// The engine to start, and why. In this order: the chosen one, the one that runs, external if its variables are set,
+/// Docker if it has the images or can pull them, embedded.
 pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, String)> {
     let new = |name| Engine::new(name, context, state);
     if let Some(name) = context.engine.named() {
@@ -104,8 +104,7 @@ impl Found {
             Ok(servers) => Ok(Self { engine: docker, servers }),
             Err(_) => {
                 // No command has started anything with Docker, and no daemon answers. Settings without a valid place
-                // for
-                // a daemon are an error.
+                // for a daemon are an error.
                 daemon::places(&context.environment, &context.ui)?;
                 Ok(Self { engine: embedded, servers })
             }
@@ -198,8 +197,8 @@ pub(crate) fn by_settings(context: &Context) -> Result<Engine> {
     Engine::new(name, context, &state)
 }
 
-/// Stops the databases of the chosen engine. If none was chosen, stops those of the engine that was started last,
-/// and of any other that still runs.
+/// Stops the databases of the chosen engine. If none was chosen, stops those of the engine that was started last, and
+/// of any other that still runs.
 pub(crate) async fn stop(context: &Context, with_data: bool) -> Result<()> {
     let mut state = context.state.read(&context.ui)?;
     let chosen = match context.engine.named().or(state.engine) {

@@ -49,8 +49,8 @@ impl Script {
         sources.add(self.path, &self.text);
     }
 
-    /// Runs the script in one transaction, then resets the session: pg_dump writes
-    /// `select set_config('search_path', '', false)`, which must not affect the next script.
+    /// Runs the script in one transaction, then resets the session: pg_dump writes `select set_config('search_path',
+    /// '', false)`, which must not affect the next script.
     pub(crate) fn run(&self, client: &mut Client) -> Result<()> {
         let mut transaction = client.transaction().map_err(readable)?;
         transaction.batch_execute("savepoint whole_script").map_err(readable)?;

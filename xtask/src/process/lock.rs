@@ -1,6 +1,5 @@
 //! Locks held by running servers, which commands use to find them. A server inherits its lock, so the lock becomes
-//! free
-//! when the last process of the server ends, however it ends. The lock is visible in every process namespace.
+//! free when the last process of the server ends, however it ends. The lock is visible in every process namespace.
 
 use std::fs::{File, TryLockError};
 use std::io::Read as _;

@@ -90,8 +90,7 @@ impl Container {
 
 impl Docker {
     /// Each service's containers, running or not, created by us or by `docker compose`. With `docker compose up
-    /// --scale`
-    /// there may be several; a running one comes first.
+    /// --scale` there may be several; a running one comes first.
     pub(crate) async fn containers(&self, compose: &Compose) -> Result<[Vec<Container>; 2]> {
         let mut listed = self.list_project(&compose.project).await?;
         listed.sort_by_key(rank);

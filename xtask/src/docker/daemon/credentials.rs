@@ -16,9 +16,8 @@ use super::cli::{Auth, Config};
 const HUB: &str = "https://index.docker.io/v1/";
 
 /// The credentials for an image's registry. Like the docker CLI, asks in this order: DOCKER_AUTH_CONFIG, the
-/// registry's
-/// helper program, the common helper, config.json itself. If there are none or they cannot be read, the pull is
-/// anonymous.
+/// registry's helper program, the common helper, config.json itself. If there are none or they cannot be read, the
+/// pull is anonymous.
 pub(crate) fn credentials(image: &str, environment: &Environment, ui: &Ui) -> Option<DockerCredentials> {
     let config = Config::read(environment, ui);
     let registry = registry(image);

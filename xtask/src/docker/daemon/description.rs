@@ -1,6 +1,5 @@
 //! The description of a service's container: its labels, the request that creates it, and the comparison of an
-//! existing
-//! container with docker-compose.yml.
+//! existing container with docker-compose.yml.
 //!
 //! Our containers carry compose's labels, so that `docker compose ps`, `logs`, `stop` and `down` find them. They also
 //! carry a hash of their definition. A container of the service, ours or compose's, is used if it has everything that
@@ -24,8 +23,7 @@ pub(super) mod label {
     pub(in super::super) const ONE_OFF: &str = "com.docker.compose.oneoff";
     pub(in super::super) const NUMBER: &str = "com.docker.compose.container-number";
     /// Compose ignores containers without this label. Our value is not compose's, so `docker compose up` recreates
-    /// the
-    /// container.
+    /// the container.
     pub(in super::super) const CONFIG_HASH: &str = "com.docker.compose.config-hash";
     pub(in super::super) const WORKING_DIR: &str = "com.docker.compose.project.working_dir";
     pub(in super::super) const CONFIG_FILES: &str = "com.docker.compose.project.config_files";
@@ -175,8 +173,7 @@ pub(super) fn networks(details: &ContainerInspectResponse) -> impl Iterator<Item
 }
 
 /// The first difference between the container and docker-compose.yml. `image_id` is the id of the local image that
-/// the
-/// service's image name refers to now, if there is one.
+/// the service's image name refers to now, if there is one.
 pub(super) fn difference(
     compose: &Compose,
     service: &Service,

@@ -80,8 +80,7 @@ pub(super) async fn connect(environment: &Environment, ui: &Ui) -> Result<bollar
 }
 
 /// A client for the daemon at `place`. It does not negotiate the API's version, which would take 5 ms: bollard 0.21
-/// sends
-/// no version, so each daemon uses its own.
+/// sends no version, so each daemon uses its own.
 fn client(place: &Place) -> Result<bollard::Docker, ApiError> {
     let (host, bound, version) = (&place.host, REQUEST_BOUND_SECONDS, API_DEFAULT_VERSION);
     if let Some(folder) = &place.certificates {

@@ -12,8 +12,7 @@ use futures_util::StreamExt as _;
 use super::{Docker, answer, description, failed, found};
 
 /// How long a registry may take to begin its answer. If the name cannot be resolved, the daemon says so at once, but
-/// a
-/// network that drops packets gives no sign.
+/// a network that drops packets gives no sign.
 const PULL_ANSWER_BOUND: Duration = Duration::from_secs(12);
 
 /// How long a pull may go without progress.

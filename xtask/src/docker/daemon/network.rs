@@ -12,8 +12,7 @@ use crate::docker::compose::Service;
 
 impl Docker {
     /// What is wrong with a container's networks, if anything. A network that is missing or internal publishes no
-    /// port, and
-    /// a container cannot start without the network it was created for.
+    /// port, and a container cannot start without the network it was created for.
     pub(super) async fn network_trouble(
         &self,
         service: &Service,
@@ -77,8 +76,7 @@ impl Docker {
     }
 
     /// Removes the project's network, unless containers use it. A network of another project stays, even if it has
-    /// this
-    /// name.
+    /// this name.
     pub(crate) async fn remove_network(&self, project: &str) -> Result<()> {
         let name = network_name(project);
         let Some(network) = self.network(&name).await? else { return Ok(()) };

@@ -1,8 +1,7 @@
 //! Items as rows of a CSV file.
 //!
 //! A header cell is the name of an attribute whose values are strings (`handle`), or a name and a type (`age:N`). If
-//! a
-//! name itself ends in `:` and a type, its type always follows (`odd:N:S`). The last column, `*`, holds all other
+//! a name itself ends in `:` and a type, its type always follows (`odd:N:S`). The last column, `*`, holds all other
 //! attributes.
 //!
 //! | column | cell |
@@ -13,10 +12,9 @@
 //! | `*` | a DynamoDB JSON object with the item's other attributes |
 //!
 //! An empty cell means that the item lacks the attribute. Therefore empty strings and binaries are in the last
-//! column, as
-//! are attributes without a column of their type. This allows the header to be written before all items are known,
-//! and
-//! every item is read back unchanged. A CSV of another program, with plain names in its header, is read as strings.
+//! column, as are attributes without a column of their type. This allows the header to be written before all items
+//! are known, and every item is read back unchanged. A CSV of another program, with plain names in its header, is
+//! read as strings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,8 +38,7 @@ enum Column {
 
 impl Columns {
     /// The columns for the attributes of these items, sorted by name with those in `keys` first, and the column `*`.
-    /// Items
-    /// with other attributes can be written too.
+    /// Items with other attributes can be written too.
     pub(crate) fn of<'a>(keys: &[&str], items: impl IntoIterator<Item = &'a Item>) -> Self {
         let mut attributes: BTreeSet<(usize, &str, Type)> = BTreeSet::new();
         for (name, value) in items.into_iter().flatten() {

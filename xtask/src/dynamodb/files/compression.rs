@@ -107,8 +107,7 @@ impl<R: BufRead> Read for Members<R> {
 }
 
 /// zstd frames in sequence, some of them skippable. ruzstd's `StreamingDecoder` reads only one frame, and does not
-/// verify
-/// its checksum. <https://www.rfc-editor.org/rfc/rfc8878#section-3.1>
+/// verify its checksum. <https://www.rfc-editor.org/rfc/rfc8878#section-3.1>
 struct Frames<R> {
     source: R,
     decoder: FrameDecoder,

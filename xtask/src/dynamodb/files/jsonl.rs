@@ -21,8 +21,7 @@ impl Notation {
     /// The notation of a record; `None` if it is not an object, or an empty one.
     ///
     /// The record is typed if each of its values, valid or not, is an object whose only member has a name in
-    /// capitals.
-    /// Otherwise it is plain if no value can be read as DynamoDB JSON. If one can, the record is an error.
+    /// capitals. Otherwise it is plain if no value can be read as DynamoDB JSON. If one can, the record is an error.
     pub(crate) fn of(line: &str) -> Result<Option<Self>, String> {
         let members = members_of(line);
         match Self::of_members(&members) {
@@ -145,9 +144,8 @@ fn read(text: &str, notation: Notation) -> serde_json::Result<Item> {
     }
 }
 
-/// Reads an item, with or without `{"Item": {...}}` around it. No line can be read both ways: the value of `Item` is
-/// an
-/// object whose name is a type and whose value is not an object, or an attribute and then an object with a type.
+/// Reads an item, with or without `{"Item": {...}}` around it. No line can be read both ways: inside `Item` there is
+/// either a type with its value, or an attribute with a typed value.
 fn typed(line: &str) -> serde_json::Result<Item> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

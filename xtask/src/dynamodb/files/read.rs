@@ -1,4 +1,4 @@
-//! Reading a file's items one by one, each with its line.
+//! Reads a file's items one by one, each with its line.
 
 use std::fs::File;
 use std::io::{self, BufRead, Read as _, Seek as _};
@@ -9,46 +9,46 @@ use csv_core::ReadRecordResult;
 use crate::dynamodb::files::{Columns, Encoding, FileForm, Notation, compression, jsonl};
 use crate::dynamodb::json::Item;
 
-/// The longest record. An item has at most 400 KB, whose escapes in JSON are six times as long at worst.
+/// The maximum size of a record in bytes. An item has at most 400 KB, and JSON escapes may make it six times as long.
 pub(crate) const LIMIT: usize = 16 << 20;
 
-/// What a file holds for one item.
+/// One record of a file.
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
-    /// The line it begins in, counted from 1.
+    /// The line in which it begins, counted from 1.
     pub(crate) line: u64,
-    /// The text, without the end of its line.
+    /// The text, without the last line end.
     pub(crate) text: &'a [u8],
     /// The item, or what is wrong with the text.
     pub(crate) item: Result<Item, String>,
 }
 
-/// A file of items that is being read. A record takes up to 16 MiB of memory; a longer one is an error of the file.
+/// Reads a file of items. A record takes up to 16 MiB of memory; a longer one is an error of the file.
 pub(crate) struct ItemFile {
     lines: Lines,
     form: Form,
     from_line: u64,
-    /// A second handle of the file that is read: the two share their position.
+    /// Another handle of the file being read. Both share one position.
     file: File,
     size: u64,
 }
 
-/// How records become items.
+/// The decoder of records.
 enum Form {
     Jsonl(JsonLines),
     Csv(Box<Table>),
 }
 
 impl ItemFile {
-    /// Opens a file in the form that its name says. Records that begin before `from_line` are left out.
+    /// Opens a file in the form that its name gives. Skips the records that begin before `from_line`.
     ///
-    /// `notation` is of JSON lines. If there is none, the first line that is an object with members decides, as
-    /// [`Notation::of`] says.
+    /// `notation` is that of JSON lines. Without one, the first line that is an object with members decides by
+    /// [`Notation::of`].
     pub(crate) fn open(path: &Path, notation: Option<Notation>, from_line: u64) -> io::Result<Self> {
         let form = FileForm::of(path)?;
         let file = File::open(path)?;
         let metadata = file.metadata()?;
-        // An import reads its file twice: what is wrong with it is said before anything is asked.
+        // An import reads its file twice: first to check it before the user is asked.
         if !metadata.is_file() {
             return Err(invalid("it is not a file: write what comes from a pipe into one"));
         }
@@ -61,8 +61,8 @@ impl ItemFile {
         Ok(Self { lines, form, from_line, file, size: metadata.len() })
     }
 
-    /// The next record; blank lines are passed over. A record that is wrong is one too, and the next one follows; an
-    /// error means that the file cannot be read on.
+    /// The next record. Skips blank lines. A record may be invalid, and then the following one can still be read;
+    /// after an `Err` the file cannot.
     #[allow(clippy::should_implement_trait, reason = "a record borrows the text, as no iterator's item can")]
     pub(crate) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
         loop {
@@ -78,12 +78,12 @@ impl ItemFile {
         }
     }
 
-    /// How many lines have been read.
+    /// The number of lines read so far.
     pub(crate) fn lines(&self) -> u64 {
         self.lines.count
     }
 
-    /// The text of a CSV file's header, which a file of rejected rows begins with too.
+    /// The text of a CSV file's header. A file of rejected rows begins with the same header.
     pub(crate) fn header(&self) -> Option<&[u8]> {
         match &self.form {
             Form::Jsonl(_) => None,
@@ -91,7 +91,7 @@ impl ItemFile {
         }
     }
 
-    /// How much of the file has been read, from 0 to 1.
+    /// The fraction of the file read so far, from 0 to 1.
     #[allow(clippy::cast_precision_loss, reason = "a share is shown to people")]
     pub(crate) fn share(&self) -> f64 {
         let read = (&self.file).stream_position().unwrap_or_default();
@@ -99,19 +99,19 @@ impl ItemFile {
     }
 }
 
-/// The lines of a stream, none of which fills the memory.
+/// The lines of a stream. An endless line cannot fill the memory.
 struct Lines {
     source: Box<dyn BufRead>,
-    /// How many have been read.
+    /// The number of lines read so far.
     count: u64,
-    /// The record that is read, which may go on in the next line.
+    /// The current record, which may continue in the next line.
     record: Vec<u8>,
-    /// The line in which it begins.
     first: u64,
 }
 
 impl Lines {
-    /// Begins a record with the next line that is not empty; false if there is none. `hint` is as in [`Lines::add`].
+    /// Begins a record with the next line that is not empty. Returns false at the end. `hint` is as in
+    /// [`Lines::add`].
     fn begin(&mut self, hint: &str) -> io::Result<bool> {
         loop {
             self.record.clear();
@@ -125,11 +125,11 @@ impl Lines {
         }
     }
 
-    /// Adds the next line to the record, the end of the line included; false if there is none. A byte order mark
-    /// before the first line is left out.
+    /// Appends the next line with its line end to the record. Returns false at the end. Skips a byte order mark
+    /// before the first line.
     ///
-    /// If the record gets longer than [`LIMIT`], that is an error of the file, because a rejected record is kept
-    /// whole. `hint` is the likely reason.
+    /// A record longer than [`LIMIT`] is an error of the file, because a rejected record is kept whole. `hint` is the
+    /// likely reason.
     fn add(&mut self, hint: &str) -> io::Result<bool> {
         let begin = self.record.len();
         let room = u64::try_from(LIMIT - begin).unwrap_or(u64::MAX);
@@ -148,7 +148,7 @@ impl Lines {
 }
 
 struct JsonLines {
-    /// None until a line decides.
+    /// `None` until a line decides.
     notation: Option<Notation>,
     has_begun: bool,
 }
@@ -179,8 +179,8 @@ impl JsonLines {
     }
 }
 
-/// CSV below its header. The csv crate's own reader keeps no text of a row, and its positions are wrong behind blank
-/// lines and `\r\n`.
+/// A CSV's rows. The csv crate's own reader does not keep a row's text, and its positions are wrong after blank lines
+/// and after `\r\n`.
 struct Table {
     csv: csv_core::Reader,
     header: Vec<u8>,
@@ -202,7 +202,7 @@ impl Table {
     }
 }
 
-/// Reads a row, which goes on where a line ends within quotes. None at the end of the file.
+/// Reads a row. It may continue on the next line inside quotes. Returns `None` at the end of the file.
 fn read_row(
     csv: &mut csv_core::Reader,
     lines: &mut Lines,
@@ -215,10 +215,10 @@ fn read_row(
     let (mut cells_length, mut ends_count, mut parsed) = (0, 0, 0);
     loop {
         let line = lines.record[parsed..].strip_suffix(b"\n").unwrap_or(&lines.record[parsed..]);
-        // Room for what is read, and a bit more: csv_core does not read on when it is full.
+        // A bit more room than the text needs, because csv_core stops when the buffer is full.
         cells.resize(lines.record.len() + 2, 0);
         ends.resize(ends_count + line.iter().filter(|byte| **byte == b',').count() + 2, 0);
-        // The last line of a file may lack its end. No bytes at all are the end of the file to csv_core.
+        // The last line of the file may lack its line end. Empty input would mean the end of the file to csv_core.
         for part in [line, b"\n"].into_iter().filter(|part| !part.is_empty()) {
             let (result, read, text, count) =
                 csv.read_record(part, &mut cells[cells_length..], &mut ends[ends_count..]);
@@ -245,7 +245,7 @@ fn read_row(
     }
 }
 
-/// A text without the end of its line, `\n` or `\r\n`.
+/// A text without its line end, `\n` or `\r\n`.
 fn without_end(text: &[u8]) -> &[u8] {
     let line = text.strip_suffix(b"\n").unwrap_or(text);
     line.strip_suffix(b"\r").unwrap_or(line)

@@ -23,8 +23,7 @@ const SHOWN: usize = 60;
 const DEPTH: usize = 32;
 
 /// Checks an item's values: a number's syntax, digits and range; sets are not empty and have no duplicates; null is
-/// true;
-/// lists and maps are not nested too deeply. The error names the first invalid attribute.
+/// true; lists and maps are not nested too deeply. The error names the first invalid attribute.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 pub(crate) fn check(item: &Item) -> Result<(), String> {
     sorted(item).into_iter().try_for_each(|(name, value)| check_value(name, value, 0))

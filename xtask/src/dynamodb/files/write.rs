@@ -20,10 +20,8 @@ pub(crate) enum Layout {
 }
 
 /// Writes a file of items. The items go to a temporary file next to the destination until [`finish`](Self::finish).
-/// If
-/// the writer is dropped before that, the destination is unchanged. The same items give the same bytes: attributes
-/// are
-/// sorted by name, and no times are stored.
+/// If the writer is dropped before that, the destination is unchanged. The same items give the same bytes: attributes
+/// are sorted by name, and no times are stored.
 pub(crate) struct ItemFileWriter {
     path: PathBuf,
     out: Encoder<NamedTempFile>,
@@ -77,8 +75,7 @@ fn add_row(line: &mut Vec<u8>, cells: impl IntoIterator<Item = impl AsRef<[u8]>>
 const SUFFIX: &str = ".partial";
 
 /// Creates a temporary file in the destination's folder. It is locked while it is written. The next export to the
-/// same
-/// destination removes those that killed processes left: they are not locked.
+/// same destination removes those that killed processes left: they are not locked.
 fn beside(path: &Path) -> io::Result<NamedTempFile> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -30,8 +30,7 @@ pub(super) struct Home {
 
 impl Home {
     /// Chooses the account and one of two folders: `wanted`, or `elsewhere`, which every user can reach. A folder
-    /// that
-    /// exists already is kept.
+    /// that exists already is kept.
     #[cfg(unix)]
     pub(super) fn choose(wanted: PathBuf, elsewhere: PathBuf) -> Result<Self> {
         if !rustix::process::geteuid().is_root() {

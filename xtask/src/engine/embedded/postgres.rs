@@ -216,8 +216,7 @@ impl Postgres {
     pub(super) async fn start(&self, settings: &[String], port: u16, held: &File, log: &Log) -> Result<()> {
         let data = &self.home.data;
         // The lock is free, so no process serves this cluster. After a crash, the process id in the file may belong
-        // to
-        // another process, which the server would take for its own.
+        // to another process, which the server would take for its own.
         match std::fs::remove_file(data.join("postmaster.pid")) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(error)

@@ -27,8 +27,7 @@ struct AtWork {
 
 impl Connection {
     /// Does `work` without a time limit. Every [`STATEMENT_BOUND`] it asks the server whether it still works on it.
-    /// Fails if
-    /// the server does not, or has waited that long for another session's lock.
+    /// Fails if the server does not, or has waited that long for another session's lock.
     pub(crate) async fn with_patience<T: Send + 'static>(
         &mut self,
         ui: &Ui,

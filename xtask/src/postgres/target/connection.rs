@@ -39,8 +39,7 @@ impl PostgresTarget {
     }
 
     /// Connects. Returns `None` if the database does not exist, or allows no connections because a drop of it was
-    /// interrupted
-    /// (SQLSTATE 55000).
+    /// interrupted (SQLSTATE 55000).
     pub(crate) async fn connect_if_there(&self) -> Result<Option<Connection>> {
         const NOT_THERE: [SqlState; 2] =
             [SqlState::UNDEFINED_DATABASE, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE];

@@ -1,5 +1,5 @@
-//! The rules for a table's items. Items are checked before they are sent: one bad item fails its whole batch, and
-//! the server does not say which.
+//! The rules for a table's items. Items are checked before they are sent: one bad item fails its whole batch, and the
+//! server does not say which.
 
 use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::size::{size_of, size_of_value};
