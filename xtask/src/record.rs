@@ -67,6 +67,14 @@ impl Record {
         Self { table: identity(table), ..self }
     }
 
+    /// With the sources that `add` adds, if the set-up was finished.
+    pub(crate) fn with_sources(mut self, add: impl FnOnce(&mut Sources)) -> Self {
+        if self.sources != Sources::default() {
+            add(&mut self.sources);
+        }
+        self
+    }
+
     pub(crate) fn with_seeded(self, seeded: Counts) -> Self {
         Self { seeded, ..self }
     }

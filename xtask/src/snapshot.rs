@@ -1,10 +1,12 @@
 //! Snapshots: named copies of what both databases held, in the state folder's `snapshots` folder.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
+use backend_flask::time;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -20,6 +22,9 @@ const MANIFEST: &str = "manifest.json";
 
 /// The suffix of unfinished snapshots.
 const PART: &str = ".part";
+
+/// The suffix of a snapshot that another one replaces. After an interruption it is still there.
+const ASIDE: &str = ".old";
 
 /// The description that is stored with a snapshot.
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,6 +78,7 @@ impl Snapshot {
         let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let manifest: Manifest = serde_json::from_slice(&text)
             .with_context(|| format!("{} is not a snapshot's manifest", path.display()))?;
+        time::parse(&manifest.saved).with_context(|| format!("{} says no time", path.display()))?;
         if let Some(items) = &manifest.dynamodb {
             let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             ensure!(items.table.chars().all(is_allowed), "no table is named {:?}", items.table);
@@ -116,6 +122,11 @@ impl Snapshots {
         Self { folder: state.join(FOLDER) }
     }
 
+    /// The folder of a snapshot while another one replaces it.
+    fn aside(&self, name: &str) -> PathBuf {
+        self.folder.join(format!(".{name}{ASIDE}"))
+    }
+
     /// The names of all finished snapshots, sorted.
     pub(crate) fn names(&self) -> Result<Vec<String>> {
         let entries = match fs::read_dir(&self.folder) {
@@ -124,14 +135,15 @@ impl Snapshots {
         };
         let folders = entries.flatten().filter(|entry| entry.path().is_dir());
         let names = folders.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut names: Vec<_> = names.filter(|entry| name(entry).is_ok()).collect();
-        names.sort();
-        Ok(names)
+        let names = names.map(|name| aside_name(&name).map(str::to_owned).unwrap_or(name));
+        let names: BTreeSet<_> = names.filter(|entry| name(entry).is_ok()).collect();
+        Ok(names.into_iter().collect())
     }
 
     /// The snapshot with this name. It need not exist.
     fn at(&self, name: &str) -> Snapshot {
-        Snapshot { folder: self.folder.join(name) }
+        let (folder, aside) = (self.folder.join(name), self.aside(name));
+        Snapshot { folder: if !folder.is_dir() && aside.is_dir() { aside } else { folder } }
     }
 
     pub(crate) fn exists(&self, name: &str) -> bool {
@@ -156,9 +168,17 @@ impl Snapshots {
         let begin = || {
             private::make_folder(&self.folder)?;
             for entry in fs::read_dir(&self.folder)?.flatten() {
+                let file_name = entry.file_name();
+                let Some(file_name) = file_name.to_str() else { continue };
+                if let Some(name) = aside_name(file_name)
+                    && !self.folder.join(name).exists()
+                {
+                    fs::rename(entry.path(), self.folder.join(name))?;
+                    continue;
+                }
                 // A snapshot's name never begins with a dot.
-                let name = entry.file_name();
-                let is_part = name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(PART));
+                let is_part =
+                    file_name.starts_with('.') && [PART, ASIDE].iter().any(|end| file_name.ends_with(end));
                 match entry.file_type()?.is_dir() {
                     true if is_part => fs::remove_dir_all(entry.path())?,
                     false if is_part => fs::remove_file(entry.path())?,
@@ -177,10 +197,10 @@ impl Snapshots {
 
     /// Names a snapshot. It replaces a snapshot that has the name already.
     pub(crate) fn finish(&self, folder: TempDir, name: &str) -> Result<()> {
-        let path = self.at(name).folder;
+        let path = self.folder.join(name);
         let finish = || {
             if path.exists() {
-                fs::rename(&path, folder.path().with_extension("old.part"))?;
+                fs::rename(&path, self.aside(name))?;
             }
             fs::rename(folder.path(), &path)
         };
@@ -207,13 +227,18 @@ impl Snapshots {
     pub(crate) fn delete(&self, name: &str) -> Result<()> {
         let folder = self.open(name)?.folder;
         // Renamed first: if the removal is interrupted, what is left has no name.
-        let aside = self.folder.join(format!(".{name}.part"));
+        let aside = self.folder.join(format!(".{name}{PART}"));
         let delete = || {
             fs::rename(&folder, &aside)?;
             fs::remove_dir_all(&aside)
         };
         delete().with_context(|| format!("cannot remove {}", folder.display()))
     }
+}
+
+/// The snapshot's name, if `folder` is where a snapshot is while another one replaces it.
+fn aside_name(folder: &str) -> Option<&str> {
+    folder.strip_prefix('.')?.strip_suffix(ASIDE)
 }
 
 /// Checks a snapshot's name, which is also the name of its folder.
@@ -261,6 +286,12 @@ mod tests {
         assert!(!left.exists());
         assert_eq!(snapshots.names().unwrap(), ["mine"]);
         assert_eq!(fs::read_dir(&snapshots.folder).unwrap().count(), 1);
+        // As a run leaves it that was killed while one took the other's place.
+        fs::rename(snapshots.folder.join("mine"), snapshots.aside("mine")).unwrap();
+        assert_eq!(snapshots.names().unwrap(), ["mine"]);
+        assert!(snapshots.open("mine").unwrap().dump().exists());
+        snapshots.begin().unwrap();
+        assert!(snapshots.folder.join("mine").is_dir() && !snapshots.aside("mine").exists());
         snapshots.delete("mine").unwrap();
         assert!(snapshots.open("mine").is_err() && snapshots.delete("mine").is_err());
     }

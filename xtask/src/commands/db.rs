@@ -183,7 +183,7 @@ impl Db {
                 let _lock = guarded.lock(context, "db seed").await?;
                 let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
                 let load = async { load(ui, &mut target.connect().await?, seed).await };
-                undo::seeding(&guarded, &target, None, load).await
+                undo::seeding(&guarded, &target, None, None, load).await
             }
             Self::Setup(Losing { guarded, undo }) => {
                 let deed = "drop and create the database";

@@ -323,6 +323,12 @@ pub(super) async fn restore(
             let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
             Some((dump, file))
         }
+        None if postgres.connect_if_there().await?.is_none() => {
+            let problem = format!("the snapshot has no Postgres database, and {postgres} is not there");
+            return Err(
+                Failure::new(problem, "make it with `cargo xtask db setup`, and restore again").into()
+            );
+        }
         None => None,
     };
     let items = match items {
@@ -331,6 +337,12 @@ pub(super) async fn restore(
             check_sum(&path, &items.sha256)?;
             let file = ItemFile::open(&path, Some(Notation::Typed), 1);
             Some((items, file.with_context(|| format!("cannot read {}", path.display()))?))
+        }
+        None if !ddb::has_messages_table(&dynamodb).await? => {
+            let problem =
+                format!("the snapshot has no items, and table {} is not there", dynamodb.target.table);
+            let remedy = "make it with `cargo xtask ddb schema-load`, and restore again";
+            return Err(Failure::new(problem, remedy).into());
         }
         None => None,
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use chrono::Utc;
 
+use super::ddb::Seed;
 use super::snapshot::{Stores, save};
 use super::target::Guarded;
 use crate::context::Context;
@@ -156,11 +157,13 @@ fn unknown(error: anyhow::Error) -> anyhow::Error {
     Failure::new("it cannot be told what would be lost; nothing was changed", remedy).caused_by(error).into()
 }
 
-/// Runs `seed`. If only seeds had written before, records that this is still so.
+/// Runs `seed` and records the conversation that it wrote. If only seeds had written before, records that this is
+/// still so.
 pub(super) async fn seeding(
     guarded: &Guarded,
     postgres: &PostgresTarget,
     dynamodb: Option<&DynamoDb>,
+    conversation: Option<&Seed>,
     seed: impl Future<Output = Result<()>>,
 ) -> Result<()> {
     if guarded.is_production() {
@@ -170,12 +173,18 @@ pub(super) async fn seeding(
     let before = tokio::time::timeout(COUNT_BOUND, Contents::read(Some(postgres), dynamodb)).await;
     let before = before.ok().and_then(Result::ok);
     seed.await?;
-    let Some(record) = before.and_then(|before| before.untouched().cloned()) else { return Ok(()) };
-    let mut counts = Contents::read(Some(postgres), dynamodb).await?.counts();
-    if dynamodb.is_none() {
-        counts[3] = record.seeded_items();
+    let Some(before) = before else { return Ok(()) };
+    let Some(mut record) = before.record().cloned() else { return Ok(()) };
+    if let Some(conversation) = conversation {
+        record = record.with_sources(|sources| conversation.add_to(sources));
+    }
+    if before.untouched().is_some() {
+        let mut counts = Contents::read(Some(postgres), dynamodb).await?.counts();
+        if dynamodb.is_none() {
+            counts[3] = record.seeded_items();
+        }
+        record = record.with_seeded(counts);
     }
     let database = postgres.database().to_owned();
-    let record = record.with_seeded(counts);
     postgres.ask(move |client| record.write(client, &database)).await
 }

@@ -87,7 +87,7 @@ impl Verify {
                 let deed = format!("rewrite {}", counted(changes, "item", "items"));
                 Guard { deed: &deed, facts: &[], name: "", production: false, hint: "" }
                     .rehearse(&context.ui);
-                count - fixable
+                count
             }
             true => rewrite(context, &stores).await?,
         };
@@ -95,14 +95,15 @@ impl Verify {
             return Ok(());
         }
         let option = if prod { " --prod" } else { "" };
-        let remedy = if fix || prod || fixable == 0 {
+        let is_fixed = fix && !dry_run;
+        let remedy = if is_fixed || prod || fixable == 0 {
             format!(
                 "`cargo xtask verify -o jsonl{option}` lists all of them, `cargo xtask ddb get PK SK{option}` shows an item"
             )
         } else {
             format!("`cargo xtask verify --fix` settles {fixable} of them; with --dry-run it shows how")
         };
-        let (one, more) = match fix {
+        let (one, more) = match is_fixed {
             false => ("disagreement", "disagreements"),
             true => ("disagreement that no source settles", "disagreements that no source settles"),
         };

@@ -53,6 +53,27 @@ fn what_somebody_removed_by_hand_is_noticed() {
 }
 
 #[test]
+fn a_seed_of_another_conversation_is_noted() {
+    let world = World::set_up();
+    world.xtask("ddb seed --person-1 zoekestrel --person-2 amemiya").ok();
+    let persons = "the choice of persons or time (--person-1, --person-2, --now) has changed";
+    world.xtask("prepare").fails(1).says(&[persons]);
+    world.xtask("prepare --person-1 zoekestrel --person-2 amemiya").ok().says(&[SAME]);
+    world.write("backend-flask-rs/ddb/conversation.txt", SHORT_CONVERSATION);
+    world.xtask("ddb seed").ok();
+    world.xtask("prepare").ok().says(&[SAME]);
+    // With a user's row too; which stays a user's.
+    world.xtask("ddb put").arg(r#"{"pk": "mine", "sk": "1"}"#).ok();
+    world.xtask("ddb seed --person-1 zoekestrel").ok();
+    world.xtask("prepare").fails(1).says(&[persons]);
+    world.xtask("prepare --yes").ok().says(&["saving snapshot before-prepare first"]);
+    // A set-up that was not finished stays so.
+    world.xtask("db setup").ok();
+    world.xtask("ddb seed").ok();
+    world.xtask("prepare").fails(1).says(&["no set-up of them was finished"]);
+}
+
+#[test]
 fn in_ci_nobody_is_asked() {
     let world = World::set_up();
     world.write("backend-flask-rs/ddb/conversation.txt", SHORT_CONVERSATION);

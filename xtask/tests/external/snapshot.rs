@@ -117,10 +117,12 @@ fn a_snapshot_that_is_damaged_changes_nothing() {
     let manifest = fs::read_to_string(folder.join("manifest.json")).unwrap();
     let later = manifest.replacen("\"version\": \"", "\"version\": \"9", 1);
     let elsewhere = manifest.replace(TABLE, "../../x");
+    let timeless = manifest.replacen("\"saved\": \"", "\"saved\": \"\\n", 1);
     for (text, told) in [
         (later.as_str(), "the snapshot is of PostgreSQL 9"),
         (&elsewhere, "table"),
         ("{", "is not a snapshot's manifest"),
+        (&timeless, "says no time"),
     ] {
         fs::write(folder.join("manifest.json"), text).unwrap();
         world.xtask("snapshot restore mine").fails(1).says(&[told]);
@@ -137,6 +139,31 @@ fn a_snapshot_that_is_damaged_changes_nothing() {
     fs::remove_file(folder.join("postgres.dump")).unwrap();
     world.xtask("snapshot restore mine").fails(1).says(&["cannot read", "postgres.dump"]);
     assert_eq!((users(&world), items(&world)), before);
+}
+
+#[test]
+fn half_a_snapshot_wants_the_other_half_to_be_there() {
+    let world = World::set_up();
+    world.xtask("ddb put").arg(EVERY_TYPE).ok();
+    world.xtask("ddb drop").arg(TABLE).ok().says(&["saving snapshot before-ddb-drop first"]);
+    world.xtask("db drop").ok();
+    for command in ["snapshot restore before-ddb-drop", "ddb-setup --from before-ddb-drop"] {
+        let refused = world.xtask(command).fails(1);
+        refused.says(&[
+            "the snapshot has no Postgres database, and ",
+            " is not there",
+            "cargo xtask db setup",
+        ]);
+    }
+    world.xtask("db setup").ok();
+    world.xtask("snapshot restore before-ddb-drop").ok().says(&["139 items"]);
+    world.database.execute("delete from activities");
+    world.xtask("db drop").ok().says(&["saving snapshot before-db-drop first"]);
+    world.xtask("ddb drop").arg(TABLE).ok();
+    let refused = world.xtask("snapshot restore before-db-drop").fails(1);
+    refused.says(&["the snapshot has no items, and table ", "cargo xtask ddb schema-load"]);
+    world.xtask("ddb schema-load").ok();
+    world.xtask("snapshot restore before-db-drop").ok().says(&["5 users, 0 activities"]);
 }
 
 #[test]

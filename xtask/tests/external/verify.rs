@@ -260,7 +260,8 @@ fn fix_rewrites_names_and_rows_from_their_source_and_deletes_nothing() {
         deleted.iter().for_each(|item| world.delete(item));
         world.endpoint().put_items(TABLE, put);
         let before = world.endpoint().items(TABLE);
-        let listed = world.xtask("verify --fix --dry-run").ok();
+        let listed = world.xtask("verify --fix --dry-run").end();
+        assert_eq!(listed.code, Some(1));
         assert!(listed.stdout.contains("yes"), "{listed}");
         listed.says(&["dry run: it would rewrite ", "nothing was changed"]);
         assert_eq!(world.endpoint().items(TABLE), before);

@@ -72,7 +72,8 @@ impl RemovePopulation {
         if !guarded.is_meant_in_both(context, &postgres, &dynamodb, &deed).await? {
             return Ok(());
         }
-        undo::seeding(guarded, &postgres, Some(&dynamodb), remove(&context.ui, &postgres, &dynamodb)).await
+        let remove = remove(&context.ui, &postgres, &dynamodb);
+        undo::seeding(guarded, &postgres, Some(&dynamodb), None, remove).await
     }
 }
 

@@ -54,7 +54,7 @@ impl SeedCommand {
             return Ok(());
         }
         let write = async { seed.write(&dynamodb, people, Table::InUse).await.map(|_| ()) };
-        undo::seeding(&self.guarded, &databases.postgres, Some(&dynamodb), write).await
+        undo::seeding(&self.guarded, &databases.postgres, Some(&dynamodb), Some(&seed), write).await
     }
 
     async fn populate(self, context: &Context, population: Population) -> Result<()> {
@@ -71,7 +71,7 @@ impl SeedCommand {
             population::write_users(&context.ui, &mut postgres.connect().await?, population).await?;
             population::write_items(&dynamodb, population).await
         };
-        undo::seeding(&guarded, &postgres, Some(&dynamodb), write).await
+        undo::seeding(&guarded, &postgres, Some(&dynamodb), None, write).await
     }
 }
 
