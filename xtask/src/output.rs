@@ -35,7 +35,7 @@ pub(crate) struct Output {
     pub(crate) format: Format,
     /// Print whole values in a table, however long its lines get
     #[arg(long, conflicts_with = "format", help_heading = HEADING)]
-    wide: bool,
+    pub(crate) wide: bool,
     /// Print one row or item after another, a value a line
     #[arg(long, conflicts_with_all = ["format", "wide"], help_heading = HEADING)]
     pub(crate) vertical: bool,

@@ -40,8 +40,32 @@ fn get_conversation_prints_oldest_first() {
     "#);
     assert_snapshot!(ran.stderr, @"
     times are in UTC
+    long messages are cut; --wide shows them whole
     5 items; consumed capacity: 0.5 units
     ");
+}
+
+#[test]
+fn a_long_message_is_whole_if_that_is_asked_for() {
+    let world = DynamoDbOnly::with_table();
+    let text = "x".repeat(300);
+    put_message(&world, "2024-05-06T07:08:09.000000+00:00", &text);
+    let get = |options: &str| {
+        world.xtask(&format!("ddb patterns get-conversation --message-group {OTHER_GROUP} {options}"))
+    };
+    let wide = get("--wide").ok();
+    assert_eq!(wide.stdout, format!("someone         2024-05-06 07:08 AM   {text}\n"));
+    assert!(!wide.stderr.contains("--wide"), "{wide}");
+    assert!(get("--vertical").ok().stdout.contains(&text));
+    #[cfg(target_os = "linux")]
+    for (columns, options, message) in
+        [(80, "", "x".repeat(39) + "..."), (120, "", "x".repeat(40) + "..."), (80, "--wide", text)]
+    {
+        let run = get(options).env("CI", "true").env("TERM", "xterm");
+        let (_, shown) = crate::output::typescript_in(columns, run.into_command());
+        let line = format!("someone         2024-05-06 07:08 AM   {message}\r\n");
+        assert!(shown.starts_with(&line), "{columns} {options}: {shown}");
+    }
 }
 
 #[test]

@@ -19,24 +19,29 @@ use uuid::Uuid;
 
 use super::{Target, seed};
 use crate::context::Context;
-use crate::output::stdout;
-use crate::text::{counted, printable, shortened};
+use crate::output::{Output, stdout};
+use crate::text::{counted, fitted, printable, shortened, width_of};
 
-/// How many characters of a message are shown.
+/// How many characters of a message are shown without `--wide`.
 const MESSAGE_WIDTH: usize = 40;
+
+/// A line is not cut at the terminal's edge if that leaves less than this of the message.
+const LEAST_MESSAGE_WIDTH: usize = 20;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Patterns {
     /// Print the newest messages of a conversation, oldest first
     ///
-    /// Times are in UTC.
+    /// Times are in UTC. Of each message the first 40 characters are printed, unless --wide, --vertical or another
+    /// format is asked for.
     #[command(after_long_help = "Examples:
   cargo xtask ddb patterns get-conversation --limit 3
   cargo xtask ddb patterns get-conversation --year 2026 -o jsonl")]
     GetConversation(GetConversation),
     /// Print a user's conversations, newest message first
     ///
-    /// Times are in UTC.
+    /// Times are in UTC. Of each message the first 40 characters are printed, unless --wide, --vertical or another
+    /// format is asked for.
     #[command(after_long_help = "Examples:
   cargo xtask ddb patterns list-conversations --handle bayko")]
     ListConversations(ListConversations),
@@ -147,16 +152,19 @@ fn uuid(text: &str) -> Result<Uuid, &'static str> {
 /// Prints items as text lines or in the chosen format.
 struct Printer {
     writer: Option<ItemWriter>,
-    line: fn(&Item) -> Result<String>,
+    output: Output,
+    line: fn(&Item) -> Result<Line>,
     /// The number of lines whose time is in a form that DynamoDB does not sort correctly.
     unsortable: u64,
+    /// Whether a message was cut.
+    has_cut: bool,
 }
 
 impl Printer {
-    fn new(items: ItemOutput, line: fn(&Item) -> Result<String>) -> Result<Self> {
+    fn new(items: ItemOutput, line: fn(&Item) -> Result<Line>) -> Result<Self> {
         let form = items.form(Vec::new())?;
         let writer = (!matches!(form, Form::Table { .. })).then(|| ItemWriter::new(form));
-        Ok(Self { writer, line, unsortable: 0 })
+        Ok(Self { writer, output: items.output, line, unsortable: 0, has_cut: false })
     }
 
     fn print(&mut self, items: &[Item]) -> Result<()> {
@@ -168,13 +176,18 @@ impl Printer {
 
     fn lines(&mut self, items: &[Item]) -> Result<()> {
         let mut out = BufWriter::new(stdout());
+        let columns = self.output.line_width();
         for item in items {
             let is_sortable = match item.get(SORT_KEY) {
                 Some(AttributeValue::S(time)) => time::is_sortable(time),
                 _ => true,
             };
             self.unsortable += u64::from(!is_sortable);
-            writeln!(out, "{}", (self.line)(item)?)?;
+            let line = (self.line)(item)?;
+            let whole = line.whole();
+            let shown = if self.output.wide { whole.clone() } else { line.cut(columns) };
+            self.has_cut |= shown != whole;
+            writeln!(out, "{shown}")?;
         }
         Ok(out.flush()?)
     }
@@ -186,6 +199,9 @@ impl Printer {
         }
         if is_for_people && response.count > 0 {
             context.ui.note("times are in UTC");
+        }
+        if self.has_cut {
+            context.ui.note("long messages are cut; --wide shows them whole");
         }
         if self.unsortable > 0 {
             context.ui.warn(format_args!(
@@ -199,22 +215,45 @@ impl Printer {
     }
 }
 
-fn message_line(item: &Item) -> Result<String> {
+/// An item as a line.
+struct Line {
+    /// The handle 16 wide and the time in UTC 22 wide, perhaps behind the conversation.
+    head: String,
+    message: String,
+}
+
+impl Line {
+    fn new(handle: &str, at: DateTime<Utc>, message: String) -> Self {
+        let handle = printable(Cow::Borrowed(handle));
+        let head = format!("{handle:<16}{:<22}", at.format("%Y-%m-%d %I:%M %p").to_string());
+        Self { head, message }
+    }
+
+    fn whole(&self) -> String {
+        format!("{}{}", self.head, printable(Cow::Borrowed(&self.message)))
+    }
+
+    /// The line with the first 40 characters of the message, or fewer if a terminal has too few columns for them.
+    fn cut(&self, columns: Option<usize>) -> String {
+        let line = format!("{}{}", self.head, printable(shortened(&self.message, MESSAGE_WIDTH)));
+        match columns {
+            Some(columns) if columns >= width_of(&self.head) + LEAST_MESSAGE_WIDTH => {
+                fitted(&line, columns).into_owned()
+            }
+            _ => line,
+        }
+    }
+}
+
+fn message_line(item: &Item) -> Result<Line> {
     let message = Message::from_item(item)?;
-    Ok(line(&message.sender.handle, message.created_at, &message.message))
+    Ok(Line::new(&message.sender.handle, message.created_at, message.message))
 }
 
-fn group_line(item: &Item) -> Result<String> {
+fn group_line(item: &Item) -> Result<Line> {
     let group = MessageGroup::from_item(item)?;
-    let line = line(&group.other.handle, group.last_message_at, &group.message);
-    Ok(format!("{}  {line}", group.message_group_uuid))
-}
-
-/// A line: the handle 16 wide, the time in UTC 22 wide, and the first 40 characters of the message.
-fn line(handle: &str, at: DateTime<Utc>, message: &str) -> String {
-    let message = printable(shortened(message, MESSAGE_WIDTH));
-    let handle = printable(Cow::Borrowed(handle));
-    format!("{handle:<16}{:<22}{message}", at.format("%Y-%m-%d %I:%M %p").to_string())
+    let line = Line::new(&group.other.handle, group.last_message_at, group.message);
+    Ok(Line { head: format!("{}  {}", group.message_group_uuid, line.head), ..line })
 }
 
 #[cfg(test)]
@@ -224,16 +263,19 @@ mod tests {
     #[test]
     fn a_line_has_fixed_columns_and_cuts_by_characters() {
         let at = time::parse("2023-03-20T14:05:09Z").unwrap();
-        assert_eq!(line("bayko", at, "hi"), "bayko           2023-03-20 02:05 PM   hi");
+        let line = |handle: &str, message: &str| Line::new(handle, at, message.to_owned());
+        assert_eq!(line("bayko", "hi").cut(None), "bayko           2023-03-20 02:05 PM   hi");
         assert_eq!(
-            line("a\nb", at, "\u{1b}[31m\nhi"),
+            line("a\nb", "\u{1b}[31m\nhi").cut(None),
             r"a\nb            2023-03-20 02:05 PM   \u{1b}[31m\nhi"
         );
-        let forty = "é".repeat(40);
-        assert_eq!(line("a", at, &forty), format!("a               2023-03-20 02:05 PM   {forty}"));
-        assert_eq!(
-            line("a", at, &format!("{forty}!")),
-            format!("a               2023-03-20 02:05 PM   {forty}...")
-        );
+        let (forty, head) = ("é".repeat(40), "a               2023-03-20 02:05 PM   ");
+        assert_eq!(line("a", &forty).cut(None), format!("{head}{forty}"));
+        assert_eq!(line("a", &forty).cut(Some(78)), format!("{head}{forty}"));
+        let longer = line("a", &format!("{forty}!"));
+        assert_eq!(longer.cut(None), format!("{head}{forty}..."));
+        assert_eq!(longer.cut(Some(80)), format!("{head}{}...", "é".repeat(39)));
+        assert_eq!(longer.cut(Some(57)), longer.cut(None));
+        assert_eq!(longer.whole(), format!("{head}{forty}!"));
     }
 }
