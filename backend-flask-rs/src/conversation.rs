@@ -1,4 +1,4 @@
-//! The seed conversation: a text file, and the items that it becomes.
+//! The seed conversation: parses its text file and makes the items for DynamoDB.
 
 use std::error::Error;
 use std::fmt;
@@ -12,16 +12,16 @@ use crate::messages::{Item, Message, MessageGroup};
 use crate::time;
 use crate::users::User;
 
-/// The file with the seed conversation, as a path from the workspace's root.
+/// The path of the seed conversation from the workspace's root.
 pub const PATH: &str = "backend-flask-rs/ddb/conversation.txt";
 
-/// How many seconds lie between two messages.
+/// The seconds between two messages.
 const INTERVAL: u64 = 60;
 
 /// How many characters of a line an error shows.
 const SHOWN: usize = 60;
 
-/// What two people wrote to each other, in the order in which they sent it.
+/// The messages that two people wrote to each other, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
     lines: Vec<Line>,
@@ -30,9 +30,9 @@ pub struct Conversation {
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Who sent it.
+    /// The sender.
     pub person: Person,
-    /// What it says; never blank.
+    /// The text. It is never blank.
     pub message: String,
 }
 
@@ -46,9 +46,9 @@ pub enum Person {
 }
 
 impl Conversation {
-    /// Reads a text with a message on each line: `Person 1: ` or `Person 2: `, then the message. Lines may end
-    /// in CRLF. White space at the end of a line, blank lines at the end of the text and a byte order mark are
-    /// ignored. Errors name the text by `source_name`, such as its path.
+    /// Parses a text with one message per line: `Person 1: ` or `Person 2: `, then the message. Lines may end in
+    /// CRLF. Ignores white space at the end of a line, blank lines at the end of the text, and a byte order mark.
+    /// Errors call the text `source_name`, which may be its path.
     pub fn parse(source_name: &str, text: &str) -> Result<Self, ConversationError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
         if text.is_empty() {
@@ -76,7 +76,7 @@ impl Conversation {
         &self.lines
     }
 
-    /// When the first message is sent, if the last one is at `now`; `None` before the year 0, which a sort key
+    /// The time of the first message if the last one is sent at `now`; `None` before the year 0, which a sort key
     /// cannot hold.
     pub fn begin(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let intervals = u64::try_from(self.lines.len().saturating_sub(1)).ok()?;
@@ -86,8 +86,8 @@ impl Conversation {
     }
 
     /// The items to put: both members' [rows](MessageGroup::rows), then the [`messages`](Self::messages). The same
-    /// arguments give the same items. `people` are person 1 and person 2, two different users. At this `now` there
-    /// must be a [`begin`](Self::begin).
+    /// arguments give the same items. `people` are person 1 and person 2, who must differ. `now` must have a
+    /// [`begin`](Self::begin).
     pub fn items<'a>(
         &'a self,
         group: Uuid,
@@ -100,7 +100,7 @@ impl Conversation {
         rows.map(MessageGroup::into_item).chain(messages.map(Message::into_item))
     }
 
-    /// The messages, a minute apart, the last one sent at `now`, to the microsecond. A message's uuid is the
+    /// The messages, one minute apart. The last one is sent at `now`, to the microsecond. A message's uuid is the
     /// UUIDv5 of the group and the line number in decimal: `1`, `2` and so on.
     pub fn messages<'a>(
         &'a self,
@@ -124,9 +124,9 @@ impl Conversation {
 }
 
 impl Line {
-    /// None if `line` is in another form.
+    /// Parses a line; `None` if it has another form.
     fn parse(line: &str) -> Option<Self> {
-        // Both prefixes end in a space: what is left after one of them is not blank.
+        // Both prefixes end in a space, so the rest after a prefix is not blank.
         let line = line.trim_end();
         let (person, message) = match line.strip_prefix("Person 1: ") {
             Some(message) => (Person::One, message),
@@ -136,7 +136,7 @@ impl Line {
     }
 }
 
-/// What is wrong with the text of a conversation.
+/// The error of a text that is not a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConversationError(String);
 

@@ -1,6 +1,6 @@
-//! What errors show of a text that can be long.
+//! Shortens long texts for error messages.
 
-/// The first `length` characters of `text`, with `…` where something was cut.
+/// The first `length` characters of `text`, followed by `…` if it was cut.
 pub(crate) fn excerpt(text: &str, length: usize) -> String {
     match text.char_indices().nth(length) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -1,12 +1,11 @@
-//! How the server and the tasks reach DynamoDB: plain HTTP if the URL says so, as local servers want it, and
-//! otherwise TLS by rustls on ring.
+//! The HTTP client for DynamoDB: plain HTTP for `http://` URLs of local servers, otherwise TLS by rustls with ring.
 
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder as Config, Credentials, Region, SharedHttpClient};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder};
 
-/// The key id and the secret for a local server: it needs a signed request and checks no key.
+/// The key id and the secret for a local server, which requires signed requests but checks no key.
 pub const LOCAL_KEY: &str = "local";
 
 /// The region for a local server.
@@ -14,7 +13,7 @@ pub const LOCAL_REGION: &str = "us-east-1";
 
 const TLS: Provider = Provider::Rustls(CryptoMode::Ring);
 
-/// The settings of a client for the local server at the URL `endpoint`.
+/// The client settings for a local server at the URL `endpoint`.
 pub fn local_config(endpoint: &str) -> Config {
     Config::new()
         .behavior_version(BehaviorVersion::latest())
@@ -24,12 +23,12 @@ pub fn local_config(endpoint: &str) -> Config {
         .http_client(client(Some(endpoint)))
 }
 
-/// The SDK's HTTP client for the server at the URL `endpoint`, or else for AWS.
+/// The SDK's HTTP client for the server at the URL `endpoint`, or for AWS.
 #[must_use]
 pub fn client(endpoint: Option<&str>) -> SharedHttpClient {
     let client = Builder::new();
     match endpoint {
-        // HTTPS_PROXY, HTTP_PROXY and NO_PROXY say how AWS is reached.
+        // HTTPS_PROXY, HTTP_PROXY and NO_PROXY apply only to AWS.
         None => client.build_with_connector_fn(|settings, components| {
             let mut connector = Connector::builder().proxy_config(ProxyConfig::from_env());
             connector.set_connector_settings(settings.cloned());
@@ -41,13 +40,13 @@ pub fn client(endpoint: Option<&str>) -> SharedHttpClient {
     }
 }
 
-/// Connections to the server at the URL `endpoint`, or else to AWS, for requests that are not the SDK's.
+/// A connector to the server at the URL `endpoint`, or to AWS, for requests outside the SDK.
 #[must_use]
 pub fn connector(settings: ConnectorBuilder, endpoint: Option<&str>) -> Connector {
     if is_plain(endpoint) { settings.build_http() } else { settings.tls_provider(TLS).build() }
 }
 
-/// Plain HTTP needs no TLS roots, and loading the system's takes a while.
+/// Whether no TLS is needed. Loading the system's TLS roots takes time.
 fn is_plain(endpoint: Option<&str>) -> bool {
     endpoint.is_some_and(|url| url.starts_with("http://"))
 }

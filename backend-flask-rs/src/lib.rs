@@ -1,11 +1,11 @@
 //! Cruddur's data layer, used by the tasks and the server, and the server itself behind the feature `server`.
 //!
-//! Users and their activities live in Postgres ([`sql`], [`users`]), messages in one DynamoDB table
-//! ([`messages`]). [`conversation`] reads the text that the table is seeded with, [`time`] knows the one form in
-//! which times are written, and [`population`] invents users, groups and messages in any number, for load.
+//! Users and their activities are in Postgres ([`sql`], [`users`]), messages in one DynamoDB table ([`messages`]).
+//! [`conversation`] parses the text that the table is seeded with, [`time`] defines the one form of times, and
+//! [`population`] generates any number of users, groups and messages for load tests.
 //!
-//! None of these opens a connection or sends a request by itself: callers pass in a Postgres client and send the
-//! DynamoDB requests that they are given. [`tls`], behind `postgres-tls`, encrypts connections to Postgres.
+//! These modules open no connection and send no request: callers pass a Postgres client, and send the DynamoDB
+//! requests themselves. [`tls`], with the feature `postgres-tls`, encrypts connections to Postgres.
 
 pub mod conversation;
 mod excerpt;

@@ -1,8 +1,8 @@
 //! Cruddur's server: `backend-flask [--address IP:PORT] [--workspace PATH]`. All other settings come from the
 //! environment.
 //!
-//! `--address` overrides BACKEND_ADDRESS. `--workspace` changes nothing: it lets `cargo xtask` recognise the server of
-//! its own workspace.
+//! `--address` overrides BACKEND_ADDRESS. `--workspace` has no effect: the argument lets `cargo xtask` recognise the
+//! server of its own workspace.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Without standard error there is nobody to tell.
+            // If standard error is closed, the message is lost.
             _ = writeln!(std::io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
@@ -41,7 +41,7 @@ fn run() -> Result<()> {
     })
 }
 
-/// Logs a line for each request, with its id, and for whatever goes wrong.
+/// Logs errors, and one line for each request with its id.
 fn log_to_stderr(settings: &Settings) {
     let lines = fmt::layer().with_writer(std::io::stderr);
     let lines = match settings.log_form {
@@ -51,7 +51,7 @@ fn log_to_stderr(settings: &Settings) {
     tracing_subscriber::registry().with(lines.with_filter(settings.log.clone())).init();
 }
 
-/// The address among the arguments.
+/// The value of `--address`.
 fn address(mut arguments: impl Iterator<Item = String>) -> Result<Option<String>> {
     let mut address = None;
     while let Some(flag) = arguments.next() {
@@ -67,7 +67,7 @@ fn address(mut arguments: impl Iterator<Item = String>) -> Result<Option<String>
     Ok(address)
 }
 
-/// Ends with the first SIGTERM or SIGINT. Both are caught from the call on.
+/// Completes at the first SIGTERM or SIGINT. The program catches both from this call on.
 fn stop_asked() -> Result<impl Future<Output = ()> + Send + 'static> {
     #[cfg(unix)]
     let (mut terminated, mut interrupted) = {

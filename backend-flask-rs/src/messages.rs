@@ -1,4 +1,4 @@
-//! The DynamoDB table of message groups and messages: its definition, its items and its access patterns.
+//! The DynamoDB table of message groups and messages: its definition, items and access patterns.
 //!
 //! | item | partition key `pk` | sort key `sk` |
 //! |---|---|---|
@@ -6,7 +6,7 @@
 //! | [`Message`] | `MSG#<message group's uuid>` | when it was sent |
 //! | idempotency key, see [`remember`] | `KEY#<message's uuid>` | `MSG#<message group's uuid>` |
 //!
-//! The functions build requests and send nothing: the caller owns paging, retries and the runtime.
+//! The functions build requests and send nothing. The caller handles paging, retries and the runtime.
 
 mod item;
 mod writes;
@@ -32,7 +32,7 @@ pub use writes::{
     replace,
 };
 
-/// The table's name if [`TABLE_VARIABLE`] is not set.
+/// The table's name unless [`TABLE_VARIABLE`] is set.
 pub const DEFAULT_TABLE: &str = "cruddur-messages";
 
 /// The environment variable that overrides the table's name.
@@ -41,25 +41,25 @@ pub const TABLE_VARIABLE: &str = "DDB_MESSAGE_TABLE";
 /// The message group of the seed conversation.
 pub const SEED_GROUP: Uuid = uuid::uuid!("5ae290ed-55d1-47a0-bc6d-fe2bc2700399");
 
-/// The attribute that is the partition (HASH) key.
+/// The attribute with the partition (HASH) key.
 pub const PARTITION_KEY: &str = "pk";
 
-/// The attribute that is the sort (RANGE) key.
+/// The attribute with the sort (RANGE) key.
 pub const SORT_KEY: &str = "sk";
 
-/// The provisioned read capacity units, and the write capacity units.
+/// The provisioned read capacity units, and the provisioned write capacity units.
 const CAPACITY_UNITS: i64 = 5;
 
-/// What the partition key of a [`MessageGroup`] begins with.
+/// The prefix of the partition key of a [`MessageGroup`].
 pub const GROUP_PREFIX: &str = "GRP#";
 
-/// What the partition key of a [`Message`] begins with, and the sort key of an idempotency key.
+/// The prefix of the partition key of a [`Message`], and of the sort key of an idempotency key.
 pub const MESSAGE_PREFIX: &str = "MSG#";
 
-/// What the partition key of an idempotency key begins with.
+/// The prefix of the partition key of an idempotency key.
 pub const KEY_PREFIX: &str = "KEY#";
 
-/// The partition key of the message groups that `user` is a member of.
+/// The partition key of the groups of which `user` is a member.
 pub fn group_key(user: Uuid) -> String {
     format!("{GROUP_PREFIX}{user}")
 }
@@ -69,9 +69,9 @@ pub fn message_key(group: Uuid) -> String {
     format!("{MESSAGE_PREFIX}{group}")
 }
 
-/// The request that creates the table: both keys strings, no index, provisioned throughput.
+/// The request that creates the table: string keys, no index, provisioned throughput.
 ///
-/// Creating is asynchronous: the table takes items once DescribeTable says `ACTIVE`.
+/// The table is created asynchronously: it accepts items when DescribeTable says `ACTIVE`.
 #[expect(clippy::expect_used, reason = "each builder has all that it needs")]
 pub fn create_table(table: &str) -> CreateTableInputBuilder {
     let keys = [(PARTITION_KEY, KeyType::Hash), (SORT_KEY, KeyType::Range)];
@@ -90,41 +90,41 @@ pub fn create_table(table: &str) -> CreateTableInputBuilder {
         .provisioned_throughput(throughput.build().expect("read and write units"))
 }
 
-/// The query for the messages of `group` that were sent in `range`, newest first, with the capacity it
-/// consumes. One response is one page, of at most 1 MB.
+/// The query for the messages of `group` in `range`, newest first, with the consumed capacity. A response is one page
+/// of at most 1 MB.
 ///
-/// DynamoDB refuses a range that [is empty](TimeRange::is_empty).
+/// DynamoDB refuses [empty](TimeRange::is_empty) ranges.
 pub fn conversation(table: &str, group: Uuid, range: &TimeRange) -> QueryInputBuilder {
     newest_first(table, message_key(group), range)
 }
 
-/// The query for the message groups of `user`, the one with the newest message first.
+/// The query for the groups of `user`, newest last message first.
 pub fn conversations_of(table: &str, user: Uuid) -> QueryInputBuilder {
     conversations_in(table, user, &TimeRange::default())
 }
 
-/// The query for the message groups of `user` whose last message was sent in `range`, which must not be empty.
+/// The query for the groups of `user` whose last message is in `range`, which must not be empty.
 pub fn conversations_in(table: &str, user: Uuid, range: &TimeRange) -> QueryInputBuilder {
     newest_first(table, group_key(user), range)
 }
 
-/// The query for the row that `user` has of `group`: a member is a user who has one. A page may hold no row
-/// and not be the last.
+/// The query for the row of `user` in `group`: every member has one. A page without the row need not be the last
+/// page.
 pub fn membership(table: &str, user: Uuid, group: Uuid) -> QueryInputBuilder {
     only(conversations_of(table, user), MESSAGE_GROUP_UUID, group)
 }
 
-/// The query for the row that `user` has of the group with `other`, in the same way.
+/// Like [`membership`], for the group of `user` with `other`.
 pub fn membership_with(table: &str, user: Uuid, other: Uuid) -> QueryInputBuilder {
     only(conversations_of(table, user), USER_UUID, other)
 }
 
-/// The query for the messages that `sender` sent to `group`.
+/// The query for the messages of `sender` in `group`.
 pub fn messages_of(table: &str, group: Uuid, sender: Uuid) -> QueryInputBuilder {
     only(conversation(table, group, &TimeRange::default()), USER_UUID, sender)
 }
 
-/// The items of a query whose `attribute` is `value`, strongly consistent.
+/// Adds a filter for items whose `attribute` is `value`, and makes the query strongly consistent.
 fn only(query: QueryInputBuilder, attribute: &str, value: Uuid) -> QueryInputBuilder {
     query
         .filter_expression(format!("{attribute} = :value"))
@@ -152,17 +152,17 @@ fn newest_first(table: &str, partition_key: String, range: &TimeRange) -> QueryI
         .return_consumed_capacity(ReturnConsumedCapacity::Total)
 }
 
-/// Which times are wanted, both ends included. A missing end means all on that side.
+/// A range of times, both ends included. Without an end, that side is unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TimeRange {
-    /// The earliest time.
+    /// The start.
     pub from: Option<DateTime<Utc>>,
-    /// The latest time.
+    /// The end.
     pub to: Option<DateTime<Utc>>,
 }
 
 impl TimeRange {
-    /// The calendar year `year` in UTC; `None` outside the years 0 to 9999, which a sort key cannot hold.
+    /// The year `year` in UTC; `None` outside the years 0 to 9999, which a sort key cannot hold.
     pub fn year(year: i32) -> Option<Self> {
         let last_moment = NaiveTime::from_hms_micro_opt(23, 59, 59, 999_999)?;
         let first = NaiveDate::from_ymd_opt(year, 1, 1)?.and_time(NaiveTime::MIN);
@@ -170,7 +170,7 @@ impl TimeRange {
         time::YEARS.contains(&year).then(|| Self { from: Some(first.and_utc()), to: Some(last.and_utc()) })
     }
 
-    /// Whether it ends before it begins.
+    /// Whether the range ends before it begins.
     pub fn is_empty(&self) -> bool {
         matches!((self.from, self.to), (Some(from), Some(to)) if to < from)
     }
@@ -188,7 +188,7 @@ mod tests {
 
     type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-    /// The query's key condition and the strings in it.
+    /// The query's key condition, and its string values.
     fn condition(query: &QueryInputBuilder) -> (Option<&str>, HashMap<&str, &str>) {
         let values = query.get_expression_attribute_values().iter().flatten();
         let values = values.filter_map(|(name, value)| Some((&**name, &**value.as_s().ok()?)));

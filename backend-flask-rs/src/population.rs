@@ -1,11 +1,11 @@
-//! A synthetic population for load: as many users, message groups and messages as asked for.
+//! Synthetic users, message groups and messages for load tests, in any number.
 //!
-//! It is shaped as real ones are: few users have many conversations, few conversations are long, and messages
-//! come in bursts between pauses. The same numbers and the same end give the same bytes. Items are made one
-//! after another, in memory that does not grow with their number.
+//! The distribution resembles real data: few users have many conversations, few conversations are long, and messages
+//! come in bursts between pauses. The same numbers and the same end give the same bytes. Items are generated one by
+//! one, so memory does not grow with their number.
 //!
-//! Synthetic data is known by its uuid, a UUIDv8
-//! (<https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-8>) whose last twelve hexadecimal digits are an index:
+//! The uuids mark synthetic data: they are UUIDv8 (<https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-8>)
+//! whose last twelve hexadecimal digits are an index.
 //!
 //! | what | uuid |
 //! |---|---|
@@ -35,16 +35,16 @@ use crate::users::User;
 use conversations::{Conversation, pairs_of};
 use random::{Draw, Random};
 
-/// The default of when the last message is sent: 2024-01-01T00:00:00Z.
+/// The default time of the last message: 2024-01-01T00:00:00Z.
 pub const DEFAULT_END: DateTime<Utc> = match DateTime::from_timestamp_secs(1_704_067_200) {
     Some(end) => end,
     None => DateTime::UNIX_EPOCH,
 };
 
-/// The earliest end. The first message is then still sent in a year of four digits.
+/// The earliest end. It leaves room for the first message in a year of four digits.
 pub const EARLIEST_END: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-/// The default number of messages of a conversation, on average.
+/// The default average number of messages in a conversation.
 const MESSAGES_PER_CONVERSATION: u32 = 100;
 
 /// The default number of conversations for each user.
@@ -54,31 +54,31 @@ const USERS: Kind = Kind(0x5eed_0001);
 const GROUPS: Kind = Kind(0x5eed_0002);
 const MESSAGES: Kind = Kind(0x5eed_0003);
 
-/// How long a conversation may go on. One of very many messages goes on faster instead.
+/// The longest duration of a conversation. If it has very many messages, the pauses become shorter.
 const LONGEST: u64 = 4 * 365 * DAY;
 
 const DAY: u64 = 24 * 60 * 60 * MICROSECONDS;
 const MICROSECONDS: u64 = 1_000_000;
 
-/// How many seconds pass between two messages, at least and at most, by percentage: while both members are
-/// there, over a few hours, over a few days.
+/// The pauses between two messages: percentage, and minimum and maximum in seconds. They are pauses while both
+/// members are present, of a few hours, and of a few days.
 const PAUSES: [(u64, [u64; 2]); 3] = [(90, [5, 120]), (9, [1_800, 18_000]), (1, [30_000, 170_000])];
 
-/// What [`PAUSES`] are on average, in seconds.
+/// The mean of [`PAUSES`] in seconds.
 const MEAN_PAUSE: u64 = 1_950;
 
-/// How many of each are wanted. A missing number follows from the others.
+/// The requested numbers. A missing one is derived from the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
-    /// By default one for each 5 conversations, or as many as those take.
+    /// By default one for each 5 conversations, or as many as needed for the conversations.
     pub users: Option<u32>,
     /// By default one for each 100 messages, or 5 for each user.
     pub conversations: Option<u32>,
-    /// In all conversations, by default 100 for each.
+    /// The total over all conversations, by default 100 for each.
     pub messages: Option<u32>,
 }
 
-/// Users, their conversations and their messages, all of them invented.
+/// Synthetic users, conversations and messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Population {
     users: u32,
@@ -117,28 +117,28 @@ impl Population {
         Err(PopulationError(problem))
     }
 
-    /// How many users there are.
+    /// The number of users.
     pub fn users(&self) -> u32 {
         self.users
     }
 
-    /// How many conversations there are.
+    /// The number of conversations.
     pub fn conversations(&self) -> u32 {
         self.conversations
     }
 
-    /// How many messages there are in all conversations.
+    /// The number of messages in all conversations.
     pub fn messages(&self) -> u32 {
         self.messages
     }
 
-    /// How many [`items`](Self::items) there are: each message, and each conversation for both members.
+    /// The number of [`items`](Self::items): one for each message, and two rows for each conversation.
     pub fn item_count(&self) -> u64 {
         u64::from(self.messages) + 2 * u64::from(self.conversations)
     }
 
-    /// The items to put, [`item_count`](Self::item_count) of them, of one conversation after another: both members'
-    /// rows, then the messages, newest first. No two have the same key.
+    /// The [`item_count`](Self::item_count) items to put, conversation by conversation: both members' rows, then the
+    /// messages, newest first. All keys are unique.
     pub fn items(self) -> impl Iterator<Item = Item> {
         self.all_conversations().flat_map(move |conversation| {
             let members = conversation.members.map(|index| self.user(index));
@@ -174,7 +174,8 @@ impl Population {
     }
 }
 
-/// The scan for all synthetic items, of any population. One response is one page: the synthetic items in 1 MB.
+/// The scan for the synthetic items of any population. A response is one page: the synthetic items in 1 MB of the
+/// table.
 pub fn synthetic_items(table: &str) -> ScanInputBuilder {
     ScanInput::builder()
         .table_name(table)
@@ -183,19 +184,19 @@ pub fn synthetic_items(table: &str) -> ScanInputBuilder {
         .expression_attribute_values(":messages", AttributeValue::S(GROUPS.prefix_of(message_key)))
 }
 
-/// What a uuid is of, by its first eight digits.
+/// The kind of a uuid, by its first eight digits.
 #[derive(Clone, Copy, Debug)]
 struct Kind(u32);
 
 impl Kind {
-    /// How many digits the index has at the end.
+    /// The number of digits of the index.
     const INDEX_DIGITS: usize = 12;
 
     fn uuid(self, index: u32) -> Uuid {
         self.uuid_of(u64::from(index))
     }
 
-    /// The last possible one.
+    /// The largest uuid of this kind.
     fn last(self) -> Uuid {
         self.uuid_of((1 << (4 * Self::INDEX_DIGITS)) - 1)
     }
@@ -204,7 +205,7 @@ impl Kind {
         Uuid::from_u128(u128::from(self.0) << 96 | 0x0000_8000_8000 << 48 | u128::from(index))
     }
 
-    /// What the keys of all uuids of this kind begin with.
+    /// The common prefix of the keys of all uuids of this kind.
     fn prefix_of(self, key: fn(Uuid) -> String) -> String {
         let mut key = key(self.uuid(0));
         key.truncate(key.len() - Self::INDEX_DIGITS);
@@ -221,27 +222,27 @@ fn conversations_for(wanted: Wanted) -> u32 {
     conversations.clamp(1, u32::try_from(pairs).unwrap_or(u32::MAX))
 }
 
-/// A fifth of the conversations, or as many as it takes to have so many pairs.
+/// The default number of users: a fifth of the conversations, or as many as are needed for that many pairs.
 fn users_for(conversations: u32) -> u32 {
     let wanted = u64::from(conversations);
-    // The root of n(n-1)/2 = wanted, or just below it: at most 92,682.
+    // The solution of n(n-1)/2 = wanted, or just below it: at most 92,682.
     let root = (8 * wanted + 1).isqrt().div_ceil(2) as u32;
     let enough = if pairs_of(root) < wanted { root + 1 } else { root };
     enough.max(2).max(conversations / CONVERSATIONS_PER_USER)
 }
 
-/// How many microseconds a second of [`PAUSES`] takes in a conversation of so many messages.
+/// The microseconds that a second of [`PAUSES`] takes in a conversation with this many messages.
 fn second(messages: u32) -> u64 {
     MICROSECONDS.min(LONGEST / (MEAN_PAUSE * u64::from(messages)))
 }
 
-/// How many microseconds before a message the one before it was sent: never 0.
+/// A random pause before a message in microseconds, never 0.
 fn pause(random: &mut Random, second: u64) -> u64 {
     let [from, to] = *random.weigh(&PAUSES);
     from * second + random.below((to - from) * second)
 }
 
-/// Numbers or an end that no population can have.
+/// The error for numbers or an end that no population can have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PopulationError(String);
 

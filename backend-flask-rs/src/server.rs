@@ -1,7 +1,7 @@
-//! The server: Cruddur's HTTP API on the data layer, and a page to read and write messages with.
+//! The server: Cruddur's HTTP API, and a page to read and write messages.
 //!
-//! [`Settings`] come from the environment; a [`Server`] answers until it is told to stop. `access` alone decides who
-//! a request is from; `api` and `page` answer it.
+//! [`Settings`] come from the environment. A [`Server`] answers until it is stopped. `access` determines the user of
+//! a request; `api` and `page` answer it.
 
 mod access;
 mod api;
@@ -28,10 +28,10 @@ use app::App;
 use refusal::Refusal;
 pub use settings::{ADDRESS, LogForm, Settings};
 
-/// How long requests under way may go on when the server is told to stop.
+/// How long requests under way may continue after the server is told to stop.
 const STOP_BOUND: Duration = Duration::from_secs(10);
 
-/// A server that has its port but does not answer yet.
+/// A server that has bound its port but does not answer yet.
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
@@ -41,7 +41,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the port. The databases need not run yet: until they answer, so does the health check, with 503.
+    /// Binds the port. The databases need not run yet; until they answer, the health check's status is 503.
     pub async fn bind(settings: Settings) -> Result<Self> {
         let wanted = settings.address;
         let listener =
@@ -52,12 +52,12 @@ impl Server {
         Ok(Self { listener, address, app, router, idle: settings.idle })
     }
 
-    /// Where it listens.
+    /// The address that the server is bound to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until `stop` ends, and then requests under way for at most ten seconds.
+    /// Answers requests until `stop` completes, then finishes requests under way within ten seconds.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Self { listener, app, router, idle, .. } = self;
         let (stopping, stopped) = tokio::sync::oneshot::channel();
@@ -65,7 +65,7 @@ impl Server {
         let stop = async move {
             stop.await;
             tracing::info!("stopping");
-            // Event streams would never end.
+            // Event streams would never end by themselves.
             ended.live.end();
             _ = stopping.send(());
         };
@@ -91,7 +91,7 @@ impl Server {
 
 fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     let router = api::routes();
-    // The page is for development, as the choice of user is: a browser's navigation cannot carry a token.
+    // The page is for development only, like the choice of the user: a browser's navigation cannot carry a token.
     let router = if app.access.is_local() { router.merge(page::routes()) } else { router };
     let wrong_method = "this is not how to ask for it";
     router.fallback(async || Refusal::absent("path", "there is nothing here")).method_not_allowed_fallback(

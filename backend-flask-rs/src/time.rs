@@ -1,6 +1,6 @@
-//! How times are written.
+//! The text form of times.
 //!
-//! DynamoDB orders sort keys bytewise: only one form, always in UTC and of the same width, sorts as time does.
+//! DynamoDB sorts keys by their bytes. Therefore all times have one form: in UTC and of constant width.
 
 use std::error::Error;
 use std::fmt;
@@ -10,17 +10,17 @@ use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, TimeDelta, Utc};
 /// Digits after the decimal point: microseconds.
 const FRACTIONAL_DIGITS: u16 = 6;
 
-/// The years that four digits can write.
+/// The years that have four digits.
 pub(crate) const YEARS: std::ops::RangeInclusive<i32> = 0..=9999;
 
-/// Writes `t` as RFC 3339 in UTC with six fractional digits, such as `2023-03-20T14:05:09.000000+00:00`. A
-/// finer fraction is cut off, not rounded. Only the years 0 to 9999 have this width.
+/// Formats `t` as RFC 3339 in UTC with six fractional digits, such as `2023-03-20T14:05:09.000000+00:00`. A finer
+/// fraction is truncated. The width is constant only for the years 0 to 9999.
 pub fn format(t: DateTime<Utc>) -> String {
     t.to_rfc3339_opts(SecondsFormat::Micros, false)
 }
 
-/// Reads any RFC 3339 form: any offset, `Z`, any number of fractional digits or none. A time outside the years 0
-/// to 9999 in UTC, which [`format()`] cannot write, is an error.
+/// Parses any RFC 3339 form: any offset, `Z`, any number of fractional digits. A time outside the years 0 to 9999 in
+/// UTC is an error, because [`format()`] cannot write it.
 pub fn parse(s: &str) -> Result<DateTime<Utc>, ParseTimeError> {
     let failed = |source| ParseTimeError { text: s.to_owned(), source };
     let t = DateTime::parse_from_rfc3339(s).map_err(|e| failed(Some(e)))?.to_utc();
@@ -30,32 +30,32 @@ pub fn parse(s: &str) -> Result<DateTime<Utc>, ParseTimeError> {
     Ok(t)
 }
 
-/// Whether `s` has the form of [`format()`], and so sorts as time does.
+/// Whether `s` has the form of [`format()`], which sorts by time.
 pub fn is_sortable(s: &str) -> bool {
     parse(s).is_ok_and(|t| format(t) == s)
 }
 
-/// Cuts off the fraction that [`format()`] does not write.
+/// Truncates the fraction to the digits that [`format()`] writes.
 pub(crate) fn truncate(t: DateTime<Utc>) -> DateTime<Utc> {
     t.trunc_subsecs(FRACTIONAL_DIGITS)
 }
 
-/// The next time that can be written; `None` behind the year 9999.
+/// The next time that can be written; `None` after the year 9999.
 pub(crate) fn next(t: DateTime<Utc>) -> Option<DateTime<Utc>> {
     truncate(t).checked_add_signed(TimeDelta::microseconds(1)).filter(|t| YEARS.contains(&t.year()))
 }
 
-/// The last time before this one that can be written; `None` before the year 0.
+/// The previous time that can be written; `None` before the year 0.
 #[cfg(feature = "server")]
 pub(crate) fn previous(t: DateTime<Utc>) -> Option<DateTime<Utc>> {
     truncate(t).checked_sub_signed(TimeDelta::microseconds(1)).filter(|t| YEARS.contains(&t.year()))
 }
 
-/// A text that is no RFC 3339 time.
+/// The error of a text that is not an RFC 3339 time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseTimeError {
     text: String,
-    /// `None` for a real time in a year that cannot be written in UTC.
+    /// `None` for a valid time in a year that cannot be written in UTC.
     source: Option<chrono::ParseError>,
 }
 

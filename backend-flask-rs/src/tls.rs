@@ -1,8 +1,8 @@
-//! How a connection to Postgres is made: what its URL says, and what libpq's `sslmode`, `sslrootcert`, `sslcert` and
-//! `sslkey` mean, by rustls. <https://www.postgresql.org/docs/current/libpq-ssl.html>
+//! Connections to Postgres by URL: implements libpq's `sslmode`, `sslrootcert`, `sslcert` and `sslkey` with rustls.
+//! <https://www.postgresql.org/docs/current/libpq-ssl.html>
 //!
-//! It differs from libpq in two ways: host names are looked for in a certificate's alternative names only, never in its
-//! common name; and a file that the URL names has to be there.
+//! Two things differ from libpq: a host name must be among a certificate's alternative names, its common name does
+//! not count; and a file that the URL names must exist.
 
 mod connect;
 mod url;
@@ -25,12 +25,12 @@ pub use connect::{Connector, Stream};
 pub use url::{PostgresUrl, is_host_name};
 use verify::Verifier;
 
-/// A setting that cannot be used, or a server that does not meet it.
+/// The error of a setting that cannot be used, or that the server does not satisfy.
 #[derive(Debug)]
 pub struct SettingError {
     /// What is wrong.
     pub problem: String,
-    /// What to do about it, without a full stop.
+    /// What to do, without a full stop.
     pub remedy: String,
 }
 
@@ -39,7 +39,7 @@ impl SettingError {
         Self { problem: problem.into(), remedy: remedy.into() }
     }
 
-    /// For whoever reads one line only.
+    /// The problem and the remedy in one line.
     #[cfg(feature = "server")]
     pub(crate) fn in_one_line(self) -> anyhow::Error {
         anyhow::anyhow!("{}; {}", self.problem, self.remedy)
@@ -54,22 +54,22 @@ impl fmt::Display for SettingError {
 
 impl std::error::Error for SettingError {}
 
-/// Whether a connection is encrypted, and what of the server's certificate is checked.
+/// Whether a connection is encrypted, and how the server's certificate is verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SslMode {
     /// Never encrypted.
     Disable,
-    /// Encrypted if the server can.
+    /// Encrypted if the server supports it.
     Prefer,
     /// Encrypted.
     Require,
-    /// Encrypted, and the certificate is signed by one of the roots.
+    /// Encrypted, with a certificate signed by one of the roots.
     VerifyCa,
-    /// The same, and the certificate is for the host.
+    /// Like `VerifyCa`, and the certificate is for the host.
     VerifyFull,
 }
 
-/// In the order of [`SslMode`]'s variants.
+/// The names of the modes, in the order of the variants.
 const MODES: [(&str, SslMode); 5] = [
     ("disable", SslMode::Disable),
     ("prefer", SslMode::Prefer),
@@ -81,33 +81,33 @@ const MODES: [(&str, SslMode); 5] = [
 /// How a connection to Postgres is encrypted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tls {
-    /// Whether it is, and what of the server's certificate is checked.
+    /// The mode.
     pub mode: SslMode,
     roots: Roots,
     /// The files of the client's certificate and its key.
     identity: Option<(PathBuf, PathBuf)>,
-    /// libpq ignores `sslmode` on a Unix socket.
+    /// Whether the connection uses a Unix socket, for which libpq ignores `sslmode`.
     on_socket: bool,
 }
 
-/// A way to connect.
+/// The configuration of one attempt to connect.
 pub type Way = (Config, Connector);
 
-/// Who signs the certificates of good servers.
+/// The roots that must have signed the server's certificate.
 #[derive(Debug, Clone, PartialEq)]
 enum Roots {
     None,
-    /// The roots that this machine trusts for everything: `sslrootcert=system`.
+    /// The roots that this machine trusts (`sslrootcert=system`).
     System,
     File(PathBuf),
 }
 
 impl Tls {
-    /// As a URL says. `home` is the user's folder, which libpq's default files are in; `unset` is the mode if the URL
-    /// names none.
+    /// Reads the settings of a URL. `home` is the home directory, for libpq's default files; `unset` is the mode if
+    /// the URL does not set one.
     ///
     /// # Errors
-    /// A mode that there is not, or one that does not go with the roots.
+    /// An unknown mode, or one that does not fit the roots.
     pub fn of(url: &PostgresUrl, home: Option<&Path>, unset: SslMode) -> Result<Self, SettingError> {
         let on_socket = url.tcp_hosts().is_empty();
         let system = url.sslrootcert.as_deref() == Some(Path::new("system"));
@@ -145,10 +145,10 @@ impl Tls {
         Ok(Self { mode, roots, identity, on_socket })
     }
 
-    /// How to connect as `config` says, and how else if [`another_way_may_help`]. Reads the files.
+    /// The first way to connect, and another one to try if [`another_way_may_help`]. Reads the files.
     ///
     /// # Errors
-    /// One of the files cannot be read or used.
+    /// A file cannot be read or used.
     pub fn ways(&self, config: &Config, bound: Duration) -> Result<(Way, Option<Way>), SettingError> {
         let way = |connector: Connector| {
             let mut config = config.clone();
@@ -186,7 +186,7 @@ impl Tls {
         Ok(Connector::Tls { rustls: MakeRustlsConnect::new(config), bound, roots: self.roots_shown() })
     }
 
-    /// The roots, if a certificate is checked: libpq does so in every mode if there is a file of roots.
+    /// The roots, if a certificate is verified. Like libpq, verifies it in every mode if there is a file of roots.
     fn root_store(&self) -> Result<Option<RootCertStore>, SettingError> {
         let mut store = RootCertStore::empty();
         match &self.roots {
@@ -206,7 +206,7 @@ impl Tls {
         Ok(Some(store))
     }
 
-    /// The settings, as libpq's environment variables.
+    /// The settings as libpq's environment variables.
     /// <https://www.postgresql.org/docs/current/libpq-envars.html>
     pub fn libpq_environment(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![("PGSSLMODE", self.mode.to_string())];
@@ -231,24 +231,24 @@ impl Tls {
     }
 }
 
-/// Whether an attempt failed for what another way to connect may not meet: encryption, or a pg_hba.conf that tells
-/// encrypted connections from others.
+/// Whether the other way to connect may succeed: the attempt failed because of encryption, or because of a
+/// pg_hba.conf that treats encrypted connections differently.
 pub fn another_way_may_help(error: &Error) -> bool {
     let is_refused = error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
     is_refused || lacks_tls(error) || problem(error).is_some()
 }
 
-/// Whether the server does not know TLS. The driver says so in these words only.
+/// Whether the server does not support TLS. Only the text of the driver's error says so.
 pub fn lacks_tls(error: &Error) -> bool {
     error.source().is_some_and(|cause| cause.to_string() == "server does not support TLS")
 }
 
-/// What was wrong with the server's certificate or its encryption.
+/// What is wrong with the server's certificate or with the encryption.
 pub fn problem(error: &Error) -> Option<&SettingError> {
     error.source().and_then(|cause| cause.downcast_ref())
 }
 
-/// The certificates of a PEM file, of which there has to be one at least.
+/// Reads the certificates of a PEM file. Fails if there are none.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SettingError> {
     let read = || {
         let certificates = CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, _>>()?;
@@ -260,7 +260,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, SettingErro
     })
 }
 
-/// The private key of a PEM file that only its user may read.
+/// Reads the private key of a PEM file. Only its owner may be able to read the file.
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, SettingError> {
     let shown = path.display();
     let unreadable = |error: &dyn fmt::Display| {
@@ -270,7 +270,7 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, SettingError> {
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(&error))?;
     #[cfg(unix)]
     {
-        // libpq's rule: nobody else may read it, but for the group of a key that is root's.
+        // libpq's rule: nobody else may read the file, except the group if root owns it.
         use std::os::unix::fs::MetadataExt as _;
         let (mode, of_root) = (metadata.mode() & 0o777, metadata.uid() == 0);
         if mode & if of_root { 0o037 } else { 0o077 } != 0 {
@@ -288,7 +288,7 @@ impl std::str::FromStr for SslMode {
         let found = MODES.iter().find(|(known, _)| *known == name);
         found.map(|(_, mode)| *mode).ok_or_else(|| {
             let names = MODES.map(|(name, _)| name).join(", ");
-            // It is not shown: it may have run on into a password.
+            // The value is not shown: it may contain part of a password.
             SettingError::new("its sslmode is no mode", format!("write one of {names}"))
         })
     }
@@ -304,7 +304,7 @@ impl fmt::Display for SslMode {
 mod tests {
     use super::*;
 
-    /// One of the certificates of `certificates/`, which have signed themselves until 2126 and name the host `db`:
+    /// A certificate from `certificates/`. They are self-signed, valid until 2126, for the host `db`:
     /// `openssl req -x509 -newkey ec -keyout /dev/null -addext subjectAltName=DNS:db`.
     pub(super) fn certificate(pem: &[u8]) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(pem).unwrap()

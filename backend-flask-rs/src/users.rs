@@ -9,11 +9,11 @@ use crate::sql;
 /// A row of `public.users`, without the columns that only sign-in needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
-    /// The primary key, which DynamoDB's items refer to.
+    /// The primary key. DynamoDB's items refer to it.
     pub uuid: Uuid,
-    /// The name to show, such as `Andrew Brown`.
+    /// The displayed name, such as `Andrew Brown`.
     pub display_name: String,
-    /// The unique name without `@`, such as `andrewbrown`.
+    /// The unique handle without `@`, such as `andrewbrown`.
     pub handle: String,
 }
 

@@ -136,7 +136,7 @@ fn the_first_message_is_in_a_year_that_can_be_written() -> TestResult {
     Ok(())
 }
 
-/// The uuids as Python's `uuid.uuid5(UUID("5ae290ed-…"), "1")` and `"2"` have them.
+/// Python's `uuid.uuid5(UUID("5ae290ed-…"), "1")` and `"2"` give the expected uuids.
 #[test]
 fn message_uuids_come_from_the_group_and_the_position() -> TestResult {
     let conversation = Conversation::parse("", "Person 1: a\nPerson 2: b")?;

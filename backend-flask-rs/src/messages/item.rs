@@ -1,4 +1,4 @@
-//! The items: typed in Rust, strings in DynamoDB.
+//! The items of the messages table: Rust types, stored as string attributes.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -19,29 +19,29 @@ pub type Item = HashMap<String, AttributeValue>;
 /// How many characters of an attribute's value an error shows.
 const SHOWN: usize = 60;
 
-/// The attribute of a group row that names the conversation.
+/// The attribute of a group row with the conversation's uuid.
 pub const MESSAGE_GROUP_UUID: &str = "message_group_uuid";
-/// The attribute of a message that is its own uuid.
+/// The attribute of a message with its own uuid.
 pub const MESSAGE_UUID: &str = "message_uuid";
-/// The attribute with the text, of a message or of a group's last one.
+/// The attribute with the text: the message's own, or a group's last one.
 pub const MESSAGE: &str = "message";
-/// The attribute that names the sender of a message, and in a group row the other member.
+/// The attribute with a user's uuid: the sender of a message, or the other member in a group row.
 pub const USER_UUID: &str = "user_uuid";
 /// The display name of that user.
 pub const USER_DISPLAY_NAME: &str = "user_display_name";
 /// The handle of that user.
 pub const USER_HANDLE: &str = "user_handle";
-/// The attribute of an idempotency key that says when its message was sent.
+/// The attribute of an idempotency key with the time of its message.
 pub const CREATED_AT: &str = "created_at";
 
-/// A conversation in the list of one of its members: with whom, and what was said last.
+/// A group row: a conversation as one of its members sees it in the list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageGroup {
-    /// The user in whose list this is; the partition key holds it.
+    /// The member whose list contains this row; part of the partition key.
     pub member_uuid: Uuid,
-    /// When the last message was sent: the sort key, to the microsecond.
+    /// The time of the last message, to the microsecond; the sort key.
     pub last_message_at: DateTime<Utc>,
-    /// The conversation, the same for both members.
+    /// The conversation's uuid, which is the same for both members.
     pub message_group_uuid: Uuid,
     /// The text of the last message.
     pub message: String,
@@ -50,7 +50,7 @@ pub struct MessageGroup {
 }
 
 impl MessageGroup {
-    /// The rows that the two `members` have of a group whose last message is `last`, each naming the other one.
+    /// The two `members`' rows of a group whose last message is `last`. Each names the other member.
     pub fn rows(members: [&User; 2], last: &Message) -> [Self; 2] {
         let [one, two] = members;
         [(one, two), (two, one)].map(|(member, other)| Self {
@@ -80,7 +80,7 @@ impl MessageGroup {
         ])
     }
 
-    /// Reads an item that any program wrote. Unknown attributes are ignored.
+    /// Parses an item. Another program may have written it, so unknown attributes are ignored.
     pub fn from_item(item: &Item) -> Result<Self, ItemError> {
         let attributes = Reader(item);
         Ok(Self {
@@ -93,18 +93,18 @@ impl MessageGroup {
     }
 }
 
-/// A member's row of a group, with the sort key as it is written there: another program may have chosen another
-/// RFC 3339 form than ours, and a key is found by its bytes.
+/// A group row with the sort key exactly as it is stored. Another program may have written it in another RFC 3339
+/// form, and a key must match byte by byte.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberRow {
-    /// The bytes of the sort key.
+    /// The stored sort key.
     pub sort_key: String,
-    /// What the row says.
+    /// The row.
     pub group: MessageGroup,
 }
 
 impl MemberRow {
-    /// Reads an item that any program wrote.
+    /// Parses an item, which another program may have written.
     pub fn from_item(item: &Item) -> Result<Self, ItemError> {
         Ok(Self {
             sort_key: Reader(item).string(SORT_KEY)?.to_owned(),
@@ -116,9 +116,9 @@ impl MemberRow {
 /// A message in a message group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// The conversation; the partition key holds it.
+    /// The conversation's uuid; part of the partition key.
     pub message_group_uuid: Uuid,
-    /// When it was sent: the sort key, to the microsecond.
+    /// The time of sending, to the microsecond; the sort key.
     pub created_at: DateTime<Utc>,
     /// The message's own uuid.
     pub message_uuid: Uuid,
@@ -147,7 +147,7 @@ impl Message {
         ])
     }
 
-    /// Reads an item that any program wrote. Unknown attributes are ignored.
+    /// Parses an item. Another program may have written it, so unknown attributes are ignored.
     pub fn from_item(item: &Item) -> Result<Self, ItemError> {
         let attributes = Reader(item);
         Ok(Self {
@@ -160,7 +160,7 @@ impl Message {
     }
 }
 
-/// The item with these attributes, each a string.
+/// An item of string attributes.
 pub(super) fn strings<const N: usize>(attributes: [(&str, String); N]) -> Item {
     attributes.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
 }
@@ -185,7 +185,7 @@ impl<'a> Reader<'a> {
         time::parse(value).map_err(|_| self.unexpected(name, "an RFC 3339 time", value))
     }
 
-    /// The uuid behind the partition key's prefix.
+    /// The uuid after the partition key's prefix.
     fn partition(&self, prefix: &str, expected: &str) -> Result<Uuid, ItemError> {
         let value = self.string(PARTITION_KEY)?;
         let uuid = value.strip_prefix(prefix).and_then(|uuid| Uuid::try_parse(uuid).ok());
@@ -211,10 +211,10 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// An attribute that is missing or is not what it should be.
+/// The error of an attribute that is missing or invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ItemError {
-    /// The item, by its keys.
+    /// The item's keys.
     item: String,
     attribute: &'static str,
     /// What is wrong with the attribute, such as `is missing`.

@@ -1,9 +1,8 @@
-//! Writes that keep a conversation and its members' lists of conversations together.
+//! Transactions that keep a conversation and both members' lists consistent.
 //!
-//! A message and the move of both members' rows to its time are one TransactWriteItems. A sort key cannot be
-//! changed, so a row moves by being deleted under its old key and put under the new one. The conditions repeat
-//! what was read when the request was built: if another writer was first, the whole request is cancelled, and
-//! the caller reads and builds it again.
+//! One TransactWriteItems puts a message and moves both members' rows to its time. A sort key cannot be changed, so a
+//! row moves by deleting the old item and putting a new one. The conditions repeat what was read when the request was
+//! built: if another writer was first, the whole transaction is cancelled, and the caller reads and builds it again.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html>
 
 use aws_sdk_dynamodb::operation::get_item::GetItemInput;
@@ -22,14 +21,14 @@ use super::{
 use crate::time;
 use crate::users::User;
 
-/// How many characters a message may have.
+/// The maximum number of characters in a message.
 pub const LONGEST_MESSAGE: usize = 1024;
 
-/// The namespace of the uuids of message groups that two users began.
+/// The UUIDv5 namespace of the groups of two users.
 const PAIRS: Uuid = uuid::uuid!("c2a4d8f0-31b7-4a53-9a37-0f6d0a6e5b14");
 
-/// Checks the text of a new message: not blank, and not longer than [`LONGEST_MESSAGE`]. The error follows the
-/// words "the message".
+/// Checks the text of a new message: not blank, and at most [`LONGEST_MESSAGE`] characters. The error completes a
+/// sentence that begins with "the message".
 pub fn check_text(text: &str) -> Result<(), &'static str> {
     if text.trim().is_empty() {
         return Err("is empty");
@@ -40,25 +39,25 @@ pub fn check_text(text: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// The uuid of the message group that two users begin: the same whichever of them writes first.
+/// The uuid of the group of two users. It does not depend on who writes first.
 pub fn group_of_pair(users: [Uuid; 2]) -> Uuid {
     let [first, second] = if users[0] <= users[1] { users } else { [users[1], users[0]] };
     Uuid::new_v5(&PAIRS, format!("{first}/{second}").as_bytes())
 }
 
-/// The uuid of the message that `sender` sends to `group` with an idempotency key: the same each time.
+/// The uuid of the message that `sender` sends to `group` with an idempotency key. It is always the same.
 pub fn message_of_key(group: Uuid, sender: Uuid, key: &str) -> Uuid {
     Uuid::new_v5(&group, format!("{sender}/{key}").as_bytes())
 }
 
-/// When a message is sent that follows one of the time `last`: now, but later than that, whatever the
-/// clocks of two servers say.
+/// The time of a new message after one at `last`: now, but later than `last` even if the clocks of two servers
+/// differ.
 pub fn next_time(now: DateTime<Utc>, last: DateTime<Utc>) -> DateTime<Utc> {
     time::next(last).map_or(last, |next| next.max(time::truncate(now)))
 }
 
-/// The request that puts `message` and moves both members' rows to it. It is cancelled if the message's key is
-/// taken, if a row is no longer where it was read, or if another group's row is where it moves to.
+/// The request that puts `message` and moves both members' rows to it. It is cancelled if the message's key exists,
+/// if a row has moved since it was read, or if another group's row already has the new key.
 pub fn post(table: &str, message: &Message, rows: [&MemberRow; 2]) -> TransactWriteItemsInputBuilder {
     let moves = rows.into_iter().flat_map(|row| {
         let moved = moved(&row.group, message).to_item();
@@ -67,23 +66,23 @@ pub fn post(table: &str, message: &Message, rows: [&MemberRow; 2]) -> TransactWr
     moves.fold(begin(table, message), TransactWriteItemsInputBuilder::transact_items)
 }
 
-/// The request that puts the first `message` of a group, to `receiver`, with a row for each member.
+/// The request that puts the first `message` of a group, addressed to `receiver`, and a row for each member.
 pub fn open(table: &str, message: &Message, receiver: &User) -> TransactWriteItemsInputBuilder {
     let rows = MessageGroup::rows([&message.sender, receiver], message);
     let puts = rows.into_iter().map(|row| put_new(table, row.to_item()));
     puts.fold(begin(table, message), TransactWriteItemsInputBuilder::transact_items)
 }
 
-/// The part of a transaction that remembers when `message` was sent, which has the uuid of an idempotency key. Its
-/// item is read by nothing but [`remembered`]. It has no condition, since the message may have been removed
-/// meanwhile; the conditions of [`post`] alone see to it that a message is written once.
+/// The part of a transaction that records when `message`, whose uuid comes from an idempotency key, was sent. Only
+/// [`remembered`] reads the item. It has no condition, because the message may have been removed since; the
+/// conditions of [`post`] alone ensure that a message is written once.
 pub fn remember(table: &str, message: &Message) -> TransactWriteItem {
     let mut item = remembered_at(message.message_group_uuid, message.message_uuid);
     item.insert(CREATED_AT.to_owned(), AttributeValue::S(time::format(message.created_at)));
     put(table, item, None)
 }
 
-/// The request for the item that remembers the message `uuid` of `group`. Its `created_at` is the message's.
+/// The request for the record of the message `uuid` in `group`. Its `created_at` is the message's.
 pub fn remembered(table: &str, group: Uuid, uuid: Uuid) -> GetItemInputBuilder {
     GetItemInput::builder().table_name(table).set_key(Some(remembered_at(group, uuid))).consistent_read(true)
 }
@@ -92,9 +91,9 @@ fn remembered_at(group: Uuid, uuid: Uuid) -> Item {
     strings([(PARTITION_KEY, format!("{KEY_PREFIX}{uuid}")), (SORT_KEY, message_key(group))])
 }
 
-/// The request that makes items as they should be: each change is an item as it was read, or none, and the one in its
-/// place. It is cancelled if one of them is not as it was read. An item whose key changes moves: it is put under the
-/// new key, where nothing may be, and deleted under the old one.
+/// The request that replaces items. Each change is an item as it was read, if it existed, and its replacement. The
+/// request is cancelled if an item has changed since it was read. If the key changes, the item moves: the replacement
+/// is put under the new key, which must be free, and the old item is deleted.
 pub fn replace<'a>(
     table: &str,
     changes: impl IntoIterator<Item = &'a (Option<Item>, Item)>,
@@ -112,18 +111,18 @@ fn key_of(item: &Item) -> Item {
     item.iter().filter(key).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// An item's attributes, each with the placeholders of its name and of its value as it was read.
+/// An item's attributes with placeholders for each name and old value.
 fn placeholders(item: &Item) -> impl Iterator<Item = (String, String, &String, &AttributeValue)> {
     (0..).zip(item).map(|(place, (name, value))| (format!("#{place}"), format!(":{place}"), name, value))
 }
 
-/// Holds if an item is as it was read.
+/// The condition that an item is unchanged.
 fn as_read(item: &Item) -> String {
     let equal = placeholders(item).map(|(name, value, ..)| format!("{name} = {value}"));
     equal.collect::<Vec<_>>().join(" and ")
 }
 
-/// Sets the attributes of `new`, if the item is still `old`, which has the same key.
+/// Sets the attributes of `new` if the item is still `old`. Both have the same key.
 #[expect(clippy::expect_used, reason = "build checks only that all are set")]
 fn update(table: &str, old: &Item, new: &Item) -> TransactWriteItem {
     let mut sets = Vec::new();
@@ -158,7 +157,7 @@ fn begin(table: &str, message: &Message) -> TransactWriteItemsInputBuilder {
     TransactWriteItemsInput::builder().transact_items(put_new(table, message.to_item()))
 }
 
-/// A member's row after `message`. The other member sees the sender's present name.
+/// A member's row after `message`. If the sender is the other member, the row takes over the sender's current name.
 fn moved(row: &MessageGroup, message: &Message) -> MessageGroup {
     let other = if row.other.uuid == message.sender.uuid { &message.sender } else { &row.other };
     MessageGroup {
@@ -169,7 +168,7 @@ fn moved(row: &MessageGroup, message: &Message) -> MessageGroup {
     }
 }
 
-/// Puts an item where none is.
+/// Puts an item if its key is free.
 fn put_new(table: &str, item: Item) -> TransactWriteItem {
     put(table, item, Some("attribute_not_exists(pk)"))
 }

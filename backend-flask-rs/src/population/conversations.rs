@@ -1,29 +1,29 @@
-//! Who talks to whom, how much, and until when.
+//! The conversations: their members, lengths and times.
 
 use super::random::{Draw, Random};
 use super::{DAY, Population};
 
-/// The last messages of all conversations are sent within a year.
+/// The last messages of all conversations lie within a year.
 const ACTIVE: u64 = 365 * DAY;
 
-/// How much more is said in the longest conversations than in the shortest.
+/// The ratio between the longest and the shortest conversations.
 const LENGTHS: u64 = 1_024;
 
-/// A conversation between two users, by their indices.
+/// A conversation between two users, given by their indices.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Conversation {
     pub(super) index: u32,
     pub(super) members: [u32; 2],
     /// The index of its first message among all messages.
     pub(super) first: u32,
-    /// The index behind its last one.
+    /// The index after its last message.
     pub(super) behind: u32,
-    /// How long before the population's end the last one is sent, in microseconds.
+    /// The time from its last message to the population's end, in microseconds.
     pub(super) before_end: u64,
 }
 
 impl Population {
-    /// Every conversation. Each has a message, and of the others its share by its [`length`].
+    /// All conversations. Each has one message, and a share of the others in proportion to its [`length`].
     pub(super) fn all_conversations(self) -> impl Iterator<Item = Conversation> {
         let all_lengths = u128::from((0..self.conversations).map(length).sum::<u64>());
         let to_share = u128::from(self.messages - self.conversations);
@@ -32,7 +32,7 @@ impl Population {
         let (mut lengths, mut first) = (0, 0);
         self.pairs().zip(0..).map(move |(members, index)| {
             lengths += u128::from(length(index));
-            // At most as many as there are messages.
+            // At most the number of messages.
             let behind = index + 1 + (to_share * lengths / all_lengths) as u32;
             let place = u64::from(index) * step % u64::from(self.conversations);
             let within = if place == 0 { 0 } else { Random::of(Draw::Conversation, index).below(slot) };
@@ -43,9 +43,9 @@ impl Population {
         })
     }
 
-    /// The members of each conversation: each user begins about as many with users of lower index, the
-    /// lower the more likely, so that a few users have many. Both are indices, and no two pairs are the
-    /// same.
+    /// The members of each conversation, as indices. Each user begins about the same number, with users of lower
+    /// index. The lower the index, the more likely it is chosen, so a few users have many conversations. No pair
+    /// occurs twice.
     pub(super) fn pairs(self) -> impl Iterator<Item = [u32; 2]> {
         let begun = self.begun_by_each();
         let more = u64::from(self.conversations) - self.begun_by_all(begun);
@@ -57,7 +57,7 @@ impl Population {
         })
     }
 
-    /// How many conversations each user begins at least, as far as there are enough users of lower index.
+    /// The minimum number of conversations that each user begins, if there are enough users of lower index.
     fn begun_by_each(self) -> u32 {
         let (mut low, mut high) = (0, self.users - 1);
         while low < high {
@@ -71,36 +71,36 @@ impl Population {
         low
     }
 
-    /// How many conversations there are when each user begins `each`, the user of index `n` at most `n`.
+    /// The number of conversations if each user begins `each`, but the user with index `n` at most `n`.
     pub(super) fn begun_by_all(self, each: u32) -> u64 {
         let (others, each) = (u64::from(self.users - 1), u64::from(each));
         each * (each + 1) / 2 + (others - each) * each
     }
 }
 
-/// How many pairs there are of so many users.
+/// The number of pairs among this many users.
 pub(super) fn pairs_of(users: u32) -> u64 {
     let users = u64::from(users);
     users * users.saturating_sub(1) / 2
 }
 
-/// The one with whom `user` begins the `nth` of `begins` conversations, as an index below `user`. Each is
-/// above the one before it. Squaring a number drawn evenly makes low ones likely.
+/// The partner in the `nth` of the conversations that `user` begins: an index below `user` and above that of the
+/// previous one. Squaring an evenly distributed number makes low indices likely.
 pub(super) fn partner(random: &mut Random, user: u32, nth: u32, begins: u32) -> u32 {
     let left = u64::from(user - begins) + 1;
-    // Between 0 and 1, in units of 2^-32, and each above the one before it.
+    // Between 0 and 1 in units of 2^-32, and larger than the previous one.
     let drawn = ((u64::from(nth) << 32) + random.below(1 << 32)) / u64::from(begins);
     let squared = (drawn * drawn) >> 32;
     nth + ((left * squared) >> 32) as u32
 }
 
-/// How long a conversation is beside others: by Zipf's law, so that most are short.
+/// The relative length of a conversation, by Zipf's law: most are short.
 fn length(conversation: u32) -> u64 {
     (LENGTHS << 10) / (1 + Random::of(Draw::Length, conversation).below(LENGTHS))
 }
 
-/// A step near the golden section of `count` that comes to each number below it once: places that follow
-/// each other are far apart.
+/// A step near the golden section of `count` that visits each number below it once, so that consecutive places are
+/// far apart.
 fn coprime_step(count: u32) -> u64 {
     let count = u64::from(count);
     let section = (count * 618 / 1000).max(1);

@@ -1,11 +1,11 @@
-//! The random numbers that a population is drawn from.
+//! The random numbers of a population.
 
-/// SplitMix64, of Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (OOPSLA 2014).
-/// It is our own so that no new version of a library can change what a population is.
+/// SplitMix64, by Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators" (OOPSLA 2014). Implemented
+/// here, so that no library update can change a population.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 
-/// What the numbers are for. Each index of each has numbers of its own.
+/// The purpose of the numbers. Each purpose has its own numbers for each index.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Draw {
     User = 1,
@@ -20,7 +20,7 @@ pub(super) enum Draw {
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Random {
-    /// The numbers of one user, conversation or message.
+    /// The numbers for one user, conversation or message.
     pub(super) fn of(draw: Draw, index: u32) -> Self {
         Self(mix((draw as u64) << 32 | u64::from(index)))
     }
@@ -30,18 +30,18 @@ impl Random {
         mix(self.0)
     }
 
-    /// A number below `bound`: 0 where that is 0.
+    /// A number below `bound`, or 0 if `bound` is 0.
     pub(super) fn below(&mut self, bound: u64) -> u64 {
         let scaled = u128::from(self.next()) * u128::from(bound);
         (scaled >> 64) as u64
     }
 
-    /// One of `choices`, of which there is one at least.
+    /// One of `choices`, which must not be empty.
     pub(super) fn choose<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len() as u64) as usize]
     }
 
-    /// One of `choices`, each as likely as its percentage says; they are 100 in all.
+    /// One of `choices`, with these probabilities in percent. They must add up to 100.
     pub(super) fn weigh<'a, T>(&mut self, choices: &'a [(u64, T)]) -> &'a T {
         let drawn = self.below(100);
         let mut sum = 0;
@@ -63,7 +63,7 @@ fn mix(mut z: u64) -> u64 {
 mod tests {
     use super::*;
 
-    /// The first numbers for the seeds 0 and 1234567, as other implementations have them.
+    /// Other implementations give the same first numbers for the seeds 0 and 1234567.
     #[test]
     fn numbers_are_splitmix64_s() {
         let mut random = Random(0);

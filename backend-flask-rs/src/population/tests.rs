@@ -40,7 +40,7 @@ fn the_same_numbers_and_end_give_the_same_items() -> TestResult {
     Ok(())
 }
 
-/// What a population is must not change with the program: loads are compared.
+/// A new version of the program must not change populations, because load results are compared.
 #[test]
 fn items_are_what_they_always_were() -> TestResult {
     let items = population(3, 2, 3)?.items();
@@ -190,7 +190,7 @@ fn times_rise_strictly_and_end_at_the_end() -> TestResult {
     Ok(())
 }
 
-/// As far back as messages can go: years have four digits, so that times sort.
+/// Messages must not reach back before years with four digits, which sort correctly.
 #[test]
 fn the_earliest_population_has_times_that_can_be_written() -> TestResult {
     let population = Population::new(wanted(2, 1, 10_000), EARLIEST_END)?;

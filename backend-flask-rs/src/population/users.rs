@@ -12,36 +12,36 @@ use super::{Population, USERS, words};
 use crate::sql;
 use crate::users::User;
 
-/// How many users one statement writes.
+/// The number of users that one statement writes.
 const CHUNK: usize = 5_000;
 
 const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How long before the population's end the first users joined: before any message.
+/// The time from the joining of the first users to the population's end. It is before any message.
 const JOINING_BEGAN: Duration = YEAR.saturating_mul(10);
 
 impl Population {
-    /// The user of an index below [`users`](Population::users). The name follows from the index alone.
+    /// The user with an index below [`users`](Population::users). The index alone determines the name.
     pub fn user(&self, index: u32) -> User {
         let (display_name, name) = words::name(&mut Random::of(Draw::User, index));
         User { uuid: USERS.uuid(index), display_name, handle: format!("{name}.{index:06}") }
     }
 
-    /// When a user joined: within a year.
+    /// The time when a user joined. All join within a year.
     pub(super) fn joined(&self, index: u32) -> DateTime<Utc> {
         let seconds = Random::of(Draw::Joining, index).below(YEAR.as_secs());
         self.end - JOINING_BEGAN + Duration::from_secs(seconds)
     }
 
-    /// Removes the users of any population from Postgres with their activities. Returns how many there were.
+    /// Removes the users of any population and their activities from Postgres. Returns the number of removed users.
     pub fn remove_users(client: &mut Client) -> Result<u64, postgres::Error> {
         let range = [(&USERS.uuid(0) as _, Type::UUID), (&USERS.last() as _, Type::UUID)];
         client.execute_typed(sql::REMOVE_POPULATION, &range)
     }
 
-    /// Makes this population's users the only synthetic ones in Postgres, in one transaction. Those of an
-    /// earlier population are removed with their activities, and no other user is touched. Returns how many
-    /// synthetic users Postgres then counts.
+    /// Replaces the synthetic users in Postgres by this population's, in one transaction. The activities of removed
+    /// users are removed too; other users do not change. Returns the number of synthetic users, as counted by
+    /// Postgres afterwards.
     pub fn write_users(&self, client: &mut Client) -> Result<u64, postgres::Error> {
         let mut transaction = client.transaction()?;
         let (beyond, last) = (USERS.uuid(self.users), USERS.last());

@@ -1,10 +1,10 @@
-//! What users are called and what messages say.
+//! The names of users and the texts of messages.
 
 use std::sync::LazyLock;
 
 use super::random::Random;
 
-/// The lists, one entry a line, from `backend-flask-rs/ddb/population`.
+/// The word lists in `backend-flask-rs/ddb/population`, one entry per line.
 static WORDS: LazyLock<Words> = LazyLock::new(|| {
     let lines = |text: &'static str| text.lines().collect::<Vec<_>>();
     let names = |text: &'static str| text.lines().filter_map(|line| line.split_once(' ')).collect::<Vec<_>>();
@@ -18,39 +18,39 @@ static WORDS: LazyLock<Words> = LazyLock::new(|| {
     }
 });
 
-/// The most characters that a message has.
+/// The maximum number of characters in a message.
 #[cfg(test)]
 pub(super) const LONGEST: usize = 1024;
 
-/// How many sentences a message has that is no short reply, by percentage.
+/// The number of sentences of a message that is not a short reply, with its percentage.
 const SENTENCES: [(u64, usize); 9] =
     [(44, 1), (27, 2), (12, 3), (7, 4), (4, 5), (2, 6), (2, 7), (1, 8), (1, 9)];
 
-/// About how many bytes a sentence has, and what is before it.
+/// The approximate size of a sentence in bytes, including the space before it.
 const SENTENCE: usize = 64;
 
-/// How many of a hundred messages are short replies.
+/// The percentage of messages that are short replies.
 const REPLIES: u64 = 15;
 
 struct Words {
-    /// As it is shown, and as it is in a handle.
+    /// Names as displayed, and as used in handles.
     given_names: Vec<(&'static str, &'static str)>,
     family_names: Vec<(&'static str, &'static str)>,
     replies: Vec<&'static str>,
-    /// Who or what a sentence is about.
+    /// The subjects of sentences.
     openings: Vec<&'static str>,
     middles: Vec<&'static str>,
     endings: Vec<&'static str>,
 }
 
-/// A name to show, and its form for a handle, such as `Zoë Müller` and `zoe.muller`.
+/// A display name and its form for a handle, such as `Zoë Müller` and `zoe.muller`.
 pub(super) fn name(random: &mut Random) -> (String, String) {
     let (given, plain_given) = random.choose(&WORDS.given_names);
     let (family, plain_family) = random.choose(&WORDS.family_names);
     (format!("{given} {family}"), format!("{plain_given}.{plain_family}"))
 }
 
-/// A short reply, or one sentence or several: about 120 characters on average.
+/// A short reply, or one or more sentences: about 120 characters on average.
 pub(super) fn message(random: &mut Random) -> String {
     let words = &*WORDS;
     if random.below(100) < REPLIES {

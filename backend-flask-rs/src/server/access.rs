@@ -1,8 +1,8 @@
-//! Who a request is from.
+//! Determines the user of a request.
 //!
-//! [`Session`] and [`CurrentUser`] are the only ways to learn it: without one, a handler that takes it is not called. On the
-//! developer's machine, if the settings say so, the request itself names its user; everywhere else Cognito has
-//! signed the name.
+//! Handlers learn the user only from [`Session`] or [`CurrentUser`]; if there is no user, the handler is not called.
+//! On the developer's machine, if the settings say so, the request itself names its user. Everywhere else it carries
+//! a token that Cognito has signed.
 
 mod cognito;
 mod keys;
@@ -24,7 +24,7 @@ use crate::users::User;
 use cognito::Cognito;
 pub(crate) use local::{COOKIE, guard, is_from_own_page};
 
-/// How the server knows who a request is from.
+/// How the server determines the user of a request.
 pub(crate) enum Access {
     Local,
     Cognito(Box<Cognito>),
@@ -38,7 +38,7 @@ impl Access {
         }
     }
 
-    /// Whether a request itself names its user.
+    /// Whether the request itself names its user.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self, Self::Local)
     }
@@ -51,7 +51,7 @@ impl Access {
     }
 }
 
-/// The user that the request is from, and when the token that says so ends.
+/// The user of a request, and when their token expires.
 pub(crate) struct Session {
     pub(crate) user: User,
     pub(crate) ends: Option<DateTime<Utc>>,
@@ -67,7 +67,7 @@ impl FromRequestParts<Arc<App>> for Session {
     }
 }
 
-/// The user that the request is from.
+/// The user of a request.
 pub(crate) struct CurrentUser(pub(crate) User);
 
 impl FromRequestParts<Arc<App>> for CurrentUser {
@@ -78,7 +78,7 @@ impl FromRequestParts<Arc<App>> for CurrentUser {
     }
 }
 
-/// The value of a header that is there once and is text.
+/// The value of a header, if it occurs once and is text.
 pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;

@@ -1,4 +1,4 @@
-//! The HTTP API. Field names are those that Cruddur's front end reads.
+//! The HTTP API. Its field names are those that Cruddur's front end reads.
 
 mod events;
 mod messages;
@@ -24,10 +24,9 @@ pub(super) use messages::{group_in_path, no_member, readable, send};
 pub(super) use new_message::NewMessage;
 pub(super) use page_of::time;
 
-/// How long either database may take for a health check, which is asked for every few seconds.
+/// How long each database may take for a health check, which monitors request every few seconds.
 const HEALTH_BOUND: Duration = Duration::from_secs(3);
 
-/// The routes.
 pub(super) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/api/health-check", get(health))
@@ -39,7 +38,7 @@ pub(super) fn routes() -> Router<Arc<App>> {
         .route("/api/events", get(events::listen))
 }
 
-/// `GET /api/health-check`: 200 if both databases answer and have their tables, else 503.
+/// `GET /api/health-check`: 200 if both databases answer and have their tables, otherwise 503.
 async fn health(State(app): State<Arc<App>>) -> (StatusCode, Json<Value>) {
     let asked = tokio::join!(
         tokio::time::timeout(HEALTH_BOUND, app.postgres.health()),
@@ -70,7 +69,7 @@ async fn user(State(app): State<Arc<App>>, Path(handle): Path<String>) -> Result
     Ok(Json(json!({ "uuid": uuid, "display_name": display_name, "handle": handle })))
 }
 
-/// The user whom a request names by handle.
+/// Finds the user with the handle in a request.
 pub(super) async fn user_of(app: &App, handle: &str) -> Result<User, Refusal> {
     let user = app.postgres.user_by_handle(handle).await?;
     user.ok_or_else(|| Refusal::absent("handle", "there is no user with this handle"))

@@ -10,7 +10,7 @@ use super::live::{Live, News, Written};
 use super::postgres::Postgres;
 use super::settings::Settings;
 
-/// Made once, shared by all requests.
+/// Created once and shared by all requests.
 pub(crate) struct App {
     pub(crate) access: Access,
     pub(crate) postgres: Postgres,
@@ -19,7 +19,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Makes them. No database is asked yet.
+    /// Creates the parts, without asking a database.
     pub(crate) async fn new(settings: &Settings) -> Result<Self> {
         Ok(Self {
             access: Access::new(&settings.access),
@@ -29,7 +29,7 @@ impl App {
         })
     }
 
-    /// Tells all listeners of a message, in the background.
+    /// Notifies all listeners of a message, in the background.
     pub(crate) fn tell(self: &Arc<Self>, written: Written) {
         self.live.tell(News::Written(written.clone()));
         let app = Arc::clone(self);

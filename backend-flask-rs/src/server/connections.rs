@@ -1,4 +1,4 @@
-//! Connections: each is a task of its own, and is closed if it is not used.
+//! Connections. Each has its own task, and is closed if it is idle.
 
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -16,13 +16,13 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_io_timeout::TimeoutStream;
 
-/// How long the head of a request may be.
+/// The maximum size of a request's head.
 const LONGEST_HEAD: usize = 64 << 10;
 
-/// Answers connections until `stop` ends, and then the requests under way.
+/// Serves connections until `stop` completes, then finishes the requests under way.
 ///
-/// A connection is closed if for `idle` no whole head of a request comes on it (it is kept between two requests, or its
-/// client sends a byte at a time), or if its client reads nothing of an answer.
+/// A connection is closed if no complete request head arrives for the time `idle`, whether it is unused or its client
+/// sends one byte at a time, and if its client does not read an answer.
 pub(super) async fn serve(
     mut listener: TcpListener,
     router: Router,
@@ -34,7 +34,7 @@ pub(super) async fn serve(
     let (stopping, stopped) = watch::channel(());
     let mut stop = pin!(stop);
     loop {
-        // If there are too many connections, it waits by itself.
+        // If there are too many connections, `accept` waits.
         let (stream, peer) = tokio::select! {
             accepted = Listener::accept(&mut listener) => accepted,
             () = &mut stop => break,
@@ -43,7 +43,7 @@ pub(super) async fn serve(
     }
     drop((listener, stopped));
     stopping.send_replace(());
-    // Each connection holds a receiver for as long as it lasts.
+    // Each connection holds a receiver while it lasts.
     stopping.closed().await;
 }
 
@@ -71,7 +71,7 @@ async fn serve_one(
         }
     };
     if let Err(error) = ended {
-        // Clients go away, or are late.
+        // Mostly a client that has gone away or was too slow.
         tracing::debug!(cause = %error, "a connection has ended");
     }
 }

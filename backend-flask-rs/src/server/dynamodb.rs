@@ -1,4 +1,5 @@
-//! DynamoDB: message groups and messages. Every read is strongly consistent: who is told of a message finds it.
+//! Message groups and messages in DynamoDB. All reads are strongly consistent: a user who is notified of a message
+//! can read it.
 
 mod post;
 
@@ -25,32 +26,31 @@ pub(crate) use post::{Draft, IDEMPOTENCY_KEY, Posted};
 const CONNECT_BOUND: Duration = Duration::from_secs(2);
 const ATTEMPT_BOUND: Duration = Duration::from_secs(5);
 
-/// How many of a member's newest groups are searched at once for one of them, which is mostly among them.
+/// How many of a member's newest groups one query searches. The wanted group is usually among them.
 const GROUPS_AT_ONCE: i32 = 50;
 
-/// How often all groups of a member are searched for one that is not found: it may have moved to the top while
-/// the rest was read.
+/// How often all groups of a member are searched for one. It may move to the top while the rest is being read.
 const SEARCHES: u32 = 2;
 
-/// How many queues the writers of this server stand in.
+/// The number of queues for writers.
 const QUEUES: usize = 256;
 
-/// What a refusal calls it.
+/// The database's name in refusals.
 pub(crate) const NAME: &str = "dynamodb";
 
 /// The messages table.
 pub(crate) struct DynamoDb {
     client: Client,
-    /// The same without the SDK's own retries: a writer must know what became of the first attempt.
+    /// A client without the SDK's retries: a writer must know the result of each attempt.
     writer: Client,
     table: String,
-    /// One writer of this server at a time writes to a group, which saves attempts that would be cancelled. Groups
-    /// share queues, so that memory does not grow with their number.
+    /// The queues let only one writer of this server at a time write to a group, because concurrent attempts would be
+    /// cancelled. Groups share queues, so that memory does not grow with their number.
     queues: Vec<Mutex<()>>,
 }
 
 impl DynamoDb {
-    /// The table that the settings name. Nothing is asked yet.
+    /// The table of the settings. Sends no request yet.
     pub(crate) async fn new(settings: &DynamoDbSettings) -> Self {
         let (config, table) = match settings {
             DynamoDbSettings::Local { endpoint, table } => (http::local_config(endpoint), table),
@@ -68,13 +68,13 @@ impl DynamoDb {
         }
     }
 
-    /// Whether the table is there and can be read.
+    /// Checks that the table exists and can be read.
     pub(crate) async fn health(&self) -> Result<(), Refusal> {
         let nobody = messages::conversations_of(&self.table, Uuid::nil());
         self.read(nobody, 1, MessageGroup::from_item).await.map(|_| ())
     }
 
-    /// The row that `user` has of `group`: without one, the user is no member.
+    /// The row of `user` in `group`; `None` if the user is not a member.
     pub(crate) async fn row(&self, user: Uuid, group: Uuid) -> Result<Option<MemberRow>, Refusal> {
         self.search(messages::membership(&self.table, user, group)).await
     }
@@ -85,7 +85,7 @@ impl DynamoDb {
         Ok(row.map(|row| row.group.message_group_uuid))
     }
 
-    /// The groups of `user` whose last message was sent before `before`, newest first, at most `limit`.
+    /// The at most `limit` groups of `user` whose last message was sent before `before`, newest first.
     pub(crate) async fn groups(
         &self,
         user: Uuid,
@@ -97,7 +97,7 @@ impl DynamoDb {
         self.read(query, limit, MessageGroup::from_item).await
     }
 
-    /// The messages of `group` that were sent before `before`, newest first, at most `limit`.
+    /// The at most `limit` messages of `group` that were sent before `before`, newest first.
     pub(crate) async fn messages(
         &self,
         group: Uuid,
@@ -109,7 +109,7 @@ impl DynamoDb {
         self.read(query, limit, Message::from_item).await
     }
 
-    /// The messages of `group` that were sent after `after`, oldest first, at most `limit`.
+    /// The at most `limit` messages of `group` that were sent after `after`, oldest first.
     pub(crate) async fn messages_after(
         &self,
         group: Uuid,
@@ -159,7 +159,7 @@ impl DynamoDb {
     }
 }
 
-/// All times before `before`; `None` if there are none. A range includes its end.
+/// All times before `before`; `None` if there are none. The range includes its end.
 fn until(before: Option<DateTime<Utc>>) -> Option<TimeRange> {
     let Some(before) = before else { return Some(TimeRange::default()) };
     time::previous(before).map(|last| TimeRange { from: None, to: Some(last) })
@@ -182,7 +182,7 @@ where
     Refusal::unavailable(NAME, one_line(&error))
 }
 
-/// What the server said, or what happened on the way.
+/// The server's error, or why there was no answer, in one line.
 fn one_line<E, R>(error: &SdkError<E, R>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

@@ -1,4 +1,4 @@
-//! What each request passes through on the way to its handler.
+//! The middleware around all handlers.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -24,18 +24,18 @@ use super::app::App;
 use super::dynamodb::IDEMPOTENCY_KEY;
 use super::refusal::Refusal;
 
-/// How long a request may take, until the head of its answer. A post gives up earlier.
+/// How long a request may take until the head of its answer. Posting gives up earlier.
 const BOUND: Duration = Duration::from_secs(15);
 
-/// How long a body may be: room for 1,024 escaped characters.
+/// The maximum size of a body. It has room for 1,024 escaped characters.
 const LONGEST_BODY: usize = 32 << 10;
 
-/// How long a request's own id may be.
+/// The maximum length of a client's request id.
 const LONGEST_ID: usize = 64;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The routes with everything around them. `front_end` is the origin whose pages may call the API.
+/// Adds the middleware to `routes`. `front_end` is the origin whose pages may call the API.
 pub(super) fn around(routes: Router<Arc<App>>, app: &Arc<App>, front_end: Option<HeaderValue>) -> Router {
     let routes = routes.layer(DefaultBodyLimit::max(LONGEST_BODY)).layer(from_fn(refused_in_json));
     let routes = match front_end {
@@ -57,12 +57,12 @@ pub(super) fn around(routes: Router<Arc<App>>, app: &Arc<App>, front_end: Option
         .with_state(Arc::clone(app))
 }
 
-/// Sets a header where the handler has set no other.
+/// Sets a header unless the handler has set it.
 fn or_else(name: HeaderName, value: &'static str) -> SetResponseHeaderLayer<HeaderValue> {
     SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
 }
 
-/// Lets the pages of `origin` call the API. They send a token, and so need no cookie.
+/// Lets the pages of `origin` call the API. They send a token, so cookies are not allowed.
 fn cors(origin: HeaderValue) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origin)
@@ -77,7 +77,7 @@ fn cors(origin: HeaderValue) -> CorsLayer {
         .max_age(Duration::from_secs(3600))
 }
 
-/// Removes a request's own id, unless it is fit for a log.
+/// Removes a client's request id if it is not fit for a log.
 async fn without_odd_id(mut request: Request, next: Next) -> Response {
     let is_fit = |id: &str| {
         let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -89,7 +89,7 @@ async fn without_odd_id(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Puts a refusal of axum's own, which is plain text, into the form of all others.
+/// Converts axum's own refusals, which are plain text, to JSON.
 async fn refused_in_json(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
@@ -104,7 +104,6 @@ async fn refused_in_json(request: Request, next: Next) -> Response {
     Refusal::new(status, "request", error).into_response()
 }
 
-/// Ends a request that takes too long.
 async fn bounded(request: Request, next: Next) -> Result<Response, Refusal> {
     tokio::time::timeout(BOUND, next.run(request)).await.map_err(|_| {
         let error = format!("not done within {} s", BOUND.as_secs());
@@ -112,7 +111,7 @@ async fn bounded(request: Request, next: Next) -> Result<Response, Refusal> {
     })
 }
 
-/// A handler's panic fails its request only.
+/// The answer if a handler panics. Other requests are not affected.
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
@@ -121,10 +120,10 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server", error).into_response()
 }
 
-/// Logs each request when it is answered, and everything about it under its id.
+/// Logs each request when it is answered. Everything logged in between carries its id.
 async fn logged(request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
-    // Neither the query nor a header: they may hold secrets.
+    // Without the query and the headers, which may contain secrets.
     let path = request.extensions().get::<MatchedPath>().map_or(request.uri().path(), MatchedPath::as_str);
     let span =
         tracing::info_span!("request", id, method = %request.method(), path, user = tracing::field::Empty);

@@ -1,7 +1,8 @@
-//! News: listeners are told of each message that is written, at whichever server.
+//! Notifies listeners of each message that any server writes.
 //!
-//! A server tells its own listeners at once, and the other servers through Postgres (LISTEN and NOTIFY). News only
-//! says that there is something to read: a listener that misses one reads the message after the next one.
+//! A server notifies its own listeners directly, and the other servers through Postgres (LISTEN and NOTIFY). A
+//! notification only says that there is something to read. A listener that misses one reads that message after the
+//! next.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,28 +16,27 @@ use super::dynamodb::Posted;
 use super::refusal::Refusal;
 use crate::time;
 
-/// How many news a listener may be behind. One that is further behind is only told that it has missed some.
+/// How many notifications a listener may lag behind. A slower one is only told that it has missed some.
 const BACKLOG: usize = 256;
 
-/// How many may listen at once. Each one holds a connection.
+/// The maximum number of listeners. Each holds a connection.
 const LISTENERS: usize = 1_000;
 
-/// How many of them may be one user.
+/// The maximum number of listeners of one user.
 const LISTENERS_OF_ONE_USER: usize = 16;
 
-/// What is told.
+/// A notification.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum News {
     /// A message was written.
     Written(Written),
-    /// There may have been news that this server missed.
+    /// This server may have missed notifications.
     Missed,
 }
 
-/// A message that was written, without its text, which only its members may read.
+/// A message that was written, without its text, which only the members may read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Written {
-    /// Who may read it.
     pub(crate) members: [Uuid; 2],
     pub(crate) message_group_uuid: Uuid,
     pub(crate) uuid: Uuid,
@@ -56,15 +56,15 @@ impl From<&Posted> for Written {
     }
 }
 
-/// The listeners at this server.
 pub(crate) struct Live {
-    /// `None` once the server stops.
+    /// `None` after the server was told to stop.
     sender: Mutex<Option<Sender<Arc<News>>>>,
-    /// A place for each user who listens or has just listened, held once more by each of the user's listeners.
+    /// One entry for each user who listens or has just stopped. Each listener of the user holds a clone, so the
+    /// reference count is the number of listeners.
     places: Mutex<HashMap<Uuid, Arc<()>>>,
 }
 
-/// Somebody who listens.
+/// A listener.
 pub(crate) struct Listener {
     pub(crate) news: Receiver<Arc<News>>,
     _place: Arc<()>,
@@ -77,15 +77,15 @@ impl Default for Live {
 }
 
 impl Live {
-    /// Tells everybody who listens at this server.
+    /// Notifies all listeners at this server.
     pub(crate) fn tell(&self, news: News) {
         if let Some(sender) = &*self.sender.lock().unwrap_or_else(PoisonError::into_inner) {
-            // An error means that nobody listens.
+            // An error means that there are no listeners.
             _ = sender.send(Arc::new(news));
         }
     }
 
-    /// Listens from now on, for `user`.
+    /// Registers a listener for `user`.
     pub(crate) fn listen(&self, user: Uuid) -> Result<Listener, Refusal> {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = sender.as_ref().filter(|sender| sender.receiver_count() < LISTENERS);

@@ -1,7 +1,7 @@
-//! The page: groups on the left, a conversation on the right, a box to write in.
+//! The page: groups on the left, a conversation on the right, and a box to write in.
 //!
-//! It works without a script; the script only saves loading it again. Everything a user wrote is escaped by maud, and
-//! the policy lets nothing run that this server did not send.
+//! It works without a script; the script only avoids reloading it. maud escapes everything that users wrote, and the
+//! content security policy allows only scripts that this server sends.
 
 mod view;
 
@@ -27,22 +27,21 @@ use crate::messages::MessageGroup;
 use crate::users::User;
 use view::Conversation;
 
-/// Nothing from elsewhere, nothing in the page itself, and no frame around it.
+/// Allows nothing from elsewhere, nothing inline, and no frame around the page.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// How many messages are shown at first, and how many older ones are loaded at once.
+/// The number of messages that are shown first, and of older messages that are loaded at once.
 const MESSAGES: usize = 40;
 
-/// How many new messages are loaded at once.
+/// The number of new messages that are loaded at once.
 const NEW_MESSAGES: usize = 100;
 
 const GROUPS: usize = 100;
 
-/// How many users are offered to switch to, or to write to.
+/// The number of users that are offered to switch to or to write to.
 const USERS: i64 = 30;
 
-/// The page's routes.
 pub(super) fn routes() -> Router<Arc<App>> {
     let policy =
         SetResponseHeaderLayer::if_not_present(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
@@ -63,11 +62,11 @@ pub(super) fn routes() -> Router<Arc<App>> {
 }
 
 fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
-    // A developer changes it: the browser asks each time.
+    // The browser asks each time, because a developer may change the file.
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text)
 }
 
-/// A refusal as a page.
+/// A refusal, displayed as a page.
 struct RefusalPage(Refusal);
 
 impl From<Refusal> for RefusalPage {
@@ -82,7 +81,7 @@ impl IntoResponse for RefusalPage {
     }
 }
 
-/// The user of the page. A browser that has not chosen one yet is asked.
+/// The user of the page. A browser without a user gets a page to choose one.
 struct Reader(User);
 
 impl FromRequestParts<Arc<App>> for Reader {
@@ -100,7 +99,7 @@ impl FromRequestParts<Arc<App>> for Reader {
     }
 }
 
-/// `GET /`: the groups, and the newest of them, which a narrow screen does not show.
+/// `GET /`: the groups, and the newest one's messages, which a narrow screen hides.
 async fn home(State(app): State<Arc<App>>, Reader(user): Reader) -> Result<Markup, RefusalPage> {
     let groups = app.dynamodb.groups(user.uuid, None, GROUPS).await?;
     let open = match groups.first() {
@@ -127,7 +126,7 @@ async fn conversation(
     whole(&app, &user, &groups, Some(open), false).await
 }
 
-/// `GET /to/{handle}`: a conversation that has not begun.
+/// `GET /to/{handle}`: a conversation that has not begun yet.
 async fn first_message(
     State(app): State<Arc<App>>,
     Reader(user): Reader,
@@ -208,7 +207,7 @@ struct Switch {
     handle: String,
 }
 
-/// `POST /user`: from now on the page is for another user.
+/// `POST /user`: switches the page to another user.
 async fn switch(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
@@ -232,7 +231,7 @@ struct Written {
     handle: Option<String>,
 }
 
-/// `POST /messages`: writes without the script.
+/// `POST /messages`: writes a message without the script.
 async fn write(
     State(app): State<Arc<App>>,
     CurrentUser(user): CurrentUser,

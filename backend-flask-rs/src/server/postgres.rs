@@ -1,4 +1,4 @@
-//! Postgres, through connections that are kept and shared.
+//! Postgres, through a pool of connections.
 
 mod dial;
 mod news;
@@ -20,30 +20,30 @@ use crate::tls::SettingError;
 use crate::users::User;
 use dial::Dialer;
 
-/// How many connections are kept. Each costs Postgres a process, and a query of ours takes a millisecond.
+/// The number of connections in the pool. Each costs Postgres a process, and a query takes a millisecond.
 const CONNECTIONS: usize = 16;
 
-/// How long a request may wait for a free connection, or for a new one.
+/// How long a request may wait for a free or new connection.
 const CONNECT_BOUND: Duration = Duration::from_secs(5);
 
-/// How long a silent connection may be without a sign of life from the server.
+/// How long the server may show no sign of life on an idle connection.
 const GONE_BOUND: Duration = Duration::from_secs(30);
 
-/// A query of ours that takes long waits for another session's lock, or for a server in trouble.
+/// Limits for queries. One that takes this long waits for another session's lock, or the server is in trouble.
 const BOUNDS: &str = "-c lock_timeout=5s -c statement_timeout=10s";
 
-/// How many activities a home page shows.
+/// The number of activities on a home page.
 const HOME_LIMIT: i64 = 100;
 
-/// What a refusal calls it.
+/// The database's name in refusals.
 pub(crate) const NAME: &str = "postgres";
 
 /// The users and their activities.
 pub(crate) struct Postgres {
     pool: Pool,
-    /// For the connection that listens for news, which is not in the pool.
+    /// For the connection that listens for notifications, which is not in the pool.
     dialer: Dialer,
-    /// The name of this server among others.
+    /// Distinguishes this server from others.
     server: Uuid,
 }
 
@@ -63,19 +63,19 @@ pub(crate) struct Activity {
 }
 
 impl Postgres {
-    /// The database that the settings name. Nothing is connected yet.
+    /// The database of the settings. Opens no connection yet.
     pub(crate) fn new(PostgresSettings { mut config, tls }: PostgresSettings) -> Result<Self> {
         config.application_name("backend-flask");
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_BOUND);
         }
-        // Also for the connection that only waits for news.
+        // Also for the connection that only waits for notifications.
         config.keepalives_idle(GONE_BOUND).tcp_user_timeout(GONE_BOUND);
         if config.get_options().is_none() {
             config.options(BOUNDS);
         }
         let dialer = Dialer::new(&config, &tls).map_err(SettingError::in_one_line)?;
-        // A broken connection is noticed by its next query: no extra query checks it before.
+        // The next query detects a broken connection, so the pool needs no query to check it.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_connect(config, dialer.clone(), recycling))
             .runtime(Runtime::Tokio1)
@@ -92,13 +92,13 @@ impl Postgres {
         self.user(sql::USER_BY_HANDLE, handle).await
     }
 
-    /// The user whom Cognito knows by this id.
+    /// The user with this Cognito id.
     pub(crate) async fn user_by_cognito_id(&self, id: &str) -> Result<Option<User>, Refusal> {
         self.user(sql::USER_BY_COGNITO_USER_ID, id).await
     }
 
     async fn user(&self, sql: &str, key: &str) -> Result<Option<User>, Refusal> {
-        // Postgres has no NUL in a text.
+        // A Postgres text cannot contain NUL.
         if key.contains('\0') {
             return Ok(None);
         }
@@ -115,12 +115,12 @@ impl Postgres {
         self.rows(sql::HOME_ACTIVITIES, &[(&HOME_LIMIT, Type::INT8)]).await
     }
 
-    /// Whether the tables are there and can be read.
+    /// Checks that the tables exist and can be read.
     pub(crate) async fn health(&self) -> Result<(), Refusal> {
         self.query(sql::HEALTH, &[]).await.map(|_| ())
     }
 
-    /// Does `work` while no other server begins the conversation `pair`.
+    /// Runs `work` while no other server can begin the conversation `pair`.
     pub(crate) async fn in_turn<T>(
         &self,
         pair: Uuid,
@@ -131,7 +131,7 @@ impl Postgres {
         let name = (&pair.to_string() as _, Type::TEXT);
         transaction.query_typed(sql::LOCK_PAIR, &[name]).await.map_err(unavailable)?;
         let done = work.await;
-        // The end of the transaction, which wrote nothing, releases the lock.
+        // The transaction wrote nothing. Its end releases the lock.
         drop(transaction);
         done
     }
@@ -147,9 +147,9 @@ impl Postgres {
     async fn query(&self, sql: &str, values: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Refusal> {
         let client = self.client().await?;
         match client.query_typed(sql, values).await {
-            // A restarted server has closed every connection, which is noticed only now.
+            // A restarted server has closed all connections, which shows only now.
             Err(error) if has_ended(&error) => {
-                // Not back into the pool, which has not noticed yet.
+                // Keep it out of the pool, which has not noticed yet.
                 drop(Client::take(client));
                 self.client().await?.query_typed(sql, values).await.map_err(unavailable)
             }
@@ -162,7 +162,7 @@ impl Postgres {
     }
 }
 
-/// Whether the connection has ended. A server that stops says so before it closes.
+/// Whether the connection has ended. A server that stops sends an error before it closes.
 fn has_ended(error: &Error) -> bool {
     let is_stopped = |code: &SqlState| matches!(*code, SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN);
     error.is_closed() || error.code().is_some_and(is_stopped)

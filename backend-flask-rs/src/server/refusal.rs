@@ -1,15 +1,15 @@
-//! What is answered instead of what was asked for.
+//! The answers to requests that fail.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-/// Why a request is refused: an answer in JSON, `{"error": "...", "field": "..."}`.
+/// Why a request fails. The answer is JSON: `{"error": "...", "field": "..."}`.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) error: String,
-    /// The part of the request that is wrong, or the part of the server that could not do its work.
+    /// The part of the request that is wrong, or the part of the server that failed.
     pub(crate) field: &'static str,
 }
 
@@ -18,38 +18,38 @@ impl Refusal {
         Self { status, error: error.into(), field }
     }
 
-    /// The request is not in the form that it should have.
+    /// The request has the wrong form.
     pub(crate) fn malformed(field: &'static str, error: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, field, error)
     }
 
-    /// The request is well formed, but what it asks for is not possible.
+    /// The request is well formed but cannot be carried out.
     pub(crate) fn unacceptable(field: &'static str, error: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, field, error)
     }
 
-    /// It is not known who the request is from.
+    /// The user of the request is unknown.
     pub(crate) fn unknown(field: &'static str, error: impl Into<String>) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, field, error)
     }
 
-    /// The user may not do that.
+    /// The user is not allowed to do that.
     pub(crate) fn forbidden(field: &'static str, error: impl Into<String>) -> Self {
         Self::new(StatusCode::FORBIDDEN, field, error)
     }
 
-    /// Nothing of that name exists.
+    /// What the request names does not exist.
     pub(crate) fn absent(field: &'static str, error: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, field, error)
     }
 
-    /// `part` of the server cannot do its work. The cause may name hosts, so it is only logged.
+    /// `part` of the server is not available. The cause may contain host names, so it is only logged.
     pub(crate) fn unavailable(part: &'static str, cause: impl std::fmt::Display) -> Self {
         tracing::error!(part, cause = %cause, "unavailable");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, part, format!("{part} cannot be asked now"))
     }
 
-    /// `part` holds data that makes no sense. The cause is only logged.
+    /// `part` contains invalid data. The cause is only logged.
     pub(crate) fn corrupt(part: &'static str, cause: impl std::fmt::Display) -> Self {
         tracing::error!(part, cause = %cause, "corrupt");
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, part, format!("{part} holds what makes no sense"))

@@ -1,4 +1,4 @@
-//! The settings, from the environment.
+//! The server's settings, from the environment.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -20,50 +20,50 @@ const LOG_FORMAT: &str = "BACKEND_LOG_FORMAT";
 const IDLE: &str = "BACKEND_IDLE_TIMEOUT";
 const FRONT_END: &str = "FRONTEND_URL";
 const POSTGRES: &str = "CONNECTION_URL";
-/// The user's folder, with libpq's default files.
+/// The home directory, with libpq's default files.
 const HOME: &str = "HOME";
 const DYNAMODB: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 const ISSUER: &str = "COGNITO_ISSUER";
 const CLIENT_ID: &str = "COGNITO_CLIENT_ID";
 const KEYS_URL: &str = "COGNITO_JWKS_URL";
 
-/// Where Cruddur's front end looks for its backend.
+/// The address at which Cruddur's front end expects its backend.
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 4567);
 
-/// Longer than the 60 s for which Amazon's load balancer keeps a connection to the server: it answers 502 if it sends a
-/// request on a connection that was just closed.
+/// Longer than the 60 s for which Amazon's load balancer keeps a connection: if it sends a request on a connection
+/// that was just closed, it answers 502.
 /// <https://docs.aws.amazon.com/elasticloadbalancing/latest/application/edit-load-balancer-attributes.html>
 const DEFAULT_IDLE: Duration = Duration::from_secs(75);
 
 /// All settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where it listens.
+    /// The address to listen at.
     pub address: SocketAddr,
-    /// How it knows who a request is from.
+    /// How the user of a request is determined.
     pub(crate) access: AccessSettings,
     pub(crate) postgres: PostgresSettings,
     pub(crate) dynamodb: DynamoDbSettings,
     /// The origin whose pages may call the API.
     pub(crate) front_end: Option<HeaderValue>,
-    /// How long a connection may go without the whole head of a request.
+    /// How long a connection may wait for a complete request head.
     pub(crate) idle: Duration,
-    /// What is logged.
+    /// Which messages are logged.
     pub log: Targets,
     /// The form of the log.
     pub log_form: LogForm,
 }
 
-/// How the server knows who a request is from. There is no default: somebody must have decided it.
+/// How the user of a request is determined. There is no default, because it must be a decision.
 #[derive(Clone, Debug)]
 pub(crate) enum AccessSettings {
-    /// The request names its user, on this machine only.
+    /// The request names its user. Only on this machine.
     Local,
-    /// Amazon Cognito has signed who it is from.
+    /// A token signed by Amazon Cognito names the user.
     Cognito(CognitoSettings),
 }
 
-/// Whose tokens are accepted.
+/// The issuer and the client whose tokens are accepted.
 #[derive(Clone, Debug)]
 pub(crate) struct CognitoSettings {
     pub(crate) issuer: String,
@@ -71,34 +71,32 @@ pub(crate) struct CognitoSettings {
     pub(crate) keys_url: String,
 }
 
-/// Which Postgres, and how the connection to it is encrypted.
 #[derive(Clone, Debug)]
 pub(crate) struct PostgresSettings {
     pub(crate) config: PostgresConfig,
     pub(crate) tls: Tls,
 }
 
-/// Which DynamoDB.
 #[derive(Clone, Debug)]
 pub(crate) enum DynamoDbSettings {
     /// A server that checks no keys.
     Local { endpoint: String, table: String },
-    /// AWS, with the credentials and the region that its own chain of settings finds.
+    /// AWS, with credentials and region from AWS's own chain.
     Aws { table: String },
 }
 
 /// The form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogForm {
-    /// For people.
+    /// Text for people.
     Text,
-    /// An object a line, for programs.
+    /// One JSON object per line, for programs.
     Json,
 }
 
 impl Settings {
-    /// Reads the settings that `variable` returns for each name. An empty one counts as not set. No error shows a
-    /// password.
+    /// Reads the settings. `variable` returns the value of a variable; an empty value counts as unset. Errors contain
+    /// no password.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
         let get = |name: &str| variable(name).filter(|value| !value.is_empty());
         let need = |name: &str| get(name).with_context(|| format!("{name} is not set"));
@@ -160,7 +158,7 @@ fn is_https(url: &str) -> bool {
     url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty())
 }
 
-/// The origin that browsers name for the pages at a URL without a path.
+/// The origin that browsers send for pages at a URL, which must have no path.
 fn origin(url: &str) -> Option<HeaderValue> {
     let origin = url.strip_suffix('/').unwrap_or(url);
     let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"))?;
@@ -172,7 +170,7 @@ fn origin(url: &str) -> Option<HeaderValue> {
 }
 
 impl PostgresSettings {
-    /// As a URL says. `home` is the user's folder.
+    /// Reads a URL. `home` is the home directory.
     fn of(url: &str, home: Option<&Path>) -> Result<Self> {
         let url = PostgresUrl::parse(url);
         let url = url.map_err(|error| anyhow!("{POSTGRES} {}", error.in_one_line()))?;

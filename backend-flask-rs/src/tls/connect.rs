@@ -1,8 +1,8 @@
-//! The stream of a connection: encrypted, or plain and on its guard.
+//! The stream of a connection: encrypted, or plain with protection of the password.
 //!
-//! The driver sends the password in clear text to any server that asks for it so, and has no setting against that. Another
-//! user of this machine could listen at our server's port and ask. So a plain stream looks at the server's first
-//! message, which is the one that asks for a password.
+//! The driver sends the password in clear text to any server that asks for it, and no setting prevents that. Another
+//! user of this machine could listen at our server's port and ask. Therefore a plain stream checks the server's first
+//! message, which may ask for the password.
 
 use std::convert::Infallible;
 use std::io;
@@ -18,26 +18,26 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::verify::explain;
 
-/// How the driver is to connect.
+/// How the driver connects.
 #[derive(Clone)]
 pub enum Connector {
-    /// Through a Unix socket, where there is nobody between us and the server.
+    /// Through a Unix socket, which nobody can intercept.
     Socket,
-    /// Over TCP, not encrypted.
+    /// Over TCP, unencrypted.
     Plain,
     /// Over TCP, encrypted.
     Tls {
-        /// What encrypts.
+        /// The TLS connector.
         rustls: MakeRustlsConnect,
         /// How long the handshake may take.
         bound: Duration,
-        /// What a certificate has to be signed by, for people.
+        /// Describes the required signers of the certificate.
         roots: String,
     },
 }
 
 impl Connector {
-    /// Has the driver call it: in a "direct" negotiation the connector gets the stream before anything was sent.
+    /// Makes the driver use this connector: with "direct" negotiation it gets the stream before any data is sent.
     pub(super) fn set_up(&self, config: &mut Config) {
         let (mode, negotiation) = match self {
             Self::Socket => (DriverMode::Disable, SslNegotiation::Postgres),
@@ -92,11 +92,11 @@ impl TlsConnect<Socket> for ToHost {
 
 /// A connection's stream.
 pub enum Stream {
-    /// Not encrypted. The server's first bytes are kept until they are enough to know what it asks for.
+    /// Unencrypted. The server's first bytes are kept until they show what it asks for.
     Plain {
-        /// What is read from and written to.
+        /// The socket.
         socket: Socket,
-        /// What it has read first.
+        /// The first bytes that were read.
         first: Vec<u8>,
     },
     /// Encrypted.
@@ -112,7 +112,7 @@ impl TlsStream for Stream {
     }
 }
 
-/// `AuthenticationCleartextPassword`, as the server's first message.
+/// The message `AuthenticationCleartextPassword`, when it is the server's first.
 /// <https://www.postgresql.org/docs/current/protocol-message-formats.html>
 const ASKS_FOR_CLEAR_TEXT: [u8; 9] = [b'R', 0, 0, 0, 8, 0, 0, 0, 3];
 

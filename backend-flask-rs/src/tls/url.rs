@@ -1,4 +1,4 @@
-//! A Postgres URL: the driver's part of it, and what libpq reads in it besides.
+//! Parses a Postgres URL: the driver's parameters, and those that only libpq knows.
 //! <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS>
 
 use std::net::Ipv6Addr;
@@ -12,36 +12,36 @@ use super::SettingError;
 
 const FORM: &str = "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE";
 
-/// A URL that has been read. It names hosts, a user and a database.
+/// A parsed URL, with at least a host, a user and a database.
 #[derive(Debug, Clone)]
 pub struct PostgresUrl {
-    /// What the driver connects by.
+    /// The driver's configuration.
     pub config: Config,
     /// The file of passwords.
     pub passfile: Option<PathBuf>,
     pub(super) sslmode: Option<String>,
-    /// The file of the good authorities' certificates, or `system`.
+    /// The file of the trusted authorities' certificates, or `system`.
     pub(super) sslrootcert: Option<PathBuf>,
     pub(super) sslcert: Option<PathBuf>,
     pub(super) sslkey: Option<PathBuf>,
 }
 
 impl PostgresUrl {
-    /// Reads a URL. The driver's own error is kept back: it can repeat a part of the password.
+    /// Parses a URL. The driver's own error is not passed on, because it can contain part of the password.
     ///
     /// # Errors
-    /// What is wrong with it, to be said behind the setting's name; nothing of the URL is in it.
+    /// What is wrong with the URL, to follow the setting's name. It contains no part of the URL.
     pub fn parse(url: &str) -> Result<Self, SettingError> {
         let none = || SettingError::new("is not a Postgres URL", FORM);
         let rest = url.strip_prefix("postgresql://").or_else(|| url.strip_prefix("postgres://"));
-        // As the driver does, the user and the password end at the first `@`.
+        // Like the driver, takes the first `@` as the end of the user and the password.
         let (user, place) = rest.ok_or_else(none)?.split_once('@').unwrap_or(("", rest.unwrap_or_default()));
         let (place, query) = place.split_once('?').unwrap_or((place, ""));
         if place.contains('@') {
             let remedy = "write an `@` of the password as %40";
             return Err(SettingError::new("has more than one `@`", remedy));
         }
-        // Else it would be taken for a part of the database's name, which is shown.
+        // Otherwise the rest would become part of the database's name, which is shown.
         let database = place.split_once('/').map_or("", |(_, database)| database);
         if database.contains(|c: char| c.is_whitespace() || "/&;=#".contains(c)) {
             let remedy = "write a `?` before the first parameter, `&` before the others, and percent-encode what belongs \
@@ -75,13 +75,13 @@ impl PostgresUrl {
         Ok(read)
     }
 
-    /// Takes one of the parameters that the driver does not know.
+    /// Stores a parameter that the driver does not know. Returns whether it is one of libpq's.
     fn takes(&mut self, parameter: &str) -> bool {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
         match name {
             "sslmode" => self.sslmode = Some(value),
-            // What JDBC calls it; libpq takes it in a URL too.
+            // JDBC's name for it. libpq accepts it in a URL too.
             "ssl" if value == "true" => self.sslmode = Some("require".to_owned()),
             "sslrootcert" => self.sslrootcert = Some(value.into()),
             "sslcert" => self.sslcert = Some(value.into()),
@@ -93,7 +93,7 @@ impl PostgresUrl {
     }
 
     fn check(&mut self) -> Result<(), SettingError> {
-        // A certificate can be for an address: it is the name of a host that has none.
+        // An address without a host name counts as the name, since certificates can be for addresses.
         if self.config.get_hosts().is_empty() {
             for address in self.config.get_hostaddrs().to_vec() {
                 self.config.host(address.to_string());
@@ -108,8 +108,8 @@ impl PostgresUrl {
                 return Err(SettingError::new(format!("names no {part}"), FORM));
             }
         }
-        // The driver takes a `,` that is percent-encoded for a part of a name. libpq, which gets the list in PGHOST,
-        // takes it for the end of one.
+        // The driver takes a percent-encoded `,` as part of a name, but libpq, which gets the list in PGHOST, as a
+        // separator.
         if !self.config.get_hosts().iter().all(is_host) {
             let remedy = "write an `@`, `/`, `:` or `?` of the password percent-encoded";
             return Err(SettingError::new("names a host with a character that no host's name has", remedy));
@@ -122,7 +122,7 @@ impl PostgresUrl {
         Ok(())
     }
 
-    /// The hosts that are reached over TCP: names, and the addresses to use for them.
+    /// The hosts that are reached over TCP: their names, or else their addresses.
     pub fn tcp_hosts(&self) -> Vec<String> {
         let names = self.config.get_hosts().iter().filter_map(|host| match host {
             Host::Tcp(name) => Some(name.clone()),
@@ -146,7 +146,7 @@ pub fn is_host_name(name: &str) -> bool {
     let is_plain = |name: &str| {
         !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
     };
-    // `fe80::1%eth0` names an interface too.
+    // `fe80::1%eth0` contains the name of an interface.
     let (address, interface) = name.split_once('%').unwrap_or((name, "lo"));
     is_plain(name) || (address.parse::<Ipv6Addr>().is_ok() && is_plain(interface))
 }

@@ -1,4 +1,4 @@
-//! What is checked in a server's certificate, and the error about one that is not good.
+//! Verifies a server's certificate, and explains what is wrong with one.
 
 use std::io;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, Sign
 
 use super::SettingError;
 
-/// Looks at a server's certificate as `sslmode` says.
+/// Verifies a server's certificate as `sslmode` demands.
 #[derive(Debug)]
 pub(super) struct Verifier {
     provider: Arc<CryptoProvider>,
-    /// None where any certificate is good.
+    /// `None` if any certificate is accepted.
     roots: Option<RootCertStore>,
-    /// Whether it has to be for the host.
+    /// Whether the certificate must be for the host.
     for_host: bool,
 }
 
@@ -74,10 +74,10 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// What webpki says of an authority's certificate in a server's hands.
+/// webpki's word for an authority's certificate that a server uses as its own.
 const AUTHORITY: &str = "CaUsedAsEndEntity";
 
-/// Why encryption failed, and what to do. `roots` is what a certificate has to be signed by.
+/// Explains why encryption failed. `roots` describes the required signers of the certificate.
 pub(super) fn explain(error: &io::Error, roots: &str) -> SettingError {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let Some(Error::InvalidCertificate(certificate)) = inner else {
@@ -104,7 +104,7 @@ pub(super) fn explain(error: &io::Error, roots: &str) -> SettingError {
         CertificateError::NotValidYetContext { not_before, .. } => {
             (format!("is not valid before {}", shown(*not_before)), renew.to_owned())
         }
-        // rustls keeps webpki's error to itself, but for its text.
+        // rustls passes on only the text of webpki's error.
         CertificateError::Other(other) if other.to_string().contains(AUTHORITY) => (
             "is an authority's own (CA:TRUE), not a server's".to_owned(),
             "have one made for the server".to_owned(),
@@ -114,7 +114,7 @@ pub(super) fn explain(error: &io::Error, roots: &str) -> SettingError {
     SettingError::new(format!("the server's certificate {problem}"), remedy)
 }
 
-/// The names in a certificate, without the form that webpki gives them: `DnsName("a")`.
+/// The names in a certificate without webpki's notation, `DnsName("a")`.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inner = name.split_once('(').map_or(name.as_str(), |(_, inner)| inner.trim_end_matches(')'));
@@ -136,7 +136,7 @@ mod tests {
     use super::super::tests::certificate;
     use super::*;
 
-    /// What is said of a server that has the only root's own certificate.
+    /// Verifies the certificate of a server when that certificate is also the only root.
     fn verified(pem: &[u8]) -> Result<(), String> {
         let certificate = certificate(pem);
         let mut roots = RootCertStore::empty();

@@ -32,7 +32,7 @@ fn message() -> Result<Message, Box<dyn Error>> {
     })
 }
 
-/// All attributes by name; one that is no string fails the test.
+/// All attributes by name. Fails if one is not a string.
 fn strings(item: &Item) -> Result<Vec<(&str, &str)>, Box<dyn Error>> {
     let mut strings = Vec::new();
     for (name, value) in item {
@@ -43,7 +43,7 @@ fn strings(item: &Item) -> Result<Vec<(&str, &str)>, Box<dyn Error>> {
     Ok(strings)
 }
 
-/// The error for a message whose attribute `name` is `value`, or is missing.
+/// The error of a message whose attribute `name` has another value or is missing.
 fn error(name: &str, value: Option<AttributeValue>) -> Result<String, Box<dyn Error>> {
     let mut item = message()?.to_item();
     item.remove(name);

@@ -20,7 +20,7 @@ fn message(sender: &User, at: &str) -> Result<Message, time::ParseTimeError> {
     })
 }
 
-/// A row in the list of `member`, under a key in another program's form.
+/// A row of `member`, with its key in another program's form.
 fn row(member: &User, other: &User) -> Result<MemberRow, time::ParseTimeError> {
     let sort_key = "2023-03-20T14:05:09+00:00".to_owned();
     let group = MessageGroup {
@@ -33,7 +33,7 @@ fn row(member: &User, other: &User) -> Result<MemberRow, time::ParseTimeError> {
     Ok(MemberRow { sort_key, group })
 }
 
-/// What a request does: `put` or `delete`, both keys and the condition.
+/// The actions of a request: `put` or `delete`, both keys, and the condition.
 fn actions(request: TransactWriteItemsInputBuilder) -> Vec<(&'static str, String, String, String)> {
     let text = |item: &Item, name| item.get(name).and_then(|v| v.as_s().ok()).cloned().unwrap_or_default();
     let items = request.get_transact_items().clone().unwrap_or_default();

@@ -1,5 +1,5 @@
-//! In production: a token that Amazon Cognito has signed says who a request is from. Its signature is RS256, verified
-//! by ring: no other algorithm is there for a token to name.
+//! In production, a token signed by Amazon Cognito names the user. Its signature is RS256, verified by ring; no other
+//! algorithm is accepted.
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html>
 
 use axum::http::HeaderMap;
@@ -18,37 +18,37 @@ use crate::server::postgres::Postgres;
 use crate::server::refusal::Refusal;
 use crate::server::settings::CognitoSettings;
 
-/// How far the clocks of Cognito and this server may be apart, in seconds.
+/// The tolerated difference between the clocks of Cognito and this server, in seconds.
 const LEEWAY: u64 = 30;
 
-/// The longest token that is read. Cognito's have about 1,000 bytes.
+/// The maximum length of a token. Cognito's have about 1,000 bytes.
 const LONGEST_TOKEN: usize = 8 << 10;
 
 const FIELD: &str = "authorization";
 
-/// Whose tokens are accepted, and the keys that they are signed with.
+/// Verifies the tokens of one issuer and client.
 pub(crate) struct Cognito {
     client_id: String,
     validation: Validation,
     keys: Keys,
 }
 
-/// The claims of a token that [`Validation`] does not check.
+/// The claims that [`Validation`] does not check.
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
-    /// When it expires, in seconds of Unix.
+    /// The expiry in seconds since the Unix epoch.
     exp: i64,
     token_use: String,
-    /// The client that an access token is for.
+    /// The client, in an access token.
     client_id: Option<String>,
-    /// The client that an id token is for.
+    /// The client, in an id token.
     aud: Option<String>,
 }
 
 impl Cognito {
     pub(super) fn new(settings: CognitoSettings) -> Self {
-        // An error means that it is installed already.
+        // An error means that a provider is installed already.
         _ = PROVIDER.install_default();
         let CognitoSettings { issuer, client_id, keys_url } = settings;
         let mut validation = Validation::new(Algorithm::RS256);
@@ -56,18 +56,18 @@ impl Cognito {
         validation.set_issuer(&[issuer]);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
         validation.validate_nbf = true;
-        // Which claim names the client depends on the token's use: see `is_for_us`.
+        // The claim with the client depends on the kind of token: see `is_for_us`.
         validation.validate_aud = false;
         Self { client_id, validation, keys: Keys::new(keys_url) }
     }
 
-    /// The user whose token the request carries.
+    /// The user of the request's token.
     pub(super) async fn session(&self, postgres: &Postgres, headers: &HeaderMap) -> Result<Session, Refusal> {
         let token = bearer(headers).ok_or_else(|| Refusal::unknown(FIELD, "a bearer token is needed"))?;
         let claims = self.claims(token).await?;
         let user = postgres.user_by_cognito_id(&claims.sub).await?;
         let user = user.ok_or_else(|| Refusal::forbidden(FIELD, "nobody at Cruddur has this sign-in"))?;
-        // Not even chrono can hold such a time: its stream ends at once.
+        // If chrono cannot represent the expiry, the session counts as expired.
         let ends = DateTime::from_timestamp_secs(claims.exp.saturating_add(LEEWAY.cast_signed()));
         Ok(Session { user, ends: ends.or(Some(DateTime::UNIX_EPOCH)) })
     }

@@ -1,4 +1,4 @@
-//! The issuer's public keys, fetched when a token first needs them, and kept for a while.
+//! The issuer's public keys, fetched when a token first needs them, and cached.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,32 +18,31 @@ use tokio::task::JoinHandle;
 use crate::http;
 use crate::server::refusal::Refusal;
 
-/// How old keys may be before they are fetched again: the issuer may withdraw one.
+/// The age at which keys are fetched again, because the issuer may withdraw one.
 const AGE: Duration = Duration::from_secs(3600);
 
-/// How old keys may be while the issuer does not answer.
+/// The maximum age of keys while the issuer does not answer.
 const OLD_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// How long the keys are not fetched again, whatever keys tokens name.
+/// The minimum time between two fetches, whatever keys tokens name.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// The same after the issuer did not answer.
+/// The minimum time between two fetches if the issuer did not answer.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the issuer may take to answer.
 const BOUND: Duration = Duration::from_secs(5);
 
-/// How long the issuer's answer may be. Cognito's two keys are less than 1,000 bytes.
+/// The maximum size of the issuer's answer. Cognito's two keys take less than 1,000 bytes.
 const LONGEST_ANSWER: usize = 64 << 10;
 
-/// The keys of the issuer at one URL.
 pub(super) struct Keys(Arc<Shared>);
 
 struct Shared {
     url: String,
     connector: Connector,
     known: RwLock<Known>,
-    /// When the keys may be fetched next; locked while they are.
+    /// The earliest time of the next fetch. It is locked during a fetch.
     due: Mutex<Instant>,
 }
 
@@ -53,7 +52,7 @@ struct Known {
     fetched: Option<Instant>,
 }
 
-/// A set of keys as RFC 7517 writes it.
+/// A JSON Web Key Set, as defined by RFC 7517.
 #[derive(Deserialize)]
 struct KeySet {
     keys: Vec<Key>,
@@ -70,14 +69,14 @@ struct Key {
 }
 
 impl Keys {
-    /// The keys that will be found at `url`.
+    /// The keys that the issuer publishes at `url`.
     pub(super) fn new(url: String) -> Self {
         let connector = http::connector(Connector::builder(), Some(&url));
         let (known, due) = (RwLock::default(), Mutex::new(Instant::now()));
         Self(Arc::new(Shared { url, connector, known, due }))
     }
 
-    /// The key of this id, if the issuer has it. A key that is known does not wait for the issuer.
+    /// The key with this id, if the issuer has it. For a known key the caller does not wait for the issuer.
     pub(super) async fn get(&self, id: &str) -> Result<Option<DecodingKey>, Refusal> {
         let (key, age) = self.0.find(id);
         if key.is_some() && age < OLD_AGE {
@@ -86,7 +85,7 @@ impl Keys {
             }
             return Ok(key);
         }
-        // An error means that the server stops.
+        // An error means that the server is stopping.
         _ = self.refresh().await;
         match self.0.find(id) {
             (key, age) if age < OLD_AGE => Ok(key),
@@ -94,7 +93,7 @@ impl Keys {
         }
     }
 
-    /// Fetches the keys in a task of its own: a request that is cancelled must not end it for the others.
+    /// Fetches the keys in a separate task, so that a cancelled request does not cancel the fetch for others.
     fn refresh(&self) -> JoinHandle<()> {
         let shared = Arc::clone(&self.0);
         tokio::spawn(async move { shared.refresh().await })
@@ -102,7 +101,7 @@ impl Keys {
 }
 
 impl Shared {
-    /// The key of this id, and how old all keys are.
+    /// The key with this id, and the age of all keys.
     fn find(&self, id: &str) -> (Option<DecodingKey>, Duration) {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let age = known.fetched.map_or(Duration::MAX, |fetched| fetched.elapsed());
@@ -142,7 +141,7 @@ impl Shared {
     }
 }
 
-/// The keys that sign, by id. Keys of an unknown form are ignored.
+/// Parses the signing keys, by id. Skips keys of unknown kinds.
 fn parse(answer: &[u8]) -> Result<HashMap<String, DecodingKey>> {
     let set: KeySet = serde_json::from_slice(answer).context("the answer is no set of keys")?;
     let signing = set.keys.into_iter().filter(|key| key.kty == "RSA" && key.usage.as_deref() != Some("enc"));
@@ -157,7 +156,7 @@ fn parse(answer: &[u8]) -> Result<HashMap<String, DecodingKey>> {
 mod tests {
     use super::*;
 
-    /// An issuer that takes connections and never answers.
+    /// An issuer that accepts connections but never answers.
     fn silent_issuer() -> (std::net::TcpListener, Keys) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let keys = Keys::new(format!("http://{}/", listener.local_addr().unwrap()));

@@ -1,7 +1,7 @@
-//! On the developer's machine: a header or a cookie names the user.
+//! On the developer's machine, a header or a cookie names the user.
 //!
-//! That is safe only as long as nobody else can send one. The port is on the loopback, and [`guard`] checks each
-//! request: a web page from elsewhere, open in the developer's browser, must not act for them.
+//! That is safe only while nobody else can send one. The port is on the loopback address, and [`guard`] checks each
+//! request: another web page in the developer's browser must not act as the user.
 
 use std::net::SocketAddr;
 
@@ -17,16 +17,17 @@ use crate::server::postgres::Postgres;
 use crate::server::refusal::Refusal;
 use crate::users::User;
 
-/// The header that names the user, by handle.
+/// The header with the user's handle.
 const USER: &str = "x-cruddur-user";
 
-/// The cookie that does.
+/// The cookie with the user's handle.
 pub(crate) const COOKIE: &str = "cruddur_user";
 
-/// The names of this machine. A page whose own name resolves to the loopback (DNS rebinding) sends that one.
+/// The names of this machine. A foreign page whose name resolves to the loopback address (DNS rebinding) sends
+/// another.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Headers by which proxies say for whom they ask, besides those that begin with `x-forwarded`.
+/// Headers that proxies add, besides those that begin with `x-forwarded`.
 const PROXY: [HeaderName; 7] = [
     FORWARDED,
     VIA,
@@ -37,7 +38,7 @@ const PROXY: [HeaderName; 7] = [
     HeaderName::from_static("cf-connecting-ip"),
 ];
 
-/// Passes on only requests from this machine itself.
+/// Accepts only requests from this machine itself.
 pub(crate) async fn guard(request: Request, next: Next) -> Result<Response, Refusal> {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip().to_canonical());
     if !peer.is_some_and(|peer| peer.is_loopback()) {
@@ -54,11 +55,11 @@ pub(crate) async fn guard(request: Request, next: Next) -> Result<Response, Refu
     Ok(next.run(request).await)
 }
 
-/// The user that the header names, or else the cookie.
+/// The user named by the header, or else by the cookie.
 pub(super) async fn user(postgres: &Postgres, parts: &Parts) -> Result<User, Refusal> {
     let headers = &parts.headers;
     let (field, handle) = if headers.contains_key(USER) {
-        // A page of another origin cannot set this header without a preflight.
+        // A page of another origin cannot set this header without a preflight request.
         (USER, single(headers, USER))
     } else {
         let handle = cookie(headers);
@@ -74,13 +75,14 @@ pub(super) async fn user(postgres: &Postgres, parts: &Parts) -> Result<User, Ref
     user.ok_or_else(|| Refusal::unknown(field, "there is no user with this handle"))
 }
 
-/// Whether a browser sent it for a page of this server. Browsers send the origin with each POST. <https://www.rfc-editor.org/rfc/rfc6454#section-7>
+/// Whether the request comes from a page of this server. Browsers send the origin with each POST.
+/// <https://www.rfc-editor.org/rfc/rfc6454#section-7>
 pub(crate) fn is_from_own_page(headers: &HeaderMap) -> bool {
     let origin = single(headers, ORIGIN.as_str()).and_then(|origin| origin.strip_prefix("http://"));
     origin.is_some() && origin == host(headers)
 }
 
-/// The host that the request names, with its port.
+/// The request's host with its port.
 fn host(headers: &HeaderMap) -> Option<&str> {
     single(headers, HOST.as_str())
 }
@@ -93,7 +95,7 @@ fn name(host: &str) -> &str {
     }
 }
 
-/// The handle in the first cookie of that name.
+/// The handle in the first cookie of this name.
 fn cookie(headers: &HeaderMap) -> Option<&str> {
     let cookies = headers.get_all(COOKIE_HEADER).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.split_once('='));

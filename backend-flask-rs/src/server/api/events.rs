@@ -1,4 +1,4 @@
-//! News, as server-sent events.
+//! Notifications as server-sent events.
 //! <https://html.spec.whatwg.org/multipage/server-sent-events.html>
 
 use std::convert::Infallible;
@@ -19,11 +19,11 @@ use crate::server::app::App;
 use crate::server::live::{News, Written};
 use crate::server::refusal::Refusal;
 
-/// How long a browser waits before it listens again.
+/// How long a browser waits before it reconnects.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// `GET /api/events`: an event `message` for each message that the user can read, with its group, uuid and time, and
-/// `missed` if there were more than could be told. It ends with the user's token.
+/// an event `missed` if some were lost. The stream ends when the user's token expires.
 pub(super) async fn listen(
     State(app): State<Arc<App>>,
     Session { user, ends }: Session,
@@ -43,7 +43,7 @@ pub(super) async fn listen(
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
 }
 
-/// The next event for `user`; `None` once the server stops.
+/// The next event for `user`; `None` when the server stops.
 async fn next(news: &mut Receiver<Arc<News>>, user: Uuid) -> Option<Event> {
     let missed = || Event::default().event("missed").data("{}");
     loop {

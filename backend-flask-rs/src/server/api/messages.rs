@@ -1,4 +1,4 @@
-//! Conversations: a user's list of them, the messages in one, and writing.
+//! Conversations: a user's list of them, the messages in one, and new messages.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ pub(super) async fn groups(
     Ok((next, Json(groups.iter().map(group_json).collect())))
 }
 
-/// `GET /api/messages/{group}?before=TIME&limit=N`: the newest messages before that, oldest first.
+/// `GET /api/messages/{group}?before=TIME&limit=N`: the newest messages before that time, oldest first.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     CurrentUser(user): CurrentUser,
@@ -46,7 +46,7 @@ pub(super) async fn list(
     Ok((next, Json(found.iter().rev().map(message_json).collect())))
 }
 
-/// `POST /api/messages`: writes into a group, or to a handle. Answers with the message.
+/// `POST /api/messages`: sends a message to a group or to a handle, and returns it.
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     CurrentUser(user): CurrentUser,
@@ -77,13 +77,13 @@ fn message_json(message: &Message) -> Value {
     })
 }
 
-/// The group that a path names.
+/// The group in a path.
 pub(crate) fn group_in_path(path: &Path<String>) -> Result<Uuid, Refusal> {
     Uuid::try_parse(path).map_err(|_| Refusal::malformed("message_group_uuid", "is not a uuid"))
 }
 
-/// What `read` finds in `group`, if `user` is a member of it. Both are asked for at once. Others learn nothing, not
-/// even whether the group exists.
+/// The result of `read`, if `user` is a member of `group`. Both are queried concurrently. A user who is no member
+/// learns nothing, not even whether the group exists.
 pub(crate) async fn readable<T>(
     app: &App,
     user: &User,
@@ -98,7 +98,7 @@ pub(crate) fn no_member() -> Refusal {
     Refusal::forbidden("message_group_uuid", "you are not a member of this group")
 }
 
-/// Writes a message, and tells those who listen.
+/// Writes a message, and notifies listeners.
 pub(crate) async fn send(app: &Arc<App>, sender: &User, new: NewMessage) -> Result<Posted, Refusal> {
     let NewMessage { text, to, idempotency_key } = new;
     let draft = Draft { sender, text: &text, idempotency_key: idempotency_key.as_deref() };
@@ -106,12 +106,12 @@ pub(crate) async fn send(app: &Arc<App>, sender: &User, new: NewMessage) -> Resu
         To::Group(group) => app.dynamodb.post(group, draft).await?.ok_or_else(no_member)?,
         To::User(handle) => to_user(app, &handle, draft).await?,
     };
-    // Also if it was written before: the server that wrote it may have stopped before it told anybody.
+    // Also for a repeated request: the server that wrote the message may have stopped before it notified anybody.
     app.tell(Written::from(&posted));
     Ok(posted)
 }
 
-/// Writes into the group with a user, and begins it if there is none.
+/// Writes into the group with a user. Begins the group if there is none.
 async fn to_user(app: &App, handle: &str, draft: Draft<'_>) -> Result<Posted, Refusal> {
     let sender = draft.sender;
     let receiver = user_of(app, handle).await?;
@@ -128,7 +128,7 @@ async fn to_user(app: &App, handle: &str, draft: Draft<'_>) -> Result<Posted, Re
     let pair = messages::group_of_pair([sender.uuid, receiver.uuid]);
     app.postgres
         .in_turn(pair, async {
-            // Another request may have begun it meanwhile.
+            // Another request may have begun it in the meantime.
             match into_group().await? {
                 Some(posted) => Ok(posted),
                 None => app.dynamodb.open(draft, &receiver).await,

@@ -1,4 +1,4 @@
-//! A new message, as a request's body has it.
+//! Parses and checks a new message in a request's body.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const TEXT: &str = "message";
 const GROUP: &str = "message_group_uuid";
 const HANDLE: &str = "handle";
 
-/// How long an idempotency key may be.
+/// The maximum length of an idempotency key.
 const LONGEST_KEY: usize = 255;
 
 /// How long a client may take to send a body.
@@ -27,20 +27,20 @@ const BODY_BOUND: Duration = Duration::from_secs(10);
 pub(crate) struct NewMessage {
     pub(crate) text: String,
     pub(crate) to: To,
-    /// The client's own name for the request, by which it may send it again.
+    /// The client's id for the request, with which the client may repeat it.
     pub(crate) idempotency_key: Option<String>,
 }
 
-/// Where a message goes.
+/// The recipient of a message.
 pub(crate) enum To {
-    /// Into a group.
+    /// A group.
     Group(Uuid),
-    /// To a user, by handle.
+    /// A user, by handle.
     User(String),
 }
 
 impl NewMessage {
-    /// Checks what was sent: a text, and a group or a handle.
+    /// Checks the text and the recipient, which is a group or a handle.
     pub(crate) fn check(
         text: Option<String>,
         group: Option<String>,
@@ -93,7 +93,7 @@ impl<S: Send + Sync> FromRequest<S> for NewMessage {
     }
 }
 
-/// The key, without the quotes that the header's draft standard puts around it.
+/// The idempotency key, without the quotes that the header's draft standard demands.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let bare = |text| str::strip_prefix(text, '"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);

@@ -1,4 +1,4 @@
-//! Which part of a list is asked for, and the link to the next one.
+//! The requested page of a list, and the link to the next page.
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::header::LINK;
@@ -15,9 +15,9 @@ const LARGEST_LIMIT: usize = 100;
 
 /// `?before=TIME&limit=N`
 pub(super) struct PageOf {
-    /// Only what is older.
+    /// Only older items.
     pub(super) before: Option<DateTime<Utc>>,
-    /// How many at most.
+    /// The maximum number of items.
     pub(super) limit: usize,
 }
 
@@ -46,7 +46,8 @@ impl<S: Sync> FromRequestParts<S> for PageOf {
 }
 
 impl PageOf {
-    /// The header with the link to the next part (RFC 8288), if this one is full. `oldest` is the time of its last item.
+    /// The header with the link to the next page (RFC 8288), if this one is full. `oldest` is the time of its last
+    /// item.
     pub(super) fn next(&self, path: &str, found: usize, oldest: Option<DateTime<Utc>>) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(oldest) = oldest.filter(|_| found == self.limit) {
@@ -58,9 +59,9 @@ impl PageOf {
     }
 }
 
-/// A time in a query.
+/// Parses a time in a query.
 pub(crate) fn time(field: &'static str, text: &str) -> Result<DateTime<Utc>, Refusal> {
-    // In a query, a `+` that is not encoded as %2B means a space.
+    // In a query, an unencoded `+` means a space.
     let read = time::parse(text).or_else(|error| match text.rsplit_once(' ') {
         Some((moment, offset)) => time::parse(&format!("{moment}+{offset}")),
         None => Err(error),

@@ -1,12 +1,12 @@
-//! Posting: a message is written exactly once, whoever else writes to the group meanwhile.
+//! Posting a message exactly once, even while others write to the group.
 //!
-//! The conditions of the transaction guarantee that; see [`messages::post`]. Here it is built and sent again until
-//! it takes effect. An attempt whose answer was lost may have taken effect, or may still do so: its message is
-//! looked for before the next attempt, and of two attempts under way the conditions let only one through, because
-//! both move the same rows.
+//! The conditions of the transaction guarantee that; see [`messages::post`]. This module builds and sends the
+//! transaction until it takes effect. If an answer was lost, the attempt may have taken effect or may still do so.
+//! Therefore the next attempt first looks for the message. Of two attempts under way, the conditions let only one
+//! succeed, because both move the same rows.
 //!
-//! A client's second request with the same idempotency key is met in the same way: both members' rows are read
-//! before the message is looked for, so a writer who comes in between has moved them.
+//! A client's second request with the same idempotency key is handled the same way: both members' rows are read
+//! before the message is looked for, so any writer in between has moved them.
 
 use std::time::{Duration, Instant};
 
@@ -23,10 +23,10 @@ use crate::server::refusal::Refusal;
 use crate::time;
 use crate::users::User;
 
-/// How long attempts may go on: less than a whole request may take.
+/// How long attempts may continue. It is less than a whole request may take.
 const BOUND: Duration = Duration::from_secs(10);
 
-/// What a refusal calls the key.
+/// The name of the idempotency key in refusals.
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 const FIRST_WAIT: Duration = Duration::from_millis(5);
@@ -38,22 +38,22 @@ pub(crate) struct Posted {
     pub(crate) members: [Uuid; 2],
 }
 
-/// What is to be written.
+/// A message to be written.
 #[derive(Clone, Copy)]
 pub(crate) struct Draft<'a> {
     pub(crate) sender: &'a User,
     pub(crate) text: &'a str,
-    /// The client's own name for the request, by which it may send it again.
+    /// The client's id for the request, with which the client may repeat it.
     pub(crate) idempotency_key: Option<&'a str>,
 }
 
-/// Why an attempt did not take effect, or perhaps not.
+/// Why an attempt did not take effect, or may not have.
 enum Miss {
-    /// It did not take effect: another writer was first, or the server throttles.
+    /// It did not: another writer was first, or the server throttled.
     Conflict(String),
-    /// Its answer was lost, so it may have taken effect.
+    /// The answer was lost, so it may have.
     Unknown(String),
-    /// The server will never take it.
+    /// It did not, and the server will never accept it.
     Refused(String),
 }
 
@@ -61,16 +61,16 @@ enum Miss {
 struct Attempts {
     started: Instant,
     made: u32,
-    /// The times of the attempts whose answers were lost.
+    /// The message times of the attempts whose answers were lost.
     unsure: Vec<DateTime<Utc>>,
     last: String,
 }
 
 impl DynamoDb {
-    /// Writes a message into `group`; `None` if its sender is no member. A message that was written with the same
-    /// idempotency key is not written again.
+    /// Writes a message to `group`; `None` if the sender is not a member. A message that was written before with the
+    /// same idempotency key is not written again.
     pub(crate) async fn post(&self, group: Uuid, draft: Draft<'_>) -> Result<Option<Posted>, Refusal> {
-        // The last byte is random in each version of uuid that names a group.
+        // The last byte of a group's uuid is random in every version of uuid that is used.
         let _turn = self.queues[usize::from(group.as_bytes()[15]) % QUEUES].lock().await;
         let mut message = new_message(group, draft);
         let mut attempts = Attempts::new();
@@ -94,19 +94,19 @@ impl DynamoDb {
         }
     }
 
-    /// Writes the first message to `receiver`, with whom its sender has no group. The caller makes sure that
-    /// nobody else begins the conversation meanwhile.
+    /// Writes the first message to `receiver`, with whom the sender has no group. The caller must prevent others from
+    /// beginning the conversation at the same time.
     pub(crate) async fn open(&self, draft: Draft<'_>, receiver: &User) -> Result<Posted, Refusal> {
         let members = [draft.sender.uuid, receiver.uuid];
         let mut message = new_message(messages::group_of_pair(members), draft);
         let mut attempts = Attempts::new();
         loop {
-            // All attempts have the same time: one that takes effect late makes the next one fail.
+            // All attempts use the same time, so that one that takes effect late makes the next one fail.
             if self.find(&mut message, &attempts.unsure).await? {
                 return Ok(Posted { message, members });
             }
             if attempts.made > 0 && attempts.unsure.is_empty() {
-                // Another group's row has this time, in one of the two lists.
+                // Another group's row in one of the two lists has this time.
                 message.created_at = messages::next_time(Utc::now(), message.created_at);
             }
             let request = messages::open(&self.table, &message, receiver);
@@ -117,8 +117,8 @@ impl DynamoDb {
         }
     }
 
-    /// The rows that `user` and the other member have of `group`; `None` if the user has none. No request of ours
-    /// leaves a group with only one row.
+    /// The rows of `user` and of the other member of `group`; `None` if the user has none. The app's transactions
+    /// never leave a group with only one row.
     async fn rows(&self, group: Uuid, user: &User) -> Result<Option<[MemberRow; 2]>, Refusal> {
         let Some(own) = self.row(user.uuid, group).await? else { return Ok(None) };
         match self.row(own.group.other.uuid, group).await? {
@@ -139,7 +139,7 @@ impl DynamoDb {
         request.send_with(&self.writer).await.map(|_| ()).map_err(miss)
     }
 
-    /// Whether the message was sent before with the same idempotency key. If so, `message` is set to it.
+    /// Whether the message was sent before with the same idempotency key. If so, sets `message` to it.
     async fn find_repeated(&self, message: &mut Message) -> Result<bool, Refusal> {
         let key = messages::remembered(&self.table, message.message_group_uuid, message.message_uuid);
         let key = key.send_with(&self.client).await.map_err(unavailable)?;
@@ -156,7 +156,7 @@ impl DynamoDb {
         Ok(true)
     }
 
-    /// Whether the message was written at one of these times. If so, `message` is set to it.
+    /// Whether the message was written at one of these times. If so, sets `message` to it.
     async fn find(&self, message: &mut Message, times: &[DateTime<Utc>]) -> Result<bool, Refusal> {
         for &created_at in times {
             let found = self
@@ -184,7 +184,7 @@ impl Attempts {
         Self { started: Instant::now(), made: 0, unsure: Vec::new(), last: String::new() }
     }
 
-    /// Whether an attempt with the time `created_at` took effect.
+    /// Records the result of an attempt with the time `created_at`. Returns whether it took effect.
     fn settle(&mut self, attempt: Result<(), Miss>, created_at: DateTime<Utc>) -> Result<bool, Refusal> {
         self.made += 1;
         match attempt {
@@ -213,7 +213,7 @@ impl Attempts {
     }
 }
 
-/// The longest wait after an attempt, counted from 1.
+/// The longest wait after attempt number `attempt`, counted from 1.
 fn longest_wait(attempt: u32) -> Duration {
     FIRST_WAIT.saturating_mul(1 << (attempt - 1).min(16)).min(LONGEST_WAIT)
 }
@@ -229,7 +229,7 @@ fn new_message(group: Uuid, Draft { sender, text, idempotency_key }: Draft<'_>) 
     }
 }
 
-/// What an error means for the attempt. The codes of the reasons of a cancelled transaction:
+/// What an error means for an attempt. The reasons of a cancelled transaction are listed in
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 fn miss<R: std::fmt::Debug + 'static>(error: SdkError<TransactWriteItemsError, R>) -> Miss {
     use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;

@@ -1,4 +1,4 @@
-//! The page's HTML. Everything that is not written here is escaped.
+//! The page's HTML. Everything that is not markup here is escaped.
 
 use chrono::{DateTime, Utc};
 use maud::{DOCTYPE, Markup, html};
@@ -9,31 +9,29 @@ use crate::server::refusal::Refusal;
 use crate::time;
 use crate::users::User;
 
-/// How many colours the pictures of users have. The style has a class for each.
+/// The number of colours of users' pictures. The stylesheet has a class for each.
 const COLOURS: u8 = 8;
 
-/// The whole page.
 pub(super) struct Page<'a> {
     pub(super) user: &'a User,
-    /// Users to switch to, or to write to.
+    /// Users to switch to or to write to.
     pub(super) users: &'a [User],
     pub(super) groups: &'a [MessageGroup],
     pub(super) open: Option<&'a Conversation>,
-    /// Whether a narrow screen shows the list, and not the conversation.
+    /// Whether a narrow screen shows the list instead of the conversation.
     pub(super) is_home: bool,
 }
 
-/// A conversation that is open.
+/// The open conversation.
 pub(super) struct Conversation {
     /// The other member.
     pub(super) with: User,
-    /// `None` if it has not begun.
+    /// `None` if it has not begun yet.
     pub(super) group: Option<Uuid>,
     /// Oldest first.
     pub(super) messages: Vec<Message>,
 }
 
-/// Renders the whole page.
 pub(super) fn page(page: &Page<'_>) -> Markup {
     let title = page.open.map_or("Messages", |open| &open.with.display_name);
     let class = if page.is_home { "app home" } else { "app" };
@@ -63,7 +61,7 @@ pub(super) fn page(page: &Page<'_>) -> Markup {
     )
 }
 
-/// Asks which user the page is for.
+/// Asks for the user of the page.
 pub(super) fn who_are_you(users: &[User]) -> Markup {
     document(
         "Cruddur",
@@ -87,7 +85,6 @@ pub(super) fn who_are_you(users: &[User]) -> Markup {
     )
 }
 
-/// Shows a refusal.
 pub(super) fn refusal(refusal: &Refusal) -> Markup {
     document(
         "Cruddur",
@@ -118,7 +115,7 @@ pub(super) fn groups(groups: &[MessageGroup], open: Option<Uuid>) -> Markup {
     }
 }
 
-/// Messages, oldest first, as `user` sees them.
+/// Messages, oldest first, from the view of `user`.
 pub(super) fn messages(messages: &[Message], user: Uuid) -> Markup {
     html! {
         @for message in messages {
@@ -145,7 +142,7 @@ fn document(title: &str, body: &Markup) -> Markup {
                 meta name="color-scheme" content="light dark";
                 title { (title) }
                 link rel="stylesheet" href="/page.css";
-                // An empty icon, so that the browser asks for none.
+                // An empty icon, so that the browser does not request one.
                 link rel="icon" href="data:,";
                 script src="/page.js" defer {}
             }
@@ -171,7 +168,7 @@ fn switch(user: &User, users: &[User]) -> Markup {
     }
 }
 
-/// The users with whom the reader has no group.
+/// The users with whom the page's user has no group.
 fn others(page: &Page<'_>) -> Markup {
     let is_known = |user: &User| page.groups.iter().any(|group| group.other.uuid == user.uuid);
     let others = page.users.iter().filter(|user| user.uuid != page.user.uuid && !is_known(user));
@@ -217,7 +214,7 @@ fn conversation(open: &Conversation, user: &User) -> Markup {
     }
 }
 
-/// A round picture with the user's initials. A user has the same colour everywhere.
+/// A round picture with the user's initials. A user always has the same colour.
 fn picture(uuid: Uuid, display_name: &str) -> Markup {
     let initials = display_name.split_whitespace().filter_map(|word| word.chars().next());
     let initials: String = initials.take(2).flat_map(char::to_uppercase).collect();
@@ -225,7 +222,7 @@ fn picture(uuid: Uuid, display_name: &str) -> Markup {
     html! { span class={ "picture c" (colour) } aria-hidden="true" { (initials) } }
 }
 
-/// A time, which the script shows in the reader's zone.
+/// A time. The script converts it to the browser's time zone.
 fn moment(at: DateTime<Utc>) -> Markup {
     html! { time datetime=(time::format(at)) { (at.format("%Y-%m-%d %H:%M UTC")) } }
 }

@@ -1,4 +1,4 @@
-//! How a connection to Postgres is made: encrypted as the URL's `sslmode` says.
+//! Makes connections to Postgres, encrypted as the URL's `sslmode` demands.
 
 use std::pin::Pin;
 
@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::{CONNECT_BOUND, chain};
 use crate::tls::{self, SettingError, Stream, Tls, Way};
 
-/// Connects, for the pool and beside it.
+/// Makes connections, for the pool and for listening.
 #[derive(Clone)]
 pub(super) struct Dialer {
     way: Way,
@@ -17,7 +17,7 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    /// Reads the files that the settings name.
+    /// Reads the certificate files of the settings.
     pub(super) fn new(config: &Config, tls: &Tls) -> Result<Self, SettingError> {
         let (way, other) = tls.ways(config, CONNECT_BOUND)?;
         Ok(Self { way, other })

@@ -1,4 +1,4 @@
-//! News from one server to the others, through LISTEN and NOTIFY.
+//! Notifications between servers, through LISTEN and NOTIFY.
 //! <https://www.postgresql.org/docs/current/sql-notify.html>
 
 use std::time::Duration;
@@ -13,22 +13,22 @@ use super::{CONNECT_BOUND, Postgres};
 use crate::server::live::{Live, News, Written};
 use crate::sql;
 
-/// How long to wait before listening is tried again.
+/// How long to wait before listening again after an error.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// The longest text that Postgres passes on.
+/// The maximum size of a notification in Postgres.
 const LONGEST: usize = 7_999;
 
-/// A message that was written, and the server that wrote it: that one has told its own listeners already.
+/// A message, and the server that wrote it, which has already notified its own listeners.
 #[derive(Serialize, Deserialize)]
 struct Told {
     server: Uuid,
-    /// `None` if it is too long.
+    /// `None` if it would be too long.
     written: Option<Written>,
 }
 
 impl Postgres {
-    /// Tells the other servers.
+    /// Notifies the other servers.
     pub(crate) async fn tell(&self, written: Written) {
         let told = |written| {
             let told = Told { server: self.server, written };
@@ -36,11 +36,11 @@ impl Postgres {
         };
         let whole = told(Some(written));
         let told = if whole.len() > LONGEST { told(None) } else { whole };
-        // What went wrong has been logged.
+        // An error has been logged already.
         _ = self.query(sql::TELL_NEWS, &[(&told, Type::TEXT)]).await;
     }
 
-    /// Passes on to `live` what other servers tell, for ever.
+    /// Passes other servers' notifications to `live`, forever.
     pub(crate) async fn listen(&self, live: &Live) {
         loop {
             if let Err(error) = self.listen_once(live).await {
@@ -51,7 +51,7 @@ impl Postgres {
     }
 
     async fn listen_once(&self, live: &Live) -> Result<()> {
-        // The driver's own bound is only for opening the socket.
+        // The driver's own bound covers only opening the socket.
         let dialed = tokio::time::timeout(CONNECT_BOUND, self.dialer.dial()).await;
         let (client, mut connection) = dialed.context("Postgres does not answer")??;
         let listening = client.batch_execute(sql::LISTEN_TO_NEWS);
@@ -77,7 +77,7 @@ impl Postgres {
         match serde_json::from_str::<Told>(told) {
             Ok(told) if told.server == self.server => {}
             Ok(Told { written: Some(written), .. }) => live.tell(News::Written(written)),
-            // Also what only a newer version of the server understands.
+            // Also if only a newer version of the server understands the notification.
             Ok(_) | Err(_) => live.tell(News::Missed),
         }
     }
