@@ -1,14 +1,12 @@
-//! Policy that would otherwise be kept by memory: what every manifest, file and test of the repository
-//! looks like.
+//! Checks the repository's policy: what every manifest, file and test must look like.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Domains that a file may name in a URL: documentation, AWS, and the one that is nobody's (RFC 2606). A
-/// package registry, a mirror or a host of one's own network is none of them; those are settings of a
-/// machine.
+/// Domains that a URL in a file may name: documentation, AWS, and the reserved example domains (RFC 2606). Package
+/// registries, mirrors and private hosts do not belong here; they are settings of a machine.
 const DOMAINS: [&str; 22] = [
     "amazon.com",
     "amazonaws.com",
@@ -35,15 +33,14 @@ const DOMAINS: [&str; 22] = [
     "whatwg.org",
 ];
 
-/// Folders below /home and /Users that are the same on every machine, or made up.
+/// Folders below /home and /Users that are the same on every machine, or only examples.
 const HOMES: [&str; 3] = ["dynamodblocal", "linuxbrew", "me"];
 
-/// The repository's top folder.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
 
-/// Every file of the repository with its path from the root, but for what git ignores.
+/// Every file of the repository except those that git ignores, by path from the root.
 fn files() -> Vec<PathBuf> {
     let mut folders = vec![root().to_owned()];
     let mut files = Vec::new();
@@ -64,7 +61,7 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// Every text file: its path and what it holds.
+/// Every text file: its path and its content.
 fn texts() -> impl Iterator<Item = (PathBuf, String)> {
     files().into_iter().filter_map(|path| Some((path.clone(), fs::read_to_string(root().join(path)).ok()?)))
 }
@@ -73,7 +70,7 @@ fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The members' folders, as the workspace lists them.
+/// The members' folders, from the workspace's manifest.
 fn members() -> Vec<String> {
     let manifest = read("Cargo.toml");
     let (_, rest) = manifest.split_once("members = [").unwrap();
@@ -84,7 +81,7 @@ fn members() -> Vec<String> {
         .collect()
 }
 
-/// The lines of a manifest that name dependencies, of every kind.
+/// The lines of a manifest that declare dependencies of any kind.
 fn dependencies(manifest: &str) -> Vec<&str> {
     let sections = manifest.split("\n[").filter(|section| {
         let name = section.split(']').next().unwrap();
@@ -100,7 +97,7 @@ fn assert_none(what: &str, found: &[String]) {
     assert!(found.is_empty(), "{what}:\n  {}", found.join("\n  "));
 }
 
-/// That each has its version in the workspace, and the workspace none too many, cargo-deny checks.
+/// cargo-deny checks that each dependency has its version in the workspace and that none is unused.
 #[test]
 fn every_dependency_says_what_it_is_for() {
     let mut bad = Vec::new();
@@ -118,7 +115,7 @@ fn the_launcher_has_no_dependencies() {
     assert_eq!(dependencies(&manifest), [""; 0]);
 }
 
-/// The crates that a package is built from: each one's name and version, with its features.
+/// The crates that a package is built from: name and version, with the features.
 fn tree(package: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut tree = std::process::Command::new(std::env::var("CARGO").unwrap());
     tree.args(["tree", "--package", package, "--edges", "normal,build", "--prefix", "none", "--offline"]);
@@ -144,10 +141,10 @@ fn the_tasks_never_compile_the_web_stack() {
     }
 }
 
-/// A crate with other features is compiled again, with everything above it.
+/// A crate with other features would be compiled twice, and so would all crates that depend on it.
 #[test]
 fn the_servers_are_built_from_what_the_tasks_have_compiled() {
-    // No crate that the tasks and a server share is above these.
+    // No crate that the tasks and a server share depends on these.
     let again = ["backend-flask-rs ", "bitflags ", "getrandom "];
     let tasks = tree("xtask");
     for server in ["backend-flask-rs", "xtask-dynamodb"] {
@@ -168,7 +165,7 @@ fn what_is_a_machine_s_own_is_ignored_by_git() {
     }
 }
 
-/// What follows each `start` in a text, up to the first character that cannot be part of a name.
+/// The names that follow each `start` in a text, up to the first character that is not part of a name.
 fn names_behind<'a>(text: &'a str, start: &str) -> impl Iterator<Item = &'a str> {
     text.split(start).skip(1).map(|rest| {
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"-._".contains(c)).unwrap_or(rest.len());
@@ -181,7 +178,7 @@ fn documents() -> impl Iterator<Item = (PathBuf, String)> {
     texts().filter(|(path, _)| path.extension().is_some_and(|extension| extension == "md"))
 }
 
-/// The anchor that a heading has on the web: in lower case, spaces as hyphens, without punctuation.
+/// The anchor of a heading: lower case, hyphens for spaces, no punctuation.
 fn anchor(heading: &str) -> String {
     let kept = |c: &char| c.is_alphanumeric() || "-_ ".contains(*c);
     heading.to_lowercase().chars().filter(kept).collect::<String>().replace(' ', "-")
@@ -216,7 +213,7 @@ fn every_link_of_the_documents_leads_somewhere() {
 fn no_file_names_a_host_that_is_not_documentation_s() {
     let is_known =
         |host: &str| DOMAINS.iter().any(|domain| host == *domain || host.ends_with(&format!(".{domain}")));
-    // A word without a dot is a placeholder, and a number is an address.
+    // A name without a dot is a placeholder, and a number is an address.
     let is_host = |host: &str| {
         host.rsplit_once('.')
             .is_some_and(|(_, last)| last.len() > 1 && last.chars().all(|c| c.is_ascii_alphabetic()))
@@ -247,7 +244,7 @@ fn no_file_names_somebody_s_home_folder() {
     assert_none("absolute paths of one machine", &found);
 }
 
-/// The first two cells of a document's table rows: a name in backquotes or bare, and what is beside it.
+/// The first two cells of a document's table rows. The first one is a name, with or without backquotes.
 fn rows(document: &str) -> Vec<(String, String)> {
     let cells = document.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
     let name = |cell: &str| cell.trim_matches('`').to_owned();
@@ -273,7 +270,7 @@ fn every_fault_has_a_row_and_every_row_is_a_test() {
     assert_eq!(listed, tests, "the rows of docs/faults.md, and the tests");
 }
 
-/// Whether it is a source of a crate that `cargo xtask` waits with.
+/// Whether a file is a source of the `xtask` program.
 fn is_of_the_program(path: &Path) -> bool {
     path.starts_with("xtask/src")
 }

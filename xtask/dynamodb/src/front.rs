@@ -1,5 +1,5 @@
-//! What stands before dynoxide's own server, which answers every web page and takes any Host: requests of browsers are
-//! refused, and errors go into the log.
+//! A proxy before dynoxide's server, which would answer any web page and accept any Host. It refuses browsers'
+//! requests and logs errors.
 
 use std::future::IntoFuture as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,27 +21,27 @@ use tokio::sync::oneshot;
 
 use crate::log;
 
-/// dynoxide's server only takes a TCP listener. No browser connects to these ports, whatever a page asks for.
+/// Ports for dynoxide's server, which can listen only on TCP. Browsers never connect to these ports.
 /// <https://fetch.spec.whatwg.org/#port-blocking>
 const PORTS_BROWSERS_REFUSE: [u16; 19] = [
     1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679,
     6697, 10080,
 ];
 
-/// How much of an error's text is logged: one of dynoxide's repeats the whole request.
+/// How many characters of an error are logged. Some errors of dynoxide's repeat the whole request.
 const LOGGED: usize = 300;
 
-/// The longest error that is read for the log.
+/// The maximum size of an error that is read for the log.
 const LONGEST_ERROR: usize = 32 << 20;
 
-/// Requests, and where they go.
+/// Forwards requests to dynoxide's server.
 #[derive(Clone)]
 struct Forward {
     client: Client<HttpConnector, Body>,
     address: SocketAddr,
 }
 
-/// The listener that clients know, and dynoxide's behind it.
+/// The public listener, and the internal one of dynoxide's server.
 pub(crate) struct Front {
     listener: TcpListener,
     behind: TcpListener,
@@ -54,7 +54,7 @@ impl Front {
         Ok(Self { listener, behind, database })
     }
 
-    /// Serves until `stop` ends, and lets the requests under way end.
+    /// Serves until `stop` completes, then finishes the requests under way.
     pub(crate) async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
         let Self { listener, behind, database } = self;
         let client = Client::builder(TokioExecutor::new()).build_http();
@@ -72,7 +72,7 @@ impl Front {
     }
 }
 
-/// Linux has more loopback addresses than one, each with all its ports.
+/// Finds an internal port. Linux has several loopback addresses, each with its own ports.
 async fn listener_behind() -> Option<TcpListener> {
     for last in 1..=250 {
         for port in PORTS_BROWSERS_REFUSE {
@@ -112,8 +112,8 @@ impl Forward {
     }
 }
 
-/// Why a request is not answered: a web page's browser sends its Origin, and, if the page's own name was made to lead
-/// to this machine, that name as the Host.
+/// Why a request is refused; `None` if it is not. A browser sends the Origin of a web page, and if the page's name
+/// was made to resolve to this machine, sends that name as the Host.
 fn refusal(headers: &HeaderMap, uri: &Uri) -> Option<&'static str> {
     if headers.contains_key(ORIGIN) {
         return Some("requests of web pages are refused: this one has an Origin header");

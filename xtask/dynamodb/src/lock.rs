@@ -1,5 +1,5 @@
-//! The lock that says that this server runs. It is seen from every process namespace, and free when the process ends,
-//! however it ends.
+//! The lock that marks this server as running. It is visible in every process namespace, and becomes free when the
+//! process ends, however it ends.
 
 use std::fs::{File, TryLockError};
 use std::io::{Seek as _, Write as _};
@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-/// A command that looks who holds the lock holds it itself for a moment.
+/// A command that checks who holds the lock takes it for a moment, so several attempts are needed.
 const ATTEMPTS: u32 = 20;
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// How often it is looked whether the data are still there.
+/// How often the server checks whether its data still exists.
 const WATCH_INTERVAL: Duration = Duration::from_millis(500);
 
 pub(crate) struct Lock {
@@ -21,7 +21,7 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of `folder`; fails if another server has it.
+    /// Takes the lock of `folder`. Fails if another server holds it.
     pub(crate) async fn take(folder: &Path) -> Result<Self> {
         let path = folder.with_extension("lock");
         let mut options = File::options();
@@ -45,7 +45,8 @@ impl Lock {
         bail!("another server has the data in {}", folder.display())
     }
 
-    /// Writes who it is, where it listens if it does already, and which program it is: `PID PORT NAMESPACE PROGRAM`.
+    /// Writes the holder into the lock file: `PID PORT NAMESPACE PROGRAM`. The port is missing until the server
+    /// listens.
     pub(crate) fn write(&self, port: Option<u16>) -> Result<()> {
         let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_else(|_| PathBuf::from("-"));
         let program = std::env::current_exe()?.metadata()?;
@@ -61,7 +62,7 @@ impl Lock {
         write().with_context(|| format!("cannot write {}", self.path.display()))
     }
 
-    /// Whether the file that is locked is still the one that others find.
+    /// Whether the lock file's path still leads to the locked file.
     fn is_seen(&self) -> bool {
         #[cfg(unix)]
         {
@@ -73,7 +74,7 @@ impl Lock {
         true
     }
 
-    /// Ends when the data or the lock's file were removed: what such a server writes is lost.
+    /// Completes when the data or the lock file has been removed. From then on the server's writes would be lost.
     pub(crate) async fn is_lost(&self, data: &Path) {
         while self.is_seen() && data.join("dynamodb.sqlite").exists() {
             tokio::time::sleep(WATCH_INTERVAL).await;
@@ -82,7 +83,7 @@ impl Lock {
 }
 
 impl Drop for Lock {
-    /// What it wrote is for as long as it runs.
+    /// Empties the lock file, which describes a running server.
     fn drop(&mut self) {
         _ = self.file.set_len(0);
     }

@@ -1,7 +1,7 @@
 //! Serves DynamoDB on 127.0.0.1 from a folder: `xtask-dynamodb --folder PATH --port NUMBER`.
 //!
-//! `cargo xtask` starts it for the embedded engine. As long as it runs it holds a lock on `PATH.lock`, by which it is
-//! found, and ends at SIGTERM.
+//! `cargo xtask` starts it for the embedded engine. While it runs it holds a lock on `PATH.lock`, which `cargo xtask`
+//! uses to find it. It ends at SIGTERM.
 
 mod front;
 mod lock;
@@ -28,10 +28,10 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints a line into the log, which is standard error.
+/// Prints a line to the log, which is standard error.
 fn log(line: impl std::fmt::Display) {
     let now = chrono::Utc::now().format("%Y-%m-%d %H:%M:%S UTC");
-    // In one piece. Nobody is left to tell when the log itself is gone.
+    // With one write. If the log is closed, the line is lost.
     _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{now} {line}\n").as_bytes());
 }
 
@@ -50,7 +50,7 @@ fn serve(arguments: Vec<OsString>) -> Result<()> {
 async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
     let stop = stop_asked().context("cannot take signals")?;
     let lock = Arc::new(Lock::take(folder).await?);
-    // The port before the data: if it is taken, nothing else was touched.
+    // Bind the port first: if it is taken, no data has been touched.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
         .with_context(|| format!("cannot listen on 127.0.0.1:{port}"))?;
@@ -58,8 +58,8 @@ async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
     for_its_owner_alone(&file).with_context(|| format!("cannot write {}", file.display()))?;
     let file = file.to_str().context("the folder's name is not UTF-8")?;
     let database = Database::new(file).map_err(|error| anyhow!("cannot open {file}: {error}"))?;
-    // SQLite's `synchronous = NORMAL`, which its log makes safe: a crash of the machine may lose the last
-    // writes, but never harms the file. As it opens it, every item waits for the disk.
+    // SQLite's `synchronous = NORMAL`, which is safe with its write-ahead log: a crash of the machine may lose the
+    // last writes but does not damage the file. By default every item would wait for the disk.
     // <https://www.sqlite.org/pragma.html#pragma_synchronous>
     database.disable_bulk_loading().map_err(|error| anyhow!("cannot set up {file}: {error}"))?;
     let listener = front::Front::new(listener, database).await?;
@@ -73,12 +73,13 @@ async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
         }
     };
     let served = listener.serve(stop).await;
-    // Not before the last request was answered.
+    // Release the lock only after the last request was answered.
     drop(lock);
     served
 }
 
-/// Makes the file, or changes it; what SQLite puts beside it has the same permissions.
+/// Creates the file, or restricts it, so that only its owner can read it. SQLite's other files get the same
+/// permissions.
 fn for_its_owner_alone(file: &Path) -> std::io::Result<()> {
     let mut options = std::fs::File::options();
     options.create(true).append(true);
@@ -92,7 +93,7 @@ fn for_its_owner_alone(file: &Path) -> std::io::Result<()> {
     options.open(file).map(drop)
 }
 
-/// Ends with the first SIGTERM, also with one that comes before it is waited for.
+/// Completes at the first SIGTERM. The program catches it from this call on.
 #[cfg(unix)]
 fn stop_asked() -> std::io::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -100,7 +101,7 @@ fn stop_asked() -> std::io::Result<impl Future<Output = ()> + Send> {
     Ok(async move { _ = terminate.recv().await })
 }
 
-/// Ends with the first interrupt.
+/// Completes at the first interrupt.
 #[cfg(not(unix))]
 fn stop_asked() -> std::io::Result<impl Future<Output = ()> + Send> {
     Ok(async {

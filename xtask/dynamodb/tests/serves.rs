@@ -1,4 +1,4 @@
-//! The program itself: it serves, keeps what it was given, and ends when it is asked to.
+//! The program: it serves requests, keeps data, and ends when asked to.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::Duration;
 
-/// A server that is killed when it is dropped.
+/// A server. Dropping it kills it.
 struct Server(Child);
 
 impl Server {
@@ -35,8 +35,8 @@ impl Drop for Server {
     }
 }
 
-/// Sends one request, signed in form, until it is answered: a server may still be starting. Until then a program that
-/// another test starts at this moment may hold the listener by which the port was found free, and drop it.
+/// Sends a request with a formal signature, and repeats it until it is answered. The server may still be starting,
+/// and until it listens, another test that checks for a free port may hold this one for a moment.
 fn ask(port: u16, operation: &str, body: &str) -> String {
     machine::wait_for("answer", Duration::from_secs(10), || try_ask(port, operation, body).ok())
 }
@@ -127,7 +127,7 @@ fn a_web_page_is_refused_and_errors_are_logged() {
         );
         assert!(!answer.contains("access-control") && !answer.contains("TableNames"), "{headers}: {answer}");
     }
-    // As a browser asks first.
+    // The preflight request that a browser sends first.
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let preflight = "OPTIONS / HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: http://a\r\nConnection: close\r\n\r\n";
     stream.write_all(preflight.as_bytes()).unwrap();
@@ -165,7 +165,7 @@ fn its_folder_is_locked_as_long_as_it_runs() {
     server.stop();
     assert!(is_free());
     assert_eq!(std::fs::read_to_string(&lock).unwrap(), "");
-    // It outlives neither its data nor its lock.
+    // The server ends when its data or its lock file is removed.
     for removed in ["data", "data.lock"] {
         let mut server = Server::start(&data, port);
         ask(port, "ListTables", "{}");

@@ -1,13 +1,13 @@
 //! Starts the `xtask` program, after `cargo build` if one of its inputs is newer than the program.
 //!
-//! `cargo run --package xtask` would do the same, but cargo checks some three hundred packages before each
-//! run. This package has no dependencies, so `cargo run` of it takes half as long.
+//! `cargo run --package xtask` would do the same, but cargo checks some three hundred packages before each run. This
+//! package has no dependencies, so `cargo run` of it takes half as long.
 //!
-//! The inputs are the sources in cargo's dep-info file beside the program
-//! (<https://doc.rust-lang.org/cargo/reference/build-cache.html#dep-info-files>), the manifests above them, the
-//! lock file, the workspace's cargo configuration and toolchain file, and this launcher, which cargo builds
-//! anew for another compiler or other flags. They are compared with the time of the dep-info file, which each
-//! build sets to its beginning.
+//! The inputs are the sources in cargo's dep-info file next to the program
+//! (<https://doc.rust-lang.org/cargo/reference/build-cache.html#dep-info-files>), the manifests above them, the lock
+//! file, the workspace's cargo configuration and toolchain file, and this launcher, which cargo rebuilds for another
+//! compiler or other flags. Their times are compared with that of the dep-info file, which each build sets to the
+//! time when the build began.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::SystemTime;
 
-/// The package, and the program that it builds.
+/// The package and its program.
 const PROGRAM: &str = "xtask";
 
-/// The start of the names of the variables that `cargo run` sets, beyond `CARGO` itself
+/// Prefixes of the variables that `cargo run` sets, besides `CARGO` itself
 /// (<https://doc.rust-lang.org/cargo/reference/environment-variables.html#environment-variables-cargo-sets-for-crates>).
-/// A build script that reads one of them would run again each time its value changes. Other variables that
-/// begin with `CARGO_` are the user's.
+/// A build script that reads one of them would run again whenever its value changes. Other variables that begin with
+/// `CARGO_` are the user's.
 const SET_BY_CARGO: [&str; 6] = [
     "CARGO_BIN_",
     "CARGO_CRATE_NAME",
@@ -41,11 +41,11 @@ fn main() -> ExitCode {
     })
 }
 
-/// On Unix this returns only if the program was not started.
+/// Builds if necessary, and starts the program. On Unix it returns only if the program did not start.
 fn launch() -> Result<ExitCode, Box<dyn Error>> {
     let workspace = workspace()?;
     let launcher = env::current_exe()?;
-    // Cargo puts both programs into the same folder, whatever target directory, target or profile is set.
+    // Cargo puts both programs into the same folder, whatever the target directory, target or profile.
     let program = launcher.with_file_name(PROGRAM).with_extension(env::consts::EXE_EXTENSION);
     if is_current(&program, &launcher, &workspace).is_none() {
         let status = build(&program, &workspace)?;
@@ -56,8 +56,8 @@ fn launch() -> Result<ExitCode, Box<dyn Error>> {
     start(&program, &workspace).map_err(|error| format!("cannot start {}: {error}", program.display()).into())
 }
 
-/// The nearest folder with a lock file above `CARGO_MANIFEST_DIR`, which `cargo run` sets. The folder that
-/// this was compiled in may have been moved.
+/// The nearest folder with a lock file above `CARGO_MANIFEST_DIR`, which `cargo run` sets. The folder in which the
+/// launcher was compiled may have been moved since.
 fn workspace() -> Result<PathBuf, Box<dyn Error>> {
     let package = env::var_os("CARGO_MANIFEST_DIR").ok_or("start the tasks with `cargo xtask`")?;
     let package = Path::new(&package);
@@ -65,12 +65,12 @@ fn workspace() -> Result<PathBuf, Box<dyn Error>> {
     Ok(root.ok_or_else(|| format!("no Cargo.lock above {}", package.display()))?.to_owned())
 }
 
-/// `Some` if no input is newer than the last build. `None` also if that cannot be told: cargo is asked then.
+/// `Some` if no input is newer than the last build. `None` if one is or if that is unknown; then cargo decides.
 fn is_current(program: &Path, launcher: &Path, workspace: &Path) -> Option<()> {
     let dep_info = program.with_extension("d");
     let built = modified(&dep_info).filter(|_| program.is_file())?;
     let sources = sources(&fs::read_to_string(dep_info).ok()?);
-    // The program of another checkout, or of this one before it was moved, has other sources.
+    // If this is the program of another checkout, or of this one before it was moved, it has other sources.
     if !sources.contains(&workspace.join(PROGRAM).join("src/main.rs")) {
         return None;
     }
@@ -93,17 +93,17 @@ fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).ok()?.modified().ok()
 }
 
-/// The sources in a dep-info file: one line, `TARGET: SOURCE SOURCE ...`. Only a space within a path is
-/// escaped (`render_filename` in cargo's `src/cargo/core/compiler/output_depinfo.rs`).
+/// The sources in a dep-info file: one line, `TARGET: SOURCE SOURCE ...`. Only spaces inside paths are escaped
+/// (`render_filename` in cargo's `src/cargo/core/compiler/output_depinfo.rs`).
 fn sources(dep_info: &str) -> BTreeSet<PathBuf> {
     let line = dep_info.lines().next().unwrap_or_default();
-    // The target's own spaces are escaped too, so the first colon with a space behind it ends it.
+    // Spaces in the target are escaped too, so the first colon followed by a space ends it.
     let Some((_, sources)) = line.split_once(": ") else { return BTreeSet::new() };
     let sources = sources.replace("\\ ", "\0");
     sources.split(' ').map(|source| source.replace('\0', " ").into()).collect()
 }
 
-/// Has cargo build the program. Its messages go to stderr, and stdin is left to the program.
+/// Builds the program with cargo, whose messages go to stderr. Leaves stdin to the program.
 fn build(program: &Path, workspace: &Path) -> io::Result<ExitStatus> {
     let began = SystemTime::now();
     if !program.exists() {
@@ -121,14 +121,14 @@ fn build(program: &Path, workspace: &Path) -> io::Result<ExitStatus> {
         .stdin(Stdio::null())
         .stdout(io::stderr());
     remove_cargos_variables(&mut build);
-    // Cargo finds its own path, as it does when it is called by hand.
+    // Cargo determines its own path, as it does when the user runs it.
     build.env_remove("CARGO");
     let status = build.status().map_err(|error| {
         io::Error::new(error.kind(), format!("cannot start {}: {error}", cargo.display()))
     })?;
     if status.success() {
-        // Cargo writes this file anew only if its contents change. An edit during the build is newer than its
-        // beginning, and seen by the next launch. If the time cannot be set, the next launch asks cargo again.
+        // Cargo rewrites this file only if its contents change. Set its time to the beginning of the build, so that
+        // the next launch notices an edit during the build. If that fails, the next launch asks cargo again.
         let dep_info = File::options().append(true).open(program.with_extension("d"));
         let _ = dep_info.and_then(|file| file.set_modified(began));
     }
@@ -145,7 +145,7 @@ fn remove_cargos_variables(command: &mut Command) {
     }
 }
 
-/// The program with this process's arguments, folder and environment.
+/// The program with this process's arguments, directory and environment.
 fn command(program: &Path, workspace: &Path) -> Command {
     let mut command = Command::new(program);
     command.args(env::args_os().skip(1)).env("CRUDDUR_WORKSPACE", workspace);
@@ -153,25 +153,25 @@ fn command(program: &Path, workspace: &Path) -> Command {
     command
 }
 
-/// Turns this process into the program, whose signals, terminal and exit status are then its own.
+/// Replaces this process by the program, which then handles signals and the terminal itself.
 #[cfg(unix)]
 fn start(program: &Path, workspace: &Path) -> io::Result<ExitCode> {
     use std::os::unix::process::CommandExt as _;
     Err(command(program, workspace).exec())
 }
 
-/// Runs the program and ends with its exit status.
+/// Runs the program and returns its exit status.
 #[cfg(not(unix))]
 fn start(program: &Path, workspace: &Path) -> io::Result<ExitCode> {
     Ok(exit_code(command(program, workspace).status()?))
 }
 
-/// The exit status to end with after cargo ended with `status`; one that a signal ended has none.
+/// The exit status after cargo ended with `status`. If a signal ended cargo, it is 1.
 fn exit_code(status: ExitStatus) -> ExitCode {
     ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
 }
 
-/// Prints a line to stderr. If even that fails, nobody is listening.
+/// Prints a line to stderr. If stderr is closed, the line is lost.
 fn print(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

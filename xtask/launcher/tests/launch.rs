@@ -1,4 +1,4 @@
-//! `cargo xtask` run for real, each test in a small workspace of its own.
+//! Runs `cargo xtask`, each test in its own small workspace.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -11,14 +11,13 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A temporary folder with a workspace in it: the files in `tests/workspace`, this package's sources, and the
-/// real alias.
+/// A temporary workspace: the files in `tests/workspace`, this package's sources, and the real alias.
 struct Sandbox {
     base: PathBuf,
 }
 
 impl Sandbox {
-    /// A new workspace, of which nothing is built. Its path has a space in it.
+    /// A new workspace, in which nothing is built. Its path contains a space.
     fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -32,12 +31,11 @@ impl Sandbox {
         sandbox
     }
 
-    /// A path in the workspace.
     fn path(&self, inner: &str) -> PathBuf {
         self.base.join("my work").join(inner)
     }
 
-    /// A program started in the workspace's root, without what the tests' own cargo or the user set for cargo.
+    /// A command in the workspace's root, without the variables that the tests' cargo or the user set for cargo.
     fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         for (name, _) in env::vars_os() {
@@ -51,7 +49,7 @@ impl Sandbox {
             .env("CARGO_HOME", self.base.join("cargo home"))
             .env("CARGO_NET_OFFLINE", "true")
             .env("CARGO_TERM_COLOR", "never")
-            // The one beside cargo, not rustup's choice.
+            // The rustc next to cargo, not rustup's choice.
             .env("RUSTC", Path::new(env!("CARGO")).with_file_name("rustc"));
         command
     }
@@ -60,7 +58,7 @@ impl Sandbox {
         self.command(env!("CARGO"))
     }
 
-    /// The built launcher as cargo starts it, but without a cargo that it could call.
+    /// The built launcher as cargo starts it, but without a usable cargo.
     fn launcher(&self) -> Command {
         let mut launcher = self.command(self.path("target/debug/xtask-launcher"));
         launcher.env("CARGO", "/no/such/cargo").env("CARGO_MANIFEST_DIR", self.path("xtask/launcher"));
@@ -74,20 +72,20 @@ impl Sandbox {
         xtask
     }
 
-    /// What the program, started by `cargo xtask`, says of `name`: one of the things that it was built from.
+    /// The program's output for `name`, which is one of its inputs. `cargo xtask` starts the program.
     #[track_caller]
     fn word(&self, name: &str) -> String {
         word(&mut self.xtask([]), name)
     }
 
-    /// Asserts that the program starts without a build: cargo would say that it finished one.
+    /// Asserts that the program starts without a build, about which cargo would print a line.
     #[track_caller]
     fn assert_current(&self) {
         let ran = run(&mut self.xtask([]));
         assert!(ran.status.success() && ran.stderr.is_empty(), "{}", ran.stderr);
     }
 
-    /// Asserts that cargo is asked before the program starts, once.
+    /// Asserts that cargo runs before the program starts, but only once.
     #[track_caller]
     fn assert_asks_cargo_once(&self) {
         let ran = run(&mut self.xtask([]));
@@ -95,7 +93,7 @@ impl Sandbox {
         self.assert_current();
     }
 
-    /// Replaces `from` in a file by `to`.
+    /// Replaces `from` by `to` in a file.
     #[track_caller]
     fn edit(&self, inner: &str, from: &str, to: &str) {
         let path = self.path(inner);
@@ -111,7 +109,6 @@ impl Drop for Sandbox {
     }
 }
 
-/// How a command ended, and what it printed.
 struct Ran {
     status: ExitStatus,
     stdout: String,
@@ -135,7 +132,7 @@ fn word(command: &mut Command, name: &str) -> String {
     ran.stdout.lines().find_map(|line| line.strip_prefix(&start)).unwrap().to_owned()
 }
 
-/// Copies a file, or a folder and all in it.
+/// Copies a file, or a folder with its contents.
 fn copy(from: &Path, to: &Path) {
     if from.is_dir() {
         fs::create_dir_all(to).unwrap();
@@ -167,7 +164,7 @@ fn builds_first_and_then_starts_the_program_alone() {
         fs::remove_file(sandbox.path(lost)).unwrap();
         sandbox.assert_asks_cargo_once();
     }
-    // A damaged one is built over: cargo knows what it wrote.
+    // A damaged dep-info file leads to a build: cargo has its own record of the inputs.
     fs::write(sandbox.path("target/debug/xtask.d"), "\0").unwrap();
     sandbox.assert_asks_cargo_once();
 }
@@ -192,7 +189,7 @@ fn sees_an_edit_and_writes_to_no_source() {
     sandbox.edit("data/Cargo.toml", "[features]", "[features]\ndefault = [\"loud\"]");
     assert_eq!(sandbox.word("library"), "ONE");
     sandbox.assert_current();
-    // Changes that cargo has nothing to do for.
+    // Changes for which cargo has nothing to build.
     sandbox.edit("Cargo.lock", "[[package]]", "\n[[package]]");
     sandbox.assert_asks_cargo_once();
     sandbox.edit(".cargo/config.toml", "[alias]", "[alias]\nx = \"xtask\"");
@@ -200,10 +197,10 @@ fn sees_an_edit_and_writes_to_no_source() {
     fs::write(sandbox.path("rust-toolchain.toml"), "[toolchain]\nprofile = \"minimal\"\n").unwrap();
     sandbox.assert_asks_cargo_once();
 
-    // Other flags make cargo build the launcher anew, which is newer then.
+    // Other flags make cargo rebuild the launcher, which then is newer.
     let mut flagged = sandbox.xtask([]);
     assert_eq!(word(flagged.env("RUSTFLAGS", "--cfg flag"), "flag"), "true");
-    // A build by cargo itself is not done again.
+    // A build by the user's own cargo command is not repeated.
     sandbox.edit("data/db/word.sql", "two", "three");
     assert!(run(sandbox.cargo().args(["build", "--package", "xtask"])).status.success());
     let ran = run(&mut sandbox.xtask([]));
@@ -217,7 +214,7 @@ fn sees_an_edit_and_writes_to_no_source() {
 #[test]
 fn sees_an_edit_made_during_the_build() {
     let sandbox = Sandbox::new();
-    // Stands in for rustc: edits the program's source after compiling it, one time.
+    // A wrapper for rustc: once, it edits the program's source after compiling it.
     let wrapper = sandbox.base.join("after-rustc");
     let script = "#!/bin/sh\n\"$@\" || exit\ncase \" $* \" in *' --crate-name xtask '*) \
                   [ -f once ] && rm once && sed -i.old s/one/two/ xtask/src/main.rs;; esac\nexit 0\n";
@@ -257,7 +254,7 @@ fn runs_nothing_when_the_build_fails() {
 #[test]
 fn is_out_of_the_programs_way() {
     let sandbox = Sandbox::new();
-    // Input is left to the program, also when there is a build before it.
+    // Input is left to the program, even if a build comes first.
     for _ in 0..2 {
         let mut stdin =
             sandbox.xtask(["stdin"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -269,7 +266,7 @@ fn is_out_of_the_programs_way() {
     assert_eq!(run(&mut sandbox.xtask(["exit", "130"])).status.code(), Some(130));
     assert_eq!(run(&mut sandbox.xtask(["abort"])).status.signal(), Some(6));
 
-    // One process from cargo to the program: its terminal and every signal are its own.
+    // From cargo to the program it is one process, which has the terminal and receives every signal.
     let process = sandbox.xtask(["process"]).stdout(Stdio::piped()).spawn().unwrap();
     let id = process.id();
     assert_eq!(process.wait_with_output().unwrap().stdout, format!("{id}\n").as_bytes());
@@ -306,7 +303,7 @@ fn follows_the_launcher_to_where_it_was_built() {
     assert_eq!(run(&mut release).stderr, "");
     assert!(sandbox.path("target").join(host).join("release/xtask").exists());
 
-    // A path that means something else in another folder.
+    // A relative path, which means another folder in another directory.
     let mut relative = sandbox.xtask([]);
     relative.current_dir(sandbox.path("data")).env("CARGO_TARGET_DIR", "mine");
     assert_eq!(word(&mut relative, "program"), "one");

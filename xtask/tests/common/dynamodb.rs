@@ -1,4 +1,4 @@
-//! DynamoDB's wire format, spoken without the SDK: another client, and a server that passes requests on.
+//! DynamoDB's wire format without the SDK, for an independent client and for proxies.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Local servers want a signature of the right form and check no more than that.
+/// A formal signature. Local servers check only its form.
 const SIGNATURE: &str = "X-Amz-Date: 20260101T000000Z\r\nAuthorization: AWS4-HMAC-SHA256 \
                          Credential=local/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=host, \
                          Signature=0";
 
-/// A local DynamoDB-compatible server, by its port.
+/// A local DynamoDB-compatible server, given by its port.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Endpoint(pub(crate) u16);
 
@@ -21,7 +21,7 @@ impl Endpoint {
         format!("http://127.0.0.1:{}", self.0)
     }
 
-    /// Sends a request, which must succeed.
+    /// Sends a request that must succeed.
     #[track_caller]
     pub(crate) fn call(self, operation: &str, request: Value) -> Value {
         let answer = self.send(operation, &request.to_string()).unwrap();
@@ -29,7 +29,7 @@ impl Endpoint {
         serde_json::from_str(&answer.body).unwrap()
     }
 
-    /// Sends a request as it is.
+    /// Sends a request unchanged.
     ///
     /// # Errors
     /// The server cannot be reached or does not speak HTTP.
@@ -53,7 +53,7 @@ impl Endpoint {
         Ok(Answer { status, body })
     }
 
-    /// Every item of a table, in the order of their keys.
+    /// Every item of a table, sorted by key.
     #[track_caller]
     pub(crate) fn items(self, table: &str) -> Vec<Value> {
         let mut items = Vec::new();
@@ -75,7 +75,7 @@ impl Endpoint {
         items
     }
 
-    /// Writes an item whose attributes are strings.
+    /// Puts an item of string attributes.
     #[track_caller]
     pub(crate) fn put(self, table: &str, attributes: &[(&str, &str)]) {
         let item: serde_json::Map<_, _> =
@@ -83,7 +83,7 @@ impl Endpoint {
         self.call("PutItem", json!({ "TableName": table, "Item": item }));
     }
 
-    /// Writes items in DynamoDB JSON.
+    /// Puts items given in DynamoDB JSON.
     #[track_caller]
     pub(crate) fn put_items(self, table: &str, items: impl IntoIterator<Item = Value>) {
         let requests: Vec<_> =
@@ -94,13 +94,13 @@ impl Endpoint {
         }
     }
 
-    /// Creates a table; each key is a name and a type, such as `("id", "N")`, the partition key first.
+    /// Creates a table. Each key is a name and a type, such as `("id", "N")`; the partition key comes first.
     #[track_caller]
     pub(crate) fn create_table(self, table: &str, keys: &[(&str, &str)]) {
         self.create(table, keys, &[], json!({}));
     }
 
-    /// Creates a table with a global secondary index, its keys in the same form.
+    /// Creates a table with a global secondary index, whose keys have the same form.
     #[track_caller]
     pub(crate) fn create_table_with_index(
         self,
@@ -124,7 +124,6 @@ impl Endpoint {
         self.call("CreateTable", request);
     }
 
-    /// The names of all tables.
     #[track_caller]
     pub(crate) fn tables(self) -> Vec<String> {
         let answer = self.call("ListTables", json!({}));
@@ -142,7 +141,6 @@ fn key_schema(keys: &[(&str, &str)]) -> Value {
     roles.map(|((name, _), role)| json!({ "AttributeName": name, "KeyType": role })).collect()
 }
 
-/// What a server answered.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) body: String,
@@ -152,7 +150,7 @@ pub(crate) struct Answer {
 pub(crate) struct Head {
     pub(crate) first_line: String,
     pub(crate) length: Option<u64>,
-    /// The value of `X-Amz-Target` behind the API's version.
+    /// The operation: the value of `X-Amz-Target` after the API's version.
     pub(crate) operation: String,
     /// The value of `Authorization`, or of Docker's `X-Registry-Auth`.
     pub(crate) credentials: String,

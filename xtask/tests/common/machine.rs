@@ -1,24 +1,23 @@
-//! What tests need of the machine that they run on, whichever program they test.
+//! Ports, passwords and waiting, for the tests of any program.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// The password of every test's Postgres, with letters that a URL must encode. Never to be printed.
+/// The password of the tests' Postgres servers, with letters that a URL must encode. No command may print it.
 pub(crate) const PASSWORD: &str = "hush-p@ss/w:rd";
 pub(crate) const PASSWORD_IN_URL: &str = "hush-p%40ss%2Fw%3Ard";
 
-/// A port on the loopback that nothing listens on, and that stays free until it is used: no other
-/// call returns it, and no connection is given it. Systems number the near ends of connections from
-/// 32768 (Linux, `net.ipv4.ip_local_port_range`) or 49152 (IANA's dynamic ports; macOS, Windows) upwards,
-/// so that a server whose port is from there may find it taken by somebody's connection.
+/// A free port on the loopback address that stays free until it is used: no other call returns it, and no connection
+/// gets it. Systems take the local ports of connections from 32768 (Linux, `net.ipv4.ip_local_port_range`) or 49152
+/// (IANA's dynamic ports; macOS, Windows) upwards, where a connection may take a server's port.
 pub(crate) fn free_port() -> u16 {
     const RANGE: std::ops::Range<u32> = 20_000..32_768;
-    /// Ports a server moves to, from one that is taken, are just above it.
+    /// If a port is taken, servers move to the ports just above it, so leave a gap.
     const STEP: u32 = 7;
     static CALLS: AtomicU32 = AtomicU32::new(0);
-    // Programs that run at the same time have ids that follow each other: they begin far apart.
+    // Programs that run at the same time have successive ids. Their first ports are far apart.
     let begin = std::process::id().wrapping_mul(1_009);
     let ports = std::iter::repeat_with(|| {
         let offset = begin.wrapping_add(CALLS.fetch_add(STEP, Ordering::Relaxed));
@@ -28,18 +27,18 @@ pub(crate) fn free_port() -> u16 {
     ports.take(RANGE.len()).find(is_free).unwrap()
 }
 
-/// Says that a test shows nothing here.
+/// Prints that a test checks nothing on this machine.
 pub(crate) fn skip(why: &str) {
     say(&format!("SKIPPED: {why}"));
 }
 
-/// Says something, past the test harness, which keeps what a passing test prints to itself.
+/// Prints a message past the test harness, which hides the output of passing tests.
 pub(crate) fn say(what: &str) {
     let line = format!("\n{what}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
-/// Looks every few milliseconds until there is something, for at most `bound`.
+/// Checks every few milliseconds until there is a result, for at most `bound`.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, bound: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();

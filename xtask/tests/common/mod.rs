@@ -1,5 +1,5 @@
-//! What the end-to-end tests share: a workspace of one's own, the program run in it, DynamoDB's wire
-//! format, and the secrets that no output may hold.
+//! Shared by the end-to-end tests: workspaces, running the program, DynamoDB's wire format, and the secrets that no
+//! output may contain.
 
 #![allow(dead_code, unused_imports, reason = "each test program uses its own part of this")]
 
@@ -22,16 +22,16 @@ use run::Run;
 /// A password that the server refuses.
 pub(crate) const WRONG_PASSWORD: &str = "hush-wr0ng";
 
-/// A secret access key for a pretended production. Never to be printed.
+/// The secret access key of a simulated production. No command may print it.
 pub(crate) const SECRET_KEY: &str = "hushHUSHhushHUSH/secretACCESSkey";
 
-/// A session token beside it. Never to be printed.
+/// The session token of a simulated production. No command may print it.
 pub(crate) const SESSION_TOKEN: &str = "hush-se55ion-token//==";
 
-/// What no command prints, but `env`.
+/// Only `env` may print these.
 pub(crate) const SECRETS: [&str; 5] = [PASSWORD, PASSWORD_IN_URL, WRONG_PASSWORD, SECRET_KEY, SESSION_TOKEN];
 
-/// The files of the workspace that tasks read when they run.
+/// The workspace's files that tasks read.
 const READ_BY_TASKS: [&str; 4] = [
     "docker-compose.yml",
     "backend-flask-rs/db/schema.sql",
@@ -39,14 +39,14 @@ const READ_BY_TASKS: [&str; 4] = [
     "backend-flask-rs/ddb/conversation.txt",
 ];
 
-/// A temporary folder that the program takes for its workspace, with a home folder of its own in it.
+/// A temporary folder that the program takes for its workspace. It contains a home directory.
 pub(crate) struct Workspace {
     folder: TempDir,
     environment: BTreeMap<String, String>,
 }
 
 impl Workspace {
-    /// A workspace with the files of the repository that tasks read, no `.env` and an empty environment.
+    /// A workspace with the files that tasks read, without `.env`, and with an empty environment.
     pub(crate) fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("xtask-test-").tempdir().unwrap();
         for file in READ_BY_TASKS {
@@ -58,7 +58,7 @@ impl Workspace {
         Self { folder, environment: BTreeMap::new() }
     }
 
-    /// The same with a variable set for every run.
+    /// Sets a variable for every run.
     pub(crate) fn with(mut self, name: &str, value: impl ToString) -> Self {
         self.set(name, value);
         self
@@ -69,19 +69,18 @@ impl Workspace {
         self.environment.insert(name.to_owned(), value.to_string());
     }
 
-    /// A path in the workspace.
     pub(crate) fn path(&self, inner: &str) -> PathBuf {
         self.folder.path().join(inner)
     }
 
-    /// Writes a file into the workspace and returns its path.
+    /// Writes a file and returns its path.
     pub(crate) fn write(&self, inner: &str, text: &str) -> PathBuf {
         let path = self.path(inner);
         fs::write(&path, text).unwrap();
         path
     }
 
-    /// Replaces `from` in a file by `to`.
+    /// Replaces `from` by `to` in a file.
     #[track_caller]
     pub(crate) fn edit(&self, inner: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.path(inner)).unwrap();
@@ -89,7 +88,7 @@ impl Workspace {
         self.write(inner, &text.replace(from, to));
     }
 
-    /// `cargo xtask LINE`, its words separated by spaces.
+    /// `cargo xtask LINE`. Spaces separate the words.
     pub(crate) fn xtask(&self, line: &str) -> Run {
         let environment = self.environment.iter();
         let run = Run::new(self.folder.path()).env("HOME", self.path("home").to_str().unwrap());
@@ -98,7 +97,6 @@ impl Workspace {
     }
 }
 
-/// The repository's top folder.
 pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }

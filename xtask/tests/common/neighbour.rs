@@ -1,11 +1,10 @@
-//! What every command does in a checkout of which nothing runs, while another's databases answer at the ports
-//! that it would take.
+//! Commands in a checkout where nothing runs, while another checkout's databases answer at the ports it would use.
 
 use std::time::Duration;
 
 use super::run::{Ran, Run};
 
-/// What reads.
+/// Commands that read.
 const READING: [&str; 9] = [
     "db connect",
     "db sessions",
@@ -18,7 +17,7 @@ const READING: [&str; 9] = [
     "ddb patterns list-conversations",
 ];
 
-/// What changes something.
+/// Commands that change something.
 const WRITING: [&str; 12] = [
     "db create",
     "db drop",

@@ -1,8 +1,8 @@
-//! `cargo xtask prepare`, the same on each engine.
+//! The test of `cargo xtask prepare` that all engines share.
 
 use super::Workspace;
 
-/// From a fresh workspace: edits each source in turn. `prepare` names it, asks for `--yes`, and is then content.
+/// Edits each source in turn. `prepare` names the change, demands `--yes`, and then finds nothing to do.
 pub(crate) fn each_source_is_noticed(workspace: &Workspace) {
     const SAME: &str = "both databases are as the sources say: nothing is changed";
     workspace.xtask("prepare").ok().says(&["5 users"]);

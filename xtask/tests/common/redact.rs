@@ -1,4 +1,4 @@
-//! Takes what differs from run to run out of a text, for snapshots.
+//! Removes times from output, for snapshots.
 
 /// `(12 ms)` becomes `(TIME)`, and `in 3.4 s.` becomes `in TIME.`
 pub(crate) fn times(text: &str) -> String {
@@ -17,7 +17,7 @@ pub(crate) fn times(text: &str) -> String {
     redacted.join(" ")
 }
 
-/// What follows the unit of time at a word's start.
+/// The text after the unit of time at a word's start.
 fn behind_unit(word: &str) -> Option<&str> {
     let behind = word.strip_prefix("ms").or_else(|| word.strip_prefix('s'))?;
     (!behind.starts_with(|c: char| c.is_alphanumeric())).then_some(behind)

@@ -1,5 +1,5 @@
-//! One run of the program, as its user starts it: nothing of the environment of whoever runs the tests
-//! gets through, and no output of it goes unchecked.
+//! Runs the program as a user does. It sees nothing of the tests' own environment, and all of its output is checked
+//! for secrets.
 
 use std::ffi::OsStr;
 use std::io::{Read as _, Write as _};
@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::SECRETS;
 
-/// The longest that any run may take. The tests that are about time set a bound of their own.
+/// The maximum time of a run. Tests of timing set their own bound.
 const BOUND: Duration = Duration::from_secs(120);
 
-/// A run that has not begun.
+/// A run that has not started.
 pub(crate) struct Run {
     command: Command,
     stdin: Vec<u8>,
@@ -43,14 +43,14 @@ impl Run {
         self
     }
 
-    /// The same run, by a program that is given these arguments and then the whole command line.
+    /// Runs through another program, which gets these arguments and then the whole command line.
     pub(crate) fn through(self, program: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(program);
         command.args(arguments).arg(self.command.get_program());
         self.moved_to(command)
     }
 
-    /// The same run, by another copy of the program.
+    /// Runs another copy of the program.
     pub(crate) fn by(self, program: &Path) -> Self {
         self.moved_to(Command::new(program))
     }
@@ -67,13 +67,13 @@ impl Run {
         self
     }
 
-    /// This run is to print settings for other programs, the password among them.
+    /// Allows the output to contain secrets, for commands that print settings.
     pub(crate) fn shows_secrets(mut self) -> Self {
         self.shows_secrets = true;
         self
     }
 
-    /// Runs to the end, which must come in time. stdin is at its end after what [`Run::stdin`] gave.
+    /// Runs to the end, within the time limit. stdin contains the text of [`Run::stdin`].
     #[track_caller]
     pub(crate) fn end(self) -> Ran {
         let shows_secrets = self.shows_secrets;
@@ -94,7 +94,7 @@ impl Run {
         ran
     }
 
-    /// Runs to the end, which must be a good one.
+    /// Runs to the end, which must be a success.
     #[track_caller]
     pub(crate) fn ok(self) -> Ran {
         let ran = self.end();
@@ -102,7 +102,7 @@ impl Run {
         ran
     }
 
-    /// Runs to the end, which must be this failure. Whatever fails says so on stderr and prints no data.
+    /// Runs to the end, which must be a failure with this status: an error on stderr, and no data.
     #[track_caller]
     pub(crate) fn fails(self, code: i32) -> Ran {
         let ran = self.end();
@@ -112,15 +112,14 @@ impl Run {
         ran
     }
 
-    /// Starts and hands over the process; stdin is empty, stdout and stderr are pipes. Whoever takes it
-    /// kills it when they are done.
+    /// Starts the run. stdin is empty, stdout and stderr are pipes.
     pub(crate) fn start(mut self) -> Running {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = Some(self.command.spawn().unwrap());
         Running { shown: self.shown(), started: Instant::now(), child, stderr: String::new() }
     }
 
-    /// The command on a terminal of its own, whose input and output are pipes.
+    /// The command on its own terminal, whose input and output are pipes.
     #[cfg(target_os = "linux")]
     pub(crate) fn on_a_terminal(self) -> Command {
         let program = self.command.get_program().to_str().unwrap();
@@ -133,7 +132,7 @@ impl Run {
         script
     }
 
-    /// The command, for what the other ways of running it do not offer.
+    /// The command, for other ways of running it.
     pub(crate) fn into_command(self) -> Command {
         self.command
     }
@@ -144,13 +143,13 @@ impl Run {
     }
 }
 
-/// Runs a command to its end, which must come within `bound`; its stdin is at its end after `typed`.
+/// Runs a command to its end, within `bound`. Its stdin contains `typed`.
 #[track_caller]
 pub(crate) fn output_of(mut command: Command, typed: Vec<u8>, bound: Duration) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (id, mut stdin) = (child.id().to_string(), child.stdin.take().unwrap());
-    // Whoever does not read all of it closes it.
+    // A command that does not read all of it closes the pipe.
     std::thread::spawn(move || stdin.write_all(&typed).unwrap_or_default());
     let (sender, ended) = mpsc::channel();
     std::thread::spawn(move || sender.send(child.wait_with_output()));
@@ -163,24 +162,24 @@ pub(crate) fn output_of(mut command: Command, typed: Vec<u8>, bound: Duration) -
     )
 }
 
-/// A run under way; killed when it is dropped before its end.
+/// A run under way. Dropping it kills it.
 pub(crate) struct Running {
     shown: String,
     started: Instant,
-    /// None once it has ended.
+    /// `None` after the end.
     child: Option<Child>,
-    /// What has been read of its stderr.
+    /// The part of stderr that has been read.
     stderr: String,
 }
 
 impl Running {
-    /// Reads stderr until it has `text`, which must come before it is closed.
+    /// Reads stderr until it contains `text`, which must come before stderr is closed.
     #[track_caller]
     pub(crate) fn read_until(&mut self, text: &str) {
         assert!(self.says_before_its_end(text), "`{}` never said {text:?}: {}", self.shown, self.stderr);
     }
 
-    /// Reads stderr until it has `text` or is closed; whether it has `text`.
+    /// Reads stderr until it contains `text` or is closed. Returns whether it contains `text`.
     pub(crate) fn says_before_its_end(&mut self, text: &str) -> bool {
         let pipe = self.child.as_mut().unwrap().stderr.as_mut().unwrap();
         let mut bytes = [0; 1024];
@@ -206,7 +205,7 @@ impl Running {
     pub(crate) fn end_within(mut self, bound: Duration) -> Ran {
         let asked = Instant::now();
         let mut child = self.child.take().unwrap();
-        // Both pipes hold far more than such a run prints, so that it need not be read meanwhile.
+        // The pipes hold more than such a run prints, so they need not be read while it runs.
         while child.try_wait().unwrap().is_none() {
             if asked.elapsed() > bound {
                 child.kill().unwrap();
@@ -238,11 +237,10 @@ impl Drop for Running {
     }
 }
 
-/// How a run ended, and what it printed.
 #[derive(Debug)]
 pub(crate) struct Ran {
     shown: String,
-    /// None where a signal ended it.
+    /// `None` if a signal ended it.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -250,26 +248,26 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// stdout's lines, each a JSON value.
+    /// The JSON values in the lines of stdout.
     #[track_caller]
     pub(crate) fn json_lines(&self) -> Vec<serde_json::Value> {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.stdout.lines().map(parse).collect()
     }
 
-    /// stdout, one JSON document.
+    /// The one JSON document in stdout.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self}"))
     }
 
-    /// The error and what follows it: what fails prints it last.
+    /// The error and everything after it. A failing run prints the error last.
     pub(crate) fn error(&self) -> &str {
         let start = self.stderr.find("error: ").unwrap_or_default();
         &self.stderr[start..]
     }
 
-    /// Asserts that stderr has all of `texts`.
+    /// Asserts that stderr contains all of `texts`.
     #[track_caller]
     pub(crate) fn says(&self, texts: &[&str]) -> &Self {
         for text in texts {
@@ -278,7 +276,7 @@ impl Ran {
         self
     }
 
-    /// Asserts that it ended soon enough.
+    /// Asserts that the run took less than `bound`.
     #[track_caller]
     pub(crate) fn within(&self, bound: Duration) -> &Self {
         assert!(self.took < bound, "took {:?}, more than {bound:?}: {self}", self.took);

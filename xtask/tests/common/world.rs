@@ -1,5 +1,4 @@
-//! Healthy servers of a test's own, and a workspace whose settings name them, as a developer's or as
-//! production's.
+//! Servers for one test, and a workspace whose settings name them as a developer's or as production's.
 
 use std::ops::Deref;
 
@@ -11,7 +10,7 @@ use crate::postgres::Database;
 /// The messages table's name in these tests.
 pub(crate) const TABLE: &str = "cruddur-messages";
 
-/// A workspace whose settings name a Postgres database and a DynamoDB of the test's own, both empty.
+/// A workspace whose settings name the test's own Postgres database and DynamoDB, both empty.
 pub(crate) struct World {
     pub(crate) workspace: Workspace,
     pub(crate) database: Database,
@@ -40,8 +39,8 @@ impl Deref for World {
     }
 }
 
-/// A workspace whose production has a Postgres at this URL and a DynamoDB at this endpoint, by the settings that
-/// only the process environment can hold.
+/// A workspace whose production is the Postgres at `url` and the DynamoDB at `endpoint`. The settings are those that
+/// only the process environment may contain.
 pub(crate) fn production(url: &str, endpoint: &str) -> Workspace {
     Workspace::new()
         .with("PROD_CONNECTION_URL", url)
@@ -52,7 +51,7 @@ pub(crate) fn production(url: &str, endpoint: &str) -> Workspace {
         .with("AWS_EC2_METADATA_DISABLED", "true")
 }
 
-/// A world whose servers are production's. The local settings name servers that nobody may talk to.
+/// A world whose servers are production's. Its local settings name servers that no command may contact.
 pub(crate) struct Production(World);
 
 impl Production {
@@ -64,7 +63,7 @@ impl Production {
         Self(World { workspace, ..world })
     }
 
-    /// After its databases were set up.
+    /// A world whose databases have been set up.
     pub(crate) fn set_up() -> Self {
         let world = Self::new();
         world.xtask("db setup --prod --confirm").arg(&world.database.name).ok();

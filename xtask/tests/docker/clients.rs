@@ -1,4 +1,4 @@
-//! Other people's clients see exactly what was written: psql, the AWS CLI, boto3.
+//! Other clients read exactly what was written: psql, the AWS CLI, boto3.
 
 use std::process::{Command, Stdio};
 
@@ -8,12 +8,12 @@ use crate::common::PASSWORD;
 use crate::project::{Project, built_in_lines};
 
 const NOW: &str = "2026-01-01T00:02:00Z";
-/// The last message's sort key, where the conversation ended at [`NOW`].
+/// The sort key of the last message if the conversation ends at [`NOW`].
 const LAST: &str = "2026-01-01T00:02:00.000000+00:00";
 const TABLE: &str = "cruddur-messages";
 const SEED_GROUP: &str = "5ae290ed-55d1-47a0-bc6d-fe2bc2700399";
 
-/// A client with the settings of a local DynamoDB and none of the user's.
+/// A client program with the settings for a local DynamoDB and none of the user's.
 fn client(program: &str) -> Command {
     let mut command = Command::new(program);
     for variable in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"] {
@@ -32,7 +32,7 @@ fn client(program: &str) -> Command {
     command
 }
 
-/// What a client prints; it must succeed.
+/// The output of a client program, which must succeed.
 #[track_caller]
 fn printed(command: &mut Command) -> String {
     let output = command.output();
@@ -63,7 +63,7 @@ fn the_aws_cli_boto3_and_psql_see_what_was_written() {
         ("get-conversation --limit 7", vec!["--limit", "7"], 7),
     ] {
         let mine = project.xtask(&format!("ddb patterns {command} -o json")).ok().json();
-        // The newest are asked for, and printed oldest first.
+        // The newest messages are requested, but printed oldest first.
         let mut theirs = query(&project, &format!("MSG#{SEED_GROUP}"), &request);
         theirs["Items"].as_array_mut().unwrap().reverse();
         assert_eq!(mine, theirs, "{command}");
@@ -86,7 +86,7 @@ fn what_is_read_of_a_large_table_is_what_the_aws_cli_reads() {
     project.xtask("ddb seed --messages 6000").ok();
     let key = |item: &Value| ["pk", "sk"].map(|name| item[name]["S"].as_str().unwrap().to_owned());
 
-    // Many pages, and enough items to be read in segments: in an order of its own.
+    // Many pages, and enough items for several segments. Sorted, because the order depends on the client.
     let theirs = aws(&project, &["scan", "--table-name", TABLE])["Items"].take();
     let mut theirs: Vec<Value> = serde_json::from_value(theirs).unwrap();
     assert!(theirs.len() > 6_000, "{} items", theirs.len());
@@ -114,7 +114,7 @@ fn what_is_read_of_a_large_table_is_what_the_aws_cli_reads() {
 fn what_other_clients_wrote_is_verified_and_fixed() {
     let project = Project::new();
     project.xtask("ddb-setup --now").arg(NOW).ok();
-    // Enough items to be read in segments.
+    // Enough items for several segments.
     project.xtask("ddb seed --messages 6000").ok();
     let agree = project.xtask("verify").ok().stdout;
     assert!(agree.starts_with("all agree: 17 users, 61 groups, 6136 messages"), "{agree}");
@@ -133,7 +133,7 @@ fn what_other_clients_wrote_is_verified_and_fixed() {
     assert_eq!(project.xtask("verify").ok().stdout, agree);
 }
 
-/// `aws dynamodb query` for the request of a pattern.
+/// The result of `aws dynamodb query` for a pattern's request.
 fn query(project: &Project, partition_key: &str, options: &[&str]) -> Value {
     let values = json!({ ":pk": { "S": partition_key } }).to_string();
     let request = [
@@ -152,7 +152,7 @@ fn query(project: &Project, partition_key: &str, options: &[&str]) -> Value {
     aws(project, &[&request, options].concat())
 }
 
-/// A user's uuid, as psql sees it.
+/// A user's uuid according to psql.
 fn user(project: &Project, handle: &str) -> String {
     psql(project, &format!("select uuid from public.users where handle = '{handle}'"))
 }
@@ -178,7 +178,7 @@ fn lists_and_scans(project: &Project) {
     let strings = items.iter().flat_map(|item| item.as_object().unwrap().values());
     assert!(strings.into_iter().all(|value| value["S"].is_string()));
 
-    // The text that was seeded is the text that is there.
+    // The stored text equals the seeded text.
     let path = crate::common::repository().join("backend-flask-rs/ddb/conversation.txt");
     let text = std::fs::read_to_string(path).unwrap();
     let sent: Vec<_> = text.lines().map(|line| line.split_once(": ").unwrap().1).collect();
@@ -189,7 +189,7 @@ fn lists_and_scans(project: &Project) {
     assert_eq!(messages.last().unwrap()["sk"]["S"], LAST);
 }
 
-/// The old scripts' way to read a conversation.
+/// Reads a conversation as the old scripts did.
 fn reads_with_boto3(project: &Project) {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/docker/read.py");
     let mut python = client("python3");

@@ -1,5 +1,4 @@
-//! `docker compose` and the program take over from each other, and what docker-compose.yml says is what
-//! runs.
+//! `docker compose` and the program take over from each other, and containers match docker-compose.yml.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -10,7 +9,7 @@ use serde_json::Value;
 use crate::common::{PASSWORD, free_port, skip, wait_for};
 use crate::project::{Project, SERVICES, docker, inspect, lines, try_docker};
 
-/// A container's labels of compose's.
+/// A container's compose labels.
 fn labels(container: &str) -> BTreeMap<String, String> {
     let inspected = inspect(container);
     let labels = inspected["Config"]["Labels"].as_object().unwrap().iter();
@@ -25,7 +24,7 @@ fn labels(container: &str) -> BTreeMap<String, String> {
 #[ignore = "needs Docker"]
 fn what_is_made_is_labelled_as_compose_does_and_published_on_the_loopback_only() {
     let project = Project::new();
-    // Compose's short form, without an address, means every interface there. Not here.
+    // With compose, the short form without an address publishes on every interface. The program must not.
     project.edit(
         "docker-compose.yml",
         "\"127.0.0.1:${DYNAMODB_PORT:-8000}:8000\"",
@@ -62,13 +61,13 @@ fn what_is_made_is_labelled_as_compose_does_and_published_on_the_loopback_only()
     }
 }
 
-/// The addresses on which this machine listens at a port, in the kernel's notation.
+/// The local addresses with a listener at a port, in the kernel's notation.
 fn listening(port: u16) -> Vec<String> {
     let tables =
         ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| std::fs::read_to_string(path).unwrap_or_default());
     let sockets = tables.iter().flat_map(|table| table.lines().skip(1));
     let sockets = sockets.map(|line| line.split_whitespace().collect::<Vec<_>>());
-    // Local address and state; 0A is LISTEN.
+    // Fields: local address, state; 0A is LISTEN.
     let listening = sockets.filter(|fields| fields[3] == "0A").filter_map(|fields| {
         let (address, number) = fields[1].split_once(':')?;
         (u16::from_str_radix(number, 16) == Ok(port)).then(|| address.to_owned())
@@ -76,8 +75,8 @@ fn listening(port: u16) -> Vec<String> {
     listening.collect()
 }
 
-/// Creates both services' containers as compose v1 does: its labels, its names with underscores, a
-/// network of the project's. Nothing of the program's is in it.
+/// Creates both services' containers as compose v1 does: with its labels, names with underscores, and the project's
+/// network. They have no labels of the program's.
 fn create_as_compose_does(project: &Project) {
     let image_of =
         |variable: &str, default: &str| std::env::var(variable).unwrap_or_else(|_| default.to_owned());
@@ -175,7 +174,7 @@ fn containers_that_compose_made_are_ours_before_any_set_up_and_are_reused_and_re
     let ran = project.set_up();
     assert!(!ran.stderr.contains("create and start") && !ran.stderr.contains("replace"), "{ran}");
     assert_eq!(project.both_ids(), ids);
-    // What `docker compose up --scale db=2` makes, which cannot be started: its port is taken.
+    // A container of `docker compose up --scale db=2`. It cannot start, because its port is taken.
     let second = format!("{}-db-2", project.name);
     let labels = [
         ("project", project.name.as_str()),
@@ -222,14 +221,14 @@ fn docker_compose_itself_sees_what_the_program_started_and_the_other_way_round()
     compose(&["stop"]);
     project.xtask("up").ok().says(&["Docker: start"]);
     assert_eq!(project.both_ids(), ids);
-    // Other services in the project are left alone.
+    // The program leaves other services of the project alone.
     let beside = project.path("docker-compose.override.yml");
-    // The image would have a volume without a name there, which compose leaves behind.
+    // The image declares an anonymous volume there, which compose would leave behind.
     let rest = "command: [sleep, '60'], tmpfs: /var/lib/postgresql/data";
     let web = format!("services: {{web: {{image: '{}', {rest}}}}}", image(&ids[0]));
     std::fs::write(&beside, web).unwrap();
     project.session("postgres").batch_execute("create database kept").unwrap();
-    // It may make ours anew, and the data stay; what it makes is used as it is.
+    // Compose may recreate our containers. The data stays, and its containers are used unchanged.
     compose(&["up", "-d"]);
     let of_compose = project.both_ids();
     project.xtask("up").ok();
@@ -241,7 +240,7 @@ fn docker_compose_itself_sees_what_the_program_started_and_the_other_way_round()
     compose(&["stop"]);
     project.xtask("up").ok().says(&["Docker: start"]);
     assert_eq!(project.both_ids(), of_compose);
-    // What else is in the project reaches them by the services' names.
+    // Other containers of the project reach them by the services' names.
     let network = format!("{}_default", project.name);
     let image = image(&project.both_ids()[0]);
     let hosts =
@@ -250,7 +249,7 @@ fn docker_compose_itself_sees_what_the_program_started_and_the_other_way_round()
     compose(&["down", "-v"]);
     project.assert_nothing_there();
 
-    // The network stays as long as something is on it.
+    // The network stays while a container uses it.
     project.xtask("up").ok();
     let project_label = format!("com.docker.compose.project={}", project.name);
     docker(&["create", "--name", &network, "--label", &project_label, "--network", &network, &image]);
@@ -276,7 +275,7 @@ fn containers_without_a_network_are_made_anew_and_the_volume_kept() {
     project.session("postgres").batch_execute("create database kept").unwrap();
     let ids = project.both_ids();
     let network = format!("{}_default", project.name);
-    // As `docker network prune` does it.
+    // This is what `docker network prune` does.
     docker(&["stop", &ids[0], &ids[1]]);
     docker(&["network", "rm", &network]);
     project.xtask("up").ok().says(&["replace", "network: its own is gone"]);
@@ -300,12 +299,12 @@ fn containers_without_a_network_are_made_anew_and_the_volume_kept() {
     project.xtask("up").ok();
 }
 
-/// The name of the image that a container was made of.
+/// The name of the image that a container was created from.
 fn image(container: &str) -> String {
     inspect(container)["Config"]["Image"].as_str().unwrap().to_owned()
 }
 
-/// How compose is called here: v2 is the docker CLI's plugin, v1 a program.
+/// The command of compose on this machine: a plugin of the docker CLI (v2) or a program (v1).
 fn compose_program() -> Option<&'static [&'static str]> {
     let programs: [&[&str]; 2] = [&["docker", "compose"], &["docker-compose"]];
     programs.into_iter().find(|program| {
@@ -321,7 +320,7 @@ fn a_container_that_is_not_as_described_any_more_is_replaced_and_its_volume_kept
     project.xtask("up").ok();
     project.session("postgres").batch_execute("create database kept").unwrap();
     let mut ids = project.both_ids();
-    // Runs `up`, which must replace these services' containers, and no others, and say why.
+    // Runs `up`, which must replace the containers of these services only, and say why.
     let replaced = |project: &Project, ids: &mut [String; 2], services: &[&str], why: &str| {
         let ran = project.xtask("up").ok();
         ran.says(&["replace", why]);
@@ -349,14 +348,14 @@ fn a_container_that_is_not_as_described_any_more_is_replaced_and_its_volume_kept
     let tag = Tag(other.clone());
     project.take_postgres_from(&other);
     replaced(&project, &mut ids, &["db"], "image");
-    // Podman puts the registry in front.
+    // Podman adds the registry to the name.
     let names = [other.clone(), format!("docker.io/library/{other}")];
     assert!(names.iter().any(|name| inspect(&ids[0])["Config"]["Image"] == name.as_str()));
     project.xtask("down --volumes").ok();
     drop(tag);
 }
 
-/// An image's further name, removed in the end.
+/// Another name for an image. Dropping it removes the name.
 struct Tag(String);
 
 impl Drop for Tag {

@@ -1,4 +1,4 @@
-//! What goes wrong with Docker: a clear error, exit 1, and nothing left behind.
+//! Failures with Docker: a clear error, exit status 1, and nothing left behind.
 
 use std::io::{BufReader, Write as _};
 use std::net::TcpListener;
@@ -13,8 +13,8 @@ use crate::project::{Project, docker, inspect, lines};
 #[ignore = "needs Docker"]
 fn an_image_that_is_missing_and_cannot_be_pulled_ends_quickly_with_nothing_created() {
     let project = Project::new();
-    // A registry that accepts and never answers, and one where nothing listens: both on the loopback, so
-    // that nothing leaves this machine.
+    // One registry accepts connections and never answers; the other does not listen. Both are on the loopback
+    // address, so that nothing leaves this machine.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let closed = crate::common::free_port();
     for (variable, port) in
@@ -60,7 +60,7 @@ fn a_port_that_nobody_chose_moves_and_later_commands_follow() {
     let up = xtask("ddb-setup").ok();
     up.says(&[&format!("127.0.0.1:{taken}"), "moves to"]);
     assert_eq!(xtask("ddb list-tables").ok().stdout, "cruddur-messages\n");
-    // `doctor` looks where it runs, and takes the holder of its usual port for nobody of ours.
+    // `doctor` checks the actual port, and does not take the process at the usual port for ours.
     let doctor = xtask("doctor -o json").end();
     let checks = doctor.json();
     let mut checks = checks
@@ -73,7 +73,7 @@ fn a_port_that_nobody_chose_moves_and_later_commands_follow() {
         !check.contains(&taken.to_string()) && check.contains("this checkout's dynamodb-local"),
         "{check}"
     );
-    // One that is taken between the look at it and the container's start moves as well.
+    // A port that another program takes between the check and the container's start moves as well.
     xtask("down --volumes").ok();
     drop(listener);
     let mut running = xtask("up").start();
@@ -82,14 +82,14 @@ fn a_port_that_nobody_chose_moves_and_later_commands_follow() {
     let up = running.end_within(Duration::from_secs(90));
     assert_eq!(up.code, Some(0), "{up}");
     up.says(&["something else took the port at that moment", &format!("127.0.0.1:{taken}"), "moves to"]);
-    // The other port is kept while it is in use, though its own is free again.
+    // A moved port stays while it is in use, even if the usual one is free again.
     drop(listener);
     let ids = project.both_ids();
     xtask("up").ok();
     assert_eq!(project.both_ids(), ids);
 }
 
-/// Runs a container of an image that is here, which does nothing.
+/// Runs an idle container from a local image.
 fn run_idle_container(name: &str, options: &[&str]) {
     let image = std::env::var("POSTGRES_IMAGE").unwrap_or_else(|_| "postgres:17-alpine".to_owned());
     let mut arguments = vec!["run", "--detach", "--name", name, "--entrypoint", "sleep"];
@@ -141,7 +141,7 @@ fn a_container_that_dies_while_it_boots_ends_the_wait_and_shows_its_last_words()
     let up = || project.xtask("up").env("POSTGRES_OPTIONS", "-c no_such_setting=1").fails(1);
     let failed = up();
     failed.within(Duration::from_secs(30)).says(&["no_such_setting", "its container stopped"]);
-    // The same container is started again: what it printed before is not shown once more.
+    // The next start uses the same container, and must show only its new log lines.
     let told = |ran: &Ran| ran.stderr.matches("\"no_such_setting\"").count();
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!((told(&failed), told(&up())), (1, 1), "{failed}");
@@ -181,7 +181,7 @@ fn an_image_is_pulled_with_the_credentials_that_docker_login_stored() {
     std::thread::spawn(move || {
         for stream in registry.incoming().flatten() {
             let Ok(head) = Head::read(&mut BufReader::new(&stream)) else { continue };
-            // `me:???>>>~~~`
+            // The base64 of `me:???>>>~~~`.
             let knows_me = head.credentials == "Basic bWU6Pz8/Pj4+fn5+";
             let asks_for_image = head.first_line.contains("/manifests/");
             let (status, body) = match (knows_me, asks_for_image) {

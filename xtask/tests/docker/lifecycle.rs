@@ -1,4 +1,4 @@
-//! From nothing, from any state and after any interruption to two seeded databases, and back.
+//! Set-up from nothing, from any state and after any interruption; and removal.
 
 use std::time::{Duration, Instant};
 
@@ -44,14 +44,14 @@ fn a_container_killed_during_a_run_is_made_good_by_the_next() {
     project.set_up();
     let whole = started.elapsed();
     for service in SERVICES {
-        // In every step of a warm run: before, between and behind its requests to either database.
+        // In every step of a warm run: before, between and after its requests to either database.
         for tenths in [1, 3, 5, 7, 9] {
             let running = project.xtask("ddb-setup").start();
             std::thread::sleep(whole * tenths / 10);
             docker(&["kill", &project.container(service)]);
             let ended = running.end_within(Duration::from_secs(90));
             match ended.code {
-                // It came too late, or the container was not needed any more.
+                // The kill came too late, or the container was no longer needed.
                 Some(0) => {}
                 Some(1) => _ = ended.says(&["error: "]),
                 _ => panic!("{service} killed after {tenths}/10: {ended}"),
@@ -79,7 +79,7 @@ fn containers_that_are_being_stopped_are_started_again() {
 #[ignore = "needs Docker"]
 fn a_first_start_that_was_killed_is_made_good_by_the_next_run() {
     let project = Project::new();
-    // In a first start the server makes its data directory: for a second or two it is half there.
+    // In a first start the server creates its data directory, which is incomplete for a second or two.
     for delay in [100, 600, 1200, 2000] {
         let running = project.xtask("ddb-setup").start();
         let name = project.container("db");
@@ -91,7 +91,7 @@ fn a_first_start_that_was_killed_is_made_good_by_the_next_run() {
         docker(&["kill", &name]);
         let ended = running.end_within(Duration::from_secs(90));
         assert!(matches!(ended.code, Some(0 | 1)), "{ended}");
-        // The data may be half made: then the error names the one command that starts afresh.
+        // If the data is incomplete, the error names the one command that starts afresh.
         let next = project.xtask("ddb-setup").end();
         if next.code != Some(0) {
             next.says(&["cargo xtask down --volumes"]);
@@ -115,7 +115,7 @@ fn data_of_a_first_start_that_was_interrupted_and_then_used_are_kept() {
     });
     running.signal("KILL");
     running.end_within(Duration::from_secs(10));
-    // It goes on by itself.
+    // The server completes its start by itself.
     let set_up = || (project.xtask("db setup").end().code == Some(0)).then_some(());
     wait_for("answer", Duration::from_secs(60), set_up);
     let compose = std::fs::read_to_string(project.path("docker-compose.yml")).unwrap();
@@ -147,7 +147,7 @@ fn the_program_killed_or_interrupted_at_any_step_is_made_good_by_the_next_run() 
     }
 }
 
-/// Kills a run so many milliseconds after it has said something.
+/// Kills a run some milliseconds after it has printed a text.
 fn kill_behind(said: &str, milliseconds: u64, mut running: Running) {
     running.read_until(said);
     std::thread::sleep(Duration::from_millis(milliseconds));
@@ -162,7 +162,7 @@ fn what_a_killed_run_has_asked_for_does_not_come_in_behind_the_next_seed() {
     for delay in [30, 60, 90, 120] {
         kill_behind("... DynamoDB: seed", delay, project.xtask("ddb-setup").start());
         project.set_up();
-        // Just started it is slow, and goes on with the last requests for a while.
+        // A server that has just started is slow, and works on the last requests for a while.
         docker(&["restart", "--time", "0", &project.container("dynamodb-local")]);
     }
 }
@@ -182,8 +182,8 @@ fn nor_behind_the_next_population() {
 #[ignore = "needs Docker"]
 fn a_run_killed_while_the_daemon_creates_its_containers_is_made_good_by_the_next() {
     let project = Project::new();
-    // The daemon goes on with a request whose client is gone: for some milliseconds the name is taken
-    // by a container that cannot be seen yet.
+    // The daemon completes a request whose client is gone: for some milliseconds a container that is not listed yet
+    // has the name.
     for delay in [0, 2, 5, 10] {
         kill_behind("Docker: create and start", delay, project.xtask("up").start());
         project.xtask("up").ok();
@@ -240,7 +240,7 @@ fn up_status_logs_and_down_follow_the_containers() {
     assert_eq!(followed.code, Some(130), "{followed}");
     assert!(followed.stdout.contains("ready to accept connections"), "{followed}");
 
-    // What is in the volume outlives the container.
+    // The volume keeps its data when the container is removed.
     project.session("postgres").batch_execute("create database kept").unwrap();
     project.xtask("down").ok();
     assert!(project.ids("db").is_empty() && project.ids("dynamodb-local").is_empty());
@@ -256,7 +256,7 @@ fn up_status_logs_and_down_follow_the_containers() {
 #[ignore = "needs Docker"]
 fn two_checkouts_in_folders_of_one_name_have_data_of_their_own() {
     let (one, two) = (Project::new(), Project::new());
-    // Both leave the project's name to the folder's, which is the same.
+    // Both projects take the folder's name, which is the same.
     let folder = format!("{}-folder", one.name);
     let checkout = |project: &Project| {
         let checkout = project.path(&folder);
@@ -300,7 +300,7 @@ fn a_project_that_was_used_before_stays_this_checkout_s_own() {
     let volumes = ["db-data", "dynamodb-data"].map(|key| format!("{folder}_{key}"));
     run("up");
     run("down");
-    // As `docker compose` makes them: without a word of whose they are.
+    // `docker compose` creates volumes without our label.
     for volume in &volumes {
         docker(&["volume", "rm", volume]);
         docker(&["volume", "create", volume]);
@@ -308,13 +308,13 @@ fn a_project_that_was_used_before_stays_this_checkout_s_own() {
     let ran = run("up");
     assert!(!ran.stderr.contains("belongs to another checkout"), "{ran}");
     run("down");
-    // Somebody who has never used the project cannot know that it is theirs.
+    // A checkout that has never used the project cannot know that the volumes are its own.
     std::fs::remove_dir_all(checkout.join(".cruddur")).unwrap();
     run("up").says(&["belongs to another checkout"]);
     run("down --volumes");
 }
 
-/// Removes the projects whose names begin like this one.
+/// Removes the projects whose names have this prefix.
 struct Cleaner(String);
 
 impl Drop for Cleaner {
@@ -328,7 +328,7 @@ impl Drop for Cleaner {
 fn prepare_sets_up_only_what_is_not_as_the_sources_say() {
     let project = Project::new();
     each_source_is_noticed(&project);
-    // DynamoDB Local keeps its items in memory.
+    // DynamoDB Local keeps its items in memory, so a restart loses them.
     docker(&["restart", &project.container("dynamodb-local")]);
     let told = ["the messages table is not there"];
     project.xtask("prepare --person-2 amemiya").fails(1).says(&told);

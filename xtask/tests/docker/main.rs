@@ -1,6 +1,6 @@
-//! End to end on a real Docker daemon, with real images. Each test has a compose project of its own and
-//! removes it. The images are those that docker-compose.yml names, or POSTGRES_IMAGE and DYNAMODB_IMAGE:
-//! `.ci/prepare` makes such images where there is no registry.
+//! End-to-end tests on a real Docker daemon with real images. Each test has its own compose project and removes it.
+//! The images are those of docker-compose.yml, or of POSTGRES_IMAGE and DYNAMODB_IMAGE, which `.ci/prepare` builds
+//! where there is no registry.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 

@@ -1,4 +1,4 @@
-//! Another checkout's databases at the ports that this one's would have: they are not taken for ours.
+//! Another checkout's databases at the ports that this one would use are not taken for ours.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use crate::common::neighbour::assert_not_taken_for_ours;
 use crate::common::run::Run;
 use crate::project::{Project, docker};
 
-/// The ports and the project's name of a neighbour: as in folders of one name.
+/// Gives a run the neighbour's ports and project name, as checkouts in folders of the same name have them.
 fn at(neighbour: &Project, run: Run) -> Run {
     run.env("POSTGRES_PORT", neighbour.postgres_port.to_string())
         .env("DYNAMODB_PORT", neighbour.dynamodb_port.to_string())
@@ -18,7 +18,7 @@ fn ports(project: &Project) -> [u16; 2] {
     [project.postgres_port, project.dynamodb_port]
 }
 
-/// Asserts that the neighbour's containers run still, with what was in them.
+/// Asserts that the neighbour's containers still run with their data.
 #[track_caller]
 fn assert_as_it_was(neighbour: &Project, ids: &[String; 2]) {
     assert_eq!(neighbour.both_ids(), *ids);
@@ -49,7 +49,7 @@ fn a_checkout_that_was_never_set_up_leaves_its_neighbour_alone() {
         }
     }
     assert_as_it_was(&neighbour, &ids);
-    // Where its containers are gone, the volumes are still its own.
+    // If its containers are gone, the volumes still belong to it.
     neighbour.xtask("down").ok();
     at(&neighbour, checkout.xtask("down --volumes")).ok();
     assert_eq!(neighbour.volumes().len(), 2);
@@ -60,7 +60,7 @@ fn a_checkout_that_was_never_set_up_leaves_its_neighbour_alone() {
 fn a_checkout_whose_containers_are_gone_leaves_who_took_its_ports_alone() {
     let (checkout, neighbour) = (Project::new(), Project::new());
     checkout.xtask("up").ok();
-    // As after a restart of the machine, of which the state folder knows nothing.
+    // Simulates a restart of the machine, which the state folder does not record.
     checkout.both_ids().iter().for_each(|id| drop(docker(&["rm", "--force", id])));
     let run = |line: &str| {
         let run = neighbour.xtask(line).env("POSTGRES_PORT", checkout.postgres_port.to_string());
@@ -104,7 +104,7 @@ fn what_runs_of_a_checkout_is_found_where_nothing_is_remembered_of_it() {
     project.set_up();
     std::fs::remove_file(project.path(".cruddur/state.json")).unwrap();
     for engine in ["docker", "auto"] {
-        // Nor do the ports lead there.
+        // The ports do not lead there either.
         let elsewhere = |line: &str| {
             let run = project.xtask(line).env("CRUDDUR_ENGINE", engine);
             run.env("POSTGRES_PORT", "1").env("DYNAMODB_PORT", "2")

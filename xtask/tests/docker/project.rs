@@ -1,4 +1,4 @@
-//! A compose project of a test's own, and the docker CLI to look at it from outside.
+//! A compose project for one test, and the docker CLI to check it independently.
 
 use std::ops::Deref;
 use std::process::{Command, Stdio};
@@ -7,11 +7,10 @@ use crate::common::dynamodb::Endpoint;
 use crate::common::run::Ran;
 use crate::common::{PASSWORD, Workspace, free_port};
 
-/// The services' names in docker-compose.yml.
 pub(crate) const SERVICES: [&str; 2] = ["db", "dynamodb-local"];
 
-/// A workspace whose compose project, ports and password are its own. What the project has in Docker is
-/// removed when it is dropped.
+/// A workspace with its own compose project, ports and password. Dropping it removes everything of the project from
+/// Docker.
 pub(crate) struct Project {
     workspace: Workspace,
     pub(crate) name: String,
@@ -32,7 +31,7 @@ impl Project {
             .with("COMPOSE_PROJECT_NAME", &name)
             .with("POSTGRES_PORT", postgres_port)
             .with("DYNAMODB_PORT", dynamodb_port);
-        // Where Docker is, and which images are here, whoever runs the tests knows.
+        // The tests' environment says where Docker is and which images exist.
         for variable in ["DOCKER_HOST", "POSTGRES_IMAGE", "DYNAMODB_IMAGE"] {
             if let Ok(value) = std::env::var(variable) {
                 workspace = workspace.with(variable, value);
@@ -46,13 +45,13 @@ impl Project {
         Self { workspace, name, postgres_port, dynamodb_port }
     }
 
-    /// Has Postgres published on another port from now on.
+    /// Publishes Postgres on another port.
     pub(crate) fn move_postgres_to(&mut self, port: u16) {
         self.postgres_port = port;
         self.workspace.set("POSTGRES_PORT", port);
     }
 
-    /// Has Postgres run from another image from now on.
+    /// Runs Postgres from another image.
     pub(crate) fn take_postgres_from(&mut self, image: &str) {
         self.workspace.set("POSTGRES_IMAGE", image);
     }
@@ -68,7 +67,7 @@ impl Project {
         config.connect(postgres::NoTls).unwrap()
     }
 
-    /// The name that compose gives a service's container.
+    /// Compose's name for a service's container.
     pub(crate) fn container(&self, service: &str) -> String {
         format!("{}-{service}-1", self.name)
     }
@@ -80,7 +79,7 @@ impl Project {
         lines(&docker(&["ps", "--all", "--quiet", "--no-trunc", "--filter", &project, "--filter", &service]))
     }
 
-    /// The id of each service's one container.
+    /// The ids of both services' containers. Each must have exactly one.
     #[track_caller]
     pub(crate) fn both_ids(&self) -> [String; 2] {
         SERVICES.map(|service| {
@@ -90,13 +89,11 @@ impl Project {
         })
     }
 
-    /// The project's volumes.
     pub(crate) fn volumes(&self) -> Vec<String> {
         let name = format!("name=^{}_", self.name);
         lines(&docker(&["volume", "ls", "--quiet", "--filter", &name]))
     }
 
-    /// Asserts that Docker has nothing of this project.
     #[track_caller]
     pub(crate) fn assert_nothing_there(&self) {
         let name = format!("name={}", self.name);
@@ -106,7 +103,7 @@ impl Project {
         assert_eq!(lines(&docker(&["network", "ls", "--quiet", "--filter", &name])), [""; 0]);
     }
 
-    /// `ddb-setup`, which must succeed and leave both databases as they should be.
+    /// Runs `ddb-setup`, which must succeed, and asserts that both databases hold the seed.
     #[track_caller]
     pub(crate) fn set_up(&self) -> Ran {
         let ran = self.xtask("ddb-setup").ok();
@@ -136,7 +133,7 @@ impl Drop for Project {
     }
 }
 
-/// Removes what Docker has of a project, whoever made it.
+/// Removes a project's containers, volumes and network, whoever created them.
 pub(crate) fn remove_project(name: &str) {
     let containers = try_docker(&["ps", "--all", "--quiet", "--filter", &format!("name={name}")]);
     for id in lines(&containers.unwrap_or_default()) {
@@ -150,22 +147,22 @@ pub(crate) fn remove_project(name: &str) {
     }
 }
 
-/// How many messages the built-in conversation has.
+/// The number of messages in the built-in conversation.
 pub(crate) fn built_in_lines() -> usize {
     let path = crate::common::repository().join("backend-flask-rs/ddb/conversation.txt");
     std::fs::read_to_string(path).unwrap().lines().count()
 }
 
-/// What a docker command prints; it must succeed.
+/// The output of a docker command that must succeed.
 #[track_caller]
 pub(crate) fn docker(arguments: &[&str]) -> String {
     try_docker(arguments).unwrap_or_else(|error| panic!("docker {arguments:?}: {error}"))
 }
 
-/// What a docker command prints.
+/// The output of a docker command.
 ///
 /// # Errors
-/// What it printed to stderr before it failed.
+/// The stderr of the command if it failed.
 pub(crate) fn try_docker(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("docker").args(arguments).stdin(Stdio::null()).output();
     let output = output.map_err(|error| format!("these tests need the docker CLI: {error}"))?;
@@ -175,7 +172,7 @@ pub(crate) fn try_docker(arguments: &[&str]) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// What `docker inspect` says of a container.
+/// The result of `docker inspect` for a container.
 #[track_caller]
 pub(crate) fn inspect(container: &str) -> serde_json::Value {
     let mut found: serde_json::Value = serde_json::from_str(&docker(&["inspect", container])).unwrap();

@@ -1,4 +1,4 @@
-//! A checkout of a test's own, on the embedded engine.
+//! A checkout for one test, on the embedded engine.
 
 use std::fs;
 use std::ops::Deref;
@@ -8,28 +8,26 @@ use crate::common::Workspace;
 use crate::common::dynamodb::Endpoint;
 use crate::common::run::Ran;
 
-/// A workspace on the embedded engine; what runs in it is stopped when it is dropped.
+/// A workspace on the embedded engine. Dropping it stops its databases.
 pub(crate) struct Checkout {
     workspace: Workspace,
 }
 
 impl Checkout {
-    /// On ports that move when they are taken, as a user's do.
+    /// Its ports may move, because they are not set.
     pub(crate) fn new() -> Self {
         Self { workspace: Workspace::new().with("CRUDDUR_ENGINE", "embedded") }
     }
 
-    /// Sets a variable for every run from now on.
     pub(crate) fn set(&mut self, name: &str, value: impl ToString) {
         self.workspace.set(name, value);
     }
 
-    /// A path in the state folder.
     pub(crate) fn state(&self, inner: &str) -> PathBuf {
         self.path(".cruddur").join(inner)
     }
 
-    /// The ports of both databases, as the processes that run name them.
+    /// The ports of both databases, from the command lines of their processes.
     pub(crate) fn ports(&self) -> [u16; 2] {
         [("postgres", "-p"), ("dynamodb", "--port")].map(|(service, flag)| {
             let arguments = self.processes(service).pop().unwrap_or_else(|| panic!("no {service}")).1;
@@ -47,18 +45,16 @@ impl Checkout {
             let line = fs::read_to_string(entry.path().join("cmdline")).ok()?;
             Some((pid, line.trim_end_matches('\0').split('\0').map(str::to_owned).collect::<Vec<_>>()))
         });
-        // pg_ctl, which a killed command may have left at work, names the folder too.
+        // A pg_ctl that a killed command left running names the folder too.
         let serves = |arguments: &[String]| arguments.contains(&data) && !arguments[0].ends_with("pg_ctl");
         all.filter(|(_, arguments)| serves(arguments)).collect()
     }
 
-    /// Kills a database's process.
     #[track_caller]
     pub(crate) fn kill(&self, service: &str) {
         self.signal(service, "KILL");
     }
 
-    /// Sends a signal to a database's process.
     #[track_caller]
     pub(crate) fn signal(&self, service: &str, signal: &str) {
         let processes = self.processes(service);
@@ -68,7 +64,7 @@ impl Checkout {
         assert!(status.unwrap().success());
     }
 
-    /// A session in the database.
+    /// A session in the checkout's database.
     pub(crate) fn session(&self) -> postgres::Client {
         let [port, _] = self.ports();
         let password = fs::read(self.state("postgres.password")).unwrap();
@@ -77,7 +73,7 @@ impl Checkout {
         config.connect(postgres::NoTls).unwrap()
     }
 
-    /// `ddb-setup`, which must succeed and leave both databases as they should be.
+    /// Runs `ddb-setup`, which must succeed, and asserts that both databases hold the seed.
     #[track_caller]
     pub(crate) fn set_up(&self) -> Ran {
         let ran = self.xtask("ddb-setup").ok();
@@ -107,7 +103,7 @@ impl Deref for Checkout {
 
 impl Drop for Checkout {
     fn drop(&mut self) {
-        // Not asserted: the test may be failing already.
+        // Without an assertion, because the test may be failing already.
         drop(self.xtask("down --volumes").env("CRUDDUR_ENGINE", "embedded").end());
         for service in ["postgres", "dynamodb"] {
             for (pid, _) in self.processes(service) {

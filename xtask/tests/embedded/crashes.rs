@@ -47,7 +47,7 @@ fn servers_that_are_being_stopped_are_started_again() {
         drop(down);
         checkout.set_up();
     }
-    // A smart shutdown waits for the session, and takes no other one meanwhile.
+    // A smart shutdown waits for the session to end, and accepts no new one.
     let session = checkout.session();
     checkout.signal("postgres", "TERM");
     let up = checkout.xtask("up").start();
@@ -57,7 +57,7 @@ fn servers_that_are_being_stopped_are_started_again() {
     checkout.set_up();
 }
 
-/// An initdb that does not end by itself: whom it starts writes files for as long as there is a folder.
+/// An initdb that never ends. Its child process writes files while the folder exists.
 const ENDLESS_INITDB: &str = r#"#!/bin/bash
 exec -a initdb bash -c 'while : >"$1/$((++count))"; do :; done & wait' initdb "$2"
 "#;
@@ -95,7 +95,7 @@ fn a_server_whose_start_was_interrupted_is_told_by_its_number() {
     let checkout = Checkout::new();
     checkout.xtask("up").ok();
     let (pid, _) = checkout.processes("postgres").pop().unwrap();
-    // What the lock's file says until the server accepts connections.
+    // The lock file has this content until the server accepts connections.
     let lock = checkout.state("postgres.lock");
     let line = fs::read_to_string(&lock).unwrap();
     fs::write(&lock, format!("0 {}", line.split_once(' ').unwrap().1)).unwrap();
@@ -109,7 +109,7 @@ fn a_lock_file_with_somebody_else_s_process_id_harms_nobody() {
     let checkout = Checkout::new();
     checkout.set_up();
     checkout.kill("postgres");
-    // The process id of this very test: alive, and no Postgres.
+    // The process id of this test, which runs but is not Postgres.
     let lock = checkout.state("postgres/postmaster.pid");
     let text = fs::read_to_string(&lock).unwrap();
     let rest = text.split_once('\n').unwrap().1;
@@ -144,7 +144,7 @@ fn any_file_of_the_state_folder_may_be_lost_or_damaged() {
                 checkout.assert_set_up(&ran);
                 continue;
             }
-            // Data that is damaged is not thrown away unasked.
+            // The program does not delete damaged data unless it is told to.
             assert!(data.contains(&file), "{file} {damage}: {ran}");
             assert_eq!(ran.code, Some(1), "{file} {damage}: {ran}");
             ran.says(&["help: ", "cargo xtask down --volumes"]).within(Duration::from_secs(30));
@@ -155,7 +155,7 @@ fn any_file_of_the_state_folder_may_be_lost_or_damaged() {
 
 #[test]
 fn data_that_is_removed_under_the_servers_is_made_again() {
-    // As `git clean` does it, or whoever wants to start afresh.
+    // `git clean` removes the folders like this.
     for inner in ["postgres", "dynamodb"] {
         let checkout = Checkout::new();
         checkout.set_up();
@@ -164,11 +164,11 @@ fn data_that_is_removed_under_the_servers_is_made_again() {
         if inner == "postgres" {
             checkout.set_up().says(&["whose data was removed"]);
         }
-        // DynamoDB sees that by itself, and may be quicker.
+        // DynamoDB notices that by itself, perhaps before the set-up.
         checkout.set_up();
         assert_eq!(checkout.processes("postgres").len(), 1, "{inner}");
         assert_eq!(checkout.processes("dynamodb").len(), 1, "{inner}");
-        // It is where the next server finds it.
+        // The next server finds the data.
         checkout.xtask("down").ok();
         checkout.xtask("up").ok();
         assert_eq!(checkout.xtask("ddb list-tables").ok().stdout, "cruddur-messages\n", "{inner}");
@@ -187,7 +187,7 @@ fn servers_whose_whole_state_folder_was_removed_end_by_themselves() {
     wait_for("end of the first DynamoDB", Duration::from_secs(10), || {
         (checkout.processes("dynamodb").len() == 1).then_some(())
     });
-    // Postgres looks for its lock file once a minute.
+    // Postgres checks its lock file once a minute.
     wait_for("end of the first Postgres", Duration::from_secs(100), || {
         (!checkout.processes("postgres").contains(&before[0])).then_some(())
     });

@@ -1,4 +1,4 @@
-//! The engine's daily life: start, stop, ports, two checkouts, two runs at once, the settings it prints.
+//! Daily use of the engine: start, stop, ports, two checkouts, two concurrent runs, the settings it prints.
 
 use std::fs::{self, Permissions};
 use std::io::Write as _;
@@ -37,7 +37,7 @@ fn a_cluster_is_served_by_the_version_that_made_it() {
     let checkout = Checkout::new();
     checkout.set_up();
     checkout.xtask("down").ok();
-    // As after an upgrade: a newer one comes first.
+    // This is the state after an upgrade: a newer version is found first.
     let newer = tempfile::tempdir().unwrap();
     for program in ["initdb", "pg_ctl", "postgres"] {
         let path = newer.path().join(program);
@@ -49,7 +49,7 @@ fn a_cluster_is_served_by_the_version_that_made_it() {
     assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["users"], 5);
     checkout.xtask("down").ok();
 
-    // As after one that removed the older.
+    // This is the state after an upgrade that removed the older version.
     fs::write(checkout.state("postgres/PG_VERSION"), "9.6\n").unwrap();
     let cluster = format!("the cluster in {} is of PostgreSQL 9.6", checkout.state("postgres").display());
     let failed = checkout.xtask("ddb-setup").env("PATH", &path).fails(1);
@@ -77,7 +77,7 @@ fn a_server_whose_program_has_changed_is_started_anew_with_its_data() {
     run("up");
     assert_eq!(checkout.processes("dynamodb"), before);
 
-    // What follows a program's last section is nothing to it.
+    // Bytes after the last section are ignored, so the changed program still runs.
     let other = programs.path().join("other");
     fs::copy(&server, &other).unwrap();
     fs::OpenOptions::new().append(true).open(&other).unwrap().write_all(b"other").unwrap();
@@ -103,7 +103,7 @@ fn what_runs_is_what_auto_means() {
     assert_eq!(status[0]["answer"], "ready");
     assert_eq!(status[1]["address"], format!("http://127.0.0.1:{dynamodb}"));
     assert!(auto("logs postgres").ok().stdout.contains("database system is ready to accept connections"));
-    // One that died is started again, here and not elsewhere.
+    // A database that died is started again with this engine, not with another.
     checkout.kill("dynamodb");
     auto("up").ok().says(&["engine embedded: it is running"]);
     assert_eq!(checkout.processes("dynamodb").len(), 1);
@@ -128,7 +128,7 @@ fn without_docker_auto_chooses_it_and_says_why() {
 #[test]
 fn without_namespaces_root_s_cluster_is_where_another_user_can_reach_it() {
     let mut checkout = Checkout::new();
-    // No `unshare` on this PATH; Debian's servers are found without it.
+    // This PATH has no `unshare`. Debian's servers are found without it.
     let path = tempfile::tempdir().unwrap();
     let real = std::env::var("PATH").unwrap();
     let unshare =
@@ -150,7 +150,7 @@ fn without_namespaces_root_s_cluster_is_where_another_user_can_reach_it() {
     checkout.xtask("ddb-setup").ok();
     checkout.xtask("down --volumes").ok().says(&["Postgres: stop process"]);
 
-    // A cluster that was made in a namespace is not left for an empty one.
+    // A cluster that was created in a namespace is not abandoned for an empty one.
     let mut made_before = Checkout::new();
     made_before.set_up();
     made_before.xtask("down").ok();
@@ -164,7 +164,7 @@ fn without_namespaces_root_s_cluster_is_where_another_user_can_reach_it() {
 #[test]
 fn a_taken_port_moves_and_later_commands_find_it() {
     let checkout = Checkout::new();
-    // Default ports of this checkout's own: the usual ones come and go with the tests beside this one.
+    // This checkout has its own default ports, because the other tests use the usual ones.
     let taken =
         [("POSTGRES_PORT:-5432", "db"), ("DYNAMODB_PORT:-8000", "dynamodb-local")].map(|(port, service)| {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -175,7 +175,7 @@ fn a_taken_port_moves_and_later_commands_find_it() {
         });
     let ran = checkout.set_up();
     ran.says(&[&taken[0].1, &taken[1].1]);
-    // `doctor` looks where ours run, and takes nobody else's for ours.
+    // `doctor` checks the actual ports, and does not take other processes for ours.
     let doctor = checkout.xtask("doctor -o json").end().json();
     for service in ["(db)", "(dynamodb-local)"] {
         let mut checks = doctor
@@ -203,7 +203,7 @@ fn a_port_that_moved_is_the_same_after_down() {
     checkout.xtask("up").ok();
     let before = checkout.ports();
     checkout.xtask("down").ok();
-    // Nobody holds the usual one any more.
+    // The usual ports are free again.
     drop(taken);
     checkout.xtask("up").ok();
     assert_eq!(checkout.ports(), before);
@@ -324,7 +324,7 @@ fn nothing_listens_beyond_the_loopback() {
     }
 }
 
-/// The local addresses, as the kernel writes them, on which somebody listens at `port`.
+/// The local addresses with a listener at `port`, in the kernel's notation.
 fn listeners(port: u16) -> Vec<String> {
     let tables =
         ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
@@ -332,7 +332,7 @@ fn listeners(port: u16) -> Vec<String> {
     let listening = sockets.filter_map(|socket| {
         let fields: Vec<&str> = socket.split_whitespace().collect();
         let (address, local_port) = fields[1].split_once(':')?;
-        // State 0A is LISTEN.
+        // 0A is LISTEN.
         (fields[3] == "0A" && u16::from_str_radix(local_port, 16) == Ok(port)).then(|| address.to_owned())
     });
     listening.collect()
@@ -355,7 +355,7 @@ fn the_settings_it_prints_work_in_a_shell() {
         "{github}"
     );
 
-    // A .env made of them is read back: external, with the same databases.
+    // The settings can be read back as a .env file: engine external, with the same databases.
     let dotenv = checkout.xtask("env --format dotenv").shows_secrets().ok().stdout;
     checkout.write(".env", &dotenv);
     let test = checkout.xtask("db test -o json").env("CRUDDUR_ENGINE", "external").ok().json();
@@ -387,7 +387,7 @@ fn postgres_is_started_with_the_settings_of_docker_compose_yml() {
     }
 }
 
-/// What psql prints, with the settings that the checkout prints.
+/// The output of psql with the settings that `env` prints.
 fn sql(checkout: &Checkout, query: &str) -> String {
     let settings = checkout.xtask("env").shows_secrets().ok().stdout;
     let script = format!("{settings}\npsql --no-psqlrc -At \"$CONNECTION_URL\" -c '{query}'");

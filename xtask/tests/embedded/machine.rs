@@ -1,4 +1,4 @@
-//! What others on the same machine see of the servers, and what the servers see of the user.
+//! What other users of the machine can see of the servers, and what the servers can see of the user.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -66,7 +66,7 @@ fn the_servers_see_nothing_of_the_user_s_environment() {
         let environment = fs::read_to_string(format!("/proc/{pid}/environ")).unwrap();
         let names: Vec<_> =
             environment.split('\0').filter_map(|entry| Some(entry.split_once('=')?.0)).collect();
-        // PostgreSQL's programs tell each other where they are; a shell may set what it is in.
+        // PostgreSQL's programs pass their locations to each other, and the shell sets some variables.
         let own =
             ["PATH", "HOME", "LANG", "TZ", "TMPDIR", "PWD", "OLDPWD", "SHLVL", "_", "PG_GRANDPARENT_PID"];
         let others: Vec<_> =
@@ -114,7 +114,7 @@ fn a_link_in_the_place_of_a_file_is_not_followed() {
         .within(Duration::from_secs(5));
 }
 
-/// A process that is called as a server of ours would be.
+/// A process with the name and arguments of one of our servers.
 struct Impostor(Child);
 
 impl Impostor {
@@ -155,7 +155,7 @@ fn the_app_is_found_by_a_lock_that_ends_with_it() {
     second.says(&[&format!("the app runs already, at http://127.0.0.1:{port} (process ")]);
     running.signal("TERM");
     running.end_within(Duration::from_secs(20));
-    // The databases that it started go on, and hold nothing of it.
+    // The databases that the run started continue, and hold none of its files.
     checkout.xtask("db test").ok();
     checkout.xtask("open").fails(1).says(&["the app does not run"]);
 }
@@ -178,7 +178,7 @@ fn servers_are_seen_from_another_process_namespace() {
     run("up").ok();
     run("db test").ok();
     assert_eq!(checkout.processes("postgres"), before);
-    // Their numbers mean nothing there, so nothing is signalled.
+    // Process ids mean other processes there, so no process is signalled.
     run("down").fails(1).says(&["runs in another container or process namespace"]);
     assert_eq!(checkout.processes("postgres"), before);
     let kept = checkout.session().query_one("select display_name from users where handle = 'bayko'", &[]);

@@ -1,5 +1,5 @@
-//! End to end on the embedded engine: this machine's PostgreSQL and the workspace's own DynamoDB server,
-//! no Docker. Each test has a checkout of its own and stops what it started.
+//! End-to-end tests of the embedded engine: this machine's PostgreSQL and the workspace's DynamoDB server, without
+//! Docker. Each test has its own checkout and stops its databases.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,11 +1,11 @@
-//! Another checkout's databases at the ports that this one's would have: they are not taken for ours.
+//! Another checkout's databases at the ports that this one would use are not taken for ours.
 
 use crate::checkout::Checkout;
 use crate::common::neighbour::assert_not_taken_for_ours;
 use crate::common::run::Run;
 use crate::common::{Workspace, free_port};
 
-/// A checkout that runs, on ports that no other test's has.
+/// A running checkout on ports of its own.
 fn neighbour() -> Checkout {
     let mut checkout = Checkout::new();
     let ports = [free_port(), free_port()];
@@ -20,7 +20,7 @@ fn at(checkout: &mut Checkout, ports: [u16; 2]) {
     checkout.set("DYNAMODB_PORT", ports[1]);
 }
 
-/// On whatever engine there is, without Docker.
+/// Chooses the engine automatically, without Docker.
 fn auto(run: Run) -> Run {
     run.env("CRUDDUR_ENGINE", "auto").env("DOCKER_HOST", "unix:///nonexistent")
 }
@@ -73,7 +73,7 @@ fn a_checkout_that_was_stopped_leaves_who_took_its_ports_alone() {
     neighbour.assert_set_up(&neighbour.xtask("status").ok());
 }
 
-/// As after a restart of the machine, of which the state folder knows nothing.
+/// Simulates a restart of the machine, which the state folder does not record.
 #[test]
 fn a_checkout_whose_servers_died_leaves_who_took_its_ports_alone() {
     let mut checkout = Checkout::new();
@@ -94,7 +94,7 @@ fn a_checkout_whose_servers_died_leaves_who_took_its_ports_alone() {
 fn what_runs_of_a_checkout_is_found_where_nothing_is_remembered_of_it() {
     let checkout = neighbour();
     std::fs::remove_file(checkout.state("state.json")).unwrap();
-    // Nor do the ports lead there.
+    // The ports do not lead there either.
     let elsewhere = |run: Run| run.env("POSTGRES_PORT", "1").env("DYNAMODB_PORT", "2");
     for line in ["db test", "ddb list-tables", "status", "env"] {
         elsewhere(checkout.xtask(line)).shows_secrets().ok();

@@ -1,4 +1,4 @@
-//! The same commands on every engine print the same.
+//! The same commands print the same on every engine.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use crate::checkout::Checkout;
 use crate::common::run::Ran;
 use crate::common::{Workspace, free_port};
 
-/// Each prints what the databases hold or how they refuse; none depends on when or where they run.
+/// Commands that print data or refusals. Their output does not depend on the time or the place.
 const COMMANDS: [&str; 29] = [
     "ddb list-tables",
     "ddb list-tables -o json",
@@ -42,7 +42,7 @@ const COMMANDS: [&str; 29] = [
 
 const SET_UP: &str = "ddb-setup --now 2023-03-20T14:05:09Z";
 
-/// What each command prints to stdout, and how it ends. A scan's order is DynamoDB's own to choose.
+/// The output and exit status of each command. DynamoDB chooses the order of a scan, so its lines are sorted.
 fn transcript(run: impl Fn(&str) -> Ran) -> Vec<String> {
     let entry = |command: &&str| {
         let ran = run(command);
@@ -67,7 +67,7 @@ fn docker_embedded_and_external_print_the_same() {
     docker.xtask(SET_UP).ok();
     let by_docker = transcript(|command| docker.xtask(command).end());
 
-    // External: what Docker runs, reached by its settings alone.
+    // The external engine uses Docker's databases, by their settings alone.
     let external = external(&docker);
     external.xtask(SET_UP).ok().says(&["engine external"]);
     let by_external = transcript(|command| external.xtask(command).end());
@@ -78,7 +78,7 @@ fn docker_embedded_and_external_print_the_same() {
     }
 }
 
-/// A workspace on Docker, with a project of its own.
+/// A workspace on Docker with its own project.
 fn on_docker(name: &str) -> Workspace {
     let docker = Workspace::new()
         .with("COMPOSE_PROJECT_NAME", format!("xtask-{name}-{}", std::process::id()))
@@ -100,7 +100,7 @@ fn external(other: &Workspace) -> Workspace {
         .fold(Workspace::new(), |external, name| external.with(name, settings[name].as_str().unwrap()))
 }
 
-/// What `pg_dump --data-only` prints, and the items in an order of their own.
+/// The output of `pg_dump --data-only`, and the items, sorted.
 fn contents(workspace: &Workspace) -> [Vec<String>; 2] {
     let settings = workspace.xtask("env --format json").shows_secrets().ok().json();
     let dump = Command::new("pg_dump")
@@ -108,7 +108,7 @@ fn contents(workspace: &Workspace) -> [Vec<String>; 2] {
         .output()
         .unwrap();
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
-    // Comments name the versions and the owner; newer versions draw a word for the other two in each run.
+    // Comments contain versions and the owner; newer versions put a random word into the other two.
     let left_out = ["--", r"\restrict", r"\unrestrict"];
     let rows = String::from_utf8(dump.stdout).unwrap();
     let rows = rows.lines().filter(|line| !left_out.iter().any(|start| line.starts_with(start)));
@@ -120,7 +120,7 @@ fn contents(workspace: &Workspace) -> [Vec<String>; 2] {
     [rows, items]
 }
 
-/// An item with a value of each type.
+/// An item with every type of value.
 const EVERY_TYPE: &str = r#"{"pk": {"S": "TYPES"}, "sk": {"S": "1"}, "n": {"N": "1.5"}, "b": {"B": "AAEC"},
     "bool": {"BOOL": true}, "null": {"NULL": true}, "l": {"L": [{"S": "a"}, {"N": "-1000"}]},
     "m": {"M": {"ä": {"S": "\u0007"}}}, "ss": {"SS": ["a"]}, "ns": {"NS": ["1"]}, "bs": {"BS": ["AA=="]}}"#;
@@ -155,7 +155,7 @@ fn a_snapshot_of_each_engine_is_restored_on_each() {
     }
 }
 
-/// Stops a workspace's databases when it is dropped.
+/// Dropping it stops a workspace's databases.
 struct Stopped<'a>(&'a Workspace);
 
 impl Drop for Stopped<'_> {

@@ -1,4 +1,4 @@
-//! A Docker daemon that is not what it should be.
+//! Faulty Docker daemons.
 
 use std::io::{BufReader, Read, Write};
 use std::net::TcpListener;
@@ -19,27 +19,27 @@ use crate::common::dynamodb::Head;
 use crate::common::run::Ran;
 use crate::common::{PASSWORD, Workspace};
 
-/// What the daemon does once it has said that it is there.
+/// The daemon's behaviour after it has answered a ping.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Then {
-    /// It is gone, and its socket with it.
+    /// It and its socket vanish.
     Vanishes,
-    /// It answers no more.
+    /// It does not answer.
     IsSilent,
-    /// It answers something else, and did so before.
+    /// It answers garbage, even to the ping.
     AnswersGarbage,
-    /// It has an error of its own.
+    /// It answers with an error.
     Fails,
-    /// It has neither containers nor images, and may pull none.
+    /// It has no containers and no images, and cannot pull.
     HasNothing,
 }
 
-/// Starts one at this socket.
+/// Starts a daemon at this socket.
 pub(crate) fn start(socket: &Path, then: Then) {
     drop(start_recorded(socket, then));
 }
 
-/// The same; returns the credentials of each pull.
+/// Like [`start`]; returns the credentials of each pull.
 fn start_recorded(socket: &Path, then: Then) -> Receiver<String> {
     let (sender, receiver) = channel();
     let listener = UnixListener::bind(socket).unwrap();
@@ -64,11 +64,11 @@ fn serve(stream: impl Read + Write, then: Then, pulls: &Sender<String>) -> std::
         let mut body = Vec::new();
         (&mut reader).take(head.length.unwrap_or_default()).read_to_end(&mut body)?;
         let (status, answer) = match (head.first_line.contains("/_ping"), then) {
-            // A request that names a version of the API is refused by the daemons that do not know it.
+            // Older daemons refuse a request that names a newer version of the API.
             _ if head.first_line.contains(" /v1.") => (400, r#"{"message":"client version is too new"}"#),
             (true, _) => (200, "OK"),
             (_, Then::Vanishes | Then::IsSilent) => {
-                // Until the other side gives it up.
+                // Wait until the client gives up.
                 return reader.read_to_end(&mut body).map(drop);
             }
             (_, Then::AnswersGarbage) => (200, "<html>Please log in</html>"),
@@ -88,7 +88,7 @@ fn serve(stream: impl Read + Write, then: Then, pulls: &Sender<String>) -> std::
     }
 }
 
-/// A workspace on the Docker engine whose daemon has this socket.
+/// A workspace on the Docker engine, and its daemon's socket.
 pub(crate) fn workspace() -> (Workspace, PathBuf) {
     let workspace = Workspace::new().with("CRUDDUR_ENGINE", "docker");
     let socket = workspace.path("docker.sock");
@@ -122,7 +122,7 @@ fn a_docker_daemon_that_fails() {
     all_fail(Then::Fails, &["cannot list containers", "the disk of the daemon is on fire"]);
 }
 
-/// A workspace whose docker CLI has this config.json.
+/// Like [`workspace`], with this config.json for the docker CLI.
 fn workspace_with(config: &str) -> (Workspace, PathBuf) {
     let (workspace, socket) = workspace();
     std::fs::create_dir(workspace.path("home/.docker")).unwrap();
@@ -130,10 +130,10 @@ fn workspace_with(config: &str) -> (Workspace, PathBuf) {
     (workspace, socket)
 }
 
-/// The hash of the name `mine`, as `docker context create mine` makes it.
+/// The SHA-256 of the name `mine`, which `docker context create mine` uses as the folder's name.
 const MINE: &str = "3fd30542fe3f61b14bd4a4b2dc0b6fb30fa6f63ebce52dd1778aaa8c4dc02cff";
 
-/// Makes a docker context `mine`.
+/// Creates a docker context `mine`.
 fn make_context(workspace: &Workspace, host: &str) {
     let folder = format!("home/.docker/contexts/meta/{MINE}");
     std::fs::create_dir_all(workspace.path(&folder)).unwrap();
@@ -151,7 +151,7 @@ fn a_docker_context_beside_others_that_are_broken() {
     workspace.write("home/.docker/contexts/meta/.DS_Store", "");
     let run = || workspace.xtask("up").without("DOCKER_HOST");
     run().fails(1).within(QUICK).says(&["the disk of the daemon is on fire"]);
-    // So does one that is not the current one; one that is has to be there.
+    // A broken context is ignored unless it is the current one, which must exist.
     workspace.write("home/.docker/config.json", r#"{"currentContext": "broken"}"#);
     run().env("DOCKER_CONTEXT", "mine").fails(1).says(&["the disk of the daemon is on fire"]);
     for engine in ["docker", "auto"] {
@@ -164,7 +164,7 @@ fn a_docker_context_beside_others_that_are_broken() {
     assert!(!workspace.path(".cruddur/postgres").exists(), "nothing was started elsewhere");
 }
 
-/// Starts a daemon across TLS, which knows its clients by certificates of this authority; returns its port.
+/// Starts a daemon over TLS that accepts clients with this authority's certificates. Returns its port.
 fn start_across_tls(authority: &Authority) -> u16 {
     let certificate = |text: &str| CertificateDer::from(pem::parse(text).unwrap().into_contents());
     let mut roots = RootCertStore::empty();
@@ -224,7 +224,7 @@ fn a_docker_configuration_that_is_no_json() {
         "pull access denied",
     ]);
     assert_eq!(failed.stderr.matches("warning: ").count(), 1, "{failed}");
-    // It does not hide a daemon where it usually is.
+    // A broken setting does not hide a daemon at the usual place.
     let doctor = workspace.xtask("doctor -o json").without("DOCKER_HOST").end().json();
     let first = doctor
         .as_array()
@@ -244,11 +244,11 @@ fn a_docker_host_without_a_scheme() {
     said("/var/run/docker.sock").says(&["a path alone is no address", "help: write it as unix://"]);
 }
 
-/// Of the user `me`, with the password `???>>>~~~`.
+/// The user `me` with the password `???>>>~~~`.
 const AUTH: &str = "bWU6Pz8/Pj4+fn5+";
 
-/// Has `image` pulled where the docker CLI has this config.json: what was said, and the credentials that the daemon was
-/// sent.
+/// Pulls `image` with this config.json for the docker CLI. Returns the run, and the credentials that the daemon
+/// received.
 fn pull(image: &str, config: &Value) -> (Ran, String) {
     let (workspace, socket) = workspace_with(&config.to_string());
     let helper = |name: &str, script: &str| {
@@ -279,7 +279,7 @@ fn a_registry_that_wants_credentials() {
     let in_a_store = json!({ "credsStore": "test", "auths": { "helped.example": {} } });
     let sent = |image: &str, config: &Value| -> Value {
         let (_, sent) = pull(image, config);
-        // Docker reads base64 for URLs, and ignores what is in another form.
+        // Docker reads URL-safe base64, and ignores other forms.
         assert!(!sent.contains(['+', '/']), "{sent}");
         let sent = aws_smithy_types::base64::decode(sent.replace('-', "+").replace('_', "/")).unwrap();
         serde_json::from_slice(&sent).unwrap()

@@ -12,7 +12,7 @@ use crate::{QUICK, SETUP, TABLE, World, assert_imported, line, lines};
 
 const SIGNALS: [(&str, i32); 2] = [("INT", 130), ("TERM", 143)];
 
-/// A run that is asked to stop does so within this.
+/// The time within which an interrupted run ends.
 const STOPS: Duration = Duration::from_secs(8);
 
 #[track_caller]
@@ -24,7 +24,7 @@ fn stopped(running: Running, signal: &str, code: i32) -> Ran {
     ended
 }
 
-/// The number before these words.
+/// The number before these words in stderr.
 #[track_caller]
 fn number_before(ran: &Ran, words: &str) -> usize {
     let before = ran.stderr.split(words).next().filter(|before| before.len() < ran.stderr.len());
@@ -46,14 +46,14 @@ fn an_import_that_is_interrupted_tells_how_far_it_is_and_goes_on_there() {
                 .env("AWS_ENDPOINT_URL_DYNAMODB", table.endpoint.url())
         };
         let running = import("").start();
-        // By then the first batches are whole, however often the table has handed a part of them back.
+        // At this point the first batches are complete, although the table has returned parts of them unprocessed.
         wait_for("items", QUICK, || (table.written() > 1_500).then_some(()));
         let ended = stopped(running, signal, code);
         let told = number_before(&ended, " items are written from made.jsonl");
         assert_eq!(world.endpoint().items("imported").len(), told, "{ended}");
         let (before, from_line) = ended.stderr.trim_end().rsplit_once(" --from-line ").unwrap();
         assert!(before.ends_with("from made.jsonl\n  help: run the same command again with"), "{ended}");
-        // It leaves out what is written for certain, and nothing else.
+        // It skips only lines that are certainly written.
         let line: usize = from_line.parse().unwrap();
         assert!(line > 100 && line <= told + 1, "{ended}");
         table.enough();
@@ -105,7 +105,7 @@ fn an_export_that_is_interrupted_leaves_no_file() {
     }
 }
 
-/// The signal comes while the table is being created: it is there, whole, when the command ends.
+/// The signal arrives while the table is being created. The command completes that before it ends.
 #[test]
 fn a_table_that_is_being_created_is_there_after_an_interruption() {
     for (signal, code) in SIGNALS {
@@ -127,8 +127,8 @@ fn a_table_that_is_being_created_is_there_after_an_interruption() {
     }
 }
 
-/// Anywhere in a set-up: the step that is under way is done whole, no other is begun, and the next set-up
-/// makes all right.
+/// An interruption anywhere in a set-up: the current step is completed, no other begins, and the next set-up repairs
+/// everything.
 #[test]
 fn a_set_up_that_is_interrupted_anywhere() {
     let world = World::set_up();
@@ -141,7 +141,7 @@ fn a_set_up_that_is_interrupted_anywhere() {
             running.read_until(step);
             running.signal(signal);
             let ended = running.end_within(STOPS);
-            // The last steps may be over before the signal is heard.
+            // The last steps may be complete before the signal arrives.
             assert!(ended.code == Some(code) || ended.code == Some(0), "{step}: {ended}");
             if ended.code == Some(code) {
                 interrupted += 1;
@@ -176,7 +176,7 @@ fn a_second_signal_ends_at_once() {
     let ended = running.end_within(Duration::from_secs(2));
     assert_eq!(ended.code, Some(130), "{ended}");
     ended.says(&["interrupted: at once, wherever it was", "help: see what there is"]);
-    // Let go of what is held up.
+    // Release the request that is held up.
     _ = std::net::TcpStream::connect(("127.0.0.1", port));
 }
 
@@ -197,7 +197,7 @@ fn a_signal_while_a_name_is_to_be_typed() {
         assert_ne!(read, 0, "{text}");
         text.push_str(&String::from_utf8_lossy(&bytes[..read]));
     }
-    // As Ctrl-C is typed.
+    // The byte that Ctrl-C sends on a terminal.
     let mut typed = script.stdin.take().unwrap();
     typed.write_all(b"\x03").unwrap();
     let code = wait_for("end", STOPS, || script.try_wait().unwrap()).code();

@@ -1,4 +1,4 @@
-//! A line to a real server, byte by byte, that breaks as networks break.
+//! A TCP proxy to a real server that fails in the ways networks fail.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -10,25 +10,25 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::common::dynamodb::Endpoint;
 
-/// What becomes of a connection, once so many bytes of the server's answers have passed.
+/// The fault of a connection, after this many bytes of the server's answers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fault {
-    /// Nothing: all passes.
+    /// None: everything passes.
     Whole,
-    /// It is reset.
+    /// The connection is reset.
     Reset(usize),
-    /// It is closed in order, the answer half sent.
+    /// The connection is closed properly in the middle of an answer.
     Cut(usize),
-    /// Nothing more comes, and it stays open.
+    /// Nothing more arrives, and the connection stays open.
     Stall(usize),
-    /// The rest comes byte by byte, each after this pause.
+    /// The rest arrives byte by byte, each after this pause.
     Drip(usize, Duration),
-    /// This comes instead of any answer.
+    /// These bytes arrive instead of any answer.
     Garbage(&'static [u8]),
 }
 
 impl Fault {
-    /// How many bytes of answers pass before it.
+    /// How many bytes of answers pass before the fault.
     fn after(self) -> usize {
         match self {
             Self::Whole => usize::MAX,
@@ -38,20 +38,20 @@ impl Fault {
     }
 }
 
-/// The line; it ends with the test program's process.
+/// A proxy. It ends with the test program.
 pub(crate) struct Line {
     pub(crate) port: u16,
 }
 
 impl Line {
-    /// Stands before the server at the port `behind`; `fault` is given each connection's number, from 0.
+    /// Starts a proxy before the server at the port `behind`. `fault` gets each connection's number, from 0.
     pub(crate) fn start(behind: u16, fault: impl Fn(usize) -> Fault + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         std::thread::spawn(move || {
             for (number, client) in listener.incoming().flatten().enumerate() {
                 let fault = fault(number);
-                // A side that goes away ends its connection, and nothing else.
+                // If one side closes, only its connection ends.
                 std::thread::spawn(move || _ = pass(client, behind, fault));
             }
         });
@@ -73,13 +73,13 @@ fn pass(client: TcpStream, behind: u16, fault: Fault) -> std::io::Result<()> {
     over.store(true, Ordering::SeqCst);
     _ = up.join();
     if let Fault::Reset(_) = fault {
-        // Closed without lingering, by the last who holds it: that is a reset.
+        // Closing the last handle without lingering resets the connection.
         SockRef::from(&client).set_linger(Some(Duration::ZERO))?;
     }
     ended
 }
 
-/// What the client says, until the connection is over.
+/// Passes the client's data on until the connection ends.
 fn up(mut from: TcpStream, mut to: TcpStream, over: &AtomicBool) -> std::io::Result<()> {
     from.set_read_timeout(Some(Duration::from_millis(10)))?;
     let mut bytes = [0; 16 << 10];
@@ -94,7 +94,7 @@ fn up(mut from: TcpStream, mut to: TcpStream, over: &AtomicBool) -> std::io::Res
     to.shutdown(Shutdown::Both)
 }
 
-/// What the server answers, up to the fault.
+/// Passes the server's answers on, up to the fault.
 fn down(mut from: TcpStream, mut to: &TcpStream, fault: Fault) -> std::io::Result<()> {
     let mut passed = 0;
     let mut bytes = [0; 16 << 10];
@@ -113,7 +113,7 @@ fn down(mut from: TcpStream, mut to: &TcpStream, fault: Fault) -> std::io::Resul
             Fault::Whole => {}
             Fault::Reset(_) => return Ok(()),
             Fault::Cut(_) => return to.shutdown(Shutdown::Both),
-            // What comes is read, and dropped, until the server ends it.
+            // Read and discard until the server closes.
             Fault::Stall(_) => {}
             Fault::Drip(_, pause) => {
                 for byte in &bytes[whole..read] {
@@ -129,14 +129,14 @@ fn down(mut from: TcpStream, mut to: &TcpStream, fault: Fault) -> std::io::Resul
     }
 }
 
-/// A server that answers no request: connections to it are accepted by the system alone.
+/// A server that answers no request. Only the system accepts its connections.
 pub(crate) fn silent() -> (TcpListener, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, port)
 }
 
-/// A port on which nobody listens, and nobody else will while this is held.
+/// A port without a listener. No other program can listen there while the socket is held.
 pub(crate) fn nobody() -> (Socket, u16) {
     let socket = bound();
     let port = socket.local_addr().unwrap().as_socket().unwrap().port();
@@ -149,7 +149,7 @@ fn bound() -> Socket {
     socket
 }
 
-/// A server to which no connection comes about: its queue is full. Both hold it so.
+/// A server to which nobody can connect, because its queue is full while the values are held.
 pub(crate) fn full() -> (Socket, Vec<TcpStream>, u16) {
     let socket = bound();
     socket.listen(0).unwrap();

@@ -1,11 +1,11 @@
-//! This machine's own disks.
+//! This machine's disks.
 
 use crate::common::run::Run;
 use crate::common::skip;
 use crate::{QUICK, TABLE, World, assert_imported, lines};
 
-/// The same run, seeing something else mounted in one place, which nobody else sees: `sh` mounts it. None
-/// where this machine does not let its users do that.
+/// Runs with another file system mounted, by the command `mount`, in a namespace of its own. `None` if this machine
+/// does not let its users do that.
 fn seeing(mount: &str, run: Run) -> Option<Run> {
     let works = |arguments: &[&str]| {
         let ran = std::process::Command::new("unshare").args(arguments).arg("true").output();
@@ -57,7 +57,7 @@ fn a_read_only_state_folder() {
         let Some(run) = seeing(read_only, world.xtask(line)) else { return };
         run.fails(1).within(QUICK).says(&[".cruddur/lock", "Read-only file system"]);
     }
-    // What changes nothing here needs no lock.
+    // A command that changes nothing here needs no lock.
     let Some(run) = seeing(read_only, world.xtask("ddb scan")) else { return };
     run.ok();
     world.assert_whole();

@@ -1,6 +1,6 @@
-//! What goes wrong outside of the program: networks, servers, disks, daemons, and people who press Ctrl-C.
-//! Every command ends within its bound, with a truthful exit status and the cause, and run again on healthy
-//! servers it leaves exactly the right data. Each test is a row of `docs/faults.md`.
+//! Faults outside the program: networks, servers, disks, daemons, interruptions. Every command ends within its bound,
+//! with the right exit status and the cause. Run again on healthy servers, it leaves exactly the right data. Each
+//! test is a row of `docs/faults.md`.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
@@ -48,10 +48,10 @@ use common::run::Ran;
 use postgres::Database;
 use world::{TABLE, World};
 
-/// A set-up of which every byte is known.
+/// A set-up whose result is known byte by byte.
 const SETUP: &str = "ddb-setup --now 2026-01-01T00:00:00Z";
 
-/// What ends without waiting for a bound ends well within this, on a busy machine too.
+/// The maximum time of runs that wait for no bound, even on a busy machine.
 const QUICK: Duration = Duration::from_secs(20);
 
 impl World {
@@ -62,7 +62,7 @@ impl World {
         world
     }
 
-    /// Runs a command with another DynamoDB; it fails, in time.
+    /// Runs a command with another DynamoDB. It must fail within `bound`.
     #[track_caller]
     fn fails_at(&self, line: &str, endpoint: Endpoint, bound: Duration) -> Ran {
         let failed = self.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", endpoint.url()).fails(1);
@@ -70,14 +70,14 @@ impl World {
         failed
     }
 
-    /// Sets up again on healthy servers: every byte is as it should be.
+    /// Sets up again on healthy servers, and asserts that every byte is right.
     #[track_caller]
     fn recovers(&self) {
         self.xtask(SETUP).ok();
         self.assert_whole();
     }
 
-    /// Asserts that both databases hold the seed, and nothing else.
+    /// Asserts that both databases hold exactly the seed.
     #[track_caller]
     fn assert_whole(&self) {
         assert_eq!(self.endpoint().items(TABLE), *seed(), "what DynamoDB holds");
@@ -91,7 +91,7 @@ fn assert_rows(database: &Database) {
     assert_eq!(database.column(counts), ["5 4"], "what Postgres holds");
 }
 
-/// Every item of [`SETUP`], by a run in which nothing went wrong.
+/// Every item of [`SETUP`], from a run without faults.
 fn seed() -> &'static Vec<Value> {
     static SEED: OnceLock<Vec<Value>> = OnceLock::new();
     SEED.get_or_init(|| {
@@ -102,14 +102,14 @@ fn seed() -> &'static Vec<Value> {
     })
 }
 
-/// So many items as lines of DynamoDB JSON, each smaller than a unit.
+/// This many items as lines of DynamoDB JSON, each smaller than a write unit.
 fn lines(count: usize) -> String {
     let line =
         |number| format!("{{\"pk\":{{\"S\":\"p{}\"}},\"sk\":{{\"S\":\"{number:06}\"}}}}\n", number % 7);
     (0..count).map(line).collect()
 }
 
-/// Asserts that a table holds what these lines are.
+/// Asserts that a table holds exactly the items of these lines.
 #[track_caller]
 fn assert_imported(endpoint: Endpoint, table: &str, lines: &str) {
     let mut items: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

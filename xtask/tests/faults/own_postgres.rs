@@ -1,4 +1,4 @@
-//! A Postgres of a test's own, which it may kill, keep from writing, or give a disk that is too small.
+//! A Postgres for one test, which may kill it, stop it from writing, or give it a disk that is too small.
 
 use std::fs;
 use std::path::PathBuf;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::common::{PASSWORD, PASSWORD_IN_URL, free_port, wait_for};
 use crate::postgres::{binaries, connect, folder, server_user};
 
-/// Runs in the server's folder as the server's user. `$1` is the folder with the binaries, `$2` the port,
-/// `$3` what is done before the server starts. A server that dies is started again, as by any supervisor.
+/// The supervisor's script. It runs in the server's folder as the server's user. `$1` is the folder of the binaries,
+/// `$2` the port, `$3` commands to run before the server starts. It restarts a server that dies.
 const SUPERVISE: &str = r#"
 trap '' INT HUP
 "$1/initdb" --pgdata=data/cluster --waldir="$PWD/wal" --username=cruddur-tests --pwfile=password \
@@ -27,8 +27,8 @@ wait
 cd / && rm -rf "$OLDPWD"
 "#;
 
-/// The same on a disk of its own in memory, `$1` MB large, that nobody else sees. `$2` and `$3` are the
-/// server's user and group; the rest is as above.
+/// Runs [`SUPERVISE`] on a private in-memory disk of `$1` MB. `$2` and `$3` are the server's user and group; the
+/// other arguments follow.
 const ON_A_SMALL_DISK: &str = r#"
 mount -t tmpfs -o "size=$1m,uid=$2,gid=$3,mode=700" none data || exit
 user=$2 group=$3 && shift 3
@@ -38,12 +38,13 @@ exec setpriv --reuid="$user" --regid="$group" --clear-groups sh -c "$SUPERVISE" 
 pub(crate) struct OwnPostgres {
     pub(crate) port: u16,
     folder: PathBuf,
-    /// Held for its stdin: at its end the server is stopped, and its folder removed.
+    /// Holds the supervisor's stdin. When it closes, the supervisor stops the server and removes its folder.
     _supervisor: Child,
 }
 
 impl OwnPostgres {
-    /// As a server is; `prepare` is done to its cluster, in `data/cluster`, before it starts.
+    /// Starts a server. The shell commands in `prepare` run before that; they may change its cluster in
+    /// `data/cluster`.
     pub(crate) fn start(prepare: &str) -> Self {
         let user = server_user();
         let mut shell = Command::new("sh");
@@ -55,7 +56,7 @@ impl OwnPostgres {
         Self::supervised(shell, user, prepare)
     }
 
-    /// On a disk of so many megabytes. None where the tests do not run as root.
+    /// Starts a server on a disk of this many megabytes. `None` if the tests do not run as root.
     pub(crate) fn on_a_small_disk(megabytes: u32) -> Option<Self> {
         let user = server_user()?;
         let mut shell = Command::new("unshare");
@@ -80,7 +81,7 @@ impl OwnPostgres {
         own
     }
 
-    /// Waits until it answers.
+    /// Waits until the server answers.
     pub(crate) fn answers(&self) {
         let answer = || connect(self.port, "postgres").ok();
         let log = || fs::read_to_string(self.folder.join("log")).unwrap_or_default();
@@ -95,22 +96,22 @@ impl OwnPostgres {
         self.url_at(self.port)
     }
 
-    /// The same at another port.
+    /// The URL with another port.
     pub(crate) fn url_at(&self, port: u16) -> String {
         format!("postgresql://cruddur-tests:{PASSWORD_IN_URL}@127.0.0.1:{port}/cruddur")
     }
 
-    /// Kills it and the processes of its sessions, as when the power fails.
+    /// Kills the server and its sessions' processes, as a power failure would.
     pub(crate) fn kill(&self) {
         let lock = fs::read_to_string(self.folder.join("data/cluster/postmaster.pid")).unwrap();
         let id = lock.lines().next().unwrap();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
-        // One of them may end by itself meanwhile.
+        // A session's process may end by itself at the same time.
         let status = Command::new("kill").args(["-s", "KILL", id]).args(children.split_whitespace()).output();
         assert!(status.is_ok());
     }
 
-    /// Runs a statement as another client, in the maintenance database.
+    /// Runs a statement in the maintenance database, in a session of its own.
     #[track_caller]
     pub(crate) fn execute(&self, sql: &str) {
         connect(self.port, "postgres").unwrap().batch_execute(sql).unwrap();

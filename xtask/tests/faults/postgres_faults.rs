@@ -1,4 +1,4 @@
-//! Postgres, and the line to it.
+//! Faults of Postgres and of the connection to it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,11 +9,11 @@ use crate::line::{Fault, Line};
 use crate::own_postgres::OwnPostgres;
 use crate::{QUICK, SETUP, World, assert_rows};
 
-/// What reads and what writes.
+/// Commands that read, and commands that write.
 const COMMANDS: [&str; 5] = ["db setup", "db seed", "db test", "db sessions", "ddb seed --messages 50"];
 
-/// Every command fails over a line that breaks like this, and says one of `says`; what was there before is
-/// whole or as it was, and a set-up on the healthy server makes all right.
+/// Every command fails over a connection with this fault, and prints one of `says`. The old data stays whole, and a
+/// set-up on the healthy server repairs everything.
 #[track_caller]
 fn all_fail(fault: Fault, says: &[&str]) {
     let world = World::set_up();
@@ -48,7 +48,7 @@ fn a_postgres_that_answers_garbage() {
     all_fail(Fault::Garbage(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"), &["because: "]);
 }
 
-/// It breaks off anywhere in a set-up: every step is done whole, or not at all.
+/// The connection breaks anywhere in a set-up: every step is done completely or not at all.
 #[test]
 fn a_postgres_that_breaks_off_anywhere_in_a_set_up() {
     let world = World::set_up();
@@ -73,13 +73,13 @@ fn a_postgres_that_breaks_off_anywhere_in_a_set_up() {
 #[test]
 fn a_postgres_that_drips() {
     let world = World::set_up();
-    // A few kilobytes, at a thousand bytes a second.
+    // A few kilobytes, at a thousand bytes per second.
     let line = Line::start(world.database.port, |_| Fault::Drip(0, Duration::from_millis(1)));
     world.xtask("db setup").env("CONNECTION_URL", world.database.url_at(line.port)).ok().within(QUICK);
     assert_rows(&world.database);
 }
 
-/// What a server that recovers answers to everybody: an error of severity FATAL, SQLSTATE 57P03.
+/// The answer of a recovering server: severity FATAL, SQLSTATE 57P03.
 const RECOVERS: &[u8] = b"E\0\0\0\x43SFATAL\0VFATAL\0C57P03\0Mthe database system is in recovery mode\0\0";
 
 #[test]
@@ -91,7 +91,7 @@ fn a_postgres_in_recovery() {
     let failed = world.xtask("db test").env("CONNECTION_URL", world.database.url_at(line.port)).fails(1);
     failed.within(QUICK);
     failed.says(&["the database system is in recovery mode (SQLSTATE 57P03)", "help: wait until it has"]);
-    // A set-up waits for it.
+    // A set-up waits until the server has recovered.
     let asked = std::sync::Arc::new(AtomicUsize::new(0));
     let count = std::sync::Arc::clone(&asked);
     let line = Line::start(world.database.port, move |_| match count.fetch_add(1, Ordering::SeqCst) {
@@ -132,7 +132,7 @@ fn a_postgres_killed_in_the_middle() {
         std::thread::sleep(Duration::from_millis(delay));
         own.kill();
         own.answers();
-        // Where the users were written by then, it is at the items.
+        // If the users are written at this point, the run is writing the items.
         running.signal("INT");
         let ended = running.end_within(QUICK);
         match ended.code {
@@ -147,7 +147,7 @@ fn a_postgres_killed_in_the_middle() {
     assert_eq!(counted(&at("db test -o json").ok()), (5, 4));
 }
 
-/// The users and activities that `db test -o json` tells.
+/// The numbers of users and activities in the output of `db test -o json`.
 fn counted(ran: &Ran) -> (u64, u64) {
     let row = &ran.json()[0];
     let count = |name| row[name].as_u64().unwrap();

@@ -1,4 +1,4 @@
-//! DynamoDB, and the line to it.
+//! Faults of DynamoDB and of the connection to it.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use crate::line::{self, Fault, Line};
 use crate::proxy::{Fate, Proxy};
 use crate::{QUICK, SETUP, TABLE, World, assert_imported, lines};
 
-/// What reads and what writes, the SDK's way and ours.
+/// Commands that read and commands that write, with the SDK's retries and with the tasks' own.
 const COMMANDS: [&str; 6] = [
     "ddb seed",
     "ddb seed --messages 50",
@@ -19,7 +19,7 @@ const COMMANDS: [&str; 6] = [
     "ddb list-tables",
 ];
 
-/// Every command fails at this server and says all of `says`; on a healthy one all is right again.
+/// Every command fails at this server and prints all of `says`. A set-up on a healthy server repairs everything.
 #[track_caller]
 fn all_fail(endpoint: impl Fn(&World) -> Endpoint, says: &[&str]) {
     let world = World::set_up();
@@ -119,7 +119,7 @@ fn a_clock_that_is_far_off() {
     all_fail(endpoint, &["Signature expired", "help: set the clock"]);
 }
 
-/// Some of what networks and busy servers do, of every kind; no request meets with it a third time.
+/// Every kind of fault of networks and busy servers, mixed. No request fails a third time.
 #[test]
 fn a_dynamodb_that_fails_now_and_then() {
     let world = World::set_up();
@@ -158,7 +158,7 @@ fn a_write_whose_answer_is_lost() {
         |operation: &str, _: &str| Ok(if operation == "PutItem" { Fate::AnswerLost } else { Fate::Passed });
     let proxy = Proxy::start(world.endpoint(), lost);
     let failed = world.fails_at(r#"ddb put {"pk":"a","sk":"1"}"#, proxy.endpoint, QUICK);
-    // It has been done all the same: that is what is said.
+    // The server has done it, so the error advises to look.
     failed.says(&["ddb get"]);
     world.xtask("ddb get a 1").ok();
 }

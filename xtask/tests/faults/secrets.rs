@@ -1,5 +1,5 @@
-//! What no command prints, on no path: passwords, keys and tokens. Each run's whole output is searched for
-//! them (`Ran::assert_no_secrets`); here every command there is runs, well and badly.
+//! No command prints passwords, keys or tokens, whatever happens. Each run's whole output is searched for them
+//! (`Ran::assert_no_secrets`). These tests run every command, with and without faults.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::daemon::{self, Then};
 use crate::world::production;
 use crate::{World, line, lines};
 
-/// What a command has to be given, beside its name.
+/// The arguments that a command needs.
 fn arguments(command: &str) -> &'static [&'static str] {
     match command {
         "ddb drop" => &["cruddur-messages"],
@@ -25,26 +25,26 @@ fn arguments(command: &str) -> &'static [&'static str] {
     }
 }
 
-/// It starts a program of its own that works for minutes, even to show its help.
+/// Left out, because it runs another program for minutes, even to show its help.
 const LEFT_OUT: &str = "bench";
 
-/// Every command, as the help lists them: each that has no commands of its own.
+/// Every command in the help that has no subcommands.
 fn commands(workspace: &Workspace, group: &str) -> Vec<String> {
     let help = workspace.xtask(group).arg("--help").ok().stdout;
     if !help.contains("<COMMAND>") {
         return vec![group.trim().to_owned()];
     }
     let (list, _) = help.split_once("\nGlobal options:\n").unwrap();
-    // A name is two places in; what it does may go on in the next line, further in.
+    // A name is indented by two places. Its description may continue in the next line, indented further.
     let names = list.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
     let names = names.filter(|name| !name.is_empty() && !["help", LEFT_OUT].contains(name));
     names.flat_map(|name| commands(workspace, &format!("{group} {name}"))).collect()
 }
 
-/// How many commands run at once: most of them wait for something that does not come.
+/// How many commands run concurrently. Most of them wait for a bound.
 const AT_ONCE: usize = 4;
 
-/// Does something with every command there is.
+/// Calls `each` for every command.
 fn with_all(workspace: &Workspace, each: impl Fn(usize, &str) + Sync) {
     let commands = commands(workspace, "");
     assert!(
@@ -66,19 +66,19 @@ fn with_all(workspace: &Workspace, each: impl Fn(usize, &str) + Sync) {
     });
 }
 
-/// Runs every command, each made `worse` in one way, in every form of output that it has.
+/// Runs every command, changed by `worse`, in every output format that it has.
 fn run_all(workspace: &Workspace, worse: impl Fn(Run) -> Run + Sync) {
     with_all(workspace, |number, command| {
         let format = ["table", "json", "jsonl"][number % 3];
         let ran = |options: &[&str]| {
             let run = arguments(command).iter().chain(options).fold(workspace.xtask(command), Run::arg);
             let run = worse(run).env("RUST_BACKTRACE", "full").env("RUST_LOG", "trace");
-            // Settings for other programs are what it is for.
+            // `env` prints settings, and passwords with them.
             let run = if command == "env" { run.shows_secrets() } else { run };
             if command == "run" { end_of_app(run) } else { run.end() }
         };
         let mut ended = ran(&["-o", format]);
-        // It has no such form.
+        // The command does not have this format.
         if ended.code == Some(2) {
             ended = ran(&[]);
         }
@@ -86,7 +86,7 @@ fn run_all(workspace: &Workspace, worse: impl Fn(Run) -> Run + Sync) {
     });
 }
 
-/// The app runs until it is told to end, unless something keeps it from running.
+/// The app runs until it is told to end, unless something prevents its start.
 fn end_of_app(run: Run) -> Ran {
     let mut app = run.start();
     if app.says_before_its_end("listening") {
@@ -95,7 +95,8 @@ fn end_of_app(run: Run) -> Ran {
     app.end_within(Duration::from_secs(60))
 }
 
-/// What has wrong usage is a command that this test does not know. psql means something else by it.
+/// Asserts that the command line is right, because this test might not know a new command. For psql the status means
+/// something else.
 fn assert_known(command: &str, ran: &Ran) {
     assert!(ran.code != Some(2) || command == "db connect", "how is it run? {ran}");
 }
@@ -144,7 +145,7 @@ fn no_secret_is_printed_where_a_setting_makes_no_sense() {
     }
 }
 
-/// The commands of production, for which the local settings are of no use.
+/// Runs all commands with `--prod`, which ignores the local settings.
 fn run_all_of_production(world: &World, url: &str, endpoint: &str) {
     let workspace = production(url, endpoint).with("AWS_SESSION_TOKEN", SESSION_TOKEN);
     workspace.write("made.jsonl", &lines(10));

@@ -6,7 +6,7 @@ use crate::common::run::Ran;
 use crate::units::Units;
 use crate::{SETUP, World, assert_imported, lines};
 
-/// Imports items and seeds against so many units a second; returns what both said.
+/// Imports items and seeds, with this many units per second. Returns both runs.
 fn import_and_seed(units: u32, items: usize) -> [Ran; 2] {
     let world = World::set_up();
     world.endpoint().create_table("imported", &[("pk", "S"), ("sk", "S")]);
@@ -32,7 +32,7 @@ fn an_import_and_a_seed_against_few_write_units() {
     let [imported_told, seeded_told] = [&imported, &seeded].map(url_of);
     assert!(imported_told[0].ends_with("is throttling: going on as quickly as it lets us"), "{imported}");
     assert!(seeded_told[0].ends_with("is throttling: going on as quickly as it lets us"), "{seeded}");
-    // At most a line every three seconds, with the pace of the fifty units.
+    // At most one line every three seconds, with the rate of fifty units.
     let paces: Vec<f64> = imported_told[1..].iter().map(|line| pace(line)).collect();
     assert!(!paces.is_empty(), "{imported}");
     assert!(paces.iter().all(|pace| (10.0..80.0).contains(pace)), "{imported}");
@@ -40,7 +40,7 @@ fn an_import_and_a_seed_against_few_write_units() {
     imported.says(&["300 items; the server throttled "]);
 }
 
-/// `... is throttling: 150 items in 3.0 s, 50.0/s`
+/// The rate in `... is throttling: 150 items in 3.0 s, 50.0/s`.
 fn pace(line: &str) -> f64 {
     let (_, pace) = line.rsplit_once(", ").unwrap();
     pace.strip_suffix("/s").unwrap().parse().unwrap_or_else(|_| panic!("{line}"))

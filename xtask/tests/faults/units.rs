@@ -1,4 +1,4 @@
-//! A table with so many write units a second, as DynamoDB counts them, before a real server.
+//! A proxy that simulates a table with few write units per second.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::common::dynamodb::{Answer, Endpoint};
 use crate::proxy::{Fate, Proxy};
 
-/// The server, until it is dropped. It passes on what its units suffice for and hands the rest back; a
-/// batch for which none are left it refuses. What was not used is kept for a second.
+/// The proxy. It passes on the items for which there are units, and returns the others unprocessed. If there are no
+/// units left, it refuses the batch. Unused units are kept for a second.
 pub(crate) struct Units {
     pub(crate) endpoint: Endpoint,
     shared: Arc<Shared>,
@@ -19,7 +19,7 @@ pub(crate) struct Units {
 
 struct Shared {
     a_second: f64,
-    /// How many there were, and when.
+    /// The number of units left, and the time of that count.
     left: Mutex<(f64, Instant)>,
     written: AtomicUsize,
     are_unlimited: AtomicBool,
@@ -39,19 +39,19 @@ impl Units {
         Self { endpoint: proxy.endpoint, shared, _proxy: proxy }
     }
 
-    /// How many items were passed on.
+    /// The number of items that were passed on.
     pub(crate) fn written(&self) -> usize {
         self.shared.written.load(Ordering::SeqCst)
     }
 
-    /// From now on there are enough.
+    /// Removes the limit.
     pub(crate) fn enough(&self) {
         self.shared.are_unlimited.store(true, Ordering::SeqCst);
     }
 }
 
 impl Shared {
-    /// Items here are smaller than a kilobyte: a unit each.
+    /// Takes one unit per item, because the items are smaller than a kilobyte.
     fn take(&self, wanted: usize) -> usize {
         if self.are_unlimited.load(Ordering::SeqCst) {
             return wanted;

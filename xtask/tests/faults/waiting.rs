@@ -1,5 +1,5 @@
-//! Faults that nothing tells but time: each is waited for as long as its bound says. All of them are
-//! brought about at once, by whichever test is first, so that together they take no longer than the longest.
+//! Faults that show only as a time-out. The first test starts all of them concurrently, so that together they take no
+//! longer than the longest bound.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
@@ -17,7 +17,7 @@ use crate::proxy::{Fate, Proxy};
 use crate::throttle::Throttle;
 use crate::{SETUP, TABLE, World};
 
-/// The bounds, and what a busy machine needs beyond them.
+/// The time that a busy machine may need beyond a bound.
 const SLACK: Duration = Duration::from_secs(15);
 const fn within(seconds: u64) -> Duration {
     Duration::from_secs(seconds).saturating_add(SLACK)
@@ -49,7 +49,7 @@ static ALL: LazyLock<Mutex<HashMap<&str, JoinHandle<()>>>> = LazyLock::new(|| {
     Mutex::new(begun.into_iter().collect())
 });
 
-/// Waits for one of them.
+/// Waits for the result of one of [`WAITS`].
 fn wait(name: &str) {
     let waited = ALL.lock().unwrap().remove(name).expect("one of WAITS");
     if let Err(panic) = waited.join() {
@@ -58,14 +58,15 @@ fn wait(name: &str) {
     }
 }
 
-/// Begins them where all tests are run: then they wait while the others work.
+/// Starts the waits early if all tests run, so that they pass while other tests run.
 pub(crate) fn begin_early() {
     if std::env::args().skip(1).all(|argument| argument.starts_with("--test-threads")) {
         LazyLock::force(&ALL);
     }
 }
 
-/// A command fails at this DynamoDB within the bound, names the cause, and on a healthy one all is right.
+/// A command fails at this DynamoDB within the bound and prints the cause. A set-up on a healthy one repairs
+/// everything.
 fn fails_at(world: &World, endpoint: Endpoint, bound: u64, says: &[&str]) {
     world.fails_at("ddb seed", endpoint, within(bound)).says(says).says(&["help: "]);
     world.recovers();
@@ -129,7 +130,7 @@ fn hands_all_back() {
     world.xtask("ddb schema-load").ok();
     let throttle = Throttle::start(world.endpoint(), |number, size| if number == 0 { size } else { 0 });
     let failed = world.fails_at("ddb seed", throttle.endpoint, within(37));
-    // Of the batches sent at once, the last and smaller one may be the first to arrive.
+    // Of the concurrent batches, the last and smaller one may arrive first.
     let written = throttle.written().len();
     assert!([25, 11].contains(&written), "{written}");
     assert_eq!(world.endpoint().items(TABLE).len(), written);
@@ -198,7 +199,7 @@ fn postgres_handshake_stalls() {
         world.xtask(line).env("CONNECTION_URL", url)
     };
     run(SETUP, server.port, "require").ok();
-    // One byte, by which the server agrees to encrypt, and no more.
+    // One byte, with which the server agrees to encrypt, and nothing more.
     let line = Line::start(server.port, |_| Fault::Stall(1));
     for mode in ["prefer", "require"] {
         let failed = run("db setup", line.port, mode).fails(1);
@@ -218,9 +219,9 @@ fn a_postgres_that_stops_answering() {
 
 fn postgres_stops_answering() {
     let world = World::new();
-    // One of its own: the session that is left has its turn to create databases, and others would wait.
+    // A server of its own, because the session that is left holds the lock for creating databases.
     let own = OwnPostgres::start(":");
-    // Behind the log-in, some way into the work.
+    // The fault comes after the log-in, in the middle of the work.
     let line = Line::start(own.port, |_| Fault::Stall(700));
     let failed = world.xtask("db setup").env("CONNECTION_URL", own.url_at(line.port)).fails(1);
     failed.within(within(30)).says(&["did not answer within 30.0 s", "help: "]);
@@ -240,7 +241,7 @@ fn postgres_is_at_work() {
     world.assert_whole();
 }
 
-/// As slow as an index of a large table.
+/// A schema that takes as long as an index of a large table.
 const SLOW: &str = "
     create function slow() returns trigger language plpgsql as
         'begin perform pg_sleep(32); return null; end';

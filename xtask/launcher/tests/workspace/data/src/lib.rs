@@ -1,6 +1,6 @@
-//! What the library and a file included by it say.
+//! Constants that show the versions of the library and of a file that it includes.
 
-/// The library's own word, louder with a feature.
+/// The library's word, in capitals if the feature is on.
 pub const LIBRARY: &str = if cfg!(feature = "loud") { "ONE" } else { "one" };
 
 /// A text file's word.

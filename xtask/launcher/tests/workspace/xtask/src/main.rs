@@ -1,4 +1,4 @@
-//! Tells what it was built from, or how it was started.
+//! Prints what it was built from, or how it was started.
 
 use std::env;
 use std::io;
