@@ -1,4 +1,4 @@
-//! Who may read and write what, with local access: each way that a request could claim what is not so.
+//! Local access: who may read and write what, and requests that claim another user.
 
 use backend_flask::messages::SEED_GROUP;
 use backend_flask::server::Settings;
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::client::Request;
 use crate::world::{App, ONE, STRANGER, World};
 
-/// What only a member may ask for.
+/// Requests that only a member may make.
 fn members_only(app: &App) -> [Request; 2] {
     let body = json!({ "message": "x", "message_group_uuid": SEED_GROUP.to_string() });
     [app.get(&format!("/api/messages/{SEED_GROUP}")), app.post("/api/messages").json(&body)]

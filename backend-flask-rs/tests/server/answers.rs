@@ -1,9 +1,9 @@
-//! What every answer is like, whatever was asked and whoever refuses it.
+//! Properties of every answer, whatever was asked and whichever part refuses it.
 
 use crate::client::Answer;
 use crate::world::{ONE, World};
 
-/// Refusals by each part of the server that refuses anything.
+/// Refusals by each part of the server that can refuse.
 fn refusals(world: &World) -> Vec<(u16, Answer)> {
     let get = |path: &str| world.app.get(path).from(ONE);
     let post =

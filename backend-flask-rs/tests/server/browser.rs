@@ -7,11 +7,11 @@ use serde_json::json;
 use crate::webdriver::{Browser, Driver, ENTER};
 use crate::world::{App, ONE, TWO, World};
 
-/// The page, open in a browser of its own.
+/// The page, open in its own browser.
 struct Page(Browser);
 
 impl Page {
-    /// At `url`, as `handle` sees it.
+    /// Opens `url` as `handle`.
     #[track_caller]
     fn open(driver: &Driver, url: &str, handle: &str) -> Self {
         let page = Self(driver.browser());
@@ -28,7 +28,7 @@ impl Page {
         serde_json::from_value(texts).unwrap()
     }
 
-    /// Waits until the last message is this one.
+    /// Waits until this is the last message.
     #[track_caller]
     fn until_last(&self, text: &str) {
         let last =
@@ -45,7 +45,7 @@ impl Deref for Page {
     }
 }
 
-/// Runs a test with a driver and the address of the world's page.
+/// Runs a test with a WebDriver and the address of the world's page.
 fn drive(test: impl FnOnce(&World, &Driver, &str)) {
     let world = World::new();
     let driver = Driver::start();
@@ -64,7 +64,7 @@ fn what_one_writes_appears_for_the_other() {
         for page in [&one, &two] {
             page.until_last(&last);
         }
-        // The box has the focus: nothing but the keyboard is needed.
+        // The box has the focus, so the keyboard is enough.
         one.types("Do you see this?");
         one.types(ENTER);
         for page in [&one, &two] {

@@ -1,4 +1,4 @@
-//! An HTTP client that says exactly what it is told to, and nothing by itself but the body's length.
+//! An HTTP client that sends exactly what the test says, and adds only the body's length.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// A request that has not been sent.
 #[must_use]
 pub(crate) struct Request {
     to: SocketAddr,
@@ -15,7 +14,7 @@ pub(crate) struct Request {
     body: Vec<u8>,
 }
 
-/// What was answered.
+/// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -30,14 +29,14 @@ impl Request {
             .header("Host", &host)
     }
 
-    /// Sets a header, in place of one of the same name.
+    /// Sets a header, and replaces one of the same name.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.retain(|(set, _)| !set.eq_ignore_ascii_case(name));
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Says who it is from, as local access takes it.
+    /// Sets the user, for local access.
     pub(crate) fn from(self, handle: &str) -> Self {
         self.header("X-Cruddur-User", handle)
     }
@@ -51,7 +50,6 @@ impl Request {
         self.header("Content-Type", kind)
     }
 
-    /// Sends it and reads the whole answer.
     #[track_caller]
     pub(crate) fn send(self) -> Answer {
         let (reader, mut answer) = self.begin();
@@ -61,7 +59,7 @@ impl Request {
         answer
     }
 
-    /// Sends it and reads the answer's head; the body is read line by line, as it comes.
+    /// Sends the request and reads the answer's head. The caller reads the body line by line.
     #[track_caller]
     pub(crate) fn begin(self) -> (BufReader<TcpStream>, Answer) {
         let mut stream = TcpStream::connect(self.to).unwrap();
@@ -73,7 +71,7 @@ impl Request {
         head += &format!("\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", self.body.len());
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(&self.body);
-        // A server that refuses a body may close before it has read it.
+        // A server that refuses a body may close the connection before reading it.
         _ = stream.write_all(&bytes);
         let mut reader = BufReader::new(stream);
         let mut lines = std::iter::from_fn(|| {
@@ -102,14 +100,14 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The JSON of an answer that must be good.
+    /// The JSON of an answer whose status must be 200.
     #[track_caller]
     pub(crate) fn ok(&self) -> Value {
         assert_eq!(self.status, 200, "{self:?}");
         self.json()
     }
 
-    /// Asserts that it is this refusal, about this field.
+    /// Asserts that this is a refusal with this status and field.
     #[track_caller]
     pub(crate) fn refuses(&self, status: u16, field: &str) -> &Self {
         assert_eq!(self.status, status, "{self:?}");

@@ -1,5 +1,5 @@
-//! Production's access: tokens as Cognito makes them, signed with a key of the tests' own, and every way in
-//! which one can be wrong. The issuer's keys are served on the loopback.
+//! Production's access: tokens like Cognito's, signed with the tests' own key, and every kind of wrong token. The
+//! issuer's keys are served at the loopback address.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -19,7 +19,7 @@ use crate::world::{ONE, World};
 const ISSUER: &str = "https://127.0.0.1/eu-west-1_tests";
 const CLIENT: &str = "a-client-of-the-tests";
 
-/// Keys that were made for these tests, and sign nothing else.
+/// Keys that were created for these tests only.
 const ISSUER_KEY: &[u8] = include_bytes!("keys/issuer.pk8");
 const FORGER_KEY: &[u8] = include_bytes!("keys/forger.pk8");
 
@@ -27,13 +27,13 @@ fn key(pkcs8: &[u8]) -> RsaKeyPair {
     RsaKeyPair::from_pkcs8(pkcs8).unwrap()
 }
 
-/// The issuer's public keys at a URL; ends with the test program.
+/// Serves the issuer's public keys until the test program ends.
 struct Issuer {
     url: String,
     asked: Arc<AtomicUsize>,
 }
 
-/// How the issuer answers once.
+/// The issuer's behaviour for one request.
 #[derive(Clone, Copy)]
 enum Conduct {
     Prompt,
@@ -46,7 +46,7 @@ impl Issuer {
         Self::that_first([])
     }
 
-    /// Answers the first requests like this, and all others promptly.
+    /// Treats the first requests like this, and answers all others promptly.
     fn that_first<const N: usize>(conducts: [Conduct; N]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/.well-known/jwks.json", listener.local_addr().unwrap());
@@ -77,8 +77,8 @@ impl Issuer {
     }
 }
 
-/// The program with production's access, on local databases. A process, since AWS's chain of settings reads
-/// the environment.
+/// The program with production's access, on local databases. It is a separate process, because AWS's chain reads the
+/// environment.
 struct Production {
     app: Program,
     issuer: Issuer,
@@ -103,7 +103,7 @@ impl Production {
             ("COGNITO_ISSUER", ISSUER.to_owned()),
             ("COGNITO_CLIENT_ID", CLIENT.to_owned()),
             ("COGNITO_JWKS_URL", url),
-            // What a role or a profile would say.
+            // A role or a profile would provide these.
             ("AWS_ACCESS_KEY_ID", "local".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
             ("AWS_REGION", "us-east-1".to_owned()),
@@ -123,7 +123,7 @@ impl Production {
     }
 }
 
-/// The claims of a good access token of a user.
+/// The claims of a valid access token of a user.
 fn access_claims(handle: &str) -> Value {
     json!({
         "sub": format!("MOCK-{handle}"),
@@ -135,7 +135,7 @@ fn access_claims(handle: &str) -> Value {
     })
 }
 
-/// The same with one claim changed; null takes it away.
+/// The claims of a valid access token with one claim changed. Null removes it.
 fn with(claim: &str, value: Value) -> Value {
     let mut claims = access_claims(ONE);
     match value {
@@ -166,7 +166,7 @@ fn good(claims: &Value) -> String {
     token(&header(), claims, ISSUER_KEY)
 }
 
-/// As RFC 7515 writes it: for URLs, without padding.
+/// Base64 as RFC 7515 defines it: URL-safe, without padding.
 fn base64(bytes: impl AsRef<[u8]>) -> String {
     let text = aws_smithy_types::base64::encode(bytes);
     text.trim_end_matches('=').replace('+', "-").replace('/', "_")
@@ -212,7 +212,7 @@ fn no_other_algorithm_is_taken() {
         base64(access_claims(ONE).to_string())
     );
     production.refuses(&none, "it is no JSON web token");
-    // The public key as the secret of a signature that anybody can make.
+    // A signature that anybody can make: with the public key as its secret.
     let head = base64(json!({ "alg": "HS256", "kid": "tests" }).to_string());
     let text = format!("{head}.{}", base64(access_claims(ONE).to_string()));
     let public = key(ISSUER_KEY);
@@ -263,7 +263,7 @@ fn a_key_that_nobody_has_is_not_asked_for_again_and_again() {
 #[test]
 fn an_event_stream_ends_with_its_token() {
     let production = Production::new();
-    // Within the leeway of 30 s for another clock, for two more seconds.
+    // Valid for two more seconds, within the leeway of 30 s for other clocks.
     let bearer = format!("Bearer {}", good(&with("exp", json!(now() - 28))));
     let (mut events, head) = production.app.get("/api/events").header("Authorization", &bearer).begin();
     assert_eq!(head.status, 200, "{head:?}");
@@ -321,7 +321,7 @@ fn production_believes_no_header_no_cookie_and_has_no_page() {
     production.app.get("/").send().refuses(404, "path");
     let body = json!({ "message": "x", "message_group_uuid": SEED_GROUP.to_string() });
     production.app.post("/api/messages").from(ONE).json(&body).send().refuses(401, "authorization");
-    // A header beside a token changes nothing.
+    // With a token, the header is ignored.
     let token = good(&access_claims("zoekestrel"));
     let bearer = format!("Bearer {token}");
     assert_eq!(ask().from(ONE).header("Authorization", &bearer).send().ok(), json!([]));

@@ -1,4 +1,4 @@
-//! What the tests of `cargo xtask` have for tests of any program.
+//! The parts of the `cargo xtask` tests that work for any program.
 
 #![allow(dead_code, unused_imports, reason = "the tests of `cargo xtask` use more of it")]
 

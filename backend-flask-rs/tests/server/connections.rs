@@ -1,4 +1,4 @@
-//! Clients that take their time, and keep a connection that others could have.
+//! Slow and idle clients, which hold connections that others need.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::world::{App, ONE, World};
 
-/// A server on the same databases that keeps no connection longer than `idle`, in seconds.
+/// A server on the same databases that closes a connection after `idle` seconds without a request.
 fn start(world: &World, idle: &str) -> App {
     let mut settings = world.settings();
     settings.push(("BACKEND_IDLE_TIMEOUT", idle.to_owned()));
@@ -19,7 +19,7 @@ fn connect(app: &App) -> TcpStream {
     stream
 }
 
-/// What is sent until the server closes the connection, which it must do on its own.
+/// What the server sends until it closes the connection, which it must do by itself.
 #[track_caller]
 fn rest(stream: &mut TcpStream) -> String {
     let mut rest = String::new();
@@ -38,7 +38,7 @@ fn a_head_that_comes_a_byte_at_a_time_is_waited_for_within_the_bound() {
     let mut trickle = stream.try_clone().unwrap();
     let trickling = std::thread::spawn(move || {
         let head = "GET /api/health-check HTTP/1.1\r\nX-Slow: ".bytes().chain(std::iter::repeat(b'x'));
-        // Until the server closes: no pause in it is as long as the bound.
+        // Send until the server closes. Each pause is shorter than the bound.
         head.map_while(|byte| {
             std::thread::sleep(Duration::from_millis(50));
             trickle.write_all(&[byte]).ok()
@@ -85,13 +85,13 @@ fn a_body_that_does_not_come_is_refused() {
     assert!((9.0..20.0).contains(&took), "{took} s");
 }
 
-/// News is an answer that goes on: who listens is not idle.
+/// A listener is not idle, because its answer continues.
 #[test]
 fn who_listens_for_news_is_not_idle() {
     let world = World::new();
     let app = start(&world, "1");
     let mut listener = crate::live::Listener::new(&app, ONE);
-    // Others that began later have been closed by now.
+    // Connections that began later have been closed by this time.
     for _ in 0..2 {
         assert_eq!(rest(&mut connect(&app)), "");
     }
@@ -99,7 +99,7 @@ fn who_listens_for_news_is_not_idle() {
     assert_eq!(listener.next()["uuid"], sent["uuid"]);
 }
 
-/// Answers that nobody reads fill the system's buffers, and then the server's.
+/// An answer that nobody reads fills the system's buffers, and then the server's.
 #[test]
 fn a_client_that_never_reads_is_closed() {
     let world = World::new();

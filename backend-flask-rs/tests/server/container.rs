@@ -1,4 +1,4 @@
-//! DynamoDB Local in a container of a test's own.
+//! DynamoDB Local in a container for one test.
 
 use std::process::Command;
 use std::time::Duration;
@@ -6,14 +6,14 @@ use std::time::Duration;
 use crate::common::dynamodb::Endpoint;
 use crate::common::{free_port, wait_for};
 
-/// A container; removed when it is dropped.
+/// A container. Dropping it removes it.
 pub(crate) struct DynamoDbLocal {
     pub(crate) endpoint: Endpoint,
     id: String,
 }
 
 impl DynamoDbLocal {
-    /// From the image that `DYNAMODB_IMAGE` names, as docker-compose.yml would.
+    /// Starts it from the image in `DYNAMODB_IMAGE`, like docker-compose.yml.
     #[track_caller]
     pub(crate) fn start() -> Self {
         let image =
@@ -38,7 +38,7 @@ impl Drop for DynamoDbLocal {
     }
 }
 
-/// Runs docker, which must succeed, and returns what it prints.
+/// The output of a docker command that must succeed.
 #[track_caller]
 pub(crate) fn docker(arguments: &[&str]) -> String {
     let output = Command::new("docker").args(arguments).output().unwrap();

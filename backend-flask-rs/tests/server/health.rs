@@ -1,4 +1,4 @@
-//! Whether the server says how it is, and what it says of what is not there.
+//! The health check, and the reports about missing databases.
 
 use std::time::Duration;
 
@@ -45,7 +45,7 @@ fn it_says_which_database_is_missing() {
 #[test]
 fn a_postgres_that_says_nothing_is_given_up() {
     let world = World::new();
-    // The system takes connections for it; nobody answers.
+    // The system accepts connections to it, but nobody answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut settings = world.settings();
     settings.retain(|(name, _)| *name != "CONNECTION_URL");

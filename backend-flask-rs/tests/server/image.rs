@@ -1,4 +1,4 @@
-//! The image that the Dockerfile makes, built and run.
+//! Builds and runs the Dockerfile's image.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,11 +11,11 @@ use crate::world::{Address, ONE, World};
 
 const IMAGE: &str = "cruddur/backend-flask:tests";
 
-/// Debian as `.ci/prepare` makes it, for machines without a registry.
+/// The Debian image of `.ci/prepare`, for machines without a registry.
 const LOCAL_BASE: &str = "cruddur/base:debian12";
 
-/// Builds the image around the program of these tests: what is compiled in an image is the same source, and
-/// takes a registry and minutes.
+/// Builds the image with the program of these tests. Compiling the same sources inside an image would need a registry
+/// and take minutes.
 fn build() {
     let context = tempfile::tempdir().unwrap();
     std::fs::copy(env!("CARGO_BIN_EXE_backend-flask"), context.path().join("backend-flask")).unwrap();
@@ -30,7 +30,7 @@ fn build() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A container of the image; removed when it is dropped.
+/// A container of the image. Dropping it removes it.
 struct Container {
     id: String,
     address: Address,
@@ -50,7 +50,7 @@ impl Container {
             ("AWS_REGION", "us-east-1".to_owned()),
         ]);
         let settings: Vec<_> = settings.iter().map(|(name, value)| format!("--env={name}={value}")).collect();
-        // The databases of this test listen on this machine's loopback only.
+        // The test's databases listen only on this machine's loopback address.
         let mut run = vec!["run", "--detach", "--network=host", "--read-only"];
         run.extend(settings.iter().map(String::as_str));
         run.push(IMAGE);
@@ -80,7 +80,7 @@ fn the_image_serves_as_nobody_and_ends_in_order() {
     });
     let health = container.address.get("/api/health-check").send().ok();
     assert_eq!(health["success"], true);
-    // Production's form: a header says nothing there.
+    // Access is production's: the header is ignored.
     container.address.get("/api/message_groups").from(ONE).send().refuses(401, "authorization");
     assert_eq!(container.inspect("{{.Config.User}}"), "65534:65534");
     docker(&["stop", "--time", "10", &container.id]);

@@ -1,4 +1,4 @@
-//! News while one listens.
+//! Notifications to a listener.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::common::wait_for;
 use crate::world::{App, ONE, STRANGER, TWO, World};
 
-/// Somebody who listens.
+/// A listener.
 pub(crate) struct Listener(BufReader<TcpStream>);
 
 impl Listener {
@@ -22,7 +22,7 @@ impl Listener {
         Self(reader)
     }
 
-    /// The data of the next event that is about a message.
+    /// The data of the next event `message`.
     #[track_caller]
     pub(crate) fn next(&mut self) -> Value {
         loop {
@@ -35,7 +35,7 @@ impl Listener {
     }
 }
 
-/// Waits until as many servers listen to each other.
+/// Waits until this many servers listen for notifications.
 pub(crate) fn wait_for_listeners(world: &World, count: usize) {
     let sql = "select datname::text from pg_stat_activity
         where datname = current_database() and state = 'idle' and query like '%listen cruddur_news%'";
@@ -54,7 +54,7 @@ fn members_hear_of_a_message_and_nobody_else_does() {
     assert_eq!((&heard["uuid"], &heard["handle"]), (&sent["uuid"], &Value::from(ONE)));
     assert_eq!(heard["message_group_uuid"], SEED_GROUP.to_string());
     assert_eq!(heard["message"], Value::Null, "the text is read by who may read it");
-    // The first thing that the stranger hears is of their own.
+    // The stranger's first event is their own message.
     let own = world.app.write_to(STRANGER, TWO, "Hello").json();
     assert_eq!(stranger.next()["uuid"], own["uuid"]);
     assert_eq!(two.next()["uuid"], own["uuid"]);
@@ -81,7 +81,7 @@ fn what_is_written_at_another_server_is_heard_of() {
     let mut two = Listener::new(&another, TWO);
     let sent = world.app.write(ONE, "From over there").json();
     assert_eq!(two.next()["uuid"], sent["uuid"]);
-    // Each message is told once: the next one heard of is the next one sent.
+    // Each message is announced once: the next event is about the next message.
     let own = another.write(ONE, "From here").json();
     assert_eq!(two.next()["uuid"], own["uuid"]);
     let sent = world.app.write(ONE, "Again").json();
@@ -97,14 +97,14 @@ fn one_user_cannot_take_all_places() {
     let mut two = Listener::new(&world.app, TWO);
     let sent = world.app.write(TWO, "Listen").json();
     assert_eq!(two.next()["uuid"], sent["uuid"]);
-    // A listener that goes away makes room for another one.
+    // When a listener leaves, another one can take its place.
     listeners.pop();
     wait_for("place", Duration::from_secs(10), || {
         (world.app.get("/api/events").from(ONE).begin().1.status == 200).then_some(())
     });
 }
 
-/// Postgres passes no news on that has more than 8,000 bytes.
+/// Postgres does not pass on a notification of more than 8,000 bytes.
 #[test]
 fn a_handle_of_9000_letters_stops_no_news() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! The server end to end, against a real Postgres and a DynamoDB in process, both of the tests' own.
+//! End-to-end tests of the server, with a real Postgres and a DynamoDB in process, both started by the tests.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 

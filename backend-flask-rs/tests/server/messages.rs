@@ -1,4 +1,4 @@
-//! Reading a conversation, and what is refused of a new message.
+//! Reading a conversation, and refusals of new messages.
 
 use backend_flask::messages::SEED_GROUP;
 use serde_json::{Value, json};
@@ -9,7 +9,6 @@ fn path() -> String {
     format!("/api/messages/{SEED_GROUP}")
 }
 
-/// The times of messages.
 fn times(messages: &[Value]) -> Vec<&str> {
     messages.iter().map(|message| message["created_at"].as_str().unwrap()).collect()
 }

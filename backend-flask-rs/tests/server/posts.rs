@@ -1,4 +1,4 @@
-//! Writes that meet: nothing is lost, nothing is doubled, and times rise.
+//! Concurrent writes: no message is lost or doubled, and times increase.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,21 +13,20 @@ use crate::common::say;
 use crate::proxy::{Fate, Proxy};
 use crate::world::{App, ONE, STRANGER, TWO, World};
 
-/// How many messages the seed has.
+/// The number of messages in the seed.
 const SEEDED: usize = 136;
 
 fn text<'a>(item: &'a Value, name: &str) -> &'a str {
     item[name]["S"].as_str().unwrap()
 }
 
-/// The rows of the seed's group.
 fn rows(world: &World) -> Vec<Value> {
     let mut rows = world.items("GRP#");
     rows.retain(|row| text(row, "message_group_uuid") == SEED_GROUP.to_string());
     rows
 }
 
-/// Asserts that both members have one row each, of the newest message.
+/// Asserts that each member has one row, with the newest message.
 #[track_caller]
 fn assert_rows_follow(world: &World) {
     let messages = world.items("MSG#");
@@ -83,7 +82,7 @@ fn times_rise_even_behind_one_in_the_future() {
     assert_rows_follow(&world);
 }
 
-/// Has `writers` threads write `count` messages into the seed's group, through `apps` in turn.
+/// Writes `count` messages into the seed's group with `writers` threads, through `apps` in turn.
 fn write_at_once(apps: &[&App], writers: usize, count: usize) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -108,7 +107,7 @@ fn write_at_once(apps: &[&App], writers: usize, count: usize) {
     });
 }
 
-/// Asserts that exactly the messages `0..count` were added, each once, in each writer's order.
+/// Asserts that exactly the messages `0..count` were added, each once, and in order for each writer.
 #[track_caller]
 fn assert_all_written(world: &World, count: usize) {
     let messages = world.items("MSG#");
@@ -120,7 +119,7 @@ fn assert_all_written(world: &World, count: usize) {
         let (number, writer) = rest.split_once(" of ").unwrap();
         let (number, writer) = (number.parse().unwrap(), writer.parse().unwrap());
         assert!(numbers.insert(number), "{number} twice");
-        // Items come in the order of their keys, which are their times.
+        // Items are sorted by key, which is their time.
         let before = last_of.insert(writer, number);
         assert!(before.is_none_or(|before| before < number), "{number} after {before:?}");
     }
@@ -138,7 +137,7 @@ fn writers_at_two_servers_lose_nothing() {
     assert_all_written(&world, 240);
 }
 
-/// The promise at its full size: 64 writers, 10,000 messages.
+/// The full size of the promise: 64 writers, 10,000 messages.
 #[track_caller]
 fn write_ten_thousand(world: &World, apps: &[&App], what: &str) {
     let started = Instant::now();
@@ -170,7 +169,7 @@ fn sixty_four_writers_of_ten_thousand_messages_on_dynamodb_local() {
     write_ten_thousand(&world, &[&world.app, &another], "DynamoDB Local, two servers");
 }
 
-/// The same databases behind a proxy, with a server of its own.
+/// Starts another server on the same databases, with a proxy before DynamoDB.
 pub(crate) fn behind_proxy(
     world: &World,
     decide: impl Fn(&str, &str) -> std::io::Result<Fate> + Send + Sync + 'static,
@@ -183,7 +182,7 @@ pub(crate) fn behind_proxy(
     (proxy, app)
 }
 
-/// What becomes of each transaction, in order; those behind the last pass.
+/// What happens to each transaction, in order. Later ones pass.
 pub(crate) fn fates(fates: impl IntoIterator<Item = Fate>) -> impl Fn(&str, &str) -> std::io::Result<Fate> {
     let fates = Mutex::new(fates.into_iter().collect::<Vec<_>>().into_iter());
     move |operation, _| match operation {
@@ -315,7 +314,7 @@ fn a_group_that_many_open_at_once_at_two_servers_is_one() {
     assert_eq!(world.items("MSG#").len(), SEEDED + writers);
 }
 
-/// An endpoint that is not the world's own would make every assertion here empty.
+/// If the endpoint were not the world's own, the other tests would assert nothing.
 #[test]
 fn the_worlds_of_two_tests_are_apart() {
     let (one, two) = (World::new(), World::new());

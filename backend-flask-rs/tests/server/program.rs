@@ -1,4 +1,4 @@
-//! The program as a process: how it starts, logs and ends.
+//! The program as a process: start, logs, end.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::ops::Deref;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::common::wait_for;
 use crate::world::{Address, ONE, World};
 
-/// `backend-flask` with these settings and no others; killed when it is dropped.
+/// `backend-flask` with only these settings. Dropping it kills it.
 pub(crate) struct Program {
     address: Address,
     child: Child,
@@ -38,25 +38,24 @@ impl Program {
         Self { address: Address(address), child, log }
     }
 
-    /// Sends a signal, such as `TERM`.
     fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
-    /// Waits for its end.
+    /// Waits for its end, for at most `bound`.
     #[track_caller]
     fn end_within(&mut self, bound: Duration) -> ExitStatus {
         wait_for("end", bound, || self.child.try_wait().unwrap())
     }
 
-    /// The lines that say that a request was answered.
+    /// The log lines about answered requests.
     fn answered(&self) -> Vec<Value> {
         let lines = self.lines().into_iter();
         lines.filter(|line| line["fields"]["message"] == "answered").collect()
     }
 
-    /// Everything that it has logged so far.
+    /// All log lines so far.
     pub(crate) fn lines(&self) -> Vec<Value> {
         self.log.lock().unwrap().iter().map(|line| parsed(line)).collect()
     }
@@ -113,7 +112,7 @@ fn it_ends_in_order_when_it_is_asked_to() {
     let world = World::new();
     for signal in ["TERM", "INT"] {
         let mut program = Program::start(&world.settings());
-        // Who listens for news does not keep it.
+        // A listener does not delay the end.
         let (mut news, head) = program.get("/api/events").from(ONE).begin();
         assert_eq!(head.status, 200);
         program.signal(signal);

@@ -1,4 +1,4 @@
-//! A client that lost the answer to its request sends it again, with the same idempotency key.
+//! A client that lost an answer repeats its request with the same idempotency key.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -14,7 +14,7 @@ use crate::container::DynamoDbLocal;
 use crate::proxy::Fate;
 use crate::world::{Address, ONE, STRANGER, TWO, World};
 
-/// How many messages the seed has.
+/// The number of messages in the seed.
 const SEEDED: usize = 136;
 
 fn request(app: &Address, from: &str, text: &str, key: &str) -> Request {
@@ -22,7 +22,7 @@ fn request(app: &Address, from: &str, text: &str, key: &str) -> Request {
     app.post("/api/messages").from(from).header("Idempotency-Key", key).json(&body)
 }
 
-/// Asserts that a message was written, and returns its answer.
+/// Asserts that a message was written, and returns the answer's body.
 #[track_caller]
 fn written(request: Request) -> String {
     let Answer { status, body, .. } = request.send();
@@ -33,19 +33,19 @@ fn written(request: Request) -> String {
 fn assert_written_once(world: &World) {
     let another = world.another();
     let first = written(request(&world.app, ONE, "Once", "\"a-key\""));
-    // With other messages between, at another server, and with the key as other APIs take it.
+    // After other messages, at another server, and with the key in the form of other APIs.
     assert_eq!(world.app.write(TWO, "In between").status, 201);
     assert_eq!(written(request(&world.app, ONE, "Once", "\"a-key\"")), first);
     assert_eq!(written(request(&another, ONE, "Once", "a-key")), first);
     assert_eq!(world.items("MSG#").len(), SEEDED + 2);
 
-    // Another key, another user, no key: other messages.
+    // Another key, another user, or no key writes another message.
     assert_ne!(written(request(&world.app, ONE, "Once", "another")), first);
     assert_ne!(written(request(&world.app, TWO, "Once", "a-key")), first);
     assert_eq!(world.app.write(ONE, "Once").status, 201);
     assert_eq!(world.items("MSG#").len(), SEEDED + 5);
 
-    // The whole conversation is begun once too.
+    // The beginning of a conversation is repeated without effect, too.
     let body = json!({ "message": "Hello", "handle": STRANGER });
     let open = || world.app.post("/api/messages").from(ONE).header("Idempotency-Key", "k").json(&body);
     assert_eq!(written(open()), written(open()));
@@ -136,7 +136,7 @@ fn a_key_is_one_message_s() {
     assert_eq!(world.items("MSG#").len(), SEEDED + 2);
 }
 
-/// With a query of a megabyte's worth of messages a post would take longer, the more is written.
+/// If a repeat were found by a query, a post would take longer the more messages there are.
 #[test]
 fn a_key_is_looked_up_at_the_same_cost_however_much_was_written() {
     let world = World::new();
@@ -160,12 +160,12 @@ fn a_key_is_looked_up_at_the_same_cost_however_much_was_written() {
     });
     let first = written(request(&app, ONE, "Once", "a-key"));
     assert_eq!(written(request(&app, ONE, "Once", "a-key")), first);
-    // Both members' rows, the key; and then to write, or to read what was written.
+    // Both members' rows and the key; then the write, or the read of what was written.
     let once = ["Query", "Query", "GetItem", "TransactWriteItems", "Query", "Query", "GetItem", "GetItem"];
     assert_eq!(*asked.lock().unwrap(), once);
 }
 
-/// A key is remembered in an item of strings, as the table's others are. Its message may be gone before it.
+/// A key is recorded in an item of strings, like the table's other items. Its message may be removed before it.
 #[test]
 fn a_key_whose_message_is_gone_writes_it_again() {
     let world = World::new();

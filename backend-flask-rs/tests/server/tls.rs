@@ -1,5 +1,5 @@
-//! Postgres over TLS: a server with `ssl = on` and a private authority's certificate, by a URL such as
-//! production has.
+//! Postgres over TLS: a server with `ssl = on` and a certificate of a private authority, with a URL like
+//! production's.
 
 use std::time::Duration;
 
@@ -13,15 +13,14 @@ use crate::postgres::{Database, Server, start};
 use crate::program::{Program, command};
 use crate::world::{App, ONE, TWO, World};
 
-/// The only name of the server's certificate.
+/// The only name in the server's certificate.
 const HOST: &str = "db.internal";
 
-/// A world whose Postgres can encrypt, and the certificates of the authority that it is known by and of
-/// another one.
+/// A world whose Postgres supports encryption, and the certificates of its authority and of another one.
 struct Secure {
     world: World,
     files: tempfile::TempDir,
-    /// Held for the server that it is.
+    /// Keeps the server running.
     _server: Server,
 }
 
@@ -38,8 +37,8 @@ impl Secure {
         Self { world, files, _server: server }
     }
 
-    /// The settings of a server that connects to `host`, which leads to the loopback, and that takes the
-    /// certificates of the authority in `file` only.
+    /// The settings of a server that connects to `host`, which leads to the loopback address. It accepts only
+    /// certificates of the authority in `file`.
     fn settings(&self, host: &str, file: &str) -> Vec<(&'static str, String)> {
         let file = self.files.path().join(file).display().to_string();
         let parameters = format!("hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert={file}");
@@ -59,7 +58,7 @@ fn verify_full_encrypts_requests_and_news() {
     let mut two = Listener::new(&app, TWO);
     let sent = secure.world.app.write(ONE, "In confidence").json();
     assert_eq!(two.next()["uuid"], sent["uuid"]);
-    // The other server's URL says nothing: it encrypts because the database can.
+    // The other server's URL has no sslmode. It encrypts because the database supports it.
     let sql = "select ssl::text from pg_stat_ssl join pg_stat_activity using (pid)
                where application_name = 'backend-flask' and datname = current_database()";
     let encrypted = secure.world.database.column(sql);

@@ -1,4 +1,4 @@
-//! A headless Chromium, driven by ChromeDriver over W3C's WebDriver: JSON in HTTP requests, one answer each.
+//! A headless Chromium, driven through ChromeDriver by the W3C WebDriver protocol: JSON over HTTP.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -10,16 +10,16 @@ use serde_json::{Value, json};
 use crate::client::Request;
 use crate::common::{free_port, wait_for};
 
-/// How long the page may take to show what it should.
+/// How long the page may take to show something.
 const BOUND: Duration = Duration::from_secs(20);
 
-/// What a reference to an element is called in an answer.
+/// The name of an element reference in an answer.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// The key, as `types` takes it.
+/// The Enter key for `types`.
 pub(crate) const ENTER: &str = "\u{e007}";
 
-/// ChromeDriver; it ends its browsers and itself when it is dropped.
+/// ChromeDriver. Dropping it ends it and its browsers.
 pub(crate) struct Driver {
     address: SocketAddr,
     child: Child,
@@ -36,7 +36,7 @@ impl Driver {
         Self { address, child }
     }
 
-    /// A browser of its own, which asks nothing of the network by itself.
+    /// A new browser that sends no requests of its own.
     pub(crate) fn browser(&self) -> Browser {
         let quiet = ["quic", "gpu", "background-networking", "component-update", "sync", "default-apps"];
         let mut flags: Vec<_> = quiet.iter().map(|what| format!("--disable-{what}")).collect();
@@ -53,7 +53,7 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Killed at once, it would leave its browsers behind.
+        // If it were killed, its browsers would stay.
         let asked = TcpStream::connect(self.address).and_then(|mut stream| {
             stream.set_read_timeout(Some(BOUND))?;
             write!(stream, "GET /shutdown HTTP/1.1\r\nHost: {}\r\n\r\n", self.address)?;
@@ -66,7 +66,7 @@ impl Drop for Driver {
     }
 }
 
-/// What a request to the driver returns, or the code of its error and the answer.
+/// The result of a request to the driver, or the error's code and the answer.
 fn answered(request: Request) -> Result<Value, (String, Value)> {
     let answer = request.send();
     let value = answer.json()["value"].take();
@@ -114,7 +114,7 @@ impl Browser {
         self.get("title").as_str().unwrap().to_owned()
     }
 
-    /// Waits for the first element that a CSS selector finds.
+    /// Waits for the first element that a CSS selector matches.
     #[track_caller]
     pub(crate) fn find(&self, css: &str) -> String {
         let selector = json!({ "using": "css selector", "value": css });
@@ -130,7 +130,7 @@ impl Browser {
         self.post(&format!("element/{}/click", self.find(css)), &json!({}));
     }
 
-    /// Types into whatever has the focus.
+    /// Types into the element with the focus.
     #[track_caller]
     pub(crate) fn types(&self, text: &str) {
         let active = self.get("element/active");
@@ -138,7 +138,7 @@ impl Browser {
         self.post(&format!("element/{active}/value"), &json!({ "text": text }));
     }
 
-    /// What a script returns.
+    /// The result of a script.
     #[track_caller]
     pub(crate) fn run(&self, script: &str) -> Value {
         self.post("execute/sync", &json!({ "script": script, "args": [] }))

@@ -1,4 +1,4 @@
-//! Two seeded databases of a test's own, and servers on them.
+//! Two seeded databases for one test, and servers on them.
 
 use std::net::SocketAddr;
 use std::ops::Deref;
@@ -17,50 +17,50 @@ use crate::common::dynamodb::Endpoint;
 use crate::dynamodb::DynamoDb;
 use crate::postgres::Database;
 
-/// The two members of the seed's group, and somebody else.
+/// The two members of the seed's group, and a user who is not a member.
 pub(crate) const ONE: &str = "andrewbrown";
 pub(crate) const TWO: &str = "bayko";
 pub(crate) const STRANGER: &str = "zoekestrel";
 
-/// Seeded databases, and a server with local access on them.
+/// Seeded databases, and a server with local access to them.
 pub(crate) struct World {
     pub(crate) app: App,
     pub(crate) database: Database,
     pub(crate) endpoint: Endpoint,
-    /// Held for the server that it is.
+    /// Keeps the server running.
     _dynamodb: Option<DynamoDb>,
 }
 
 impl World {
-    /// On a DynamoDB in process.
+    /// A world with a DynamoDB in process.
     pub(crate) fn new() -> Self {
         let dynamodb = DynamoDb::start();
         Self::on(dynamodb.endpoint, Some(dynamodb))
     }
 
-    /// On the DynamoDB at `endpoint`, which has no table yet.
+    /// A world with the DynamoDB at `endpoint`, which has no table yet.
     pub(crate) fn on(endpoint: Endpoint, dynamodb: Option<DynamoDb>) -> Self {
         Self::of(Database::new(), endpoint, dynamodb)
     }
 
-    /// The same in a Postgres that is not the shared one.
+    /// A world with a Postgres that is not the shared one.
     pub(crate) fn of(database: Database, endpoint: Endpoint, dynamodb: Option<DynamoDb>) -> Self {
         seed(&database, endpoint);
         let app = App::start(&local(&database, endpoint));
         Self { app, database, endpoint, _dynamodb: dynamodb }
     }
 
-    /// Another server on the same databases.
+    /// Starts another server on the same databases.
     pub(crate) fn another(&self) -> App {
         App::start(&local(&self.database, self.endpoint))
     }
 
-    /// The settings of one.
+    /// The settings of a server on these databases.
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
         local(&self.database, self.endpoint)
     }
 
-    /// The items of the table that are rows of groups, or messages.
+    /// The items whose partition key has this prefix: group rows or messages.
     pub(crate) fn items(&self, prefix: &str) -> Vec<Value> {
         let mut items = self.endpoint.items(DEFAULT_TABLE);
         items.retain(|item| item["pk"]["S"].as_str().unwrap().starts_with(prefix));
@@ -68,10 +68,10 @@ impl World {
     }
 }
 
-/// Where a server listens.
+/// The address of a server.
 pub(crate) struct Address(pub(crate) SocketAddr);
 
-/// A server in a thread of its own; stopped when it is dropped.
+/// A server in its own thread. Dropping it stops it.
 pub(crate) struct App {
     address: Address,
     stop: Option<oneshot::Sender<()>>,
@@ -115,13 +115,13 @@ impl Address {
         Request::new(self.0, "POST", path)
     }
 
-    /// Writes into the seed's group.
+    /// Sends a message to the seed's group.
     pub(crate) fn write(&self, from: &str, text: &str) -> Answer {
         let body = json!({ "message": text, "message_group_uuid": SEED_GROUP.to_string() });
         self.post("/api/messages").from(from).json(&body).send()
     }
 
-    /// Writes to a user.
+    /// Sends a message to a user.
     pub(crate) fn write_to(&self, from: &str, to: &str, text: &str) -> Answer {
         self.post("/api/messages").from(from).json(&json!({ "message": text, "handle": to })).send()
     }
@@ -131,7 +131,7 @@ impl Drop for App {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // A panic in there has failed a request, and with it the test.
+            // If the server panicked, a request has failed, and the test with it.
             let _ = thread.join();
         }
     }
@@ -146,7 +146,7 @@ fn local(database: &Database, endpoint: Endpoint) -> Vec<(&'static str, String)>
     ]
 }
 
-/// Creates both databases and fills them as `ddb-setup` does.
+/// Creates both databases and fills them like `ddb-setup`.
 fn seed(database: &Database, endpoint: Endpoint) {
     database.maintenance_session().batch_execute(&sql::create_database(&database.name)).unwrap();
     let mut session = database.session();

@@ -1,4 +1,4 @@
-//! A certificate authority of the tests' own.
+//! A certificate authority for the tests.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod,
@@ -7,9 +7,8 @@ use rcgen::{
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 
-/// An authority that signs certificates.
 pub(crate) struct Authority {
-    /// Its own certificate, in PEM.
+    /// The authority's certificate, in PEM.
     pub(crate) certificate: String,
     issuer: Issuer<'static, Key>,
 }
@@ -30,12 +29,12 @@ impl Authority {
         Self { certificate, issuer: Issuer::new(parameters, key) }
     }
 
-    /// A certificate of a server that has these names.
+    /// A server's certificate for these names.
     pub(crate) fn server(&self, hosts: &[&str]) -> Identity {
         self.sign(named("a server", hosts))
     }
 
-    /// The same, from 2020 to the end of 2021.
+    /// A server's certificate that was valid from 2020 to the end of 2021.
     pub(crate) fn expired_server(&self, hosts: &[&str]) -> Identity {
         let mut parameters = named("a server", hosts);
         parameters.not_before = date_time_ymd(2020, 1, 1);
@@ -43,7 +42,7 @@ impl Authority {
         self.sign(parameters)
     }
 
-    /// A certificate of a client that Postgres knows by this name.
+    /// The certificate of a client, with the Postgres user's name.
     pub(crate) fn client(&self, user: &str) -> Identity {
         let mut parameters = named(user, &[]);
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -65,10 +64,11 @@ fn named(name: &str, hosts: &[&str]) -> CertificateParams {
     parameters
 }
 
-/// A key of ring's, which rcgen's own are too; its feature for them locks a dozen packages.
+/// A key made with ring directly. rcgen could use ring itself, but that feature adds a dozen packages to the lock
+/// file.
 struct Key {
     pair: EcdsaKeyPair,
-    /// In PKCS #8.
+    /// The key in PKCS #8.
     der: Vec<u8>,
 }
 

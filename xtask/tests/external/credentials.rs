@@ -1,4 +1,4 @@
-//! Production's AWS credentials and region, by each way that leads to them, and what is said where none does.
+//! The ways to find production's AWS credentials and region, and the errors if there are none.
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ use crate::common::{SECRET_KEY, Workspace};
 use crate::dynamodb::DynamoDb;
 use crate::proxy::{Fate, Proxy};
 
-/// A workspace whose production is a DynamoDB of the test's own, without credentials or region.
+/// A workspace whose production is the test's own DynamoDB, without credentials or region.
 struct Production {
     workspace: Workspace,
     dynamodb: DynamoDb,
@@ -29,7 +29,7 @@ impl Production {
         Self { workspace, dynamodb }
     }
 
-    /// The same with profiles; in `config`, HOME/ stands for the home folder.
+    /// Adds profiles. In `config`, HOME/ stands for the home directory.
     fn with_config(config: &str) -> Self {
         let production = Self::new();
         let home = production.workspace.path("home/").display().to_string();
@@ -37,12 +37,12 @@ impl Production {
         production
     }
 
-    /// Both ways of asking DynamoDB: through the SDK's client, and without it.
+    /// Two commands that need credentials.
     fn runs(&self) -> [Run; 2] {
         ["ddb list-tables --prod", "ddb scan --prod"].map(|line| self.workspace.xtask(line))
     }
 
-    /// Both find what they need: the second one gets as far as the table, which is not there.
+    /// Both commands get an answer; the second one's is that the table does not exist.
     #[track_caller]
     fn is_reached(&self, with: impl Fn(Run) -> Run) {
         let [list, scan] = self.runs();
@@ -50,7 +50,7 @@ impl Production {
         with(scan).fails(1).says(&["has no such table"]);
     }
 
-    /// Both fail alike. Returned is the error.
+    /// Both commands fail with the same error, which is returned.
     #[track_caller]
     fn fails(&self, with: impl Fn(Run) -> Run) -> String {
         let [list, scan] = self.runs().map(|run| self.redact(with(run).fails(1).error()));
@@ -64,7 +64,7 @@ impl Production {
     }
 }
 
-/// What a program for `credential_process` prints.
+/// The output of a program for `credential_process`.
 fn process_output() -> String {
     format!(
         r#"{{"Version":1,"AccessKeyId":"AKIDPROCESS","SecretAccessKey":"{SECRET_KEY}","SessionToken":"t"}}"#
@@ -183,7 +183,7 @@ sso_region = r
 sso_start_url = https://example.awsapps.amazonaws.com/start
 ";
 
-/// What `aws sso login` leaves for the session `company`: the file's name is the SHA-1 of that.
+/// Writes the token of `aws sso login` for the session `company`. The file's name is the SHA-1 of the session's name.
 fn write_sso_token(production: &Production, expires: &str) {
     let token = format!(r#"{{"accessToken":"a-token","expiresAt":"{expires}"}}"#);
     std::fs::create_dir_all(production.workspace.path("home/.aws/sso/cache")).unwrap();
@@ -277,8 +277,8 @@ fn credentials_that_the_server_refuses_are_told() {
     }
 }
 
-/// A server whose answer to a request's first line is `answer`'s, none being 404; the requests' first lines and
-/// bodies come out of the channel.
+/// Starts a server. `answer` maps a request's first line to the answer's body; without one, the answer is 404. The
+/// channel returns the requests' first lines and bodies.
 fn answering(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -291,7 +291,7 @@ fn answering(answer: impl Fn(&str) -> Option<String> + Send + 'static) -> (Strin
             let mut request = String::new();
             reader.take(head.length.unwrap_or_default()).read_to_string(&mut request)?;
             let (status, body) = answer(&head.first_line).map_or((404, String::new()), |body| (200, body));
-            // Who has ended does not want to know.
+            // The test may have ended.
             _ = told.send(format!("{}\n{request}", head.first_line));
             let length = body.len();
             write!(
@@ -317,7 +317,7 @@ fn a_container_has_a_role() {
     assert!(asked.recv().unwrap().starts_with("GET /role "));
 }
 
-/// What STS answers.
+/// STS's answer.
 fn assumed(action: &str) -> String {
     format!(
         "<{action}Response><{action}Result><Credentials><AccessKeyId>AKIDROLE</AccessKeyId>\

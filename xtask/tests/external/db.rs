@@ -110,7 +110,7 @@ fn seeding_again_restores_the_seed_s_rows_and_keeps_others() {
 fn a_schema_that_fails_half_way_changes_nothing() {
     let world = World::new();
     world.xtask("db setup").ok();
-    // schema.sql has dropped and created its tables when it comes to the index of this name.
+    // When schema.sql comes to the index with this name, it has dropped and created the tables.
     world
         .database
         .execute("alter index activities_user_uuid rename to other; create table activities_user_uuid ()");
@@ -156,7 +156,7 @@ fn the_scripts_are_the_workspace_s_at_this_moment() {
     assert_eq!(world.database.column(checks), ["users_handle_check"], "nothing was dropped before");
 }
 
-/// As pg_dump's files begin.
+/// pg_dump's files begin like this.
 #[test]
 fn what_a_script_sets_for_its_session_does_not_reach_the_next() {
     let world = World::new();
@@ -205,12 +205,12 @@ fn a_script_that_ends_its_transaction_itself_is_told_so() {
         failed.says(&["schema.sql: it ends its transaction itself", "help: leave `begin`, `commit`"]);
         world.database.execute("drop table if exists t");
     }
-    // These stay in it.
+    // These commands stay inside the transaction.
     world.write(SCHEMA, "savepoint a; create table t (a int); rollback to a; prepare b as select 1;");
     world.xtask("db schema-load").ok();
 }
 
-/// Elsewhere that is what a database is called if nobody says otherwise.
+/// `postgres` is the default name of the database on many servers.
 #[test]
 fn a_database_named_postgres_is_dropped_and_created_too() {
     let server = crate::postgres::start(&[], &[]);
@@ -303,7 +303,7 @@ fn test_counts_the_rows_in_every_format() {
     ]
     "#);
     assert_snapshot!(printed("jsonl"), @r#"{"activities":4,"database":"cruddur-tests@HOST/DATABASE","users":5}"#);
-    // The columns' width follows the port's and the name's.
+    // The columns' widths depend on the port and the name.
     let table = printed("table");
     let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(
@@ -353,13 +353,13 @@ fn kill_all_ends_the_database_s_sessions_and_no_others() {
     assert!(one.simple_query("select 1").is_err());
     assert!(two.simple_query("select 1").is_err());
     assert!(elsewhere.simple_query("select 1").is_ok());
-    // The server takes a moment to forget a session that it has ended.
+    // The server needs a moment to remove an ended session.
     wait_for("quiet database", Duration::from_secs(10), || {
         world.xtask("db kill-all").ok().stderr.contains("there were none").then_some(())
     });
 }
 
-/// It is what a command that waits for another session's lock suggests.
+/// A command that waits for another session's lock suggests this one.
 #[test]
 fn kill_all_does_not_wait_for_another_command() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! `cargo xtask ddb`: the table's life.
+//! `cargo xtask ddb`: creating, listing and dropping tables.
 
 use insta::assert_snapshot;
 use serde_json::json;
@@ -65,7 +65,7 @@ fn list_tables_prints_the_names_in_every_format() {
 #[test]
 fn list_tables_pages_to_the_end() {
     let world = DynamoDbOnly::new();
-    // One page holds 100 names.
+    // One page of ListTables has 100 names.
     let names: Vec<String> = (0..101).map(|number| format!("table-{number:03}")).collect();
     for name in &names {
         let key = json!([{ "AttributeName": "pk", "KeyType": "HASH" }]);

@@ -1,4 +1,4 @@
-//! A DynamoDB of a test's own: dynoxide in process, in memory.
+//! A DynamoDB for one test: dynoxide in this process and in memory.
 
 use std::thread::JoinHandle;
 
@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 
 use crate::common::dynamodb::Endpoint;
 
-/// A server on a free port of the loopback; stopped when it is dropped.
+/// A server on a free port of the loopback address. Dropping it stops it.
 pub(crate) struct DynamoDb {
     pub(crate) endpoint: Endpoint,
     /// Dropping it stops the server.
@@ -39,7 +39,7 @@ impl Drop for DynamoDb {
     fn drop(&mut self) {
         self.stop.take();
         if let Some(thread) = self.thread.take() {
-            // A panic in there has failed a request, and with it the test.
+            // If the server panicked, a request has failed, and the test with it.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask ddb query` and the expressions of `scan`: which items they choose, and what is refused.
+//! `cargo xtask ddb query` and the expressions of `scan`: the items they choose, and their errors.
 
 use insta::assert_snapshot;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::{DynamoDbOnly, TABLE};
 
 impl DynamoDbOnly {
-    /// With a table whose sort key is a number, and an index over it: the scores of a few games.
+    /// A world with a table of game scores, whose sort key is a number, and an index on it.
     fn with_scores() -> Self {
         let world = Self::new();
         let (keys, index_keys) = ([("game", "S"), ("score", "N")], [("who", "S"), ("score", "N")]);
@@ -19,7 +19,7 @@ impl DynamoDbOnly {
     }
 }
 
-/// The scores that a query for one game prints.
+/// The scores in the output of a query for one game.
 #[track_caller]
 fn scores(world: &DynamoDbOnly, options: &str) -> String {
     let ran = world.xtask(&format!("ddb query --table scores --pk go -o jsonl {options}")).ok();
@@ -144,7 +144,7 @@ fn filters_and_projections_take_placeholders_in_both_forms() {
     assert_eq!(pairs.stdout, objects.stdout);
     pairs.says(&["3 items of 6 read; consumed capacity: 0.5 units"]);
 
-    // A number is one in JSON too; a text that looks like one is written in quotes.
+    // An unquoted number is a number. Text that looks like a number must be in quotes.
     let world = DynamoDbOnly::with_items(3, 1);
     let by = |value: &str| {
         let run = world

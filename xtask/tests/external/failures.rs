@@ -1,4 +1,4 @@
-//! What goes wrong, and what the user is told.
+//! Failures and their messages.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use insta::assert_snapshot;
 use crate::common::{WRONG_PASSWORD, Workspace, free_port, wait_for};
 use crate::{DynamoDbOnly, TABLE, World};
 
-/// A command about a server that is not there must say so while the user still looks.
+/// The maximum time until a command reports a server that does not run.
 const QUICK: Duration = Duration::from_secs(10);
 
 #[test]
@@ -37,7 +37,7 @@ fn a_dynamodb_that_does_not_run_is_named_with_a_remedy() {
     let nowhere = format!("http://127.0.0.1:{}", free_port());
     let fails = |line: &str| world.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", &nowhere).fails(1);
     let failed = fails("ddb list-tables");
-    // To the last cause: what it was that the server's address answered.
+    // The error includes the last cause: the system's reason.
     failed.says(&[
         &format!("error: cannot reach DynamoDB at {nowhere}"),
         "Connection refused",
@@ -97,7 +97,7 @@ fn a_url_that_is_none_is_told_without_its_password() {
     error: AWS_ENDPOINT_URL_DYNAMODB is not a DynamoDB endpoint
       help: write it as http://HOST:PORT
     ");
-    // Each has the password where a parser would not look for it.
+    // In each URL the password is in a place where a parser does not expect it.
     for (url, problem) in [
         ("postgres:/me:PASSWORD@host/database?connect_timeout=5", "is not a Postgres URL"),
         ("postgres://me:x@host:PASSWORD/database", "is not a Postgres URL"),
@@ -123,7 +123,7 @@ fn a_url_that_is_none_is_told_without_its_password() {
         let failed = world.xtask("ddb list-tables").env("AWS_ENDPOINT_URL_DYNAMODB", url).fails(1);
         failed.says(&["error: AWS_ENDPOINT_URL_DYNAMODB"]);
     }
-    // The client would go to port 80.
+    // The HTTP client would use port 80.
     assert_snapshot!(fails("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:80000"), @"
     error: AWS_ENDPOINT_URL_DYNAMODB has no port of 1 to 65535
       help: write it as http://HOST:PORT
@@ -157,7 +157,7 @@ fn the_external_engine_names_the_variable_that_is_missing() {
     ");
     let failed = world.xtask("--engine external ddb scan").without("AWS_ENDPOINT_URL_DYNAMODB").fails(1);
     failed.says(&["AWS_ENDPOINT_URL_DYNAMODB, which is not set"]);
-    // A command needs what it uses.
+    // Each command needs only the variable that it uses.
     world.xtask("--engine external db setup").without("AWS_ENDPOINT_URL_DYNAMODB").ok();
     world.xtask("--engine external ddb list-tables").without("CONNECTION_URL").ok();
     let failed = world.xtask("status").env("CRUDDUR_ENGINE", "cloud").fails(1);
@@ -183,7 +183,7 @@ fn settings_come_from_dotenv_and_the_process_environment_wins() {
 
     workspace.write(".env", &format!("A=1\nnonsense {WRONG_PASSWORD}\n"));
     workspace.xtask("status").fails(1).says(&[".env:2: expected NAME=value"]);
-    // Nothing is put in the place of a variable, so its line is an error.
+    // A line with a variable is an error, because variables are not replaced.
     workspace.write(".env", "A='$1'\nDDB_MESSAGE_TABLE=${TABLE:-other}\n");
     let failed = workspace.xtask("status").fails(1);
     failed.says(&[".env:2: a `$` stands outside single quotes", "help: put a value with"]);
@@ -261,7 +261,7 @@ fn silent_server() -> TcpListener {
     TcpListener::bind("127.0.0.1:0").unwrap()
 }
 
-/// Waits until somebody has connected. Both ends stay open.
+/// Waits for a connection. Both ends stay open.
 fn connection(listener: &TcpListener) -> std::net::TcpStream {
     listener.set_nonblocking(true).unwrap();
     wait_for("connection", Duration::from_secs(20), || Some(listener.accept().ok()?.0))
@@ -305,7 +305,7 @@ fn a_signal_ends_a_run_that_waits_for_postgres() {
 fn a_run_that_was_killed_is_made_good_by_the_next() {
     let world = World::set_up();
     let complete = world.endpoint().items(TABLE).len();
-    // Milliseconds into a run of a few hundred: in every step of it, on whatever machine.
+    // A run takes a few hundred milliseconds, so these delays interrupt all of its steps.
     for delay in (0..400).step_by(50) {
         let running = world.xtask("ddb-setup").start();
         std::thread::sleep(Duration::from_millis(delay));
@@ -328,13 +328,13 @@ fn a_run_that_was_killed_while_the_server_creates_the_database_is_made_good_by_t
                    and query ilike '%create database%' || $1 || '%'";
         (!observer.query(sql, &[&world.database.name]).unwrap().is_empty()).then_some(())
     });
-    // The server goes on creating: it looks at its client only once it is done.
+    // The server continues to create the database, because it checks its client only afterwards.
     drop(running);
     world.xtask("ddb-setup").ok();
     assert_eq!(world.database.column("select count(*)::text from users"), ["5"]);
 }
 
-/// As another user of the machine would, who listens at our server's port.
+/// Another user of the machine could listen at our server's port.
 #[test]
 fn a_server_that_asks_for_the_password_in_clear_text_gets_none() {
     use std::io::{Read as _, Write as _};
@@ -342,7 +342,7 @@ fn a_server_that_asks_for_the_password_in_clear_text_gets_none() {
     let port = listener.local_addr().unwrap().port();
     let heard = std::thread::spawn(move || {
         let mut heard = Vec::new();
-        // One that is asked for encryption first, and has none, is asked again.
+        // A client that wants encryption and does not get it may connect again.
         for _ in 0..4 {
             let (mut stream, _) = listener.accept().unwrap();
             let mut length = [0; 4];
@@ -370,7 +370,7 @@ fn a_server_that_asks_for_the_password_in_clear_text_gets_none() {
     assert_eq!(heard.join().unwrap(), b"", "no byte follows");
 }
 
-/// What a suggested command would lose is said, and the command that loses nothing comes first.
+/// An error says what a suggested command would destroy, and suggests one that destroys nothing first.
 #[test]
 fn a_suggestion_puts_the_harmless_command_first() {
     let workspace = Workspace::new();

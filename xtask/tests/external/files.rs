@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::DynamoDbOnly;
 use crate::common::dynamodb::Endpoint;
 
-/// Creates a table with these keys: names and types.
+/// Creates a table. Each key is a name and a type.
 fn create(endpoint: Endpoint, table: &str, keys: &[(&str, &str)]) {
     let definitions: Vec<_> =
         keys.iter().map(|(name, kind)| json!({ "AttributeName": name, "AttributeType": kind })).collect();
@@ -24,7 +24,7 @@ fn create(endpoint: Endpoint, table: &str, keys: &[(&str, &str)]) {
 
 const STRING_KEYS: &[(&str, &str)] = &[("pk", "S"), ("sk", "S")];
 
-/// Two tables with string keys, both empty.
+/// Two empty tables with string keys.
 fn two_tables() -> DynamoDbOnly {
     let world = DynamoDbOnly::new();
     create(world.endpoint(), "one", STRING_KEYS);
@@ -43,14 +43,14 @@ fn lines(count: usize) -> String {
     })
 }
 
-/// The items that these lines of DynamoDB JSON are, in the order of their keys.
+/// The items of these lines of DynamoDB JSON, sorted by key.
 fn items_of(lines: &str) -> Vec<Value> {
     let mut items: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     items.sort_by_key(|item| ["pk", "sk"].map(|name| item[name]["S"].as_str().unwrap_or("").to_owned()));
     items
 }
 
-/// Says which item is another; all of them would fill the screen.
+/// Names the first item that differs. Printing all items would fill the screen.
 #[track_caller]
 fn assert_same(there: Vec<Value>, expected: Vec<Value>, what: &str) {
     assert_eq!(there.len(), expected.len(), "{what}");
@@ -59,7 +59,7 @@ fn assert_same(there: Vec<Value>, expected: Vec<Value>, what: &str) {
     }
 }
 
-/// A set has no order.
+/// Sorts sets, whose order is not significant.
 fn in_one_order(value: Value) -> Value {
     match value {
         Value::Object(members) => {
@@ -77,7 +77,7 @@ fn in_one_order(value: Value) -> Value {
     }
 }
 
-/// A value of any type, up to `depth` lists and maps deep, in the form that a server returns.
+/// A random value of any type, with at most `depth` nested lists and maps, in the form that a server returns.
 fn any_value(random: &mut fastrand::Rng, depth: u8) -> Value {
     let text = |random: &mut fastrand::Rng| {
         let letters = ["a", "é", "雨", "🎉", "\"", "\\", "\n", "\u{1}", " ", ",", "{", ":", "=", "'"];
@@ -173,12 +173,12 @@ fn an_import_begins_in_the_line_that_is_named() {
     let world = two_tables();
     world.write("made.jsonl", &lines(10));
     world.xtask("ddb import made.jsonl --table one --from-line 8").ok().says(&["3 items"]);
-    // The first line still says which notation it is.
+    // The first line still determines the notation.
     let plain = "{\"pk\":\"a\",\"sk\":\"1\"}\n{\"pk\":\"a\",\"sk\":\"2\",\"m\":{\"S\":\"x\"}}\n";
     world.write("plain.jsonl", plain);
     world.xtask("ddb import plain.jsonl --table two --from-line 2").ok().says(&["1 item"]);
     assert_eq!(world.endpoint().items("two")[0]["m"], json!({ "M": { "S": { "S": "x" } } }));
-    // A row of CSV begins in the line where its first cell does.
+    // A row of CSV counts by the line of its first cell.
     world.write("table.csv", "pk,sk,text\nb,1,\"two\nlines\"\nb,2,\n\nb,3,\n");
     world.xtask("ddb import table.csv --table two --from-line 3").ok().says(&["2 items"]);
     let beyond = "ddb import made.jsonl --table one --from-line 11";
@@ -323,7 +323,6 @@ fn what_cannot_be_exported_or_imported_is_named() {
     assert_eq!(std::fs::read_to_string(world.path("made.jsonl")).unwrap(), "");
 }
 
-/// Issue 24, entry 5.
 #[cfg(unix)]
 #[test]
 fn no_file_can_be_read_by_more_users_than_before() {
@@ -346,20 +345,19 @@ fn no_file_can_be_read_by_more_users_than_before() {
     set("ours.jsonl", 0o640);
     world.xtask("ddb export --force ours.jsonl --table one").ok();
     assert_eq!(mode("ours.jsonl"), 0o640);
-    // A new file is as any that this user makes.
+    // A new file has the same permissions as any file of this user.
     world.write("any", "");
     world.xtask("ddb export new.jsonl --table one").ok();
     assert_eq!(mode("new.jsonl"), mode("any"));
 }
 
-/// Issue 24, entry 31.
 #[test]
 fn each_file_has_its_own_rejected_records_and_they_can_be_imported() {
     let world = two_tables();
     world.write("bad.csv", "pk,sk,n:N\na,1,x\n");
     world.write("other.jsonl", "{\"pk\":\"b\",\"sk\":\"2\"}\n{\"pk\":\"b\"}\n");
     world.xtask("ddb import bad.csv --table one --reject").ok();
-    // A compressed file of the same name.
+    // A compressed file with the same name.
     world.xtask("ddb export bad.csv.gz --table one").ok();
     world.xtask("ddb import other.jsonl --table one --reject").ok();
     world.xtask("ddb export --force bad.csv.gz --table one").ok();
@@ -374,13 +372,12 @@ fn each_file_has_its_own_rejected_records_and_they_can_be_imported() {
         world.xtask("ddb import").arg(name).arg("--table").arg("one").ok().says(&[items]);
     }
     assert_eq!(world.endpoint().items("one")[0]["n"], json!({ "N": "7" }));
-    // What is rejected once more has a file of its own.
+    // Records that are rejected again go to another file.
     world.write("bad.csv.rejected", "pk,sk,n:N\na,1,y\n");
     world.xtask("ddb import bad.csv.rejected --table one --reject").ok().says(&["bad.csv.rejected.rejected"]);
     world.xtask("ddb import bad.csv.rejected.rejected --table one --reject").ok();
 }
 
-/// Issue 24, entries 16 and 35.
 #[test]
 fn what_is_wrong_with_a_file_is_said_in_its_own_terms() {
     let world = two_tables();
@@ -391,13 +388,13 @@ fn what_is_wrong_with_a_file_is_said_in_its_own_terms() {
         because.next_back().unwrap().to_owned()
     };
     for (name, text, why) in [
-        // A mistake in DynamoDB JSON, in the first line.
+        // An error of DynamoDB JSON in the first line.
         (
             "a.jsonl",
             r#"{"pk":{"S":"a"},"sk":{"S":1}}"#,
             "a.jsonl:1: attribute `sk`: invalid type: integer `1`, expected a string (at byte 27)",
         ),
-        // No JSON, where no line says which notation it is.
+        // Not JSON, and no line shows the notation.
         ("a.jsonl", r#"{"pk":"a","sk":}"#, "a.jsonl:1: not valid JSON (at byte 16)"),
         ("a.jsonl", "pk,sk\n", "a.jsonl:1: not valid JSON (at byte 1)"),
         (
@@ -424,7 +421,7 @@ fn what_is_wrong_with_a_file_is_said_in_its_own_terms() {
     }
 }
 
-/// Issue 24, entry 35: our count of bytes is the server's, so that no item is too large without its line being named.
+/// Our size of an item equals the server's, so that the error about one that is too large names its line.
 #[test]
 fn the_largest_item_that_the_server_takes_is_the_largest_that_is_sent() {
     let world = two_tables();

@@ -1,5 +1,5 @@
-//! What stands before production's data: the target in full, rehearsals, backups, deletion protection; and
-//! before data that is not near, without `--prod`.
+//! Protection of production's data: shown targets, dry runs, backups, deletion protection. Also protection of remote
+//! data without `--prod`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use crate::proxy::{Fate, Proxy};
 use crate::world::Production;
 use crate::{NOW, TABLE, World};
 
-/// Every command that writes, and what it says it would do.
+/// Every command that writes, and what its dry run prints.
 const WRITING: [(&str, &str); 14] = [
     ("db create", "create the database"),
     ("db drop", "drop the database"),
@@ -31,14 +31,14 @@ const WRITING: [(&str, &str); 14] = [
     ("ddb-setup", "start the databases that do not run, and set them up anew"),
 ];
 
-/// A world that holds what each of those would change.
+/// Fills a world with data that each of those commands would change.
 fn filled(world: &World) {
     world.endpoint().put(TABLE, &[("pk", "a"), ("sk", "1"), ("text", "kept")]);
     world.database.execute("delete from activities");
     world.write("items.jsonl", "{\"pk\":\"a\",\"sk\":\"1\"}\n{\"pk\":\"a\",\"sk\":\"3\"}\n");
 }
 
-/// What it holds.
+/// The data in the world.
 fn contents(world: &World) -> (Vec<Value>, Vec<String>) {
     let sql = "select format('%s %s', handle, (select count(*) from activities)) from users order by handle";
     (world.endpoint().items(TABLE), world.database.column(sql))
@@ -136,7 +136,7 @@ fn a_dry_run_where_nothing_is_there_says_so() {
     ");
     assert!(!world.database.exists());
     assert!(world.endpoint().tables().is_empty());
-    // What would fail fails.
+    // A dry run fails if the command would.
     world.xtask("ddb drop nothing --dry-run").fails(1).says(&["has no such table"]);
 }
 
@@ -189,7 +189,7 @@ fn answer(status: u16, body: &Value) -> Option<Answer> {
     Some(Answer { status, body: body.to_string() })
 }
 
-/// A DynamoDB with backups; returned is what was asked of it, in order.
+/// A production whose DynamoDB supports backups. Returns also the requests it received, in order.
 fn production_with_backups(looks: usize) -> (Production, Proxy, Arc<Mutex<Vec<String>>>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&asked);
@@ -329,7 +329,7 @@ fn without_prod_what_is_not_near_is_refused_before_it_is_reached() {
             .with("AWS_ENDPOINT_URL_DYNAMODB", dynamodb);
         workspace.xtask(line).end()
     };
-    // Addresses for documentation, which lead nowhere: whoever asked them would wait.
+    // Addresses for documentation, which lead nowhere. A command that tried to connect would have to wait.
     let far = format!("postgresql://me@192.0.2.1:{port}/d");
     let refused = run("db setup", &far, dynamodb);
     assert_snapshot!(refused.error(), @"
@@ -356,7 +356,7 @@ fn without_prod_what_is_not_near_is_refused_before_it_is_reached() {
     }
 }
 
-/// To us it is one host with a good end, to libpq two.
+/// In our parser this is one host with an allowed ending; in libpq's it is two hosts.
 #[test]
 fn a_list_of_hosts_in_one_name_is_refused() {
     let world = World::new();
@@ -380,7 +380,7 @@ fn a_list_of_hosts_in_one_name_is_refused() {
 #[test]
 fn a_host_is_allowed_by_name_and_by_a_flag_only() {
     let world = World::new();
-    // What comes through is what is not there: the address is nobody's.
+    // An allowed host gets a connection error, because nobody has this address.
     let url = "postgresql://me:x@192.0.2.1/d?connect_timeout=1";
     let run = || world.xtask("db test").env("CONNECTION_URL", url);
     let refused = "neither this machine nor in a private network";

@@ -1,4 +1,4 @@
-//! `cargo xtask ddb get`, `put` and `delete`: one item.
+//! `cargo xtask ddb get`, `put`, `update` and `delete`: one item.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::proxy::{Fate, Proxy};
 use crate::{DynamoDbOnly, TABLE};
 
 impl DynamoDbOnly {
-    /// With a messages table that holds one item.
+    /// A world whose messages table holds one item.
     fn with_item() -> Self {
         let world = Self::new();
         world.xtask("ddb schema-load").ok();
@@ -18,13 +18,13 @@ impl DynamoDbOnly {
         world
     }
 
-    /// What one item of the messages table is; null if it is not there.
+    /// One item of the messages table; null if it does not exist.
     fn item(&self, pk: &str, sk: &str) -> Value {
         let key = json!({ "pk": { "S": pk }, "sk": { "S": sk } });
         self.endpoint().call("GetItem", json!({ "TableName": TABLE, "Key": key }))["Item"].take()
     }
 
-    /// The error of a run that fails, without what differs from run to run.
+    /// The error of a run that fails, with variable parts replaced.
     #[track_caller]
     fn item_error(&self, code: i32, arguments: &[&str]) -> String {
         let failed = arguments.iter().fold(self.xtask("ddb"), |run, argument| run.arg(argument)).fails(code);
@@ -139,11 +139,11 @@ fn put_takes_plain_json_dynamodb_json_and_stdin() {
     world.xtask("ddb put -").stdin("{\n  \"pk\": \"b\",\n  \"sk\": \"3\"\n}\n").ok();
     assert_eq!(world.item("b", "3"), json!({ "pk": { "S": "b" }, "sk": { "S": "3" } }));
 
-    // As the AWS CLI's get-item prints it.
+    // The form in which the AWS CLI's get-item prints it.
     world.xtask("ddb put").arg(format!(r#"{{"Item": {typed}}}"#)).ok();
     assert_eq!(world.item("b", "2"), serde_json::from_str::<Value>(typed).unwrap());
 
-    // What one command prints, the other takes.
+    // The output of one command is the input of the other.
     let line = world.xtask("ddb query --pk b --sk 2 -o jsonl --dynamodb-json").ok().stdout;
     world.xtask("ddb delete b 2").ok();
     world.xtask("ddb put").stdin(&line).ok();
@@ -163,12 +163,12 @@ fn an_item_that_cannot_be_read_is_wrong_usage_and_nothing_is_written() {
       help: write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'
     "#);
     assert_snapshot!(world.item_error(2, &["put"]), @"error: there is no item: stdin is empty");
-    // Meant as DynamoDB JSON, where a number is written as a text.
+    // DynamoDB JSON writes numbers as strings, so this is an error.
     assert_snapshot!(world.item_error(2, &["put", r#"{"pk":{"S":"b"},"sk":{"S":"1"},"n":{"N":1}}"#]), @r#"
     error: the item cannot be read: attribute `n`: invalid type: integer `1`, expected a string at line 1 column 41
       help: write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'
     "#);
-    // What would be lost, or be of another type than was meant.
+    // Values that would be lost or get the wrong type are errors.
     assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":"1","n":1,"n":2}"#]), @r#"
     error: the item cannot be read: attribute `n` is given twice at line 1 column 28
       help: write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'
@@ -263,7 +263,7 @@ fn a_write_whose_answer_was_lost_is_told_truly() {
         failed.within(Duration::from_secs(10));
         failed.error().replace(&url, "ENDPOINT")
     };
-    // Sent again, each would find its own work done: the condition not met, the item not there.
+    // A repeated request would see the result of its first attempt: the condition fails, or the item is missing.
     let put = ["put", r#"{"pk":"b","sk":"1"}"#, "--condition", "attribute_not_exists(pk)"];
     assert_snapshot!(error(&put), @"
     error: it is not known whether the item was put into table cruddur-messages: see with `cargo xtask ddb get ... --table cruddur-messages`

@@ -1,5 +1,5 @@
-//! End to end without Docker: the program against a real Postgres and a DynamoDB in process, both of the
-//! tests' own.
+//! End-to-end tests without Docker: the program with a real Postgres and a DynamoDB in process, both started by the
+//! tests.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
@@ -45,14 +45,14 @@ use dynamodb::DynamoDb;
 use world::{TABLE, World};
 
 impl World {
-    /// After `ddb-setup`.
+    /// A world after `ddb-setup`.
     fn set_up() -> Self {
         let world = Self::new();
         world.xtask("ddb-setup").ok();
         world
     }
 
-    /// After `ddb-setup` with the short conversation of these tests, sent at [`NOW`].
+    /// A world after `ddb-setup` with the short conversation of these tests, which ends at [`NOW`].
     fn with_short_conversation() -> Self {
         let world = Self::new();
         world.write("conversation.txt", SHORT_CONVERSATION);
@@ -60,7 +60,7 @@ impl World {
         world
     }
 
-    /// Takes ports, names and times out of a text, for snapshots.
+    /// Replaces ports, names and times in a text, for snapshots.
     fn redact(&self, text: &str) -> String {
         let text = text.replace(&self.endpoint().url(), "ENDPOINT");
         let text = text.replace(&self.path("").display().to_string(), "WORKSPACE/");
@@ -68,11 +68,11 @@ impl World {
     }
 }
 
-/// When the short conversation ended.
+/// The end of the short conversation.
 const NOW: &str = "2026-01-01T00:02:00Z";
 
-/// Crosses a year's end, has letters of several bytes and lines shorter, as long as and longer than what
-/// a pattern shows of a message.
+/// A conversation that crosses the end of a year, and has letters of several bytes, and lines of less than, exactly
+/// and more than the number of characters that a pattern shows.
 const SHORT_CONVERSATION: &str = "\
 Person 1: Happy new year?
 Person 2: Not yet: two minutes to go.
@@ -81,7 +81,7 @@ Person 2: ééééééééééééééééééééééééééééééééééé
 Person 1: 🎉 \"Now!\"\t雨宮
 ";
 
-/// A DynamoDB and no Postgres: nothing listens where CONNECTION_URL says.
+/// A DynamoDB without a Postgres: nothing listens at CONNECTION_URL.
 struct DynamoDbOnly {
     workspace: Workspace,
     dynamodb: DynamoDb,

@@ -1,4 +1,4 @@
-//! What goes where: data to stdout, the rest to stderr, plain where nobody watches.
+//! The streams: data to stdout, everything else to stderr, plain text unless it is a terminal.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 #[cfg(target_os = "linux")]
@@ -13,7 +13,7 @@ use crate::{DynamoDbOnly, TABLE, World};
 fn a_closed_pipe_ends_a_command_quietly() {
     let world = DynamoDbOnly::new();
     world.xtask("ddb schema-load").ok();
-    // Far more than a pipe holds: the program has to write after its reader has gone.
+    // Much more than a pipe holds, so that the program writes after the reader has gone.
     let text = "x".repeat(100_000);
     for number in 0..20 {
         world.endpoint().put(TABLE, &[("pk", "a"), ("sk", &number.to_string()), ("text", &text)]);
@@ -98,14 +98,14 @@ fn on_a_terminal_progress_is_drawn_unless_ci_and_coloured_unless_no_color() {
     assert!(!in_ci.contains('\x1b') && in_ci.contains("... Postgres: load"), "{in_ci:?}");
 }
 
-/// How a command ends on a terminal, which util-linux's `script` lends it, and what is seen there.
-/// `typed` is what its user types.
+/// Runs a command on a terminal, provided by util-linux's `script`. Returns the exit status and the terminal's
+/// content. `typed` is the user's input.
 #[cfg(target_os = "linux")]
 pub(crate) fn typescript(command: Command, typed: &str) -> (Option<i32>, String) {
     on_terminal("", command, typed)
 }
 
-/// The same on a terminal so many columns wide, where nothing is typed.
+/// Like [`typescript`], on a terminal with this many columns and without input.
 #[cfg(target_os = "linux")]
 pub(crate) fn typescript_in(columns: u16, command: Command) -> (Option<i32>, String) {
     on_terminal(&format!("stty rows 50 cols {columns}; "), command, "")
@@ -172,6 +172,6 @@ fn wrong_usage_exits_2_and_says_so_on_stderr() {
 #[should_panic(expected = "a secret was printed")]
 fn the_harness_sees_a_secret_in_any_output() {
     let world = World::new();
-    // `env` prints the password, and here nobody said that it may.
+    // `env` prints the password, and this run does not allow it.
     world.xtask("env").end();
 }

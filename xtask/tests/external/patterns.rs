@@ -8,7 +8,7 @@ use crate::{DynamoDbOnly, SHORT_CONVERSATION, TABLE, World};
 const SEED_GROUP: &str = "5ae290ed-55d1-47a0-bc6d-fe2bc2700399";
 const OTHER_GROUP: &str = "11111111-2222-3333-4444-555555555555";
 
-/// A message as some other client writes it.
+/// Puts a message in the form of another client.
 fn put_message(world: &DynamoDbOnly, sort_key: &str, message: &str) {
     let partition_key = format!("MSG#{OTHER_GROUP}");
     let item = [
@@ -136,7 +136,7 @@ fn get_conversation_of_another_group() {
 fn times_that_other_clients_wrote_in_other_forms_are_read() {
     let world = DynamoDbOnly::new();
     world.xtask("ddb schema-load").ok();
-    // Sort keys are in the order of their bytes, whatever the moments that they name.
+    // Sort keys sort by their bytes, not by the times they stand for.
     put_message(&world, "2024-05-06T07:08:09Z", "Zulu");
     put_message(&world, "2024-05-06T09:08:10+02:00", "an offset");
     put_message(&world, "2024-05-06t10:00:00.123456789z", "nanoseconds, small letters");
@@ -163,7 +163,7 @@ fn an_item_that_is_no_message_is_named() {
         .put(TABLE, &[("pk", &partition_key), ("sk", "2024-05-06T07:08:09Z"), ("user_handle", "x")]);
     let failed = world.xtask("ddb patterns get-conversation --message-group").arg(OTHER_GROUP).fails(1);
     assert_snapshot!(failed.error(), @"error: item pk=MSG#11111111-2222-3333-4444-555555555555 sk=2024-05-06T07:08:09Z: attribute message_uuid is missing");
-    // JSON shows what is there, whatever it is.
+    // JSON output shows every item unchecked.
     let raw = world.xtask("ddb patterns get-conversation -o jsonl --message-group").arg(OTHER_GROUP).ok();
     assert_eq!(raw.json_lines().len(), 1);
 }
@@ -172,7 +172,7 @@ fn an_item_that_is_no_message_is_named() {
 fn a_conversation_of_many_pages_is_read_to_its_end() {
     let world = DynamoDbOnly::new();
     world.xtask("ddb schema-load").ok();
-    // Thirty times 100 kB: three pages at least.
+    // Thirty times 100 kB needs at least three pages.
     let text = "x".repeat(100_000);
     let times: Vec<String> =
         (0..30).map(|minute| format!("2024-05-06T07:{minute:02}:00.000000+00:00")).collect();

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::throttle::Throttle;
 use crate::{TABLE, World};
 
-/// What every synthetic uuid begins with, of users, of groups and of messages.
+/// The prefixes of synthetic uuids: users, groups and messages.
 const USER: &str = "5eed0001-0000-8000-8000-";
 const GROUP: &str = "5eed0002-0000-8000-8000-";
 const MESSAGE: &str = "5eed0003-0000-8000-8000-";
@@ -20,7 +20,7 @@ impl World {
         rows.unwrap().iter().map(|row| (row.get(0), [row.get(1), row.get(2)])).collect()
     }
 
-    /// The items of which both are synthetic or neither is: of the groups, and of the messages.
+    /// The group rows and the messages that are synthetic, or those that are not.
     fn items(&self, synthetic: bool) -> [Vec<Value>; 2] {
         let items = self.endpoint().items(TABLE);
         let of = |prefix: &str, synthetic_prefix: &str| {
@@ -76,7 +76,7 @@ fn users_groups_and_messages_are_consistent_with_each_other() {
         let other = groups.iter().filter(|other| text(other, "message_group_uuid") == uuid);
         let other: Vec<_> = other.filter(|other| text(other, "user_uuid") == member).collect();
         assert_eq!(other.len(), 1, "{group}");
-        // Items come in the order of their keys.
+        // Items are sorted by key.
         let last = messages.iter().rfind(|message| group_of(message) == uuid).unwrap();
         assert_eq!(
             ["sk", "message"].map(|name| text(group, name)),
@@ -98,7 +98,7 @@ fn another_population_takes_the_first_one_s_place() {
     assert_eq!([groups.len(), messages.len(), world.users().len()], [60, 900, 20 + 5]);
     let last = messages.iter().map(|message| text(message, "sk")).max();
     assert_eq!(last, Some("2025-06-07T08:09:10.000000+00:00"));
-    // A user who is to go may have posted something.
+    // A user to be removed may have posted activities.
     world.database.execute(&format!(
         "insert into activities (user_uuid, message) values ('{USER}000000000013', 'x'), ('{USER}000000000000', 'y')"
     ));

@@ -1,8 +1,7 @@
 //! One Postgres for the whole test program, from the machine's own binaries.
 //!
-//! A shell supervises it and holds one end of a pipe whose other end is this process's alone. However
-//! this process ends, a SIGKILL included, the pipe closes; the shell then stops Postgres and removes its
-//! folder.
+//! A shell supervises it and reads from a pipe that only this process writes to. However this process ends, even by
+//! SIGKILL, the pipe closes. Then the shell stops Postgres and removes its folder.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,10 +19,10 @@ use crate::common::{PASSWORD, PASSWORD_IN_URL, free_port, wait_for};
 
 const USER: &str = "cruddur-tests";
 
-/// Runs in the server's folder as the server's user. `$1` is the folder with the binaries, `$2` the port,
-/// and what follows are more arguments of the server's. What is in `extra` goes into the data folder; keys
-/// among it must be the user's own. Durability is of no use to data that is thrown away. Of the two signals at the end, SIGTERM stops a
-/// server that has not come to handle signals yet, and SIGQUIT one that has clients.
+/// The supervisor's script. It runs in the server's folder as the server's user. `$1` is the folder of the binaries,
+/// `$2` the port, and more arguments are the server's. The files in `extra` go into the data folder; keys among them
+/// must belong to the server's user. Durability is off, because the data is temporary. Of the two signals at the end,
+/// SIGTERM stops a server that does not handle signals yet, and SIGQUIT one that has clients.
 const SUPERVISE: &str = r#"
 trap '' INT HUP
 umask 077
@@ -42,22 +41,22 @@ wait
 cd / && rm -rf "$OLDPWD"
 "#;
 
-/// In the log of a server that cannot be created or started.
+/// Log lines of a server that cannot be created or started.
 const SAID_BY_ONE_THAT_ENDS: [&str; 3] = ["FATAL:  could not", "initdb: error", "initdb: removing"];
 
 pub(crate) struct Server {
     pub(crate) port: u16,
-    /// Held for its stdin: the pipe.
+    /// Holds the supervisor's stdin, which is the pipe.
     _supervisor: Child,
 }
 
-/// The server, started by whichever test asks first.
+/// The shared server. The first test that needs it starts it.
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| start(&[], &[]))
 }
 
-/// A server with files of its own in its data folder, each a name and a text, and more arguments.
+/// Starts a server with additional files in its data folder (name and text) and additional arguments.
 pub(crate) fn start(files: &[(&str, &str)], arguments: &[&str]) -> Server {
     let binaries = binaries();
     let user = server_user();
@@ -71,7 +70,7 @@ pub(crate) fn start(files: &[(&str, &str)], arguments: &[&str]) -> Server {
     let mut shell = Command::new("sh");
     shell.args(["-c", SUPERVISE, "supervise"]).arg(binaries).arg(port.to_string()).args(arguments);
     shell.current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    // A Ctrl-C for the tests is not for it: it sees them end.
+    // In a process group of its own: Ctrl-C ends the tests, and the supervisor notices their end.
     shell.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).process_group(0);
     if let Some((user, group)) = user {
         shell.uid(user).gid(group);
@@ -94,7 +93,7 @@ pub(crate) fn connect(port: u16, database: &str) -> Result<Client, postgres::Err
     config.application_name("another client").connect(NoTls)
 }
 
-/// The user and group the server runs as where they are not the tests' own: it refuses to be root.
+/// The server's user and group, if they differ from the tests': Postgres refuses to run as root.
 pub(crate) fn server_user() -> Option<(u32, u32)> {
     let probe = tempfile::tempfile().unwrap();
     if probe.metadata().unwrap().uid() != 0 {
@@ -109,7 +108,7 @@ pub(crate) fn server_user() -> Option<(u32, u32)> {
     Some(found.next().expect("as root the tests need a user `postgres` or `nobody` to run Postgres as"))
 }
 
-/// A fresh folder that belongs to the server's user, in a place that this user can reach.
+/// A new folder that belongs to the server's user and that this user can reach.
 pub(crate) fn folder(user: Option<(u32, u32)>) -> PathBuf {
     let reachable = |folder: &Path| {
         let others_may_enter = |folder: &Path| fs::metadata(folder).is_ok_and(|m| m.mode() & 0o001 != 0);
@@ -122,18 +121,18 @@ pub(crate) fn folder(user: Option<(u32, u32)>) -> PathBuf {
     if let Some((user, group)) = user {
         std::os::unix::fs::chown(folder.path(), Some(user), Some(group)).unwrap();
     }
-    // From here on the supervisor removes it.
+    // From now on the supervisor removes it.
     folder.keep()
 }
 
-/// The folder that holds `initdb` and `postgres`.
+/// The folder of `initdb` and `postgres`.
 pub(crate) fn binaries() -> PathBuf {
     let mut places: Vec<PathBuf> =
         std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).collect();
     if let Ok(output) = Command::new("pg_config").arg("--bindir").output() {
         places.push(String::from_utf8_lossy(&output.stdout).trim().into());
     }
-    // Debian and its children, then Homebrew on either kind of Mac and on Linux.
+    // Debian and its derivatives, then Homebrew on both kinds of Mac and on Linux.
     for (parent, prefix) in [
         ("/usr/lib/postgresql", ""),
         ("/opt/homebrew/opt", "postgresql"),
@@ -159,7 +158,7 @@ pub(crate) fn binaries() -> PathBuf {
     found.clone()
 }
 
-/// The name of a database of a test's own, on the shared server. It does not exist yet.
+/// The name of a database for one test on the shared server. The database does not exist yet.
 pub(crate) struct Database {
     pub(crate) name: String,
     pub(crate) port: u16,
@@ -170,7 +169,7 @@ impl Database {
         Self::on(server())
     }
 
-    /// On a server that is not the shared one.
+    /// A database on another server.
     pub(crate) fn on(server: &Server) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
@@ -181,33 +180,33 @@ impl Database {
         self.port
     }
 
-    /// What CONNECTION_URL is to be.
+    /// The value for CONNECTION_URL.
     pub(crate) fn url(&self) -> String {
         self.url_with(USER, PASSWORD_IN_URL)
     }
 
-    /// The same at another port.
+    /// The URL with another port.
     pub(crate) fn url_at(&self, port: u16) -> String {
         self.url().replace(&format!(":{}/", self.port), &format!(":{port}/"))
     }
 
-    /// The same with another user or password.
+    /// The URL with another user or password.
     pub(crate) fn url_with(&self, user: &str, password: &str) -> String {
         format!("postgresql://{user}:{password}@127.0.0.1:{}/{}", self.port, self.name)
     }
 
-    /// The same with another host, and with parameters.
+    /// The URL with another host, and with parameters.
     pub(crate) fn url_by(&self, host: &str, parameters: &str) -> String {
         self.url().replace("127.0.0.1", host) + "?" + parameters
     }
 
-    /// A session of another client, in this database.
+    /// A session in this database, independent of the program.
     #[track_caller]
     pub(crate) fn session(&self) -> Client {
         connect(self.port, &self.name).unwrap()
     }
 
-    /// A session of another client, in the server's maintenance database.
+    /// A session in the server's maintenance database, independent of the program.
     #[track_caller]
     pub(crate) fn maintenance_session(&self) -> Client {
         connect(self.port, "postgres").unwrap()
@@ -226,13 +225,13 @@ impl Database {
         rows.iter().map(|row| row.get(0)).collect()
     }
 
-    /// Runs statements, as another client.
+    /// Runs statements in a session of its own.
     #[track_caller]
     pub(crate) fn execute(&self, sql: &str) {
         self.session().batch_execute(sql).unwrap();
     }
 
-    /// Takes the port and the name out of a text, for snapshots.
+    /// Replaces the port and the name in a text, for snapshots.
     pub(crate) fn redact(&self, text: &str) -> String {
         text.replace(&format!("127.0.0.1:{}/{}", self.port, self.name), "HOST/DATABASE")
             .replace(&format!("127.0.0.1:{}", self.port), "HOST")

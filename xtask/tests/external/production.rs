@@ -1,4 +1,4 @@
-//! `--prod`, with local servers in production's place.
+//! `--prod`, with local servers as production.
 
 use insta::assert_snapshot;
 
@@ -39,7 +39,7 @@ fn reading_needs_no_confirmation() {
     }
 }
 
-/// A command that an error suggests is for the same target.
+/// A command that an error suggests has the same target.
 #[test]
 fn what_is_suggested_for_production_is_for_production_too() {
     let world = Production::new();
@@ -177,7 +177,7 @@ fn what_destroys_wants_the_target_s_name() {
             let failed = world.xtask(&format!("{line} {confirmation} --prod")).fails(1);
             failed.says(&["PRODUCTION", "nothing was changed"]);
         }
-        // A piped answer is nobody's: the name must be typed.
+        // Piped input does not confirm: a person must type the name.
         let failed = world.xtask(line).arg("prod").stdin(&format!("{database}\n{TABLE}\n")).fails(1);
         failed.says(&["nothing was changed"]);
     }
@@ -240,8 +240,8 @@ fn production_s_settings_are_never_read_from_dotenv() {
 #[test]
 fn a_local_endpoint_left_in_the_environment_is_not_used() {
     let world = World::new();
-    // Settings that no request can be made with, so that none leaves this machine: the SDK says which
-    // kind of endpoint it would have taken, `custom` for one that the environment names.
+    // No request can be sent with these settings, so nothing leaves this machine. The SDK's error names the kind of
+    // endpoint that it would use: `custom` for one from the environment.
     for variable in ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"] {
         let run = world.xtask("ddb list-tables --prod").env(variable, world.endpoint().url());
         let run = run.env("AWS_ACCESS_KEY_ID", "production").env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);

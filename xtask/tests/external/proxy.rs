@@ -1,4 +1,4 @@
-//! A server before a real one, which does to some requests what servers and networks do at their worst.
+//! A proxy to a real server that treats some requests as faulty servers and networks do.
 
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -7,36 +7,36 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::common::dynamodb::{Answer, Endpoint, Head};
 
-/// What becomes of a request.
+/// What happens to a request.
 pub(crate) enum Fate {
     /// The real server answers it.
     Passed,
-    /// This is its answer.
+    /// The proxy sends this answer.
     Answered(Answer),
-    /// The connection is closed without an answer; the real server has not seen it.
+    /// The connection is closed without an answer. The real server has not received the request.
     Lost,
-    /// The connection is closed without an answer, but the real server has done it.
+    /// The connection is closed without an answer. The real server has processed the request.
     AnswerLost,
-    /// The real server has done it, and half of its answer comes before the connection is closed.
+    /// The real server has processed the request, but the connection is closed in the middle of the answer.
     AnswerCut,
 }
 
 impl Fate {
-    /// The server has no capacity left for now.
+    /// The answer of a server that throttles.
     pub(crate) fn throttled() -> Self {
         let body = r#"{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException","message":"The level of configured provisioned throughput for the table was exceeded."}"#;
         Self::Answered(Answer { status: 400, body: body.to_owned() })
     }
 }
 
-/// The server; it ends with the test program's process, or at the first connection after a drop.
+/// The proxy. It ends with the test program, or at the first connection after it was dropped.
 pub(crate) struct Proxy {
     pub(crate) endpoint: Endpoint,
     ended: Arc<AtomicBool>,
 }
 
 impl Proxy {
-    /// Stands before `behind`; `decide` is given the operation and the body of each request.
+    /// Starts a proxy to `behind`. `decide` gets the operation and the body of each request.
     pub(crate) fn start(
         behind: Endpoint,
         decide: impl Fn(&str, &str) -> std::io::Result<Fate> + Send + Sync + 'static,
@@ -52,7 +52,7 @@ impl Proxy {
                     break;
                 }
                 let decide = Arc::clone(&decide);
-                // A client that goes away in the middle of a request is the client's affair.
+                // A client may close its connection in the middle of a request.
                 std::thread::spawn(move || _ = serve(stream, behind, decide.as_ref()));
             }
         });
@@ -63,12 +63,12 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.ended.store(true, Ordering::SeqCst);
-        // One more connection lets the listening thread see it.
+        // The listening thread notices the end at the next connection.
         let _ = TcpStream::connect(("127.0.0.1", self.endpoint.0));
     }
 }
 
-/// Answers a connection's requests until either side closes it.
+/// Answers the requests of a connection until either side closes it.
 fn serve(
     stream: TcpStream,
     behind: Endpoint,

@@ -1,4 +1,4 @@
-//! `cargo xtask ddb scan` and `query`: how items are printed, and that all of them are.
+//! `cargo xtask ddb scan` and `query`: the output of items, and that none is missing.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,18 +10,18 @@ use crate::common::run::Ran;
 use crate::proxy::{Fate, Proxy};
 use crate::{DynamoDbOnly, TABLE};
 
-/// What each attribute type looks like in DynamoDB JSON.
+/// An item with every type of attribute, in DynamoDB JSON.
 const EVERY_TYPE: &str = r#"{"binaries":{"BS":["AA=="]},"binary":{"B":"AQL/"},"list":{"L":[{"S":"x"},{"N":"-1.5"}]},"map":{"M":{"a":{"S":""},"b":{"L":[]}}},"null":{"NULL":true},"number":{"N":"12345678901234567890.5"},"numbers":{"NS":["2.5"]},"pk":{"S":"a"},"sk":{"S":"1"},"text":{"S":"é\"\n"},"texts":{"SS":["x"]},"yes":{"BOOL":true}}"#;
 
 impl DynamoDbOnly {
-    /// With an empty messages table.
+    /// A world with an empty messages table.
     pub(crate) fn with_table() -> Self {
         let world = Self::new();
         world.xtask("ddb schema-load").ok();
         world
     }
 
-    /// With so many items in the messages table, each with a text of so many letters.
+    /// A world with this many items in the messages table, each with a text of this many letters.
     pub(crate) fn with_items(count: usize, letters: usize) -> Self {
         let world = Self::with_table();
         let text = "x".repeat(letters);
@@ -33,7 +33,7 @@ impl DynamoDbOnly {
         world
     }
 
-    /// The error of a command line that fails, without what differs from run to run.
+    /// The error of a run that fails, with variable parts replaced.
     #[track_caller]
     pub(crate) fn error(&self, code: i32, line: &str, arguments: &[&str]) -> String {
         let failed = arguments.iter().fold(self.xtask(line), |run, argument| run.arg(argument)).fails(code);
@@ -41,7 +41,7 @@ impl DynamoDbOnly {
     }
 }
 
-/// The numbers of the items that were printed as JSON lines, in order and each as often as it was.
+/// The `number` of each item in JSON lines, in order.
 fn numbers(ran: &Ran) -> Vec<u64> {
     let mut numbers: Vec<_> = ran.json_lines().iter().map(|item| item["number"].as_u64().unwrap()).collect();
     numbers.sort_unstable();
@@ -114,7 +114,7 @@ fn consistent_reads_cost_twice() {
 
 #[test]
 fn each_item_is_read_once_in_however_many_segments() {
-    // Two megabytes: several pages, and more items than are read in one piece.
+    // Two megabytes: several pages, and enough items for several segments.
     let world = DynamoDbOnly::with_items(6_000, 300);
     let all: Vec<u64> = (0..6_000).collect();
     let whole = world.xtask("ddb scan -o jsonl").ok();
@@ -149,14 +149,14 @@ fn a_limit_counts_what_is_found_and_says_that_it_stopped() {
             assert_eq!(read.json_lines().len(), limit, "{line} --limit {limit}");
             read.says(&["stopped at --limit"]);
         }
-        // The second is more than one request may ask for.
+        // One request cannot ask for the second number.
         for limit in ["--limit=3001", "--limit=5000000000"] {
             let all = world.xtask(line).arg(limit).ok();
             assert_eq!(all.json_lines().len(), 3_000);
             assert!(!all.stderr.contains("--limit"), "{all}");
         }
     }
-    // One in a thousand: the pages that hold none are read on.
+    // One item in a thousand: reading continues past pages without any.
     let selective = |limit: &str| {
         let run = world.xtask("ddb scan -o jsonl --names #n=number --values :n=2990 --limit").arg(limit);
         run.arg("--filter").arg("#n >= :n").ok()
@@ -175,7 +175,7 @@ fn a_document_that_stopped_early_says_where_reading_would_go_on() {
         let mut numbers = Vec::new();
         let mut document = world.xtask(line).ok().json();
         assert_eq!(document["LastEvaluatedKey"].as_object().unwrap().len(), key_count, "{line}");
-        // Another client takes the key and reads the rest.
+        // Another client continues from the key and reads the rest.
         loop {
             let items = document["Items"].as_array().unwrap();
             numbers.extend(items.iter().map(|item| item["number"]["N"].as_str().unwrap().to_owned()));
@@ -190,14 +190,14 @@ fn a_document_that_stopped_early_says_where_reading_would_go_on() {
         assert_eq!((numbers.len(), distinct.len()), (3_000, 3_000), "{line}");
     };
     pages("ddb scan -o json --limit 1700", 2);
-    // The last page of these is cut: the filter lets more through than is wanted.
+    // The last page is cut, because the filter lets through more items than are wanted.
     let cut = "ddb scan -o json --filter attribute_exists(sk) --limit 1700";
     pages(cut, 2);
-    // And is read again where the items are without their keys.
+    // If the items lack their keys, that page is read again.
     for projection in ["#n", "#n,pk", "sk,#n"] {
         pages(&format!("{cut} --names #n=number --projection {projection}"), 2);
     }
-    // And of a count, which is another number for a program that does not know that it was cut.
+    // The same for a count: without the key, a program could not know that the count is incomplete.
     let count = world.xtask(&format!("{cut} --count")).ok().json();
     let whole = world.xtask(cut).ok().json();
     assert_eq!((&count["Count"], &count["LastEvaluatedKey"]), (&json!(1_700), &whole["LastEvaluatedKey"]));
@@ -232,7 +232,7 @@ fn the_keys_of_any_table_come_first() {
 
 #[test]
 fn the_largest_items_are_read_to_the_end() {
-    // Three to a page, though the pages before them had room for thousands.
+    // Three items fill a page, although earlier pages had room for thousands.
     let world = DynamoDbOnly::with_items(600, 1);
     let largest = "x".repeat(400 * 1024 - 100);
     for number in 600..610 {
@@ -331,8 +331,8 @@ fn a_server_that_dies_in_the_middle_of_a_read_is_an_error() {
         failed.says(&told);
         failed
     };
-    // What had come is printed; a document is printed whole or not at all, and no count is half a count. Of
-    // segments, one that is lost may end the read before the one that is answered has come.
+    // Items that arrived are printed. A document or a count is printed completely or not at all. If a request for one
+    // segment is lost, the read may end before another segment is answered.
     for (line, some) in [
         ("ddb scan -o jsonl", Some(true)),
         ("ddb scan -o table", Some(true)),
@@ -348,7 +348,7 @@ fn a_server_that_dies_in_the_middle_of_a_read_is_an_error() {
     }
 }
 
-/// An escape sequence, and marks that turn the direction of writing.
+/// An escape sequence, and bidirectional control characters.
 const HOSTILE: &str = "a\u{1b}]0;owned\u{7}\u{202e}b\u{2066}";
 
 fn assert_harmless(text: &str) {
@@ -381,6 +381,6 @@ fn what_acts_on_a_terminal_is_escaped_in_tables_and_in_errors() {
     let record = json!({ "pk": "a", "sk": "1", HOSTILE: { "N": "one" } }).to_string();
     world.write("hostile.jsonl", &record);
     assert_harmless(&world.xtask("ddb import hostile.jsonl").fails(1).stderr);
-    // For programs it stays as it is.
+    // Output for programs contains it unchanged.
     assert_eq!(world.xtask("ddb scan -o jsonl").ok().json_lines()[0]["pk"], HOSTILE);
 }

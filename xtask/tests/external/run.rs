@@ -1,4 +1,4 @@
-//! The app, as `cargo xtask run` starts it and `cargo xtask open` opens it.
+//! `cargo xtask run`, which starts the app, and `cargo xtask open`, which opens its page.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -10,7 +10,7 @@ use crate::common::run::Running;
 use crate::common::{Workspace, free_port};
 use crate::{SHORT_CONVERSATION, TABLE, World};
 
-/// `cargo xtask run`, up to where the app answers.
+/// Starts `cargo xtask run`, and waits until the app answers.
 fn run(world: &Workspace, options: &str) -> Running {
     run_at(world, free_port(), options)
 }
@@ -26,7 +26,7 @@ fn get(port: u16, path: &str, headers: &str) -> String {
     ask(port, "GET", path, headers, "")
 }
 
-/// What the app answers.
+/// The app's answer to a request.
 pub(crate) fn ask(port: u16, method: &str, path: &str, headers: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n");
@@ -36,7 +36,7 @@ pub(crate) fn ask(port: u16, method: &str, path: &str, headers: &str, body: &str
     answer
 }
 
-/// A program in place of the one that opens a browser: it writes down what it was given.
+/// A replacement for the program that opens a browser. It records its arguments.
 fn opener(world: &Workspace) -> String {
     let folder = world.path("bin");
     fs::create_dir(&folder).unwrap();

@@ -9,13 +9,13 @@ use crate::common::Workspace;
 use crate::common::run::Ran;
 use crate::{NOW, SHORT_CONVERSATION, TABLE, World};
 
-/// How many messages the built-in conversation has.
+/// The number of messages in the built-in conversation.
 fn built_in_lines() -> usize {
     let path = crate::common::repository().join("backend-flask-rs/ddb/conversation.txt");
     std::fs::read_to_string(path).unwrap().lines().count()
 }
 
-/// The items of a table as lines, in the order of their keys.
+/// The items of a table as lines, sorted by key.
 fn lines(world: &World) -> Vec<String> {
     world.endpoint().items(TABLE).iter().map(Value::to_string).collect()
 }
@@ -104,7 +104,7 @@ fn the_short_conversation_becomes_these_items() {
 fn whatever_was_there_before_is_replaced() {
     let world = World::with_short_conversation();
     let expected = lines(&world);
-    // A table of another form, and a database with other tables and someone in it.
+    // A table with another definition, and a database with other tables and an open session.
     let endpoint = world.endpoint();
     endpoint.call("DeleteTable", json!({ "TableName": TABLE }));
     crate::common::wait_for("end of the table", std::time::Duration::from_secs(10), || {
@@ -173,7 +173,7 @@ fn another_pair_can_hold_the_conversation() {
     world.xtask("ddb-setup --file conversation.txt --person-1 zoekestrel --person-2 teapot").ok();
     let items = world.endpoint().items(TABLE);
     let of = |handle: &str| items.iter().filter(|item| item["user_handle"]["S"] == handle).count();
-    // Three messages of the one and two of the other, and a group row that names each.
+    // One user sent three messages and the other two; one group row names each.
     assert_eq!((of("zoekestrel"), of("teapot")), (4, 3));
 }
 
@@ -208,7 +208,7 @@ fn the_settings_come_in_the_forms_that_other_programs_read() {
     assert_eq!(world.xtask("env -o json").shows_secrets().ok().stdout, env("json").stdout);
     world.xtask("up -o json").fails(2).says(&["unexpected argument '-o'"]);
 
-    // A `.env` of another workspace leads to the same databases.
+    // With a `.env` of these settings, another workspace uses the same databases.
     let other = Workspace::new();
     other.write(".env", &env("dotenv").stdout);
     assert_eq!(other.xtask("ddb list-tables").ok().stdout, format!("{TABLE}\n"));

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{SHORT_CONVERSATION, TABLE, World};
 
-/// One item with a value of each type.
+/// An item with every type of value.
 const EVERY_TYPE: &str = r#"{"pk": {"S": "TYPES"}, "sk": {"S": "1"}, "n": {"N": "1.50"}, "b": {"B": "AAEC"},
     "bool": {"BOOL": true}, "null": {"NULL": true}, "l": {"L": [{"S": "a"}, {"N": "-1E+3"}]},
     "m": {"M": {"ä": {"S": "\u0007"}}}, "ss": {"SS": ["a", "b"]}, "ns": {"NS": ["1", "2"]}, "bs": {"BS": ["AA==", "AQ=="]}}"#;
@@ -37,7 +37,7 @@ fn what_was_saved_is_restored() {
     assert_ne!(users(&world), before_users);
     world.xtask("snapshot restore mine").ok().says(&["5 users, 4 activities", "139 items"]);
     assert_eq!((users(&world), items(&world)), (before_users, before_items));
-    // It was made from the same sources.
+    // The sources have not changed.
     world.xtask("prepare").ok().says(&["nothing is changed"]);
 
     let list: Value = serde_json::from_str(&world.xtask("snapshot list -o json").ok().stdout).unwrap();

@@ -1,5 +1,5 @@
-//! A server that hands items of BatchWriteItem back as unprocessed, as DynamoDB does when it throttles,
-//! and passes everything else on to a real one.
+//! A proxy that returns items of BatchWriteItem unprocessed, as DynamoDB does when it throttles, and passes
+//! everything else on to a real server.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use crate::common::dynamodb::{Answer, Endpoint};
 use crate::proxy::{Fate, Proxy};
 
-/// How many of a batch's items are let through: given the batch's number (from 0) and its size.
+/// How many items of a batch are passed on. Gets the batch's number, from 0, and its size.
 type Accepts = fn(usize, usize) -> usize;
 
-/// The server, until it is dropped.
+/// The proxy. Dropping it ends it.
 pub(crate) struct Throttle {
     pub(crate) endpoint: Endpoint,
     shared: Arc<Shared>,
@@ -24,7 +24,7 @@ struct Shared {
     behind: Endpoint,
     accepts: Accepts,
     batches: AtomicUsize,
-    /// The sort keys of the items that were let through, each as often as it was.
+    /// The keys of the items that were passed on, one entry for each time.
     written: Mutex<Vec<String>>,
 }
 
@@ -40,12 +40,12 @@ impl Throttle {
         Self { endpoint: proxy.endpoint, shared, _proxy: proxy }
     }
 
-    /// How many batches were sent.
+    /// The number of batches that were sent.
     pub(crate) fn batches(&self) -> usize {
         self.shared.batches.load(Ordering::SeqCst)
     }
 
-    /// The items that were let through: partition key and sort key.
+    /// The items that were passed on: partition key and sort key.
     pub(crate) fn written(&self) -> Vec<String> {
         self.shared.written.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! Postgres over TLS: a server with `ssl = on` and a private authority's certificate.
+//! Postgres over TLS: a server with `ssl = on` and a certificate of a private authority.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -12,10 +12,11 @@ use crate::common::run::Run;
 use crate::common::{PASSWORD, PASSWORD_IN_URL, WRONG_PASSWORD, Workspace, wait_for};
 use crate::postgres::{Database, Server, start};
 
-/// The server's only name; the address is none of its certificate's.
+/// The only name in the server's certificate, which does not contain the address.
 const HOST: &str = "db.internal";
 
-/// Who may connect how: `certified` with a certificate, `secure` encrypted only, `open` not encrypted only.
+/// The users and how they may connect: `certified` with a certificate, `secure` only encrypted, `open` only
+/// unencrypted.
 const PG_HBA: &str = "
 hostssl   all certified 127.0.0.1/32 cert
 hostnossl all secure    127.0.0.1/32 reject
@@ -23,7 +24,7 @@ hostssl   all open      127.0.0.1/32 reject
 host      all all       127.0.0.1/32 scram-sha-256
 ";
 
-/// The authority that signed the server's certificate and the clients', and one that did not.
+/// The authority that signed the certificates of the server and the clients, and another one.
 struct Authorities {
     good: Authority,
     other: Authority,
@@ -48,13 +49,13 @@ fn start_with(identity: &Identity) -> Server {
     server
 }
 
-/// The server, started by whichever test asks first.
+/// The shared server. The first test that needs it starts it.
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
     SERVER.get_or_init(|| start_with(&authorities().good.server(&[HOST, "other.internal"])))
 }
 
-/// A workspace with a database on that server, which has its tables, and the files that URLs name.
+/// A workspace with the files that URLs name, and a seeded database on that server.
 struct Secure {
     workspace: Workspace,
     database: Database,
@@ -78,19 +79,20 @@ impl Secure {
         Self { workspace, database }
     }
 
-    /// A run with a URL for the server's name; in `parameters`, FILE/ stands for the workspace.
+    /// A run with a URL that contains the server's name. In `parameters`, FILE/ stands for the workspace.
     fn run(&self, line: &str, parameters: &str) -> Run {
         self.run_at(HOST, line, parameters)
     }
 
-    /// The same by another name. All names lead to the loopback.
+    /// Like [`Secure::run`], with another host name. All names lead to the loopback address.
     fn run_at(&self, host: &str, line: &str, parameters: &str) -> Run {
         let folder = self.workspace.path("").display().to_string();
         let parameters = format!("hostaddr=127.0.0.1&{}", parameters.replace("FILE/", &folder));
         self.workspace.xtask(line).env("CONNECTION_URL", self.database.url_by(host, &parameters))
     }
 
-    /// Whether `db test` goes encrypted, with `user` and `parameters`. It is held up until it was looked at.
+    /// Whether `db test` uses encryption with `user` and `parameters`. The run is held up until this has been
+    /// checked.
     #[track_caller]
     fn encrypts(&self, user: &str, parameters: &str) -> bool {
         self.is_encrypted(&self.database.name, |run| {
@@ -116,13 +118,13 @@ impl Secure {
         encrypted
     }
 
-    /// Takes paths and the port out of a text.
+    /// Replaces paths and the port in a text.
     fn redact(&self, text: &str) -> String {
         let text = text.replace(&self.workspace.path("").display().to_string(), "FILE/");
         self.database.redact(&text).replace(&format!(":{}", self.database.port()), ":PORT")
     }
 
-    /// Writes an identity's files, the key for its user only.
+    /// Writes a certificate and its key. Only the owner can read the key.
     fn write_identity(&self, name: &str, identity: &Identity) -> [PathBuf; 2] {
         let certificate = self.workspace.write(&format!("{name}.crt"), &identity.certificate);
         let key = self.workspace.write(&format!("{name}.key"), &identity.key);
@@ -140,7 +142,7 @@ fn verify_full_works_with_the_right_authority_and_name() {
     let secure = Secure::new();
     let tested = secure.run("db test -o jsonl", "sslmode=verify-full&sslrootcert=FILE/good.crt").ok();
     assert_eq!(tested.json_lines()[0]["users"], 5);
-    // The server checks the hash of its certificate that the client binds the password's proof to.
+    // The client binds the password's proof to a hash of the server's certificate, and the server verifies that.
     for mode in ["verify-full&sslrootcert=FILE/good.crt", "require"] {
         secure.run("db test", &format!("sslmode={mode}&channel_binding=require")).ok();
     }
@@ -156,7 +158,7 @@ fn a_certificate_of_another_authority_is_refused() {
       because: the server's certificate is not signed by any of the roots
       help: it is not the server you mean, or its authority's certificate is missing in FILE/other.crt: name the file with sslrootcert
     ");
-    // As in libpq, a file of roots makes `require` look at the authority too.
+    // As in libpq, `require` verifies the authority too if there is a file of roots.
     for mode in ["verify-ca", "require"] {
         let failed = secure.run("db test", &format!("sslmode={mode}&sslrootcert=FILE/other.crt")).fails(1);
         failed.says(&["because: the server's certificate is not signed by any of the roots"]);
@@ -382,7 +384,7 @@ fn the_password_is_the_url_s_the_environment_s_or_the_file_s() {
     run().env("PGPASSFILE", &path).ok();
     prod().env("PGPASSFILE", &path).ok();
     secure.workspace.xtask("db test").env("CONNECTION_URL", format!("{url}?passfile={path}")).ok();
-    // .env decides nothing about production.
+    // `.env` does not affect production.
     secure.workspace.write(".env", &format!("PGPASSFILE={path}\nPGPASSWORD={PASSWORD}\n"));
     run().ok();
     prod().fails(1);
@@ -398,7 +400,7 @@ fn psql_gets_the_same_settings() {
     let sql = "\\pset format unaligned\n\\pset tuples_only\nselect ssl, client_dn from pg_stat_ssl where pid = pg_backend_pid();\n";
     let connect = |parameters: &str| {
         let run = secure.run("db connect", parameters).stdin(sql);
-        // What the shell has of libpq's settings is not what the URL says.
+        // libpq variables in the shell must not override the URL.
         run.env("PGSSLMODE", "disable").env("PGSSLROOTCERT", "/nonexistent").env("PGPASSWORD", WRONG_PASSWORD)
     };
     let connected = connect("sslmode=verify-full&sslrootcert=FILE/good.crt").ok();

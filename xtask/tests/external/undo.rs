@@ -1,4 +1,4 @@
-//! Snapshots that are saved before rows or items are lost.
+//! Snapshots that are saved before a command destroys rows or items.
 
 use std::fs;
 use std::time::Duration;
@@ -33,14 +33,14 @@ fn what_only_seeds_wrote_is_not_saved() {
         world.xtask(command).ok();
     }
     assert!(snapshots(&world).is_empty());
-    // What the seeds wrote is noted in the database.
+    // The database records what the seeds wrote.
     for command in ["db drop", "ddb-setup", "db schema-load", "db seed", "ddb-setup"] {
         world.xtask(command).ok();
     }
     assert_eq!(snapshots(&world), ["before-ddb-setup", "before-ddb-setup.1"]);
     world.xtask("snapshot delete before-ddb-setup").ok();
     world.xtask("snapshot delete before-ddb-setup.1").ok();
-    // A set-up that fails again and again leaves nothing that is a user's.
+    // A set-up that fails repeatedly leaves nothing that counts as the user's.
     let seed = "backend-flask-rs/db/seed.sql";
     let whole = fs::read_to_string(world.path(seed)).unwrap();
     world.write(seed, "nonsense;");
@@ -50,7 +50,7 @@ fn what_only_seeds_wrote_is_not_saved() {
     world.write(seed, &whole);
     world.xtask("ddb-setup").ok();
     assert!(snapshots(&world).is_empty());
-    // But what was entered behind that is.
+    // Data that was added after it does count.
     world.write(seed, "nonsense;");
     world.xtask("ddb-setup").fails(1);
     world.write(seed, &whole);
@@ -99,7 +99,7 @@ fn one_command_brings_back_what_a_set_up_replaced() {
     assert_eq!(world.endpoint().items(TABLE).len(), 139);
     assert_eq!(world.database.column("select count(*)::text from activities"), ["5"]);
 
-    // Still not the seeds'.
+    // It still counts as the user's.
     world.xtask("ddb-setup --no-snapshot").ok();
     assert_eq!(snapshots(&world), ["before-ddb-setup"]);
     world.xtask("ddb-setup --from before-ddb-setup").ok().says(&["5 activities", "139 items"]);

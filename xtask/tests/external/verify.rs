@@ -1,4 +1,4 @@
-//! `cargo xtask verify`: each way in which the two stores can disagree is found, and nothing else.
+//! `cargo xtask verify` finds each kind of disagreement between the two stores, and nothing else.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const GROUP: &str = "5ae290ed-55d1-47a0-bc6d-fe2bc2700399";
 const OTHER_GROUP: &str = "5ae290ed-55d1-47a0-bc6d-fe2bc27003aa";
 const UUID: &str = "5ae290ed-55d1-47a0-bc6d-fe2bc27003bb";
 
-/// The short conversation's last message, its second one, and a time before all of it.
+/// Times: of the short conversation's last message, of its second one, and one before the conversation.
 const LAST: &str = "2026-01-01T00:02:00.000000+00:00";
 const SECOND: &str = "2025-12-31T23:59:00.000000+00:00";
 const BEFORE: &str = "2025-12-31T12:00:00.000000+00:00";
@@ -33,12 +33,12 @@ fn text<'a>(item: &'a Value, attribute: &str) -> &'a str {
     item[attribute]["S"].as_str().unwrap()
 }
 
-/// The item with this key among those.
+/// The item with this key.
 fn item(items: &[Value], pk: &str, sk: &str) -> Value {
     items.iter().find(|item| [text(item, "pk"), text(item, "sk")] == [pk, sk]).unwrap().clone()
 }
 
-/// An item with other values of some attributes; an empty one is taken out.
+/// An item with some attributes changed. An empty value removes the attribute.
 fn with(mut item: Value, changes: &[(&str, &str)]) -> Value {
     for (name, value) in changes {
         if value.is_empty() {
@@ -66,7 +66,7 @@ impl World {
         self.endpoint().put_items(TABLE, items.iter().cloned());
     }
 
-    /// The kinds of what `verify` finds, and how often each is there.
+    /// The kinds of findings, each with its number.
     #[track_caller]
     fn found(&self) -> Vec<(String, usize)> {
         let ran = self.xtask("verify -o jsonl").end();
@@ -118,7 +118,7 @@ fn each_disagreement_is_found_and_only_it() {
     let key = json!({ "pk": { "S": format!("KEY#{UUID}") }, "sk": { "S": messages }, "created_at": { "S": BEFORE } });
     let here = |item: &Value, changes: &[(&str, &str)]| vec![with(item.clone(), changes)];
     let none = Vec::new();
-    // What is found, how often, what is put, and what is deleted.
+    // The finding, its number, the items to put, and the items to delete.
     let cases: Vec<(&str, usize, Vec<Value>, Vec<&Value>)> = vec![
         ("neither a group row nor a message", 1, here(&message, &[("pk", "elsewhere")]), none.clone()),
         ("attribute that cannot be read", 1, here(&message, &[("message", "")]), none.clone()),
@@ -196,7 +196,7 @@ fn each_disagreement_is_found_and_only_it() {
         deleted.iter().for_each(|item| world.delete(item));
         world.endpoint().put_items(TABLE, put.clone());
         if kind == "group with more than two rows" && text(&put[0], "sk") != LAST {
-            // Its time is none of the newest message's, which is another disagreement.
+            // Its time is not the newest message's, which is another disagreement.
             assert_eq!(
                 world.found(),
                 [("group row not of the newest message".to_owned(), 1), (kind.to_owned(), count)]
@@ -270,7 +270,7 @@ fn fix_rewrites_names_and_rows_from_their_source_and_deletes_nothing() {
         assert_eq!(world.endpoint().items(TABLE), right, "{fixed}");
         agrees(&world.xtask("verify --fix").ok());
     }
-    // A new name is in every message and in the other member's row.
+    // Every message, and the other member's row, repeats the new name.
     world.database.execute("update users set handle = 'bay', display_name = 'Bay' where handle = 'bayko'");
     world.xtask("verify --fix").ok().says(&["3 items were rewritten"]);
     agrees(&world.xtask("verify").ok());
@@ -282,7 +282,7 @@ fn fix_leaves_what_has_no_source() {
     let items = world.endpoint().items(TABLE);
     let message = item(&items, &format!("MSG#{GROUP}"), SECOND);
     let zoe = [("user_uuid", ZOE), ("user_handle", "zoekestrel"), ("user_display_name", "Zoë Kestrel")];
-    // Whoever is no member must not become one by a row that names them.
+    // A row that names a user must not make that user a member.
     let row = with(item(&items, &format!("GRP#{ANDREW}"), LAST), &zoe);
     let stranger = with(message.clone(), &[("sk", BEFORE), ("message_uuid", UUID)]);
     world.endpoint().put_items(TABLE, [with(stranger, &zoe), row, with(message, &[("pk", "elsewhere")])]);
@@ -325,7 +325,7 @@ fn what_looks_wrong_is_read_again() {
         TABLE,
         [with(message.clone(), &[("user_handle", "b")]), with(row.clone(), &[("sk", SECOND)])],
     );
-    // As if the scan had seen the table before a writer was done.
+    // Simulates a scan that saw the table before a writer was done.
     let (endpoint, right) = (world.endpoint(), items.clone());
     let proxy = Proxy::start(endpoint, move |operation, _| {
         if operation == "BatchGetItem" {
@@ -384,12 +384,12 @@ fn fix_writes_nothing_over_what_somebody_else_wrote_meanwhile() {
 fn read_units_are_held_to() {
     let world = World::set_up();
     let quick = world.xtask("verify").ok();
-    // 138 items of about 40 KB: five units.
+    // 138 items of about 40 KB take five units.
     let slow = world.xtask("verify --max-units 2").ok();
     assert_eq!(slow.stdout, quick.stdout);
     assert!(slow.took > Duration::from_secs(2), "{slow}");
     assert!(slow.took < Duration::from_secs(20), "{slow}");
-    // Each way of reading again keeps to them too.
+    // Reading again is limited too.
     let items = world.endpoint().items(TABLE);
     let message = with(items[5].clone(), &[("user_handle", "x"), ("pk", &format!("MSG#{OTHER_GROUP}"))]);
     world.endpoint().put_items(TABLE, [message]);
@@ -400,7 +400,7 @@ fn read_units_are_held_to() {
     assert_eq!((found(""), found("--max-units 100")), (3, 3));
 }
 
-/// Not each write need be done: a busy machine's servers give some up, at whatever moment.
+/// Some writes may fail: on a busy machine the servers give up some, at any time.
 #[test]
 fn sixty_four_writers_leave_stores_that_agree() {
     let world = World::set_up();

@@ -42,7 +42,7 @@ fn a_seed_replaces_what_any_earlier_one_wrote() {
     world.xtask(&format!("ddb seed {now} --person-1 zoekestrel --person-2 amemiya")).ok();
     assert_eq!(owners(), uuids("'zoekestrel', 'amemiya'"));
     assert_eq!(world.endpoint().items(TABLE).len(), count);
-    // At the same times, so that the earlier messages are overwritten.
+    // The messages have the same times, so they overwrite the earlier ones.
     world.xtask(&format!("ddb seed {now} --person-1 bayko --person-2 amemiya")).ok();
     assert_eq!(owners(), uuids("'bayko', 'amemiya'"));
     assert_eq!(world.endpoint().items(TABLE).len(), count);
@@ -141,7 +141,7 @@ fn items_handed_back_are_sent_again_until_each_is_written_once() {
     let world = World::set_up();
     world.xtask("ddb drop").arg(TABLE).ok();
     world.xtask("ddb schema-load").ok();
-    // The first answers let none, some and most of a batch through; then all of it.
+    // The first answers accept no item, some, and most of a batch. Later answers accept all.
     let accepts = |number, size| match number {
         0..4 => 0,
         4..9 => number,
