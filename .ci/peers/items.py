@@ -23,7 +23,7 @@ def write(file):
 
 
 def scan():
-    # The client's paginator: a resource's takes longer, since it makes Python values of the attributes.
+    # The client's paginator, because a resource's takes longer: it converts the attributes to Python values.
     for page in boto3.client("dynamodb").get_paginator("scan").paginate(TableName=TABLE):
         for item in page["Items"]:
             print(json.dumps(item))

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the tasks replace: Postgres by psql, the table by the AWS CLI and boto3, one put_item a message.
+# The scripts that the tasks replace: Postgres by psql, the table by the AWS CLI and boto3, one put_item per message.
 # Takes libpq's and the AWS tools' variables from the environment.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

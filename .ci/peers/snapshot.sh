@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What a snapshot is made of, by itself: PostgreSQL's own programs, and an export or import of the items.
+# The parts of a snapshot without the tasks: PostgreSQL's programs, and an export or import of the items.
 # Takes libpq's variables, the program in XTASK and a folder in FOLDER from the environment.
 set -euo pipefail
 

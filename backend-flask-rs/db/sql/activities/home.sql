@@ -1,4 +1,4 @@
--- The $1 newest activities that have not expired, with who wrote them. Times are as src/time.rs writes them.
+-- The $1 newest activities that have not expired, with their authors. Times have the form of src/time.rs.
 select
   activities.uuid,
   users.display_name,

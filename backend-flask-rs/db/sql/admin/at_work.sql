@@ -1,5 +1,5 @@
--- How long one session has been at work, and for how long it has waited for whose locks. Postgres 13 does not know when a
--- wait began: there it is the whole time.
+-- How long a session's statement has run, how long it has waited for locks, and which sessions hold them. Postgres 13
+-- does not record when a wait began: there the wait counts from the statement's start.
 select
   extract(epoch from clock_timestamp() - query_start)::float8 as seconds,
   extract(

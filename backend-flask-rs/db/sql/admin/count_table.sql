@@ -1,2 +1,2 @@
--- How many rows a table holds. Its name is put in as tables.sql gave it, quoted.
+-- The number of rows in a table. The name must be quoted, as in tables.sql.
 select count(*) as rows from :name

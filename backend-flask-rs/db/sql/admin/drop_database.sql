@@ -1,2 +1,2 @@
--- Force (Postgres 13) ends the sessions that are still in it.
+-- `force` (Postgres 13) ends the database's sessions.
 drop database if exists :"name" with (force)

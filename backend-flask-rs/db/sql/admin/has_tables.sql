@@ -1,4 +1,4 @@
--- Which of Cruddur's tables are there.
+-- Which of Cruddur's tables exist.
 select
   to_regclass('public.users') is not null as users,
   to_regclass('public.activities') is not null as activities

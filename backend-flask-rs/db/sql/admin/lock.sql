@@ -1,3 +1,3 @@
--- Waits until no other session creates or drops a database for us, and keeps others waiting until this
--- session ends. A command that was killed leaves a session behind that is still at work for a moment.
+-- Locks the creation and removal of databases for our commands until this session ends. Waits if another session has
+-- the lock. A killed command's session may hold it a moment longer.
 select pg_advisory_lock(hashtextextended('cruddur: create or drop a database', 0))

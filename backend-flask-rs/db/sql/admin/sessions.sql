@@ -1,5 +1,5 @@
--- Every client's session on the server, whatever its database, except the one that asks.
--- Ages are seconds; what a session has not begun, or its owner hides, is null.
+-- Every client session on the server except this one, whatever its database. Ages are in seconds. A value is null if it
+-- does not apply, or if the session's owner hides it.
 select
   pid,
   usename::text as usename,

@@ -1,5 +1,5 @@
--- Every table of the database but the system's, largest first: its quoted name, about how many rows it
--- holds (0 where nobody has looked yet), and its bytes.
+-- Every table of the database except the system's, largest first: its quoted name, its approximate number of rows (0 if
+-- there is no estimate), and its size in bytes.
 select
   format('%I.%I', namespace.nspname, class.relname) as name,
   greatest(class.reltuples::bigint, statistics.n_live_tup, 0) as about,

@@ -1,4 +1,4 @@
--- Whether the tables are there and can be read: one row at most.
+-- Succeeds if the tables exist and can be read. Returns at most one row.
 select 1 as answer
 from public.users
 limit 1

@@ -1,2 +1,2 @@
--- Has the session hear what other servers tell.
+-- Subscribes this session to the notifications of other servers.
 listen cruddur_news

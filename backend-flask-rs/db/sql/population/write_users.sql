@@ -1,5 +1,5 @@
--- Writes the users of four arrays of one length: uuid $1, display name $2, handle $3, created at $4.
--- A user that is there already as it should be is left alone.
+-- Writes the users in four arrays of equal length: uuid $1, display name $2, handle $3, created at $4. Rows that are
+-- already right are not written.
 insert into public.users (uuid, display_name, handle, email, cognito_user_id, created_at)
 select
   new.uuid,

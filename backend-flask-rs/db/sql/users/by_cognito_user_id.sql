@@ -1,4 +1,4 @@
--- The user whom Cognito knows as $1: one row or none.
+-- The user with the Cognito id $1: one row or none.
 select
   users.uuid,
   users.display_name,

@@ -1,4 +1,4 @@
--- The users with the uuids $1, as far as there are such.
+-- The existing users among the uuids $1.
 select
   users.uuid,
   users.display_name,

@@ -1,4 +1,4 @@
--- The next $2 users behind the uuid $1, or the first ones if it is null.
+-- The next $2 users after the uuid $1, or the first ones if it is null.
 select
   users.uuid,
   users.display_name,

@@ -1,5 +1,5 @@
-// What the page does better with a script: times in the reader's zone, older messages on scroll, sending
-// without loading the page again, and news. Every text in it comes from the server, escaped there.
+// The script adds to the page: times in the reader's zone, older messages on scroll, sending without a reload, and new
+// messages. The server has escaped all texts.
 "use strict";
 
 const $ = (selector) => document.querySelector(selector);
@@ -22,7 +22,7 @@ function localise(root) {
   }
 }
 
-// A line before the first message of each day, and no picture beside a message that follows one of the same user.
+// A line before the first message of each day, and no picture beside consecutive messages of the same user.
 function divide() {
   list.querySelectorAll(".day").forEach((line) => line.remove());
   let last = "";
@@ -86,7 +86,7 @@ const older = () =>
     const below = list.scrollHeight - list.scrollTop;
     list.prepend(...found);
     divide();
-    // What was in view stays there.
+    // Keep what was in view in place.
     list.scrollTop = list.scrollHeight - below;
   });
 
@@ -104,7 +104,7 @@ const groups = () =>
 function writing(form) {
   const box = form.elements.message;
   const problem = $("#problem");
-  // Sent again after its answer was lost, a message has the same key; another text is another message.
+  // If an answer was lost, the message is sent again with the same key. Another text gets another key.
   let key = crypto.randomUUID();
   const grow = () => {
     key = crypto.randomUUID();
@@ -148,7 +148,7 @@ function listen() {
     if (group) newer();
     groups();
   };
-  // The first time there is nothing to catch up with; after a break there may be.
+  // The first time there is nothing to catch up on; after an interruption there may be.
   news.addEventListener("open", catchUp);
   news.addEventListener("missed", catchUp);
   news.addEventListener("message", (event) => {
@@ -157,7 +157,7 @@ function listen() {
   });
   news.addEventListener("error", () => {
     document.body.classList.add("alone");
-    // The browser tries again by itself, but not after an answer that was a refusal.
+    // The browser reconnects by itself, except after a refusal.
     if (news.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
   });
   news.addEventListener("open", () => document.body.classList.remove("alone"));
