@@ -264,10 +264,10 @@ fn who_is_at(port: u16) -> String {
     if port::is_free(port) {
         format!("nobody listens at 127.0.0.1:{port}")
     } else {
-        another_s(port, "another process")
+        taken_by(port, "another process")
     }
 }
 
-fn another_s(port: u16, who: &str) -> String {
+fn taken_by(port: u16, who: &str) -> String {
     format!("what answers at 127.0.0.1:{port} is another's: {who}")
 }

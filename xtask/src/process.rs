@@ -19,12 +19,12 @@ const TAIL_BYTES: u64 = 64 << 10;
 
 /// The variables that a database's server inherits: neither the user's secrets nor libpq's variables, which the
 /// server's programs would follow. <https://www.postgresql.org/docs/current/libpq-envars.html>
-const HANDED_ON: [&str; 8] = ["PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "TZ", "TMPDIR"];
+const INHERITED: [&str; 8] = ["PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "LC_MESSAGES", "TZ", "TMPDIR"];
 
-/// Gives a command only the variables in [`HANDED_ON`].
+/// Gives a command only the variables in [`INHERITED`].
 pub(crate) fn clean_environment(command: &mut Command, environment: &Environment) {
     command.env_clear();
-    command.envs(HANDED_ON.iter().filter_map(|name| Some((name, environment.process_only(name)?))));
+    command.envs(INHERITED.iter().filter_map(|name| Some((name, environment.process_only(name)?))));
 }
 
 /// A command for a program that may outlive this one. It starts in `/`, without the files that this process inherited

@@ -67,7 +67,7 @@ impl Record {
         Self { table: identity(table), ..self }
     }
 
-    /// With the sources that `add` adds, if the set-up was finished.
+    /// Adds sources with `add`, unless the set-up is unfinished.
     pub(crate) fn with_sources(mut self, add: impl FnOnce(&mut Sources)) -> Self {
         if self.sources != Sources::default() {
             add(&mut self.sources);
@@ -225,7 +225,7 @@ impl Contents {
     }
 
     /// Whether the databases may hold data that no seed wrote.
-    pub(crate) fn is_a_user_s(&self) -> bool {
+    pub(crate) fn may_hold_user_data(&self) -> bool {
         self.counts() != [0; 4] && self.untouched().is_none()
     }
 
@@ -281,15 +281,15 @@ mod tests {
             let rows = Rows { tables, others: counts[2], record: record.cloned() };
             Contents { rows: Some(rows), table: Some(table) }
         };
-        assert!(!contents([5, 4, 0, 138], Some(&record)).is_a_user_s());
+        assert!(!contents([5, 4, 0, 138], Some(&record)).may_hold_user_data());
         for counts in [[6, 4, 0, 138], [5, 3, 0, 138], [5, 4, 1, 138], [5, 4, 0, 139], [5, 4, 0, 0]] {
-            assert!(contents(counts, Some(&record)).is_a_user_s(), "{counts:?}");
+            assert!(contents(counts, Some(&record)).may_hold_user_data(), "{counts:?}");
         }
-        assert!(contents([5, 4, 0, 138], None).is_a_user_s());
-        assert!(contents([5, 4, 0, 138], Some(&record.clone().with_table(&table(2)))).is_a_user_s());
-        assert!(!contents([0; 4], None).is_a_user_s());
+        assert!(contents([5, 4, 0, 138], None).may_hold_user_data());
+        assert!(contents([5, 4, 0, 138], Some(&record.clone().with_table(&table(2)))).may_hold_user_data());
+        assert!(!contents([0; 4], None).may_hold_user_data());
         let seeded = record.with_seeded([9, 4, 0, 200]);
-        assert!(!contents([9, 4, 0, 200], Some(&seeded)).is_a_user_s());
+        assert!(!contents([9, 4, 0, 200], Some(&seeded)).may_hold_user_data());
     }
 
     #[test]

@@ -286,7 +286,7 @@ mod tests {
         assert!(!left.exists());
         assert_eq!(snapshots.names().unwrap(), ["mine"]);
         assert_eq!(fs::read_dir(&snapshots.folder).unwrap().count(), 1);
-        // As a run leaves it that was killed while one took the other's place.
+        // A run that is killed while it replaces a snapshot leaves this.
         fs::rename(snapshots.folder.join("mine"), snapshots.aside("mine")).unwrap();
         assert_eq!(snapshots.names().unwrap(), ["mine"]);
         assert!(snapshots.open("mine").unwrap().dump().exists());

@@ -25,7 +25,7 @@ const CHECKOUT_LOCK_BOUND: Duration = Duration::from_secs(600);
 
 /// How long the holder of the lock may take to write its name into the file, and its name until then.
 const NAME_BOUND: Duration = Duration::from_secs(1);
-const SOMEBODY: &str = "another cargo xtask";
+const UNKNOWN_HOLDER: &str = "another cargo xtask";
 
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -157,13 +157,16 @@ impl StateFolder {
             // A process that has just taken the lock may not have written its name yet.
             let name = holder(&mut file);
             if !told && (name.is_some() || started.elapsed() > NAME_BOUND) {
-                ui.line(format_args!("waiting for {} to end", name.as_deref().unwrap_or(SOMEBODY)));
+                ui.line(format_args!("waiting for {} to end", name.as_deref().unwrap_or(UNKNOWN_HOLDER)));
                 told = true;
             }
             if started.elapsed() > CHECKOUT_LOCK_BOUND {
                 let remedy = "end it, or wait and try again";
                 return Err(Failure::new(
-                    format!("{} is still at work in this checkout", name.as_deref().unwrap_or(SOMEBODY)),
+                    format!(
+                        "{} is still at work in this checkout",
+                        name.as_deref().unwrap_or(UNKNOWN_HOLDER)
+                    ),
                     remedy,
                 )
                 .into());

@@ -86,12 +86,12 @@ impl Stop {
 
     /// Delays the end of the run until the returned value is dropped. After a request to stop it never returns, so
     /// nothing new begins while running operations are completed.
-    pub(crate) async fn hold(&self) -> Held {
+    pub(crate) async fn hold(&self) -> StopDelay {
         if self.check().is_err() {
             return std::future::pending().await;
         }
         self.0.send_modify(|state| state.held += 1);
-        Held(self.clone())
+        StopDelay(self.clone())
     }
 
     pub(crate) fn is_held(&self) -> bool {
@@ -137,10 +137,10 @@ impl Stop {
     }
 }
 
-/// Delays the end of the run until it is dropped.
-pub(crate) struct Held(Stop);
+/// Delays the end of the run while it exists.
+pub(crate) struct StopDelay(Stop);
 
-impl Drop for Held {
+impl Drop for StopDelay {
     fn drop(&mut self) {
         self.0.0.send_modify(|state| state.held -= 1);
     }

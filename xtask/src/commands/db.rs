@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
 pub(crate) use steps::{counts, explain, load, make_anew};
-use steps::{create, drop, setup, take_turn};
+use steps::{create, drop_database, setup, take_turn};
 
 use super::target::{Guarded, Target, Writing};
 use super::undo::{self, Undo};
@@ -164,7 +164,7 @@ impl Db {
                 undo.keep_rows(context, &guarded, &target, "db-drop").await?;
                 let mut maintenance = target.maintenance().connect().await?;
                 take_turn(ui, &mut maintenance).await?;
-                drop(ui, &mut maintenance, target.database()).await
+                drop_database(ui, &mut maintenance, target.database()).await
             }
             Self::SchemaLoad(Losing { guarded, undo }) => {
                 let deed = "replace the tables and lose their rows";

@@ -60,7 +60,7 @@ impl Run {
 /// Settings that the app also takes from `.env`.
 const OWN_SETTINGS: [&str; 3] = ["BACKEND_LOG", "BACKEND_LOG_FORMAT", "FRONTEND_URL"];
 
-/// The app's environment: users say themselves who they are, and where the databases are.
+/// The app's settings: local access, in which a request names its own user, and the addresses of the databases.
 fn settings(Targets { postgres, dynamodb }: &Targets) -> [(&'static str, String); 4] {
     [
         ("BACKEND_ACCESS", "local".to_owned()),

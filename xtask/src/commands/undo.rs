@@ -20,7 +20,7 @@ use crate::targets::PostgresTarget;
 use crate::text::counted;
 
 /// The most rows and items that are saved without a question.
-const MANY: i64 = 100_000;
+const MOST_UNASKED: i64 = 100_000;
 
 /// How long a seed may take to count what exists before it.
 const COUNT_BOUND: Duration = Duration::from_secs(10);
@@ -96,7 +96,7 @@ impl Undo {
         command: &str,
         source: Option<&str>,
     ) -> Result<()> {
-        if !contents.is_a_user_s() {
+        if !contents.may_hold_user_data() {
             return Ok(());
         }
         let mut name = format!("before-{command}");
@@ -114,7 +114,7 @@ impl Undo {
         }
         let Some(described) = described(counts) else { return Ok(()) };
         let count: i64 = counts.iter().sum();
-        if count > MANY && !self.wants_many(context, &described).await? {
+        if count > MOST_UNASKED && !self.wants_large_snapshot(context, &described).await? {
             return Ok(());
         }
         context.ui.line(format_args!(
@@ -136,13 +136,13 @@ impl Undo {
     }
 
     /// Whether to save a snapshot of that many rows and items. Asks on a terminal; elsewhere it is an error.
-    async fn wants_many(self, context: &Context, described: &str) -> Result<bool> {
+    async fn wants_large_snapshot(self, context: &Context, described: &str) -> Result<bool> {
         if stdin().is_terminal() && !context.environment.is_ci() {
             let question = format!("{described} will be lost. Save a snapshot of them first? [Y/n]");
             let typed = guard::ask(&context.ui, &question).await?;
             return Ok(!["n", "no"].contains(&typed.to_lowercase().as_str()));
         }
-        let count = counted(MANY.unsigned_abs(), "row or item", "rows and items");
+        let count = counted(MOST_UNASKED.unsigned_abs(), "row or item", "rows and items");
         let problem = format!(
             "{described} would be lost, more than the {count} that are saved unasked; nothing was changed"
         );

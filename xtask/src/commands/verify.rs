@@ -146,7 +146,7 @@ struct Report {
     /// The number of findings that the source can correct, and of items to write for that.
     fixable: u64,
     changes: u64,
-    /// Of each kind, the number of findings and the first few.
+    /// The number of findings of each kind, and the first few.
     kinds: BTreeMap<Kind, (u64, Vec<Finding>)>,
 }
 

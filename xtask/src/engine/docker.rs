@@ -200,7 +200,7 @@ async fn server(docker: &Docker, service: &Service, container: Option<Container>
     let port = service.port.host;
     let Some(container) = container else {
         let missing = match docker.publisher_of(port).await.ok().flatten() {
-            Some(name) => super::another_s(port, &format!("container {name}")),
+            Some(name) => super::taken_by(port, &format!("container {name}")),
             None => super::who_is_at(port),
         };
         return (Server { runs_in: "none".to_owned(), missing: Some(missing) }, port);

@@ -73,7 +73,7 @@ impl Script {
         let text = self.told(error);
         match remedy(error.code()) {
             Some(remedy) => Failure::new("nothing of it has taken effect", remedy).caused_by(text).into(),
-            None => match self.psql_s_own(error) {
+            None => match self.psql_remedy(error) {
                 Some(remedy) => Failure::new(text, remedy).into(),
                 None => anyhow!(text),
             },
@@ -120,7 +120,7 @@ impl Script {
     }
 
     /// The remedy for a syntax error that psql would not report.
-    fn psql_s_own(&self, error: &DbError) -> Option<&'static str> {
+    fn psql_remedy(&self, error: &DbError) -> Option<&'static str> {
         if *error.code() != SqlState::SYNTAX_ERROR {
             return None;
         }

@@ -43,21 +43,21 @@ impl ServerLock {
 
     /// The holder of the lock; `None` if it is free.
     pub(crate) fn holder(&self) -> Result<Option<Holder>> {
-        let mut look = self.look();
+        let mut line = self.line_if_held();
         for _ in 0..WRITE_ATTEMPTS {
-            match &look {
+            match &line {
                 // The holder is about to write its line, or to end.
                 Ok(Some(line)) if !line.ends_with('\n') => std::thread::sleep(INTERVAL),
                 _ => break,
             }
-            look = self.look();
+            line = self.line_if_held();
         }
-        let line = look.with_context(|| format!("cannot tell who holds {}", self.path.display()))?;
+        let line = line.with_context(|| format!("cannot tell who holds {}", self.path.display()))?;
         Ok(line.as_deref().map(Holder::parse))
     }
 
     /// The text of the lock file while the lock is held; `None` if it is free.
-    fn look(&self) -> Result<Option<String>> {
+    fn line_if_held(&self) -> Result<Option<String>> {
         let Some(mut file) = private::open_if_there(&self.path)? else { return Ok(None) };
         match file.try_lock_shared() {
             Ok(()) => Ok(None),

@@ -62,7 +62,7 @@ fn a_seed_of_another_conversation_is_noted() {
     world.write("backend-flask-rs/ddb/conversation.txt", SHORT_CONVERSATION);
     world.xtask("ddb seed").ok();
     world.xtask("prepare").ok().says(&[SAME]);
-    // With a user's row too; which stays a user's.
+    // An item of the user's still counts as the user's after a seed.
     world.xtask("ddb put").arg(r#"{"pk": "mine", "sk": "1"}"#).ok();
     world.xtask("ddb seed --person-1 zoekestrel").ok();
     world.xtask("prepare").fails(1).says(&[persons]);

@@ -22,7 +22,7 @@ pub(super) struct PageOf {
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct Parameters {
     before: Option<String>,
     limit: Option<String>,
 }
@@ -31,7 +31,7 @@ impl<S: Sync> FromRequestParts<S> for PageOf {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
-        let asked = Query::<Asked>::try_from_uri(&parts.uri);
+        let asked = Query::<Parameters>::try_from_uri(&parts.uri);
         let Query(asked) = asked.map_err(|error| Refusal::malformed("query", error.body_text()))?;
         let limit = match asked.limit {
             None => DEFAULT_LIMIT,

@@ -21,7 +21,7 @@ const LONGEST: usize = 7_999;
 
 /// A message, and the server that wrote it, which has already notified its own listeners.
 #[derive(Serialize, Deserialize)]
-struct Told {
+struct Notification {
     server: Uuid,
     /// `None` if it would be too long.
     written: Option<Written>,
@@ -31,7 +31,7 @@ impl Postgres {
     /// Notifies the other servers.
     pub(crate) async fn tell(&self, written: Written) {
         let told = |written| {
-            let told = Told { server: self.server, written };
+            let told = Notification { server: self.server, written };
             serde_json::to_string(&told).unwrap_or_default()
         };
         let whole = told(Some(written));
@@ -74,9 +74,9 @@ impl Postgres {
     }
 
     fn pass_on(&self, live: &Live, told: &str) {
-        match serde_json::from_str::<Told>(told) {
+        match serde_json::from_str::<Notification>(told) {
             Ok(told) if told.server == self.server => {}
-            Ok(Told { written: Some(written), .. }) => live.tell(News::Written(written)),
+            Ok(Notification { written: Some(written), .. }) => live.tell(News::Written(written)),
             // Also if only a newer version of the server understands the notification.
             Ok(_) | Err(_) => live.tell(News::Missed),
         }

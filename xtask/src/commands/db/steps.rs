@@ -41,7 +41,7 @@ pub(crate) async fn make_anew(
     target: &PostgresTarget,
 ) -> Result<()> {
     take_turn(&context.ui, maintenance).await?;
-    drop(&context.ui, maintenance, target.database()).await?;
+    drop_database(&context.ui, maintenance, target.database()).await?;
     create(&context.ui, maintenance, target.database()).await
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn create(ui: &Ui, maintenance: &mut Connection, database: &str
 }
 
 /// Drops a database and ends the sessions in it.
-pub(super) async fn drop(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
+pub(super) async fn drop_database(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
     let sessions = sessions_in(maintenance, database).await?;
     if !sessions.is_empty() {
         ui.line(format_args!("dropping {database} ends the sessions of {}", sessions.join(", ")));

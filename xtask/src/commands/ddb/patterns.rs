@@ -217,7 +217,7 @@ impl Printer {
 
 /// An item as a line.
 struct Line {
-    /// The handle 16 wide and the time in UTC 22 wide, perhaps behind the conversation.
+    /// The conversation if it is shown, the handle 16 wide, and the time in UTC 22 wide.
     head: String,
     message: String,
 }

@@ -22,7 +22,7 @@ use crate::output::{self, Format, Output, stdout};
 const TABLE_BOUND: Duration = Duration::from_secs(120);
 
 /// The advice after an interruption.
-fn look(production: bool) -> &'static str {
+fn after_interruption(production: bool) -> &'static str {
     match production {
         false => "see what there is with `cargo xtask ddb list-tables`",
         true => "see what there is with `cargo xtask ddb list-tables --prod`",
@@ -37,7 +37,7 @@ pub(crate) struct SchemaLoad {
 
 impl SchemaLoad {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        context.ui.stop.remedy(look(self.writing.target.prod));
+        context.ui.stop.remedy(after_interruption(self.writing.target.prod));
         let _lock = self.writing.lock(context, "ddb schema-load").await?;
         let dynamodb = self.writing.dynamodb(context).await?;
         if self.writing.rehearsal.dry_run {
@@ -114,7 +114,7 @@ impl DropTable {
         if let Some(name) = self.backup.named() {
             backup::check_name(name)?;
         }
-        context.ui.stop.remedy(look(self.guarded.is_production()));
+        context.ui.stop.remedy(after_interruption(self.guarded.is_production()));
         let _lock = self.guarded.lock(context, "ddb drop").await?;
         let dynamodb = self.guarded.dynamodb(context).await?;
         if self.guarded.shows() && !self.prepare(context, &dynamodb).await? {
@@ -134,7 +134,7 @@ impl DropTable {
             Ok(false) => {
                 let problem = format!("there is no table {} in {}", self.table, dynamodb.target);
                 let error: anyhow::Error =
-                    Failure::new(problem, look(dynamodb.target.is_production())).into();
+                    Failure::new(problem, after_interruption(dynamodb.target.is_production())).into();
                 Err(error.context(step.failed()))
             }
             Err(error) => Err(error.context(step.failed())),

@@ -95,7 +95,7 @@ impl Stores {
         let rate = Rate::begin();
         let mut counts = Counts { users: self.names.len(), ..Counts::default() };
         let mut groups: HashMap<Uuid, Group> = HashMap::new();
-        // Of each message's uuid only the two halves, folded into one number.
+        // Each message's uuid, with its two halves folded into one number to save memory.
         let mut uuids: Vec<u64> = Vec::new();
         self.scan(async |page| {
             let mut doubtful = Vec::new();
@@ -122,13 +122,13 @@ impl Stores {
             }
             counts.items += page.count;
             progress(counts.items, &rate);
-            self.items_again(&doubtful, take).await
+            self.reread_items(&doubtful, take).await
         })
         .await?;
         counts.groups = groups.len();
         groups.retain(|_, group| group.is_doubtful());
-        self.groups_again(groups, take).await?;
-        self.twice(uuids, take).await?;
+        self.reread_groups(groups, take).await?;
+        self.find_duplicates(uuids, take).await?;
         Ok(counts)
     }
 
@@ -147,7 +147,7 @@ impl Stores {
         .map(|_| ())
     }
 
-    async fn items_again(
+    async fn reread_items(
         &self,
         doubtful: &[&Item],
         take: &mut impl AsyncFnMut(Verdict) -> Result<()>,
@@ -185,7 +185,7 @@ impl Stores {
     }
 
     /// Reads groups again, sorted by uuid.
-    async fn groups_again(
+    async fn reread_groups(
         &self,
         groups: HashMap<Uuid, Group>,
         take: &mut impl AsyncFnMut(Verdict) -> Result<()>,
@@ -193,7 +193,7 @@ impl Stores {
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_unstable_by_key(|(uuid, _)| *uuid);
         let at_once = if self.pace.most.is_some() { 1 } else { AT_ONCE };
-        let again = groups.iter().map(|(uuid, group)| self.group_again(*uuid, group));
+        let again = groups.iter().map(|(uuid, group)| self.reread_group(*uuid, group));
         let mut verdicts = stream::iter(again).buffered(at_once);
         while let Some(verdict) = verdicts.try_next().await? {
             if !verdict.findings.is_empty() {
@@ -205,7 +205,7 @@ impl Stores {
 
     /// Reads a group again until two readings are equal: a reading takes several requests, and others may write
     /// between them.
-    async fn group_again(&self, uuid: Uuid, seen: &Group) -> Result<Verdict> {
+    async fn reread_group(&self, uuid: Uuid, seen: &Group) -> Result<Verdict> {
         let mut before = None;
         for _ in 0..TRIES {
             let reading = self.group(uuid, seen).await?;
@@ -266,7 +266,7 @@ impl Stores {
     }
 
     /// Scans the table again for messages whose uuid may occur twice.
-    async fn twice(
+    async fn find_duplicates(
         &self,
         mut uuids: Vec<u64>,
         take: &mut impl AsyncFnMut(Verdict) -> Result<()>,
