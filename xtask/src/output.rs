@@ -13,6 +13,9 @@ use crate::text::{end_of, fitted, printable, width_of};
 /// No column is made narrower than this to fit a terminal.
 const NARROWEST: usize = 8;
 
+/// How much of a long value has to be seen beside whole keys and whole other columns.
+const READABLE: usize = 22;
+
 /// The maximum width of a column when nothing is cut, so that one long value does not widen every line.
 const WIDEST: usize = 40;
 
@@ -45,9 +48,20 @@ impl Output {
     /// The width of a table's line on the terminal; `None` if nothing is cut, as in a pipe.
     pub(crate) fn line_width(self) -> Option<usize> {
         let cuts = !self.wide && io::stdout().is_terminal();
-        let size = cuts.then(console::Term::stdout).and_then(|terminal| terminal.size_checked());
-        size.map(|(_, columns)| columns.into())
+        cuts.then(terminal_columns).flatten()
     }
+}
+
+/// How many columns the terminal has. Not asked of `console`, which says nothing if the terminal tells no rows.
+#[cfg(unix)]
+fn terminal_columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    Some(size.ws_col.into()).filter(|columns| *columns > 0)
+}
+
+#[cfg(not(unix))]
+fn terminal_columns() -> Option<usize> {
+    console::Term::stdout().size_checked().map(|(_, columns)| columns.into())
 }
 
 /// Standard output, named in its errors.
@@ -138,7 +152,8 @@ pub(crate) fn print_vertical<N: AsRef<str>, V: AsRef<str>>(
     pairs: impl Iterator<Item = (N, V)> + Clone,
 ) -> io::Result<()> {
     let names = pairs.clone().map(|(name, _)| width_of(name.as_ref())).max();
-    let columns = Columns { widths: names.into_iter().collect(), line: None };
+    let mut columns = Columns::new(None);
+    columns.widths.extend(names);
     pairs.into_iter().try_for_each(|(name, value)| columns.print(out, &[name.as_ref(), value.as_ref()]))
 }
 
@@ -163,16 +178,27 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// The width of a line. Each column has a space on both sides, except that the last trailing space is not printed.
+fn line_of(widths: &[usize]) -> usize {
+    widths.iter().map(|width| width + 2).sum::<usize>().saturating_sub(1)
+}
+
+fn chosen(widths: &[usize], shown: &[bool]) -> Vec<usize> {
+    widths.iter().zip(shown).filter(|(_, shown)| **shown).map(|(width, _)| *width).collect()
+}
+
 /// The widths of a table's columns on the screen.
 pub(crate) struct Columns {
     widths: Vec<usize>,
     /// The width of a line; `None` if no cell is cut.
     line: Option<usize>,
+    /// Whether a cell was cut.
+    pub(crate) has_cut: bool,
 }
 
 impl Columns {
     pub(crate) fn new(line: Option<usize>) -> Self {
-        Self { widths: Vec::new(), line }
+        Self { widths: Vec::new(), line, has_cut: false }
     }
 
     /// Makes each column at least as wide as its cell in this row.
@@ -186,19 +212,51 @@ impl Columns {
 
     /// Narrows the widest columns until a line fits the screen or every column has the minimum width.
     pub(crate) fn fit(&mut self) {
-        let Some(width) = self.line else { return };
-        // Each column has a space on both sides, except that the last trailing space is not printed.
-        let line = |widths: &[usize]| widths.iter().map(|width| width + 2).sum::<usize>().saturating_sub(1);
-        while line(&self.widths) > width {
-            let Some(widest) = self.widths.iter_mut().max().filter(|widest| **widest > NARROWEST) else {
+        let least = vec![NARROWEST; self.widths.len()];
+        self.line.into_iter().for_each(|line| self.narrow(line, &least));
+    }
+
+    /// Chooses the columns that a line has room for, narrows them to fit, and returns which are shown. The first
+    /// `keys` columns and the widest one with text always are: the keys whole if the text stays readable beside
+    /// them. Other columns are whole or left out, the narrowest ones coming first.
+    pub(crate) fn choose(&mut self, keys: usize, has_words: &[bool]) -> Vec<bool> {
+        let mut shown = vec![true; self.widths.len()];
+        let Some(line) = self.line.filter(|line| line_of(&self.widths) > *line) else { return shown };
+        let mut others: Vec<usize> = (keys..self.widths.len()).collect();
+        others.sort_by_key(|index| (has_words[*index], self.widths[*index]));
+        let text = others.pop();
+        others.sort_by_key(|index| self.widths[*index]);
+        others.iter().for_each(|index| shown[*index] = false);
+
+        let mut least = self.widths.clone();
+        text.iter().for_each(|text| least[*text] = least[*text].min(READABLE));
+        if line_of(&chosen(&least, &shown)) > line {
+            least[..keys].iter_mut().for_each(|key| *key = READABLE.min(*key));
+        }
+        for index in others {
+            shown[index] = true;
+            if line_of(&chosen(&least, &shown)) > line {
+                shown[index] = false;
                 break;
-            };
+            }
+        }
+        self.widths = chosen(&self.widths, &shown);
+        self.narrow(line, &chosen(&least, &shown));
+        self.fit();
+        shown
+    }
+
+    /// Narrows the widest columns until a line fits or every column has its minimum width.
+    fn narrow(&mut self, line: usize, least: &[usize]) {
+        while line_of(&self.widths) > line {
+            let wide = self.widths.iter_mut().zip(least).filter(|(width, least)| **width > **least);
+            let Some((widest, _)) = wide.max() else { break };
             *widest -= 1;
         }
     }
 
     /// Prints a row on as many lines as its cells need.
-    fn print_wrapped(&self, out: &mut impl Write, cells: &[String]) -> io::Result<()> {
+    fn print_wrapped(&mut self, out: &mut impl Write, cells: &[String]) -> io::Result<()> {
         let width = |index: usize| self.line.map_or(usize::MAX, |_| self.widths[index]);
         let cells: Vec<_> =
             cells.iter().enumerate().map(|(index, cell)| wrapped(cell, width(index))).collect();
@@ -210,21 +268,25 @@ impl Columns {
         })
     }
 
-    /// Prints a row on one line. A cell that is too wide is cut, or shifts the rest to the right. Cells after the
-    /// last column are never cut.
-    pub(crate) fn print<S: AsRef<str>>(&self, out: &mut impl Write, cells: &[S]) -> io::Result<()> {
+    /// Prints a row on one line. A cell that is too wide is cut on a terminal, elsewhere it shifts the rest to the
+    /// right. Cells after the last column are cut only at the end of the terminal's line.
+    pub(crate) fn print<S: AsRef<str>>(&mut self, out: &mut impl Write, cells: &[S]) -> io::Result<()> {
         let places = self.widths.iter().map(|width| width + 2).sum();
         let mut line = String::with_capacity(places);
-        for (index, cell) in cells.iter().map(AsRef::as_ref).enumerate() {
+        for (index, whole) in cells.iter().map(AsRef::as_ref).enumerate() {
             let width = self.widths.get(index).copied();
             let cut = width.filter(|_| self.line.is_some()).unwrap_or(usize::MAX);
-            let cell = fitted(cell, cut);
+            let cell = fitted(whole, cut);
+            self.has_cut |= cell != whole;
             line.push(' ');
             line.push_str(&cell);
             let padding = width.unwrap_or_default().saturating_sub(width_of(&cell));
             line.extend(std::iter::repeat_n(' ', padding + 1));
         }
-        writeln!(out, "{}", line.trim_end())
+        let whole = line.trim_end();
+        let line = fitted(whole, self.line.unwrap_or(usize::MAX));
+        self.has_cut |= line != whole;
+        writeln!(out, "{line}")
     }
 }
 
@@ -235,16 +297,39 @@ mod tests {
     #[test]
     fn columns_are_narrowed_to_a_line() {
         for (line, widths) in [(48, [20, 20, 3]), (10, [8, 8, 3])] {
-            let mut columns = Columns { widths: vec![40, 20, 3], line: Some(line) };
+            let mut columns = Columns { widths: vec![40, 20, 3], ..Columns::new(Some(line)) };
             columns.fit();
             assert_eq!(columns.widths, widths);
         }
     }
 
     #[test]
+    fn keys_and_text_have_their_room_first() {
+        // As in the messages table: partition key, sort key, message, two uuids, display name, handle.
+        let has_words = [false, false, true, false, false, true, false];
+        let none = 0;
+        for (line, widths) in [
+            (40, [12, 12, 11, none, none, none, none]),
+            (80, [25, 25, 25, none, none, none, none]),
+            (100, [40, 32, 23, none, none, none, none]),
+            (120, [40, 32, 30, none, none, none, 11]),
+            (140, [40, 32, 31, none, none, 17, 11]),
+            (300, [40, 32, 90, 36, 36, 17, 11]),
+        ] {
+            let mut columns =
+                Columns { widths: vec![40, 32, 90, 36, 36, 17, 11], ..Columns::new(Some(line)) };
+            let shown = columns.choose(2, &has_words);
+            let mut left = columns.widths.into_iter();
+            let all: Vec<_> =
+                shown.iter().map(|shown| if *shown { left.next().unwrap() } else { none }).collect();
+            assert_eq!(all, widths, "{line}");
+        }
+    }
+
+    #[test]
     fn rows_are_wrapped_between_words() {
         let mut out = Vec::new();
-        let columns = Columns { widths: vec![3, 8], line: Some(14) };
+        let mut columns = Columns { widths: vec![3, 8], ..Columns::new(Some(14)) };
         columns.print_wrapped(&mut out, &["a".to_owned(), "none: nobody-listens".to_owned()]).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), " a    none:\n      nobody-l\n      istens\n");
     }

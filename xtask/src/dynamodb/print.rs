@@ -15,7 +15,8 @@ use crate::error::Usage;
 use crate::output::{
     Columns, Format, HEADING, Output, Stdout, aws_cli_style, print_json, print_vertical, stdout,
 };
-use crate::text::printable;
+use crate::text::{counted, printable};
+use crate::ui::Ui;
 
 /// The counts come before the items in a JSON document, whose keys are sorted, but they are known last. Items are
 /// kept in memory up to this many bytes, and beyond it in a temporary file.
@@ -111,6 +112,7 @@ impl ItemWriter {
                 keys,
                 cuts: width.is_some(),
                 names: Vec::new(),
+                left_out: Vec::new(),
                 columns: Columns::new(width),
             }),
             Form::Vertical => Begun::Vertical { any: false },
@@ -150,8 +152,8 @@ impl ItemWriter {
         Ok(out.flush()?)
     }
 
-    /// Prints what comes after the last page.
-    pub(crate) fn finish(mut self, response: &Response) -> Result<()> {
+    /// Prints what comes after the last page, and a note if a table was cut.
+    pub(crate) fn finish(mut self, response: &Response, ui: &Ui) -> Result<()> {
         match &mut self.form {
             Begun::Json { items, any } => {
                 items.seek(SeekFrom::Start(0)).map_err(|error| in_temporary_file("read", &error))?;
@@ -161,7 +163,11 @@ impl ItemWriter {
             Begun::Count => writeln!(self.out, "{}", response.count)?,
             Begun::Table(_) | Begun::Vertical { .. } | Begun::Jsonl | Begun::DynamoDbJsonl => {}
         }
-        Ok(self.out.flush()?)
+        self.out.flush()?;
+        if let Begun::Table(table) = &self.form {
+            table.note_cuts(ui);
+        }
+        Ok(())
     }
 }
 
@@ -238,6 +244,8 @@ struct Table {
     keys: Vec<String>,
     cuts: bool,
     names: Vec<String>,
+    /// The attributes of the first page that the terminal has no column for.
+    left_out: Vec<String>,
     columns: Columns,
 }
 
@@ -245,22 +253,36 @@ impl Table {
     fn items(&mut self, out: &mut impl Write, items: &[Item]) -> io::Result<()> {
         // A projection may leave an item without attributes.
         let items: Vec<_> = items.iter().filter(|item| !item.is_empty()).collect();
-        let is_first = self.names.is_empty();
-        if is_first {
-            self.names = columns_of(&self.keys, &items);
-            self.columns.widen(&header(&self.names));
+        if self.names.is_empty() && !items.is_empty() {
+            self.choose_columns(&items);
+            self.columns.print(out, &header(&self.names))?;
         }
-        let rows: Vec<_> = items.iter().map(|item| row(&self.names, item)).collect();
-        if is_first || !self.cuts {
+        let rows: Vec<_> = items.iter().map(|item| row(&self.names, &self.left_out, item)).collect();
+        if !self.cuts {
             rows.iter().for_each(|row| self.columns.widen(row));
         }
-        if is_first {
-            self.columns.fit();
-            if !items.is_empty() {
-                self.columns.print(out, &header(&self.names))?;
-            }
-        }
         rows.iter().try_for_each(|row| self.columns.print(out, row))
+    }
+
+    fn choose_columns(&mut self, items: &[&Item]) {
+        let names = columns_of(&self.keys, items);
+        let rows: Vec<_> = items.iter().map(|item| row(&names, &[], item)).collect();
+        self.columns.widen(&header(&names));
+        rows.iter().for_each(|row| self.columns.widen(row));
+        let has_words = |column: usize| rows.iter().any(|row| row[column].contains(' '));
+        let has_words: Vec<_> = (0..names.len()).map(has_words).collect();
+        let keys = names.iter().filter(|name| self.keys.contains(name)).count();
+        let mut shown = self.columns.choose(keys, &has_words).into_iter();
+        (self.names, self.left_out) = names.into_iter().partition(|_| shown.next() == Some(true));
+    }
+
+    fn note_cuts(&self, ui: &Ui) {
+        let without = match self.left_out.len() as u64 {
+            0 if !self.columns.has_cut => return,
+            0 => String::new(),
+            count => format!(", without {}", counted(count, "column", "columns")),
+        };
+        ui.note(format_args!("cut to fit the terminal{without}; --wide or --vertical shows all"));
     }
 }
 
@@ -275,10 +297,11 @@ fn header(names: &[String]) -> Vec<Cow<'_, str>> {
     names.iter().map(|name| shown(name)).collect()
 }
 
-fn row<'a>(names: &[String], item: &'a Item) -> Vec<Cow<'a, str>> {
+fn row<'a>(names: &[String], left_out: &[String], item: &'a Item) -> Vec<Cow<'a, str>> {
     let mut row = Vec::with_capacity(names.len() + 1);
     row.extend(names.iter().map(|name| item.get(name.as_str()).map(cell).unwrap_or_default()));
-    let mut others = sorted(item).into_iter().filter(|(name, _)| !names.contains(name)).peekable();
+    let is_other = |name: &String| !names.contains(name) && !left_out.contains(name);
+    let mut others = sorted(item).into_iter().filter(|(name, _)| is_other(name)).peekable();
     if others.peek().is_some() {
         let others: Vec<String> =
             others.map(|(name, value)| format!("{}={}", shown(name), cell(value))).collect();

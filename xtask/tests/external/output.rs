@@ -108,7 +108,13 @@ pub(crate) fn typescript(command: Command, typed: &str) -> (Option<i32>, String)
 /// Like [`typescript`], on a terminal with this many columns and without input.
 #[cfg(target_os = "linux")]
 pub(crate) fn typescript_in(columns: u16, command: Command) -> (Option<i32>, String) {
-    on_terminal(&format!("stty rows 50 cols {columns}; "), command, "")
+    typescript_after(&format!("stty rows 50 cols {columns}"), command)
+}
+
+/// The same on a terminal that was set up by `first`.
+#[cfg(target_os = "linux")]
+pub(crate) fn typescript_after(first: &str, command: Command) -> (Option<i32>, String) {
+    on_terminal(&format!("{first}; "), command, "")
 }
 
 #[cfg(target_os = "linux")]

@@ -266,6 +266,7 @@ fn a_table_fits_the_terminal_and_wide_letters_take_two_places() {
      pk  sk  name  text
      a   1   雨宮  雨雨雨雨雨雨雨雨雨雨雨...
      a   2   ann   xxxxxxxxxxxxxxxxxxxxxx...
+    cut to fit the terminal; --wide or --vertical shows all
     2 items; consumed capacity: 0.5 units
     ");
     assert_snapshot!(shown(80), @"
@@ -286,6 +287,44 @@ fn a_table_fits_the_terminal_and_wide_letters_take_two_places() {
     2 items; consumed capacity: 0.5 units
     ");
     assert_snapshot!(query("--projection nothing", 40), @"2 items; consumed capacity: 0.5 units");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_table_too_wide_for_the_terminal_shows_its_keys_and_the_text() {
+    let world = DynamoDbOnly::with_table();
+    for (minute, message) in [("14:05", "Are you awake? My eyes are open."), ("14:06", "No.")] {
+        let sort_key = format!("2026-11-28T{minute}:09.000000+00:00");
+        let item = [
+            ("pk", "MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399"),
+            ("sk", &sort_key),
+            ("message", message),
+            ("message_uuid", "aa3a07ea-325a-5625-8f46-f386b4827947"),
+            ("user_handle", "andrewbrown"),
+        ];
+        world.endpoint().put(TABLE, &item);
+    }
+    let scan = |size: &str| {
+        let run = world.xtask("ddb scan").env("CI", "true").env("TERM", "xterm");
+        crate::output::typescript_after(size, run.into_command()).1.replace('\r', "")
+    };
+    assert_snapshot!(scan("stty cols 80 rows 50"), @"
+     pk                         sk                         message
+     MSG#5ae290ed-55d1-47a0...  2026-11-28T14:05:09.00...  Are you awake? My eyes...
+     MSG#5ae290ed-55d1-47a0...  2026-11-28T14:06:09.00...  No.
+    cut to fit the terminal, without 2 columns; --wide or --vertical shows all
+    2 items; consumed capacity: 0.5 units
+    ");
+    // Some terminals tell no number of rows.
+    assert_eq!(scan("stty cols 80 rows 0"), scan("stty cols 80 rows 50"));
+    assert_snapshot!(scan("stty cols 120 rows 50"), @"
+     pk                                        sk                                message                         user_handle
+     MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399  2026-11-28T14:05:09.000000+00:00  Are you awake? My eyes are ...  andrewbrown
+     MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399  2026-11-28T14:06:09.000000+00:00  No.                             andrewbrown
+    cut to fit the terminal, without 1 column; --wide or --vertical shows all
+    2 items; consumed capacity: 0.5 units
+    ");
+    assert!(!scan("stty cols 160 rows 50").contains("--wide"));
 }
 
 #[test]

@@ -195,7 +195,7 @@ impl Printer {
     fn finish(self, context: &Context, response: Response, more: &str) -> Result<()> {
         let is_for_people = self.writer.is_none();
         if let Some(writer) = self.writer {
-            writer.finish(&response)?;
+            writer.finish(&response, &context.ui)?;
         }
         if is_for_people && response.count > 0 {
             context.ui.note("times are in UTC");

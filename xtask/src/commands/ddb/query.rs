@@ -103,7 +103,7 @@ impl Query {
         let take = async |page: read::Page| writer.page(&page.items);
         let (limit, last_key) = (self.options.limit, self.options.last_key());
         let response = read::pages(&dynamodb, request, limit, last_key, take).await?;
-        writer.finish(&response)?;
+        writer.finish(&response, &context.ui)?;
         response.report(&context.ui, STOPPED);
         Ok(())
     }

@@ -39,7 +39,7 @@ impl Scan {
             }
             None => read::scan(&dynamodb, request, self.segments, take).await?,
         };
-        writer.finish(&response)?;
+        writer.finish(&response, &context.ui)?;
         response.report(&context.ui, STOPPED);
         Ok(())
     }
