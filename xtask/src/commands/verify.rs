@@ -29,7 +29,7 @@ use stores::Stores;
 /// How many findings of each kind the table shows.
 const SHOWN: usize = 3;
 
-/// How many characters of a value the table shows.
+/// How many characters of a value the table shows on a terminal.
 const WIDTH: usize = 100;
 
 #[derive(Debug, clap::Args)]
@@ -185,12 +185,13 @@ impl Report {
         match self.output.format {
             Format::Table if self.count > 0 => {
                 let columns = ["disagreement", "count", "fixable", "pk", "sk", "there", "should be"];
+                let most = self.output.line_width().map_or(usize::MAX, |_| WIDTH);
                 let rows = self.kinds.iter().flat_map(|(kind, (count, first))| {
                     first.iter().enumerate().map(move |(place, finding)| {
                         let if_first =
                             |value| if place == 0 || self.output.vertical { value } else { Value::Null };
                         let [there, should] =
-                            [&finding.there, &finding.should].map(|text| json!(shortened(text, WIDTH)));
+                            [&finding.there, &finding.should].map(|text| json!(shortened(text, most)));
                         let fixable = if finding.can_be_fixed { json!("yes") } else { Value::Null };
                         let (kind, count) = (if_first(json!(kind.text())), if_first(json!(count)));
                         let [pk, sk] = finding.key.each_ref().map(|key| json!(key));

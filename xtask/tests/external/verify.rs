@@ -240,6 +240,20 @@ fn a_table_shows_the_first_three_of_each_kind() {
 }
 
 #[test]
+fn long_values_are_cut_on_a_terminal_only() {
+    let world = World::with_short_conversation();
+    let name = "x".repeat(300);
+    world.database.execute(&format!("update users set display_name = '{name}' where handle = 'bayko'"));
+    assert!(world.xtask("verify").end().stdout.contains(&name));
+    #[cfg(target_os = "linux")]
+    for (option, is_whole) in [("", false), ("--wide", true), ("--vertical", true)] {
+        let run = world.xtask(&format!("verify {option}")).env("TERM", "xterm");
+        let (_, shown) = crate::output::typescript_in(200, run.into_command());
+        assert_eq!(shown.contains(&name), is_whole, "{option}: {shown}");
+    }
+}
+
+#[test]
 fn fix_rewrites_names_and_rows_from_their_source_and_deletes_nothing() {
     let world = World::with_short_conversation();
     let items = world.endpoint().items(TABLE);

@@ -3,16 +3,12 @@
 use std::collections::HashMap;
 
 use crate::dynamodb::json::Item;
-use crate::text::shortened;
 use backend_flask::messages::{Message, MessageGroup};
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::item::{Entry, Finding, Kind, Subject, digest, key_of};
-
-/// How many characters of a message a finding shows.
-const SHOWN: usize = 60;
 
 /// What is kept of a group while the table is read. Texts are kept as digests.
 #[derive(Default)]
@@ -176,7 +172,7 @@ impl Reading {
         let rows = || now.rows.iter().map(row).collect::<Vec<_>>().join(", ");
         let last = |item: &Item| {
             let at = key_of(item)[1].clone();
-            format!("{at} {:?}", shortened(Entry::read(item).text.unwrap_or_default(), SHOWN))
+            format!("{at} {:?}", Entry::read(item).text.unwrap_or_default())
         };
         let (there, should) = match kind {
             Kind::OneRow => (rows(), "a row of the other member too".to_owned()),
