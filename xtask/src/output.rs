@@ -47,7 +47,8 @@ pub(crate) struct Output {
 impl Output {
     /// The width of a table's line on the terminal; `None` if nothing is cut, as in a pipe.
     pub(crate) fn line_width(self) -> Option<usize> {
-        let cuts = !self.wide && io::stdout().is_terminal();
+        let prints_whole = self.format != Format::Table || self.wide || self.vertical;
+        let cuts = !prints_whole && io::stdout().is_terminal();
         cuts.then(terminal_columns).flatten()
     }
 }

@@ -72,6 +72,16 @@ pub(crate) fn counted(count: u64, one: &str, more: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { more })
 }
 
+/// A number of bytes for people: `720 B`, `14.2 KB`, `3.0 GB`.
+#[expect(clippy::cast_precision_loss, reason = "a size is shown to people")]
+pub(crate) fn size(bytes: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "KB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => format!("{:.1} {name}", bytes as f64 / unit as f64),
+        None => format!("{bytes} B"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +117,13 @@ mod tests {
             assert_eq!(printable(Cow::Borrowed(text)), expected);
         }
         assert_eq!(printable_lines("a\n  b\r\n"), "a\n  b\\r\n");
+    }
+
+    #[test]
+    fn a_size_has_its_unit() {
+        for (bytes, text) in [(0, "0 B"), (999, "999 B"), (14_210, "14.2 KB"), (3_000_000_000, "3.0 GB")] {
+            assert_eq!(size(bytes), text);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use backend_flask::time;
 use chrono::Utc;
 use clap::Subcommand;
 use postgres::Client;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ddb::KEYS;
 use super::setup::{self, Counts};
@@ -31,7 +31,7 @@ use crate::record::{self, Contents, Rows};
 use crate::services::Services;
 use crate::snapshot::{self, Dump, Items, Manifest, Snapshot, Snapshots};
 use crate::targets::PostgresTarget;
-use crate::text::counted;
+use crate::text::{counted, size};
 use crate::ui::Rate;
 
 #[derive(Debug, Subcommand)]
@@ -50,6 +50,8 @@ pub(crate) enum SnapshotCommand {
   cargo xtask snapshot restore demo --dry-run")]
     Restore(Restore),
     /// List the snapshots
+    ///
+    /// On a terminal the list is cut to fit 80 columns; --wide prints the engine and exact times and sizes.
     #[command(after_long_help = "Examples:
   cargo xtask snapshot list
   cargo xtask snapshot list -o json")]
@@ -189,7 +191,23 @@ fn list(output: Output, snapshots: &Snapshots) -> Result<()> {
         rows.push(row.into_iter().chain([json!(snapshot.bytes())]).collect());
     }
     let columns = ["name", "saved", "engine", "users", "activities", "items", "bytes"];
-    output::print_rows(output, &columns, rows)
+    if output.line_width().is_none() {
+        return output::print_rows(output, &columns, rows);
+    }
+    let columns = ["name", "saved (UTC)", "users", "activities", "items", "size"];
+    output::print_rows(output, &columns, rows.into_iter().map(for_80_columns).collect())
+}
+
+/// A row of the list without the engine, the time to the second and the size rounded.
+fn for_80_columns(mut row: Vec<Value>) -> Vec<Value> {
+    row.remove(2);
+    if let Some(saved) = row[1].as_str().and_then(|saved| time::parse(saved).ok()) {
+        row[1] = json!(saved.format("%Y-%m-%d %H:%M:%S").to_string());
+    }
+    if let Some(bytes) = row[5].as_u64() {
+        row[5] = json!(size(bytes));
+    }
+    row
 }
 
 /// The databases that a snapshot covers: both, or only the one that is about to lose data.

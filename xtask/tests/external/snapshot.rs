@@ -46,6 +46,17 @@ fn what_was_saved_is_restored() {
         [&list[0]["name"], &list[0]["engine"], &list[0]["items"]],
         [&json!("mine"), &json!("external"), &json!(139)]
     );
+    #[cfg(target_os = "linux")]
+    {
+        let run = world.xtask("snapshot list").env("TERM", "xterm");
+        let (_, shown) = crate::output::typescript_in(80, run.into_command());
+        let lines: Vec<Vec<_>> = shown.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0], ["NAME", "SAVED", "(UTC)", "USERS", "ACTIVITIES", "ITEMS", "SIZE"], "{shown}");
+        assert_eq!((lines.len(), lines[1].len(), lines[1][0], lines[1][7]), (2, 8, "mine", "KB"), "{shown}");
+        let saved = list[0]["saved"].as_str().unwrap();
+        assert_eq!(format!("{}T{}", lines[1][1], lines[1][2]), saved[..19], "{shown}");
+        assert!(world.xtask("snapshot list").ok().stdout.contains(saved), "a pipe gets whole values");
+    }
     let mode = fs::metadata(world.path(".cruddur/snapshots/mine")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
     world.xtask("snapshot delete mine --dry-run").ok().says(&["it would delete snapshot mine of "]);
