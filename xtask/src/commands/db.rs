@@ -3,6 +3,7 @@
 mod steps;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use crate::error::Failure;
 use crate::facts::Facts;
@@ -27,6 +28,7 @@ use steps::{create, drop_database, setup, take_turn};
 use super::target::{Guarded, Target, Writing};
 use super::undo::{self, Undo};
 use crate::context::Context;
+use crate::engine::embedded;
 use crate::guard::Guard;
 use crate::output::{self, Output};
 
@@ -215,12 +217,26 @@ impl Connect {
         let (command, arguments) = (self.command.map(|sql| ["--command".to_owned(), sql]), self.arguments);
         let command = command.into_iter().flatten();
         let shell = Shell::new()?;
-        let mut psql = std::process::Command::from(cmd!(shell, "psql {command...} {arguments...}"));
+        let program = psql(context).unwrap_or_else(|| "psql".into());
+        let mut psql = std::process::Command::from(cmd!(shell, "{program} {command...} {arguments...}"));
         client::lead_to(&mut psql, &target);
         context.ui.note(format_args!("$ psql ({target})"));
         process::become_program(&mut psql)
             .map_err(|error| Failure::new("cannot run psql", client::INSTALL).caused_by(error).into())
     }
+}
+
+/// psql: on PATH, or beside the server that the embedded engine uses.
+pub(super) fn psql(context: &Context) -> Option<PathBuf> {
+    let path = context.environment.process_only("PATH").unwrap_or_default();
+    let program = format!("psql{}", std::env::consts::EXE_SUFFIX);
+    let on_path = std::env::split_paths(path).map(|folder| folder.join(&program)).find(|path| path.is_file());
+    let beside = || {
+        let folder = context.state.canonical().ok()?;
+        let server = embedded::postgres_binaries(&context.environment, &folder).ok()?;
+        Some(server.neighbour("psql")).filter(|path| path.is_file())
+    };
+    on_path.or_else(beside)
 }
 
 async fn sessions(output: Output, target: &PostgresTarget) -> Result<()> {

@@ -5,6 +5,7 @@ use anyhow::{Error, Result, anyhow, bail};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
+use super::db;
 use crate::context::Context;
 use crate::docker::compose::{Compose, Service, port_variable};
 use crate::docker::daemon::{self, Docker};
@@ -233,9 +234,6 @@ fn settings(context: &Context, report: &mut Report) {
         None => "by the default chain; local databases need none".to_owned(),
     };
     report.ok("production's AWS credentials", credentials);
-    let path = environment.process_only("PATH").unwrap_or_default();
-    let program = format!("psql{}", std::env::consts::EXE_SUFFIX);
-    let psql = std::env::split_paths(path).map(|folder| folder.join(&program)).find(|path| path.is_file());
-    let psql = psql.map(|path| path.display().to_string()).ok_or_else(|| anyhow!("not on PATH"));
+    let psql = db::psql(context).map(|path| path.display().to_string()).ok_or_else(|| anyhow!("not on PATH"));
     report.add("psql", psql, MISSING, "install postgresql-client; only `db connect` needs it");
 }

@@ -66,7 +66,7 @@ impl Home {
 
 /// Fails if another user made the folder: everybody may create folders in /var/tmp.
 #[cfg(unix)]
-fn check_owner(folder: &Path, user: u32) -> Result<()> {
+pub(super) fn check_owner(folder: &Path, user: u32) -> Result<()> {
     use std::os::unix::fs::MetadataExt as _;
     match folder.symlink_metadata() {
         Ok(there) if there.uid() != user || !there.is_dir() => {
@@ -75,6 +75,11 @@ fn check_owner(folder: &Path, user: u32) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+#[cfg(not(unix))]
+pub(super) fn check_owner(_: &Path, _: u32) -> Result<()> {
+    Ok(())
 }
 
 impl Account {

