@@ -67,7 +67,7 @@ impl Cognito {
         let claims = self.claims(token).await?;
         let user = postgres.user_by_cognito_id(&claims.sub).await?;
         let user = user.ok_or_else(|| Refusal::forbidden(FIELD, "nobody at Cruddur has this sign-in"))?;
-        // If chrono cannot represent the expiry, the session counts as expired.
+        // If chrono cannot represent the expiry, event streams of this session end at once.
         let ends = DateTime::from_timestamp_secs(claims.exp.saturating_add(LEEWAY.cast_signed()));
         Ok(Session { user, ends: ends.or(Some(DateTime::UNIX_EPOCH)) })
     }
