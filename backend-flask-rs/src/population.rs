@@ -189,7 +189,6 @@ pub fn synthetic_items(table: &str) -> ScanInputBuilder {
 struct Kind(u32);
 
 impl Kind {
-    /// The number of digits of the index.
     const INDEX_DIGITS: usize = 12;
 
     fn uuid(self, index: u32) -> Uuid {

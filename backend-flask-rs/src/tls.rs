@@ -39,7 +39,6 @@ impl SettingError {
         Self { problem: problem.into(), remedy: remedy.into() }
     }
 
-    /// The problem and the remedy in one line.
     #[cfg(feature = "server")]
     pub(crate) fn in_one_line(self) -> anyhow::Error {
         anyhow::anyhow!("{}; {}", self.problem, self.remedy)

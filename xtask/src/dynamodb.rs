@@ -1,4 +1,4 @@
-//! DynamoDB: the client, what is asked of it, and items as JSON, on a screen and in files.
+//! DynamoDB: the client, requests, and items as JSON, on the screen and in files.
 
 pub(crate) mod client;
 pub(crate) mod error;

@@ -27,7 +27,6 @@ impl Failure {
         &self.remedy
     }
 
-    /// Adds the error that caused this one.
     pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.cause = Some(cause.into());
         self

@@ -32,7 +32,6 @@ impl Rehearsal {
 pub(crate) struct Guard<'a> {
     /// The action, as in `drop the table`.
     pub(crate) deed: &'a str,
-    /// The targets.
     pub(crate) facts: &'a [Facts],
     /// The name to type.
     pub(crate) name: &'a str,

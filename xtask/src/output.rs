@@ -26,7 +26,6 @@ pub(crate) enum Format {
     Jsonl,
 }
 
-/// The heading of the output options.
 pub(crate) const HEADING: &str = "Output";
 
 /// The output options.

@@ -1,4 +1,4 @@
-//! Postgres: where it is, and how to connect to it.
+//! Postgres: its address, connections, SQL scripts and client programs.
 
 pub(crate) mod client;
 mod passfile;

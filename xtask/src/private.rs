@@ -45,12 +45,10 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Opens a log for appending.
 pub(crate) fn open_log(path: &Path) -> Result<File> {
     open(path, File::options().create(true).append(true))
 }
 
-/// Opens a lock file.
 pub(crate) fn open_lock(path: &Path) -> Result<File> {
     open(path, File::options().create(true).truncate(false).read(true).write(true))
 }

@@ -62,7 +62,6 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// The path of the Postgres dump.
     pub(crate) fn dump(&self) -> PathBuf {
         self.folder.join("postgres.dump")
     }

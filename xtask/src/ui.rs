@@ -164,7 +164,6 @@ impl Ui {
     }
 }
 
-/// A group of lines.
 pub(crate) struct Group {
     ui: Ui,
     id: String,

@@ -160,7 +160,6 @@ impl Message {
     }
 }
 
-/// An item of string attributes.
 pub(super) fn strings<const N: usize>(attributes: [(&str, String); N]) -> Item {
     attributes.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
 }

@@ -14,7 +14,6 @@ fn wanted(users: u32, conversations: u32, messages: u32) -> Wanted {
     Wanted { users: Some(users), conversations: Some(conversations), messages: Some(messages) }
 }
 
-/// An item's attributes, by name.
 fn texts(item: &Item) -> HashMap<&str, &str> {
     item.iter().filter_map(|(name, value)| Some((name.as_str(), value.as_s().ok()?.as_str()))).collect()
 }

@@ -67,7 +67,6 @@ impl FromRequestParts<Arc<App>> for Session {
     }
 }
 
-/// The user of a request.
 pub(crate) struct CurrentUser(pub(crate) User);
 
 impl FromRequestParts<Arc<App>> for CurrentUser {

@@ -79,7 +79,6 @@ impl DynamoDb {
         self.search(messages::membership(&self.table, user, group)).await
     }
 
-    /// The group of `user` with `other`.
     pub(crate) async fn group_with(&self, user: Uuid, other: Uuid) -> Result<Option<Uuid>, Refusal> {
         let row = self.search(messages::membership_with(&self.table, user, other)).await?;
         Ok(row.map(|row| row.group.message_group_uuid))

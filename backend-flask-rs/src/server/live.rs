@@ -64,7 +64,6 @@ pub(crate) struct Live {
     places: Mutex<HashMap<Uuid, Arc<()>>>,
 }
 
-/// A listener.
 pub(crate) struct Listener {
     pub(crate) news: Receiver<Arc<News>>,
     _place: Arc<()>,
@@ -85,7 +84,6 @@ impl Live {
         }
     }
 
-    /// Registers a listener for `user`.
     pub(crate) fn listen(&self, user: Uuid) -> Result<Listener, Refusal> {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = sender.as_ref().filter(|sender| sender.receiver_count() < LISTENERS);

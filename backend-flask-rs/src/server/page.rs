@@ -66,7 +66,6 @@ fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text)
 }
 
-/// A refusal, displayed as a page.
 struct RefusalPage(Refusal);
 
 impl From<Refusal> for RefusalPage {

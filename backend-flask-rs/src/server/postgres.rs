@@ -87,12 +87,10 @@ impl Postgres {
         Ok(Self { pool, dialer, server: Uuid::new_v4() })
     }
 
-    /// The user with this handle.
     pub(crate) async fn user_by_handle(&self, handle: &str) -> Result<Option<User>, Refusal> {
         self.user(sql::USER_BY_HANDLE, handle).await
     }
 
-    /// The user with this Cognito id.
     pub(crate) async fn user_by_cognito_id(&self, id: &str) -> Result<Option<User>, Refusal> {
         self.user(sql::USER_BY_COGNITO_USER_ID, id).await
     }
@@ -110,7 +108,6 @@ impl Postgres {
         self.rows(sql::LATEST_USERS, &[(&limit, Type::INT8)]).await
     }
 
-    /// The newest activities.
     pub(crate) async fn home_activities(&self) -> Result<Vec<Activity>, Refusal> {
         self.rows(sql::HOME_ACTIVITIES, &[(&HOME_LIMIT, Type::INT8)]).await
     }

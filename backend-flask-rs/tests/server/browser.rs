@@ -11,7 +11,6 @@ use crate::world::{App, ONE, TWO, World};
 struct Page(Browser);
 
 impl Page {
-    /// Opens `url` as `handle`.
     #[track_caller]
     fn open(driver: &Driver, url: &str, handle: &str) -> Self {
         let page = Self(driver.browser());

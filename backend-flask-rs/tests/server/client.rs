@@ -14,7 +14,6 @@ pub(crate) struct Request {
     body: Vec<u8>,
 }
 
-/// An answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -107,7 +106,6 @@ impl Answer {
         self.json()
     }
 
-    /// Asserts that this is a refusal with this status and field.
     #[track_caller]
     pub(crate) fn refuses(&self, status: u16, field: &str) -> &Self {
         assert_eq!(self.status, status, "{self:?}");

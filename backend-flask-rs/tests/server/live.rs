@@ -10,7 +10,6 @@ use serde_json::Value;
 use crate::common::wait_for;
 use crate::world::{App, ONE, STRANGER, TWO, World};
 
-/// A listener.
 pub(crate) struct Listener(BufReader<TcpStream>);
 
 impl Listener {

@@ -43,7 +43,6 @@ impl Program {
         assert!(status.success());
     }
 
-    /// Waits for its end, for at most `bound`.
     #[track_caller]
     fn end_within(&mut self, bound: Duration) -> ExitStatus {
         wait_for("end", bound, || self.child.try_wait().unwrap())

@@ -138,7 +138,6 @@ impl Browser {
         self.post(&format!("element/{active}/value"), &json!({ "text": text }));
     }
 
-    /// The result of a script.
     #[track_caller]
     pub(crate) fn run(&self, script: &str) -> Value {
         self.post("execute/sync", &json!({ "script": script, "args": [] }))

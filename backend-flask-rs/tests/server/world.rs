@@ -68,7 +68,6 @@ impl World {
     }
 }
 
-/// The address of a server.
 pub(crate) struct Address(pub(crate) SocketAddr);
 
 /// A server in its own thread. Dropping it stops it.
@@ -121,7 +120,6 @@ impl Address {
         self.post("/api/messages").from(from).json(&body).send()
     }
 
-    /// Sends a message to a user.
     pub(crate) fn write_to(&self, from: &str, to: &str, text: &str) -> Answer {
         self.post("/api/messages").from(from).json(&json!({ "message": text, "handle": to })).send()
     }

@@ -72,7 +72,6 @@ pub(crate) fn port_variable(service: &str) -> &'static str {
 pub(crate) struct Port {
     /// The port on this machine.
     pub(crate) host: u16,
-    /// The port in the container.
     pub(crate) container: u16,
     /// The user set it, so no other port is tried if it is taken.
     #[serde(skip)]

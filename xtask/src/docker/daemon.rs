@@ -45,7 +45,6 @@ impl Docker {
         Ok(Self { api: find::connect(environment, ui).await? })
     }
 
-    /// Connects to the daemon at `place`.
     pub(crate) async fn connect(place: &Place) -> Result<Self> {
         Ok(Self { api: find::try_place(place).await? })
     }

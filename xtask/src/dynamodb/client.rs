@@ -48,7 +48,6 @@ const NOTHING_BOUND: Duration = Duration::from_secs(30);
 const TOLD_EVERY: Duration = Duration::from_secs(3);
 const TOLD_EVERY_ON_TERMINAL: Duration = Duration::from_secs(30);
 
-/// A connection to DynamoDB.
 pub(crate) struct DynamoDb {
     pub(crate) client: Client,
     pub(crate) target: DynamoDbTarget,
@@ -59,7 +58,6 @@ pub(crate) struct DynamoDb {
     throttled_count: Cell<u64>,
 }
 
-/// The state of throttling.
 #[derive(Default)]
 struct Throttling {
     /// Since when the server has made no progress.

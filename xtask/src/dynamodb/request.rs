@@ -94,7 +94,6 @@ impl Request {
         }
     }
 
-    /// Requests one page.
     pub(super) async fn page(
         &self,
         dynamodb: &DynamoDb,

@@ -8,7 +8,6 @@ use aws_sdk_dynamodb::types::{
 use super::client::DynamoDb;
 use super::error::RequestError;
 
-/// A key attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct KeyAttribute {
     pub(crate) name: String,
@@ -63,7 +62,6 @@ fn indexes(table: &TableDescription) -> impl Iterator<Item = (&str, &[KeySchemaE
     global.chain(local).filter_map(|(name, keys)| Some((name?, keys)))
 }
 
-/// The key attributes of the table and of its indexes.
 pub(crate) fn key_attributes(table: &TableDescription) -> impl Iterator<Item = KeyAttribute> {
     table.attribute_definitions().iter().map(|definition| KeyAttribute {
         name: definition.attribute_name().to_owned(),

@@ -63,7 +63,6 @@ impl Account {
         }
     }
 
-    /// How to set a region.
     pub(crate) fn region_remedy(&self) -> String {
         match &self.profile {
             None => "set AWS_REGION".to_owned(),

@@ -78,7 +78,6 @@ impl DockerEngine {
         Ok(containers.map(|of_service| of_service.into_iter().next()))
     }
 
-    /// The containers that belong to this checkout.
     async fn own_containers(&self, context: &Context) -> Result<[Option<Container>; 2]> {
         let is_own = |container: &Container| container.check_owner(&self.compose).is_ok();
         Ok(self.containers(context).await?.map(|container| container.filter(is_own)))

@@ -67,7 +67,6 @@ impl EmbeddedEngine {
         Ok(Self { compose, folder, locks, logs, found_running: [false; 2] })
     }
 
-    /// The Postgres role and its password.
     pub(super) fn login(&self) -> Result<(&'static str, String)> {
         Ok((postgres::ROLE, postgres::password(&self.folder)?))
     }
@@ -191,7 +190,6 @@ impl EmbeddedEngine {
         })
     }
 
-    /// Kills the process that holds a lock.
     async fn killed(&self, database: Database, holder: &Holder) -> Result<()> {
         holder.kill()?;
         self.locks[database as usize].wait_until_free(END_BOUND).await

@@ -45,7 +45,6 @@ pub(crate) struct PostgresTarget {
     pub(crate) prod: &'static str,
 }
 
-/// A setting with a Postgres URL.
 pub(crate) struct UrlSetting<'a> {
     pub(crate) variable: &'a str,
     pub(crate) url: &'a str,

@@ -248,14 +248,12 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// The JSON values in the lines of stdout.
     #[track_caller]
     pub(crate) fn json_lines(&self) -> Vec<serde_json::Value> {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         self.stdout.lines().map(parse).collect()
     }
 
-    /// The one JSON document in stdout.
     #[track_caller]
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self}"))
@@ -267,7 +265,6 @@ impl Ran {
         &self.stderr[start..]
     }
 
-    /// Asserts that stderr contains all of `texts`.
     #[track_caller]
     pub(crate) fn says(&self, texts: &[&str]) -> &Self {
         for text in texts {

@@ -7,7 +7,6 @@ use crate::common::{SECRET_KEY, WRONG_PASSWORD, Workspace};
 use crate::dynamodb::DynamoDb;
 use crate::postgres::Database;
 
-/// The messages table's name in these tests.
 pub(crate) const TABLE: &str = "cruddur-messages";
 
 /// A workspace whose settings name the test's own Postgres database and DynamoDB, both empty.

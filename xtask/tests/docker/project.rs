@@ -60,7 +60,6 @@ impl Project {
         Endpoint(self.dynamodb_port)
     }
 
-    /// A session in the database `name`.
     pub(crate) fn session(&self, name: &str) -> postgres::Client {
         let mut config = postgres::Config::new();
         config.host("127.0.0.1").port(self.postgres_port).user("postgres").password(PASSWORD).dbname(name);

@@ -38,7 +38,6 @@ fn filled(world: &World) {
     world.write("items.jsonl", "{\"pk\":\"a\",\"sk\":\"1\"}\n{\"pk\":\"a\",\"sk\":\"3\"}\n");
 }
 
-/// The data in the world.
 fn contents(world: &World) -> (Vec<Value>, Vec<String>) {
     let sql = "select format('%s %s', handle, (select count(*) from activities)) from users order by handle";
     (world.endpoint().items(TABLE), world.database.column(sql))

@@ -118,7 +118,6 @@ impl Secure {
         encrypted
     }
 
-    /// Replaces paths and the port in a text.
     fn redact(&self, text: &str) -> String {
         let text = text.replace(&self.workspace.path("").display().to_string(), "FILE/");
         self.database.redact(&text).replace(&format!(":{}", self.database.port()), ":PORT")

@@ -33,7 +33,6 @@ fn text<'a>(item: &'a Value, attribute: &str) -> &'a str {
     item[attribute]["S"].as_str().unwrap()
 }
 
-/// The item with this key.
 fn item(items: &[Value], pk: &str, sk: &str) -> Value {
     items.iter().find(|item| [text(item, "pk"), text(item, "sk")] == [pk, sk]).unwrap().clone()
 }

@@ -34,7 +34,6 @@ pub(crate) enum Then {
     HasNothing,
 }
 
-/// Starts a daemon at this socket.
 pub(crate) fn start(socket: &Path, then: Then) {
     drop(start_recorded(socket, then));
 }
@@ -133,7 +132,6 @@ fn workspace_with(config: &str) -> (Workspace, PathBuf) {
 /// The SHA-256 of the name `mine`, which `docker context create mine` uses as the folder's name.
 const MINE: &str = "3fd30542fe3f61b14bd4a4b2dc0b6fb30fa6f63ebce52dd1778aaa8c4dc02cff";
 
-/// Creates a docker context `mine`.
 fn make_context(workspace: &Workspace, host: &str) {
     let folder = format!("home/.docker/contexts/meta/{MINE}");
     std::fs::create_dir_all(workspace.path(&folder)).unwrap();

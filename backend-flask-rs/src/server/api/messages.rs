@@ -77,7 +77,6 @@ fn message_json(message: &Message) -> Value {
     })
 }
 
-/// The group in a path.
 pub(crate) fn group_in_path(path: &Path<String>) -> Result<Uuid, Refusal> {
     Uuid::try_parse(path).map_err(|_| Refusal::malformed("message_group_uuid", "is not a uuid"))
 }

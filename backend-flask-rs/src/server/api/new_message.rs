@@ -33,7 +33,6 @@ pub(crate) struct NewMessage {
 
 /// The recipient of a message.
 pub(crate) enum To {
-    /// A group.
     Group(Uuid),
     /// A user, by handle.
     User(String),

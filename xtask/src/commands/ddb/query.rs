@@ -108,7 +108,6 @@ impl Query {
         Ok(())
     }
 
-    /// Adds the key condition to the request.
     fn with_condition(&self, request: QueryInputBuilder, keys: &Keys) -> Result<QueryInputBuilder> {
         let names = request.get_expression_attribute_names().iter().flat_map(HashMap::keys);
         let mut taken = names.chain(request.get_expression_attribute_values().iter().flat_map(HashMap::keys));

@@ -148,7 +148,6 @@ impl SeedOptions {
 }
 
 impl Seed {
-    /// Adds the sources of the conversation.
     pub(crate) fn add_to(&self, sources: &mut Sources) {
         let Self { text, now, handles, .. } = self;
         sources.add("the conversation", text);
@@ -248,7 +247,6 @@ pub(super) fn find_user(client: &mut Client, target: &PostgresTarget, handle: &s
     }
 }
 
-/// The query for the messages of the seed's group.
 fn seeded_messages(table: &str) -> QueryInputBuilder {
     messages::conversation(table, SEED_GROUP, &TimeRange::default()).consistent_read(true)
 }

@@ -179,7 +179,6 @@ fn protected(table: &str) -> Failure {
     Failure::new(problem, remedy)
 }
 
-/// Drops a table if it exists.
 pub(crate) async fn drop_if_exists(dynamodb: &DynamoDb, table: &str) -> Result<()> {
     let label = format!("DynamoDB: drop table {table} if it exists");
     dynamodb.ui.run_whole(label, delete(dynamodb, table)).await.map(|_| ())

@@ -145,7 +145,6 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// The users that the item names.
     pub(super) fn users(&self) -> impl Iterator<Item = Uuid> {
         let member = self.owner.filter(|_| self.subject == Subject::Row);
         member.into_iter().chain(self.user)

@@ -54,7 +54,6 @@ impl Columns {
         Self(columns)
     }
 
-    /// Parses a header.
     pub(crate) fn from_header(header: &[String]) -> Result<Self, String> {
         if let [cell] = header
             && let Some(separator) = cell.chars().find(|letter| [';', '\t'].contains(letter))

@@ -18,7 +18,6 @@ const BUFFER: usize = 128 << 10;
 /// How many bytes of text a zstd frame holds. ruzstd compresses a frame in one call.
 const FRAME: usize = 1 << 20;
 
-/// Reads the text of a file.
 pub(crate) fn text_of(file: File, compression: Compression) -> io::Result<Box<dyn BufRead>> {
     let mut file = BufReader::with_capacity(BUFFER, file);
     check_magic(file.fill_buf()?, compression)?;

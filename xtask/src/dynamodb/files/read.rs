@@ -12,7 +12,6 @@ use crate::dynamodb::json::Item;
 /// The maximum size of a record in bytes. An item has at most 400 KB, and JSON escapes may make it six times as long.
 pub(crate) const LIMIT: usize = 16 << 20;
 
-/// One record of a file.
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
     /// The line in which it begins, counted from 1.

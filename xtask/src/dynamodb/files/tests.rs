@@ -57,7 +57,6 @@ fn first_error(path: &Path) -> String {
     first.unwrap_err().to_string()
 }
 
-/// The error of reading a file.
 fn error_of(path: &Path) -> String {
     let file = ItemFile::open(path, Some(Notation::Typed), 1);
     let error = file.and_then(|mut file| {

@@ -10,7 +10,6 @@ use tempfile::NamedTempFile;
 use crate::dynamodb::files::compression::Encoder;
 use crate::dynamodb::files::{Columns, Compression, Notation};
 
-/// The layout of items in a file.
 #[derive(Clone, Debug)]
 pub(crate) enum Layout {
     /// One item per line.

@@ -16,7 +16,6 @@ pub(crate) struct Binaries {
     folder: PathBuf,
 }
 
-/// An existing cluster.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Cluster {
     data: PathBuf,

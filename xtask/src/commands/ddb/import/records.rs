@@ -16,9 +16,7 @@ use crate::ui::Ui;
 
 /// What to do with a record that cannot be imported.
 pub(super) enum Rejects {
-    /// End the import.
     End,
-    /// Print it.
     Print,
     /// Print it and add it to a file.
     Keep(RejectedFile),
@@ -144,7 +142,6 @@ pub(super) struct RejectedFile {
 }
 
 impl RejectedFile {
-    /// The file next to the imported one.
     pub(super) fn beside(imported: &Path, file: &ItemFile) -> Self {
         let header = file.header().map(<[u8]>::to_vec);
         Self { imported: imported.to_owned(), header, path: rejected_path(imported), file: None }
