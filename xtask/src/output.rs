@@ -13,7 +13,7 @@ use crate::text::{end_of, fitted, printable, width_of};
 /// No column is made narrower than this to fit a terminal.
 const NARROWEST: usize = 8;
 
-/// How much of a long value has to be seen beside whole keys and whole other columns.
+/// The minimum visible width of a long value next to uncut keys and other uncut columns.
 const READABLE: usize = 22;
 
 /// The maximum width of a column when nothing is cut, so that one long value does not widen every line.
@@ -52,7 +52,7 @@ impl Output {
     }
 }
 
-/// How many columns the terminal has. Not asked of `console`, which says nothing if the terminal tells no rows.
+/// The terminal's width. `console` does not return it if the terminal reports no height.
 #[cfg(unix)]
 fn terminal_columns() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
@@ -216,9 +216,9 @@ impl Columns {
         self.line.into_iter().for_each(|line| self.narrow(line, &least));
     }
 
-    /// Chooses the columns that a line has room for, narrows them to fit, and returns which are shown. The first
-    /// `keys` columns and the widest one with text always are: the keys whole if the text stays readable beside
-    /// them. Other columns are whole or left out, the narrowest ones coming first.
+    /// Chooses the columns that fit on a line, narrows them, and returns which are shown. The first `keys` columns and
+    /// the widest text column always are; the keys are not cut if the text stays readable next to them. Other columns
+    /// are shown uncut or not at all; narrow ones are preferred.
     pub(crate) fn choose(&mut self, keys: usize, has_words: &[bool]) -> Vec<bool> {
         let mut shown = vec![true; self.widths.len()];
         let Some(line) = self.line.filter(|line| line_of(&self.widths) > *line) else { return shown };

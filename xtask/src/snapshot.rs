@@ -23,7 +23,7 @@ const MANIFEST: &str = "manifest.json";
 /// The suffix of unfinished snapshots.
 const PART: &str = ".part";
 
-/// The suffix of a snapshot that another one replaces. After an interruption it is still there.
+/// The suffix of a snapshot that is being replaced. An interruption leaves it there.
 const ASIDE: &str = ".old";
 
 /// The description that is stored with a snapshot.
@@ -235,7 +235,7 @@ impl Snapshots {
     }
 }
 
-/// The snapshot's name, if `folder` is where a snapshot is while another one replaces it.
+/// The name of the snapshot, if `folder` holds one that is being replaced.
 fn aside_name(folder: &str) -> Option<&str> {
     folder.strip_prefix('.')?.strip_suffix(ASIDE)
 }

@@ -226,7 +226,7 @@ impl Connect {
     }
 }
 
-/// psql: on PATH, or beside the server that the embedded engine uses.
+/// The psql on PATH, or else the one that was installed with the embedded engine's server.
 pub(super) fn psql(context: &Context) -> Option<PathBuf> {
     let path = context.environment.process_only("PATH").unwrap_or_default();
     let program = format!("psql{}", std::env::consts::EXE_SUFFIX);

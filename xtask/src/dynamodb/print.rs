@@ -244,7 +244,7 @@ struct Table {
     keys: Vec<String>,
     cuts: bool,
     names: Vec<String>,
-    /// The attributes of the first page that the terminal has no column for.
+    /// The attributes of the first page for which the terminal has no room.
     left_out: Vec<String>,
     columns: Columns,
 }

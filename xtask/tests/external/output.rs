@@ -111,7 +111,7 @@ pub(crate) fn typescript_in(columns: u16, command: Command) -> (Option<i32>, Str
     typescript_after(&format!("stty rows 50 cols {columns}"), command)
 }
 
-/// The same on a terminal that was set up by `first`.
+/// Like [`typescript`], on a terminal that the shell command `first` sets up, and without input.
 #[cfg(target_os = "linux")]
 pub(crate) fn typescript_after(first: &str, command: Command) -> (Option<i32>, String) {
     on_terminal(&format!("{first}; "), command, "")

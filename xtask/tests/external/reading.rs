@@ -315,7 +315,7 @@ fn a_table_too_wide_for_the_terminal_shows_its_keys_and_the_text() {
     cut to fit the terminal, without 2 columns; --wide or --vertical shows all
     2 items; consumed capacity: 0.5 units
     ");
-    // Some terminals tell no number of rows.
+    // Some terminals report no height.
     assert_eq!(scan("stty cols 80 rows 0"), scan("stty cols 80 rows 50"));
     assert_snapshot!(scan("stty cols 120 rows 50"), @"
      pk                                        sk                                message                         user_handle

