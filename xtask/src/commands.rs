@@ -71,7 +71,8 @@ enum Command {
     /// Start both databases, and set up what is not as the sources say
     ///
     /// They are as the sources say if schema.sql, seed.sql, the conversation, the table's definition and the options
-    /// of the seed are those of the last set-up. Rows and items that you wrote since then stay.
+    /// of the seed are those of the last set-up. Rows and items that you wrote since then stay; before some would be
+    /// lost, it asks.
     #[command(after_long_help = "Examples:
   cargo xtask prepare")]
     Prepare(prepare::Prepare),

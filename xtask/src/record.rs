@@ -220,7 +220,9 @@ impl Contents {
     pub(crate) fn untouched(&self) -> Option<&Record> {
         let record = self.record()?;
         let [rows @ .., items] = self.counts();
-        let same_items = |table| identity(table) == record.table && record.seeded_items() == items;
+        // An empty table has nothing of anybody's, whoever made it.
+        let same_items =
+            |table| items == 0 || identity(table) == record.table && record.seeded_items() == items;
         (record.seeded[..3] == rows && self.table.as_ref().is_none_or(same_items)).then_some(record)
     }
 
@@ -282,11 +284,12 @@ mod tests {
             Contents { rows: Some(rows), table: Some(table) }
         };
         assert!(!contents([5, 4, 0, 138], Some(&record)).may_hold_user_data());
-        for counts in [[6, 4, 0, 138], [5, 3, 0, 138], [5, 4, 1, 138], [5, 4, 0, 139], [5, 4, 0, 0]] {
+        for counts in [[6, 4, 0, 138], [5, 3, 0, 138], [5, 4, 1, 138], [5, 4, 0, 139]] {
             assert!(contents(counts, Some(&record)).may_hold_user_data(), "{counts:?}");
         }
         assert!(contents([5, 4, 0, 138], None).may_hold_user_data());
         assert!(contents([5, 4, 0, 138], Some(&record.clone().with_table(&table(2)))).may_hold_user_data());
+        assert!(!contents([5, 4, 0, 0], Some(&record.clone().with_table(&table(2)))).may_hold_user_data());
         assert!(!contents([0; 4], None).may_hold_user_data());
         let seeded = record.with_seeded([9, 4, 0, 200]);
         assert!(!contents([9, 4, 0, 200], Some(&seeded)).may_hold_user_data());

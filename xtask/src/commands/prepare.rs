@@ -1,7 +1,7 @@
 use std::io::{IsTerminal as _, stdin};
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
@@ -12,7 +12,7 @@ use crate::services::Services;
 
 use super::ddb;
 use super::setup::{self, set_up};
-use super::undo::Undo;
+use super::undo::{MOST_UNASKED, Undo};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Prepare {
@@ -24,10 +24,10 @@ pub(crate) struct Prepare {
     rehearsal: Rehearsal,
 }
 
-/// How to answer the question that is asked before rows or items are lost.
+/// How to answer the question that is asked before a user's rows or items are lost.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Answer {
-    /// Set up anew without asking, although rows or items are lost; so it is in CI
+    /// Set up anew without asking, although rows or items of yours are lost; so it is in CI
     #[arg(long, help_heading = SAFETY)]
     yes: bool,
     #[command(flatten)]
@@ -63,7 +63,10 @@ pub(super) async fn prepare(
         return Ok(());
     }
     context.ui.line(format_args!("not as the sources say: {}", changes.join("; ")));
-    ask(context, &contents, answer).await?;
+    match user_data(&contents) {
+        Some(loss) => ask(context, &loss, answer).await?,
+        None => context.ui.line(format_args!("setting both databases up anew{}", replaced(&contents))),
+    }
     answer.undo.keep_both(context, services, &ready.1, "prepare", None).await?;
     let counts = set_up(context, &targets.postgres, seed, sources, ready).await?;
     setup::summary(context, targets, &counts, started.elapsed());
@@ -83,8 +86,8 @@ async fn rehearse(context: &Context, seed: &ddb::Seed) -> Result<()> {
             match &contents.changes(&setup::sources(context, &targets, seed)?)[..] {
                 [] => "change nothing: both databases are as the sources say".to_owned(),
                 changes => {
-                    let loss =
-                        contents.described().map_or(String::new(), |loss| format!(", and lose {loss}"));
+                    let loss = user_data(&contents).map(|loss| format!(", and lose {loss}"));
+                    let loss = loss.unwrap_or_else(|| replaced(&contents));
                     format!("set both databases up anew{loss}: {}", changes.join("; "))
                 }
             }
@@ -95,22 +98,32 @@ async fn rehearse(context: &Context, seed: &ddb::Seed) -> Result<()> {
     Ok(())
 }
 
-/// Asks whether the databases may be set up again, if that loses rows or items.
-async fn ask(context: &Context, contents: &Contents, answer: Answer) -> Result<()> {
-    let Some(loss) = contents.described() else { return Ok(()) };
+/// What a new set-up would lose, if a question is due: not only seeds wrote it, or it takes long to seed again.
+fn user_data(contents: &Contents) -> Option<String> {
+    let is_large = contents.counts().iter().sum::<i64>() > MOST_UNASKED;
+    contents.described().filter(|_| is_large || contents.may_hold_user_data())
+}
+
+/// The part of a sentence about rows and items that only seeds wrote.
+fn replaced(contents: &Contents) -> String {
+    contents.described().map_or(String::new(), |seeded| format!(" in place of {seeded}, which seeds wrote"))
+}
+
+/// Asks whether the databases may be set up again, although that loses rows or items.
+async fn ask(context: &Context, loss: &str, answer: Answer) -> Result<()> {
     if answer.yes || context.environment.is_ci() {
         return Ok(());
     }
-    let problem = if stdin().is_terminal() {
-        let question = format!("Set both databases up anew, and lose {loss}? [y/N]");
-        let typed = guard::ask(&context.ui, &question).await?;
-        if ["y", "yes"].contains(&typed.to_lowercase().as_str()) {
-            return Ok(());
-        }
-        "the databases stay as they are".to_owned()
-    } else {
-        format!("setting both databases up anew would lose {loss}, and nobody can be asked on this input")
-    };
-    let remedy = "add --yes to set them up anew; `cargo xtask run --as-is` runs the app with what is there";
-    Err(Failure::new(problem, remedy).into())
+    if !stdin().is_terminal() {
+        let problem = format!(
+            "setting both databases up anew would lose {loss}, and nobody can be asked on this input"
+        );
+        let remedy =
+            "add --yes to set them up anew; `cargo xtask run --as-is` runs the app with what is there";
+        return Err(Failure::new(problem, remedy).into());
+    }
+    let question = format!("Set both databases up anew, and lose {loss}? [y/N]");
+    let typed = guard::ask(&context.ui, &question).await?;
+    ensure!(["y", "yes"].contains(&typed.to_lowercase().as_str()), "nothing was changed, as you wished");
+    Ok(())
 }

@@ -20,7 +20,7 @@ use crate::targets::PostgresTarget;
 use crate::text::counted;
 
 /// The most rows and items that are saved without a question.
-const MOST_UNASKED: i64 = 100_000;
+pub(super) const MOST_UNASKED: i64 = 100_000;
 
 /// How long a seed may take to count what exists before it.
 const COUNT_BOUND: Duration = Duration::from_secs(10);

@@ -2,7 +2,8 @@
 
 use super::Workspace;
 
-/// Edits each source in turn. `prepare` names the change, demands `--yes`, and then finds nothing to do.
+/// Edits each source in turn. `prepare` names the change, sets up anew, and then finds nothing to do. It demands
+/// `--yes` if an item would be lost that no seed wrote.
 pub(crate) fn each_source_is_noticed(workspace: &Workspace) {
     const SAME: &str = "both databases are as the sources say: nothing is changed";
     workspace.xtask("prepare").ok().says(&["5 users"]);
@@ -18,11 +19,17 @@ pub(crate) fn each_source_is_noticed(workspace: &Workspace) {
         let text = std::fs::read_to_string(workspace.path(file)).unwrap();
         workspace.write(file, &(text.trim_end().to_owned() + "\n" + last_line(file)));
         let told = format!("not as the sources say: {name} has changed\n");
-        workspace.xtask("prepare").fails(1).says(&[&told, "would lose 5 users, 4 activities"]);
-        workspace.xtask("prepare --yes").ok().says(&[&told]);
+        workspace.xtask("prepare").ok().says(&[
+            &told,
+            "in place of 5 users, 4 activities",
+            "which seeds wrote",
+        ]);
         workspace.xtask("prepare").ok().says(&[SAME]);
     }
-    let other = "prepare --person-2 amemiya --yes";
-    workspace.xtask(other).ok().says(&["the choice of persons or time", "has changed"]);
+    workspace.xtask("ddb put").arg(r#"{"pk": "mine", "sk": "1"}"#).ok();
+    let told = ["the choice of persons or time", "has changed"];
+    let refused = workspace.xtask("prepare --person-2 amemiya").fails(1);
+    refused.says(&told).says(&["would lose 5 users, 4 activities", "nobody can be asked", "--yes"]);
+    workspace.xtask("prepare --person-2 amemiya --yes").ok().says(&told);
     workspace.xtask("prepare --person-2 amemiya").ok().says(&[SAME]);
 }
