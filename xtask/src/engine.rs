@@ -25,7 +25,7 @@ use docker::DockerEngine;
 use embedded::EmbeddedEngine;
 pub(crate) use external::is_set as is_external;
 pub(crate) use name::{EngineChoice, EngineName, VARIABLE};
-pub(crate) use which::{Found, by_settings, choose, stop};
+pub(crate) use which::{Found, by_settings, choose, running_beside, stop};
 
 /// The app's database. The app chooses its name, not the compose file.
 const DATABASE: &str = "cruddur";
@@ -257,6 +257,11 @@ fn local_targets(
             Reach::Local(&[]),
         )?,
     })
+}
+
+/// Whether a server that this checkout's embedded engine runs listens at this port.
+pub(crate) fn is_own_embedded(context: &Context, port: u16) -> bool {
+    EmbeddedEngine::is_at(context, port).unwrap_or(false)
 }
 
 /// Says whether anybody listens at the port of a database that does not run.

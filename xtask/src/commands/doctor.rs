@@ -11,7 +11,7 @@ use crate::docker::compose::{Compose, Service, port_variable};
 use crate::docker::daemon::{self, Docker};
 use crate::docker::port;
 use crate::dynamodb::client::DynamoDb;
-use crate::engine::{Found, embedded, is_external};
+use crate::engine::{self, Found, embedded, is_external};
 use crate::error::Failure;
 use crate::output::{self, Output};
 use crate::poll::Look;
@@ -36,6 +36,8 @@ const OK: &str = "ok";
 /// Not found, but another choice may do.
 const MISSING: &str = "missing";
 const BAD: &str = "BAD";
+/// Nothing could be found out without asking a server that is not asked.
+const UNCHECKED: &str = "not checked";
 
 impl Report {
     fn ok(&mut self, check: impl Into<String>, found: impl Into<String>) {
@@ -166,6 +168,12 @@ async fn servers(
                 report.ok(format!("{} {name}", engine.name()), format!("runs: {}", server.runs_in));
             }
         }
+        for (name, databases) in engine::running_beside(context, engine.name()).await? {
+            report.ok(
+                format!("{name} {databases}"),
+                format!("also runs; `cargo xtask down --engine {name}` stops them"),
+            );
+        }
         if let Some(compose) = engine.compose() {
             services = compose.services();
             let targets = engine.targets(context)?;
@@ -183,13 +191,18 @@ async fn servers(
             port_variable(service.name)
         );
         let check = format!("port {}:{} ({})", Ipv4Addr::LOCALHOST, service.port.host, service.name);
-        report.add(check, port(service, is_ours, docker).await?, MISSING, &remedy);
+        report.add(check, port(context, service, is_ours, docker).await?, MISSING, &remedy);
     }
     Ok(())
 }
 
 /// Whether the service's port is free or ours. The error says who else uses it.
-async fn port(service: &Service, is_ours: bool, docker: Option<&Docker>) -> Result<Result<String>> {
+async fn port(
+    context: &Context,
+    service: &Service,
+    is_ours: bool,
+    docker: Option<&Docker>,
+) -> Result<Result<String>> {
     let number = service.port.host;
     if port::is_free(number) {
         return Ok(Ok("free".to_owned()));
@@ -198,7 +211,11 @@ async fn port(service: &Service, is_ours: bool, docker: Option<&Docker>) -> Resu
         Some(docker) => docker.publisher_of(number).await?,
         None => None,
     };
-    let holder = publisher.map_or("a process outside Docker".to_owned(), |name| format!("container {name}"));
+    let holder = match publisher {
+        Some(name) => format!("container {name}"),
+        None if engine::is_own_embedded(context, number) => "this checkout's own embedded server".to_owned(),
+        None => "a process outside Docker".to_owned(),
+    };
     Ok(if is_ours {
         Ok(format!("held by {holder}; this checkout's {} answers", service.name))
     } else {
@@ -210,8 +227,8 @@ async fn port(service: &Service, is_ours: bool, docker: Option<&Docker>) -> Resu
 fn settings(context: &Context, report: &mut Report) {
     let environment = &context.environment;
     let state = context.state.read(&context.ui).map(|state| match state.engine {
-        Some(name) => format!("engine {name}"),
-        None => "nothing was started".to_owned(),
+        Some(name) => format!("can be read; engine {name} was started last"),
+        None => "can be read; it remembers no engine that was started".to_owned(),
     });
     report.add(
         "state folder",
@@ -221,19 +238,20 @@ fn settings(context: &Context, report: &mut Report) {
     );
     if is_external(environment) {
         let external = Targets::external(environment, &context.allowed_hosts);
-        let found = external.map(|targets| targets.postgres.to_string());
+        let found = external.map(|targets| format!("{}; not connected to", targets.postgres));
         report.add("external databases", found, BAD, "correct the variable");
     }
     if environment.process_only("PROD_CONNECTION_URL").is_some() {
-        let found = targets::production_postgres(environment).map(|target| target.to_string());
+        let found = targets::production_postgres(environment);
+        let found = found.map(|target| format!("{target}; not connected to"));
         report.add("production's Postgres", found, BAD, "correct PROD_CONNECTION_URL");
     }
     let names = ["AWS_PROFILE", "AWS_ACCESS_KEY_ID"];
     let credentials = match names.iter().find(|name| environment.process_only(name).is_some()) {
-        Some(name) => format!("by {name}; not asked"),
-        None => "by the default chain; local databases need none".to_owned(),
+        Some(name) => format!("{name} is set"),
+        None => "left to the default chain; local databases need none".to_owned(),
     };
-    report.ok("production's AWS credentials", credentials);
+    report.0.push(["production's AWS credentials", UNCHECKED, &credentials, ""].map(str::to_owned));
     let psql = db::psql(context).map(|path| path.display().to_string()).ok_or_else(|| anyhow!("not on PATH"));
     report.add("psql", psql, MISSING, "install postgresql-client; only `db connect` needs it");
 }

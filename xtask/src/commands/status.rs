@@ -5,7 +5,7 @@ use super::ddb;
 use crate::app;
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
-use crate::engine::Found;
+use crate::engine::{self, Found};
 use crate::error::Failure;
 use crate::output::{self, Output};
 use crate::poll::Look;
@@ -60,6 +60,12 @@ impl Status {
             );
         }
         output::print_rows(self.output, &["service", "engine", "runs_in", "address", "answer"], rows)?;
+        for (name, databases) in engine::running_beside(context, engine.name()).await? {
+            is_up = true;
+            context.ui.line(format_args!(
+                "engine {name} runs this checkout's {databases} too: `cargo xtask down --engine {name}` stops them"
+            ));
+        }
         if is_up {
             return Ok(());
         }

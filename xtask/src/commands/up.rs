@@ -17,8 +17,7 @@ impl Up {
         if !ddb::has_messages_table(&dynamodb).await? {
             let table = &dynamodb.target.table;
             context.ui.line(format_args!(
-                "there is no table {table} yet: `cargo xtask ddb schema-load` creates it; `cargo xtask ddb-setup` sets \
-                 both databases up, and deletes what is in them"
+                "there is no table {table} yet: `cargo xtask prepare` sets both databases up"
             ));
         }
         Ok(())

@@ -67,6 +67,12 @@ impl EmbeddedEngine {
         Ok(Self { compose, folder, locks, logs, found_running: [false; 2] })
     }
 
+    /// Whether one of this checkout's servers runs at this port.
+    pub(super) fn is_at(context: &Context, port: u16) -> Result<bool> {
+        let holders = Self::new(context.compose()?, context)?.holders()?;
+        Ok(holders.into_iter().flatten().any(|holder| holder.port == Some(port)))
+    }
+
     pub(super) fn login(&self) -> Result<(&'static str, String)> {
         Ok((postgres::ROLE, postgres::password(&self.folder)?))
     }

@@ -12,8 +12,7 @@ use super::docker::DockerEngine;
 use super::external::{self, is_set as is_external};
 use super::{Database, Engine, EngineName, Server};
 
-const REMEDY: &str = "start them with `cargo xtask up`, or start them and set them up with `cargo xtask ddb-setup`, which \
-                      deletes what is in them";
+const REMEDY: &str = "`cargo xtask prepare` starts both databases, and sets them up if that is needed";
 
 /// The engine to start, and why. In this order: the chosen one, the one that runs, external if its variables are set,
 /// Docker if it has the images or can pull them, embedded.
@@ -195,6 +194,29 @@ pub(crate) fn by_settings(context: &Context) -> Result<Engine> {
         None => EngineName::Docker,
     };
     Engine::new(name, context, &state)
+}
+
+/// The databases of this checkout that another engine than `found` runs too. Docker is asked only if this checkout has
+/// used it; a daemon that cannot be asked runs nothing.
+pub(crate) async fn running_beside(
+    context: &Context,
+    found: EngineName,
+) -> Result<Vec<(EngineName, String)>> {
+    let state = context.state.read(&context.ui)?;
+    let mut running = Vec::new();
+    for name in [EngineName::Docker, EngineName::Embedded] {
+        if name == found || (name == EngineName::Docker && !state.ports.contains_key(&name)) {
+            continue;
+        }
+        let Ok(servers) = Engine::new(name, context, &state)?.find(context).await else { continue };
+        let runs =
+            ["Postgres", "DynamoDB"].into_iter().zip(servers).filter(|(_, server)| server.missing.is_none());
+        let runs: Vec<_> = runs.map(|(database, _)| database).collect();
+        if !runs.is_empty() {
+            running.push((name, runs.join(" and ")));
+        }
+    }
+    Ok(running)
 }
 
 /// Stops the databases of the chosen engine. If none was chosen, stops those of the engine that was started last, and

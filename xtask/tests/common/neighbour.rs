@@ -63,7 +63,7 @@ fn answers(port: u16) -> String {
 #[track_caller]
 fn assert_is_refused(failed: &Ran, ports: [u16; 2]) {
     failed.within(Duration::from_secs(20));
-    failed.says(&[" is not running\n", "help: ", "`cargo xtask ddb-setup`", "`cargo xtask up`"]);
+    failed.says(&[" is not running\n", "help: `cargo xtask prepare` starts both databases"]);
     assert!(ports.iter().any(|port| failed.stderr.contains(&answers(*port))), "{failed}");
     assert_eq!(failed.stdout, "", "{failed}");
 }

@@ -198,8 +198,13 @@ fn down_ends_what_the_other_engine_was_left_with() {
     let project = Project::new();
     let auto = |line: &str| project.xtask(line).env("CRUDDUR_ENGINE", "auto");
     let embedded = project.xtask("up").env("CRUDDUR_ENGINE", "embedded");
-    embedded.env("POSTGRES_PORT", free_port().to_string()).env("DYNAMODB_PORT", free_port().to_string()).ok();
+    let port = free_port().to_string();
+    embedded.env("POSTGRES_PORT", &port).env("DYNAMODB_PORT", free_port().to_string()).ok();
+    let own = "this checkout's own embedded server (`cargo xtask down --engine embedded` stops it)";
+    project.xtask("up").env("POSTGRES_PORT", &port).fails(1).says(&[own]);
     project.xtask("up").ok();
+    let beside = "engine embedded runs this checkout's Postgres and DynamoDB too";
+    auto("status").ok().says(&[beside, "`cargo xtask down --engine embedded`"]);
     auto("down").ok().says(&["Postgres: stop process", "DynamoDB: stop process", "Docker: remove"]);
     project.xtask("down").env("CRUDDUR_ENGINE", "embedded").ok().says(&["nothing was running"]);
     project.xtask("down").ok().says(&["no containers"]);

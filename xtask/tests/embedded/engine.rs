@@ -417,10 +417,27 @@ fn the_doctor_knows_what_runs() {
     ] {
         assert_eq!(verdict(good), "ok", "{good}");
     }
+    assert_eq!(verdict("production's AWS credentials"), "not checked");
     checkout.write("docker-compose.yml", "services: {");
     let ran = checkout.xtask("doctor").end();
     assert_eq!(ran.code, Some(1), "{ran}");
     assert!(ran.stdout.contains("BAD"), "{ran}");
+}
+
+#[test]
+fn what_another_engine_runs_is_named() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    let external = |line: &str| {
+        let run = checkout.xtask(line).env("CRUDDUR_ENGINE", "external");
+        let run = run.env("CONNECTION_URL", "postgresql://nobody@127.0.0.1:1/none");
+        run.env("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1").ok()
+    };
+    let beside = "engine embedded runs this checkout's Postgres and DynamoDB too: \
+                  `cargo xtask down --engine embedded` stops them";
+    external("status").says(&[beside]);
+    assert!(external("doctor").stdout.contains("embedded Postgres and DynamoDB"));
+    assert!(!checkout.xtask("status").ok().stderr.contains("too"));
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn where_nothing_runs_at_all_a_command_says_so() {
         run.fails(1).says(&[
             "this checkout's Postgres is not running",
             "nobody listens at 127.0.0.1:",
-            "ddb-setup",
+            "`cargo xtask prepare`",
         ]);
     }
     auto(checkout.xtask("ddb scan")).fails(1).says(&["this checkout's DynamoDB is not running"]);

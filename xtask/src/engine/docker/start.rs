@@ -10,6 +10,7 @@ use crate::poll::{self, Look};
 use anyhow::Result;
 use uuid::Uuid;
 
+use super::super::is_own_embedded;
 use super::DockerEngine;
 use crate::context::Context;
 
@@ -133,7 +134,14 @@ impl DockerEngine {
         if holder.is_some() && holder.as_ref() == found.map(|container| &container.name) {
             return Ok(());
         }
-        let holder = holder.map_or("a process outside Docker".to_owned(), |name| format!("container {name}"));
+        let holder = match holder {
+            Some(name) => format!("container {name}"),
+            None if is_own_embedded(context, service.port.host) => {
+                "this checkout's own embedded server (`cargo xtask down --engine embedded` stops it)"
+                    .to_owned()
+            }
+            None => "a process outside Docker".to_owned(),
+        };
         let others = self.compose.services().map(|service| service.port.host);
         let host = port::moved(service.port, service.name, &holder, &others, &context.ui)?;
         let Compose { postgres, dynamodb, .. } = &mut self.compose;
