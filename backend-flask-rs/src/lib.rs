@@ -5,10 +5,12 @@
 //! [`population`] generates any number of users, groups and messages for load tests.
 //!
 //! These modules open no connection and send no request: callers pass a Postgres client, and send the DynamoDB
-//! requests themselves. [`tls`], with the feature `postgres-tls`, encrypts connections to Postgres.
+//! requests themselves. [`hosts`] tells hosts of this machine and its networks from others. [`tls`], with the feature
+//! `postgres-tls`, encrypts connections to Postgres.
 
 pub mod conversation;
 mod excerpt;
+pub mod hosts;
 pub mod http;
 pub mod messages;
 pub mod population;

@@ -22,7 +22,7 @@ use tokio_postgres::{Config, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use connect::{Connector, Stream};
-pub use url::{PostgresUrl, is_host_name};
+pub use url::PostgresUrl;
 use verify::Verifier;
 
 /// The error of a setting that cannot be used, or that the server does not satisfy.

@@ -1,7 +1,6 @@
 //! Parses a Postgres URL: the driver's parameters, and those that only libpq knows.
 //! <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS>
 
-use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use percent_encoding::percent_decode_str;
@@ -9,6 +8,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 use super::SettingError;
+use crate::hosts::is_host_name;
 
 const FORM: &str = "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE";
 
@@ -139,16 +139,6 @@ fn is_host(host: &Host) -> bool {
         #[cfg(unix)]
         Host::Unix(path) => path.to_str().is_some_and(|path| !path.contains(',')),
     }
-}
-
-/// Whether it is an address, or a name of letters, digits, `-`, `.` and `_`.
-pub fn is_host_name(name: &str) -> bool {
-    let is_plain = |name: &str| {
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'))
-    };
-    // `fe80::1%eth0` contains the name of an interface.
-    let (address, interface) = name.split_once('%').unwrap_or((name, "lo"));
-    is_plain(name) || (address.parse::<Ipv6Addr>().is_ok() && is_plain(interface))
 }
 
 #[cfg(test)]

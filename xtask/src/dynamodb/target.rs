@@ -5,6 +5,7 @@ use std::fmt;
 use crate::environment::Environment;
 use crate::error::Failure;
 use anyhow::{Result, ensure};
+use backend_flask::hosts::host_and_port;
 
 use crate::targets::reach::Reach;
 
@@ -138,16 +139,6 @@ impl fmt::Display for DynamoDbTarget {
             (Some(endpoint), false) => write!(formatter, "DynamoDB at {endpoint}"),
             (None, _) => write!(formatter, "DynamoDB on AWS"),
         }
-    }
-}
-
-/// The host of a URL without its scheme, and the text after its colon.
-fn host_and_port(rest: &str) -> (&str, Option<&str>) {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    let bracketed = authority.strip_prefix('[').and_then(|rest| rest.split_once(']'));
-    match bracketed.filter(|(_, port)| port.is_empty() || port.starts_with(':')) {
-        Some((address, port)) => (address, port.strip_prefix(':')),
-        None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::environment::Environment;
 use crate::error::Failure;
 use anyhow::{Context as _, Result};
+use backend_flask::hosts::is_loopback;
 use backend_flask::tls::{PostgresUrl, SslMode, Tls};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use postgres::config::Host;
@@ -20,7 +21,7 @@ pub(crate) use error::readable;
 pub(super) use error::remedy;
 
 use super::passfile::{self, Login};
-use crate::targets::reach::{Reach, is_loopback};
+use crate::targets::reach::Reach;
 
 /// The database that sessions use to create and drop others.
 const MAINTENANCE_DATABASE: &str = "postgres";

@@ -1,16 +1,7 @@
 //! The hosts that a command may reach without `--prod`: this machine, private networks, and those allowed by name.
 
-use std::net::IpAddr;
-
 use crate::error::Failure;
-use backend_flask::tls::is_host_name;
-
-/// AWS's domains, which a command without `--prod` never reaches. The last one is a top-level domain, with `api.aws`
-/// and `on.aws` in it.
-const AWS: [&str; 4] = ["amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "aws"];
-
-/// Domains that exist only in local networks. <https://www.rfc-editor.org/rfc/rfc6762#appendix-G>
-const NEAR: [&str; 3] = ["local", "internal", "localhost"];
+use backend_flask::hosts::{self, NotNear};
 
 /// Which databases a setting may name.
 #[derive(Debug, Clone, Copy)]
@@ -29,18 +20,21 @@ impl Reach<'_> {
     /// Fails if the host must not be reached. `setting` is the variable that names it.
     pub(crate) fn check(self, setting: &str, host: &str) -> Result<(), Failure> {
         let Self::Local(allowed) = self else { return Ok(()) };
-        let name = normal(host);
-        if is_within(&name, &AWS) {
-            let problem = format!("{setting} names `{host}`, which is AWS itself");
-            return Err(Failure::new(problem, "production is reached with --prod only"));
-        }
-        if !is_host_name(bare(&name)) {
-            // The host is not shown: it may be part of a password.
-            let problem = format!("{setting} names a host with a character that no host's name has");
-            return Err(Failure::new(problem, "a host is an address, or letters, digits, `-`, `.` and `_`"));
-        }
-        if is_near(&name) || allowed.iter().any(|allowed| normal(allowed) == name) {
-            return Ok(());
+        match hosts::check_near(host) {
+            Ok(()) => return Ok(()),
+            Err(NotNear::Aws) => {
+                let problem = format!("{setting} names `{host}`, which is AWS itself");
+                return Err(Failure::new(problem, "production is reached with --prod only"));
+            }
+            Err(NotNear::NoName) => {
+                let problem = format!("{setting} names a host with a character that no host's name has");
+                let remedy = "a host is an address, or letters, digits, `-`, `.` and `_`";
+                return Err(Failure::new(problem, remedy));
+            }
+            Err(NotNear::Public) if allowed.iter().any(|allowed| hosts::is_same(allowed, host)) => {
+                return Ok(());
+            }
+            Err(NotNear::Public) => {}
         }
         let problem =
             format!("{setting} names `{host}`, which is neither this machine nor in a private network");
@@ -49,57 +43,6 @@ impl Reach<'_> {
         );
         Err(Failure::new(problem, remedy))
     }
-}
-
-/// Whether a host is this machine, so that the network cannot be overheard.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let name = normal(host);
-    address(&name).map_or_else(|| is_within(&name, &["localhost"]), |address| address.is_loopback())
-}
-
-fn normal(host: &str) -> String {
-    host.trim_end_matches('.').to_ascii_lowercase()
-}
-
-/// Parses an address, with or without a URL's brackets.
-fn address(name: &str) -> Option<IpAddr> {
-    // In `fe80::1%eth0` the interface is not part of the address.
-    let bare = bare(name).split('%').next().unwrap_or(name);
-    bare.parse().ok().map(|address: IpAddr| address.to_canonical())
-}
-
-fn bare(name: &str) -> &str {
-    name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name)
-}
-
-/// Whether the host is this machine, a private address, or a name in a private network.
-fn is_near(name: &str) -> bool {
-    match address(name) {
-        // Not link-local addresses: cloud machines get credentials from 169.254.169.254 and others.
-        Some(IpAddr::V4(address)) => {
-            address.is_loopback() || address.is_private() || address.is_unspecified()
-        }
-        // <https://www.rfc-editor.org/rfc/rfc4193>
-        Some(IpAddr::V6(address)) => {
-            address.is_loopback() || address.is_unique_local() || address.is_unspecified()
-        }
-        None => is_service_name(name) || is_within(name, &NEAR),
-    }
-}
-
-/// Whether the name is a single label, like a service's name in a compose file. Numbers are not: the resolver reads
-/// `134744072` as 8.8.8.8.
-fn is_service_name(name: &str) -> bool {
-    let is_number = name.starts_with("0x") || name.bytes().all(|byte| byte.is_ascii_digit());
-    let is_label = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    !name.is_empty() && !is_number && name.bytes().all(is_label)
-}
-
-/// Whether a name is one of the domains or a subdomain.
-fn is_within(name: &str, domains: &[&str]) -> bool {
-    domains
-        .iter()
-        .any(|domain| name.strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.')))
 }
 
 #[cfg(test)]
