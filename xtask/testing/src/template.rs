@@ -1,0 +1,73 @@
+//! The database that each test's is copied from.
+//!
+//! Its name has the day and a fingerprint of schema and seed. The day, because the seed's times count from when it is
+//! loaded: an activity that expires in three days would be gone from a template of last week.
+
+use anyhow::{Context as _, Result};
+use backend_flask::sql;
+use chrono::{Days, Utc};
+use sha2::{Digest as _, Sha256};
+use tokio_postgres::Client;
+
+use crate::servers::{MAINTENANCE_DATABASE, Servers};
+
+const SCHEMA: &str = include_str!("../../../backend-flask-rs/db/schema.sql");
+const SEED: &str = include_str!("../../../backend-flask-rs/db/seed.sql");
+
+const PREFIX: &str = "cruddur_template_";
+
+/// The template for tests that begin today.
+pub(crate) fn name() -> String {
+    named(0, &[SCHEMA, SEED])
+}
+
+/// Templates whose names come before this one are of no use: tests that began yesterday may still run.
+pub(crate) fn oldest() -> String {
+    named(1, &[])
+}
+
+fn named(days_ago: u64, scripts: &[&str]) -> String {
+    let day = Utc::now().date_naive() - Days::new(days_ago);
+    let mut name = format!("{PREFIX}{}", day.format("%Y%m%d"));
+    if !scripts.is_empty() {
+        let digest = scripts.iter().fold(Sha256::new(), |digest, script| digest.chain_update(script));
+        let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        name += &format!("_{}", &digest[..12]);
+    }
+    name
+}
+
+/// Makes the template unless it is there. Whoever makes it has its lock, and others wait.
+pub(crate) async fn make(servers: &Servers, session: &Client, name: &str) -> Result<()> {
+    if is_whole(session, name).await? {
+        return Ok(());
+    }
+    // A session of its own: the shared one would be given the lock a second time.
+    let turn = servers.connect(MAINTENANCE_DATABASE).await?;
+    turn.client.execute("select pg_advisory_lock(hashtextextended($1, 0))", &[&name]).await?;
+    if is_whole(&turn.client, name).await? {
+        return Ok(());
+    }
+    let made = async {
+        // One that is not whole was made by a process that did not live to end it.
+        turn.client.batch_execute(&sql::drop_database(name)).await?;
+        turn.client.batch_execute(&sql::create_database(name)).await?;
+        let template = servers.connect(name).await?;
+        for (script, text) in [("schema.sql", SCHEMA), ("seed.sql", SEED)] {
+            let text = text.trim_start_matches('\u{feff}');
+            template.client.batch_execute(text).await.with_context(|| format!("cannot load {script}"))?;
+        }
+        drop(template.client);
+        template.served.await?;
+        // The mark of one that is whole. A database that somebody is connected to cannot be copied.
+        let close = format!("alter database {name} with allow_connections false");
+        anyhow::Ok(turn.client.batch_execute(&close).await?)
+    };
+    made.await
+        .with_context(|| format!("cannot make the database {name}, which those of tests are copied from"))
+}
+
+async fn is_whole(session: &Client, name: &str) -> Result<bool> {
+    let sql = "select from pg_database where datname = $1 and not datallowconn";
+    Ok(session.query_opt(sql, &[&name]).await?.is_some())
+}

@@ -1,0 +1,248 @@
+//! Databases of a test's own, on the servers that the tests of this checkout use.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use aws_sdk_dynamodb::Client as DynamoDb;
+use aws_sdk_dynamodb::types::AttributeValue;
+use backend_flask::{messages, sql};
+use cruddur_testing::TestDatabases;
+use tokio_postgres::Client;
+
+/// The number of users that the seed has.
+const USERS: i64 = 5;
+
+async fn users(client: &Client) -> i64 {
+    client.query_one("select count(*) from users", &[]).await.unwrap().get(0)
+}
+
+async fn put(databases: &TestDatabases, key: &str) {
+    let [pk, sk] = [key, "1"].map(|text| AttributeValue::S(text.to_owned()));
+    let put = databases.dynamodb().put_item().table_name(databases.table());
+    put.item("pk", pk).item("sk", sk).send().await.unwrap();
+}
+
+async fn keys(databases: &TestDatabases) -> BTreeSet<String> {
+    let scan = databases.dynamodb().scan().table_name(databases.table());
+    let items = scan.consistent_read(true).send().await.unwrap().items.unwrap_or_default();
+    items.iter().map(|item| item["pk"].as_s().unwrap().clone()).collect()
+}
+
+/// Asserts that two pairs of databases begin the same and stay apart.
+async fn assert_apart() {
+    let (one, other) = (TestDatabases::new().await, TestDatabases::new().await);
+    let (in_one, inother) = (one.postgres().await, other.postgres().await);
+    assert_eq!((users(&in_one).await, users(&inother).await), (USERS, USERS));
+    in_one.batch_execute("delete from activities; delete from users").await.unwrap();
+    put(&one, "A").await;
+    put(&other, "B").await;
+    assert_eq!((users(&in_one).await, users(&inother).await), (0, USERS));
+    assert_eq!(keys(&one).await, ["A".to_owned()].into());
+    assert_eq!(keys(&other).await, ["B".to_owned()].into());
+}
+
+#[tokio::test]
+async fn two_are_apart_on_one_thread() {
+    assert_apart().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_are_apart_on_many_threads() {
+    assert_apart().await;
+}
+
+/// What a database's server says of it, on the servers of `other`.
+struct Looking {
+    other: TestDatabases,
+    postgres: postgres::Client,
+    dynamodb: DynamoDb,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Looking {
+    fn new() -> Self {
+        let other = TestDatabases::new_blocking();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (postgres, dynamodb) = (other.postgres_blocking(), other.dynamodb().clone());
+        Self { other, postgres, dynamodb, runtime }
+    }
+
+    /// Whether there is a database of this name, and a table.
+    fn sees(&mut self, name: &str) -> (bool, bool) {
+        let sql = "select from pg_database where datname = $1";
+        let database = self.postgres.query_opt(sql, &[&name]).unwrap().is_some();
+        let described = self.runtime.block_on(self.dynamodb.describe_table().table_name(name).send());
+        // A table that is being deleted is described for a moment longer.
+        let is_leaving = |table: aws_sdk_dynamodb::operation::describe_table::DescribeTableOutput| {
+            table
+                .table
+                .and_then(|table| table.table_status)
+                .is_some_and(|status| status.as_str() == "DELETING")
+        };
+        (database, described.is_ok_and(|table| !is_leaving(table)))
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.postgres.batch_execute(&sql::drop_database(name)).unwrap();
+        self.runtime.block_on(self.dynamodb.delete_table().table_name(name).send()).unwrap();
+    }
+}
+
+#[test]
+fn a_test_that_is_not_async_has_them_and_they_end_with_it() {
+    let databases = TestDatabases::new_blocking();
+    let name = databases.table().to_owned();
+    let mut client = databases.postgres_blocking();
+    assert_eq!(client.query_one("select count(*) from users", &[]).unwrap().get::<_, i64>(0), USERS);
+    assert!(databases.postgres_url().ends_with(&format!("/{name}")));
+    let mut looking = Looking::new();
+    assert_eq!(looking.sees(&name), (true, true));
+    // The session that is still open is no obstacle.
+    drop(databases);
+    assert_eq!(looking.sees(&name), (false, false));
+    assert!(client.is_valid(std::time::Duration::from_secs(5)).is_err());
+}
+
+#[test]
+fn the_table_is_the_app_s() {
+    let mut looking = Looking::new();
+    let databases = TestDatabases::new_blocking();
+    let described =
+        looking.runtime.block_on(looking.dynamodb.describe_table().table_name(databases.table()).send());
+    let table = described.unwrap().table.unwrap();
+    let wanted = messages::create_table(databases.table()).build().unwrap();
+    assert_eq!(table.key_schema(), wanted.key_schema());
+    assert_eq!(table.table_status.unwrap().as_str(), "ACTIVE");
+    assert_eq!(databases.settings()["DDB_MESSAGE_TABLE"], databases.table());
+    looking.postgres.batch_execute("select 1").unwrap();
+}
+
+#[test]
+fn sixteen_tests_at_once_have_them() {
+    let names: BTreeSet<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..16)
+            .map(|number| {
+                scope.spawn(move || {
+                    let databases = TestDatabases::new_blocking();
+                    let mut client = databases.postgres_blocking();
+                    let sql = "update users set handle = $1 where handle = 'bayko'";
+                    assert_eq!(client.execute(sql, &[&number.to_string()]).unwrap(), 1);
+                    databases.table().to_owned()
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(names.len(), 16);
+    let mut looking = Looking::new();
+    for name in &names {
+        assert_eq!(looking.sees(name), (false, false), "{name}");
+    }
+}
+
+/// A run of its own, which is [`another_run`] in a process of this program.
+struct Run {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// Set for that process: how what it makes is to end.
+const ENDING: &str = "CRUDDUR_TESTING_ENDING";
+
+impl Run {
+    fn start(on: &Looking, ending: &str) -> Self {
+        let mut run = Command::new(std::env::current_exe().unwrap());
+        run.args(["--exact", "another_run", "--nocapture"]).env(ENDING, ending).envs(on.other.settings());
+        let mut child =
+            run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdout }
+    }
+
+    /// The name of what it has made.
+    fn name(&mut self) -> String {
+        let mut lines = (&mut self.stdout).lines().map(Result::unwrap);
+        let line = lines.find_map(|line| line.split_once("made ").map(|(_, name)| name.to_owned()));
+        line.expect("it says what it has made")
+    }
+
+    /// Whether it passed, and what it printed on stderr.
+    fn end(mut self) -> (bool, String) {
+        drop(self.child.stdin.take());
+        let output = self.child.wait_with_output().unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+/// Makes databases and waits for the end of stdin, where another test runs this; else there is nothing to show.
+#[test]
+fn another_run() {
+    let Some(ending) = std::env::var_os(ENDING) else { return };
+    let databases = TestDatabases::new_blocking();
+    let mut stdout = std::io::stdout();
+    writeln!(stdout, "made {}", databases.table()).unwrap();
+    stdout.flush().unwrap();
+    assert_eq!(std::io::stdin().read_line(&mut String::new()).unwrap(), 0);
+    assert_ne!(ending, "panics", "as it was told");
+}
+
+#[test]
+fn what_a_killed_run_left_is_removed_by_the_next_and_nothing_else() {
+    let mut looking = Looking::new();
+    let (mut killed, mut alive) = (Run::start(&looking, "is killed"), Run::start(&looking, "passes"));
+    let names = [killed.name(), alive.name()];
+    let mut next = Run::start(&looking, "passes");
+    next.name();
+    assert_eq!(looking.sees(&names[0]), (true, true));
+    killed.child.kill().unwrap();
+    killed.child.wait().unwrap();
+    assert_eq!(next.end(), (true, String::new()));
+    // The server may take a moment to see that the session has ended.
+    let began = Instant::now();
+    while looking.sees(&names[0]) != (false, false) {
+        assert!(began.elapsed().as_secs() < 20, "{} is still there", names[0]);
+        let mut next = Run::start(&looking, "passes");
+        next.name();
+        assert_eq!(next.end(), (true, String::new()));
+    }
+    assert_eq!(looking.sees(&names[1]), (true, true));
+    assert_eq!(alive.end(), (true, String::new()));
+    assert_eq!(looking.sees(&names[1]), (false, false));
+}
+
+#[test]
+fn what_a_failed_test_had_is_kept_and_named() {
+    let mut looking = Looking::new();
+    let mut failing = Run::start(&looking, "panics");
+    let name = failing.name();
+    let (passed, stderr) = failing.end();
+    assert!(!passed);
+    let password = looking.other.postgres_url();
+    let password = password.split_once("://").unwrap().1.split_once('@').unwrap().0;
+    assert!(!stderr.contains(password), "the password is printed");
+    for text in [format!("/{name} "), format!("--dbname {name}"), format!("ddb scan --table {name}")] {
+        assert!(stderr.contains(&text), "{text}: {stderr}");
+    }
+    let mut next = Run::start(&looking, "passes");
+    next.name();
+    assert_eq!(next.end(), (true, String::new()));
+    assert_eq!(looking.sees(&name), (true, true));
+    // A day later.
+    looking
+        .postgres
+        .batch_execute(&sql::comment_on_database(&name, "kept until 2020-01-01T00:00:00Z"))
+        .unwrap();
+    let mut next = Run::start(&looking, "passes");
+    next.name();
+    assert_eq!(next.end(), (true, String::new()));
+    let seen = looking.sees(&name);
+    if seen != (false, false) {
+        looking.remove(&name);
+    }
+    assert_eq!(seen, (false, false));
+}
