@@ -61,7 +61,13 @@ impl Facts {
             Some(description) => {
                 facts.add("table", name);
                 let items = description.item_count.unwrap_or_default();
-                facts.add("items", format_args!("{items}, by DynamoDB's own count, up to six hours old"));
+                // <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TableDescription.html>
+                let age = if dynamodb.target.is_production() {
+                    ", by DynamoDB's own count, up to six hours old"
+                } else {
+                    ""
+                };
+                facts.add("items", format_args!("{items}{age}"));
                 let protected =
                     if description.deletion_protection_enabled == Some(true) { "on" } else { "off" };
                 facts.add("deletion protection", protected);

@@ -61,7 +61,7 @@ fn a_dry_run_says_what_would_happen_and_changes_nothing() {
       region               us-east-1
       endpoint             ENDPOINT
       table                cruddur-messages
-      items                8, by DynamoDB's own count, up to six hours old
+      items                8
       deletion protection  off
     nothing was changed
     ");
