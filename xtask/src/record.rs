@@ -240,7 +240,12 @@ impl Contents {
             {
                 return record.changes(sources, self.table.as_ref());
             }
-            Some(Rows { tables: [Some(_), Some(_)], .. }) => "no set-up of them was finished",
+            Some(Rows { tables: [Some(_), Some(_)], record: Some(_), .. }) => {
+                "a set-up of them was interrupted"
+            }
+            Some(Rows { tables: [Some(_), Some(_)], .. }) => {
+                "the Postgres tables were not made by a set-up, but perhaps by `db schema-load` or `db setup`"
+            }
             Some(_) => "a table of the Postgres database is not there",
         };
         vec![state.to_owned()]
