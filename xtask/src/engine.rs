@@ -25,7 +25,7 @@ use docker::DockerEngine;
 use embedded::EmbeddedEngine;
 pub(crate) use external::is_set as is_external;
 pub(crate) use name::{EngineChoice, EngineName, VARIABLE};
-pub(crate) use which::{Found, by_settings, choose, running_beside, stop};
+pub(crate) use which::{Found, by_settings, choose, rehearse_stop, running_beside, stop};
 
 /// The app's database. The app chooses its name, not the compose file.
 const DATABASE: &str = "cruddur";
@@ -170,6 +170,15 @@ impl Engine {
                 external::stop(context);
                 Ok(())
             }
+        }
+    }
+
+    /// What [`Engine::stop`] would do.
+    async fn rehearse_stop(&self, context: &Context, with_data: bool) -> Result<Vec<String>> {
+        match self {
+            Self::Docker(docker) => docker.rehearse_stop(context, with_data).await,
+            Self::Embedded(embedded) => embedded.rehearse_stop(with_data),
+            Self::External => Ok(Vec::new()),
         }
     }
 

@@ -23,6 +23,7 @@ use crate::dynamodb::table;
 use crate::dynamodb::write::{self, Write};
 use crate::engine::Engine;
 use crate::error::Failure;
+use crate::facts::Facts;
 use crate::guard::{Guard, Rehearsal};
 use crate::output::{self, Output};
 use crate::postgres::client::PostgresClient;
@@ -70,6 +71,8 @@ pub(crate) struct Save {
     /// Replace the snapshot that has the name
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    rehearsal: Rehearsal,
 }
 
 #[derive(Debug, clap::Args)]
@@ -102,15 +105,24 @@ impl SnapshotCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let snapshots = Snapshots::of(&context.state);
         match self {
-            Self::Save(Save { name, force }) => {
+            Self::Save(Save { name, force, rehearsal }) => {
                 context.ui.stop.remedy("run the same command again: nothing was saved");
-                let _lock = context.state.lock(&context.ui, "snapshot save").await?;
+                let _lock = rehearsal.lock(context, false, "snapshot save").await?;
                 if snapshots.exists(&name) && !force {
                     let problem = format!("snapshot {name} is there already; nothing was changed");
                     let remedy = "choose another name, or replace it with --force";
                     return Err(Failure::new(problem, remedy).into());
                 }
                 let (engine, targets) = context.engine_and_databases().await?;
+                if rehearsal.dry_run {
+                    let replaced =
+                        if snapshots.exists(&name) { ", in place of the one that is there" } else { "" };
+                    let deed = format!("save snapshot {name}{replaced}");
+                    let facts = [Facts::of_postgres(&targets.postgres).await?];
+                    Guard { deed: &deed, facts: &facts, name: "", production: false, hint: "" }
+                        .rehearse(&context.ui);
+                    return Ok(());
+                }
                 let dynamodb = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
                 let stores = Stores { postgres: Some(&targets.postgres), dynamodb: Some(&dynamodb) };
                 save(context, &engine, stores, &name, false).await

@@ -153,6 +153,22 @@ impl DockerEngine {
         Ok(())
     }
 
+    pub(super) async fn rehearse_stop(&self, context: &Context, with_data: bool) -> Result<Vec<String>> {
+        let docker = self.docker(context).await?;
+        if self.is_of_another_checkout(context).await? {
+            return Ok(Vec::new());
+        }
+        let containers = docker.containers(&self.compose).await?;
+        let mut deeds: Vec<_> =
+            containers.iter().flatten().map(|container| format!("remove {}", container.name)).collect();
+        for volume in self.volumes().filter(|_| with_data) {
+            if docker.volume(&volume).await?.is_some() {
+                deeds.push(format!("delete volume {volume} and its data"));
+            }
+        }
+        Ok(deeds)
+    }
+
     async fn remove(&self, context: &Context, containers: Vec<Container>) -> Result<()> {
         for container in containers {
             container.check_owner(&self.compose)?;

@@ -273,6 +273,18 @@ impl EmbeddedEngine {
         Ok(())
     }
 
+    pub(super) fn rehearse_stop(&self, with_data: bool) -> Result<Vec<String>> {
+        let holders = ["Postgres", "DynamoDB"].into_iter().zip(self.holders()?);
+        let mut deeds: Vec<_> =
+            holders.filter_map(|(name, holder)| Some(format!("stop {name}: {}", holder?))).collect();
+        if with_data {
+            let dynamodb = Some(dynamodb::data(&self.folder)).filter(|data| data.exists());
+            let places = [postgres::existing_data(&self.folder), dynamodb];
+            deeds.extend(places.iter().flatten().map(|place| format!("delete {}", place.display())));
+        }
+        Ok(deeds)
+    }
+
     /// Reads a server's log. `follow` ends when the server ends, or at once if none runs.
     pub(super) async fn logs(&self, database: Database, range: LogRange, sink: LogSink<'_>) -> Result<()> {
         let Log { path, from } = &self.logs[database as usize];

@@ -223,6 +223,25 @@ pub(crate) async fn running_beside(
 /// of any other that still runs.
 pub(crate) async fn stop(context: &Context, with_data: bool) -> Result<()> {
     let mut state = context.state.read(&context.ui)?;
+    for name in to_stop(context, &state).await? {
+        Engine::new(name, context, &state)?.stop(context, with_data).await?;
+        state.forget(name, with_data);
+        context.state.write(&state)?;
+    }
+    Ok(())
+}
+
+/// What [`stop`] would do, one line for each server and for each place with data.
+pub(crate) async fn rehearse_stop(context: &Context, with_data: bool) -> Result<Vec<String>> {
+    let state = context.state.read(&context.ui)?;
+    let mut deeds = Vec::new();
+    for name in to_stop(context, &state).await? {
+        deeds.extend(Engine::new(name, context, &state)?.rehearse_stop(context, with_data).await?);
+    }
+    Ok(deeds)
+}
+
+async fn to_stop(context: &Context, state: &State) -> Result<Vec<EngineName>> {
     let chosen = match context.engine.named().or(state.engine) {
         None if is_external(&context.environment) => Some(EngineName::External),
         chosen => chosen,
@@ -231,24 +250,19 @@ pub(crate) async fn stop(context: &Context, with_data: bool) -> Result<()> {
     if context.engine.named().is_none()
         && !matches!(chosen, Some(EngineName::Embedded | EngineName::External))
     {
-        let mut embedded = Engine::new(EngineName::Embedded, context, &state)?;
+        let mut embedded = Engine::new(EngineName::Embedded, context, state)?;
         let runs = embedded.find(context).await?.iter().any(|server| server.missing.is_none());
         if chosen.is_none() || runs {
             names.push(EngineName::Embedded);
         }
     }
-    names.push(chosen.unwrap_or(EngineName::Docker));
-    for name in names {
+    match chosen {
+        Some(name) => names.push(name),
         // No command has started anything with Docker, and it may not be installed.
-        if chosen.is_none()
-            && name == EngineName::Docker
-            && Docker::find(&context.environment, &context.ui).await.is_err()
-        {
-            continue;
+        None if Docker::find(&context.environment, &context.ui).await.is_ok() => {
+            names.push(EngineName::Docker);
         }
-        Engine::new(name, context, &state)?.stop(context, with_data).await?;
-        state.forget(name, with_data);
-        context.state.write(&state)?;
+        None => {}
     }
-    Ok(())
+    Ok(names)
 }

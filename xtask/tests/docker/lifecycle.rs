@@ -205,6 +205,14 @@ fn down_ends_what_the_other_engine_was_left_with() {
     project.xtask("up").ok();
     let beside = "engine embedded runs this checkout's Postgres and DynamoDB too";
     auto("status").ok().says(&[beside, "`cargo xtask down --engine embedded`"]);
+    let (container, volume) = (project.container("db"), &project.volumes()[0]);
+    let rehearsed = auto("down --volumes --dry-run").ok();
+    rehearsed.says(&[
+        "it would stop Postgres: process",
+        &format!("; remove {container}"),
+        &format!("; delete volume {volume} and its data"),
+        "nothing was changed",
+    ]);
     auto("down").ok().says(&["Postgres: stop process", "DynamoDB: stop process", "Docker: remove"]);
     project.xtask("down").env("CRUDDUR_ENGINE", "embedded").ok().says(&["nothing was running"]);
     project.xtask("down").ok().says(&["no containers"]);

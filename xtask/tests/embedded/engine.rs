@@ -425,6 +425,20 @@ fn the_doctor_knows_what_runs() {
 }
 
 #[test]
+fn a_rehearsal_of_down_names_what_would_be_deleted() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    let rehearsed = checkout.xtask("down --volumes --dry-run").ok();
+    rehearsed.says(&["dry run: it would stop Postgres: process ", "; stop DynamoDB: process "]);
+    let data = ["postgres", "dynamodb"].map(|name| format!("; delete {}", checkout.state(name).display()));
+    rehearsed.says(&[&data[0], &data[1], "\nnothing was changed\n"]);
+    assert!(!checkout.xtask("down --dry-run").ok().stderr.contains("delete"));
+    checkout.xtask("status").ok();
+    checkout.xtask("down --volumes").ok();
+    checkout.xtask("down --volumes --dry-run").ok().says(&["dry run: it would do nothing"]);
+}
+
+#[test]
 fn what_another_engine_runs_is_named() {
     let checkout = Checkout::new();
     checkout.set_up();

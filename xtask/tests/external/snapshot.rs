@@ -27,6 +27,9 @@ fn what_was_saved_is_restored() {
     world.database.execute("update users set display_name = 'It''s \u{e4} \\ me' where handle = 'bayko'");
     world.xtask("ddb put").arg(EVERY_TYPE).ok();
     let (before_users, before_items) = (users(&world), items(&world));
+    let rehearsed = world.xtask("snapshot save mine --dry-run").ok();
+    rehearsed.says(&["dry run: it would save snapshot mine\n", "nothing was changed"]);
+    assert_eq!(world.xtask("snapshot list -o json").ok().stdout.trim(), "[]");
     let saved = world.xtask("snapshot save mine").ok();
     saved.says(&["saved snapshot mine of ", "5 users, 4 activities, 139 items"]);
 
