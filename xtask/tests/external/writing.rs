@@ -1,14 +1,16 @@
 //! `cargo xtask ddb seed`, and writing against a server that throttles.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use insta::assert_snapshot;
 
+use crate::common::dynamodb::Answer;
 use crate::proxy::{Fate, Proxy};
 use crate::throttle::Throttle;
-use crate::{SHORT_CONVERSATION, TABLE, World};
+use crate::{NOW, SHORT_CONVERSATION, TABLE, World};
 
 #[test]
 fn seeding_twice_leaves_one_conversation() {
@@ -25,29 +27,70 @@ fn seeding_twice_leaves_one_conversation() {
     assert!(second.contains("\"2026-02-03T04:05:06.789000+00:00\""));
 }
 
+impl World {
+    /// The users who have a group row.
+    fn members(&self) -> BTreeSet<String> {
+        let items = self.endpoint().items(TABLE);
+        let rows = items.iter().filter_map(|item| item["pk"]["S"].as_str()?.strip_prefix("GRP#"));
+        rows.map(str::to_owned).collect()
+    }
+
+    fn uuids(&self, handles: &str) -> BTreeSet<String> {
+        let sql = format!("select uuid::text from users where handle in ({handles})");
+        self.database.column(&sql).into_iter().collect()
+    }
+}
+
 #[test]
 fn a_seed_replaces_what_any_earlier_one_wrote() {
     let world = World::with_short_conversation();
-    let owners = || -> HashSet<String> {
-        let items = world.endpoint().items(TABLE);
-        let rows = items.iter().filter_map(|item| item["pk"]["S"].as_str()?.strip_prefix("GRP#"));
-        rows.map(str::to_owned).collect()
-    };
-    let uuids = |handles: &str| -> HashSet<String> {
-        let sql = format!("select uuid::text from users where handle in ({handles})");
-        world.database.column(&sql).into_iter().collect()
-    };
     let count = SHORT_CONVERSATION.lines().count() + 2;
     let now = "--file conversation.txt --now 2026-02-03T04:05:06Z";
     world.xtask(&format!("ddb seed {now} --person-1 zoekestrel --person-2 amemiya")).ok();
-    assert_eq!(owners(), uuids("'zoekestrel', 'amemiya'"));
+    assert_eq!(world.members(), world.uuids("'zoekestrel', 'amemiya'"));
     assert_eq!(world.endpoint().items(TABLE).len(), count);
     // The messages have the same times, so they overwrite the earlier ones.
     world.xtask(&format!("ddb seed {now} --person-1 bayko --person-2 amemiya")).ok();
-    assert_eq!(owners(), uuids("'bayko', 'amemiya'"));
+    assert_eq!(world.members(), world.uuids("'bayko', 'amemiya'"));
     assert_eq!(world.endpoint().items(TABLE).len(), count);
     world.xtask("ddb seed").ok();
-    assert_eq!(owners(), uuids("'andrewbrown', 'bayko'"));
+    assert_eq!(world.members(), world.uuids("'andrewbrown', 'bayko'"));
+}
+
+#[test]
+fn a_seed_replaces_one_in_which_a_person_never_spoke() {
+    let world = World::with_short_conversation();
+    for speaker in ["Person 1", "Person 2"] {
+        world.write("one-sided.txt", &format!("{speaker}: Hello?\n{speaker}: Anybody?\n"));
+        world.xtask("ddb seed --file one-sided.txt --person-1 zoekestrel --person-2 amemiya").ok();
+        assert_eq!(world.members(), world.uuids("'zoekestrel', 'amemiya'"));
+        world.xtask("ddb seed --file conversation.txt").ok();
+        assert_eq!(world.members(), world.uuids("'andrewbrown', 'bayko'"));
+        assert_eq!(world.endpoint().items(TABLE).len(), SHORT_CONVERSATION.lines().count() + 2);
+    }
+}
+
+/// The messages have the same times, so the interrupted seed overwrites those that say who the members were.
+#[test]
+fn a_seed_replaces_what_one_left_that_was_interrupted_in_its_rows() {
+    let world = World::with_short_conversation();
+    for (text, failing_row) in [(SHORT_CONVERSATION, 1), ("Person 2: Hello?\n", 1), ("Person 2: Hello?\n", 2)] {
+        world.write("other.txt", text);
+        let rows = AtomicUsize::new(0);
+        let proxy = Proxy::start(world.endpoint(), move |operation, body| {
+            let is_row = operation == "BatchWriteItem" && body.contains("GRP#") && body.contains("PutRequest");
+            let fails = is_row && rows.fetch_add(1, Ordering::SeqCst) + 1 >= failing_row;
+            let denied = r#"{"__type":"x#AccessDeniedException","message":"no"}"#.to_owned();
+            Ok(if fails { Fate::Answered(Answer { status: 400, body: denied }) } else { Fate::Passed })
+        });
+        let now = format!("--now {NOW}");
+        let interrupted =
+            world.xtask(&format!("ddb seed --file other.txt {now} --person-1 bayko --person-2 amemiya"));
+        interrupted.env("AWS_ENDPOINT_URL_DYNAMODB", proxy.endpoint.url()).fails(1).says(&["AccessDenied"]);
+        world.xtask(&format!("ddb seed --file conversation.txt {now} --person-1 teapot --person-2 zoekestrel")).ok();
+        assert_eq!(world.members(), world.uuids("'teapot', 'zoekestrel'"), "{text}{failing_row}");
+        assert_eq!(world.endpoint().items(TABLE).len(), SHORT_CONVERSATION.lines().count() + 2);
+    }
 }
 
 #[test]

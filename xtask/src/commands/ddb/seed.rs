@@ -15,7 +15,7 @@ use crate::ui::Rate;
 use anyhow::{Result, ensure};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
-use backend_flask::conversation::{self, Conversation};
+use backend_flask::conversation::{self, Conversation, Person};
 use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRange};
 use backend_flask::population::Population;
 use backend_flask::users::User;
@@ -179,13 +179,23 @@ impl Seed {
         let rate = Rate::begin();
         let work = async {
             let kept: HashSet<u64> = rows.iter().map(|put| put.key).collect();
-            let mut members = BTreeSet::from([one.uuid, two.uuid]);
+            let mut members = vec![one.uuid, two.uuid];
             if let Table::InUse = table {
-                members.extend(senders(dynamodb).await?);
+                let former = former_members(dynamodb).await?;
+                let is_former = |user: &User| former.contains(&user.uuid);
+                if !(former.len() == people.len() && people.iter().all(is_former)) {
+                    // A message may overwrite the one that leads to a former member.
+                    remove_rows(dynamodb, &former, &HashSet::new()).await?;
+                }
+                members.extend(former.into_iter().filter(|member| ![one.uuid, two.uuid].contains(member)));
             }
-            // Members are found by their messages. Written first, the messages let a later run find every row.
+            // In the order in which a later run finds the members: see `former_members`.
             let messages = rows.split_off(people.len());
-            for puts in [messages, rows] {
+            if self.conversation.lines().iter().all(|line| line.person == Person::Two) {
+                rows.reverse();
+            }
+            let second_row = rows.split_off(1);
+            for puts in [messages, rows, second_row] {
                 let written = write::write_all(dynamodb, name, puts.into_iter().map(Ok), |written| {
                     step.progress(rate.of(written.count, count as u64));
                     Ok(())
@@ -269,33 +279,53 @@ async fn items(dynamodb: &DynamoDb, query: QueryInputBuilder) -> Result<Vec<Item
     Ok(items)
 }
 
-/// Everybody who sent a message in the seed's group.
-async fn senders(dynamodb: &DynamoDb) -> Result<BTreeSet<Uuid>> {
-    let messages = seeded_messages(&dynamodb.target.table).projection_expression("user_uuid");
-    let messages = items(dynamodb, messages).await?;
-    let sender = |item: &Item| item.get("user_uuid")?.as_s().ok()?.parse().ok();
-    Ok(messages.iter().filter_map(sender).collect())
+/// The members of the seed's group, as far as its items in the table tell: everybody who sent a message, and the
+/// other member that a sender's row names. Those who sent none come first: without the sender's row they are not found.
+async fn former_members(dynamodb: &DynamoDb) -> Result<Vec<Uuid>> {
+    let table = &dynamodb.target.table;
+    let users = async |query: QueryInputBuilder| {
+        let items = items(dynamodb, query.projection_expression("user_uuid")).await?;
+        let user = |item: &Item| item.get("user_uuid")?.as_s().ok()?.parse().ok();
+        anyhow::Ok(items.iter().filter_map(user).collect::<BTreeSet<Uuid>>())
+    };
+    let senders = users(seeded_messages(table)).await?;
+    let mut others = BTreeSet::new();
+    for sender in &senders {
+        others.extend(users(seeded_row(table, *sender)).await?);
+    }
+    Ok(others.difference(&senders).chain(&senders).copied().collect())
 }
 
 /// Removes the seed group's items except those with these [keys](Write::key). Removes the rows first, because the
 /// messages say who the members are.
-async fn remove_others(dynamodb: &DynamoDb, members: &BTreeSet<Uuid>, kept: &HashSet<u64>) -> Result<()> {
-    let table = &dynamodb.target.table;
-    let rows = members.iter().map(|member| seeded_row(table, *member));
-    for query in rows.chain([seeded_messages(table)]) {
-        let keys = items(dynamodb, query.projection_expression("pk, sk")).await?;
-        let deletes = keys.into_iter().map(|key| Write::delete(key, &KEYS));
-        let others = deletes.filter(|delete| !matches!(delete, Ok(delete) if kept.contains(&delete.key)));
-        write::write_all(dynamodb, table, others, |_| Ok(())).await.map_err(|error| {
-            let done = || format!("all {} items are written; an earlier seed's are still there", kept.len());
-            Interrupted::explained(error, done)
-        })?;
+async fn remove_others(dynamodb: &DynamoDb, members: &[Uuid], kept: &HashSet<u64>) -> Result<()> {
+    let remove = async {
+        remove_rows(dynamodb, members, kept).await?;
+        remove(dynamodb, seeded_messages(&dynamodb.target.table), kept).await
+    };
+    remove.await.map_err(|error| {
+        let done = || format!("all {} items are written; an earlier seed's are still there", kept.len());
+        Interrupted::explained(error, done)
+    })
+}
+
+async fn remove_rows(dynamodb: &DynamoDb, members: &[Uuid], kept: &HashSet<u64>) -> Result<()> {
+    for member in members {
+        remove(dynamodb, seeded_row(&dynamodb.target.table, *member), kept).await?;
     }
     Ok(())
 }
 
+/// Removes the items that a query finds, except those with these keys.
+async fn remove(dynamodb: &DynamoDb, query: QueryInputBuilder, kept: &HashSet<u64>) -> Result<()> {
+    let keys = items(dynamodb, query.projection_expression("pk, sk")).await?;
+    let deletes = keys.into_iter().map(|key| Write::delete(key, &KEYS));
+    let others = deletes.filter(|delete| !matches!(delete, Ok(delete) if kept.contains(&delete.key)));
+    write::write_all(dynamodb, &dynamodb.target.table, others, |_| Ok(())).await.map(|_| ())
+}
+
 /// Counts the items of the seed's group.
-async fn count_seeded(dynamodb: &DynamoDb, members: &BTreeSet<Uuid>) -> Result<u64> {
+async fn count_seeded(dynamodb: &DynamoDb, members: &[Uuid]) -> Result<u64> {
     let table = &dynamodb.target.table;
     let rows = members.iter().map(|member| seeded_row(table, *member));
     let mut count = 0;
