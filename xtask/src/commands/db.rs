@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
 pub(crate) use steps::{counts, explain, load, make_anew};
-use steps::{create, drop_database, setup, take_turn};
+use steps::{create, drop_database, exists_already, setup, take_turn};
 
 use super::target::{Guarded, Target, Writing};
 use super::undo::{self, Undo};
@@ -120,12 +120,41 @@ impl Target {
     }
 }
 
+/// What a command needs, which its dry run checks.
+#[derive(Clone, Copy)]
+enum Needs {
+    Server,
+    NoDatabase,
+    Database,
+    Tables,
+}
+
+impl Needs {
+    async fn check(self, target: &PostgresTarget) -> Result<()> {
+        match self {
+            Self::Server => {}
+            Self::NoDatabase => {
+                if target.connect_if_there().await?.is_some() {
+                    return Err(exists_already(target.database(), target.prod).into());
+                }
+            }
+            Self::Database => drop(target.connect().await?),
+            Self::Tables => {
+                let prod = target.prod;
+                target.ask(move |client| counts(client, prod)).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Writing {
     /// The target, or `None` if this is a dry run.
-    async fn postgres(self, context: &Context, deed: &str) -> Result<Option<PostgresTarget>> {
+    async fn postgres(self, context: &Context, deed: &str, needs: Needs) -> Result<Option<PostgresTarget>> {
         context.ui.stop.remedy("run the same command again: each of its steps was done whole, or not at all");
         let target = self.target.postgres(context).await?;
         if self.rehearsal.dry_run {
+            needs.check(&target).await?;
             let facts = [Facts::of_postgres(&target).await?];
             let production = self.target.prod;
             Guard { deed, facts: &facts, name: "", production, hint: "" }.rehearse(&context.ui);
@@ -137,8 +166,8 @@ impl Writing {
 
 impl Guarded {
     /// The target, once the user has confirmed; `None` if this is a dry run.
-    async fn postgres(&self, context: &Context, deed: &str) -> Result<Option<PostgresTarget>> {
-        let target = self.writing.postgres(context, deed).await?;
+    async fn postgres(&self, context: &Context, deed: &str, needs: Needs) -> Result<Option<PostgresTarget>> {
+        let target = self.writing.postgres(context, deed, needs).await?;
         if let (Some(target), true) = (&target, self.is_production()) {
             let facts = [Facts::of_postgres(target).await?];
             self.pass(context, deed, &facts, target.database(), NO_BACKUP).await?;
@@ -154,7 +183,9 @@ impl Db {
             Self::Create(writing) => {
                 let deed = "create the database";
                 let _lock = writing.lock(context, "db create").await?;
-                let Some(target) = writing.postgres(context, deed).await? else { return Ok(()) };
+                let Some(target) = writing.postgres(context, deed, Needs::NoDatabase).await? else {
+                    return Ok(());
+                };
                 let mut maintenance = target.maintenance().connect().await?;
                 take_turn(ui, &mut maintenance).await?;
                 create(ui, &mut maintenance, target.database()).await
@@ -162,7 +193,9 @@ impl Db {
             Self::Drop(Losing { guarded, undo }) => {
                 let deed = "drop the database";
                 let _lock = guarded.lock(context, "db drop").await?;
-                let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
+                let Some(target) = guarded.postgres(context, deed, Needs::Server).await? else {
+                    return Ok(());
+                };
                 undo.keep_rows(context, &guarded, &target, "db-drop").await?;
                 let mut maintenance = target.maintenance().connect().await?;
                 take_turn(ui, &mut maintenance).await?;
@@ -172,7 +205,9 @@ impl Db {
                 let deed = "replace the tables and lose their rows";
                 let schema = Script::schema(&context.root)?;
                 let _lock = guarded.lock(context, "db schema-load").await?;
-                let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
+                let Some(target) = guarded.postgres(context, deed, Needs::Database).await? else {
+                    return Ok(());
+                };
                 undo.keep_rows(context, &guarded, &target, "db-schema-load").await?;
                 let mut connection = target.connect().await?;
                 load(ui, &mut connection, schema).await?;
@@ -183,16 +218,21 @@ impl Db {
                 let deed = "overwrite the seed's rows";
                 let seed = Script::seed(&context.root)?;
                 let _lock = guarded.lock(context, "db seed").await?;
-                let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
+                let Some(target) = guarded.postgres(context, deed, Needs::Tables).await? else {
+                    return Ok(());
+                };
                 let load = async { load(ui, &mut target.connect().await?, seed).await };
                 undo::seeding(&guarded, &target, None, None, load).await
             }
             Self::Setup(Losing { guarded, undo }) => {
                 let deed = "drop and create the database";
+                let scripts = [Script::schema(&context.root)?, Script::seed(&context.root)?];
                 let _lock = guarded.lock(context, "db setup").await?;
-                let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
+                let Some(target) = guarded.postgres(context, deed, Needs::Server).await? else {
+                    return Ok(());
+                };
                 undo.keep_rows(context, &guarded, &target, "db-setup").await?;
-                setup(context, &mut target.maintenance().connect().await?, &target).await
+                setup(context, &mut target.maintenance().connect().await?, &target, scripts).await
             }
             Self::Connect(connect) => connect.run(context).await,
             Self::Sessions(Reading { output, target }) => {
@@ -201,7 +241,9 @@ impl Db {
             Self::KillAll(guarded) => {
                 // Takes no lock, because this command may have to free the one that holds it.
                 let deed = "end all sessions";
-                let Some(target) = guarded.postgres(context, deed).await? else { return Ok(()) };
+                let Some(target) = guarded.postgres(context, deed, Needs::Server).await? else {
+                    return Ok(());
+                };
                 kill_all(ui, &target).await
             }
             Self::Test(Reading { output, target }) => test(output, &target.postgres(context).await?).await,

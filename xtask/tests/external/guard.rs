@@ -13,15 +13,13 @@ use crate::proxy::{Fate, Proxy};
 use crate::world::Production;
 use crate::{NOW, TABLE, World};
 
-/// Every command that writes, and what its dry run prints.
-const WRITING: [(&str, &str); 14] = [
-    ("db create", "create the database"),
+/// The commands that write where everything is there, and what their dry runs print.
+const WRITING: [(&str, &str); 12] = [
     ("db drop", "drop the database"),
     ("db schema-load", "replace the tables and lose their rows"),
     ("db seed", "overwrite the seed's rows"),
     ("db setup", "drop and create the database"),
     ("db kill-all", "end all sessions"),
-    ("ddb schema-load", "refuse to create the table, which exists already"),
     ("ddb drop cruddur-messages", "drop the table and lose its items"),
     ("ddb seed", "replace the seed conversation"),
     ("ddb seed --messages 5", "replace the synthetic users in "),
@@ -137,6 +135,24 @@ fn a_dry_run_where_nothing_is_there_says_so() {
     assert!(world.endpoint().tables().is_empty());
     // A dry run fails if the command would.
     world.xtask("ddb drop nothing --dry-run").fails(1).says(&["has no such table"]);
+}
+
+#[test]
+fn a_dry_run_fails_where_the_command_would() {
+    let world = World::new();
+    let fails = |lines: &[(&str, &str)]| {
+        for (line, problem) in lines {
+            world.xtask(line).arg("--dry-run").fails(1).says(&[problem]);
+            world.xtask(line).fails(1);
+        }
+    };
+    let missing = "does not exist";
+    fails(&[("db schema-load", missing), ("db seed", missing)]);
+    world.xtask("db create").ok();
+    world.xtask("db schema-load --dry-run").ok();
+    fails(&[("db create", "exists already"), ("db seed", "the tables are not there")]);
+    world.xtask("ddb schema-load").ok();
+    fails(&[("ddb schema-load", "table cruddur-messages exists already")]);
 }
 
 #[test]
@@ -297,8 +313,8 @@ fn deletion_protection_is_respected_and_explained() {
     error: table cruddur-messages is protected from deletion; nothing was changed
       help: if it is really to go: `aws dynamodb update-table --table-name cruddur-messages --no-deletion-protection-enabled`, then run this again
     ");
-    let ran = protected.xtask(&format!("{line} --dry-run")).ok();
-    ran.says(&["it would refuse to drop the table", "deletion protection  on"]);
+    let ran = protected.xtask(&format!("{line} --dry-run")).fails(1);
+    ran.says(&["error: table cruddur-messages is protected from deletion; nothing was changed"]);
     assert_eq!(behind.tables(), [TABLE]);
 }
 

@@ -74,11 +74,13 @@ fn a_seed_replaces_one_in_which_a_person_never_spoke() {
 #[test]
 fn a_seed_replaces_what_one_left_that_was_interrupted_in_its_rows() {
     let world = World::with_short_conversation();
-    for (text, failing_row) in [(SHORT_CONVERSATION, 1), ("Person 2: Hello?\n", 1), ("Person 2: Hello?\n", 2)] {
+    for (text, failing_row) in [(SHORT_CONVERSATION, 1), ("Person 2: Hello?\n", 1), ("Person 2: Hello?\n", 2)]
+    {
         world.write("other.txt", text);
         let rows = AtomicUsize::new(0);
         let proxy = Proxy::start(world.endpoint(), move |operation, body| {
-            let is_row = operation == "BatchWriteItem" && body.contains("GRP#") && body.contains("PutRequest");
+            let is_row =
+                operation == "BatchWriteItem" && body.contains("GRP#") && body.contains("PutRequest");
             let fails = is_row && rows.fetch_add(1, Ordering::SeqCst) + 1 >= failing_row;
             let denied = r#"{"__type":"x#AccessDeniedException","message":"no"}"#.to_owned();
             Ok(if fails { Fate::Answered(Answer { status: 400, body: denied }) } else { Fate::Passed })
@@ -87,7 +89,9 @@ fn a_seed_replaces_what_one_left_that_was_interrupted_in_its_rows() {
         let interrupted =
             world.xtask(&format!("ddb seed --file other.txt {now} --person-1 bayko --person-2 amemiya"));
         interrupted.env("AWS_ENDPOINT_URL_DYNAMODB", proxy.endpoint.url()).fails(1).says(&["AccessDenied"]);
-        world.xtask(&format!("ddb seed --file conversation.txt {now} --person-1 teapot --person-2 zoekestrel")).ok();
+        world
+            .xtask(&format!("ddb seed --file conversation.txt {now} --person-1 teapot --person-2 zoekestrel"))
+            .ok();
         assert_eq!(world.members(), world.uuids("'teapot', 'zoekestrel'"), "{text}{failing_row}");
         assert_eq!(world.endpoint().items(TABLE).len(), SHORT_CONVERSATION.lines().count() + 2);
     }

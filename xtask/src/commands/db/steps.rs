@@ -24,14 +24,14 @@ pub(crate) async fn setup(
     context: &Context,
     maintenance: &mut Connection,
     target: &PostgresTarget,
+    scripts: [Script; 2],
 ) -> Result<()> {
-    let ui = &context.ui;
-    // A missing file is an error before anything is dropped.
-    let (schema, seed) = (Script::schema(&context.root)?, Script::seed(&context.root)?);
     make_anew(context, maintenance, target).await?;
     let mut connection = target.connect().await?;
-    load(ui, &mut connection, schema).await?;
-    load(ui, &mut connection, seed).await
+    for script in scripts {
+        load(&context.ui, &mut connection, script).await?;
+    }
+    Ok(())
 }
 
 /// Drops the database if it exists, and creates it.
@@ -67,17 +67,19 @@ pub(super) async fn create(ui: &Ui, maintenance: &mut Connection, database: &str
     let (database, prod) = (database.to_owned(), maintenance.target.prod);
     let work = maintenance.with(move |client| {
         client.batch_execute(&statement).map_err(|error| match error.code() {
-            Some(&SqlState::DUPLICATE_DATABASE) => {
-                let remedy = format!(
-                    "load its tables with `cargo xtask db schema-load{prod}`; `cargo xtask db setup{prod}` drops it, \
-                     with all its rows, and creates it"
-                );
-                Failure::new(format!("database {database} exists already"), remedy).into()
-            }
+            Some(&SqlState::DUPLICATE_DATABASE) => exists_already(&database, prod).into(),
             _ => readable(error),
         })
     });
     ui.run_whole(label, work).await
+}
+
+pub(super) fn exists_already(database: &str, prod: &str) -> Failure {
+    let remedy = format!(
+        "load its tables with `cargo xtask db schema-load{prod}`; `cargo xtask db setup{prod}` drops it, with all its \
+         rows, and creates it"
+    );
+    Failure::new(format!("database {database} exists already"), remedy)
 }
 
 /// Drops a database and ends the sessions in it.

@@ -232,8 +232,12 @@ impl Update {
             .set_expression_attribute_names(self.condition.placeholders.names()?)
             .set_expression_attribute_values(self.condition.placeholders.values()?)
             .return_values(ReturnValue::AllNew);
-        let deed =
-            format!("update the item {}{}", self.key.shown(), self.condition.not_evaluated(&self.guarded));
+        let unchecked = if self.guarded.is_rehearsal() { EXPRESSION_UNCHECKED } else { "" };
+        let deed = format!(
+            "update the item {}{unchecked}{}",
+            self.key.shown(),
+            self.condition.not_evaluated(&self.guarded)
+        );
         if !self.guarded.is_meant(context, &dynamodb, &deed, Some(table), Vec::new()).await? {
             return Ok(());
         }
@@ -290,11 +294,14 @@ impl Delete {
     }
 }
 
+/// The remark of a dry run about the update's expression, which only a server can check.
+const EXPRESSION_UNCHECKED: &str = ", if the expression is valid, which a dry run does not ask";
+
 impl Condition {
     /// The remark of a dry run about the condition.
     fn not_evaluated(&self, guarded: &Guarded) -> &'static str {
         match (&self.condition, guarded.is_rehearsal()) {
-            (Some(_), true) => ", if the condition is met, which a dry run does not ask",
+            (Some(_), true) => ", if the condition is valid and met, which a dry run does not ask",
             _ => "",
         }
     }

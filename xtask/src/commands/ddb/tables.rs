@@ -49,12 +49,11 @@ impl SchemaLoad {
 
     async fn rehearse(&self, context: &Context, dynamodb: &DynamoDb) -> Result<()> {
         let name = dynamodb.target.table.as_str();
-        let description = table::describe_if_there(dynamodb, name).await?;
-        let facts = [Facts::of_table(dynamodb, name, description.as_ref())];
-        let deed = match description {
-            None => "create the table",
-            Some(_) => "refuse to create the table, which exists already",
-        };
+        if table::describe_if_there(dynamodb, name).await?.is_some() {
+            return Err(exists_already(dynamodb).into());
+        }
+        let facts = [Facts::of_table(dynamodb, name, None)];
+        let deed = "create the table";
         let production = self.writing.target.prod;
         Guard { deed, facts: &facts, name, production, hint: "" }.rehearse(&context.ui);
         Ok(())
@@ -67,13 +66,7 @@ pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<()> {
     let create = async {
         let created = dynamodb.send(async || request.clone().send_with(&dynamodb.client).await).await;
         let created = created.map_err(|error| match RequestError::code_of(&error) {
-            Some("ResourceInUseException") => {
-                let prod = dynamodb.target.prod();
-                let remedy = format!(
-                    "go on with it as it is; `cargo xtask ddb drop {name}{prod}` drops it, with all its items"
-                );
-                Failure::new(format!("table {name} exists already"), remedy).into()
-            }
+            Some("ResourceInUseException") => exists_already(dynamodb).into(),
             _ => error,
         })?;
         if created.table_description.as_ref().is_some_and(table::is_active) {
@@ -91,6 +84,13 @@ pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<()> {
         .await
     };
     dynamodb.ui.run_whole(format!("DynamoDB: create table {name}"), create).await
+}
+
+fn exists_already(dynamodb: &DynamoDb) -> Failure {
+    let (name, prod) = (&dynamodb.target.table, dynamodb.target.prod());
+    let remedy =
+        format!("go on with it as it is; `cargo xtask ddb drop {name}{prod}` drops it, with all its items");
+    Failure::new(format!("table {name} exists already"), remedy)
 }
 
 pub(crate) async fn has_messages_table(dynamodb: &DynamoDb) -> Result<bool> {
@@ -150,11 +150,10 @@ impl DropTable {
         let is_protected = description.deletion_protection_enabled.unwrap_or_default();
         let facts = [Facts::of_table(dynamodb, table, Some(&description))];
         let deed = match self.backup.named() {
-            _ if is_protected => "refuse to drop the table, which is protected from deletion".to_owned(),
             Some(name) => format!("make backup {name}, then drop the table and lose its items"),
             None => "drop the table and lose its items".to_owned(),
         };
-        if is_protected && !self.guarded.is_rehearsal() {
+        if is_protected {
             return Err(protected(table).into());
         }
         let confirmed = self.guarded.confirm.as_deref();
