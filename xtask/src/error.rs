@@ -45,6 +45,31 @@ impl Error for Failure {
     }
 }
 
+/// A failure after part of the work was done. It reads as its cause does; [`Report`] adds what was done.
+#[derive(Debug)]
+pub(crate) struct Incomplete {
+    done: String,
+    cause: anyhow::Error,
+}
+
+impl Incomplete {
+    pub(crate) fn new(done: impl Into<String>, cause: anyhow::Error) -> Self {
+        Self { done: done.into(), cause }
+    }
+}
+
+impl fmt::Display for Incomplete {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.cause.fmt(formatter)
+    }
+}
+
+impl Error for Incomplete {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(self.cause.as_ref())
+    }
+}
+
 /// A signal ended the run.
 #[derive(Debug)]
 pub(crate) struct Interrupted {
@@ -85,13 +110,13 @@ impl fmt::Display for Usage {
 
 impl Error for Usage {}
 
-/// Prints the cause chain, one cause per line, and the remedies found in it.
+/// Prints the cause chain, one cause per line, then what was done and the remedies found in it.
 pub(crate) struct Report<'a>(pub(crate) &'a anyhow::Error);
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = String::new();
-        let mut remedies = Vec::new();
+        let (mut done, mut remedies) = (Vec::new(), Vec::new());
         if let Some(interrupted) = self.0.downcast_ref::<Interrupted>() {
             // Without the steps as context: each step prints that it was stopped.
             write!(formatter, "{interrupted}")?;
@@ -106,9 +131,11 @@ impl fmt::Display for Report<'_> {
                 shown.push_str(label);
                 shown.push_str(&text.trim_end().replace('\n', "\n    "));
             }
+            done.extend(cause.downcast_ref::<Incomplete>().map(|incomplete| incomplete.done.as_str()));
             remedies.extend(cause.downcast_ref::<Failure>().map(|failure| failure.remedy.as_str()));
         }
         formatter.write_str(&shown)?;
+        done.iter().rev().try_for_each(|done| write!(formatter, "\n  so far: {done}"))?;
         remedies
             .iter()
             .try_for_each(|remedy| write!(formatter, "\n  help: {}", remedy.replace('\n', "\n        ")))
@@ -129,6 +156,13 @@ mod tests {
         assert_eq!(
             Report(&error).to_string(),
             "error: db create\n  because: cannot reach Postgres\n  because: connection refused\n  help: start it\n        or ask"
+        );
+        let failure = Failure::new("line 3 is bad", "mend it");
+        let incomplete = Incomplete::new("2 items are written", anyhow::Error::from(failure));
+        let error = anyhow::Error::from(incomplete).context("import");
+        assert_eq!(
+            Report(&error).to_string(),
+            "error: import\n  because: line 3 is bad\n  so far: 2 items are written\n  help: mend it"
         );
         let echoed = anyhow::anyhow!("x").context("outer: x");
         assert_eq!(Report(&echoed).to_string(), "error: outer: x");

@@ -1,7 +1,7 @@
 //! The layout of help: commands in groups, a command's own options first, the global options last.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory as _};
+use clap::{Arg, Command, CommandFactory as _};
 
 use super::Arguments;
 
@@ -55,11 +55,20 @@ const DDB: [Group; 4] = [
 const SNAPSHOT: [Group; 1] = [("Commands", &["save", "restore", "list", "delete"])];
 
 pub(super) fn command() -> Command {
-    let command = Arguments::command();
+    let command = with_negative_numbers(Arguments::command());
     let command = command.mut_subcommand("db", |db| grouped(db, &DB));
     let command = command.mut_subcommand("ddb", |ddb| grouped(ddb, &DDB));
     let command = command.mut_subcommand("snapshot", |snapshot| grouped(snapshot, &SNAPSHOT));
     grouped(command, &ALL)
+}
+
+/// Takes `-1` for a value, which the option can then refuse by name, and not for an unknown option.
+fn with_negative_numbers(command: Command) -> Command {
+    let of_option = |argument: Arg| {
+        let takes_number = argument.get_long().is_some() && argument.get_action().takes_values();
+        if takes_number { argument.allow_negative_numbers(true) } else { argument }
+    };
+    command.mut_args(of_option).mut_subcommands(with_negative_numbers)
 }
 
 fn grouped(command: Command, groups: &[Group]) -> Command {
@@ -89,9 +98,14 @@ pub(super) fn explained(error: clap::Error) -> String {
                 database is changed without a question"
             .to_owned();
     }
+    let is_negative = |value: &ContextValue| matches!(value, ContextValue::String(value) if value.parse().is_ok_and(|value: i64| value < 0));
+    let not_whole = match error.get(ContextKind::InvalidValue) {
+        Some(value) if is_negative(value) => "it is less than 0",
+        _ => "it is not a whole number",
+    };
     let mut text = with_tip(with_suggestion(error)).render().to_string();
     for (raw, plain) in [
-        ("invalid digit found in string", "it is not a whole number"),
+        ("invalid digit found in string", not_whole),
         ("cannot parse integer from empty string", "it is not a whole number"),
         ("number too large to fit in target type", "the number is too large"),
         (" is not in 1..18446744073709551615", " is less than 1"),
@@ -240,6 +254,11 @@ mod tests {
             ("xtask ddb seed --messages abc", "'--messages <M>': it is not a whole number"),
             ("xtask ddb patterns get-conversation --year abc", "'--year <Y>': it is not a whole number"),
             ("xtask ddb scan --limit x", "it is not a whole number"),
+            ("xtask ddb scan --limit -1", "invalid value '-1' for '--limit <N>': it is less than 0"),
+            (
+                "xtask ddb patterns get-conversation --limit -1",
+                "'-1' for '--limit <N>': -1 is not in 1..=1000000",
+            ),
             ("xtask ddb drop t --confirm t", "leave them out"),
         ] {
             let error = suggested(line);

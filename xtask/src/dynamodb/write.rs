@@ -15,7 +15,7 @@ use super::client::DynamoDb;
 use super::json::{AttributeValue, Item};
 use super::number::Number;
 use super::size::size_of;
-use crate::error::Interrupted;
+use crate::error::{Incomplete, Interrupted};
 use crate::text::counted;
 
 /// How many batches are sent concurrently.
@@ -197,7 +197,8 @@ pub(crate) async fn write_all(
     let certain = format!("{} written for certain", counted(count, "item is", "items are"));
     match ended {
         Err(error) if error.is::<Interrupted>() => Err(Interrupted::explained(error, || certain)),
-        ended => ended.context(certain).map(|()| count),
+        Err(error) => Err(Incomplete::new(certain, error).into()),
+        Ok(()) => Ok(count),
     }
 }
 

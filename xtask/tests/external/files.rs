@@ -196,9 +196,9 @@ fn a_bad_line_stops_the_import_and_the_mended_file_is_imported() {
     let failed = world.xtask("ddb import made.jsonl --table one --dynamodb-json").fails(1);
     assert_snapshot!(failed.error(), @"
     error: DynamoDB: import made.jsonl into one
-      because: everything before line 2 is written: go on with --from-line 2
-      because: 1 item is written for certain
       because: made.jsonl:2: attribute `sk`: invalid type: integer `1`, expected a string (at byte 28)
+      so far: 1 item is written for certain
+      so far: everything before line 2 is written: go on with --from-line 2
       help: mend the line and run the command again; or add --reject, which puts such lines into a file of their own
     ");
     world.write("made.jsonl", &good);
@@ -466,6 +466,22 @@ fn a_dash_is_stdout() {
     let plain = world.xtask("ddb export - --plain --table one").ok();
     assert!(plain.json_lines()[0]["pk"].is_string(), "{plain}");
     assert!(!world.path("-").exists());
+}
+
+#[test]
+fn what_comes_from_a_pipe_is_imported() {
+    let world = two_tables();
+    let made = lines(3_000);
+    let import =
+        |options: &str, text: &str| world.xtask(&format!("ddb import - --table one {options}")).stdin(text);
+    let rehearsed = import("--dry-run", &made).ok();
+    rehearsed.says(&["it would import 3000 items into the table"]);
+    assert_eq!(world.endpoint().items("one").len(), 0);
+    import("", &made).ok().says(&["import stdin into one: 3000 items"]);
+    assert_same(world.endpoint().items("one"), items_of(&made), "from a pipe");
+    import("--plain", "{\"pk\":\"plain\",\"sk\":\"1\"}\n").ok().says(&["1 item"]);
+    import("", "{\"pk\":1,\"sk\":\"1\"}\n").fails(1).says(&["because: stdin:1: key `pk` is not of"]);
+    import("--reject", &made).fails(2).says(&["--reject wants a file"]);
 }
 
 #[test]

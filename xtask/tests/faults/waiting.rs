@@ -137,9 +137,9 @@ fn hands_all_back() {
     let error = failed.error().replace(&throttle.endpoint.url(), "ENDPOINT");
     insta::assert_snapshot!(error.replace(&format!("{written} items"), "N items"), @"
     error: DynamoDB: seed 138 items into cruddur-messages
-      because: N items are written for certain
       because: DynamoDB at ENDPOINT is throttling: it took and gave nothing for 30.0 s
       because: it handed all items of a batch back
+      so far: N items are written for certain
       help: run the command again later, or give the table more capacity units
     ");
     world.recovers();

@@ -2,7 +2,9 @@ mod records;
 pub(super) mod rules;
 
 use std::cell::RefCell;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Seek as _};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
@@ -12,16 +14,16 @@ use super::export::no_form;
 use super::{Guarded, TableArgument};
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
-use crate::dynamodb::files::{FileForm, ItemFile, Notation};
+use crate::dynamodb::files::{Compression, Encoding, FileForm, ItemFile, Notation};
 use crate::dynamodb::table;
 use crate::dynamodb::write::{self, Written};
-use crate::error::{Failure, Interrupted};
+use crate::error::{Failure, Incomplete, Interrupted, Usage};
 use crate::text::counted;
 use crate::ui::{Rate, Step};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
-    /// The file
+    /// The file; `-` reads JSON lines from stdin
     file: PathBuf,
     /// Read the lines as plain JSON [default: as the first line is]
     #[arg(long)]
@@ -41,19 +43,26 @@ pub(crate) struct Import {
     guarded: Guarded,
 }
 
+/// What is imported. It is read twice: first to check it before the user is asked.
+struct Input {
+    file: File,
+    form: FileForm,
+}
+
+/// Copies stdin into a temporary file.
+fn copy_of_stdin() -> io::Result<Input> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(&mut io::stdin().lock(), &mut file)?;
+    Ok(Input { file, form: FileForm { encoding: Encoding::Jsonl, compression: Compression::None } })
+}
+
 impl Import {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         // A wrong file is an error before the user is asked or anything is changed.
-        FileForm::of(&self.file).map_err(no_form)?;
-        if !self.file.exists() {
-            let problem = format!("there is no file {}", self.file.display());
-            return Err(
-                Failure::new(problem, "check the path; a file is named as seen from this folder").into()
-            );
-        }
-        self.open()?.next().with_context(|| self.cannot_import())?;
+        let input = self.input().await?;
+        self.open(&input)?.next().with_context(|| self.cannot_import())?;
         if self.guarded.is_rehearsal() {
-            return self.rehearse(context).await;
+            return self.rehearse(context, &input).await;
         }
         context.ui.stop.remedy("run the same command again");
         let _lock = self.guarded.lock(context, "ddb import").await?;
@@ -63,13 +72,13 @@ impl Import {
         };
         let table = self.table.of(&dynamodb.target);
         let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
-        let step = context.ui.step(format!("DynamoDB: import {} into {table}", self.file.display()));
-        let file = self.open()?;
+        let step = context.ui.step(format!("DynamoDB: import {} into {table}", self.name().display()));
+        let file = self.open(&input)?;
         let rejects = match self.reject {
             true => Rejects::Keep(RejectedFile::beside(&self.file, &file)),
             false => Rejects::End,
         };
-        let records = Records::new(&self.file, file, self.from_line, &rules, rejects, &context.ui);
+        let records = Records::new(self.name(), file, self.from_line, &rules, rejects, &context.ui);
         match self.import(&dynamodb, table, records, &step).await {
             Ok(Records { imported, rejected, .. }) => {
                 let imported = counted(imported, "item", "items");
@@ -92,13 +101,13 @@ impl Import {
     }
 
     /// Reads the file as an import would, and prints what it would write.
-    async fn rehearse(&self, context: &Context) -> Result<()> {
+    async fn rehearse(&self, context: &Context, input: &Input) -> Result<()> {
         let dynamodb = self.guarded.dynamodb(context).await?;
         let table = self.table.of(&dynamodb.target);
         let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
         let rejects = if self.reject { Rejects::Print } else { Rejects::End };
         let mut records =
-            Records::new(&self.file, self.open()?, self.from_line, &rules, rejects, &context.ui);
+            Records::new(self.name(), self.open(input)?, self.from_line, &rules, rejects, &context.ui);
         while records.next_item()?.is_some() {}
         let rejected = match records.rejected {
             0 => String::new(),
@@ -112,17 +121,48 @@ impl Import {
         self.guarded.is_meant(context, &dynamodb, &deed, Some(table), Vec::new()).await.map(|_| ())
     }
 
-    fn open(&self) -> Result<ItemFile> {
+    async fn input(&self) -> Result<Input> {
+        if self.file == Path::new("-") {
+            if self.reject {
+                return Err(
+                    Usage("--reject wants a file, beside which it puts one of its own".to_owned()).into()
+                );
+            }
+            // On another thread, so that signals are handled meanwhile.
+            return tokio::task::spawn_blocking(copy_of_stdin).await?.context("cannot read stdin");
+        }
+        let form = FileForm::of(&self.file).map_err(no_form)?;
+        if !self.file.exists() {
+            let problem = format!("there is no file {}", self.file.display());
+            let remedy = "check the path; a file is named as seen from this folder";
+            return Err(Failure::new(problem, remedy).into());
+        }
+        let file = File::open(&self.file).with_context(|| self.cannot_import())?;
+        Ok(Input { file, form })
+    }
+
+    /// Begins to read the input. Another [`ItemFile`] of it must be gone: both would share one position.
+    fn open(&self, input: &Input) -> Result<ItemFile> {
         let notation = match (self.plain, self.dynamodb_json) {
             (true, _) => Some(Notation::Plain),
             (_, true) => Some(Notation::Typed),
             _ => None,
         };
-        ItemFile::open(&self.file, notation, self.from_line).with_context(|| self.cannot_import())
+        let open = || {
+            let mut file = input.file.try_clone()?;
+            file.rewind()?;
+            ItemFile::of(file, input.form, notation, self.from_line)
+        };
+        open().with_context(|| self.cannot_import())
+    }
+
+    /// The file's name in messages.
+    fn name(&self) -> &Path {
+        if self.file == Path::new("-") { Path::new("stdin") } else { &self.file }
     }
 
     fn cannot_import(&self) -> String {
-        format!("cannot import {}", self.file.display())
+        format!("cannot import {}", self.name().display())
     }
 
     /// Writes the records, and returns them for their counts.
@@ -152,15 +192,19 @@ impl Import {
             Ok(interrupted) => {
                 let written = counted(written_count, "item is", "items are");
                 Interrupted {
-                    done: format!("{written} written from {}", self.file.display()),
+                    done: format!("{written} written from {}", self.name().display()),
                     remedy: format!("run the same command again with --from-line {line}"),
                     ..interrupted
                 }
                 .into()
             }
-            Err(error) if line == self.from_line => error.context("no line is known to be written"),
-            Err(error) => error
-                .context(format!("everything before line {line} is written: go on with --from-line {line}")),
+            Err(error) if line == self.from_line => {
+                Incomplete::new("no line is known to be written", error).into()
+            }
+            Err(error) => {
+                let done = format!("everything before line {line} is written: go on with --from-line {line}");
+                Incomplete::new(done, error).into()
+            }
         })
     }
 }

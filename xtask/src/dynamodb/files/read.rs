@@ -44,12 +44,20 @@ impl ItemFile {
     /// `notation` is that of JSON lines. Without one, the first line that is an object with members decides by
     /// [`Notation::of`].
     pub(crate) fn open(path: &Path, notation: Option<Notation>, from_line: u64) -> io::Result<Self> {
-        let form = FileForm::of(path)?;
-        let file = File::open(path)?;
+        Self::of(File::open(path)?, FileForm::of(path)?, notation, from_line)
+    }
+
+    /// As [`ItemFile::open`], of an open file.
+    pub(crate) fn of(
+        file: File,
+        form: FileForm,
+        notation: Option<Notation>,
+        from_line: u64,
+    ) -> io::Result<Self> {
         let metadata = file.metadata()?;
         // An import reads its file twice: first to check it before the user is asked.
         if !metadata.is_file() {
-            return Err(invalid("it is not a file: write what comes from a pipe into one"));
+            return Err(invalid("it is not a file: `cargo xtask ddb import -` reads a pipe"));
         }
         let source = compression::text_of(file.try_clone()?, form.compression)?;
         let mut lines = Lines { source, count: 0, record: Vec::new(), first: 0 };
