@@ -226,6 +226,21 @@ impl Engine {
         }
     }
 
+    /// After a failed change to this engine: stores in `state` that it was used, if one of its databases runs. Later
+    /// commands look for them then.
+    pub(crate) async fn remember_leftovers(&mut self, context: &Context, state: &mut State) -> Result<()> {
+        let is_change = state.engine.is_some_and(|last| last != self.name());
+        if !is_change || !self.starts_servers() {
+            return Ok(());
+        }
+        let found = self.find(context).await;
+        if found.is_ok_and(|found| found.iter().any(|server| server.missing.is_none())) {
+            state.ports.entry(self.name()).or_default();
+            context.state.write(state)?;
+        }
+        Ok(())
+    }
+
     /// Stores in `state` what later commands need to find the databases.
     pub(crate) fn remember(&self, context: &Context, state: &mut State) -> Result<()> {
         let Some(compose) = self.compose() else { return Ok(()) };

@@ -77,7 +77,10 @@ impl Services {
         let mut state = context.state.read(ui)?;
         let (mut engine, why) = engine::choose(context, &state).await?;
         ui.note(format_args!("engine {}: {why}", engine.name()));
-        engine.start(context).await?;
+        if let Err(error) = engine.start(context).await {
+            engine.remember_leftovers(context, &mut state).await?;
+            return Err(error);
+        }
         engine.remember(context, &mut state)?;
         let targets = engine.targets(context)?;
         Ok(Self { targets, engine, was_being_stopped: Cell::new(false), _lock: lock })

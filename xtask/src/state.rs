@@ -55,6 +55,15 @@ impl State {
         }
     }
 
+    /// Whether Docker was used last and its data was kept, as far as is known after the engine was stopped.
+    pub(crate) fn docker_was_last(&self) -> bool {
+        let was_used = |name| self.ports.contains_key(&name);
+        match self.engine {
+            Some(last) => last == EngineName::Docker,
+            None => was_used(EngineName::Docker) && !was_used(EngineName::Embedded),
+        }
+    }
+
     /// Forgets a stopped engine. Its ports and project are kept for the next start, unless its data was removed.
     pub(crate) fn forget(&mut self, engine: EngineName, with_data: bool) {
         if self.engine == Some(engine) {

@@ -25,21 +25,16 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
         let mut embedded = new(EngineName::Embedded)?;
         // One running server is enough: the other may have died.
         if embedded.find(context).await?.iter().any(|server| server.missing.is_none()) {
-            return Ok((new(EngineName::Embedded)?, "it is running".to_owned() + &unused_settings(context)));
+            context.warn_of_unused_settings(EngineName::Embedded);
+            return Ok((new(EngineName::Embedded)?, "it is running".to_owned()));
         }
     } else {
         let mut docker = new(EngineName::Docker)?;
-        let found = docker.find(context).await.map_err(|error| {
-            let remedy =
-                "start Docker again, or choose another engine, whose data are its own: `--engine embedded`";
-            Failure::new("engine docker was used last, and cannot be asked now", remedy).caused_by(error)
-        })?;
+        let found = docker.find(context).await.map_err(docker_is_missed)?;
         if found.iter().all(|server| server.missing.is_none()) {
+            context.warn_of_unused_settings(EngineName::Docker);
             // A new engine: the one above has taken over the containers' ports, whatever the user set.
-            return Ok((
-                new(EngineName::Docker)?,
-                "its containers are running".to_owned() + &unused_settings(context),
-            ));
+            return Ok((new(EngineName::Docker)?, "its containers are running".to_owned()));
         }
     }
     if is_external(&context.environment) {
@@ -51,27 +46,26 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
         compose
     });
     match docker.pull_missing(context).await {
-        Ok(()) => Ok((Engine::Docker(Box::new(docker)), "a daemon answers and has the images".to_owned())),
+        Ok(()) => {
+            context.warn_of_unused_settings(EngineName::Docker);
+            Ok((Engine::Docker(Box::new(docker)), "a daemon answers and has the images".to_owned()))
+        }
+        // Its data would seem to be lost.
+        Err(error) if state.docker_was_last() => Err(docker_is_missed(error)),
         Err(error) => {
             // If the settings name no valid place for a daemon, fail: containers may be running that cannot be found.
             daemon::places(&context.environment, &context.ui)?;
             // The list of places becomes part of one line.
             let why = format!("Docker cannot be used: {error:#}").replace(":\n", ": ").replace('\n', "; ");
+            context.warn_of_unused_settings(EngineName::Embedded);
             Ok((new(EngineName::Embedded)?, why))
         }
     }
 }
 
-/// Says which variables of the environment name databases that are not used.
-fn unused_settings(context: &Context) -> String {
-    let names = [POSTGRES_URL, DYNAMODB_URL];
-    let set: Vec<&str> =
-        names.into_iter().filter(|name| context.environment.process_only(name).is_some()).collect();
-    if set.is_empty() {
-        return String::new();
-    }
-    let are = if set.len() == 1 { "is" } else { "are" };
-    format!(" ({} {are} set, and used by `--engine external` only)", set.join(" and "))
+fn docker_is_missed(error: anyhow::Error) -> anyhow::Error {
+    let remedy = "mend that, or choose another engine, whose data are its own: `--engine embedded`";
+    Failure::new("engine docker was used last, and cannot be used now", remedy).caused_by(error).into()
 }
 
 /// The databases of a command that starts nothing.
@@ -138,7 +132,7 @@ impl Context {
     pub(crate) async fn databases(&self, production: bool) -> Result<Targets> {
         let targets = match production {
             true => Targets::production(&self.environment)?,
-            false => Found::ask(self).await?.targets(self)?,
+            false => self.found().await?.targets(self)?,
         };
         self.warn_of_passfile(&targets.postgres);
         Ok(targets)
@@ -146,7 +140,7 @@ impl Context {
 
     /// Both local databases, and the engine that runs them.
     pub(crate) async fn engine_and_databases(&self) -> Result<(Engine, Targets)> {
-        let found = Found::ask(self).await?;
+        let found = self.found().await?;
         let targets = found.targets(self)?;
         self.warn_of_passfile(&targets.postgres);
         Ok((found.engine, targets))
@@ -154,14 +148,14 @@ impl Context {
 
     /// The engine that runs the local databases.
     pub(crate) async fn engine_that_runs(&self) -> Result<Engine> {
-        Ok(Found::ask(self).await?.engine)
+        Ok(self.found().await?.engine)
     }
 
     pub(crate) async fn postgres(&self, production: bool) -> Result<PostgresTarget> {
         let target = if production {
             targets::production_postgres(&self.environment)?
         } else {
-            let found = Found::ask(self).await?;
+            let found = self.found().await?;
             found.check(Database::Postgres)?;
             found.engine.postgres(self)?
         };
@@ -173,9 +167,33 @@ impl Context {
         if production {
             return Ok(targets::production_dynamodb(&self.environment));
         }
-        let found = Found::ask(self).await?;
+        let found = self.found().await?;
         found.check(Database::DynamoDb)?;
         found.engine.dynamodb(self)
+    }
+
+    async fn found(&self) -> Result<Found> {
+        let found = Found::ask(self).await?;
+        self.warn_of_unused_settings(found.engine.name());
+        Ok(found)
+    }
+
+    /// Warns of exported settings that name other databases than those of `engine`, which was not chosen by the user.
+    fn warn_of_unused_settings(&self, engine: EngineName) {
+        if self.engine.named().is_some() || engine == EngineName::External {
+            return;
+        }
+        let names = [POSTGRES_URL, DYNAMODB_URL];
+        let set: Vec<_> =
+            names.into_iter().filter(|name| self.environment.process_only(name).is_some()).collect();
+        if !set.is_empty() {
+            let are = if set.len() == 1 { "is" } else { "are" };
+            self.ui.warn(format_args!(
+                "{} {are} set, but this checkout's own databases are used (engine {engine}); `--engine external` uses \
+                 the settings",
+                set.join(" and ")
+            ));
+        }
     }
 
     fn warn_of_passfile(&self, postgres: &PostgresTarget) {
@@ -242,27 +260,20 @@ pub(crate) async fn rehearse_stop(context: &Context, with_data: bool) -> Result<
 }
 
 async fn to_stop(context: &Context, state: &State) -> Result<Vec<EngineName>> {
-    let chosen = match context.engine.named().or(state.engine) {
-        None if is_external(&context.environment) => Some(EngineName::External),
-        chosen => chosen,
-    };
-    let mut names = Vec::new();
-    if context.engine.named().is_none()
-        && !matches!(chosen, Some(EngineName::Embedded | EngineName::External))
-    {
-        let mut embedded = Engine::new(EngineName::Embedded, context, state)?;
-        let runs = embedded.find(context).await?.iter().any(|server| server.missing.is_none());
-        if chosen.is_none() || runs {
-            names.push(EngineName::Embedded);
-        }
+    if let Some(chosen) = context.engine.named() {
+        return Ok(vec![chosen]);
     }
-    match chosen {
-        Some(name) => names.push(name),
-        // No command has started anything with Docker, and it may not be installed.
-        None if Docker::find(&context.environment, &context.ui).await.is_ok() => {
-            names.push(EngineName::Docker);
-        }
-        None => {}
+    if let Some(last) = state.engine {
+        let beside = running_beside(context, last).await?.into_iter().map(|(name, _)| name);
+        return Ok(beside.chain([last]).collect());
+    }
+    if is_external(&context.environment) {
+        return Ok(vec![EngineName::External]);
+    }
+    let mut names = vec![EngineName::Embedded];
+    // No command has started anything with Docker, and it may not be installed.
+    if Docker::find(&context.environment, &context.ui).await.is_ok() {
+        names.push(EngineName::Docker);
     }
     Ok(names)
 }

@@ -220,6 +220,32 @@ fn down_ends_what_the_other_engine_was_left_with() {
 
 #[test]
 #[ignore = "needs Docker"]
+fn down_ends_the_containers_that_a_change_of_engine_left() {
+    let project = Project::new();
+    let ports = [free_port(), free_port()].map(|port| port.to_string());
+    let embedded = || {
+        let up = project.xtask("up").env("CRUDDUR_ENGINE", "embedded");
+        up.env("POSTGRES_PORT", &ports[0]).env("DYNAMODB_PORT", &ports[1]).ok()
+    };
+    let ends_both = || {
+        let down = project.xtask("down").env("CRUDDUR_ENGINE", "auto").ok();
+        down.says(&["Postgres: stop process", "Docker: remove"]);
+        assert!(SERVICES.iter().all(|service| project.ids(service).is_empty()), "{down}");
+    };
+    project.xtask("up").ok();
+    embedded();
+    ends_both();
+    project.xtask("down --volumes").ok();
+    embedded();
+    // Postgres starts, and DynamoDB does not.
+    project.edit("docker-compose.yml", "user: root", "user: nobody-has-it");
+    project.xtask("up").fails(1).says(&["nobody-has-it"]);
+    assert_eq!(project.ids("db").len(), 1);
+    ends_both();
+}
+
+#[test]
+#[ignore = "needs Docker"]
 fn up_status_logs_and_down_follow_the_containers() {
     let project = Project::new();
     let rows = || {

@@ -236,9 +236,27 @@ fn exported_settings_that_lose_to_what_runs_are_named() {
     checkout.set("CRUDDUR_ENGINE", "auto");
     checkout.set("CONNECTION_URL", "postgresql://me:secret@127.0.0.1:1/d");
     checkout.set("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1");
-    let up = checkout.xtask("up").ok();
-    let first = up.stderr.lines().next().unwrap();
-    assert!(first.starts_with("engine embedded: it is running"), "{up}");
-    assert!(first.contains("CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB are set"), "{up}");
+    let warning = "warning: CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB are set, but this checkout's own databases are used";
+    for line in [
+        "up",
+        "ddb-setup",
+        "prepare",
+        "db setup",
+        "db schema-load",
+        "db seed",
+        "db kill-all",
+        "ddb seed",
+        r#"ddb put {"pk":"a","sk":"1"}"#,
+        "ddb delete a 1",
+        "ddb drop cruddur-messages",
+        "db drop",
+    ] {
+        let ran = checkout.xtask(line).arg("--quiet").ok();
+        assert_eq!(ran.stderr.matches(warning).count(), 1, "{ran}");
+    }
+    let one = checkout.xtask("db create").without("CONNECTION_URL").ok();
+    one.says(&["warning: AWS_ENDPOINT_URL_DYNAMODB is set, but"]);
+    let chosen = checkout.xtask("up").env("CRUDDUR_ENGINE", "embedded").ok();
+    assert!(!chosen.stderr.contains("warning"), "{chosen}");
     checkout.xtask("down").env("CRUDDUR_ENGINE", "embedded").ok();
 }

@@ -162,6 +162,23 @@ fn a_docker_context_beside_others_that_are_broken() {
     assert!(!workspace.path(".cruddur/postgres").exists(), "nothing was started elsewhere");
 }
 
+#[test]
+fn a_docker_that_was_used_last_and_fails_now() {
+    for (then, says) in [(Then::HasNothing, "pull access denied"), (Then::Fails, "on fire")] {
+        for state in [r#"{"engine":"docker"}"#, r#"{"ports":{"docker":{}}}"#] {
+            let (workspace, socket) = workspace();
+            start(&socket, then);
+            std::fs::create_dir(workspace.path(".cruddur")).unwrap();
+            workspace.write(".cruddur/state.json", state);
+            let up = || workspace.xtask("up").env("CRUDDUR_ENGINE", "auto");
+            let said = ["engine docker was used last, and cannot be used now", says, "`--engine embedded`"];
+            up().fails(1).within(QUICK).says(&said);
+            up().env("DOCKER_HOST", "unix:///nonexistent").fails(1).says(&said[..1]);
+            assert!(!workspace.path(".cruddur/postgres").exists(), "nothing was started elsewhere");
+        }
+    }
+}
+
 /// Starts a daemon over TLS that accepts clients with this authority's certificates. Returns its port.
 fn start_across_tls(authority: &Authority) -> u16 {
     let certificate = |text: &str| CertificateDer::from(pem::parse(text).unwrap().into_contents());

@@ -65,9 +65,10 @@ impl DockerEngine {
             self.prepare(context, &found).await?;
         }
         let [postgres, dynamodb] = found;
+        // Not `try_join`: the daemon would go on with a start that nobody waits for.
         let (postgres, dynamodb) =
-            tokio::try_join!(self.bring_up(context, 0, postgres), self.bring_up(context, 1, dynamodb))?;
-        self.started = Some([postgres, dynamodb]);
+            tokio::join!(self.bring_up(context, 0, postgres), self.bring_up(context, 1, dynamodb));
+        self.started = Some([postgres?, dynamodb?]);
         Ok(())
     }
 
