@@ -71,6 +71,7 @@ fn context(arguments: &Arguments) -> Result<Context> {
             })?,
         };
         let context = Context::new(root, environment, engine, arguments.quiet);
+        context.state.close(&context.ui)?;
         Ok(context.allowing(arguments.allow_host.clone()))
     };
     read().inspect_err(|error| report(&Ui::new(&Environment::default()), error))

@@ -1,7 +1,7 @@
-//! Files and folders that only their owner can read, for the state folder. Symbolic links and other special files are
-//! refused, because somebody else may have put them there.
+//! Files and folders that only their owner can read, for the state folder. Files of other users, symbolic links and
+//! other special files are refused, because somebody else may have put them there.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
@@ -21,9 +21,12 @@ pub(crate) fn open(path: &Path, options: &mut OpenOptions) -> Result<File> {
     }
     let opened = options.open(path);
     let there = opened.as_ref().map_or_else(|_| path.symlink_metadata(), File::metadata);
-    if there.is_ok_and(|there| !there.is_file()) {
-        let problem = format!("{} is a link or another thing that is not a plain file", path.display());
-        return Err(Failure::new(problem, "remove it: the tasks did not make it").into());
+    if let Ok(there) = there {
+        if !there.is_file() {
+            let problem = format!("{} is a link or another thing that is not a plain file", path.display());
+            return Err(Failure::new(problem, "remove it: the tasks did not make it").into());
+        }
+        check_owner(path, &there)?;
     }
     opened.with_context(|| format!("cannot open {}", path.display()))
 }
@@ -72,32 +75,53 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Creates a folder for its owner only. An existing one loses the permissions of others.
-pub(crate) fn make_folder(path: &Path) -> std::io::Result<()> {
+pub(crate) fn make_folder(path: &Path) -> Result<()> {
     #[cfg_attr(not(unix), allow(unused_mut, reason = "who may enter is Unix's alone"))]
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => close(path),
-        made => made,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => close(path).map(|_| ()),
+        made => Ok(made?),
     }
 }
 
+/// Takes the permissions of others from a folder. Returns whether they could write into it; not if it does not exist.
 #[cfg(unix)]
-fn close(path: &Path) -> std::io::Result<()> {
+pub(crate) fn close(path: &Path) -> Result<bool> {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-    let there = path.metadata()?;
-    let user = rustix::process::geteuid();
-    if there.uid() != user.as_raw() && !user.is_root() {
-        return Err(std::io::Error::other("it belongs to another user; remove it, or make it yours"));
-    }
+    let there = match path.metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        there => there?,
+    };
+    check_owner(path, &there)?;
     if there.mode() & 0o077 != 0 {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))?;
     }
-    Ok(())
+    Ok(there.mode() & 0o022 != 0)
 }
 
 #[cfg(not(unix))]
-fn close(_: &Path) -> std::io::Result<()> {
+pub(crate) fn close(_: &Path) -> Result<bool> {
+    Ok(false)
+}
+
+/// Fails if a file or folder belongs to another user. Root may use everybody's.
+#[cfg(unix)]
+fn check_owner(path: &Path, there: &Metadata) -> Result<(), Failure> {
+    let user = rustix::process::geteuid();
+    let owner = std::os::unix::fs::MetadataExt::uid(there);
+    if owner == user.as_raw() || user.is_root() {
+        return Ok(());
+    }
+    let problem = format!("{} belongs to another user (id {owner})", path.display());
+    Err(Failure::new(
+        problem,
+        "have it removed, unless you know who made it: then have it made yours (`chown`)",
+    ))
+}
+
+#[cfg(not(unix))]
+fn check_owner(_: &Path, _: &Metadata) -> Result<(), Failure> {
     Ok(())
 }

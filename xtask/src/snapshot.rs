@@ -164,7 +164,7 @@ impl Snapshots {
     /// Begins a snapshot, which has no name until [`Snapshots::finish`]. Dropping the [`TempDir`] removes it. Also
     /// removes what a killed run left, so the caller must hold the checkout's lock.
     pub(crate) fn begin(&self) -> Result<(TempDir, Snapshot)> {
-        let begin = || {
+        let begin = || -> Result<TempDir> {
             private::make_folder(&self.folder)?;
             for entry in fs::read_dir(&self.folder)?.flatten() {
                 let file_name = entry.file_name();
@@ -187,7 +187,7 @@ impl Snapshots {
             let mut builder = tempfile::Builder::new();
             #[cfg(unix)]
             builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
-            builder.prefix(".").suffix(PART).tempdir_in(&self.folder)
+            Ok(builder.prefix(".").suffix(PART).tempdir_in(&self.folder)?)
         };
         let folder = begin().with_context(|| format!("cannot write into {}", self.folder.display()))?;
         let snapshot = Snapshot { folder: folder.path().to_owned() };

@@ -124,6 +124,20 @@ impl StateFolder {
             .with_context(|| format!("cannot make the state folder {}", self.path.display()))
     }
 
+    /// Closes the folder, if there is one, to other users: what is in it says which servers are ours.
+    pub(crate) fn close(&self, ui: &Ui) -> Result<()> {
+        let path = self.path.display();
+        let was_open =
+            private::close(&self.path).with_context(|| format!("cannot use the state folder {path}"))?;
+        if was_open {
+            ui.warn(format_args!(
+                "other users could write into {path}, which is closed to them now; what they put there before is \
+                 still there, and a file of theirs is an error when it is used"
+            ));
+        }
+        Ok(())
+    }
+
     /// Reads the state. A file that cannot be parsed is set aside with a warning.
     pub(crate) fn read(&self, ui: &Ui) -> Result<State> {
         let path = self.file();

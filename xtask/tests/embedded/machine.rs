@@ -1,7 +1,7 @@
 //! What other users of the machine can see of the servers, and what the servers can see of the user.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::process::{Child, Command};
 use std::time::Duration;
 
@@ -86,6 +86,44 @@ fn a_state_folder_that_is_open_to_others_is_closed() {
     fs::set_permissions(checkout.state(""), Permissions::from_mode(0o777)).unwrap();
     checkout.set_up();
     assert_eq!(fs::metadata(checkout.state("")).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
+/// What a command that only reads trusts: an open state folder, and what other users put there.
+#[test]
+fn what_another_user_put_into_the_state_folder_is_refused() {
+    const ME: u32 = 54_321;
+    const OTHER: u32 = 54_322;
+    let checkout = Checkout::new();
+    if chown(checkout.path(""), Some(ME), Some(ME)).is_err() {
+        return skip("another user's files take root");
+    }
+    let (folder, lock) = (checkout.state(""), checkout.state("dynamodb.lock"));
+    fs::create_dir(&folder).unwrap();
+    fs::create_dir(checkout.state("dynamodb")).unwrap();
+    let as_me = |line: &str| {
+        let ids = [format!("--reuid={ME}"), format!("--regid={ME}")];
+        checkout.xtask(line).through("setpriv", &[&ids[0], &ids[1], "--clear-groups"])
+    };
+    fs::set_permissions(&folder, Permissions::from_mode(0o777)).unwrap();
+    let reading = ["ddb scan", "db test", "env", "status", "open"];
+    for line in reading {
+        let problem = format!("/.cruddur belongs to another user (id {OTHER})");
+        chown(&folder, Some(OTHER), Some(OTHER)).unwrap();
+        as_me(line).fails(1).says(&[&problem, "help: have it removed"]);
+    }
+    chown(&folder, Some(ME), Some(ME)).unwrap();
+    // A server that the other user runs.
+    let namespace = fs::read_link("/proc/self/ns/pid").unwrap();
+    let file = fs::File::create(&lock).unwrap();
+    chown(&lock, Some(OTHER), Some(OTHER)).unwrap();
+    fs::set_permissions(&lock, Permissions::from_mode(0o666)).unwrap();
+    fs::write(&lock, format!("1 6666 {} -\n", namespace.display())).unwrap();
+    file.lock().unwrap();
+    let refused = as_me("ddb scan").fails(1);
+    let problem = format!("/.cruddur/dynamodb.lock belongs to another user (id {OTHER})");
+    refused.says(&["warning: other users could write into ", &problem, "help: have it removed"]);
+    assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
+    assert!(!as_me("ddb scan").fails(1).stderr.contains("warning"));
 }
 
 #[test]
