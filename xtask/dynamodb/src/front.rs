@@ -1,5 +1,5 @@
 //! A proxy before dynoxide's server, which would answer any web page and accept any Host. It refuses browsers'
-//! requests and logs errors.
+//! requests and logs failures.
 
 use std::future::IntoFuture as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -91,7 +91,8 @@ async fn answer(State(forward): State<Forward>, request: Request) -> Response {
         return logged(&operation, StatusCode::FORBIDDEN, refused(why));
     }
     match forward.send(request).await {
-        Ok(response) if response.status().is_success() => response,
+        // Other errors are the client's own, and usual ones among them: it asks whether a table is there.
+        Ok(response) if !response.status().is_server_error() => response,
         Ok(response) => {
             let (parts, body) = response.into_parts();
             let text = to_bytes(body, LONGEST_ERROR).await.unwrap_or_default();
