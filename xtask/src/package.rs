@@ -54,7 +54,11 @@ impl Package {
                 Ok(built) => built,
                 Err(_) => {
                     if !is_first {
-                        ui.line(format_args!("cargo is building {}, which has changed", self.name));
+                        ui.line(format_args!(
+                            "{} has changed: cargo is building it again, which takes seconds, or a minute or two if \
+                             what it depends on has changed too",
+                            self.name
+                        ));
                     }
                     build.await
                 }
