@@ -95,6 +95,7 @@ fn run_leaves_rows_and_items_that_were_written_alone() {
 fn run_takes_databases_as_they_are_where_it_is_told_to() {
     let world = World::set_up();
     world.write("backend-flask-rs/ddb/conversation.txt", SHORT_CONVERSATION);
+    world.xtask("ddb put").arg(r#"{"pk": "mine", "sk": "1"}"#).ok();
     let before = world.endpoint().items(TABLE);
     world.xtask("run").fails(1).says(&["the conversation has changed", "cargo xtask run --as-is"]);
     run(&world, " --as-is").signal("TERM");
