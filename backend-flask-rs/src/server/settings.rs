@@ -118,9 +118,11 @@ impl Settings {
             "cognito" => {
                 let issuer = need(ISSUER)?.trim_end_matches('/').to_owned();
                 let keys_url = get(KEYS_URL).unwrap_or_else(|| format!("{issuer}/.well-known/jwks.json"));
-                ensure!(is_https(&issuer), "{ISSUER}={issuer} must begin with https://");
-                let is_safe = is_https(&keys_url) || keys_url.starts_with("http://127.0.0.1:");
-                ensure!(is_safe, "{KEYS_URL}={keys_url} must begin with https://");
+                // The URLs are not shown: a password may be in one.
+                ensure!(is_https(&issuer), "{ISSUER} must begin with https:// and have no user");
+                let is_safe = is_https(&keys_url)
+                    || keys_url.starts_with("http://127.0.0.1:") && has_no_user(&keys_url);
+                ensure!(is_safe, "{KEYS_URL} must begin with https:// and have no user");
                 let cognito = CognitoSettings { issuer, client_id: need(CLIENT_ID)?, keys_url };
                 (AccessSettings::Cognito(cognito), DynamoDbSettings::Aws { table })
             }
@@ -128,8 +130,7 @@ impl Settings {
         };
         let postgres = PostgresSettings::of(&need(POSTGRES)?, get(HOME).as_deref().map(Path::new))?;
         let front_end = get(FRONT_END).map(|url| {
-            origin(&url)
-                .with_context(|| format!("{FRONT_END}={url} is no origin such as https://cruddur.example"))
+            origin(&url).with_context(|| format!("{FRONT_END} is no origin such as https://cruddur.example"))
         });
         let idle = match get(IDLE).map(|text| (text.parse(), text)) {
             None => DEFAULT_IDLE,
@@ -155,7 +156,11 @@ impl Settings {
 }
 
 fn is_https(url: &str) -> bool {
-    url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty())
+    url.strip_prefix("https://").is_some_and(|rest| !rest.is_empty()) && has_no_user(url)
+}
+
+fn has_no_user(url: &str) -> bool {
+    url.split('/').nth(2).is_none_or(|host| !host.contains('@'))
 }
 
 /// The origin that browsers send for pages at a URL, which must have no path.

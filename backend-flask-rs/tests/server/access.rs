@@ -149,7 +149,11 @@ fn settings_that_let_anybody_in_are_refused() {
         "https://me@a.example",
     ] {
         let said = error(&[local, ("FRONTEND_URL", origin)]);
-        assert_eq!(said, Some(format!("FRONTEND_URL={origin} is no origin such as https://cruddur.example")));
+        assert_eq!(
+            said,
+            Some("FRONTEND_URL is no origin such as https://cruddur.example".to_owned()),
+            "{origin}"
+        );
     }
     for origin in ["https://cruddur.example", "http://localhost:3000/", "http://[::1]:3000"] {
         assert_eq!(error(&[local, ("FRONTEND_URL", origin)]), None);
@@ -159,10 +163,12 @@ fn settings_that_let_anybody_in_are_refused() {
     for (name, url) in [
         ("COGNITO_ISSUER", "http://issuer.example/pool"),
         ("COGNITO_ISSUER", "issuer.example"),
+        ("COGNITO_ISSUER", "https://me:secret@issuer.example"),
         ("COGNITO_JWKS_URL", "http://issuer.example/keys"),
+        ("COGNITO_JWKS_URL", "http://127.0.0.1:secret@issuer.example/keys"),
     ] {
         let said = error(&[&[(name, url)], &cognito[..], &[issuer]].concat());
-        assert_eq!(said, Some(format!("{name}={url} must begin with https://")));
+        assert_eq!(said, Some(format!("{name} must begin with https:// and have no user")), "{url}");
     }
     let near = ("COGNITO_JWKS_URL", "http://127.0.0.1:1/keys");
     assert_eq!(error(&[&[issuer, near], &cognito[..]].concat()), None);

@@ -228,9 +228,8 @@ fn pace(items: u64, elapsed: Duration) -> String {
 async fn production(target: &DynamoDbTarget, account: &Account) -> Result<(Builder, String)> {
     let is_url = |endpoint: &str| endpoint.starts_with("https://") || endpoint.starts_with("http://");
     if target.endpoint().is_some_and(|endpoint| !is_url(endpoint)) {
-        // The text before an `@` may be a password.
-        let shown = target.endpoint().and_then(|endpoint| endpoint.rsplit('@').next()).unwrap_or_default();
-        let problem = format!("PROD_DYNAMODB_ENDPOINT_URL: `{shown}` is not a DynamoDB endpoint");
+        // The text is not shown: it may be a password.
+        let problem = "PROD_DYNAMODB_ENDPOINT_URL is not a DynamoDB endpoint";
         return Err(Failure::new(problem, "write it as https://HOST").into());
     }
     let mut loader = aws_config::defaults(BehaviorVersion::latest())

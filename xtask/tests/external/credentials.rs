@@ -135,10 +135,10 @@ fn production_is_reached_through_a_proxy_and_local_servers_are_not() {
 #[test]
 fn an_endpoint_of_production_s_that_is_no_url_is_told() {
     let mut production = Production::new();
-    production.workspace.set("PROD_DYNAMODB_ENDPOINT_URL", "dynamodb.example:8000");
+    production.workspace.set("PROD_DYNAMODB_ENDPOINT_URL", "me:hush.example:8000");
     let fails = production.fails(|run| run.env("AWS_REGION", "r"));
     assert_snapshot!(fails, @"
-    error: PROD_DYNAMODB_ENDPOINT_URL: `dynamodb.example:8000` is not a DynamoDB endpoint
+    error: PROD_DYNAMODB_ENDPOINT_URL is not a DynamoDB endpoint
       help: write it as https://HOST
     ");
 }

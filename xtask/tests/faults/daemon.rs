@@ -257,6 +257,13 @@ fn a_docker_host_without_a_scheme() {
     let nobody = format!("tcp://127.0.0.1:{port} (DOCKER_HOST): nobody listens there");
     said(&format!("127.0.0.1:{port}")).says(&[&nobody]);
     said("/var/run/docker.sock").says(&["a path alone is no address", "help: write it as unix://"]);
+    for host in
+        ["nonsense://hush", "tcp://me:hush@127.0.0.1:1", "me:hush@127.0.0.1", "ssh://me:hush@127.0.0.1"]
+    {
+        let failed = said(host);
+        failed.says(&["the address in DOCKER_HOST or in the docker context cannot be used"]);
+        assert!(!failed.stderr.contains("hush"), "{failed}");
+    }
 }
 
 /// The user `me` with the password `???>>>~~~`.

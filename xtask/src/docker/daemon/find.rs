@@ -149,9 +149,17 @@ const PIPE: &str = "npipe:////./pipe/docker_engine";
 fn full_address(host: &str, is_tls: bool) -> Result<String> {
     let (host, port) = (host.trim(), if is_tls { "2376" } else { "2375" });
     let wrong = |why: &str| {
-        let problem = format!("DOCKER_HOST or the docker context has the address `{host}`: {why}");
+        // The address is not shown: it may hold a password.
+        let problem = format!("the address in DOCKER_HOST or in the docker context cannot be used: {why}");
         Failure::new(problem, format!("write it as unix://{SOCKET} or tcp://HOST:PORT"))
     };
+    let authority =
+        host.split_once("://").map_or(host, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    match (authority.rsplit_once('@'), host.starts_with("ssh://")) {
+        (Some((user, _)), true) if !user.contains(':') => {}
+        (None, _) => {}
+        _ => return Err(wrong("a user or a password has no place in it").into()),
+    }
     match host.split_once("://") {
         Some(("unix", "")) => Ok(format!("unix://{SOCKET}")),
         Some(("npipe", "")) => Ok(PIPE.to_owned()),
