@@ -182,7 +182,7 @@ fn servers_whose_whole_state_folder_was_removed_end_by_themselves() {
     checkout.set_up();
     let before = checkout.processes("postgres");
     fs::remove_dir_all(checkout.state("")).unwrap();
-    checkout.xtask("db test").fails(1).says(&["is not running", "ddb-setup"]);
+    checkout.xtask("db test").fails(1).says(&["is not running", "`cargo xtask prepare`"]);
     checkout.xtask("ddb-setup").ok();
     wait_for("end of the first DynamoDB", Duration::from_secs(10), || {
         (checkout.processes("dynamodb").len() == 1).then_some(())
@@ -199,7 +199,11 @@ fn servers_whose_data_was_removed_are_stopped() {
     let checkout = Checkout::new();
     checkout.set_up();
     fs::remove_dir_all(checkout.state("postgres")).unwrap();
-    checkout.xtask("db test").fails(1).says(&["is not running", "has lost its data", "ddb-setup"]);
+    checkout.xtask("db test").fails(1).says(&[
+        "is not running",
+        "has lost its data",
+        "`cargo xtask prepare`",
+    ]);
     checkout.xtask("down").ok().says(&["Postgres: stop process"]);
     assert!(checkout.processes("postgres").is_empty() && checkout.processes("dynamodb").is_empty());
 }
