@@ -27,7 +27,8 @@ use clap::{ArgAction, FromArgMatches as _, Parser, Subcommand};
 use crate::context::Context;
 use crate::engine::EngineChoice;
 use crate::environment::Environment;
-use crate::ui::Ui;
+use crate::error::Report;
+use crate::ui::{Messages, Ui};
 
 /// Start Cruddur's two databases, seed them, look into them and change them
 #[derive(Debug, Parser)]
@@ -42,9 +43,8 @@ pub(crate) struct Arguments {
     #[arg(long, global = true, value_name = "HOST")]
     pub(crate) allow_host: Vec<String>,
 
-    /// Print no steps: only data, warnings and errors
-    #[arg(short, long, global = true)]
-    pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) messages: Messages,
 
     /// Print help: a summary with -h, all of it with --help
     #[arg(short, long, global = true, action = ArgAction::Help)]
@@ -151,15 +151,26 @@ impl Arguments {
     /// Parses the command line. `--help` or a mistake ends the program.
     pub(crate) fn read() -> Self {
         let words: Vec<_> = std::env::args_os().collect();
-        Self::parse_words(&words).unwrap_or_else(|error| {
-            if !error.use_stderr() {
-                error.exit();
+        let is_json = wants_json(&words);
+        match Self::parse_words(&words) {
+            Ok(parsed) => Self { messages: parsed.messages.for_data_in_json(is_json), ..parsed },
+            Err(error) => {
+                if !error.use_stderr() {
+                    error.exit();
+                }
+                let status = error.exit_code();
+                let explained = help::explained(error);
+                let ui = Ui::new(&Environment::default());
+                if is_json {
+                    let error = explained.trim_end().trim_start_matches("error: ").to_owned();
+                    ui.printing(Messages::default().for_data_in_json(true)).report(&Report::usage(error));
+                } else {
+                    // What was typed may come from a file, so it is escaped.
+                    ui.line(explained.trim_end());
+                }
+                std::process::exit(status)
             }
-            let status = error.exit_code();
-            // What was typed may come from a file, so it is escaped.
-            Ui::new(&Environment::default()).line(help::explained(error).trim_end());
-            std::process::exit(status)
-        })
+        }
     }
 
     /// A last argument `prod` means `--prod` if the command line is wrong with the word and right with the option.
@@ -196,6 +207,20 @@ impl Arguments {
             Command::Ddb(command) => command.run(context).await,
         }
     }
+}
+
+/// Whether the command line asks for data or steps in JSON. It may have mistakes.
+fn wants_json(words: &[OsString]) -> bool {
+    let words = words.iter().map(|word| word.to_string_lossy());
+    let words: Vec<_> = words.take_while(|word| word != "--").collect();
+    let is_json = |value: &str| matches!(value, "json" | "jsonl");
+    let options = ["-o", "--output", "--progress"];
+    let apart = words.windows(2).any(|pair| options.contains(&&*pair[0]) && is_json(&pair[1]));
+    let joined = |word: &str| {
+        let value = options.iter().find_map(|option| word.strip_prefix(option));
+        value.is_some_and(|value| is_json(value.trim_start_matches('=')))
+    };
+    apart || words.iter().any(|word| joined(word))
 }
 
 #[cfg(test)]

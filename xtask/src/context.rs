@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::docker::compose::Compose;
 use crate::environment::Environment;
-use crate::ui::Ui;
+use crate::ui::{Messages, Ui};
 use anyhow::{Context as _, Result};
 
 use crate::engine::name::EngineChoice;
@@ -26,8 +26,13 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub(crate) fn new(root: PathBuf, environment: Environment, engine: EngineChoice, quiet: bool) -> Self {
-        let ui = Ui::new(&environment).quiet(quiet);
+    pub(crate) fn new(
+        root: PathBuf,
+        environment: Environment,
+        engine: EngineChoice,
+        messages: Messages,
+    ) -> Self {
+        let ui = Ui::new(&environment).printing(messages);
         let state = StateFolder::of(&root);
         let allowed_hosts = Vec::new();
         Self { root, environment, ui, engine, state, allowed_hosts, compose: OnceCell::new() }

@@ -1,30 +1,62 @@
-//! Errors with a remedy, and how errors are printed.
+//! Errors with a remedy, how they are printed, and the exit status they end the program with.
 
 use std::error::Error;
 use std::fmt;
+use std::io::ErrorKind;
+
+use backend_flask::conversation::ConversationError;
+use serde::Serialize;
+
+use crate::text::printable_lines;
+
+/// What kind of failure an error is. The number is the program's exit status.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    Failed = 1,
+    /// The command line, a setting or an input file is wrong.
+    WrongInput = 2,
+    /// A database or Docker does not run, cannot be reached, or does not let us in.
+    Unreachable = 3,
+    /// A guard refused: the target is public, production's name was not typed, or data would be lost.
+    Refused = 4,
+}
 
 #[derive(Debug)]
 pub(crate) struct Failure {
     problem: String,
     remedy: String,
     cause: Option<Box<dyn Error + Send + Sync>>,
-    /// Whether the error is only a mistake in the command line.
-    pub(crate) is_usage: bool,
+    kind: Kind,
 }
 
 impl Failure {
     /// `problem` says what failed on which target; `remedy` says what to do next, without a full stop.
     pub(crate) fn new(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { problem: problem.into(), remedy: remedy.into(), cause: None, is_usage: false }
+        Self { problem: problem.into(), remedy: remedy.into(), cause: None, kind: Kind::Failed }
     }
 
-    /// Like [`Failure::new`], for a mistake in the command line.
+    /// Like [`Failure::new`], for a mistake in the command line or in an input.
     pub(crate) fn usage(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { is_usage: true, ..Self::new(problem, remedy) }
+        Self { kind: Kind::WrongInput, ..Self::new(problem, remedy) }
+    }
+
+    /// Like [`Failure::new`], for a database or a Docker daemon that cannot be used.
+    pub(crate) fn unreachable(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { kind: Kind::Unreachable, ..Self::new(problem, remedy) }
+    }
+
+    /// Like [`Failure::new`], for what a guard refuses.
+    pub(crate) fn refused(problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { kind: Kind::Refused, ..Self::new(problem, remedy) }
     }
 
     pub(crate) fn remedy(&self) -> &str {
         &self.remedy
+    }
+
+    /// With the kind of `error`, which is going to be its cause.
+    pub(crate) fn like(self, error: &anyhow::Error) -> Self {
+        Self { kind: kind(error), ..self }
     }
 
     pub(crate) fn caused_by(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
@@ -110,35 +142,105 @@ impl fmt::Display for Usage {
 
 impl Error for Usage {}
 
-/// Prints the cause chain, one cause per line, then what was done and the remedies found in it.
-pub(crate) struct Report<'a>(pub(crate) &'a anyhow::Error);
+/// The exit status for an error: that of its [`Kind`], or 128 plus the signal's number. A closed output pipe is no
+/// failure.
+pub(crate) fn status(error: &anyhow::Error) -> u8 {
+    if is_closed_pipe(error) {
+        return 0;
+    }
+    if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
+        return 128 + interrupted.signal;
+    }
+    kind(error) as u8
+}
 
-impl fmt::Display for Report<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = String::new();
-        let (mut done, mut remedies) = (Vec::new(), Vec::new());
-        if let Some(interrupted) = self.0.downcast_ref::<Interrupted>() {
+fn kind(error: &anyhow::Error) -> Kind {
+    let kind = |cause: &(dyn Error + 'static)| match cause.downcast_ref::<Failure>() {
+        Some(failure) => Some(failure.kind).filter(|kind| *kind != Kind::Failed),
+        None if cause.is::<Usage>() || cause.is::<ConversationError>() => Some(Kind::WrongInput),
+        // A file that is not what it should be.
+        None => cause.downcast_ref::<std::io::Error>().and_then(|io| {
+            let is_wrong = matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput);
+            is_wrong.then_some(Kind::WrongInput)
+        }),
+    };
+    error.chain().find_map(kind).unwrap_or(Kind::Failed)
+}
+
+/// Whether the reader of stdout has gone.
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let closed = |cause: &(dyn Error + 'static)| {
+        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(ErrorKind::BrokenPipe)
+    };
+    error.chain().any(closed)
+}
+
+/// An error as it is printed: for people, or as JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    error: String,
+    causes: Vec<String>,
+    /// What was done nevertheless, in order.
+    done: Vec<String>,
+    /// What to do, most general first.
+    help: Vec<String>,
+    /// The exit status.
+    exit: u8,
+}
+
+impl Report {
+    pub(crate) fn of(error: &anyhow::Error) -> Self {
+        let exit = status(error);
+        if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
             // Without the steps as context: each step prints that it was stopped.
-            write!(formatter, "{interrupted}")?;
-            let remedy = &interrupted.remedy;
-            return if remedy.is_empty() { Ok(()) } else { write!(formatter, "\n  help: {remedy}") };
+            let help = Some(interrupted.remedy.clone()).filter(|remedy| !remedy.is_empty());
+            let help = help.into_iter().collect();
+            let error = interrupted.to_string();
+            return Self { error, causes: Vec::new(), done: Vec::new(), help, exit };
         }
-        for cause in self.0.chain() {
+        let (mut texts, mut done, mut help) = (Vec::<String>::new(), Vec::new(), Vec::new());
+        for cause in error.chain() {
             let text = cause.to_string();
             // Some libraries repeat their source in their own message.
-            if !shown.contains(&text) {
-                let label = if shown.is_empty() { "error: " } else { "\n  because: " };
-                shown.push_str(label);
-                shown.push_str(&text.trim_end().replace('\n', "\n    "));
+            if !texts.iter().any(|shown| shown.contains(&text)) {
+                texts.push(text.trim_end().to_owned());
             }
-            done.extend(cause.downcast_ref::<Incomplete>().map(|incomplete| incomplete.done.as_str()));
-            remedies.extend(cause.downcast_ref::<Failure>().map(|failure| failure.remedy.as_str()));
+            done.extend(cause.downcast_ref::<Incomplete>().map(|incomplete| incomplete.done.clone()));
+            help.extend(cause.downcast_ref::<Failure>().map(|failure| failure.remedy.clone()));
         }
-        formatter.write_str(&shown)?;
-        done.iter().rev().try_for_each(|done| write!(formatter, "\n  so far: {done}"))?;
-        remedies
-            .iter()
-            .try_for_each(|remedy| write!(formatter, "\n  help: {}", remedy.replace('\n', "\n        ")))
+        done.reverse();
+        let causes = texts.split_off(1);
+        Self { error: texts.remove(0), causes, done, help, exit }
+    }
+
+    /// A mistake in the command line.
+    pub(crate) fn usage(error: String) -> Self {
+        let (causes, done, help) = Default::default();
+        Self { error, causes, done, help, exit: Kind::WrongInput as u8 }
+    }
+
+    /// In one line of JSON.
+    pub(crate) fn json(&self) -> String {
+        let safe = |texts: &[String]| texts.iter().map(|text| printable_lines(text)).collect();
+        let Self { error, causes, done, help, exit } = self;
+        let (causes, done, help) = (safe(causes), safe(done), safe(help));
+        let safe = Self { error: printable_lines(error), causes, done, help, exit: *exit };
+        serde_json::to_string(&safe).unwrap_or_default()
+    }
+}
+
+/// One cause per line, then what was done, then the remedies.
+impl fmt::Display for Report {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { error, causes, done, help, exit } = self;
+        let label = if *exit > 128 { "" } else { "error: " };
+        let indented = |text: &str, width: usize| text.replace('\n', &format!("\n{:width$}", ""));
+        write!(formatter, "{label}{}", indented(error, 4))?;
+        causes.iter().try_for_each(|cause| write!(formatter, "\n  because: {}", indented(cause, 4)))?;
+        done.iter().try_for_each(|done| write!(formatter, "\n  so far: {done}"))?;
+        help.iter().try_for_each(|help| write!(formatter, "\n  help: {}", indented(help, 8)))
     }
 }
 
@@ -154,17 +256,34 @@ mod tests {
         let failure = Failure::new("cannot reach Postgres", "start it\nor ask").caused_by(refused);
         let error = Err::<(), _>(failure).context("db create").unwrap_err();
         assert_eq!(
-            Report(&error).to_string(),
+            Report::of(&error).to_string(),
             "error: db create\n  because: cannot reach Postgres\n  because: connection refused\n  help: start it\n        or ask"
         );
         let failure = Failure::new("line 3 is bad", "mend it");
         let incomplete = Incomplete::new("2 items are written", anyhow::Error::from(failure));
         let error = anyhow::Error::from(incomplete).context("import");
         assert_eq!(
-            Report(&error).to_string(),
+            Report::of(&error).to_string(),
             "error: import\n  because: line 3 is bad\n  so far: 2 items are written\n  help: mend it"
         );
+        let json = r#"{"error":"import","causes":["line 3 is bad"],"done":["2 items are written"],"help":["mend it"],"exit":1}"#;
+        assert_eq!(Report::of(&error).json(), json);
         let echoed = anyhow::anyhow!("x").context("outer: x");
-        assert_eq!(Report(&echoed).to_string(), "error: outer: x");
+        assert_eq!(Report::of(&echoed).to_string(), "error: outer: x");
+    }
+
+    #[test]
+    fn the_exit_status_tells_what_kind_of_failure_it_is() {
+        let inner = || Failure::unreachable("a", "b");
+        assert_eq!(status(&anyhow::anyhow!("any")), 1);
+        assert_eq!(status(&Failure::new("a", "b").into()), 1);
+        assert_eq!(status(&Usage("a".to_owned()).into()), 2);
+        assert_eq!(status(&anyhow::Error::from(inner()).context("outer")), 3);
+        assert_eq!(status(&Failure::new("a", "b").caused_by(inner()).into()), 3);
+        assert_eq!(status(&Failure::refused("a", "b").caused_by(inner()).into()), 4);
+        assert_eq!(
+            status(&Interrupted { signal: 15, done: String::new(), remedy: String::new() }.into()),
+            143
+        );
     }
 }

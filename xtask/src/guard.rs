@@ -63,7 +63,7 @@ impl Guard<'_> {
             return Ok(());
         }
         let problem = format!("`{typed}` is not the name of the target; nothing was changed");
-        Err(Failure::new(problem, format!("to {deed}, the name is `{name}`")).into())
+        Err(Failure::refused(problem, format!("to {deed}, the name is `{name}`")).into())
     }
 
     async fn ask(&self, ui: &Ui) -> Result<String> {
@@ -71,7 +71,7 @@ impl Guard<'_> {
         if !stdin().is_terminal() {
             let problem =
                 "the target's name cannot be typed, as stdin is not a terminal; nothing was changed";
-            return Err(Failure::new(problem, format!("to {deed}, add `--confirm {name}`")).into());
+            return Err(Failure::refused(problem, format!("to {deed}, add `--confirm {name}`")).into());
         }
         ask(ui, &format!("Type `{name}` to {deed}, anything else to stop:")).await
     }

@@ -26,12 +26,11 @@ mod targets;
 mod text;
 mod ui;
 
-use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::environment::Environment;
-use crate::error::{Failure, Interrupted, Report, Usage};
+use crate::error::{Failure, Interrupted, Report, is_closed_pipe};
 use crate::stop::Signals;
 use crate::ui::{Ui, seconds};
 use anyhow::{Context as _, Result};
@@ -44,7 +43,7 @@ use crate::engine::EngineChoice;
 /// How long a run may take to reach a safe point after a signal.
 const STOP_BOUND: Duration = Duration::from_secs(10);
 
-/// Runs the command. Exit status: 0 done, 1 failed, 2 wrong usage, 130 or 143 interrupted.
+/// Runs the command. Its exit status is [`error::status`]'s.
 fn main() -> ExitCode {
     let arguments = Arguments::read();
     let ended = context(&arguments).and_then(|context| {
@@ -53,7 +52,7 @@ fn main() -> ExitCode {
     });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => exit_code(&error),
+        Err(error) => ExitCode::from(error::status(&error)),
     }
 }
 
@@ -67,14 +66,16 @@ fn context(arguments: &Arguments) -> Result<Context> {
             (None, Some(name)) => EngineChoice::from_str(name, false).map_err(|_| {
                 let variable = engine::VARIABLE;
                 let remedy = format!("set {variable} to auto, docker, embedded or external, or unset it");
-                Failure::new(format!("{variable}=`{name}` names no engine"), remedy)
+                Failure::usage(format!("{variable}=`{name}` names no engine"), remedy)
             })?,
         };
-        let context = Context::new(root, environment, engine, arguments.quiet);
+        let context = Context::new(root, environment, engine, arguments.messages);
         context.state.close(&context.ui)?;
         Ok(context.allowing(arguments.allow_host.clone()))
     };
-    read().inspect_err(|error| report(&Ui::new(&Environment::default()), error))
+    read().inspect_err(|error| {
+        report(&Ui::new(&Environment::default()).printing(arguments.messages), error);
+    })
 }
 
 /// Runs the command on the async runtime. After a signal it ends at the next safe point; after a second signal it
@@ -112,28 +113,6 @@ fn run(arguments: Arguments, context: &Context) -> Result<()> {
 
 fn report(ui: &Ui, error: &anyhow::Error) {
     if !is_closed_pipe(error) {
-        ui.line(Report(error));
+        ui.report(&Report::of(error));
     }
-}
-
-/// 1 for a failure, 2 for wrong usage, 128 plus the signal's number for an interruption. A closed output pipe is no
-/// failure.
-fn exit_code(error: &anyhow::Error) -> ExitCode {
-    if is_closed_pipe(error) {
-        return ExitCode::SUCCESS;
-    }
-    if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
-        return ExitCode::from(128 + interrupted.signal);
-    }
-    let is_usage = error.downcast_ref::<Failure>().is_some_and(|failure| failure.is_usage);
-    if is_usage || error.is::<Usage>() { ExitCode::from(2) } else { ExitCode::FAILURE }
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let closed = |cause: &(dyn std::error::Error + 'static)| {
-        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
-        io.or(json) == Some(ErrorKind::BrokenPipe)
-    };
-    error.chain().any(closed)
 }

@@ -156,7 +156,7 @@ impl Services {
         });
         waited.await.map_err(|error| match error.is::<Failure>() {
             true => error,
-            false => Failure::new("it does not answer", remedy).caused_by(error).into(),
+            false => Failure::unreachable("it does not answer", remedy).caused_by(error).into(),
         })
     }
 

@@ -66,7 +66,7 @@ pub(crate) fn external_dynamodb(
 fn external<'a>(environment: &'a Environment, name: &str) -> Result<&'a str> {
     let missing = || {
         let problem = format!("engine external needs {name}, which is not set");
-        Failure::new(problem, format!("set {name} to where the server is, in the environment or in .env"))
+        Failure::usage(problem, format!("set {name} to where the server is, in the environment or in .env"))
     };
     Ok(environment.get(name).ok_or_else(missing)?)
 }
@@ -83,7 +83,7 @@ pub(crate) fn table(environment: &Environment) -> String {
 /// Production's Postgres, from the process environment only.
 pub(crate) fn production_postgres(environment: &Environment) -> Result<PostgresTarget> {
     let url = environment.process_only(PRODUCTION_POSTGRES_URL).ok_or_else(|| {
-        Failure::new(
+        Failure::usage(
             format!("--prod needs {PRODUCTION_POSTGRES_URL}, which is not set"),
             "export it in this shell; it is never read from .env",
         )

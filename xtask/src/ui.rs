@@ -6,19 +6,52 @@ use std::io::{IsTerminal as _, Write as _, stderr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use clap::ValueEnum;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
 
 use crate::environment::Environment;
-use crate::error::Interrupted;
+use crate::error::{Interrupted, Report};
 use crate::stop::Stop;
 use crate::text::printable_lines;
 
-/// Prints steps and their progress: updated lines on a terminal, plain lines in CI and in pipes.
+/// How messages are printed.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(crate) struct Messages {
+    /// Print no steps: only data, warnings and errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// How steps are printed: auto (the default), plain, or json, one object a line
+    #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t, hide_default_value = true)]
+    #[arg(hide_possible_values = true)]
+    progress: Progress,
+    /// Whether an error is printed as JSON: if the data or the steps are.
+    #[arg(skip)]
+    json_errors: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, ValueEnum)]
+enum Progress {
+    /// Updated lines on a terminal, plain lines in CI and in pipes.
+    #[default]
+    Auto,
+    Plain,
+    Json,
+}
+
+impl Messages {
+    /// With errors as JSON, if the command line wants its data so.
+    pub(crate) fn for_data_in_json(self, is_json: bool) -> Self {
+        Self { json_errors: is_json || self.progress == Progress::Json, ..self }
+    }
+}
+
+/// Prints steps and their progress.
 #[derive(Clone)]
 pub(crate) struct Ui {
     pub(crate) stop: Stop,
     bars: Option<MultiProgress>,
-    quiet: bool,
+    messages: Messages,
     color: bool,
     groups: Groups,
     /// Warnings that were printed already.
@@ -50,16 +83,26 @@ impl Ui {
         Self {
             stop: Stop::default(),
             bars: interactive.then(MultiProgress::new),
-            quiet: false,
+            messages: Messages::default(),
             color,
             groups,
             warned: Arc::default(),
         }
     }
 
-    /// With `quiet`, prints no steps and notes.
-    pub(crate) fn quiet(self, quiet: bool) -> Self {
-        if quiet { Self { bars: None, quiet, groups: Groups::None, ..self } } else { self }
+    /// Prints messages as they are wanted.
+    pub(crate) fn printing(self, messages: Messages) -> Self {
+        let (bars, color, groups) = match messages {
+            Messages { quiet: false, progress: Progress::Auto, .. } => (self.bars, self.color, self.groups),
+            Messages { progress: Progress::Json, .. } => (None, false, Groups::None),
+            Messages { quiet: true, .. } => (None, self.color, Groups::None),
+            Messages { progress: Progress::Plain, .. } => (None, false, self.groups),
+        };
+        Self { bars, color, groups, messages, ..self }
+    }
+
+    fn is_json(&self) -> bool {
+        self.messages.progress == Progress::Json
     }
 
     pub(crate) fn shows_progress(&self) -> bool {
@@ -82,12 +125,18 @@ impl Ui {
     /// Prints a text of one or more lines. Control characters are escaped, because parts of the text may come from a
     /// database, a file or the environment.
     pub(crate) fn line(&self, text: impl Display) {
-        self.print(&printable_lines(&text.to_string()));
+        let text = printable_lines(&text.to_string());
+        if self.is_json() { self.print(&json!({ "message": text }).to_string()) } else { self.print(&text) }
+    }
+
+    /// Prints an error.
+    pub(crate) fn report(&self, report: &Report) {
+        if self.messages.json_errors { self.print(&report.json()) } else { self.line(report) }
     }
 
     /// Like [`Ui::line`], but prints nothing with `--quiet`.
     pub(crate) fn note(&self, text: impl Display) {
-        if !self.quiet {
+        if !self.messages.quiet {
             self.line(text);
         }
     }
@@ -109,7 +158,10 @@ impl Ui {
     /// Prints a warning, once.
     pub(crate) fn warn(&self, text: impl Display) {
         let text = printable_lines(&text.to_string());
-        let line = format!("{} {text}", self.paint("33", "warning:"));
+        let line = match self.is_json() {
+            true => json!({ "warning": text }).to_string(),
+            false => format!("{} {text}", self.paint("33", "warning:")),
+        };
         if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(text) {
             self.print(&line);
         }
@@ -126,7 +178,10 @@ impl Ui {
                 Some(bar)
             }
             None => {
-                self.note(format_args!("... {label}"));
+                match self.is_json() {
+                    true => self.print_step(&json!({ "step": printable_lines(&label), "state": "started" })),
+                    false => self.note(format_args!("... {label}")),
+                }
                 None
             }
         };
@@ -157,6 +212,12 @@ impl Ui {
     ) -> anyhow::Result<T> {
         let _held = self.stop.hold().await;
         self.run(label, work).await
+    }
+
+    fn print_step(&self, step: &Value) {
+        if !self.messages.quiet {
+            self.print(&step.to_string());
+        }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -209,10 +270,8 @@ impl Step {
 
     /// Ends the step as done. `detail` is its result, or empty.
     pub(crate) fn done(mut self, detail: &str) {
-        let separator = if detail.is_empty() { "" } else { ": " };
-        let line = format!("{}{separator}{detail}", self.label);
         self.ui.stop.done(&self.label);
-        self.end(&self.ui.paint("32", "ok "), &line);
+        self.end(Ended::Done, detail);
     }
 
     /// Ends the step as failed or interrupted, and returns the error with the step's label as context.
@@ -222,29 +281,48 @@ impl Step {
 
     /// Ends the step as failed, and returns its label as context for the error.
     pub(crate) fn failed(mut self) -> String {
-        let label = self.label.clone();
-        self.end(&self.ui.paint("31", "FAILED"), &label);
-        label
+        self.end(Ended::Failed, "");
+        self.label.clone()
     }
 
-    fn end(&mut self, mark: &str, line: &str) {
+    fn end(&mut self, how: Ended, detail: &str) {
         self.ended = true;
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
-        if self.ui.quiet {
+        if self.ui.messages.quiet {
             return;
         }
-        let line = printable_lines(line);
-        self.ui.print(&format!("{mark} {line} ({})", seconds(self.started.elapsed())));
+        let elapsed = self.started.elapsed();
+        let (state, mark) = match how {
+            Ended::Done => ("done", self.ui.paint("32", "ok ")),
+            Ended::Failed => ("failed", self.ui.paint("31", "FAILED")),
+            Ended::Stopped => ("stopped", "stopped".to_owned()),
+        };
+        let [label, detail] = [&self.label, detail].map(printable_lines);
+        if self.ui.is_json() {
+            let step =
+                json!({ "step": label, "state": state, "detail": detail, "seconds": elapsed.as_secs_f64() });
+            return self.ui.print_step(&step);
+        }
+        let separator = if detail.is_empty() { "" } else { ": " };
+        self.ui.print(&format!("{mark} {label}{separator}{detail} ({})", seconds(elapsed)));
     }
+}
+
+/// How a step ended.
+#[derive(Clone, Copy)]
+enum Ended {
+    Done,
+    Failed,
+    /// By an interruption, or because another step failed.
+    Stopped,
 }
 
 impl Drop for Step {
     fn drop(&mut self) {
         if !self.ended {
-            let label = self.label.clone();
-            self.end("stopped", &label);
+            self.end(Ended::Stopped, "");
         }
     }
 }

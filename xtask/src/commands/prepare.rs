@@ -120,7 +120,7 @@ async fn ask(context: &Context, loss: &str, answer: Answer) -> Result<()> {
         );
         let remedy =
             "add --yes to set them up anew; `cargo xtask run --as-is` runs the app with what is there";
-        return Err(Failure::new(problem, remedy).into());
+        return Err(Failure::refused(problem, remedy).into());
     }
     let question = format!("Set both databases up anew, and lose {loss}? [y/N]");
     let typed = guard::ask(&context.ui, &question).await?;

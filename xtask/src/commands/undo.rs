@@ -129,6 +129,7 @@ impl Undo {
         save.await.map_err(|error| {
             let remedy = "mend that, or go on without a snapshot with --no-snapshot";
             Failure::new(format!("snapshot {name} cannot be saved; nothing was changed"), remedy)
+                .like(&error)
                 .caused_by(error)
         })?;
         context.ui.line(format_args!("`cargo xtask snapshot restore {name}` brings them back"));
@@ -147,14 +148,15 @@ impl Undo {
             "{described} would be lost, more than the {count} that are saved unasked; nothing was changed"
         );
         let remedy = "add --no-snapshot; `cargo xtask snapshot save NAME` saves them first";
-        Err(Failure::new(problem, remedy).into())
+        Err(Failure::refused(problem, remedy).into())
     }
 }
 
 fn unknown(error: anyhow::Error) -> anyhow::Error {
     let mend = error.downcast_ref::<Failure>().map_or("mend that", Failure::remedy);
     let remedy = format!("{mend}; --no-snapshot goes on without a snapshot");
-    Failure::new("it cannot be told what would be lost; nothing was changed", remedy).caused_by(error).into()
+    let problem = "it cannot be told what would be lost; nothing was changed";
+    Failure::new(problem, remedy).like(&error).caused_by(error).into()
 }
 
 /// Runs `seed` and records the conversation that it wrote. If only seeds had written before, records that this is

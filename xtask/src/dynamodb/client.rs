@@ -150,7 +150,7 @@ impl DynamoDb {
             error if error.is_passing() => Look::NotYet(error.to_string()),
             error => {
                 let problem = format!("{} refuses ListTables", self.target);
-                Look::Failed(Failure::new(problem, &self.target.remedy).caused_by(error).into())
+                Look::Failed(Failure::unreachable(problem, &self.target.remedy).caused_by(error).into())
             }
         }
     }

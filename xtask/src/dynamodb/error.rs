@@ -157,7 +157,9 @@ impl RequestError {
             }
             _ => return anyhow!(self),
         };
-        Failure::new(problem, remedy).caused_by(self).into()
+        let is_no_table = self.code() == Some("ResourceNotFoundException");
+        let failure = if is_no_table { Failure::new } else { Failure::unreachable };
+        failure(problem, remedy).caused_by(self).into()
     }
 }
 
@@ -192,7 +194,7 @@ fn no_credentials(
                 "there are no AWS credentials for {target}: no keys in the environment, none in {account}, no web \
                  identity, and no role of this machine or container"
             );
-            return Failure::new(problem, account.renewal());
+            return Failure::unreachable(problem, account.renewal());
         }
         _ if why.contains(LEFT_OUT) => {
             let name = account.profile.as_deref().unwrap_or_default();
@@ -208,7 +210,7 @@ fn no_credentials(
         _ => (format!("those of {account} cannot be had, or have expired"), account.renewal()),
     };
     let problem = format!("there are no AWS credentials for {target}: {problem}");
-    Failure::new(problem, remedy).caused_by(why)
+    Failure::unreachable(problem, remedy).caused_by(why)
 }
 
 impl Error for RequestError {}

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::environment::Environment;
-use crate::error::Failure;
-use anyhow::{Result, ensure};
+use crate::error::{Failure, Usage};
+use anyhow::Result;
 use backend_flask::hosts::host_and_port;
 
 use crate::targets::reach::Reach;
@@ -93,13 +93,15 @@ impl DynamoDbTarget {
         let form = "write it as http://HOST:PORT";
         let rest = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
         let Some(rest) = rest.filter(|rest| !rest.is_empty()) else {
-            return Err(Failure::new(format!("{setting} is not a DynamoDB endpoint"), form).into());
+            return Err(Failure::usage(format!("{setting} is not a DynamoDB endpoint"), form).into());
         };
-        ensure!(!rest.contains('@'), "{setting}: a DynamoDB endpoint takes no user or password");
+        if rest.contains('@') {
+            return Err(Usage(format!("{setting}: a DynamoDB endpoint takes no user or password")).into());
+        }
         let (host, port) = host_and_port(rest);
         // For an invalid port the client would use its default one, where another program may listen.
         if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
-            return Err(Failure::new(format!("{setting} has no port of 1 to 65535"), form).into());
+            return Err(Failure::usage(format!("{setting} has no port of 1 to 65535"), form).into());
         }
         reach.check(setting, host)?;
         let endpoint = Some(endpoint.trim_end_matches('/').to_owned());
@@ -163,7 +165,7 @@ mod tests {
             "https://d]ynamodb.us-east-1.api.aws",
             "https://dynamodb.us-east-1.amazonaws.com#",
         ] {
-            let report = Report(&local(endpoint).err().unwrap()).to_string();
+            let report = Report::of(&local(endpoint).err().unwrap()).to_string();
             assert!(report.ends_with("help: production is reached with --prod only"), "{report}");
         }
     }

@@ -65,7 +65,9 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
 
 fn docker_is_missed(error: anyhow::Error) -> anyhow::Error {
     let remedy = "mend that, or choose another engine, whose data are its own: `--engine embedded`";
-    Failure::new("engine docker was used last, and cannot be used now", remedy).caused_by(error).into()
+    Failure::unreachable("engine docker was used last, and cannot be used now", remedy)
+        .caused_by(error)
+        .into()
 }
 
 /// The databases of a command that starts nothing.
@@ -120,7 +122,7 @@ impl Found {
             None => Ok(()),
             Some(why) => {
                 let problem = format!("this checkout's {name} is not running");
-                Err(Failure::new(problem, REMEDY).caused_by(why.as_str()).into())
+                Err(Failure::unreachable(problem, REMEDY).caused_by(why.as_str()).into())
             }
         }
     }

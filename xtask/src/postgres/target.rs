@@ -75,7 +75,7 @@ impl PostgresTarget {
     pub(crate) fn parse(setting: &UrlSetting<'_>, remedy: String) -> Result<Self> {
         let UrlSetting { variable, url, reach, environment } = *setting;
         let parsed = PostgresUrl::parse(url)
-            .map_err(|error| Failure::new(format!("{variable} {}", error.problem), error.remedy))?;
+            .map_err(|error| Failure::usage(format!("{variable} {}", error.problem), error.remedy))?;
         let hosts = parsed.tcp_hosts();
         hosts.iter().try_for_each(|host| reach.check(variable, host))?;
         let is_local = !reach.is_production() && hosts.iter().all(|host| is_loopback(host));
@@ -342,7 +342,7 @@ mod tests {
             "postgres://me:hunter2@h/d?sslmode=strict",
             "postgres://me:hunter2@db.example.com/d",
         ] {
-            let report = Report(&parse(url).err().unwrap()).to_string();
+            let report = Report::of(&parse(url).err().unwrap()).to_string();
             assert!(report.starts_with("error: CONNECTION_URL "), "{report}");
             assert!(!report.contains("hunter2"), "{report}");
         }

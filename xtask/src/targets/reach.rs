@@ -24,12 +24,12 @@ impl Reach<'_> {
             Ok(()) => return Ok(()),
             Err(NotNear::Aws) => {
                 let problem = format!("{setting} names `{host}`, which is AWS itself");
-                return Err(Failure::new(problem, "production is reached with --prod only"));
+                return Err(Failure::refused(problem, "production is reached with --prod only"));
             }
             Err(NotNear::NoName) => {
                 let problem = format!("{setting} names a host with a character that no host's name has");
                 let remedy = "a host is an address, or letters, digits, `-`, `.` and `_`";
-                return Err(Failure::new(problem, remedy));
+                return Err(Failure::usage(problem, remedy));
             }
             Err(NotNear::Public) if allowed.iter().any(|allowed| hosts::is_same(allowed, host)) => {
                 return Ok(());
@@ -41,7 +41,7 @@ impl Reach<'_> {
         let remedy = format!(
             "production is reached with --prod only; if its data may be changed and lost, add `--allow-host {host}`"
         );
-        Err(Failure::new(problem, remedy))
+        Err(Failure::refused(problem, remedy))
     }
 }
 
@@ -53,7 +53,7 @@ mod tests {
     fn check(host: &str, allowed: &[&str]) -> Result<(), String> {
         let allowed: Vec<_> = allowed.iter().map(|&host| host.to_owned()).collect();
         let checked = Reach::Local(&allowed).check("CONNECTION_URL", host);
-        checked.map_err(|failure| Report(&failure.into()).to_string())
+        checked.map_err(|failure| Report::of(&failure.into()).to_string())
     }
 
     #[test]

@@ -17,7 +17,7 @@ fn a_postgres_that_does_not_run_is_named_with_a_remedy() {
     let workspace = Workspace::new()
         .with("CONNECTION_URL", format!("postgresql://me:{WRONG_PASSWORD}@127.0.0.1:{port}/cruddur"))
         .with("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{}", free_port()));
-    let failed = workspace.xtask("db test").fails(1);
+    let failed = workspace.xtask("db test").fails(3);
     assert_snapshot!(failed.error().replace(&port.to_string(), "PORT"), @"
     error: cannot connect to Postgres at me@127.0.0.1:PORT/cruddur
       because: error connecting to server
@@ -25,7 +25,7 @@ fn a_postgres_that_does_not_run_is_named_with_a_remedy() {
       help: check that CONNECTION_URL names a server that is running
     ");
     for command in ["create", "drop", "schema-load", "seed", "setup", "sessions", "kill-all"] {
-        let failed = workspace.xtask("db").arg(command).fails(1);
+        let failed = workspace.xtask("db").arg(command).fails(3);
         failed.within(QUICK).says(&[&format!("me@127.0.0.1:{port}"), "help: "]);
     }
 }
@@ -35,7 +35,7 @@ fn a_dynamodb_that_does_not_run_is_named_with_a_remedy() {
     let world = World::new();
     world.xtask("db setup").ok();
     let nowhere = format!("http://127.0.0.1:{}", free_port());
-    let fails = |line: &str| world.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", &nowhere).fails(1);
+    let fails = |line: &str| world.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", &nowhere).fails(3);
     let failed = fails("ddb list-tables");
     // The error includes the last cause: the system's reason.
     failed.says(&[
@@ -65,7 +65,7 @@ fn a_wrong_password_or_user_is_told_at_once() {
     let world = World::new();
     let fails = |line: &str, user: &str| {
         let url = world.database.url_with(user, WRONG_PASSWORD);
-        let failed = world.xtask(line).env("CONNECTION_URL", url).fails(1);
+        let failed = world.xtask(line).env("CONNECTION_URL", url).fails(3);
         failed.within(QUICK).says(&["because: password authentication failed for user", user, "help: "]);
         failed
     };
@@ -81,7 +81,8 @@ fn a_url_that_is_none_is_told_without_its_password() {
     let world = World::new();
     let fails = |name: &str, value: &str| {
         let line = if name == "CONNECTION_URL" { "db test" } else { "ddb list-tables" };
-        let failed = world.xtask(line).env(name, value).fails(1);
+        let failed = world.xtask(line).env(name, value).end();
+        assert!(matches!(failed.code, Some(2 | 4)), "{failed}");
         world.redact(failed.error())
     };
     let url = |text: &str| text.replace("PASSWORD", WRONG_PASSWORD);
@@ -120,7 +121,8 @@ fn a_url_that_is_none_is_told_without_its_password() {
         "http://PASSWORD!/",
     ] {
         let url = url.replace("PASSWORD", WRONG_PASSWORD);
-        let failed = world.xtask("ddb list-tables").env("AWS_ENDPOINT_URL_DYNAMODB", url).fails(1);
+        let failed =
+            world.xtask("ddb list-tables").env("AWS_ENDPOINT_URL_DYNAMODB", url).fails_with_any(&[1, 2]);
         failed.says(&["error: AWS_ENDPOINT_URL_DYNAMODB"]);
     }
     // The HTTP client would use port 80.
@@ -141,7 +143,7 @@ fn without_prod_nothing_reaches_aws() {
         "https://DYNAMODB.cn-north-1.amazonaws.com.cn.",
     ] {
         for line in ["ddb list-tables", "ddb drop cruddur-messages", "ddb-setup", "status"] {
-            let failed = world.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", endpoint).fails(1);
+            let failed = world.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", endpoint).fails(4);
             failed.within(QUICK).says(&["is AWS itself", "--prod"]);
         }
     }
@@ -150,17 +152,17 @@ fn without_prod_nothing_reaches_aws() {
 #[test]
 fn the_external_engine_names_the_variable_that_is_missing() {
     let world = World::new();
-    let failed = world.xtask("--engine external ddb-setup").without("CONNECTION_URL").fails(1);
+    let failed = world.xtask("--engine external ddb-setup").without("CONNECTION_URL").fails(2);
     assert_snapshot!(failed.error(), @"
     error: engine external needs CONNECTION_URL, which is not set
       help: set CONNECTION_URL to where the server is, in the environment or in .env
     ");
-    let failed = world.xtask("--engine external ddb scan").without("AWS_ENDPOINT_URL_DYNAMODB").fails(1);
+    let failed = world.xtask("--engine external ddb scan").without("AWS_ENDPOINT_URL_DYNAMODB").fails(2);
     failed.says(&["AWS_ENDPOINT_URL_DYNAMODB, which is not set"]);
     // Each command needs only the variable that it uses.
     world.xtask("--engine external db setup").without("AWS_ENDPOINT_URL_DYNAMODB").ok();
     world.xtask("--engine external ddb list-tables").without("CONNECTION_URL").ok();
-    let failed = world.xtask("status").env("CRUDDUR_ENGINE", "cloud").fails(1);
+    let failed = world.xtask("status").env("CRUDDUR_ENGINE", "cloud").fails(2);
     failed
         .says(&["CRUDDUR_ENGINE=`cloud`", "help: set CRUDDUR_ENGINE to auto, docker, embedded or external"]);
 }
@@ -241,7 +243,7 @@ fn without_a_docker_daemon_the_places_tried_are_listed() {
         let failed = workspace
             .xtask(&format!("--engine docker {line}"))
             .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
-            .fails(1);
+            .fails(3);
         failed.within(QUICK);
         failed
     };
@@ -364,7 +366,7 @@ fn a_server_that_asks_for_the_password_in_clear_text_gets_none() {
     let world = World::new();
     for (line, mode) in [("db test", "disable"), ("db drop", "disable"), ("db test", "prefer")] {
         let url = format!("{}?sslmode={mode}", world.database.url_at(port));
-        let failed = world.xtask(line).env("CONNECTION_URL", url).fails(1);
+        let failed = world.xtask(line).env("CONNECTION_URL", url).fails(3);
         failed.within(QUICK).says(&["the server asks for the password in clear text"]);
     }
     assert_eq!(heard.join().unwrap(), b"", "no byte follows");
@@ -375,7 +377,7 @@ fn a_server_that_asks_for_the_password_in_clear_text_gets_none() {
 fn a_suggestion_destroys_nothing_unsaid() {
     let workspace = Workspace::new();
     for command in ["ddb scan", "db test", "env"] {
-        let failed = workspace.xtask(command).arg("--engine=embedded").fails(1);
+        let failed = workspace.xtask(command).arg("--engine=embedded").fails(3);
         let help = "help: `cargo xtask prepare` starts both databases, and sets them up if that is needed\n";
         assert!(failed.stderr.ends_with(help), "{failed}");
     }

@@ -80,11 +80,11 @@ fn a_key_has_the_types_of_the_table() {
     error: the table has no sort key
       help: leave `1` out
     ");
-    assert_snapshot!(world.item_error(1, &["put", "--table", "scores", r#"{"id":"7","at":"AQ=="}"#]), @"
+    assert_snapshot!(world.item_error(2, &["put", "--table", "scores", r#"{"id":"7","at":"AQ=="}"#]), @"
     error: the item cannot be put into table scores: key `id` is not of the table's type N
       help: correct the item; the key of table scores is id and at
     ");
-    assert_snapshot!(world.item_error(1, &["put", "--table", "users", r#"{"id":"ann"}"#]), @"
+    assert_snapshot!(world.item_error(2, &["put", "--table", "users", r#"{"id":"ann"}"#]), @"
     error: the item cannot be put into table users: key `name` is missing
       help: correct the item; the key of table users is name
     ");
@@ -259,7 +259,7 @@ fn a_write_whose_answer_was_lost_is_told_truly() {
     let url = proxy.endpoint.url();
     let error = |arguments: &[&str]| {
         let run = world.xtask("ddb").env("AWS_ENDPOINT_URL_DYNAMODB", &url);
-        let failed = arguments.iter().fold(run, |run, argument| run.arg(argument)).fails(1);
+        let failed = arguments.iter().fold(run, |run, argument| run.arg(argument)).fails(3);
         failed.within(Duration::from_secs(10));
         failed.error().replace(&url, "ENDPOINT")
     };
@@ -280,7 +280,7 @@ fn a_write_whose_answer_was_lost_is_told_truly() {
     ");
     assert_eq!(world.item("b", "1"), Value::Null);
     let nowhere = format!("http://127.0.0.1:{}", crate::common::free_port());
-    let failed = world.xtask("ddb put").arg(put[1]).env("AWS_ENDPOINT_URL_DYNAMODB", nowhere).fails(1);
+    let failed = world.xtask("ddb put").arg(put[1]).env("AWS_ENDPOINT_URL_DYNAMODB", nowhere).fails(3);
     failed.says(&["error: no item was put into table cruddur-messages"]);
 }
 
@@ -325,11 +325,11 @@ fn update_changes_an_item_and_shows_it() {
 fn a_dry_run_makes_all_the_checks() {
     let world = DynamoDbOnly::with_item();
     let before = world.endpoint().items(TABLE);
-    assert_snapshot!(world.item_error(1, &["put", r#"{"pk":"b"}"#, "--dry-run"]), @"
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b"}"#, "--dry-run"]), @"
     error: the item cannot be put into table cruddur-messages: key `sk` is missing
       help: correct the item; the key of table cruddur-messages is pk and sk
     ");
-    assert_snapshot!(world.item_error(1, &["put", r#"{"pk":"b","sk":1}"#, "--dry-run"]), @"
+    assert_snapshot!(world.item_error(2, &["put", r#"{"pk":"b","sk":1}"#, "--dry-run"]), @"
     error: the item cannot be put into table cruddur-messages: key `sk` is not of the table's type S
       help: correct the item; the key of table cruddur-messages is pk and sk
     ");

@@ -5,6 +5,9 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Command;
 use std::process::Stdio;
 
+use serde_json::Value;
+
+use crate::common::run::Ran;
 #[cfg(target_os = "linux")]
 use crate::common::run::output_of;
 use crate::{DynamoDbOnly, TABLE, World};
@@ -55,7 +58,8 @@ fn an_output_that_takes_no_more_is_named() {
         let ran = world.xtask(line).into_command().stdin(Stdio::null()).stdout(full).output().unwrap();
         let stderr = String::from_utf8(ran.stderr).unwrap();
         assert_eq!(ran.status.code(), Some(1), "{line}: {stderr}");
-        let error = "error: cannot write to standard output: No space left on device (os error 28)";
+        assert!(stderr.contains("error"), "{line}: {stderr}");
+        let error = "cannot write to standard output: No space left on device (os error 28)";
         assert!(stderr.contains(error), "{line}: {stderr}");
     }
 }
@@ -180,4 +184,51 @@ fn the_harness_sees_a_secret_in_any_output() {
     let world = World::new();
     // `env` prints the password, and this run does not allow it.
     world.xtask("env").end();
+}
+
+#[test]
+fn an_error_is_one_line_of_json_where_the_data_or_the_steps_are() {
+    let world = World::set_up();
+    let error = |ran: &Ran| -> Value { serde_json::from_str(ran.stderr.lines().last().unwrap()).unwrap() };
+    let wrong = world.xtask("ddb scan -o json --limit x").fails(2);
+    assert_eq!(wrong.stderr.lines().count(), 1, "{wrong}");
+    assert!(error(&wrong)["error"].as_str().unwrap().contains("invalid value 'x'"), "{wrong}");
+    assert_eq!(error(&wrong)["exit"], 2);
+    let unreachable =
+        world.xtask("ddb scan -o jsonl").env("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9").fails(3);
+    let told = error(&unreachable);
+    assert_eq!(told["exit"], 3);
+    assert_eq!(told["error"], "cannot scan table cruddur-messages");
+    assert_eq!(told["causes"][0], "cannot reach DynamoDB at http://127.0.0.1:9");
+    assert!(told["help"][0].as_str().unwrap().contains("AWS_ENDPOINT_URL_DYNAMODB"), "{unreachable}");
+    let refused = world.xtask("db test -o json").env("CONNECTION_URL", "postgres://me@192.0.2.1/d").fails(4);
+    assert_eq!(error(&refused)["exit"], 4);
+    // Of psql's arguments none is ours.
+    assert!(!world.xtask("db connect --dry -- -o json").end().stderr.starts_with('{'));
+}
+
+#[test]
+fn steps_are_lines_of_json_on_request() {
+    let world = World::new();
+    let lines = |ran: &Ran| -> Vec<Value> {
+        ran.stderr.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+    };
+    let all = lines(&world.xtask("ddb-setup --progress json").ok());
+    let steps: Vec<_> = all.iter().filter(|line| line["step"].is_string()).collect();
+    let states = |state: &str| steps.iter().filter(|step| step["state"] == state).count();
+    assert!(states("started") > 6 && states("started") == states("done"), "{steps:?}");
+    let seed = steps.iter().find(|step| step["step"] == "DynamoDB: seed 138 items into cruddur-messages");
+    assert!(seed.is_some(), "{steps:?}");
+    let done = steps.iter().find(|step| step["state"] == "done").unwrap();
+    assert!(done["seconds"].as_f64().unwrap() < 60.0 && done["detail"].is_string(), "{done}");
+    assert!(all.iter().any(|line| line["message"].as_str().is_some_and(|text| text.contains("5 users"))));
+
+    world.write("backend-flask-rs/db/seed.sql", "nonsense;");
+    let failed = lines(&world.xtask("db seed --progress json").end());
+    assert!(failed.iter().any(|line| line["state"] == "failed"), "{failed:?}");
+    assert_eq!(failed.last().unwrap()["exit"], 1);
+    let quiet = lines(&world.xtask("db seed --progress json --quiet").end());
+    assert_eq!(quiet.len(), 1, "{quiet:?}");
+    let plain = world.xtask("db test --progress plain").ok();
+    assert_eq!(plain.stderr, "");
 }

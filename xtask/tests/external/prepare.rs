@@ -47,7 +47,7 @@ fn what_somebody_removed_by_hand_is_noticed() {
         step();
         world.xtask("prepare --dry-run").ok().says(&[told, "dry run: it would set both databases up anew"]);
         if asks {
-            let refused = world.xtask("prepare").fails(1);
+            let refused = world.xtask("prepare").fails(4);
             refused.says(&[told, "would lose", "nobody can be asked", "--yes"]);
         }
         let prepare = if asks { "prepare --yes" } else { "prepare" };
@@ -85,12 +85,12 @@ fn a_seed_of_another_conversation_is_noted() {
     // An item of the user's still counts as the user's after a seed.
     world.xtask("ddb put").arg(r#"{"pk": "mine", "sk": "1"}"#).ok();
     world.xtask("ddb seed --person-1 zoekestrel").ok();
-    world.xtask("prepare").fails(1).says(&[persons]);
+    world.xtask("prepare").fails(4).says(&[persons]);
     world.xtask("prepare --yes").ok().says(&["saving snapshot before-prepare first"]);
     // A set-up that was not finished stays so.
     world.xtask("db setup").ok();
     world.xtask("ddb seed").ok();
-    world.xtask("prepare").fails(1).says(&["the Postgres tables were not made by a set-up"]);
+    world.xtask("prepare").fails(4).says(&["the Postgres tables were not made by a set-up"]);
 }
 
 #[test]

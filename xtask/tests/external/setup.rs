@@ -151,7 +151,7 @@ fn a_bad_conversation_is_told_before_anything_is_changed() {
     let before = lines(&world);
     world.database.execute("delete from activities");
     world.write("bad.txt", "Person 1: Hello\nPerson 3: Who am I?\n");
-    let failed = world.xtask("ddb-setup --file bad.txt").fails(1);
+    let failed = world.xtask("ddb-setup --file bad.txt").fails(2);
     assert_snapshot!(failed.stderr, @r#"error: bad.txt:2: expected "Person 1: " or "Person 2: " and a message, found "Person 3: Who am I?""#);
     assert_eq!(lines(&world), before);
     assert_eq!(world.database.column("select count(*)::text from activities"), ["0"]);
@@ -206,7 +206,7 @@ fn the_settings_come_in_the_forms_that_other_programs_read() {
     let line = format!("CONNECTION_URL={}", world.database.url());
     assert!(env("github").stdout.lines().any(|found| found == line));
     assert_eq!(world.xtask("env -o json").shows_secrets().ok().stdout, env("json").stdout);
-    world.xtask("up -o json").fails(2).says(&["unexpected argument '-o'"]);
+    world.xtask("up -o json").fails(2).says(&["{\"error\":\"unexpected argument '-o'", "\"exit\":2}"]);
 
     // With a `.env` of these settings, another workspace uses the same databases.
     let other = Workspace::new();

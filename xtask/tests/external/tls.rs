@@ -150,7 +150,7 @@ fn verify_full_works_with_the_right_authority_and_name() {
 #[test]
 fn a_certificate_of_another_authority_is_refused() {
     let secure = Secure::new();
-    let failed = secure.run("db test", "sslmode=verify-full&sslrootcert=FILE/other.crt").fails(1);
+    let failed = secure.run("db test", "sslmode=verify-full&sslrootcert=FILE/other.crt").fails(3);
     assert_snapshot!(secure.redact(failed.error()), @"
     error: cannot connect to Postgres at cruddur-tests@db.internal:PORT/DATABASE
       because: error performing TLS handshake
@@ -159,10 +159,10 @@ fn a_certificate_of_another_authority_is_refused() {
     ");
     // As in libpq, `require` verifies the authority too if there is a file of roots.
     for mode in ["verify-ca", "require"] {
-        let failed = secure.run("db test", &format!("sslmode={mode}&sslrootcert=FILE/other.crt")).fails(1);
+        let failed = secure.run("db test", &format!("sslmode={mode}&sslrootcert=FILE/other.crt")).fails(3);
         failed.says(&["because: the server's certificate is not signed by any of the roots"]);
     }
-    secure.run("db setup", "sslmode=verify-full&sslrootcert=FILE/other.crt").fails(1);
+    secure.run("db setup", "sslmode=verify-full&sslrootcert=FILE/other.crt").fails(3);
     assert_eq!(secure.database.column("select count(*)::text from users"), ["5"]);
 }
 
@@ -170,14 +170,14 @@ fn a_certificate_of_another_authority_is_refused() {
 fn a_certificate_for_another_host_is_refused() {
     let secure = Secure::new();
     let parameters = "sslmode=verify-full&sslrootcert=FILE/good.crt";
-    let failed = secure.run_at("elsewhere.internal", "db test", parameters).fails(1);
+    let failed = secure.run_at("elsewhere.internal", "db test", parameters).fails(3);
     assert_snapshot!(secure.redact(failed.error()), @"
     error: cannot connect to Postgres at cruddur-tests@elsewhere.internal:PORT/DATABASE
       because: error performing TLS handshake
       because: the server's certificate is not for elsewhere.internal, but for db.internal, other.internal
       help: connect by a name that the certificate is for; sslmode=verify-ca does not look at the name
     ");
-    let failed = secure.run_at("127.0.0.1", "db test", parameters).fails(1);
+    let failed = secure.run_at("127.0.0.1", "db test", parameters).fails(3);
     failed.says(&["is not for 127.0.0.1, but for db.internal, other.internal"]);
     secure.run_at("other.internal", "db test", parameters).ok();
 }
@@ -194,7 +194,7 @@ fn verify_ca_does_not_look_at_the_host() {
 fn an_expired_certificate_is_refused() {
     let expired = start_with(&authorities().good.expired_server(&[HOST]));
     let secure = Secure::on(&expired);
-    let failed = secure.run("db test", "sslmode=verify-full&sslrootcert=FILE/good.crt").fails(1);
+    let failed = secure.run("db test", "sslmode=verify-full&sslrootcert=FILE/good.crt").fails(3);
     assert_snapshot!(secure.redact(failed.error()), @"
     error: cannot connect to Postgres at cruddur-tests@db.internal:PORT/DATABASE
       because: error performing TLS handshake
@@ -219,7 +219,7 @@ fn each_mode_encrypts_as_libpq_s_does() {
     }
     let fails = |user: &str, mode: &str| {
         let url = secure.database.url_with(user, PASSWORD_IN_URL) + "?sslmode=" + mode;
-        secure.workspace.xtask("db test").env("CONNECTION_URL", url).fails(1)
+        secure.workspace.xtask("db test").env("CONNECTION_URL", url).fails(3)
     };
     fails("secure", "disable").says(&["pg_hba.conf rejects connection"]);
     fails("open", "require").says(&["pg_hba.conf rejects connection"]);
@@ -243,14 +243,14 @@ fn production_s_url_verifies_in_full() {
     };
     let run = |file| secure.workspace.xtask("db test prod").env("PROD_CONNECTION_URL", url(file));
     run("good.crt").ok();
-    run("other.crt").fails(1).says(&["is not signed by any of the roots"]);
+    run("other.crt").fails(3).says(&["is not signed by any of the roots"]);
 }
 
 #[test]
 fn a_server_without_tls_is_refused_where_it_is_required() {
     let world = crate::World::set_up();
     let url = |mode: &str| world.database.url() + "?sslmode=" + mode;
-    let failed = world.xtask("db test").env("CONNECTION_URL", url("require")).fails(1);
+    let failed = world.xtask("db test").env("CONNECTION_URL", url("require")).fails(3);
     assert_snapshot!(world.redact(failed.error()), @"
     error: cannot connect to Postgres at cruddur-tests@HOST/DATABASE
       because: error performing TLS handshake
@@ -273,23 +273,23 @@ fn a_client_s_certificate_takes_a_password_s_place() {
         secure.workspace.xtask("db test").env("CONNECTION_URL", format!("{url}?sslmode=require{parameters}"))
     };
     run("&sslcert=FILE/me.crt&sslkey=FILE/me.key").ok();
-    let failed = run("&sslcert=FILE/you.crt&sslkey=FILE/you.key").fails(1);
+    let failed = run("&sslcert=FILE/you.crt&sslkey=FILE/you.key").fails(3);
     failed.says(&["because: certificate authentication failed for user \"certified\""]);
-    run("").fails(1).says(&["because: connection requires a valid client certificate"]);
+    run("").fails(3).says(&["because: connection requires a valid client certificate"]);
 
-    let failed = run("&sslcert=FILE/me.crt&sslkey=FILE/you.key").fails(1);
+    let failed = run("&sslcert=FILE/me.crt&sslkey=FILE/you.key").fails(2);
     failed.says(&["the client's certificate cannot be used", "help: name a certificate with sslcert"]);
-    let failed = run("&sslcert=FILE/me.crt&sslkey=FILE/none.key").fails(1);
+    let failed = run("&sslcert=FILE/me.crt&sslkey=FILE/none.key").fails(2);
     failed.says(&["no private key can be read from", "none.key", "No such file"]);
     secure.chmod("me.key", 0o644);
-    let failed = run("&sslcert=FILE/me.crt&sslkey=FILE/me.key").fails(1);
+    let failed = run("&sslcert=FILE/me.crt&sslkey=FILE/me.key").fails(2);
     assert_snapshot!(secure.redact(failed.error()), @"
     error: the private key FILE/me.key is open to others (mode 0644)
       help: `chmod 600 FILE/me.key`
     ");
     secure.workspace.write("me.key", "nothing");
     secure.chmod("me.key", 0o600);
-    let failed = run("&sslcert=FILE/me.crt&sslkey=FILE/me.key").fails(1);
+    let failed = run("&sslcert=FILE/me.crt&sslkey=FILE/me.key").fails(2);
     failed.says(&["no private key can be read from", "help: name a readable key in PEM"]);
 }
 
@@ -298,12 +298,12 @@ fn files_that_lie_where_libpq_looks_are_used() {
     let secure = Secure::new();
     let folder = secure.workspace.path("home/.postgresql");
     std::fs::create_dir(&folder).unwrap();
-    let failed = secure.run("db test", "sslmode=verify-full").fails(1);
+    let failed = secure.run("db test", "sslmode=verify-full").fails(2);
     failed.says(&["nothing says so", "help: name the authority's certificate with sslrootcert=FILE"]);
     secure.workspace.write("home/.postgresql/root.crt", &authorities().good.certificate);
     secure.run("db test", "sslmode=verify-full").ok();
     secure.workspace.write("home/.postgresql/root.crt", &authorities().other.certificate);
-    secure.run("db test", "sslmode=require").fails(1).says(&["home/.postgresql/root.crt"]);
+    secure.run("db test", "sslmode=require").fails(3).says(&["home/.postgresql/root.crt"]);
 
     let Identity { certificate, key } = authorities().good.client("certified");
     secure.workspace.write("home/.postgresql/root.crt", &authorities().good.certificate);
@@ -322,9 +322,9 @@ fn the_roots_of_this_machine_are_used_on_request() {
     run("good.crt", "sslrootcert=system").ok();
     run("good.crt", "sslmode=verify-full&sslrootcert=system").ok();
     run("other.crt", "sslrootcert=system")
-        .fails(1)
+        .fails(3)
         .says(&["not signed by any", "missing in the roots of this machine"]);
-    let failed = run("good.crt", "sslmode=require&sslrootcert=system").fails(1);
+    let failed = run("good.crt", "sslmode=require&sslrootcert=system").fails(2);
     failed.says(&["sslmode=require is too weak", "help: write sslmode=verify-full"]);
 }
 
@@ -337,7 +337,7 @@ fn settings_that_cannot_be_used_are_told_before_anything_is_asked() {
         ("sslmode=require&sslrootcert=FILE/docker-compose.yml", "no certificate can be read from"),
     ] {
         for line in ["db test", "ddb-setup"] {
-            let failed = secure.run(line, parameters).fails(1);
+            let failed = secure.run(line, parameters).fails(2);
             failed.within(Duration::from_secs(10)).says(&[says, "help: "]);
         }
     }
@@ -351,7 +351,7 @@ fn the_password_is_the_url_s_the_environment_s_or_the_file_s() {
     let url = format!("postgresql://cruddur-tests@127.0.0.1:{port}/{name}");
     let run = || secure.workspace.xtask("db test").env("CONNECTION_URL", &url);
     let prod = || secure.workspace.xtask("db test prod").env("PROD_CONNECTION_URL", &url);
-    let failed = run().fails(1);
+    let failed = run().fails(3);
     assert_snapshot!(secure.redact(failed.error()), @"
     error: cannot connect to Postgres at cruddur-tests@HOST/DATABASE
       because: invalid configuration
@@ -367,7 +367,7 @@ fn the_password_is_the_url_s_the_environment_s_or_the_file_s() {
     secure.workspace.write("home/.pgpass", &text);
     secure.chmod("home/.pgpass", 0o644);
     for run in [run(), prod()] {
-        let failed = run.fails(1);
+        let failed = run.fails(3);
         failed.says(&["is not used: others may read it (mode 0644); `chmod 600` it", "password missing"]);
     }
     secure.chmod("home/.pgpass", 0o600);
@@ -379,14 +379,14 @@ fn the_password_is_the_url_s_the_environment_s_or_the_file_s() {
 
     std::fs::rename(secure.workspace.path("home/.pgpass"), secure.workspace.path("passwords")).unwrap();
     let path = secure.workspace.path("passwords").display().to_string();
-    run().fails(1);
+    run().fails(3);
     run().env("PGPASSFILE", &path).ok();
     prod().env("PGPASSFILE", &path).ok();
     secure.workspace.xtask("db test").env("CONNECTION_URL", format!("{url}?passfile={path}")).ok();
     // `.env` does not affect production.
     secure.workspace.write(".env", &format!("PGPASSFILE={path}\nPGPASSWORD={PASSWORD}\n"));
     run().ok();
-    prod().fails(1);
+    prod().fails(3);
 }
 
 #[test]
@@ -408,7 +408,7 @@ fn psql_gets_the_same_settings() {
     assert!(connected.stdout.contains("\nt|/CN=certified\n"), "{connected}");
     let connected = connect("sslmode=disable").ok();
     assert!(connected.stdout.contains("\nf|\n"), "{connected}");
-    let refused = connect("sslmode=verify-full&sslrootcert=FILE/other.crt").fails(1);
+    let refused = connect("sslmode=verify-full&sslrootcert=FILE/other.crt").fails(3);
     refused.says(&["the server's certificate is not signed by any of the roots", "help: "]);
 }
 

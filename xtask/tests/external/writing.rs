@@ -149,12 +149,12 @@ fn a_line_in_another_form_is_named_and_nothing_is_written() {
     let world = World::with_short_conversation();
     let before = world.endpoint().items(TABLE);
     world.write("bad.txt", "Person 1: Hello\nPerson 2: Hi\nperson 1: a small letter\n\nPerson 1:\n");
-    let failed = world.xtask("ddb seed --file bad.txt").fails(1);
+    let failed = world.xtask("ddb seed --file bad.txt").fails(2);
     assert_snapshot!(failed.stderr, @r#"error: bad.txt:3: expected "Person 1: " or "Person 2: " and a message, found "person 1: a small letter" (3 such lines in all)"#);
     world.write("empty.txt", "\n");
-    world.xtask("ddb seed --file empty.txt").fails(1).says(&["empty.txt"]);
+    world.xtask("ddb seed --file empty.txt").fails(2).says(&["empty.txt"]);
     let typed = world.xtask("ddb seed --file -").stdin("Person 1: Hi\nPerson 2: nonsense\nPerson 3: no\n");
-    typed.fails(1).says(&["stdin:3"]);
+    typed.fails(2).says(&["stdin:3"]);
     world.xtask("ddb seed --file missing.txt").fails(1).says(&["missing.txt", "No such file"]);
     assert_eq!(world.endpoint().items(TABLE), before);
 }

@@ -159,13 +159,13 @@ fn no_credentials() {
             run.env("PROD_DYNAMODB_ENDPOINT_URL", world.endpoint().url()).env("AWS_REGION", "us-east-1");
         run.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://127.0.0.1:{port}/"))
     };
-    let failed = run("ddb scan --prod").fails(1);
+    let failed = run("ddb scan --prod").fails_with_any(&[1, 3]);
     failed.within(within(20)).says(&[
         "because: there are no AWS credentials",
         "timed out",
         "help: `aws sso login",
     ]);
-    let failed = run("ddb list-tables --prod").fails(1);
+    let failed = run("ddb list-tables --prod").fails_with_any(&[1, 3]);
     failed.within(within(35)).says(&["error: "]);
     let given = run("ddb scan --prod").env("AWS_ACCESS_KEY_ID", "production");
     given.env("AWS_SECRET_ACCESS_KEY", SECRET_KEY).ok();
@@ -179,7 +179,8 @@ fn a_postgres_that_never_answers() {
 fn postgres_never_answers() {
     let world = World::set_up();
     let (_listener, port) = line::silent();
-    let failed = world.xtask("db setup").env("CONNECTION_URL", world.database.url_at(port)).fails(1);
+    let failed =
+        world.xtask("db setup").env("CONNECTION_URL", world.database.url_at(port)).fails_with_any(&[1, 3]);
     failed.within(within(10)).says(&["did not answer within 10.0 s", "help: check that CONNECTION_URL"]);
     world.recovers();
 }
@@ -202,7 +203,7 @@ fn postgres_handshake_stalls() {
     // One byte, with which the server agrees to encrypt, and nothing more.
     let line = Line::start(server.port, |_| Fault::Stall(1));
     for mode in ["prefer", "require"] {
-        let failed = run("db setup", line.port, mode).fails(1);
+        let failed = run("db setup", line.port, mode).fails_with_any(&[1, 3]);
         failed.within(within(10)).says(&[
             "agreed to encrypt, but did not end the TLS handshake within 10.0 s",
             "help: check that CONNECTION_URL",
@@ -223,7 +224,7 @@ fn postgres_stops_answering() {
     let own = OwnPostgres::start(":");
     // The fault comes after the log-in, in the middle of the work.
     let line = Line::start(own.port, |_| Fault::Stall(700));
-    let failed = world.xtask("db setup").env("CONNECTION_URL", own.url_at(line.port)).fails(1);
+    let failed = world.xtask("db setup").env("CONNECTION_URL", own.url_at(line.port)).fails_with_any(&[1, 3]);
     failed.within(within(30)).says(&["did not answer within 30.0 s", "help: "]);
     world.xtask(SETUP).env("CONNECTION_URL", own.url()).ok();
 }
@@ -257,7 +258,7 @@ fn postgres_waits_for_a_lock() {
     let world = World::set_up();
     let mut other = world.database.session();
     other.batch_execute("begin; lock table public.users").unwrap();
-    let failed = world.xtask("db seed").fails(1);
+    let failed = world.xtask("db seed").fails_with_any(&[1, 3]);
     failed.within(within(30)).says(&[
         "backend-flask-rs/db/seed.sql has waited for ",
         "for a lock of the session",
@@ -275,7 +276,8 @@ fn a_postgres_to_which_connections_hang() {
 fn postgres_connections_hang() {
     let (_socket, _held, port) = line::full();
     let world = World::set_up();
-    let failed = world.xtask("db test").env("CONNECTION_URL", world.database.url_at(port)).fails(1);
+    let failed =
+        world.xtask("db test").env("CONNECTION_URL", world.database.url_at(port)).fails_with_any(&[1, 3]);
     failed.within(within(10)).says(&["help: check that CONNECTION_URL"]);
     world.recovers();
 }
@@ -288,7 +290,7 @@ fn a_docker_daemon_that_answers_no_more() {
 fn daemon_is_silent() {
     let (workspace, socket) = daemon::workspace();
     daemon::start(&socket, Then::IsSilent);
-    let failed = workspace.xtask("ddb-setup").fails(1);
+    let failed = workspace.xtask("ddb-setup").fails_with_any(&[1, 3]);
     failed.within(within(30)).says(&[
         "cannot list containers",
         "no answer within 30.0 s",
@@ -304,7 +306,7 @@ fn a_docker_daemon_that_never_answers() {
 fn daemon_never_answers() {
     let (workspace, socket) = daemon::workspace();
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    let failed = workspace.xtask("ddb-setup").fails(1);
+    let failed = workspace.xtask("ddb-setup").fails(3);
     failed.within(within(5)).says(&["no answer within 5 s", "help: start Docker"]);
 }
 
@@ -317,7 +319,7 @@ fn nobody_listens() {
     let world = World::new();
     let (_socket, port) = line::nobody();
     let nowhere = world.database.url_at(port);
-    let failed = world.xtask(SETUP).env("CONNECTION_URL", nowhere).fails(1);
+    let failed = world.xtask(SETUP).env("CONNECTION_URL", nowhere).fails(3);
     failed.within(within(3)).says(&["nobody listens there", "help: check that CONNECTION_URL"]);
     let failed = world.fails_at(SETUP, Endpoint(port), within(3));
     failed.says(&["nobody listens there", "help: check that AWS_ENDPOINT_URL_DYNAMODB"]);

@@ -200,7 +200,7 @@ const ITEM_FORM: &str =
 fn refused(table: &str, rules: &Rules, why: &str) -> Failure {
     let keys: Vec<_> = rules.key_names().collect();
     let remedy = format!("correct the item; the key of table {table} is {}", keys.join(" and "));
-    Failure::new(format!("the item cannot be put into table {table}: {why}"), remedy)
+    Failure::usage(format!("the item cannot be put into table {table}: {why}"), remedy)
 }
 
 fn read_stdin(ui: &Ui) -> Result<String> {

@@ -72,7 +72,7 @@ pub(super) async fn connect(environment: &Environment, ui: &Ui) -> Result<bollar
     }
     let elsewhere =
         "say where it is with DOCKER_HOST,\nor use databases that run elsewhere with `--engine external`";
-    Err(Failure::new(
+    Err(Failure::unreachable(
         format!("no Docker daemon answered; tried:{tried}"),
         format!("{remedy}, or {elsewhere}"),
     )
@@ -111,7 +111,9 @@ pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
             let cause = error.root_cause();
             match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
                 Some(ErrorKind::ConnectionRefused) => bail!("nobody listens there"),
-                Some(ErrorKind::PermissionDenied) => Err(Failure::new("permission denied", JOIN).into()),
+                Some(ErrorKind::PermissionDenied) => {
+                    Err(Failure::unreachable("permission denied", JOIN).into())
+                }
                 _ => Err(anyhow!("{cause}")),
             }
         }

@@ -93,13 +93,13 @@ impl PostgresTarget {
         match error.code() {
             Some(&SqlState::INVALID_PASSWORD | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION) => {
                 let problem = format!("Postgres at {self} refuses the user or password");
-                let failure = Failure::new(problem, &self.wrong_password);
+                let failure = Failure::unreachable(problem, &self.wrong_password);
                 Look::Failed(failure.caused_by(readable(error)).into())
             }
             // The server cannot open its files: they are damaged, or its first start was interrupted.
             Some(&SqlState::UNDEFINED_FILE | &SqlState::DATA_CORRUPTED) => {
                 let problem = format!("Postgres at {self} cannot use its data");
-                Look::Failed(Failure::new(problem, UNUSABLE_DATA).caused_by(readable(error)).into())
+                Look::Failed(Failure::unreachable(problem, UNUSABLE_DATA).caused_by(readable(error)).into())
             }
             Some(&SqlState::UNDEFINED_DATABASE) => Look::Failed(self.maintenance().explain(error.into())),
             // A bad certificate stays bad, but a handshake that broke off may be due to a restart.
@@ -115,7 +115,7 @@ impl PostgresTarget {
 
     pub(super) fn no_answer(&self, bound: Duration) -> anyhow::Error {
         let problem = format!("Postgres at {self} did not answer within {}", seconds(bound));
-        Failure::new(problem, &self.remedy).into()
+        Failure::unreachable(problem, &self.remedy).into()
     }
 }
 

@@ -52,7 +52,7 @@ impl PostgresTarget {
             _ => self.tls_remedy(&error).unwrap_or_else(|| self.remedy.clone()),
         };
         let problem = format!("cannot connect to Postgres at {self}");
-        Failure::new(problem, remedy).caused_by(readable(error)).into()
+        Failure::unreachable(problem, remedy).caused_by(readable(error)).into()
     }
 
     /// The remedy if the connection could not be encrypted as `sslmode` demands.
@@ -113,5 +113,5 @@ fn is_caused_by(error: &postgres::Error, text: &str) -> bool {
 
 /// The error of a setting that cannot be used.
 pub(super) fn of_setting(error: SettingError) -> Failure {
-    Failure::new(error.problem, error.remedy)
+    Failure::usage(error.problem, error.remedy)
 }

@@ -128,7 +128,7 @@ impl<'a> Records<'a> {
 fn bad_line(problem: String) -> anyhow::Error {
     let remedy = "mend the line and run the command again; or add --reject, which puts such lines into a file of \
                   their own";
-    Failure::new(problem, remedy).into()
+    Failure::usage(problem, remedy).into()
 }
 
 /// The file for rejected records. They are copied unchanged and uncompressed.
