@@ -1,4 +1,4 @@
-//! The app as a whole on two databases of the test's own; docs/testing.md shows this file.
+//! The app as a whole on two databases of the test's own. docs/testing.md shows this test.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 

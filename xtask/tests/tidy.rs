@@ -210,6 +210,14 @@ fn every_link_of_the_documents_leads_somewhere() {
 }
 
 #[test]
+fn the_example_of_a_test_is_one() {
+    let test = read("backend-flask-rs/tests/databases.rs");
+    let code = &test[test.find("\nuse ").unwrap()..];
+    let shown: String = code.lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect();
+    assert!(read("docs/testing.md").contains(shown.trim_end()), "docs/testing.md shows another test");
+}
+
+#[test]
 fn no_file_names_a_host_that_is_not_documentation_s() {
     let is_known =
         |host: &str| DOMAINS.iter().any(|domain| host == *domain || host.ends_with(&format!(".{domain}")));

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Instant;
@@ -87,9 +87,11 @@ impl Looking {
         (database, described.is_ok_and(|table| !is_leaving(table)))
     }
 
-    fn remove(&mut self, name: &str) {
-        self.postgres.batch_execute(&sql::drop_database(name)).unwrap();
-        self.runtime.block_on(self.dynamodb.delete_table().table_name(name).send()).unwrap();
+    /// Runs to its end what removes leftovers.
+    fn next_run(&self) {
+        let mut next = Run::start(self, "passes");
+        next.name();
+        assert_eq!(next.end(), (true, String::new()));
     }
 }
 
@@ -158,6 +160,9 @@ impl Run {
     fn start(on: &Looking, ending: &str) -> Self {
         let mut run = Command::new(std::env::current_exe().unwrap());
         run.args(["--exact", "another_run", "--nocapture"]).env(ENDING, ending).envs(on.other.settings());
+        if ending == "is to keep them" {
+            run.env("CRUDDUR_KEEP_TEST_DATABASES", "1");
+        }
         let mut child =
             run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -172,23 +177,27 @@ impl Run {
     }
 
     /// Whether it passed, and what it printed on stderr.
-    fn end(mut self) -> (bool, String) {
+    fn end(&mut self) -> (bool, String) {
         drop(self.child.stdin.take());
-        let output = self.child.wait_with_output().unwrap();
-        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+        let mut stderr = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        (self.child.wait().unwrap().success(), stderr)
     }
 }
 
-/// Makes databases and waits for the end of stdin, where another test runs this; else there is nothing to show.
+/// Makes databases. Where another test runs it as [`Run`], it says their name and waits for the end of its stdin.
 #[test]
 fn another_run() {
-    let Some(ending) = std::env::var_os(ENDING) else { return };
     let databases = TestDatabases::new_blocking();
-    let mut stdout = std::io::stdout();
-    writeln!(stdout, "made {}", databases.table()).unwrap();
-    stdout.flush().unwrap();
-    assert_eq!(std::io::stdin().read_line(&mut String::new()).unwrap(), 0);
-    assert_ne!(ending, "panics", "as it was told");
+    if let Some(ending) = std::env::var_os(ENDING) {
+        let mut stdout = std::io::stdout();
+        writeln!(stdout, "made {}", databases.table()).unwrap();
+        stdout.flush().unwrap();
+        assert_eq!(std::io::stdin().read_line(&mut String::new()).unwrap(), 0);
+        assert_ne!(ending, "panics", "as it was told");
+    }
+    let users = databases.postgres_blocking().query_one("select count(*) from users", &[]).unwrap();
+    assert_eq!(users.get::<_, i64>(0), USERS);
 }
 
 #[test]
@@ -196,19 +205,15 @@ fn what_a_killed_run_left_is_removed_by_the_next_and_nothing_else() {
     let mut looking = Looking::new();
     let (mut killed, mut alive) = (Run::start(&looking, "is killed"), Run::start(&looking, "passes"));
     let names = [killed.name(), alive.name()];
-    let mut next = Run::start(&looking, "passes");
-    next.name();
+    looking.next_run();
     assert_eq!(looking.sees(&names[0]), (true, true));
     killed.child.kill().unwrap();
     killed.child.wait().unwrap();
-    assert_eq!(next.end(), (true, String::new()));
     // The server may take a moment to see that the session has ended.
     let began = Instant::now();
     while looking.sees(&names[0]) != (false, false) {
         assert!(began.elapsed().as_secs() < 20, "{} is still there", names[0]);
-        let mut next = Run::start(&looking, "passes");
-        next.name();
-        assert_eq!(next.end(), (true, String::new()));
+        looking.next_run();
     }
     assert_eq!(looking.sees(&names[1]), (true, true));
     assert_eq!(alive.end(), (true, String::new()));
@@ -216,33 +221,26 @@ fn what_a_killed_run_left_is_removed_by_the_next_and_nothing_else() {
 }
 
 #[test]
-fn what_a_failed_test_had_is_kept_and_named() {
+fn what_a_failed_test_had_is_kept_for_a_day_and_named() {
     let mut looking = Looking::new();
+    let url = looking.other.postgres_url();
+    let password = url.split_once(':').unwrap().1.split_once('@').unwrap().0.rsplit(':').next().unwrap();
     let mut failing = Run::start(&looking, "panics");
-    let name = failing.name();
-    let (passed, stderr) = failing.end();
-    assert!(!passed);
-    let password = looking.other.postgres_url();
-    let password = password.split_once("://").unwrap().1.split_once('@').unwrap().0;
-    assert!(!stderr.contains(password), "the password is printed");
-    for text in [format!("/{name} "), format!("--dbname {name}"), format!("ddb scan --table {name}")] {
-        assert!(stderr.contains(&text), "{text}: {stderr}");
+    let mut asked = Run::start(&looking, "is to keep them");
+    for (run, passes) in [(&mut failing, false), (&mut asked, true)] {
+        let name = run.name();
+        let (passed, stderr) = run.end();
+        assert_eq!(passed, passes, "{stderr}");
+        assert!(!stderr.contains(password), "the password is printed");
+        for text in [format!("/{name} "), format!("--dbname {name}"), format!("ddb scan --table {name}")] {
+            assert!(stderr.contains(&text), "{text}: {stderr}");
+        }
+        looking.next_run();
+        assert_eq!(looking.sees(&name), (true, true));
+        // A day later.
+        let until = sql::comment_on_database(&name, "kept until 2020-01-01T00:00:00Z");
+        looking.postgres.batch_execute(&until).unwrap();
+        looking.next_run();
+        assert_eq!(looking.sees(&name), (false, false));
     }
-    let mut next = Run::start(&looking, "passes");
-    next.name();
-    assert_eq!(next.end(), (true, String::new()));
-    assert_eq!(looking.sees(&name), (true, true));
-    // A day later.
-    looking
-        .postgres
-        .batch_execute(&sql::comment_on_database(&name, "kept until 2020-01-01T00:00:00Z"))
-        .unwrap();
-    let mut next = Run::start(&looking, "passes");
-    next.name();
-    assert_eq!(next.end(), (true, String::new()));
-    let seen = looking.sees(&name);
-    if seen != (false, false) {
-        looking.remove(&name);
-    }
-    assert_eq!(seen, (false, false));
 }
