@@ -1,6 +1,6 @@
 //! A user's conversations, other users, and activities.
 
-use backend_flask::messages::{DEFAULT_TABLE, SEED_GROUP};
+use backend_flask::messages::SEED_GROUP;
 use serde_json::{Value, json};
 
 use crate::world::{ONE, STRANGER, TWO, World};
@@ -82,7 +82,7 @@ fn the_page_shows_the_oldest_of_many_conversations() {
             ("user_display_name", "Somebody".to_owned()),
             ("user_handle", "somebody".to_owned()),
         ];
-        world.endpoint.put(DEFAULT_TABLE, &rows.each_ref().map(|(name, value)| (*name, value.as_str())));
+        world.endpoint.put(&world.table, &rows.each_ref().map(|(name, value)| (*name, value.as_str())));
     }
     let page = world.app.get(&format!("/messages/{SEED_GROUP}")).from(ONE).send();
     assert_eq!(page.status, 200, "{page:?}");

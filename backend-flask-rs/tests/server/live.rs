@@ -39,7 +39,7 @@ pub(crate) fn wait_for_listeners(world: &World, count: usize) {
     let sql = "select datname::text from pg_stat_activity
         where datname = current_database() and state = 'idle' and query like '%listen cruddur_news%'";
     wait_for("listening servers", Duration::from_secs(10), || {
-        (world.database.column(sql).len() == count).then_some(())
+        (world.session().query(sql, &[]).unwrap().len() == count).then_some(())
     });
 }
 
@@ -111,7 +111,7 @@ fn a_handle_of_9000_letters_stops_no_news() {
     wait_for_listeners(&world, 2);
     let long = "x".repeat(9_000);
     let sql = format!("update public.users set handle = '{long}' where handle = '{ONE}'");
-    world.database.session().batch_execute(&sql).unwrap();
+    world.session().batch_execute(&sql).unwrap();
     let (mut events, _) = another.get("/api/events").from(TWO).begin();
     assert_eq!(world.app.write(&long, "Hello").status, 201);
     let lines = std::iter::from_fn(|| {

@@ -8,7 +8,7 @@ use std::time::Instant;
 use backend_flask::messages::SEED_GROUP;
 use serde_json::{Value, json};
 
-use crate::common::dynamodb::{Answer, Endpoint};
+use crate::common::dynamodb::Answer;
 use crate::common::say;
 use crate::proxy::{Fate, Proxy};
 use crate::world::{App, ONE, STRANGER, TWO, World};
@@ -55,10 +55,10 @@ fn rows_that_another_program_wrote_in_its_own_form_are_moved_too() {
     let world = World::new();
     for row in rows(&world) {
         let key = json!({ "pk": row["pk"], "sk": row["sk"] });
-        world.endpoint.call("DeleteItem", json!({ "TableName": "cruddur-messages", "Key": key }));
+        world.endpoint.call("DeleteItem", json!({ "TableName": world.table, "Key": key }));
         let mut other = row.clone();
         other["sk"]["S"] = "2024-02-29T12:00:00Z".into();
-        world.endpoint.put_items("cruddur-messages", [other]);
+        world.endpoint.put_items(&world.table, [other]);
     }
     assert_eq!(world.app.write(ONE, "Hello").status, 201);
     assert_rows_follow(&world);
@@ -70,10 +70,10 @@ fn times_rise_even_behind_one_in_the_future() {
     let last = "2999-01-01T00:00:00.000000+00:00";
     for row in rows(&world) {
         let key = json!({ "pk": row["pk"], "sk": row["sk"] });
-        world.endpoint.call("DeleteItem", json!({ "TableName": "cruddur-messages", "Key": key }));
+        world.endpoint.call("DeleteItem", json!({ "TableName": world.table, "Key": key }));
         let mut ahead = row.clone();
         ahead["sk"]["S"] = last.into();
-        world.endpoint.put_items("cruddur-messages", [ahead]);
+        world.endpoint.put_items(&world.table, [ahead]);
     }
     for microsecond in 1..=3 {
         let sent = world.app.write(ONE, "Hello").json();
@@ -314,12 +314,11 @@ fn a_group_that_many_open_at_once_at_two_servers_is_one() {
     assert_eq!(world.items("MSG#").len(), SEEDED + writers);
 }
 
-/// If the endpoint were not the world's own, the other tests would assert nothing.
+/// If the table were not the world's own, the other tests would assert nothing.
 #[test]
 fn the_worlds_of_two_tests_are_apart() {
     let (one, two) = (World::new(), World::new());
-    let Endpoint(port) = one.endpoint;
-    assert_ne!(port, two.endpoint.0);
+    assert_ne!(one.table, two.table);
     one.app.write(ONE, "Hello");
     assert_eq!((one.items("MSG#").len(), two.items("MSG#").len()), (SEEDED + 1, SEEDED));
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::common::wait_for;
+use crate::dynamodb::DynamoDb;
 use crate::world::{Address, ONE, World};
 
 /// `backend-flask` with only these settings. Dropping it kills it.
@@ -89,7 +90,9 @@ pub(crate) fn command(settings: &[(&'static str, String)]) -> Command {
 
 #[test]
 fn each_request_is_logged_under_its_id_and_nothing_secret_is() {
-    let world = World::new();
+    // The password of this program's own Postgres is known.
+    let dynamodb = DynamoDb::start();
+    let world = World::on(dynamodb.endpoint, Some(dynamodb));
     let program = Program::start(&world.settings());
     let secret = "hush-what-i-wrote";
     let asked = program.get("/api/message_groups?hush=hush").from(ONE).header("X-Request-Id", "mine").send();

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Duration;
 
-use backend_flask::messages::{DEFAULT_TABLE, SEED_GROUP};
+use backend_flask::messages::SEED_GROUP;
 use serde_json::{Value, json};
 
 use crate::client::{Answer, Request};
@@ -151,7 +151,7 @@ fn a_key_is_looked_up_at_the_same_cost_however_much_was_written() {
             "user_display_name": { "S": "Andrew Brown" },
         })
     });
-    world.endpoint.put_items(DEFAULT_TABLE, messages);
+    world.endpoint.put_items(&world.table, messages);
     let asked = Arc::new(Mutex::new(Vec::new()));
     let record = Arc::clone(&asked);
     let (_proxy, app) = crate::posts::behind_proxy(&world, move |operation, _| {
@@ -177,7 +177,7 @@ fn a_key_whose_message_is_gone_writes_it_again() {
     let is_text = |value: &Value| value.get("S").is_some();
     assert!(keys[0].as_object().unwrap().values().all(is_text), "{}", keys[0]);
     let key = json!({ "pk": { "S": format!("MSG#{SEED_GROUP}") }, "sk": { "S": sent["created_at"] } });
-    world.endpoint.call("DeleteItem", json!({ "TableName": DEFAULT_TABLE, "Key": key }));
+    world.endpoint.call("DeleteItem", json!({ "TableName": world.table, "Key": key }));
     let again: Value = serde_json::from_str(&written(request(&world.app, ONE, "Once", "a-key"))).unwrap();
     assert_eq!(again["uuid"], sent["uuid"]);
     assert_eq!(world.items("MSG#").len(), SEEDED + 1);

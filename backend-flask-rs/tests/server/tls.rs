@@ -19,6 +19,7 @@ const HOST: &str = "db.internal";
 /// A world whose Postgres supports encryption, and the certificates of its authority and of another one.
 struct Secure {
     world: World,
+    database: Database,
     files: tempfile::TempDir,
     /// Keeps the server running.
     _server: Server,
@@ -33,8 +34,9 @@ impl Secure {
         std::fs::write(files.path().join("good.crt"), good.certificate).unwrap();
         std::fs::write(files.path().join("other.crt"), other.certificate).unwrap();
         let dynamodb = DynamoDb::start();
-        let world = World::of(Database::on(&server), dynamodb.endpoint, Some(dynamodb));
-        Self { world, files, _server: server }
+        let database = Database::on(&server);
+        let world = World::with(&database, dynamodb.endpoint, Some(dynamodb));
+        Self { world, database, files, _server: server }
     }
 
     /// The settings of a server that connects to `host`, which leads to the loopback address. It accepts only
@@ -44,7 +46,7 @@ impl Secure {
         let parameters = format!("hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert={file}");
         let mut settings = self.world.settings();
         settings.retain(|(name, _)| *name != "CONNECTION_URL");
-        settings.push(("CONNECTION_URL", self.world.database.url_by(host, &parameters)));
+        settings.push(("CONNECTION_URL", self.database.url_by(host, &parameters)));
         settings
     }
 }
@@ -61,7 +63,7 @@ fn verify_full_encrypts_requests_and_news() {
     // The other server's URL has no sslmode. It encrypts because the database supports it.
     let sql = "select ssl::text from pg_stat_ssl join pg_stat_activity using (pid)
                where application_name = 'backend-flask' and datname = current_database()";
-    let encrypted = secure.world.database.column(sql);
+    let encrypted = secure.database.column(sql);
     assert!(encrypted.len() >= 4, "for requests and for news, at both servers: {encrypted:?}");
     assert!(encrypted.iter().all(|ssl| ssl == "true"), "{encrypted:?}");
 }

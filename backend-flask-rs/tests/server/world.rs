@@ -1,14 +1,17 @@
 //! Two seeded databases for one test, and servers on them.
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::thread::JoinHandle;
 
 use backend_flask::conversation::Conversation;
-use backend_flask::messages::{DEFAULT_TABLE, Item, SEED_GROUP};
+use backend_flask::messages::{DEFAULT_TABLE, Item, SEED_GROUP, TABLE_VARIABLE};
 use backend_flask::server::{Server, Settings};
 use backend_flask::sql;
 use backend_flask::users::User;
+use cruddur_testing::TestDatabases;
+use postgres::{Client, NoTls};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
@@ -25,47 +28,78 @@ pub(crate) const STRANGER: &str = "zoekestrel";
 /// Seeded databases, and a server with local access to them.
 pub(crate) struct World {
     pub(crate) app: App,
-    pub(crate) database: Database,
     pub(crate) endpoint: Endpoint,
-    /// Keeps the server running.
-    _dynamodb: Option<DynamoDb>,
+    pub(crate) table: String,
+    /// The Postgres database's URL.
+    url: String,
+    /// What ends with the world, after the app.
+    _databases: Box<dyn Any>,
 }
 
 impl World {
-    /// A world with a DynamoDB in process.
+    /// A world with databases of its own on the servers that all tests share.
     pub(crate) fn new() -> Self {
-        let dynamodb = DynamoDb::start();
-        Self::on(dynamodb.endpoint, Some(dynamodb))
+        let databases = TestDatabases::new_blocking();
+        let port = databases.dynamodb_url().rsplit(':').next().unwrap().parse().unwrap();
+        let (url, table) = (databases.postgres_url(), databases.table().to_owned());
+        Self::of(url, Endpoint(port), table, Box::new(databases))
     }
 
-    /// A world with the DynamoDB at `endpoint`, which has no table yet.
+    /// A world with the DynamoDB at `endpoint`, which has no table yet, and a Postgres of this program.
     pub(crate) fn on(endpoint: Endpoint, dynamodb: Option<DynamoDb>) -> Self {
-        Self::of(Database::new(), endpoint, dynamodb)
+        Self::with(&Database::new(), endpoint, dynamodb)
     }
 
-    /// A world with a Postgres that is not the shared one.
-    pub(crate) fn of(database: Database, endpoint: Endpoint, dynamodb: Option<DynamoDb>) -> Self {
-        seed(&database, endpoint);
-        let app = App::start(&local(&database, endpoint));
-        Self { app, database, endpoint, _dynamodb: dynamodb }
+    /// The same with a database, which does not exist yet.
+    pub(crate) fn with(database: &Database, endpoint: Endpoint, dynamodb: Option<DynamoDb>) -> Self {
+        database.maintenance_session().batch_execute(&sql::create_database(&database.name)).unwrap();
+        database.execute(include_str!("../../db/schema.sql"));
+        database.execute(include_str!("../../db/seed.sql"));
+        endpoint.create_table(DEFAULT_TABLE, &[("pk", "S"), ("sk", "S")]);
+        crate::common::wait_for("active table", std::time::Duration::from_secs(30), || {
+            let table = endpoint.call("DescribeTable", json!({ "TableName": DEFAULT_TABLE }));
+            (table["Table"]["TableStatus"] == "ACTIVE").then_some(())
+        });
+        Self::of(database.url(), endpoint, DEFAULT_TABLE.to_owned(), Box::new(dynamodb))
+    }
+
+    /// Seeds the table.
+    fn of(url: String, endpoint: Endpoint, table: String, databases: Box<dyn Any>) -> Self {
+        let mut session = connect(&url);
+        let [one, two] =
+            [ONE, TWO].map(|handle| User::find_by_handle(&mut session, handle).unwrap().unwrap());
+        let conversation = Conversation::parse("", include_str!("../../ddb/conversation.txt")).unwrap();
+        let items = conversation.items(SEED_GROUP, [&one, &two], chrono::Utc::now());
+        endpoint.put_items(&table, items.map(in_json));
+        let app = App::start(&local(&url, endpoint, &table));
+        Self { app, endpoint, table, url, _databases: databases }
     }
 
     /// Starts another server on the same databases.
     pub(crate) fn another(&self) -> App {
-        App::start(&local(&self.database, self.endpoint))
+        App::start(&self.settings())
     }
 
     /// The settings of a server on these databases.
     pub(crate) fn settings(&self) -> Vec<(&'static str, String)> {
-        local(&self.database, self.endpoint)
+        local(&self.url, self.endpoint, &self.table)
+    }
+
+    /// A session of another client in the Postgres database.
+    pub(crate) fn session(&self) -> Client {
+        connect(&self.url)
     }
 
     /// The items whose partition key has this prefix: group rows or messages.
     pub(crate) fn items(&self, prefix: &str) -> Vec<Value> {
-        let mut items = self.endpoint.items(DEFAULT_TABLE);
+        let mut items = self.endpoint.items(&self.table);
         items.retain(|item| item["pk"]["S"].as_str().unwrap().starts_with(prefix));
         items
     }
+}
+
+fn connect(url: &str) -> Client {
+    Client::connect(url, NoTls).unwrap()
 }
 
 pub(crate) struct Address(pub(crate) SocketAddr);
@@ -135,30 +169,14 @@ impl Drop for App {
     }
 }
 
-fn local(database: &Database, endpoint: Endpoint) -> Vec<(&'static str, String)> {
+fn local(url: &str, endpoint: Endpoint, table: &str) -> Vec<(&'static str, String)> {
     vec![
         ("BACKEND_ACCESS", "local".to_owned()),
         ("BACKEND_ADDRESS", "127.0.0.1:0".to_owned()),
-        ("CONNECTION_URL", database.url()),
+        ("CONNECTION_URL", url.to_owned()),
         ("AWS_ENDPOINT_URL_DYNAMODB", endpoint.url()),
+        (TABLE_VARIABLE, table.to_owned()),
     ]
-}
-
-/// Creates both databases and fills them like `ddb-setup`.
-fn seed(database: &Database, endpoint: Endpoint) {
-    database.maintenance_session().batch_execute(&sql::create_database(&database.name)).unwrap();
-    let mut session = database.session();
-    session.batch_execute(include_str!("../../db/schema.sql")).unwrap();
-    session.batch_execute(include_str!("../../db/seed.sql")).unwrap();
-    let [one, two] = [ONE, TWO].map(|handle| User::find_by_handle(&mut session, handle).unwrap().unwrap());
-    endpoint.create_table(DEFAULT_TABLE, &[("pk", "S"), ("sk", "S")]);
-    let conversation = Conversation::parse("", include_str!("../../ddb/conversation.txt")).unwrap();
-    let items = conversation.items(SEED_GROUP, [&one, &two], chrono::Utc::now());
-    crate::common::wait_for("active table", std::time::Duration::from_secs(30), || {
-        let table = endpoint.call("DescribeTable", json!({ "TableName": DEFAULT_TABLE }));
-        (table["Table"]["TableStatus"] == "ACTIVE").then_some(())
-    });
-    endpoint.put_items(DEFAULT_TABLE, items.map(in_json));
 }
 
 /// An item of strings in DynamoDB JSON.
