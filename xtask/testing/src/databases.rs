@@ -79,19 +79,18 @@ impl Databases {
 
     async fn create_database(&self, name: &str) -> Result<()> {
         let create = async || {
+            // The day may have ended since the last test, and with it the use of its template.
             let template = template::name();
+            template::make(&self.servers, &self.session, &template).await?;
             let sql = format!("create database {name} template {template}{}", self.strategy);
-            (self.session.batch_execute(&sql).await, template)
+            anyhow::Ok(self.session.batch_execute(&sql).await)
         };
-        match create().await {
-            // Midnight has passed since the last test, or somebody dropped it.
-            (Err(error), template) if error.code() == Some(&SqlState::UNDEFINED_DATABASE) => {
-                template::make(&self.servers, &self.session, &template).await?;
-                create().await.0
-            }
-            (created, _) => created,
-        }
-        .with_context(|| format!("cannot create the database {name}"))
+        let created = match create().await? {
+            // Somebody dropped it just now.
+            Err(error) if error.code() == Some(&SqlState::UNDEFINED_DATABASE) => create().await?,
+            created => created,
+        };
+        created.with_context(|| format!("cannot create the database {name}"))
     }
 
     async fn create_table(&self, name: &str) -> Result<()> {

@@ -244,3 +244,21 @@ fn what_a_failed_test_had_is_kept_for_a_day_and_named() {
         assert_eq!(looking.sees(&name), (false, false));
     }
 }
+
+#[test]
+fn an_old_template_is_dropped_and_one_that_is_not_whole_is_made_anew() {
+    const OLD: &str = "cruddur_template_20200101_000000000000";
+    let mut looking = Looking::new();
+    looking.postgres.batch_execute(&sql::drop_database(OLD)).unwrap();
+    looking.postgres.batch_execute(&sql::create_database(OLD)).unwrap();
+    let names = "select max(datname::text) from pg_database where datname like 'cruddur\\_template\\_%'";
+    let template: String = looking.postgres.query_one(names, &[]).unwrap().get(0);
+    assert!(template.as_str() > OLD);
+    // As one that was killed while it made it would have left it.
+    let open = format!("alter database {template} with allow_connections true");
+    looking.postgres.batch_execute(&open).unwrap();
+    looking.next_run();
+    assert!(!looking.sees(OLD).0);
+    let is_whole = "select not datallowconn from pg_database where datname = $1";
+    assert!(looking.postgres.query_one(is_whole, &[&template]).unwrap().get::<_, bool>(0));
+}
