@@ -240,7 +240,7 @@ mod tests {
             ("fd://", "no daemon is reached by this scheme"),
         ] {
             let error = try_places(&Environment::from([("DOCKER_HOST", value)])).unwrap_err().to_string();
-            assert!(error.contains(&format!("`{value}`: {why}")), "{error}");
+            assert!(error.contains(&format!(": {why}")) && !error.contains(value), "{error}");
         }
     }
 
