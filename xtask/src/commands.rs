@@ -148,6 +148,14 @@ enum Command {
 }
 
 impl Arguments {
+    /// The options that say which databases are meant, as they are written before a command.
+    pub(crate) fn options(&self) -> String {
+        let engine = self.engine.as_ref().and_then(clap::ValueEnum::to_possible_value);
+        let engine = engine.map(|engine| format!("--engine {} ", engine.get_name()));
+        let hosts = self.allow_host.iter().map(|host| format!("--allow-host {host} "));
+        engine.into_iter().chain(hosts).collect()
+    }
+
     /// Parses the command line. `--help` or a mistake ends the program.
     pub(crate) fn read() -> Self {
         let words: Vec<_> = std::env::args_os().collect();

@@ -69,7 +69,8 @@ fn context(arguments: &Arguments) -> Result<Context> {
                 Failure::usage(format!("{variable}=`{name}` names no engine"), remedy)
             })?,
         };
-        let context = Context::new(root, environment, engine, arguments.messages);
+        let mut context = Context::new(root, environment, engine, arguments.messages);
+        context.ui = context.ui.suggesting(arguments.options());
         context.state.close(&context.ui)?;
         Ok(context.allowing(arguments.allow_host.clone()))
     };

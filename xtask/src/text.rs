@@ -82,6 +82,23 @@ pub(crate) fn size(bytes: u64) -> String {
     }
 }
 
+/// Adds global options to each command that a text suggests in backticks, so that it is about the same databases. A
+/// command that names an engine itself is left as it is.
+pub(crate) fn with_options(text: &str, options: &str) -> String {
+    const START: &str = "`cargo xtask ";
+    let mut parts = text.split(START);
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        whole += START;
+        let command = part.split('`').next().unwrap_or_default();
+        if !command.contains("--engine") {
+            whole += options;
+        }
+        whole += part;
+    }
+    whole
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

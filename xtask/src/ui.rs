@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::environment::Environment;
 use crate::error::{Interrupted, Report};
 use crate::stop::Stop;
-use crate::text::printable_lines;
+use crate::text::{printable_lines, with_options};
 
 /// How messages are printed.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
@@ -54,6 +54,8 @@ pub(crate) struct Ui {
     messages: Messages,
     color: bool,
     groups: Groups,
+    /// The global options of this run that suggested commands need too, each with a space behind it.
+    options: String,
     /// Warnings that were printed already.
     warned: Arc<Mutex<BTreeSet<String>>>,
 }
@@ -86,6 +88,7 @@ impl Ui {
             messages: Messages::default(),
             color,
             groups,
+            options: String::new(),
             warned: Arc::default(),
         }
     }
@@ -103,6 +106,11 @@ impl Ui {
 
     fn is_json(&self) -> bool {
         self.messages.progress == Progress::Json
+    }
+
+    /// Adds `options` to the commands that messages suggest.
+    pub(crate) fn suggesting(self, options: String) -> Self {
+        Self { options, ..self }
     }
 
     pub(crate) fn shows_progress(&self) -> bool {
@@ -125,13 +133,17 @@ impl Ui {
     /// Prints a text of one or more lines. Control characters are escaped, because parts of the text may come from a
     /// database, a file or the environment.
     pub(crate) fn line(&self, text: impl Display) {
-        let text = printable_lines(&text.to_string());
+        let text = printable_lines(&with_options(&text.to_string(), &self.options));
         if self.is_json() { self.print(&json!({ "message": text }).to_string()) } else { self.print(&text) }
     }
 
     /// Prints an error.
     pub(crate) fn report(&self, report: &Report) {
-        if self.messages.json_errors { self.print(&report.json()) } else { self.line(report) }
+        if !self.messages.json_errors {
+            return self.line(report);
+        }
+        let options = json!(self.options).to_string();
+        self.print(&with_options(&report.json(), &options[1..options.len() - 1]));
     }
 
     /// Like [`Ui::line`], but prints nothing with `--quiet`.
@@ -157,7 +169,7 @@ impl Ui {
 
     /// Prints a warning, once.
     pub(crate) fn warn(&self, text: impl Display) {
-        let text = printable_lines(&text.to_string());
+        let text = printable_lines(&with_options(&text.to_string(), &self.options));
         let line = match self.is_json() {
             true => json!({ "warning": text }).to_string(),
             false => format!("{} {text}", self.paint("33", "warning:")),

@@ -1,5 +1,8 @@
 //! The health check, and the reports about missing databases.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use serde_json::json;
@@ -46,7 +49,7 @@ fn it_says_which_database_is_missing() {
 fn a_postgres_that_says_nothing_is_given_up() {
     let world = World::new();
     // The system accepts connections to it, but nobody answers.
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut settings = world.settings();
     settings.retain(|(name, _)| *name != "CONNECTION_URL");
     let url = format!("postgresql://me:hush-secret@{}/cruddur", silent.local_addr().unwrap());
@@ -61,6 +64,29 @@ fn a_postgres_that_says_nothing_is_given_up() {
         });
         (causes.count() > 0).then_some(())
     });
+}
+
+#[test]
+fn a_postgres_that_asks_for_the_password_in_clear_text_gets_none() {
+    let world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, heard) = channel();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            _ = stream.read(&mut [0; 1024]);
+            _ = stream.write_all(b"R\0\0\0\x08\0\0\0\x03");
+            let mut rest = Vec::new();
+            _ = stream.read_to_end(&mut rest);
+            _ = tell.send(rest);
+        }
+    });
+    let mut settings = world.settings();
+    settings.retain(|(name, _)| *name != "CONNECTION_URL");
+    settings.push(("CONNECTION_URL", format!("postgresql://me:hush@127.0.0.1:{port}/d?sslmode=disable")));
+    App::start(&settings).get("/api/health-check").send().refuses(503, "postgres");
+    assert_eq!(heard.recv_timeout(Duration::from_secs(20)).unwrap(), b"", "no byte follows");
+    assert!(heard.try_iter().all(|rest| rest.is_empty()));
 }
 
 #[test]

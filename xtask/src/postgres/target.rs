@@ -42,6 +42,8 @@ pub(crate) struct PostgresTarget {
     remedy: String,
     /// What to do if it refuses the user.
     wrong_password: String,
+    /// What to do if the server cannot open its own files.
+    unusable_data: &'static str,
     /// The suffix of suggested commands for this target: ` --prod`, or nothing.
     pub(crate) prod: &'static str,
 }
@@ -68,7 +70,8 @@ impl PostgresTarget {
         let url = format!("postgresql://{user}:{password}@127.0.0.1:{port}/{database}");
         let parsed = PostgresUrl::parse(&url).map_err(error::of_setting)?;
         let tls = Tls::of(&parsed, None, SslMode::Disable).map_err(error::of_setting)?;
-        Ok(Self::new(parsed, tls, url, remedy, error::WRONG_PASSWORD_OF_OURS.to_owned()))
+        let target = Self::new(parsed, tls, url, remedy, error::WRONG_PASSWORD_OF_OURS.to_owned());
+        Ok(Self { unusable_data: error::UNUSABLE_DATA_OF_OURS, ..target })
     }
 
     /// A database given by a URL. The password comes from the URL, `PGPASSWORD` or `~/.pgpass`, in this order.
@@ -97,7 +100,8 @@ impl PostgresTarget {
         }
         // Detects a server that has vanished, even while no answer is expected.
         config.keepalives_idle(STATEMENT_BOUND).tcp_user_timeout(STATEMENT_BOUND);
-        Self { parsed, tls, url, passfile_problem: None, remedy, wrong_password, prod: "" }
+        let unusable_data = error::UNUSABLE_DATA;
+        Self { parsed, tls, url, passfile_problem: None, remedy, wrong_password, unusable_data, prod: "" }
     }
 
     /// Finds the password as libpq does.
@@ -182,6 +186,10 @@ impl PostgresTarget {
         variables.extend(self.parsed.config.get_options().map(|options| ("PGOPTIONS", options.to_owned())));
         variables.extend(self.password().map(|password| ("PGPASSWORD", password)));
         variables.extend(self.tls.libpq_environment());
+        if self.tls.mode == SslMode::Disable && !self.parsed.tcp_hosts().is_empty() {
+            // As for our own connections, the password is not sent in clear text. libpq before 16 ignores this.
+            variables.push(("PGREQUIREAUTH", "!password".to_owned()));
+        }
         variables
     }
 

@@ -372,6 +372,37 @@ fn a_server_that_asks_for_the_password_in_clear_text_gets_none() {
     assert_eq!(heard.join().unwrap(), b"", "no byte follows");
 }
 
+#[test]
+fn a_suggested_command_is_for_the_same_databases() {
+    let world = World::new();
+    let failed =
+        world.xtask("--engine external ddb scan --allow-host db.example").without("CRUDDUR_ENGINE").fails(1);
+    failed.says(&["`cargo xtask --engine external --allow-host db.example ddb schema-load`"]);
+    let failed = world.xtask("ddb scan").fails(1);
+    failed.says(&["`cargo xtask ddb schema-load`"]);
+}
+
+/// `down --volumes` would remove this checkout's own data.
+#[test]
+fn the_data_of_a_server_of_others_are_not_to_be_removed_here() {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            _ = stream.read(&mut [0; 1024]);
+            let fields = b"SFATAL\0VFATAL\0C58P01\0Mcould not open file\0\0";
+            let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
+            _ = stream.write_all(&[b"E", &length[..], fields].concat());
+        }
+    });
+    let world = World::new();
+    let url = format!("{}?sslmode=disable", world.database.url_at(port));
+    let failed = world.xtask("up").env("CONNECTION_URL", url).fails(1);
+    failed.says(&["cannot use its data", "help: see what its log says, or tell whoever runs it"]);
+    assert!(!failed.stderr.contains("--volumes"), "{failed}");
+}
+
 /// An error suggests a command that destroys nothing, or says what it would destroy.
 #[test]
 fn a_suggestion_destroys_nothing_unsaid() {

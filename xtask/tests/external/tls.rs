@@ -416,10 +416,13 @@ fn psql_gets_the_same_settings() {
 fn psql_s_command_line_holds_nothing() {
     let secure = Secure::new();
     std::fs::create_dir(secure.workspace.path("bin")).unwrap();
-    let script = "#!/bin/sh\necho \"$# arguments, sslmode $PGSSLMODE, address $PGHOSTADDR, password ${PGPASSWORD:+set}\"\n";
+    let script = "#!/bin/sh\necho \"$# arguments, sslmode $PGSSLMODE, address $PGHOSTADDR, password ${PGPASSWORD:+set}, not by $PGREQUIREAUTH\"\n";
     secure.workspace.write("bin/psql", script);
     secure.chmod("bin/psql", 0o755);
     let path = format!("{}:/usr/bin:/bin", secure.workspace.path("bin").display());
-    let told = secure.run("db connect", "sslmode=require").env("PATH", path).ok();
-    assert_eq!(told.stdout, "0 arguments, sslmode require, address 127.0.0.1, password set\n");
+    let told = secure.run("db connect", "sslmode=require").env("PATH", &path).ok();
+    assert_eq!(told.stdout, "0 arguments, sslmode require, address 127.0.0.1, password set, not by \n");
+    // libpq 16 and later then send no password in clear text.
+    let told = secure.run("db connect", "sslmode=disable").env("PATH", &path).ok();
+    assert!(told.stdout.ends_with("password set, not by !password\n"), "{told}");
 }

@@ -13,7 +13,7 @@ use postgres::Client;
 use postgres::error::{DbError, SqlState};
 
 use super::PostgresTarget;
-use super::error::{UNUSABLE_DATA, is_refused, readable};
+use super::error::{is_refused, readable};
 
 /// How long connecting and signing in may take. The URL's `connect_timeout` overrides it.
 pub(super) const CONNECT_BOUND: Duration = Duration::from_secs(10);
@@ -99,7 +99,7 @@ impl PostgresTarget {
             // The server cannot open its files: they are damaged, or its first start was interrupted.
             Some(&SqlState::UNDEFINED_FILE | &SqlState::DATA_CORRUPTED) => {
                 let problem = format!("Postgres at {self} cannot use its data");
-                Look::Failed(Failure::unreachable(problem, UNUSABLE_DATA).caused_by(readable(error)).into())
+                Look::Failed(Failure::unreachable(problem, self.unusable_data).caused_by(readable(error)).into())
             }
             Some(&SqlState::UNDEFINED_DATABASE) => Look::Failed(self.maintenance().explain(error.into())),
             // A bad certificate stays bad, but a handshake that broke off may be due to a restart.

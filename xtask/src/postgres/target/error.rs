@@ -14,8 +14,11 @@ use super::{MAINTENANCE_DATABASE, PostgresTarget};
 pub(super) const WRONG_PASSWORD_OF_OURS: &str = "set the password the server was created with: the Docker engine's volume keeps the first one; \
      `cargo xtask down --volumes` removes the data of both databases, and the password with it";
 
-/// The remedy if the server cannot open its own files.
-pub(super) const UNUSABLE_DATA: &str = "this checkout's own is made anew by `cargo xtask down --volumes`, which removes the \
+/// The remedy if a server cannot open its own files.
+pub(super) const UNUSABLE_DATA: &str = "see what its log says, or tell whoever runs it";
+
+/// The same for one of this checkout's servers.
+pub(super) const UNUSABLE_DATA_OF_OURS: &str = "this checkout's own is made anew by `cargo xtask down --volumes`, which removes the \
                                         data of both databases, and `cargo xtask ddb-setup`";
 
 /// The remedy if the server wants a password and there is none.
