@@ -148,11 +148,11 @@ enum Command {
 }
 
 impl Arguments {
-    /// The options that say which databases are meant, as they are written before a command.
+    /// The options that say which databases are meant, as they are written behind a command.
     pub(crate) fn options(&self) -> String {
         let engine = self.engine.as_ref().and_then(clap::ValueEnum::to_possible_value);
-        let engine = engine.map(|engine| format!("--engine {} ", engine.get_name()));
-        let hosts = self.allow_host.iter().map(|host| format!("--allow-host {host} "));
+        let engine = engine.map(|engine| format!(" --engine {}", engine.get_name()));
+        let hosts = self.allow_host.iter().map(|host| format!(" --allow-host {host}"));
         engine.into_iter().chain(hosts).collect()
     }
 

@@ -90,11 +90,12 @@ pub(crate) fn with_options(text: &str, options: &str) -> String {
     let mut whole = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         whole += START;
-        let command = part.split('`').next().unwrap_or_default();
-        if !command.contains("--engine") {
-            whole += options;
+        match part.split_once('`') {
+            Some((command, rest)) if !command.contains("--engine") => {
+                whole += &format!("{command}{options}`{rest}");
+            }
+            _ => whole += part,
         }
-        whole += part;
     }
     whole
 }

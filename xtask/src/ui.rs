@@ -54,7 +54,7 @@ pub(crate) struct Ui {
     messages: Messages,
     color: bool,
     groups: Groups,
-    /// The global options of this run that suggested commands need too, each with a space behind it.
+    /// The global options of this run that suggested commands need too, each with a space before it.
     options: String,
     /// Warnings that were printed already.
     warned: Arc<Mutex<BTreeSet<String>>>,

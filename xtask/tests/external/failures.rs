@@ -377,7 +377,7 @@ fn a_suggested_command_is_for_the_same_databases() {
     let world = World::new();
     let failed =
         world.xtask("--engine external ddb scan --allow-host db.example").without("CRUDDUR_ENGINE").fails(1);
-    failed.says(&["`cargo xtask --engine external --allow-host db.example ddb schema-load`"]);
+    failed.says(&["`cargo xtask ddb schema-load --engine external --allow-host db.example`"]);
     let failed = world.xtask("ddb scan").fails(1);
     failed.says(&["`cargo xtask ddb schema-load`"]);
 }
@@ -409,7 +409,7 @@ fn a_suggestion_destroys_nothing_unsaid() {
     let workspace = Workspace::new();
     for command in ["ddb scan", "db test", "env"] {
         let failed = workspace.xtask(command).arg("--engine=embedded").fails(3);
-        let help = "help: `cargo xtask prepare` starts both databases, and sets them up if that is needed\n";
+        let help = "help: `cargo xtask prepare --engine embedded` starts both databases, and sets them up if that is needed\n";
         assert!(failed.stderr.ends_with(help), "{failed}");
     }
     let help = workspace.xtask("ddb-setup --help").ok().stdout;
