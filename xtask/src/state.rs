@@ -142,14 +142,10 @@ impl StateFolder {
     pub(crate) fn read(&self, ui: &Ui) -> Result<State> {
         let path = self.file();
         let Some(text) = private::read(&path)? else { return Ok(State::default()) };
-        serde_json::from_slice(&text).or_else(|error| {
+        serde_json::from_slice(&text).or_else(|_| {
             let now = chrono::Utc::now().format("%Y%m%dT%H%M%S%.6f");
             let aside = self.join(&format!("state.json.corrupt-{now}"));
-            ui.warn(format_args!(
-                "{} makes no sense ({error}); set aside as {}",
-                path.display(),
-                aside.display()
-            ));
+            ui.warn(format_args!("{} makes no sense; set aside as {}", path.display(), aside.display()));
             std::fs::rename(&path, &aside).with_context(|| format!("cannot set {} aside", path.display()))?;
             Ok(State::default())
         })

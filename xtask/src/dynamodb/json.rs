@@ -376,7 +376,28 @@ pub(crate) fn on_one_line(error: &serde_json::Error) -> String {
 pub(crate) fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
-    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+    in_json_s_words(text.strip_suffix(&place).unwrap_or(&text))
+}
+
+/// Replaces Rust's words for what was found by JSON's.
+fn in_json_s_words(text: &str) -> String {
+    if let Some((before, problem)) = text.split_once("invalid type: ")
+        && let Some((found, expected)) = problem.split_once(", expected ")
+    {
+        let found = match found.split_once(" `") {
+            Some(("integer" | "floating point", number)) => format!("the number `{number}"),
+            _ if found == "sequence" => "a list".to_owned(),
+            _ if found == "map" => "an object".to_owned(),
+            _ => found.to_owned(),
+        };
+        return format!("{before}expected {expected}, found {found}");
+    }
+    if let Some((before, problem)) = text.split_once("unknown variant ")
+        && let Some((found, types)) = problem.split_once(", expected one of ")
+    {
+        return format!("{before}{found} is none of DynamoDB's types {types}");
+    }
+    text.to_owned()
 }
 
 #[cfg(test)]

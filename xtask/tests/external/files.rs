@@ -196,7 +196,7 @@ fn a_bad_line_stops_the_import_and_the_mended_file_is_imported() {
     let failed = world.xtask("ddb import made.jsonl --table one --dynamodb-json").fails(2);
     assert_snapshot!(failed.error(), @"
     error: DynamoDB: import made.jsonl into one
-      because: made.jsonl:2: attribute `sk`: invalid type: integer `1`, expected a string (at byte 28)
+      because: made.jsonl:2: attribute `sk`: expected a string, found the number `1` (at byte 28)
       so far: 1 item is written for certain
       so far: everything before line 2 is written: go on with --from-line 2
       help: mend the line and run the command again; or add --reject, which puts such lines into a file of their own
@@ -395,7 +395,7 @@ fn what_is_wrong_with_a_file_is_said_in_its_own_terms() {
         (
             "a.jsonl",
             r#"{"pk":{"S":"a"},"sk":{"S":1}}"#,
-            "a.jsonl:1: attribute `sk`: invalid type: integer `1`, expected a string (at byte 27)",
+            "a.jsonl:1: attribute `sk`: expected a string, found the number `1` (at byte 27)",
         ),
         // Not JSON, and no line shows the notation.
         ("a.jsonl", r#"{"pk":"a","sk":}"#, "a.jsonl:1: not valid JSON (at byte 16)"),

@@ -165,7 +165,7 @@ fn an_item_that_cannot_be_read_is_wrong_usage_and_nothing_is_written() {
     assert_snapshot!(world.item_error(2, &["put"]), @"error: there is no item: stdin is empty");
     // DynamoDB JSON writes numbers as strings, so this is an error.
     assert_snapshot!(world.item_error(2, &["put", r#"{"pk":{"S":"b"},"sk":{"S":"1"},"n":{"N":1}}"#]), @r#"
-    error: the item cannot be read: attribute `n`: invalid type: integer `1`, expected a string at line 1 column 41
+    error: the item cannot be read: attribute `n`: expected a string, found the number `1` at line 1 column 41
       help: write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'
     "#);
     // Values that would be lost or get the wrong type are errors.

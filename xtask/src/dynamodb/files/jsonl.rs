@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::dynamodb::json::{AttributeValue, Item, Plain, Typed, Unique, check_depth, on_one_line};
+use crate::dynamodb::json::{
+    AttributeValue, Item, Plain, Typed, Unique, check_depth, on_one_line, without_place,
+};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -113,7 +115,9 @@ pub(crate) fn item_of(text: &str) -> Result<Item, String> {
         return Err("it is not a JSON object".to_owned());
     }
     let notation = Notation::of(text).map_err(|why| format!("{why}: give all of them a type, or none"))?;
-    let item = read(text, notation.unwrap_or(Notation::Plain)).map_err(|error| error.to_string())?;
+    let item = read(text, notation.unwrap_or(Notation::Plain)).map_err(|error| {
+        format!("{} at line {} column {}", without_place(&error), error.line(), error.column())
+    })?;
     crate::dynamodb::files::check(&item)?;
     Ok(item)
 }
@@ -217,7 +221,7 @@ mod tests {
             ("{\"pk\":\"a\",\n\"pk\":\"b\"}", "attribute `pk` is given twice at line 2 column 4"),
             (
                 r#"{"n":{"N":1}}"#,
-                "attribute `n`: invalid type: integer `1`, expected a string at line 1 column 11",
+                "attribute `n`: expected a string, found the number `1` at line 1 column 11",
             ),
             (r#"{"n":{"N":"one"}}"#, "attribute `n`: `one` is not a number"),
         ] {
@@ -271,21 +275,17 @@ mod tests {
             (
                 r#"{"a":{"Q":"x"}}"#,
                 Notation::Typed,
-                "attribute `a`: unknown variant `Q`, expected one of `S`, `N`",
+                "attribute `a`: `Q` is none of DynamoDB's types `S`, `N`",
             ),
-            (
-                r#"{"a":{"N":1}}"#,
-                Notation::Typed,
-                "attribute `a`: invalid type: integer `1`, expected a string",
-            ),
+            (r#"{"a":{"N":1}}"#, Notation::Typed, "attribute `a`: expected a string, found the number `1`"),
             (r#"{"a":{}}"#, Notation::Typed, "attribute `a`: an empty object has no type"),
             (r#"{"a":{"S":"x","N":"1"}}"#, Notation::Typed, "attribute `a`: a value has one type"),
             (
                 r#"{"a":"x","b":{"S":"y"}}"#,
                 Notation::Typed,
-                "attribute `a`: invalid type: string \"x\", expected a value with its type",
+                "attribute `a`: expected a value with its type, as {\"S\": \"text\"}, found string \"x\"",
             ),
-            (r#"{"Item":{"a":{"N":1}}}"#, Notation::Typed, "attribute `a`: invalid type: integer"),
+            (r#"{"Item":{"a":{"N":1}}}"#, Notation::Typed, "attribute `a`: expected a string, found"),
             (r#"{"a":{"N":"1x"}}"#, Notation::Typed, "attribute `a`: `1x` is not a number"),
             (r#"{"a":1e200}"#, Notation::Plain, "attribute `a`: the number `1e200` is larger than"),
             (r#"{"a":01}"#, Notation::Plain, "not valid JSON (at byte 7)"),
@@ -303,7 +303,7 @@ mod tests {
             ),
             (r#"{"a":"\ud800"}"#, Notation::Plain, "attribute `a`: "),
             (r#"{"a":"x"} {"#, Notation::Plain, "not valid JSON (at byte 11)"),
-            (r#"["a"]"#, Notation::Plain, "invalid type: sequence, expected an object of attributes"),
+            (r#"["a"]"#, Notation::Plain, "expected an object of attributes, found a list"),
             (r#"{"a":"x"#, Notation::Plain, "not valid JSON: it ends early (at byte 7)"),
             (&deep, Notation::Plain, "more than 127 objects and lists within each other"),
             (&deep, Notation::Typed, "attribute `a`: "),

@@ -193,7 +193,7 @@ fn a_bad_line_has_its_number_and_the_next_one_follows() {
         (2, r#"{"a":{"N":"1"}}"#, Ok(1)),
         (4, r#"{"a":{"N":"one"}}"#, wrong("attribute `a`: `one` is not a number")),
         (5, "{\"a\":\u{fffd}}", wrong("it is not UTF-8 at byte 6")),
-        (6, "null", wrong("invalid type: null, expected an object of attributes (at byte 4)")),
+        (6, "null", wrong("expected an object of attributes, found null (at byte 4)")),
         (8, r#"{"a":{"S":"x"}}"#, Ok(1)),
     ]
     .map(|(line, text, item)| (line, text.to_owned(), item));
