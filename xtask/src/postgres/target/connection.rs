@@ -99,7 +99,9 @@ impl PostgresTarget {
             // The server cannot open its files: they are damaged, or its first start was interrupted.
             Some(&SqlState::UNDEFINED_FILE | &SqlState::DATA_CORRUPTED) => {
                 let problem = format!("Postgres at {self} cannot use its data");
-                Look::Failed(Failure::unreachable(problem, self.unusable_data).caused_by(readable(error)).into())
+                Look::Failed(
+                    Failure::unreachable(problem, self.unusable_data).caused_by(readable(error)).into(),
+                )
             }
             Some(&SqlState::UNDEFINED_DATABASE) => Look::Failed(self.maintenance().explain(error.into())),
             // A bad certificate stays bad, but a handshake that broke off may be due to a restart.
