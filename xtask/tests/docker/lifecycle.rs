@@ -257,8 +257,8 @@ fn up_status_logs_and_down_follow_the_containers() {
     }
     project.assert_nothing_there();
     project.xtask("logs").fails_with_any(&[1, 3]).says(&["cargo xtask up"]);
-    project.xtask("db test").fails(3).says(&["cargo xtask up"]);
-    project.xtask("ddb scan").fails(3).says(&["cargo xtask up"]);
+    project.xtask("db test").fails(3).says(&["cargo xtask prepare"]);
+    project.xtask("ddb scan").fails(3).says(&["cargo xtask prepare"]);
 
     project.xtask("up").ok();
     for (row, service) in rows().iter().zip(SERVICES) {
