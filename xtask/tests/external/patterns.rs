@@ -35,12 +35,11 @@ fn get_conversation_prints_oldest_first() {
     andrewbrown     2025-12-31 11:58 PM   Happy new year?
     bayko           2025-12-31 11:59 PM   Not yet: two minutes to go.
     andrewbrown     2026-01-01 12:00 AM   éééééééééééééééééééééééééééééééééééééééé
-    bayko           2026-01-01 12:01 AM   éééééééééééééééééééééééééééééééééééééééé...
+    bayko           2026-01-01 12:01 AM   ééééééééééééééééééééééééééééééééééééééééé and one more
     andrewbrown     2026-01-01 12:02 AM   🎉 "Now!"\t雨宮
     "#);
     assert_snapshot!(ran.stderr, @"
     times are in UTC
-    long messages are cut; --wide shows them whole
     5 items; consumed capacity: 0.5 units
     ");
 }
@@ -56,6 +55,8 @@ fn a_long_message_is_whole_if_that_is_asked_for() {
     let wide = get("--wide").ok();
     assert_eq!(wide.stdout, format!("someone         2024-05-06 07:08 AM   {text}\n"));
     assert!(!wide.stderr.contains("--wide"), "{wide}");
+    // And in a pipe.
+    assert_eq!(get("").ok().stdout, wide.stdout);
     assert!(get("--vertical").ok().stdout.contains(&text));
     #[cfg(target_os = "linux")]
     for (columns, options, message) in

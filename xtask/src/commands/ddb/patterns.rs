@@ -1,7 +1,7 @@
 //! The app's access patterns, with the app's own requests.
 
 use std::borrow::Cow;
-use std::io::{BufWriter, Write as _};
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::json::{AttributeValue, Item};
@@ -32,7 +32,7 @@ const LEAST_MESSAGE_WIDTH: usize = 20;
 pub(crate) enum Patterns {
     /// Print the newest messages of a conversation, oldest first
     ///
-    /// Times are in UTC. Of each message the first 40 characters are printed, unless --wide, --vertical or another
+    /// Times are in UTC. On a terminal a message is cut behind 40 characters, unless --wide, --vertical or another
     /// format is asked for.
     #[command(after_long_help = "Examples:
   cargo xtask ddb patterns get-conversation --limit 3
@@ -40,7 +40,7 @@ pub(crate) enum Patterns {
     GetConversation(GetConversation),
     /// Print a user's conversations, newest message first
     ///
-    /// Times are in UTC. Of each message the first 40 characters are printed, unless --wide, --vertical or another
+    /// Times are in UTC. On a terminal a message is cut behind 40 characters, unless --wide, --vertical or another
     /// format is asked for.
     #[command(after_long_help = "Examples:
   cargo xtask ddb patterns list-conversations --handle bayko")]
@@ -185,7 +185,9 @@ impl Printer {
             self.unsortable += u64::from(!is_sortable);
             let line = (self.line)(item)?;
             let whole = line.whole();
-            let shown = if self.output.wide { whole.clone() } else { line.cut(columns) };
+            // What reads a pipe gets whole messages.
+            let cuts = io::stdout().is_terminal() && !self.output.wide;
+            let shown = if cuts { line.cut(columns) } else { whole.clone() };
             self.has_cut |= shown != whole;
             writeln!(out, "{shown}")?;
         }
