@@ -15,7 +15,7 @@ use crate::dynamodb::table;
 use crate::facts;
 use crate::postgres::target::readable;
 use crate::targets::PostgresTarget;
-use crate::text::counted;
+use crate::text::{counted, hex};
 
 /// Bounds how long a count waits for another session's lock on a table.
 const SET_LOCK_TIMEOUT: &str = "set lock_timeout = '2s'";
@@ -31,7 +31,7 @@ pub(crate) struct Sources(BTreeMap<String, String>);
 impl Sources {
     pub(crate) fn add(&mut self, name: impl Into<String>, content: impl AsRef<[u8]>) {
         let digest = Sha256::digest(content);
-        self.0.insert(name.into(), digest.iter().map(|byte| format!("{byte:02x}")).collect());
+        self.0.insert(name.into(), hex(&digest));
     }
 
     pub(crate) fn add_table(&mut self, table: &str) {

@@ -16,6 +16,7 @@ use crate::error::Failure;
 use crate::private;
 use crate::record::Record;
 use crate::state::StateFolder;
+use crate::text::hex;
 
 const FOLDER: &str = "snapshots";
 const MANIFEST: &str = "manifest.json";
@@ -100,7 +101,7 @@ impl Snapshot {
                     count => sha.update(&chunk[..count]),
                 }
             }
-            std::io::Result::Ok(sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+            std::io::Result::Ok(hex(&sha.finalize()))
         };
         sum().with_context(|| format!("cannot read {}", path.display()))
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::environment::Environment;
 use crate::error::Failure;
+use crate::text::hex;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result, anyhow};
 use serde::Deserialize;
@@ -83,7 +84,7 @@ impl Config {
                       `--engine embedded`";
         let fails = |problem: String| Failure::new(problem, remedy);
         // The folder's name is the hash of the context's name, so other contexts are not read.
-        let id: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = hex(&Sha256::digest(name));
         let contexts = folder(environment).unwrap_or_default().join("contexts");
         let path = contexts.join("meta").join(&id).join("meta.json");
         let metadata = read_json::<Metadata>(&path)

@@ -14,6 +14,7 @@ use bollard::models::{
 use sha2::{Digest as _, Sha256};
 
 use crate::docker::compose::{Compose, FILE, Mount, Service, Source};
+use crate::text::hex;
 
 /// The labels by which `docker compose` finds its containers, volumes and networks.
 /// <https://github.com/docker/compose/blob/main/pkg/api/labels.go>
@@ -108,7 +109,7 @@ fn owned<const N: usize>(labels: [(&str, &str); N]) -> HashMap<String, String> {
 pub(super) fn hash(service: &Service) -> String {
     // Every part of a service can be written as JSON.
     let json = serde_json::to_vec(service).unwrap_or_default();
-    Sha256::digest(json).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(json))
 }
 
 /// The request that creates the service's container. `image_id` is the id of its local image.

@@ -17,6 +17,7 @@ use crate::error::Failure;
 use crate::private;
 use crate::process::{self, Holder, ServerLock};
 use crate::state::StateFolder;
+use crate::text::hex;
 use crate::ui::seconds;
 
 use super::account::{Account, Home, check_owner};
@@ -90,7 +91,7 @@ fn new_password() -> Result<String> {
     File::open("/dev/urandom")
         .and_then(|mut random| random.read_exact(&mut bytes))
         .context("no random numbers")?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&bytes))
 }
 
 /// PostgreSQL's programs for the existing cluster, or for a new one.
