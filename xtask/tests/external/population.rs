@@ -242,8 +242,10 @@ fn a_population_that_was_written_in_part_is_written_whole_by_the_next_run() {
     let url = throttle.endpoint.url();
     world.xtask("ddb seed --messages 200").env("AWS_ENDPOINT_URL_DYNAMODB", url).fails(1);
     let [groups, messages] = world.items(true);
-    assert_eq!(groups.len() + messages.len(), 75);
-    world.xtask("ddb seed --messages 200").ok().says(&["75 were there"]);
+    // Three of nine requests, of which the one with the last four may be among the first.
+    let written = groups.len() + messages.len();
+    assert!([54, 75].contains(&written), "{written}");
+    world.xtask("ddb seed --messages 200").ok().says(&[&format!("{written} were there")]);
     let [groups, messages] = world.items(true);
     assert_eq!([groups.len(), messages.len()], [4, 200]);
 }
