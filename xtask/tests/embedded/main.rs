@@ -7,6 +7,7 @@ mod checkout;
 #[path = "../common/mod.rs"]
 mod common;
 mod crashes;
+mod earlier;
 mod engine;
 mod machine;
 mod neighbour;
