@@ -62,9 +62,11 @@ fn is_unprintable(letter: char) -> bool {
     letter.is_control()
         || matches!(
             letter,
-            '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
         )
-        || matches!(letter, '\u{2060}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        // Tags: ASCII that nothing shows.
+        || matches!(letter, '\u{e0000}'..='\u{e007f}')
 }
 
 /// A count with its noun: `one` for 1, `more` for other numbers.
@@ -136,6 +138,9 @@ mod tests {
             ("\u{9b}31m¢", r"\u{9b}31m¢"),
             ("a\u{202e}txt.exe", r"a\u{202e}txt.exe"),
             ("a\u{2028}b\u{2029}c\u{200b}d\u{ad}e\u{feff}", r"a\u{2028}b\u{2029}c\u{200b}d\u{ad}e\u{feff}"),
+            ("a\u{180e}b\u{2061}c\u{2064}d\u{206f}", r"a\u{180e}b\u{2061}c\u{2064}d\u{206f}"),
+            ("a\u{e0072}\u{e006d}\u{e007f}", r"a\u{e0072}\u{e006d}\u{e007f}"),
+            ("👩\u{200d}👦 ❤\u{fe0f}", "👩\u{200d}👦 ❤\u{fe0f}"),
         ] {
             assert_eq!(printable(Cow::Borrowed(text)), expected);
         }
