@@ -1,8 +1,8 @@
 //! A proxy before dynoxide's server, which would answer any web page and accept any Host. It refuses browsers'
 //! requests and logs failures.
 
-use std::future::IntoFuture as _;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use axum::Router;
@@ -19,7 +19,7 @@ use hyper_util::rt::TokioExecutor;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::log;
+use crate::{connections, log};
 
 /// Ports for dynoxide's server, which can listen only on TCP. Browsers never connect to these ports.
 /// <https://fetch.spec.whatwg.org/#port-blocking>
@@ -34,11 +34,18 @@ const LOGGED: usize = 300;
 /// The maximum size of an error that is read for the log.
 const LONGEST_ERROR: usize = 32 << 20;
 
+/// The maximum size of a request, which is DynamoDB's.
+const LONGEST_REQUEST: usize = 16 << 20;
+
+/// How long requests under way may continue after the server is told to stop.
+const STOP_BOUND: Duration = Duration::from_secs(5);
+
 /// Forwards requests to dynoxide's server.
 #[derive(Clone)]
 struct Forward {
     client: Client<HttpConnector, Body>,
     address: SocketAddr,
+    patience: Duration,
 }
 
 /// The public listener, and the internal one of dynoxide's server.
@@ -46,29 +53,45 @@ pub(crate) struct Front {
     listener: TcpListener,
     behind: TcpListener,
     database: Database,
+    patience: Duration,
 }
 
 impl Front {
-    pub(crate) async fn new(listener: TcpListener, database: Database) -> Result<Self> {
+    /// `patience` is how long a client may take to send a request, and to read anything of the answer.
+    pub(crate) async fn new(listener: TcpListener, database: Database, patience: Duration) -> Result<Self> {
         let behind = listener_behind().await.context("all ports that browsers refuse are taken")?;
-        Ok(Self { listener, behind, database })
+        Ok(Self { listener, behind, database, patience })
     }
 
-    /// Serves until `stop` completes, then finishes the requests under way.
+    /// Serves until `stop` completes, then finishes the requests under way, unless they take too long.
     pub(crate) async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        let Self { listener, behind, database } = self;
+        let Self { listener, behind, database, patience } = self;
         let client = Client::builder(TokioExecutor::new()).build_http();
-        let forward = Forward { client, address: behind.local_addr()? };
+        let forward = Forward { client, address: behind.local_addr()?, patience };
         let app = Router::new().fallback(answer).with_state(forward);
+        let (stopping, is_stopping) = oneshot::channel::<()>();
         let (stopped, is_stopped) = oneshot::channel::<()>();
         let behind = serve_with_shutdown(behind, database, async { _ = is_stopped.await });
-        let front = async {
-            let served = axum::serve(listener, app).with_graceful_shutdown(stop).into_future().await;
-            drop(stopped);
-            served.map_err(|error| error.to_string())
+        let stop = async {
+            stop.await;
+            drop(stopping);
         };
-        tokio::try_join!(front, behind).map_err(|error| anyhow!(error))?;
-        Ok(())
+        let front = async {
+            connections::serve(listener, app, patience, stop).await;
+            drop(stopped);
+            Ok(())
+        };
+        let late = async {
+            _ = is_stopping.await;
+            tokio::time::sleep(STOP_BOUND).await;
+        };
+        tokio::select! {
+            served = async { tokio::try_join!(front, behind) } => served.map(drop).map_err(|error| anyhow!(error)),
+            () = late => {
+                log(format_args!("some requests were still under way after {} s", STOP_BOUND.as_secs()));
+                Ok(())
+            }
+        }
     }
 }
 
@@ -90,7 +113,17 @@ async fn answer(State(forward): State<Forward>, request: Request) -> Response {
     if let Some(why) = refusal(request.headers(), request.uri()) {
         return logged(&operation, StatusCode::FORBIDDEN, refused(why));
     }
-    match forward.send(request).await {
+    let (parts, body) = request.into_parts();
+    // Whole, so that a slow client holds nothing of dynoxide's server.
+    let body = match tokio::time::timeout(forward.patience, to_bytes(body, LONGEST_REQUEST)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) => return logged(&operation, StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
+        Err(_) => {
+            let error = format!("the request did not come within {} s", forward.patience.as_secs());
+            return logged(&operation, StatusCode::REQUEST_TIMEOUT, error);
+        }
+    };
+    match forward.send(Request::from_parts(parts, Body::from(body))).await {
         // Other errors are the client's own, and usual ones among them: it asks whether a table is there.
         Ok(response) if !response.status().is_server_error() => response,
         Ok(response) => {

@@ -1,22 +1,28 @@
-//! Serves DynamoDB on 127.0.0.1 from a folder: `xtask-dynamodb --folder PATH --port NUMBER`.
+//! Serves DynamoDB on 127.0.0.1 from a folder: `xtask-dynamodb --folder PATH --port NUMBER [--patience SECONDS]`.
 //!
 //! `cargo xtask` starts it for the embedded engine. While it runs it holds a lock on `PATH.lock`, which `cargo xtask`
 //! uses to find it. It ends at SIGTERM.
 
+mod connections;
 mod front;
 mod lock;
 
 use std::ffi::OsString;
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use dynoxide::Database;
 use tokio::net::TcpListener;
 
 use lock::Lock;
+
+/// How long a client may take to send a request, and to read anything of the answer. An idle connection
+/// of the AWS SDK's (Rust) is closed by the SDK after 90 s, so this server does not close it under a request.
+const CLIENT_BOUND: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
     match serve(std::env::args_os().skip(1).collect()) {
@@ -36,18 +42,25 @@ fn log(line: impl std::fmt::Display) {
 }
 
 fn serve(arguments: Vec<OsString>) -> Result<()> {
-    let [folder_flag, folder, port_flag, port] = &arguments[..] else {
-        bail!("expected --folder PATH --port NUMBER")
-    };
+    const EXPECTED: &str = "expected --folder PATH --port NUMBER [--patience SECONDS]";
+    let [folder_flag, folder, port_flag, port, rest @ ..] = &arguments[..] else { bail!(EXPECTED) };
     if folder_flag != "--folder" || port_flag != "--port" {
-        bail!("expected --folder PATH --port NUMBER");
+        bail!(EXPECTED);
     }
     let port = port.to_str().and_then(|port| port.parse().ok()).context("the port is not a number")?;
+    let patience = match rest {
+        [] => Some(CLIENT_BOUND),
+        [flag, seconds] if flag == "--patience" => {
+            seconds.to_str().and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs)
+        }
+        _ => None,
+    };
+    let patience = patience.context(EXPECTED)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve_folder(PathBuf::from(folder).as_path(), port))
+    runtime.block_on(serve_folder(Path::new(folder), port, patience))
 }
 
-async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
+async fn serve_folder(folder: &Path, port: u16, patience: Duration) -> Result<()> {
     let stop = stop_asked().context("cannot take signals")?;
     let lock = Arc::new(Lock::take(folder).await?);
     // Bind the port first: if it is taken, no data has been touched.
@@ -62,7 +75,7 @@ async fn serve_folder(folder: &Path, port: u16) -> Result<()> {
     // last writes but does not damage the file. By default every item would wait for the disk.
     // <https://www.sqlite.org/pragma.html#pragma_synchronous>
     database.disable_bulk_loading().map_err(|error| anyhow!("cannot set up {file}: {error}"))?;
-    let listener = front::Front::new(listener, database).await?;
+    let listener = front::Front::new(listener, database, patience).await?;
     lock.write(Some(port))?;
     log(format_args!("serving {} on 127.0.0.1:{port}", folder.display()));
     let (data, watched) = (folder.to_owned(), lock.clone());

@@ -6,19 +6,24 @@
 #[path = "../../tests/common/machine.rs"]
 mod machine;
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A server. Dropping it kills it.
 struct Server(Child);
 
 impl Server {
     fn start(folder: &Path, port: u16) -> Self {
+        Self::with(folder, port, &[])
+    }
+
+    fn with(folder: &Path, port: u16, options: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask-dynamodb"));
-        Self(command.arg("--folder").arg(folder).arg("--port").arg(port.to_string()).spawn().unwrap())
+        command.arg("--folder").arg(folder).arg("--port").arg(port.to_string()).args(options);
+        Self(command.spawn().unwrap())
     }
 
     fn stop(mut self) {
@@ -92,6 +97,8 @@ fn a_taken_port_and_a_wrong_command_line_are_errors() {
         &["--folder", folder],
         &["--port", "1", "--folder", folder],
         &["--folder", folder, "--port", "x"],
+        &["--folder", folder, "--port", "1", "--patience", "long"],
+        &["--folder", folder, "--port", "1", "--patience"],
     ] {
         assert!(!run(wrong).status.success(), "{wrong:?}");
     }
@@ -143,6 +150,82 @@ fn a_web_page_is_refused_and_logged() {
     assert!(log.contains(" serving ") && log.contains(" asked to stop\n"), "{log}");
     // The client has its own errors in their answers.
     assert!(!log.contains("DescribeTable"), "{log}");
+}
+
+/// A connection to a server that has been asked once. A read that takes long is an error.
+fn connect(port: u16) -> TcpStream {
+    ask(port, "ListTables", "{}");
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    stream
+}
+
+/// What the server sends until it closes the connection, which it must do by itself.
+#[track_caller]
+fn rest(stream: &mut TcpStream) -> String {
+    let mut rest = String::new();
+    match stream.read_to_string(&mut rest) {
+        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
+        _ => rest,
+    }
+}
+
+#[test]
+fn a_request_that_comes_a_byte_at_a_time_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = machine::free_port();
+    let _server = Server::with(folder.path(), port, &["--patience", "1"]);
+    let head = "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n";
+    for (begin, answer) in [
+        ("POST / HTTP/1.1\r\nX-Slow: ".to_owned(), ""),
+        (format!("{head}Content-Length: 100000\r\n\r\n"), "HTTP/1.1 408 "),
+    ] {
+        let mut stream = connect(port);
+        stream.write_all(begin.as_bytes()).unwrap();
+        let mut trickle = stream.try_clone().unwrap();
+        let trickling = std::thread::spawn(move || {
+            // Each pause is shorter than the bound.
+            while trickle.write_all(b"x").is_ok() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let told = rest(&mut stream);
+        assert!(told.starts_with(answer) && told.is_empty() == answer.is_empty(), "{begin}: {told}");
+        drop(stream);
+        trickling.join().unwrap();
+    }
+}
+
+/// Answers that nobody reads fill the system's buffers, and then the server's.
+#[test]
+fn a_client_that_never_reads_is_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = machine::free_port();
+    let _server = Server::with(folder.path(), port, &["--patience", "1"]);
+    let mut stream = connect(port);
+    stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    let requests = "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".repeat(1_000);
+    let started = Instant::now();
+    let error = loop {
+        if let Err(error) = stream.write_all(requests.as_bytes()) {
+            break error;
+        }
+        assert!(started.elapsed() < Duration::from_secs(60), "the server takes any number of requests");
+    };
+    let closed = [ErrorKind::BrokenPipe, ErrorKind::ConnectionReset];
+    assert!(closed.contains(&error.kind()), "still open after {:?}: {error}", started.elapsed());
+}
+
+#[test]
+fn a_server_that_is_told_to_stop_does_not_wait_for_a_slow_client() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = machine::free_port();
+    let server = Server::start(folder.path(), port);
+    let mut stream = connect(port);
+    stream.write_all(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{").unwrap();
+    let started = Instant::now();
+    server.stop();
+    assert!(started.elapsed() < Duration::from_secs(14), "{:?}", started.elapsed());
 }
 
 #[test]
