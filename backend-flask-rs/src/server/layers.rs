@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, FromRequest as _, MatchedPath, Request};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LINK, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS,
@@ -27,6 +28,9 @@ use super::refusal::Refusal;
 /// How long a request may take until the head of its answer. Posting gives up earlier.
 const BOUND: Duration = Duration::from_secs(15);
 
+/// How long a client may take to send a body.
+const BODY_BOUND: Duration = Duration::from_secs(10);
+
 /// The maximum size of a body. It has room for 1,024 escaped characters.
 const LONGEST_BODY: usize = 32 << 10;
 
@@ -37,7 +41,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Adds the middleware to `routes`. `front_end` is the origin whose pages may call the API.
 pub(super) fn around(routes: Router<Arc<App>>, app: &Arc<App>, front_end: Option<HeaderValue>) -> Router {
-    let routes = routes.layer(DefaultBodyLimit::max(LONGEST_BODY)).layer(from_fn(refused_in_json));
+    let routes = routes.layer(from_fn(with_whole_body)).layer(from_fn(refused_in_json));
+    let routes = routes.layer(DefaultBodyLimit::max(LONGEST_BODY));
     let routes = match front_end {
         Some(origin) => routes.layer(cors(origin)),
         None => routes,
@@ -104,6 +109,18 @@ async fn refused_in_json(request: Request, next: Next) -> Response {
     Refusal::new(status, "request", error).into_response()
 }
 
+/// Reads the body before a handler does, whatever the handler does with it.
+async fn with_whole_body(request: Request, next: Next) -> Result<Response, Refusal> {
+    let (parts, body) = request.into_parts();
+    let read = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
+    let body = tokio::time::timeout(BODY_BOUND, read).await.map_err(|_| {
+        let error = format!("did not come within {} s", BODY_BOUND.as_secs());
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, "body", error)
+    })?;
+    let body = body.map_err(|error| Refusal::new(error.status(), "body", error.body_text()))?;
+    Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
+}
+
 async fn bounded(request: Request, next: Next) -> Result<Response, Refusal> {
     tokio::time::timeout(BOUND, next.run(request)).await.map_err(|_| {
         let error = format!("not done within {} s", BOUND.as_secs());
@@ -136,4 +153,41 @@ async fn logged(request: Request, next: Next) -> Response {
     }
     .instrument(span)
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tower::ServiceExt as _;
+
+    use super::*;
+    use crate::server::Settings;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_or_hangs_is_answered_for_in_json_with_all_headers() {
+        let settings = [
+            ("BACKEND_ACCESS", "cognito"),
+            ("CONNECTION_URL", "postgresql://app:none@127.0.0.1:1/nowhere"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:1"),
+            ("COGNITO_ISSUER", "https://issuer.example"),
+            ("COGNITO_CLIENT_ID", "app"),
+        ];
+        let find = |name: &str| settings.iter().find(|(set, _)| *set == name);
+        let settings = Settings::read(|name| find(name).map(|(_, value)| (*value).to_owned())).unwrap();
+        let app = Arc::new(App::new(&settings).await.unwrap());
+        let panics = get(async || -> StatusCode { panic!("a fault of the test") });
+        let routes = Router::new().route("/panics", panics).route("/hangs", get(std::future::pending::<()>));
+        let router = around(routes, &app, None);
+        for (path, status, field) in [("/panics", 500, "server"), ("/hangs", 504, "time")] {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            let (head, body) = router.clone().oneshot(request).await.unwrap().into_parts();
+            assert_eq!(head.status, status, "{path}");
+            for header in [CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, REQUEST_ID] {
+                assert!(head.headers.contains_key(&header), "{path}: {header} is not in {head:?}");
+            }
+            let body = axum::body::to_bytes(body, LONGEST_BODY).await.unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["field"], field, "{path}: {body}");
+        }
+    }
 }

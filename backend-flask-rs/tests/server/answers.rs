@@ -63,6 +63,24 @@ fn a_request_s_id_is_its_own_only_if_it_can_be_logged() {
     for bad in ["", "two words", "<script>", "a\tb", &"x".repeat(65), &"x".repeat(20_000)] {
         assert_eq!(id(bad).len(), 36, "another one than {bad:.20}");
     }
-    let answer = world.app.get("/page.css").header("X-Request-Id", &"x".repeat(300_000)).begin().1;
-    assert_eq!(answer.status, 431);
+}
+
+/// What is no HTTP request reaches no handler: hyper answers it by itself.
+#[test]
+fn a_head_that_is_none_has_a_bare_answer() {
+    let world = World::new();
+    for (status, head) in [
+        (400, "nonsense".to_owned()),
+        (400, "GET /a b HTTP/1.1".to_owned()),
+        (400, "GET / HTTP/1.1\r\nno header".to_owned()),
+        (400, "POST / HTTP/1.1\r\nContent-Length: many".to_owned()),
+        (400, "GET / HTTP/9.1".to_owned()),
+        (431, format!("GET / HTTP/1.1\r\nX-Long: {}", "x".repeat(300_000))),
+        (431, format!("GET / HTTP/1.1{}", "\r\nX-Many: x".repeat(200))),
+        (431, format!("GET /{} HTTP/1.1", "x".repeat(300_000))),
+    ] {
+        let answer = world.app.send_head(&head);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{head:.40}: {answer}");
+        assert!(answer.ends_with("\r\n\r\n") && answer.contains("\r\ncontent-length: 0\r\n"), "{answer}");
+    }
 }

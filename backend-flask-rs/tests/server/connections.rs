@@ -4,7 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use crate::world::{App, ONE, World};
+use socket2::{Domain, Socket, Type};
+
+use crate::common::wait_for;
+use crate::world::{App, ONE, TWO, World};
 
 /// A server on the same databases that closes a connection after `idle` seconds without a request.
 fn start(world: &World, idle: &str) -> App {
@@ -75,12 +78,18 @@ fn a_connection_is_kept_for_the_next_request_and_closed_when_none_comes() {
 fn a_body_that_does_not_come_is_refused() {
     let world = World::new();
     let app = start(&world, "60");
-    let mut stream = connect(&app);
-    let head = format!("POST /api/messages HTTP/1.1\r\nHost: {}\r\nX-Cruddur-User: {ONE}\r\n", app.0);
+    let requests = [("/api/messages", "application/json"), ("/user", "application/x-www-form-urlencoded")];
+    let streams = requests.map(|(path, kind)| {
+        let mut stream = connect(&app);
+        let head = format!("POST {path} HTTP/1.1\r\nHost: {}\r\nX-Cruddur-User: {ONE}\r\n", app.0);
+        write!(stream, "{head}Content-Type: {kind}\r\nContent-Length: 100\r\n\r\n{{").unwrap();
+        stream
+    });
     let started = Instant::now();
-    write!(stream, "{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{").unwrap();
-    let answer = rest(&mut stream);
-    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"field\":\"body\""), "{answer}");
+    for mut stream in streams {
+        let answer = rest(&mut stream);
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("\"field\":\"body\""), "{answer}");
+    }
     let took = started.elapsed().as_secs_f64();
     assert!((9.0..20.0).contains(&took), "{took} s");
 }
@@ -117,4 +126,40 @@ fn a_client_that_never_reads_is_closed() {
     };
     let closed = [std::io::ErrorKind::BrokenPipe, std::io::ErrorKind::ConnectionReset];
     assert!(closed.contains(&error.kind()), "still open after {:?}: {error}", started.elapsed());
+}
+
+/// Such listeners would take all of a user's places.
+#[test]
+fn a_listener_that_never_reads_loses_its_place() {
+    let world = World::new();
+    let app = start(&world, "1");
+    crate::live::wait_for_listeners(&world, 2);
+    let status = || app.get("/api/events").from(TWO).begin().1.status;
+    let request = format!("GET /api/events HTTP/1.1\r\nHost: {}\r\nX-Cruddur-User: {TWO}\r\n\r\n", app.0);
+    let _places: Vec<_> = (0..16)
+        .map(|_| {
+            let mut socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            // Otherwise the system takes megabytes for the client.
+            socket.set_recv_buffer_size(4096).unwrap();
+            socket.connect(&app.0.into()).unwrap();
+            socket.write_all(request.as_bytes()).unwrap();
+            let mut begin = [0; 13];
+            socket.read_exact(&mut begin).unwrap();
+            assert_eq!(&begin, b"HTTP/1.1 200 ");
+            socket
+        })
+        .collect();
+    assert_eq!(status(), 429);
+    // News of another server's, as long as they can be.
+    let news = format!(
+        "select pg_notify('cruddur_news', json_build_object('server', gen_random_uuid(), 'written', \
+         json_build_object('members', array[uuid, uuid], 'message_group_uuid', uuid, 'uuid', uuid, \
+         'handle', repeat('x', 7000), 'created_at', number::text))::text) \
+         from users, generate_series(1, 10) as number where handle = '{TWO}'"
+    );
+    let mut session = world.session();
+    wait_for("place", Duration::from_secs(60), || {
+        session.execute(&news, &[]).unwrap();
+        (status() == 200).then_some(())
+    });
 }

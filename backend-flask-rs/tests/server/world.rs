@@ -1,7 +1,8 @@
 //! Two seeded databases for one test, and servers on them.
 
 use std::any::Any;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::ops::Deref;
 use std::thread::JoinHandle;
 
@@ -146,6 +147,16 @@ impl Address {
 
     pub(crate) fn post(&self, path: &str) -> Request {
         Request::new(self.0, "POST", path)
+    }
+
+    /// Sends a request's head as it is, and returns all that comes back until the server closes the connection.
+    pub(crate) fn send_head(&self, head: &str) -> String {
+        let mut stream = TcpStream::connect(self.0).unwrap();
+        // The server may close the connection before it has read all.
+        _ = stream.write_all(format!("{head}\r\n\r\n").as_bytes());
+        let mut answer = Vec::new();
+        _ = stream.read_to_end(&mut answer);
+        String::from_utf8(answer).unwrap()
     }
 
     /// Sends a message to the seed's group.

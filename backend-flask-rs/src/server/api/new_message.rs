@@ -1,7 +1,5 @@
 //! Parses and checks a new message in a request's body.
 
-use std::time::Duration;
-
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
@@ -19,9 +17,6 @@ const HANDLE: &str = "handle";
 
 /// The maximum length of an idempotency key.
 const LONGEST_KEY: usize = 255;
-
-/// How long a client may take to send a body.
-const BODY_BOUND: Duration = Duration::from_secs(10);
 
 /// A checked message.
 pub(crate) struct NewMessage {
@@ -75,11 +70,7 @@ impl<S: Send + Sync> FromRequest<S> for NewMessage {
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", error));
         }
         let idempotency_key = idempotency_key(request.headers())?;
-        let body = tokio::time::timeout(BODY_BOUND, Bytes::from_request(request, state)).await;
-        let body = body.map_err(|_| {
-            let error = format!("did not come within {} s", BODY_BOUND.as_secs());
-            Refusal::new(StatusCode::REQUEST_TIMEOUT, "body", error)
-        })?;
+        let body = Bytes::from_request(request, state).await;
         let body = body.map_err(|error| Refusal::new(error.status(), "body", error.body_text()))?;
         let mut body: Map<String, Value> =
             serde_json::from_slice(&body).map_err(|error| Refusal::malformed("body", error.to_string()))?;
