@@ -1,5 +1,6 @@
 //! The commands. Each command's arguments are a struct with a `run` method.
 
+pub(crate) mod completions;
 mod db;
 pub(crate) mod ddb;
 mod doctor;
@@ -35,6 +36,20 @@ use crate::ui::{Messages, Ui};
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 100)]
 #[command(disable_help_flag = true, next_help_heading = help::GLOBAL, after_long_help = help::ENGINES)]
 pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+
+    /// Print help: a summary with -h, all of it with --help
+    #[arg(short, long, global = true, action = ArgAction::Help)]
+    help: Option<bool>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The options of every command.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Global {
     /// Where the databases run: auto (the default), docker, embedded or external
     #[arg(long, global = true, value_enum, hide_possible_values = true)]
     pub(crate) engine: Option<EngineChoice>,
@@ -45,13 +60,6 @@ pub(crate) struct Arguments {
 
     #[command(flatten)]
     pub(crate) messages: Messages,
-
-    /// Print help: a summary with -h, all of it with --help
-    #[arg(short, long, global = true, action = ArgAction::Help)]
-    help: Option<bool>,
-
-    #[command(subcommand)]
-    command: Command,
 }
 
 #[derive(Debug, Subcommand)]
@@ -139,6 +147,14 @@ enum Command {
   cargo xtask verify --prod --max-units 100
   cargo xtask verify --fix --dry-run")]
     Verify(verify::Verify),
+    /// Print the script that completes commands in a shell
+    ///
+    /// It completes commands, options, and the names of tables, users and snapshots that there are.
+    #[command(after_long_help = "Examples:
+  source <(cargo xtask completions bash)
+  source <(cargo xtask completions zsh)
+  cargo xtask completions fish | source")]
+    Completions(completions::Completions),
     /// Postgres: set up the database, look into it
     #[command(subcommand, after_help = help::PROD)]
     Db(db::Db),
@@ -147,7 +163,7 @@ enum Command {
     Ddb(ddb::Ddb),
 }
 
-impl Arguments {
+impl Global {
     /// The options that say which databases are meant, as they are written behind a command.
     pub(crate) fn options(&self) -> String {
         let engine = self.engine.as_ref().and_then(clap::ValueEnum::to_possible_value);
@@ -155,13 +171,18 @@ impl Arguments {
         let hosts = self.allow_host.iter().map(|host| format!(" --allow-host {host}"));
         engine.into_iter().chain(hosts).collect()
     }
+}
 
+impl Arguments {
     /// Parses the command line. `--help` or a mistake ends the program.
     pub(crate) fn read() -> Self {
         let words: Vec<_> = std::env::args_os().collect();
         let is_json = wants_json(&words);
         match Self::parse_words(&words) {
-            Ok(parsed) => Self { messages: parsed.messages.for_data_in_json(is_json), ..parsed },
+            Ok(mut parsed) => {
+                parsed.global.messages = parsed.global.messages.for_data_in_json(is_json);
+                parsed
+            }
             Err(error) => {
                 if !error.use_stderr() {
                     error.exit();
@@ -211,6 +232,7 @@ impl Arguments {
             Command::Run(command) => command.run(context).await,
             Command::Open(command) => command.run(context).await,
             Command::Verify(command) => command.run(context).await,
+            Command::Completions(command) => command.run(),
             Command::Db(command) => command.run(context).await,
             Command::Ddb(command) => command.run(context).await,
         }

@@ -36,7 +36,7 @@ use crate::ui::{Ui, seconds};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum as _;
 
-use crate::commands::Arguments;
+use crate::commands::{Arguments, Global, completions};
 use crate::context::Context;
 use crate::engine::EngineChoice;
 
@@ -45,8 +45,9 @@ const STOP_BOUND: Duration = Duration::from_secs(10);
 
 /// Runs the command. Its exit status is [`error::status`]'s.
 fn main() -> ExitCode {
+    completions::answer(|| context(&Global::default()));
     let arguments = Arguments::read();
-    let ended = context(&arguments).and_then(|context| {
+    let ended = context(&arguments.global).and_then(|context| {
         let ui = context.ui.clone();
         run(arguments, &context).inspect_err(|error| report(&ui, error))
     });
@@ -56,11 +57,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn context(arguments: &Arguments) -> Result<Context> {
+fn context(global: &Global) -> Result<Context> {
     let read = || {
         let root = context::workspace_root()?;
         let environment = Environment::read(&root)?;
-        let engine = match (arguments.engine, environment.get(engine::VARIABLE)) {
+        let engine = match (global.engine, environment.get(engine::VARIABLE)) {
             (Some(engine), _) => engine,
             (None, None) => EngineChoice::Auto,
             (None, Some(name)) => EngineChoice::from_str(name, false).map_err(|_| {
@@ -69,13 +70,13 @@ fn context(arguments: &Arguments) -> Result<Context> {
                 Failure::usage(format!("{variable}=`{name}` names no engine"), remedy)
             })?,
         };
-        let mut context = Context::new(root, environment, engine, arguments.messages);
-        context.ui = context.ui.suggesting(arguments.options());
+        let mut context = Context::new(root, environment, engine, global.messages);
+        context.ui = context.ui.suggesting(global.options());
         context.state.close(&context.ui)?;
-        Ok(context.allowing(arguments.allow_host.clone()))
+        Ok(context.allowing(global.allow_host.clone()))
     };
     read().inspect_err(|error| {
-        report(&Ui::new(&Environment::default()).printing(arguments.messages), error);
+        report(&Ui::new(&Environment::default()).printing(global.messages), error);
     })
 }
 

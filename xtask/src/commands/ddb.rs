@@ -1,6 +1,7 @@
 //! `cargo xtask ddb`: the DynamoDB commands.
 
 mod backup;
+mod cost;
 mod export;
 pub(crate) mod expressions;
 mod import;
@@ -25,7 +26,7 @@ use super::target::{Guarded, Target, WHERE, Writing};
 use crate::context::Context;
 
 pub(crate) use seed::{KEYS, People, Seed, SeedOptions, Table};
-pub(crate) use tables::{drop_if_exists, has_messages_table, schema_load};
+pub(crate) use tables::{drop_if_exists, has_messages_table, schema_load, table_names};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ddb {

@@ -36,7 +36,7 @@ type Group = (&'static str, &'static [&'static str]);
 const ALL: [Group; 4] = [
     ("Set up", &["ddb-setup", "prepare", "snapshot", "up", "down"]),
     ("Look into the databases and change them", &["ddb", "db"]),
-    ("See how things are", &["status", "logs", "doctor", "verify", "env"]),
+    ("See how things are", &["status", "logs", "doctor", "verify", "env", "completions"]),
     ("Run the app", &["run", "open"]),
 ];
 

@@ -25,7 +25,7 @@ pub(crate) struct Setup {
     #[command(flatten)]
     seed: ddb::SeedOptions,
     /// Take the data from a snapshot instead of the seeds
-    #[arg(long, value_name = "NAME", value_parser = crate::snapshot::name)]
+    #[arg(id = "snapshot", long = "from", value_name = "NAME", value_parser = crate::snapshot::name)]
     #[arg(conflicts_with_all = ["file", "now", "person_1", "person_2"])]
     from: Option<String>,
     #[command(flatten)]

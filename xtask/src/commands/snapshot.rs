@@ -78,7 +78,7 @@ pub(crate) struct Save {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Restore {
     /// Its name, as `snapshot list` shows it
-    #[arg(value_parser = snapshot::name)]
+    #[arg(id = "snapshot", value_name = "NAME", value_parser = snapshot::name)]
     name: String,
     #[command(flatten)]
     undo: Undo,
@@ -95,7 +95,7 @@ pub(crate) struct List {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Delete {
     /// Its name, as `snapshot list` shows it
-    #[arg(value_parser = snapshot::name)]
+    #[arg(id = "snapshot", value_name = "NAME", value_parser = snapshot::name)]
     name: String,
     #[command(flatten)]
     rehearsal: Rehearsal,

@@ -16,6 +16,7 @@ use aws_sdk_dynamodb::config::endpoint::{DefaultResolver, Params, ResolveEndpoin
 use aws_sdk_dynamodb::config::retry::{RetryPartition, TokenBucket};
 use aws_sdk_dynamodb::config::{Builder, Config, IdentityCache, StalledStreamProtectionConfig};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::types::ConsumedCapacity;
 use backend_flask::http;
 
 use super::error::RequestError;
@@ -56,6 +57,28 @@ pub(crate) struct DynamoDb {
     endpoint: String,
     throttling: RefCell<Throttling>,
     throttled_count: Cell<u64>,
+    spent: Cell<Spent>,
+}
+
+/// What all requests took so far.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Spent {
+    pub(crate) reads: Units,
+    pub(crate) writes: Units,
+}
+
+/// Consumed capacity units, and in how many requests.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Units {
+    pub(crate) units: f64,
+    pub(crate) requests: u64,
+}
+
+impl Units {
+    fn add<'a>(&mut self, consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
+        self.requests += 1;
+        self.units += consumed.into_iter().filter_map(|consumed| consumed.capacity_units).sum::<f64>();
+    }
 }
 
 #[derive(Default)]
@@ -90,9 +113,9 @@ impl DynamoDb {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_BOUND).build());
         let (target, ui) = (target.clone(), ui.clone());
-        let (throttling, throttled_count) = (RefCell::default(), Cell::default());
+        let (throttling, throttled_count, spent) = Default::default();
         let client = Client::from_conf(config.build());
-        Ok(Self { client, target, ui, endpoint, throttling, throttled_count })
+        Ok(Self { client, target, ui, endpoint, throttling, throttled_count, spent })
     }
 
     /// Sends a request, and repeats it while the server throttles but makes progress. The error contains a
@@ -166,6 +189,24 @@ impl DynamoDb {
     /// How often the server has throttled.
     pub(crate) fn throttled_count(&self) -> u64 {
         self.throttled_count.get()
+    }
+
+    pub(crate) fn spent(&self) -> Spent {
+        self.spent.get()
+    }
+
+    /// Records the capacity that a request consumed to read.
+    pub(super) fn has_read<'a>(&self, consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
+        let mut spent = self.spent.get();
+        spent.reads.add(consumed);
+        self.spent.set(spent);
+    }
+
+    /// Records the capacity that a request consumed to write.
+    pub(super) fn has_written<'a>(&self, consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
+        let mut spent = self.spent.get();
+        spent.writes.add(consumed);
+        self.spent.set(spent);
     }
 
     /// Records progress: items read or written. It may be none, if a read found no items.

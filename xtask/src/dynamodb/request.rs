@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
-use aws_sdk_dynamodb::types::ConsumedCapacity;
+use aws_sdk_dynamodb::types::{ConsumedCapacity, ReturnConsumedCapacity};
 
 use super::client::DynamoDb;
 use super::json::Item;
@@ -106,6 +106,7 @@ impl Request {
             Self::Query(query) => {
                 let send = async || {
                     let query = query.clone().set_limit(limit).set_exclusive_start_key(start.cloned());
+                    let query = query.return_consumed_capacity(ReturnConsumedCapacity::Total);
                     query.send_with(client).await
                 };
                 let answer = dynamodb.send(send).await.with_context(|| failed("query"))?;
@@ -120,6 +121,7 @@ impl Request {
             Self::Scan(scan) => {
                 let send = async || {
                     let scan = scan.clone().set_limit(limit).set_exclusive_start_key(start.cloned());
+                    let scan = scan.return_consumed_capacity(ReturnConsumedCapacity::Total);
                     scan.send_with(client).await
                 };
                 let answer = dynamodb.send(send).await.with_context(|| failed("scan"))?;
@@ -133,6 +135,7 @@ impl Request {
             }
         };
         dynamodb.gained(page.count);
+        dynamodb.has_read(&page.capacity);
         Ok(page)
     }
 }

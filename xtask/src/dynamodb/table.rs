@@ -50,6 +50,16 @@ pub(crate) fn account(table: &TableDescription) -> Option<&str> {
     table.table_arn()?.split(':').nth(4).filter(|account| !account.is_empty())
 }
 
+/// The provisioned capacity of a table or of one of its indexes in read and write units per second; `None` if it is
+/// billed by request.
+pub(crate) fn provisioned(table: &TableDescription, index: Option<&str>) -> Option<(f64, f64)> {
+    let own = table.global_secondary_indexes().iter().find(|own| own.index_name() == index && index.is_some());
+    // A local index shares the table's.
+    let throughput = own.map_or(table.provisioned_throughput(), |own| own.provisioned_throughput())?;
+    let units = |units: Option<i64>| units.and_then(|units| u32::try_from(units).ok()).filter(|units| *units > 0);
+    Some((units(throughput.read_capacity_units)?.into(), units(throughput.write_capacity_units)?.into()))
+}
+
 pub(crate) fn index_names(table: &TableDescription) -> Vec<&str> {
     indexes(table).map(|(name, _)| name).collect()
 }
@@ -91,9 +101,26 @@ impl Keys {
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_dynamodb::types::{AttributeDefinition, GlobalSecondaryIndexDescription};
+    use aws_sdk_dynamodb::types::{
+        AttributeDefinition, GlobalSecondaryIndexDescription, ProvisionedThroughputDescription,
+    };
 
     use super::*;
+
+    #[test]
+    fn an_index_has_its_own_provisioned_units() {
+        let units = |read, write| {
+            let units = ProvisionedThroughputDescription::builder();
+            units.read_capacity_units(read).write_capacity_units(write).build()
+        };
+        let index = GlobalSecondaryIndexDescription::builder().index_name("i").provisioned_throughput(units(3, 4));
+        let table = TableDescription::builder().global_secondary_indexes(index.build());
+        let provisioned = table.clone().provisioned_throughput(units(1, 2)).build();
+        assert_eq!(super::provisioned(&provisioned, None), Some((1.0, 2.0)));
+        assert_eq!(super::provisioned(&provisioned, Some("i")), Some((3.0, 4.0)));
+        assert_eq!(super::provisioned(&provisioned, Some("a local one")), Some((1.0, 2.0)));
+        assert_eq!(super::provisioned(&table.provisioned_throughput(units(0, 0)).build(), None), None);
+    }
 
     #[test]
     fn keys_are_read_with_their_types() {

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, ReturnConsumedCapacity, WriteRequest};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::client::DynamoDb;
@@ -212,9 +212,12 @@ async fn write_batch(
 ) -> Result<()> {
     let mut fruitless = 0;
     loop {
-        let send =
-            async || dynamodb.client.batch_write_item().request_items(table, requests.clone()).send().await;
+        let send = async || {
+            let send = dynamodb.client.batch_write_item().request_items(table, requests.clone());
+            send.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await
+        };
         let answer = dynamodb.send_batch(send).await?;
+        dynamodb.has_written(answer.consumed_capacity.iter().flatten());
         let left = answer.unprocessed_items.with_context(|| {
             format!("{} answered BatchWriteItem in a form that is not its API's", dynamodb.target)
         })?;

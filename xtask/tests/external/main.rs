@@ -6,6 +6,7 @@
 mod certificates;
 #[path = "../common/mod.rs"]
 mod common;
+mod completions;
 mod credentials;
 mod db;
 mod ddb;

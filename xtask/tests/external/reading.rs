@@ -113,6 +113,33 @@ fn consistent_reads_cost_twice() {
 }
 
 #[test]
+fn cost_is_that_of_all_requests() {
+    let world = DynamoDbOnly::with_items(97 * 30, 1_000);
+    let cost = |line: &str| {
+        let ran = world.xtask(line).arg("--cost").arg("--quiet").ok();
+        let lines = ran.stderr.lines().filter(|line| !line.starts_with("stopped")).take(4);
+        lines.map(|line| format!("{line}\n")).collect::<String>()
+    };
+    // 2,910 items of 1,031 bytes in 4 requests, where half a unit reads 4 KB.
+    assert_snapshot!(cost("ddb scan --segments 4"), @"
+    cost: 365.5 read units in 4 requests; 2910 items read, 2910 returned; 73.1 s at the 5 read units a second of table cruddur-messages
+    the largest partitions, by the attributes that were returned:
+        30.7 KB       30 items  p04
+        30.7 KB       30 items  p05
+    ");
+    assert_snapshot!(cost("ddb scan --projection pk --limit 1"), @"
+    cost: 0.5 read units in 1 request; 1 item read, 1 returned; 0.1 s at the 5 read units a second of table cruddur-messages
+    the largest partitions, by the attributes that were returned:
+            5 B         1 item  p00
+    ");
+    assert_snapshot!(cost("ddb scan --projection sk --limit 1"), @"cost: 0.5 read units in 1 request; 1 item read, 1 returned; 0.1 s at the 5 read units a second of table cruddur-messages");
+    assert_snapshot!(cost("ddb query --pk p07 --filter #n=:n --names #n=number --values :n=7"), @"cost: 4 read units in 1 request; 30 items read, 1 returned; 0.8 s at the 5 read units a second of table cruddur-messages");
+    let lines = "{\"pk\":\"new\",\"sk\":\"1\"}\n".repeat(30);
+    let import = world.xtask("ddb import - --cost").stdin(&lines).ok();
+    import.says(&["cost: 30 write units in 30 requests; 6.0 s at the 5 write units a second of table cruddur-m"]);
+}
+
+#[test]
 fn each_item_is_read_once_in_however_many_segments() {
     // Two megabytes: several pages, and enough items for several segments.
     let world = DynamoDbOnly::with_items(6_000, 300);

@@ -10,7 +10,6 @@ use crate::text::counted;
 use crate::ui::Rate;
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::operation::scan::ScanInput;
-use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 
 use super::{TableArgument, Target};
 use crate::context::Context;
@@ -65,7 +64,6 @@ impl Export {
             let keys = Keys::of(&description, None).context("the table has no key")?;
             let keys: Vec<&str> = keys.each().map(|key| key.name.as_str()).collect();
             let request = ScanInput::builder().table_name(table);
-            let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
             let total = u64::try_from(description.item_count.unwrap_or_default()).unwrap_or_default();
             let rate = Rate::begin();
             let mut out = None;
@@ -104,7 +102,6 @@ impl Export {
         let table = self.table.of(&dynamodb.target);
         let item_count = table::describe(&dynamodb, table).await?.item_count;
         let request = ScanInput::builder().table_name(table);
-        let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let mut writer = ItemWriter::new(if self.plain { Form::Jsonl } else { Form::DynamoDbJsonl });
         let response = read::in_order(&dynamodb, request, item_count, async |mut page: Page| {
             page.items.iter_mut().for_each(sort_sets);

@@ -14,9 +14,10 @@ use aws_sdk_dynamodb::operation::query::QueryInput;
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::scan::ScanInput;
 use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
-use aws_sdk_dynamodb::types::{ReturnConsumedCapacity, ScalarAttributeType, Select};
+use aws_sdk_dynamodb::types::{ScalarAttributeType, Select};
 use serde::de::IgnoredAny;
 
+use super::cost::Cost;
 use crate::output::Format;
 
 /// Printed when a read ended at `--limit`. DynamoDB does not say then whether there are more items.
@@ -145,6 +146,8 @@ pub(crate) struct ReadOptions {
     consistent: bool,
     #[command(flatten)]
     pub(crate) items: ItemOutput,
+    #[command(flatten)]
+    pub(super) cost: Cost,
 }
 
 impl ReadOptions {
@@ -157,8 +160,7 @@ impl ReadOptions {
             .set_expression_attribute_names(self.placeholders.names()?)
             .set_expression_attribute_values(self.placeholders.values()?)
             .set_consistent_read(self.consistent.then_some(true))
-            .set_select(self.count.then_some(Select::Count))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total))
+            .set_select(self.count.then_some(Select::Count)))
     }
 
     /// A Query without its key condition.
@@ -171,8 +173,7 @@ impl ReadOptions {
             .set_expression_attribute_names(self.placeholders.names()?)
             .set_expression_attribute_values(self.placeholders.values()?)
             .set_consistent_read(self.consistent.then_some(true))
-            .set_select(self.count.then_some(Select::Count))
-            .return_consumed_capacity(ReturnConsumedCapacity::Total))
+            .set_select(self.count.then_some(Select::Count)))
     }
 
     /// The output format. `keys` are the first columns.

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 
 use self::records::{Records, RejectedFile, Rejects, rejected_path};
 use self::rules::Rules;
+use super::cost::Cost;
 use super::export::no_form;
 use super::{Guarded, TableArgument};
 use crate::context::Context;
@@ -37,6 +38,8 @@ pub(crate) struct Import {
     /// Begin with this line: an import that ended early prints it
     #[arg(long, value_name = "N", default_value_t = 1)]
     from_line: u64,
+    #[command(flatten)]
+    cost: Cost,
     #[command(flatten)]
     table: TableArgument,
     #[command(flatten)]
@@ -94,7 +97,7 @@ impl Import {
                         rejected_path(&self.file).display()
                     ));
                 }
-                Ok(())
+                self.cost.report(&dynamodb, table, None, None).await
             }
             Err(error) => Err(step.ended_by(error)),
         }

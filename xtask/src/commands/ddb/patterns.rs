@@ -17,6 +17,7 @@ use clap::Subcommand;
 use postgres::Client;
 use uuid::Uuid;
 
+use super::cost::Cost;
 use super::{Target, seed};
 use crate::context::Context;
 use crate::output::{Output, stdout};
@@ -79,6 +80,8 @@ pub(crate) struct GetConversation {
     #[command(flatten)]
     items: ItemOutput,
     #[command(flatten)]
+    cost: Cost,
+    #[command(flatten)]
     target: Target,
 }
 
@@ -103,7 +106,8 @@ impl GetConversation {
             printer.print(&messages)?;
             response
         };
-        printer.finish(context, response, "these are the newest; --all or --limit N shows more")
+        printer.finish(context, &response, "these are the newest; --all or --limit N shows more")?;
+        self.cost.report(&dynamodb, &dynamodb.target.table, None, Some(&response)).await
     }
 
     fn range(&self) -> Result<TimeRange> {
@@ -128,6 +132,8 @@ pub(crate) struct ListConversations {
     #[command(flatten)]
     items: ItemOutput,
     #[command(flatten)]
+    cost: Cost,
+    #[command(flatten)]
     target: Target,
 }
 
@@ -141,7 +147,8 @@ impl ListConversations {
         let mut printer = Printer::new(self.items, group_line)?;
         let take = async |page: Page| printer.print(&page.items);
         let response = read::pages(&dynamodb, query, None, LastKey::Unknown, take).await?;
-        printer.finish(context, response, "there are more")
+        printer.finish(context, &response, "there are more")?;
+        self.cost.report(&dynamodb, &dynamodb.target.table, None, Some(&response)).await
     }
 }
 
@@ -194,10 +201,10 @@ impl Printer {
         Ok(out.flush()?)
     }
 
-    fn finish(self, context: &Context, response: Response, more: &str) -> Result<()> {
+    fn finish(self, context: &Context, response: &Response, more: &str) -> Result<()> {
         let is_for_people = self.writer.is_none();
         if let Some(writer) = self.writer {
-            writer.finish(&response, &context.ui)?;
+            writer.finish(response, &context.ui)?;
         }
         if is_for_people && response.count > 0 {
             context.ui.note("times are in UTC");

@@ -105,7 +105,7 @@ impl Query {
         let response = read::pages(&dynamodb, request, limit, last_key, take).await?;
         writer.finish(&response, &context.ui)?;
         response.report(&context.ui, STOPPED);
-        Ok(())
+        self.options.cost.report(&dynamodb, table, self.options.index.as_deref(), Some(&response)).await
     }
 
     fn with_condition(&self, request: QueryInputBuilder, keys: &Keys) -> Result<QueryInputBuilder> {

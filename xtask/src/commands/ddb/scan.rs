@@ -5,6 +5,7 @@ use crate::dynamodb::table::{self, Keys};
 use anyhow::Result;
 use backend_flask::messages::{PARTITION_KEY, SORT_KEY};
 
+use super::cost::Partitions;
 use super::expressions::{ReadOptions, STOPPED};
 use super::{TableArgument, Target};
 use crate::context::Context;
@@ -30,9 +31,17 @@ impl Scan {
         let dynamodb = self.target.dynamodb(context).await?;
         let table = self.table.of(&dynamodb.target);
         let request = self.options.scan(table)?;
-        let form = self.options.form(self.columns(&dynamodb).await?)?;
+        let columns = self.columns(&dynamodb).await?;
+        let form = self.options.form(columns.clone())?;
         let mut writer = ItemWriter::new(form);
-        let take = async |page: read::Page| writer.page(&page.items);
+        let mut partitions = Partitions::default();
+        let partition_key = columns.first().cloned().unwrap_or_default();
+        let take = async |page: read::Page| {
+            if self.options.cost.cost {
+                partitions.add(&partition_key, &page.items);
+            }
+            writer.page(&page.items)
+        };
         let response = match self.options.limit {
             Some(limit) => {
                 read::pages(&dynamodb, request, Some(limit), self.options.last_key(), take).await?
@@ -41,13 +50,15 @@ impl Scan {
         };
         writer.finish(&response, &context.ui)?;
         response.report(&context.ui, STOPPED);
+        self.options.cost.report(&dynamodb, table, self.options.index.as_deref(), Some(&response)).await?;
+        partitions.report(&dynamodb);
         Ok(())
     }
 
     /// The key attributes, which are the first columns. Those of the messages table are known without a request.
     async fn columns(&self, dynamodb: &DynamoDb) -> Result<Vec<String>> {
         match &self.table.table {
-            Some(table) if self.options.items.output.format == Format::Table && !self.options.count => {
+            Some(table) if self.options.cost.cost || self.options.items.output.format == Format::Table && !self.options.count => {
                 let description = table::describe(dynamodb, table).await?;
                 // If the index does not exist, the scan fails with that error.
                 let keys = Keys::of(&description, self.options.index.as_deref());

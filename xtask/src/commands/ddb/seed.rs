@@ -24,6 +24,7 @@ use postgres::Client;
 use uuid::Uuid;
 
 use super::Guarded;
+use super::cost::Cost;
 use super::population::{self, PopulationOptions};
 use crate::commands::undo;
 use crate::context::Context;
@@ -34,6 +35,8 @@ pub(crate) struct SeedCommand {
     options: SeedOptions,
     #[command(flatten)]
     population: PopulationOptions,
+    #[command(flatten)]
+    cost: Cost,
     #[command(flatten)]
     guarded: Guarded,
 }
@@ -54,11 +57,12 @@ impl SeedCommand {
             return Ok(());
         }
         let write = async { seed.write(&dynamodb, people, Table::InUse).await.map(|_| ()) };
-        undo::seeding(&self.guarded, &databases.postgres, Some(&dynamodb), Some(&seed), write).await
+        undo::seeding(&self.guarded, &databases.postgres, Some(&dynamodb), Some(&seed), write).await?;
+        self.cost.report(&dynamodb, &dynamodb.target.table, None, None).await
     }
 
     async fn populate(self, context: &Context, population: Population) -> Result<()> {
-        let Self { guarded, .. } = self;
+        let Self { guarded, cost, .. } = self;
         context.ui.stop.remedy(AGAIN);
         let _lock = guarded.lock(context, "ddb seed").await?;
         let Targets { postgres, dynamodb } = context.databases(guarded.is_production()).await?;
@@ -71,7 +75,8 @@ impl SeedCommand {
             population::write_users(&context.ui, &mut postgres.connect().await?, population).await?;
             population::write_items(&dynamodb, population).await
         };
-        undo::seeding(&guarded, &postgres, Some(&dynamodb), None, write).await
+        undo::seeding(&guarded, &postgres, Some(&dynamodb), None, write).await?;
+        cost.report(&dynamodb, &dynamodb.target.table, None, None).await
     }
 }
 

@@ -231,17 +231,7 @@ pub(crate) struct ListTables {
 impl ListTables {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let dynamodb = self.target.dynamodb(context).await?;
-        let mut names = Vec::new();
-        let mut start: Option<String> = None;
-        loop {
-            let list = dynamodb.client.list_tables().set_exclusive_start_table_name(start);
-            let page = dynamodb.send(async || list.clone().send().await).await?;
-            names.extend(page.table_names.context("ListTables answered without names")?);
-            match page.last_evaluated_table_name {
-                None => break,
-                last => start = last,
-            }
-        }
+        let names = table_names(&dynamodb).await?;
         let mut out = stdout();
         match self.output.format {
             Format::Table => names.iter().try_for_each(|name| writeln!(out, "{name}"))?,
@@ -253,5 +243,19 @@ impl ListTables {
             context.ui.line(format_args!("no tables; `cargo xtask ddb schema-load{prod}` creates one"));
         }
         Ok(())
+    }
+}
+
+pub(crate) async fn table_names(dynamodb: &DynamoDb) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    let mut start: Option<String> = None;
+    loop {
+        let list = dynamodb.client.list_tables().set_exclusive_start_table_name(start);
+        let page = dynamodb.send(async || list.clone().send().await).await?;
+        names.extend(page.table_names.context("ListTables answered without names")?);
+        match page.last_evaluated_table_name {
+            None => return Ok(names),
+            last => start = last,
+        }
     }
 }

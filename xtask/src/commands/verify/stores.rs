@@ -13,7 +13,6 @@ use crate::ui::{Rate, Ui};
 use anyhow::Result;
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::scan::ScanInput;
-use aws_sdk_dynamodb::types::ReturnConsumedCapacity;
 use backend_flask::messages::{self, PARTITION_KEY, SORT_KEY, TimeRange, USER_DISPLAY_NAME, USER_HANDLE};
 use backend_flask::users::User;
 use backend_flask::{sql, time};
@@ -135,7 +134,6 @@ impl Stores {
     /// Scans the table at the permitted rate.
     async fn scan(&self, mut take: impl AsyncFnMut(Page) -> Result<()>) -> Result<()> {
         let scan = ScanInput::builder().table_name(self.table());
-        let scan = scan.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let limit =
             self.pace.most.map(|most| i32::try_from(most).unwrap_or(i32::MAX).saturating_mul(ITEMS_A_UNIT));
         let segments = self.pace.most.map(|_| 1);
