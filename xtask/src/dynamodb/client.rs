@@ -271,7 +271,7 @@ async fn production(target: &DynamoDbTarget, account: &Account) -> Result<(Build
     if target.endpoint().is_some_and(|endpoint| !is_url(endpoint)) {
         // The text is not shown: it may be a password.
         let problem = "PROD_DYNAMODB_ENDPOINT_URL is not a DynamoDB endpoint";
-        return Err(Failure::new(problem, "write it as https://HOST").into());
+        return Err(Failure::usage(problem, "write it as https://HOST").into());
     }
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http::client(None))
@@ -290,7 +290,7 @@ async fn production(target: &DynamoDbTarget, account: &Account) -> Result<(Build
     })?;
     if config.region().is_none_or(|region| region.as_ref().is_empty()) {
         let problem = format!("no region is set for {target}");
-        return Err(Failure::new(problem, account.region_remedy()).into());
+        return Err(Failure::usage(problem, account.region_remedy()).into());
     }
     // Pin the endpoint, so that the one shown is the one used, and a local endpoint from the environment is ignored.
     let endpoint = match target.endpoint() {

@@ -105,14 +105,8 @@ impl Run {
     /// Runs to the end, which must be a failure with this status: an error on stderr, and no data.
     #[track_caller]
     pub(crate) fn fails(self, code: i32) -> Ran {
-        self.fails_with_any(&[code])
-    }
-
-    /// Like [`Run::fails`], with one of these statuses.
-    #[track_caller]
-    pub(crate) fn fails_with_any(self, codes: &[i32]) -> Ran {
         let ran = self.end();
-        assert!(ran.code.is_some_and(|code| codes.contains(&code)), "not one of {codes:?}: {ran}");
+        assert_eq!(ran.code, Some(code), "{ran}");
         assert!(["error: ", "\"error\":"].iter().any(|error| ran.stderr.contains(error)), "{ran}");
         assert_eq!(ran.stdout, "", "{ran}");
         ran

@@ -21,7 +21,7 @@ fn an_image_that_is_missing_and_cannot_be_pulled_ends_quickly_with_nothing_creat
         [("POSTGRES_IMAGE", closed), ("DYNAMODB_IMAGE", silent.local_addr().unwrap().port())]
     {
         let image = format!("127.0.0.1:{port}/cruddur/no-such-image:1");
-        let failed = project.xtask("ddb-setup").env(variable, &image).fails_with_any(&[1, 3]);
+        let failed = project.xtask("ddb-setup").env(variable, &image).fails(1);
         failed.within(Duration::from_secs(15)).says(&[&image, variable, "help: "]);
         project.assert_nothing_there();
     }
@@ -32,7 +32,7 @@ fn an_image_that_is_missing_and_cannot_be_pulled_ends_quickly_with_nothing_creat
 fn a_port_that_is_taken_is_named_with_its_holder_and_nothing_is_created() {
     let project = Project::new();
     let listener = TcpListener::bind(("127.0.0.1", project.dynamodb_port)).unwrap();
-    let failed = project.xtask("ddb-setup").fails_with_any(&[1, 3]);
+    let failed = project.xtask("ddb-setup").fails(1);
     failed.says(&[&project.dynamodb_port.to_string(), "a process outside Docker", "DYNAMODB_PORT", "help: "]);
     project.assert_nothing_there();
     drop(listener);
@@ -40,7 +40,7 @@ fn a_port_that_is_taken_is_named_with_its_holder_and_nothing_is_created() {
     let holder = Project::new();
     let publish = format!("127.0.0.1:{}:1", project.postgres_port);
     run_idle_container(&holder.name, &["--publish", &publish]);
-    let failed = project.xtask("ddb-setup").fails_with_any(&[1, 3]);
+    let failed = project.xtask("ddb-setup").fails(1);
     failed.says(&[
         &project.postgres_port.to_string(),
         &format!("container {}", holder.name),
@@ -105,7 +105,7 @@ fn a_foreign_container_of_the_same_name_is_told_and_left_alone() {
     let name = project.container("dynamodb-local");
     run_idle_container(&name, &[]);
     let before = inspect(&name)["Id"].clone();
-    let failed = project.xtask("ddb-setup").fails_with_any(&[1, 3]);
+    let failed = project.xtask("ddb-setup").fails(1);
     failed.says(&[&name, "help: "]);
     project.xtask("down --volumes").ok();
     assert_eq!(inspect(&name)["Id"], before);
@@ -121,7 +121,7 @@ fn a_password_that_the_volume_does_not_know_is_told_with_a_remedy() {
     let project = Project::new();
     project.xtask("up").ok();
     project.edit("docker-compose.yml", PASSWORD, "another");
-    let failed = project.xtask("ddb-setup").fails_with_any(&[1, 3]);
+    let failed = project.xtask("ddb-setup").fails(3);
     failed.within(Duration::from_secs(20)).says(&["refuses the user or password", "down --volumes"]);
     project.xtask("down --volumes").ok();
     project.xtask("up").ok();
@@ -132,13 +132,13 @@ fn a_password_that_the_volume_does_not_know_is_told_with_a_remedy() {
 fn a_container_that_dies_while_it_boots_ends_the_wait_and_shows_its_last_words() {
     let project = Project::new();
     project.edit("docker-compose.yml", "-jar DynamoDBLocal.jar", "-jar NoSuch.jar");
-    let failed = project.xtask("up").fails_with_any(&[1, 3]);
+    let failed = project.xtask("up").fails(1);
     failed
         .within(Duration::from_secs(20))
         .says(&["Unable to access jarfile NoSuch.jar", "its container stopped"]);
     assert!(!failed.stderr.contains("--volumes"), "its data are not the cause: {failed}");
     project.edit("docker-compose.yml", "-jar NoSuch.jar", "-jar DynamoDBLocal.jar");
-    let up = || project.xtask("up").env("POSTGRES_OPTIONS", "-c no_such_setting=1").fails_with_any(&[1, 3]);
+    let up = || project.xtask("up").env("POSTGRES_OPTIONS", "-c no_such_setting=1").fails(1);
     let failed = up();
     failed.within(Duration::from_secs(30)).says(&["no_such_setting", "its container stopped"]);
     // The next start uses the same container, and must show only its new log lines.
@@ -156,7 +156,7 @@ fn data_that_cannot_be_used_are_named_with_the_command_that_starts_afresh() {
     project.xtask("up").ok();
     project.session("template1").batch_execute("drop database postgres").unwrap();
     for line in ["up", "db create"] {
-        let failed = project.xtask(line).fails_with_any(&[1, 3]);
+        let failed = project.xtask(line).fails(3);
         failed.says(&["database \"postgres\" does not exist", "`create database postgres` in psql"]);
     }
     project.session("template1").batch_execute("create database postgres").unwrap();
@@ -164,7 +164,7 @@ fn data_that_cannot_be_used_are_named_with_the_command_that_starts_afresh() {
     let control = "rm /var/lib/postgresql/data/global/pg_control";
     docker(&["exec", "--user", "root", &project.container("db"), "sh", "-c", control]);
     docker(&["kill", &project.container("db")]);
-    let failed = project.xtask("up").fails_with_any(&[1, 3]);
+    let failed = project.xtask("up").fails(1);
     failed.says(&["pg_control", "its container stopped", "`cargo xtask down --volumes` removes the data"]);
     assert!(project.volumes().contains(&volume), "nothing is removed unasked");
     project.xtask("down --volumes").ok();
@@ -204,11 +204,7 @@ fn an_image_is_pulled_with_the_credentials_that_docker_login_stored() {
     std::fs::create_dir(project.path("home/.docker")).unwrap();
     project.write("home/.docker/config.json", &config);
     let image = format!("{host}/cruddur/db:1");
-    project
-        .xtask("up")
-        .env("POSTGRES_IMAGE", &image)
-        .fails_with_any(&[1, 3])
-        .says(&[&image, "cannot be pulled"]);
+    project.xtask("up").env("POSTGRES_IMAGE", &image).fails(1).says(&[&image, "cannot be pulled"]);
     let seen: Vec<_> = seen.try_iter().collect();
     let asked = |(line, knows_me): &(String, bool)| line.contains("/manifests/1") && *knows_me;
     assert!(seen.iter().any(asked), "{seen:?}");

@@ -39,9 +39,9 @@ fn a_checkout_that_was_never_set_up_leaves_its_neighbour_alone() {
         let in_a_project_of_its_own = |line: &str| run(line).env("COMPOSE_PROJECT_NAME", &checkout.name);
         assert_not_taken_for_ours(ports(&neighbour), run);
         assert_not_taken_for_ours(ports(&neighbour), in_a_project_of_its_own);
-        let failed = run("db test").fails_with_any(&[1, 3]);
+        let failed = run("db test").fails(3);
         failed.says(&[&format!("is another's: container {}", neighbour.container("db"))]);
-        run("logs").fails_with_any(&[1, 3]).says(&["service db has no container"]);
+        run("logs").fails(1).says(&["service db has no container"]);
         for line in ["down", "down --volumes"] {
             let project = &neighbour.name;
             run(line).ok().says(&[&format!("project {project} is another checkout's")]);
@@ -81,10 +81,7 @@ fn a_daemon_that_cannot_be_asked_is_not_taken_for_one_that_runs_nothing() {
     project.set_up();
     for line in ["db test", "ddb list-tables", "status", "up", "ddb-setup"] {
         let unreachable = project.xtask(line).env("CRUDDUR_ENGINE", "auto");
-        unreachable
-            .env("DOCKER_HOST", "unix:///nonexistent")
-            .fails_with_any(&[1, 3])
-            .says(&["no Docker daemon answered"]);
+        unreachable.env("DOCKER_HOST", "unix:///nonexistent").fails(3).says(&["no Docker daemon answered"]);
     }
     assert!(!project.path(".cruddur/postgres").exists(), "nothing was started elsewhere");
     let container = project.container("db");
@@ -131,7 +128,7 @@ fn a_change_of_engine_that_fails_hides_nothing() {
     let image = format!("127.0.0.1:{}/none:1", free_port());
     let docker = project.xtask("up --engine docker").env("POSTGRES_IMAGE", &image);
     let docker = docker.env("POSTGRES_PORT", free_port().to_string());
-    docker.env("DYNAMODB_PORT", free_port().to_string()).fails_with_any(&[1, 3]).says(&["cannot be pulled"]);
+    docker.env("DYNAMODB_PORT", free_port().to_string()).fails(1).says(&["cannot be pulled"]);
     let auto = |line: &str| project.xtask(line).env("CRUDDUR_ENGINE", "auto");
     let status = auto("status -o json").ok().json();
     for row in status.as_array().unwrap() {

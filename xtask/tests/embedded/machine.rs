@@ -109,7 +109,7 @@ fn what_another_user_put_into_the_state_folder_is_refused() {
     for line in reading {
         let problem = format!("/.cruddur belongs to another user (id {OTHER})");
         chown(&folder, Some(OTHER), Some(OTHER)).unwrap();
-        as_me(line).fails_with_any(&[1, 3]).says(&[&problem, "help: have it removed"]);
+        as_me(line).fails(1).says(&[&problem, "help: have it removed"]);
     }
     chown(&folder, Some(ME), Some(ME)).unwrap();
     // A server that the other user runs.
@@ -119,11 +119,11 @@ fn what_another_user_put_into_the_state_folder_is_refused() {
     fs::set_permissions(&lock, Permissions::from_mode(0o666)).unwrap();
     fs::write(&lock, format!("1 6666 {} -\n", namespace.display())).unwrap();
     file.lock().unwrap();
-    let refused = as_me("ddb scan").fails_with_any(&[1, 3]);
+    let refused = as_me("ddb scan").fails(1);
     let problem = format!("/.cruddur/dynamodb.lock belongs to another user (id {OTHER})");
     refused.says(&["warning: other users could write into ", &problem, "help: have it removed"]);
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
-    assert!(!as_me("ddb scan").fails_with_any(&[1, 3]).stderr.contains("warning"));
+    assert!(!as_me("ddb scan").fails(1).stderr.contains("warning"));
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn a_link_in_the_place_of_a_file_is_not_followed() {
     for name in ["lock", "state.json", "postgres.lock", "dynamodb.lock", "postgres.log", "dynamodb.log"] {
         let link = checkout.state(name);
         std::os::unix::fs::symlink(&other, &link).unwrap();
-        let failed = checkout.xtask("up").fails_with_any(&[1, 3]);
+        let failed = checkout.xtask("up").fails(1);
         failed.says(&[&format!("/.cruddur/{name} is a link"), "help: remove it"]);
         assert_eq!(fs::read_to_string(&other).unwrap(), "of somebody else's\n", "{name}");
         fs::remove_file(link).unwrap();
@@ -147,7 +147,7 @@ fn a_link_in_the_place_of_a_file_is_not_followed() {
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     checkout
         .xtask("status")
-        .fails_with_any(&[1, 3])
+        .fails(1)
         .says(&["a plain file", "help: remove it"])
         .within(Duration::from_secs(5));
 }
@@ -179,7 +179,7 @@ fn a_process_that_is_called_as_ours_is_not_taken_for_it() {
     let _postgres = Impostor::new("postgres", &["-D", data.to_str().unwrap(), "-p", "6666"]);
     let _app = Impostor::new("backend-flask", &["--address", "127.0.0.1:6666", "--workspace", root]);
     checkout.xtask("db test").fails(3).says(&["is not running"]);
-    checkout.xtask("open").fails_with_any(&[1, 3]).says(&["the app does not run"]);
+    checkout.xtask("open").fails(1).says(&["the app does not run"]);
     checkout.xtask("down").ok().says(&["nothing was running"]);
 }
 
@@ -189,13 +189,13 @@ fn the_app_is_found_by_a_lock_that_ends_with_it() {
     let port = free_port();
     let mut running = checkout.xtask(&format!("run --port {port}")).start();
     running.read_until("listening");
-    let second = checkout.xtask("run").fails_with_any(&[1, 3]);
+    let second = checkout.xtask("run").fails(1);
     second.says(&[&format!("the app runs already, at http://127.0.0.1:{port} (process ")]);
     running.signal("TERM");
     running.end_within(Duration::from_secs(20));
     // The databases that the run started continue, and hold none of its files.
     checkout.xtask("db test").ok();
-    checkout.xtask("open").fails_with_any(&[1, 3]).says(&["the app does not run"]);
+    checkout.xtask("open").fails(1).says(&["the app does not run"]);
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn servers_are_seen_from_another_process_namespace() {
     run("db test").ok();
     assert_eq!(checkout.processes("postgres"), before);
     // Process ids mean other processes there, so no process is signalled.
-    run("down").fails_with_any(&[1, 3]).says(&["runs in another container or process namespace"]);
+    run("down").fails(1).says(&["runs in another container or process namespace"]);
     assert_eq!(checkout.processes("postgres"), before);
     let kept = checkout.session().query_one("select display_name from users where handle = 'bayko'", &[]);
     assert_eq!(kept.unwrap().get::<_, &str>(0), "kept");

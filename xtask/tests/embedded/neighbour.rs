@@ -47,7 +47,7 @@ fn where_nothing_runs_at_all_a_command_says_so() {
     let mut checkout = Checkout::new();
     at(&mut checkout, [free_port(), free_port()]);
     for run in [checkout.xtask("db test"), auto(checkout.xtask("db test"))] {
-        run.fails_with_any(&[1, 3]).says(&[
+        run.fails(3).says(&[
             "this checkout's Postgres is not running",
             "nobody listens at 127.0.0.1:",
             "`cargo xtask prepare`",
@@ -102,7 +102,7 @@ fn what_runs_of_a_checkout_is_found_where_nothing_is_remembered_of_it() {
     }
     std::fs::remove_file(checkout.state("state.json")).ok();
     elsewhere(auto(checkout.xtask("up")))
-        .fails_with_any(&[1, 3])
+        .fails(1)
         .says(&["engine embedded: it is running", "POSTGRES_PORT is 1"]);
     auto(checkout.xtask("up")).ok().says(&["engine embedded: it is running"]);
     auto(checkout.xtask("down")).ok().says(&["Postgres: stop process", "DynamoDB: stop process"]);

@@ -50,10 +50,10 @@ impl Production {
         with(scan).fails(1).says(&["has no such table"]);
     }
 
-    /// Both commands fail with the same error, which is returned.
+    /// Both commands fail with this status and the same error, which is returned.
     #[track_caller]
-    fn fails(&self, with: impl Fn(Run) -> Run) -> String {
-        let [list, scan] = self.runs().map(|run| self.redact(with(run).fails_with_any(&[1, 3]).error()));
+    fn fails(&self, code: i32, with: impl Fn(Run) -> Run) -> String {
+        let [list, scan] = self.runs().map(|run| self.redact(with(run).fails(code).error()));
         assert_eq!(list, scan.replace("cannot scan table cruddur-messages\n  because: ", ""));
         list
     }
@@ -136,7 +136,7 @@ fn production_is_reached_through_a_proxy_and_local_servers_are_not() {
 fn an_endpoint_of_production_s_that_is_no_url_is_told() {
     let mut production = Production::new();
     production.workspace.set("PROD_DYNAMODB_ENDPOINT_URL", "me:hush.example:8000");
-    let fails = production.fails(|run| run.env("AWS_REGION", "r"));
+    let fails = production.fails(2, |run| run.env("AWS_REGION", "r"));
     assert_snapshot!(fails, @"
     error: PROD_DYNAMODB_ENDPOINT_URL is not a DynamoDB endpoint
       help: write it as https://HOST
@@ -160,7 +160,7 @@ fn a_profile_may_have_a_process() {
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     production.is_reached(|run| run);
     std::fs::write(&script, "#!/bin/sh\necho 'no ticket' >&2\nexit 3\n").unwrap();
-    assert_snapshot!(production.fails(|run| run), @"
+    assert_snapshot!(production.fails(3, |run| run), @"
     error: there are no AWS credentials for production's DynamoDB at ENDPOINT: those of profile `default` cannot be had, or have expired
       because: an error occurred while loading credentials: Error retrieving credentials: external process exited with code exit status: 3. Stderr: no ticket
       help: `aws sso login --profile default` renews a profile with SSO, `aws configure --profile default` sets keys; AWS_PROFILE names another profile
@@ -207,7 +207,7 @@ fn a_profile_has_sso() {
 #[test]
 fn an_sso_session_that_has_expired_is_told_with_the_command_that_renews_it() {
     let production = Production::with_config(SSO);
-    let fails = |production: &Production| production.fails(|run| run.env("AWS_PROFILE", "live"));
+    let fails = |production: &Production| production.fails(3, |run| run.env("AWS_PROFILE", "live"));
     let never = fails(&production);
     write_sso_token(&production, "2020-01-01T00:00:00Z");
     for error in [never, fails(&production)] {
@@ -219,7 +219,7 @@ fn an_sso_session_that_has_expired_is_told_with_the_command_that_renews_it() {
 #[test]
 fn a_profile_of_aws_login_is_told_what_reads_it() {
     let production = Production::with_config(SSO);
-    let fails = production.fails(|run| run.env("AWS_PROFILE", "login"));
+    let fails = production.fails(3, |run| run.env("AWS_PROFILE", "login"));
     let remedy = "`credential_process = aws configure export-credentials --profile login --format process`";
     assert!(fails.contains(remedy), "{fails}");
 }
@@ -227,11 +227,11 @@ fn a_profile_of_aws_login_is_told_what_reads_it() {
 #[test]
 fn missing_credentials_and_profiles_are_told() {
     let production = Production::new();
-    assert_snapshot!(production.fails(|run| run.env("AWS_REGION", "r")), @"
+    assert_snapshot!(production.fails(3, |run| run.env("AWS_REGION", "r")), @"
     error: there are no AWS credentials for production's DynamoDB at ENDPOINT: no keys in the environment, none in profile `default`, no web identity, and no role of this machine or container
       help: `aws sso login --profile default` renews a profile with SSO, `aws configure --profile default` sets keys; AWS_PROFILE names another profile
     ");
-    let fails = production.fails(|run| run.env("AWS_REGION", "r").env("AWS_PROFILE", "nobody"));
+    let fails = production.fails(3, |run| run.env("AWS_REGION", "r").env("AWS_PROFILE", "nobody"));
     assert!(fails.contains("`nobody`") && fails.contains("--profile nobody"), "{fails}");
 }
 
@@ -239,12 +239,12 @@ fn missing_credentials_and_profiles_are_told() {
 fn a_missing_region_is_told() {
     let production = Production::new();
     let keys = |run: Run| run.env("AWS_ACCESS_KEY_ID", "AKID").env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
-    assert_snapshot!(production.fails(keys), @"
+    assert_snapshot!(production.fails(2, keys), @"
     error: no region is set for production's DynamoDB at ENDPOINT
       help: set AWS_REGION
     ");
-    assert_eq!(production.fails(keys), production.fails(|run| keys(run).env("AWS_REGION", "")));
-    let fails = production.fails(|run| run.env("AWS_PROFILE", "live"));
+    assert_eq!(production.fails(2, keys), production.fails(2, |run| keys(run).env("AWS_REGION", "")));
+    let fails = production.fails(2, |run| run.env("AWS_PROFILE", "live"));
     assert!(fails.contains("help: set AWS_REGION, or `region` of profile live in ~/.aws/config"), "{fails}");
 }
 

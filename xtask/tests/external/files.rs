@@ -313,15 +313,12 @@ fn what_cannot_be_exported_or_imported_is_named() {
         .fails(2)
         .says(&["the form of made.txt is not known by its name"]);
     std::fs::create_dir(world.path("folder.jsonl")).unwrap();
-    world.xtask("ddb import folder.jsonl --table one").fails_with_any(&[1, 2]).says(&["it is not a file"]);
+    world.xtask("ddb import folder.jsonl --table one").fails(2).says(&["it is not a file"]);
     world.xtask("ddb export new.jsonl --table three").fails(1).says(&["has no such table"]);
     assert!(!world.path("new.jsonl").exists());
     world.xtask("ddb import made.jsonl --table three").fails(1).says(&["has no such table"]);
     world.write("cut.jsonl.gz", "not compressed");
-    world
-        .xtask("ddb import cut.jsonl.gz --table one")
-        .fails_with_any(&[1, 2])
-        .says(&["cannot import cut.jsonl.gz"]);
+    world.xtask("ddb import cut.jsonl.gz --table one").fails(2).says(&["cannot import cut.jsonl.gz"]);
     world.xtask("ddb export --force made.jsonl --table one").ok();
     assert_eq!(std::fs::read_to_string(world.path("made.jsonl")).unwrap(), "");
 }

@@ -100,7 +100,7 @@ fn all_fail(then: Then, says: &[&str]) {
     for line in COMMANDS {
         let (workspace, socket) = workspace();
         start(&socket, then);
-        let failed = workspace.xtask(line).fails_with_any(&[1, 3]);
+        let failed = workspace.xtask(line).fails(1);
         failed.within(QUICK).says(says);
         assert!(!failed.stderr.contains("hyper"), "a part of the HTTP client is no cause: {failed}");
     }
@@ -148,25 +148,17 @@ fn a_docker_context_beside_others_that_are_broken() {
     workspace.write("home/.docker/contexts/meta/broken/meta.json", "{");
     workspace.write("home/.docker/contexts/meta/.DS_Store", "");
     let run = || workspace.xtask("up").without("DOCKER_HOST");
-    run().fails_with_any(&[1, 3]).within(QUICK).says(&["the disk of the daemon is on fire"]);
+    run().fails(1).within(QUICK).says(&["the disk of the daemon is on fire"]);
     // A broken context is ignored unless it is the current one, which must exist.
     workspace.write("home/.docker/config.json", r#"{"currentContext": "broken"}"#);
-    run().env("DOCKER_CONTEXT", "mine").fails_with_any(&[1, 3]).says(&["the disk of the daemon is on fire"]);
+    run().env("DOCKER_CONTEXT", "mine").fails(1).says(&["the disk of the daemon is on fire"]);
     for engine in ["docker", "auto"] {
         let said = ["docker context `broken` is not defined", "docker context use", "--engine embedded"];
-        run().env("CRUDDUR_ENGINE", engine).fails_with_any(&[1, 3]).says(&said);
-        workspace
-            .xtask("status")
-            .without("DOCKER_HOST")
-            .env("CRUDDUR_ENGINE", engine)
-            .fails_with_any(&[1, 3])
-            .says(&said);
+        run().env("CRUDDUR_ENGINE", engine).fails(2).says(&said);
+        workspace.xtask("status").without("DOCKER_HOST").env("CRUDDUR_ENGINE", engine).fails(2).says(&said);
     }
     workspace.write(&format!("home/.docker/contexts/meta/{MINE}/meta.json"), "{");
-    run()
-        .env("DOCKER_CONTEXT", "mine")
-        .fails_with_any(&[1, 3])
-        .says(&["docker context `mine` cannot be read"]);
+    run().env("DOCKER_CONTEXT", "mine").fails(2).says(&["docker context `mine` cannot be read"]);
     assert!(!workspace.path(".cruddur/postgres").exists(), "nothing was started elsewhere");
 }
 
@@ -224,24 +216,24 @@ fn a_docker_daemon_across_tls() {
     workspace.write(&format!("{folder}/key.pem"), &client.key);
     workspace.write(&format!("{folder}/ca.pem"), &authority.certificate);
     let by_context =
-        || workspace.xtask("up").without("DOCKER_HOST").env("DOCKER_CONTEXT", "mine").fails_with_any(&[1, 3]);
-    let by_host = |folder: &str| {
+        |code| workspace.xtask("up").without("DOCKER_HOST").env("DOCKER_CONTEXT", "mine").fails(code);
+    let by_host = |code, folder: &str| {
         let run = workspace.xtask("up").env("DOCKER_HOST", &host).env("DOCKER_TLS_VERIFY", "1");
-        run.env("DOCKER_CERT_PATH", workspace.path(folder)).fails_with_any(&[1, 3])
+        run.env("DOCKER_CERT_PATH", workspace.path(folder)).fails(code)
     };
     let answered = ["the disk of the daemon is on fire"];
-    by_context().within(QUICK).says(&answered);
-    by_host(&folder).within(QUICK).says(&answered);
-    by_host("home").says(&["home/ca.pem"]);
+    by_context(1).within(QUICK).says(&answered);
+    by_host(1, &folder).within(QUICK).says(&answered);
+    by_host(3, "home").says(&["home/ca.pem"]);
     workspace.write(&format!("{folder}/ca.pem"), &Authority::new("others").certificate);
-    by_context().says(&["docker context mine", "invalid peer certificate"]);
+    by_context(3).says(&["docker context mine", "invalid peer certificate"]);
 }
 
 #[test]
 fn a_docker_configuration_that_is_no_json() {
     let (workspace, socket) = workspace_with("{ \"auths\": \"hush-p@ss/w:rd\"");
     start(&socket, Then::HasNothing);
-    let failed = workspace.xtask("up").fails_with_any(&[1, 3]);
+    let failed = workspace.xtask("up").fails(1);
     failed.within(QUICK).says(&[
         "warning: the docker CLI's settings are ignored",
         "config.json:1:",
@@ -262,14 +254,14 @@ fn a_docker_configuration_that_is_no_json() {
 fn a_docker_host_without_a_scheme() {
     let (workspace, _) = workspace();
     let port = crate::common::free_port();
-    let said = |host: &str| workspace.xtask("up").env("DOCKER_HOST", host).fails_with_any(&[1, 3]);
+    let said = |code, host: &str| workspace.xtask("up").env("DOCKER_HOST", host).fails(code);
     let nobody = format!("tcp://127.0.0.1:{port} (DOCKER_HOST): nobody listens there");
-    said(&format!("127.0.0.1:{port}")).says(&[&nobody]);
-    said("/var/run/docker.sock").says(&["a path alone is no address", "help: write it as unix://"]);
+    said(3, &format!("127.0.0.1:{port}")).says(&[&nobody]);
+    said(2, "/var/run/docker.sock").says(&["a path alone is no address", "help: write it as unix://"]);
     for host in
         ["nonsense://hush", "tcp://me:hush@127.0.0.1:1", "me:hush@127.0.0.1", "ssh://me:hush@127.0.0.1"]
     {
-        let failed = said(host);
+        let failed = said(2, host);
         failed.says(&["the address in DOCKER_HOST or in the docker context cannot be used"]);
         assert!(!failed.stderr.contains("hush"), "{failed}");
     }
@@ -295,7 +287,7 @@ fn pull(image: &str, config: &Value) -> (Ran, String) {
     let run = workspace.xtask("up").env("PATH", std::env::join_paths(path).unwrap());
     let of_variable = json!({ "auths": { "variable.example": { "auth": AUTH } } });
     let run = run.env("DOCKER_AUTH_CONFIG", of_variable.to_string());
-    let ran = run.env("POSTGRES_IMAGE", image).env("DYNAMODB_IMAGE", image).fails_with_any(&[1, 3]);
+    let ran = run.env("POSTGRES_IMAGE", image).env("DYNAMODB_IMAGE", image).fails(1);
     ran.within(QUICK).says(&["pull access denied"]);
     let sent = pulls.recv_timeout(QUICK).unwrap();
     (ran, sent)

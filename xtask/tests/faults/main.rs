@@ -62,11 +62,10 @@ impl World {
         world
     }
 
-    /// Runs a command with another DynamoDB. It must fail within `bound`.
+    /// Runs a command with another DynamoDB. It must fail with this status within `bound`.
     #[track_caller]
-    fn fails_at(&self, line: &str, endpoint: Endpoint, bound: Duration) -> Ran {
-        let failed =
-            self.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", endpoint.url()).fails_with_any(&[1, 3]);
+    fn fails_at(&self, code: i32, line: &str, endpoint: Endpoint, bound: Duration) -> Ran {
+        let failed = self.xtask(line).env("AWS_ENDPOINT_URL_DYNAMODB", endpoint.url()).fails(code);
         failed.within(bound);
         failed
     }

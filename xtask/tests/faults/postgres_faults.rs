@@ -19,10 +19,7 @@ fn all_fail(fault: Fault, says: &[&str]) {
     let world = World::set_up();
     let line = Line::start(world.database.port, move |_| fault);
     for command in COMMANDS {
-        let failed = world
-            .xtask(command)
-            .env("CONNECTION_URL", world.database.url_at(line.port))
-            .fails_with_any(&[1, 3]);
+        let failed = world.xtask(command).env("CONNECTION_URL", world.database.url_at(line.port)).fails(3);
         failed.within(QUICK).says(&["help: "]);
         assert!(says.iter().any(|text| failed.stderr.contains(text)), "{fault:?}: {failed}");
     }

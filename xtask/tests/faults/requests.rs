@@ -19,14 +19,14 @@ const COMMANDS: [&str; 6] = [
     "ddb list-tables",
 ];
 
-/// Every command fails at this server and prints all of `says`. A set-up on a healthy server repairs everything.
+/// Every command fails at this server with this status and prints all of `says`. A set-up on a healthy server repairs everything.
 #[track_caller]
-fn all_fail(endpoint: impl Fn(&World) -> Endpoint, says: &[&str]) {
+fn all_fail(code: i32, endpoint: impl Fn(&World) -> Endpoint, says: &[&str]) {
     let world = World::set_up();
     world.write("made.jsonl", &lines(100));
     let endpoint = endpoint(&world);
     for line in COMMANDS {
-        world.fails_at(line, endpoint, QUICK).says(says);
+        world.fails_at(code, line, endpoint, QUICK).says(says);
     }
     assert!(!world.path("out.jsonl").exists());
     world.recovers();
@@ -40,13 +40,13 @@ fn broken_line(world: &World, fault: Fault) -> Endpoint {
 
 #[test]
 fn a_dynamodb_that_resets_every_connection() {
-    all_fail(|world| broken_line(world, Fault::Reset(0)), &["onnection reset by peer"]);
+    all_fail(3, |world| broken_line(world, Fault::Reset(0)), &["onnection reset by peer"]);
 }
 
 #[test]
 fn a_dynamodb_whose_answers_are_cut_short() {
     for after in [0, 30, 150] {
-        all_fail(|world| broken_line(world, Fault::Cut(after)), &["help: ", "AWS_ENDPOINT_URL_DYNAMODB"]);
+        all_fail(3, |world| broken_line(world, Fault::Cut(after)), &["help: ", "AWS_ENDPOINT_URL_DYNAMODB"]);
     }
 }
 
@@ -54,7 +54,7 @@ fn a_dynamodb_whose_answers_are_cut_short() {
 fn what_postgres_says_is_not_held_up_by_a_dynamodb_that_says_nothing() {
     let (_listener, port) = line::silent();
     let unknown = "ddb patterns list-conversations --handle nobody-has-it";
-    World::set_up().fails_at(unknown, Endpoint(port), QUICK).says(&["has no user with handle"]);
+    World::set_up().fails_at(1, unknown, Endpoint(port), QUICK).says(&["has no user with handle"]);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn what_postgres_says_is_not_held_up_by_credentials_that_never_come() {
 
 #[test]
 fn a_dynamodb_that_answers_garbage() {
-    all_fail(|world| broken_line(world, Fault::Garbage(b"SSH-2.0-OpenSSH_9.2\r\n")), &["invalid HTTP"]);
+    all_fail(3, |world| broken_line(world, Fault::Garbage(b"SSH-2.0-OpenSSH_9.2\r\n")), &["invalid HTTP"]);
 }
 
 #[test]
@@ -81,6 +81,7 @@ fn a_dynamodb_that_answers_more_than_memory_holds() {
     for answer in [announced, sent] {
         let answer: &[u8] = answer.leak();
         all_fail(
+            3,
             |world| broken_line(world, Fault::Garbage(answer)),
             &["answer is longer than 67108864 bytes"],
         );
@@ -93,7 +94,7 @@ fn a_dynamodb_whose_answers_are_not_its_api_s() {
         Ok(Fate::Answered(Answer { status: 200, body: "<html>Please log in</html>".to_owned() }))
     };
     let proxy = std::cell::OnceCell::new();
-    all_fail(|world| proxy.get_or_init(|| Proxy::start(world.endpoint(), html)).endpoint, &["error: "]);
+    all_fail(3, |world| proxy.get_or_init(|| Proxy::start(world.endpoint(), html)).endpoint, &["error: "]);
 }
 
 #[test]
@@ -105,7 +106,7 @@ fn a_dynamodb_that_answers_500() {
     };
     let proxy = std::cell::OnceCell::new();
     let endpoint = |world: &World| proxy.get_or_init(|| Proxy::start(world.endpoint(), broken)).endpoint;
-    all_fail(endpoint, &["InternalServerError: out of luck"]);
+    all_fail(1, endpoint, &["InternalServerError: out of luck"]);
 }
 
 #[test]
@@ -116,7 +117,7 @@ fn a_clock_that_is_far_off() {
     };
     let proxy = std::cell::OnceCell::new();
     let endpoint = |world: &World| proxy.get_or_init(|| Proxy::start(world.endpoint(), expired)).endpoint;
-    all_fail(endpoint, &["Signature expired", "help: set the clock"]);
+    all_fail(3, endpoint, &["Signature expired", "help: set the clock"]);
 }
 
 /// Every kind of fault of networks and busy servers, mixed. No request fails a third time.
@@ -157,7 +158,7 @@ fn a_write_whose_answer_is_lost() {
     let lost =
         |operation: &str, _: &str| Ok(if operation == "PutItem" { Fate::AnswerLost } else { Fate::Passed });
     let proxy = Proxy::start(world.endpoint(), lost);
-    let failed = world.fails_at(r#"ddb put {"pk":"a","sk":"1"}"#, proxy.endpoint, QUICK);
+    let failed = world.fails_at(3, r#"ddb put {"pk":"a","sk":"1"}"#, proxy.endpoint, QUICK);
     // The server has done it, so the error advises to look.
     failed.says(&["ddb get"]);
     world.xtask("ddb get a 1").ok();

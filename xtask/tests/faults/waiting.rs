@@ -67,8 +67,8 @@ pub(crate) fn begin_early() {
 
 /// A command fails at this DynamoDB within the bound and prints the cause. A set-up on a healthy one repairs
 /// everything.
-fn fails_at(world: &World, endpoint: Endpoint, bound: u64, says: &[&str]) {
-    world.fails_at("ddb seed", endpoint, within(bound)).says(says).says(&["help: "]);
+fn fails_at(world: &World, code: i32, endpoint: Endpoint, bound: u64, says: &[&str]) {
+    world.fails_at(code, "ddb seed", endpoint, within(bound)).says(says).says(&["help: "]);
     world.recovers();
 }
 
@@ -79,7 +79,7 @@ fn a_dynamodb_that_never_answers() {
 
 fn never_answers() {
     let (_listener, port) = line::silent();
-    fails_at(&World::set_up(), Endpoint(port), 30, &["no answer within 30 s"]);
+    fails_at(&World::set_up(), 3, Endpoint(port), 30, &["no answer within 30 s"]);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_dynamodb_that_drips() {
 fn drips() {
     let world = World::set_up();
     let line = Line::start(world.endpoint().0, |_| Fault::Drip(20, Duration::from_millis(500)));
-    fails_at(&world, line.endpoint(), 30, &["no answer within 30 s"]);
+    fails_at(&world, 3, line.endpoint(), 30, &["no answer within 30 s"]);
 }
 
 #[test]
@@ -101,8 +101,8 @@ fn a_dynamodb_to_which_connections_hang() {
 fn connections_hang() {
     let (_socket, _held, port) = line::full();
     let world = World::set_up();
-    fails_at(&world, Endpoint(port), 17, &["HTTP connect timeout occurred after 5s"]);
-    world.fails_at("ddb list-tables", Endpoint(port), within(17)).says(&["timeout", "help: "]);
+    fails_at(&world, 3, Endpoint(port), 17, &["HTTP connect timeout occurred after 5s"]);
+    world.fails_at(3, "ddb list-tables", Endpoint(port), within(17)).says(&["timeout", "help: "]);
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn throttles_for_ever() {
         Ok(if operation == "BatchWriteItem" { Fate::throttled() } else { Fate::Passed })
     });
     let says = ["is throttling: it took and gave nothing for 30.0 s", "0 items are written for certain"];
-    fails_at(&world, proxy.endpoint, 37, &says);
+    fails_at(&world, 1, proxy.endpoint, 37, &says);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn hands_all_back() {
     world.xtask("ddb drop cruddur-messages").ok();
     world.xtask("ddb schema-load").ok();
     let throttle = Throttle::start(world.endpoint(), |number, size| if number == 0 { size } else { 0 });
-    let failed = world.fails_at("ddb seed", throttle.endpoint, within(37));
+    let failed = world.fails_at(1, "ddb seed", throttle.endpoint, within(37));
     // Of the concurrent batches, the last and smaller one may arrive first.
     let written = throttle.written().len();
     assert!([25, 11].contains(&written), "{written}");
@@ -159,13 +159,13 @@ fn no_credentials() {
             run.env("PROD_DYNAMODB_ENDPOINT_URL", world.endpoint().url()).env("AWS_REGION", "us-east-1");
         run.env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("http://127.0.0.1:{port}/"))
     };
-    let failed = run("ddb scan --prod").fails_with_any(&[1, 3]);
+    let failed = run("ddb scan --prod").fails(3);
     failed.within(within(20)).says(&[
         "because: there are no AWS credentials",
         "timed out",
         "help: `aws sso login",
     ]);
-    let failed = run("ddb list-tables --prod").fails_with_any(&[1, 3]);
+    let failed = run("ddb list-tables --prod").fails(3);
     failed.within(within(35)).says(&["error: "]);
     let given = run("ddb scan --prod").env("AWS_ACCESS_KEY_ID", "production");
     given.env("AWS_SECRET_ACCESS_KEY", SECRET_KEY).ok();
@@ -179,8 +179,7 @@ fn a_postgres_that_never_answers() {
 fn postgres_never_answers() {
     let world = World::set_up();
     let (_listener, port) = line::silent();
-    let failed =
-        world.xtask("db setup").env("CONNECTION_URL", world.database.url_at(port)).fails_with_any(&[1, 3]);
+    let failed = world.xtask("db setup").env("CONNECTION_URL", world.database.url_at(port)).fails(3);
     failed.within(within(10)).says(&["did not answer within 10.0 s", "help: check that CONNECTION_URL"]);
     world.recovers();
 }
@@ -203,7 +202,7 @@ fn postgres_handshake_stalls() {
     // One byte, with which the server agrees to encrypt, and nothing more.
     let line = Line::start(server.port, |_| Fault::Stall(1));
     for mode in ["prefer", "require"] {
-        let failed = run("db setup", line.port, mode).fails_with_any(&[1, 3]);
+        let failed = run("db setup", line.port, mode).fails(3);
         failed.within(within(10)).says(&[
             "agreed to encrypt, but did not end the TLS handshake within 10.0 s",
             "help: check that CONNECTION_URL",
@@ -224,7 +223,7 @@ fn postgres_stops_answering() {
     let own = OwnPostgres::start(":");
     // The fault comes after the log-in, in the middle of the work.
     let line = Line::start(own.port, |_| Fault::Stall(700));
-    let failed = world.xtask("db setup").env("CONNECTION_URL", own.url_at(line.port)).fails_with_any(&[1, 3]);
+    let failed = world.xtask("db setup").env("CONNECTION_URL", own.url_at(line.port)).fails(3);
     failed.within(within(30)).says(&["did not answer within 30.0 s", "help: "]);
     world.xtask(SETUP).env("CONNECTION_URL", own.url()).ok();
 }
@@ -258,7 +257,7 @@ fn postgres_waits_for_a_lock() {
     let world = World::set_up();
     let mut other = world.database.session();
     other.batch_execute("begin; lock table public.users").unwrap();
-    let failed = world.xtask("db seed").fails_with_any(&[1, 3]);
+    let failed = world.xtask("db seed").fails(1);
     failed.within(within(30)).says(&[
         "backend-flask-rs/db/seed.sql has waited for ",
         "for a lock of the session",
@@ -276,8 +275,7 @@ fn a_postgres_to_which_connections_hang() {
 fn postgres_connections_hang() {
     let (_socket, _held, port) = line::full();
     let world = World::set_up();
-    let failed =
-        world.xtask("db test").env("CONNECTION_URL", world.database.url_at(port)).fails_with_any(&[1, 3]);
+    let failed = world.xtask("db test").env("CONNECTION_URL", world.database.url_at(port)).fails(3);
     failed.within(within(10)).says(&["help: check that CONNECTION_URL"]);
     world.recovers();
 }
@@ -290,7 +288,7 @@ fn a_docker_daemon_that_answers_no_more() {
 fn daemon_is_silent() {
     let (workspace, socket) = daemon::workspace();
     daemon::start(&socket, Then::IsSilent);
-    let failed = workspace.xtask("ddb-setup").fails_with_any(&[1, 3]);
+    let failed = workspace.xtask("ddb-setup").fails(1);
     failed.within(within(30)).says(&[
         "cannot list containers",
         "no answer within 30.0 s",
@@ -321,7 +319,7 @@ fn nobody_listens() {
     let nowhere = world.database.url_at(port);
     let failed = world.xtask(SETUP).env("CONNECTION_URL", nowhere).fails(3);
     failed.within(within(3)).says(&["nobody listens there", "help: check that CONNECTION_URL"]);
-    let failed = world.fails_at(SETUP, Endpoint(port), within(3));
+    let failed = world.fails_at(3, SETUP, Endpoint(port), within(3));
     failed.says(&["nobody listens there", "help: check that AWS_ENDPOINT_URL_DYNAMODB"]);
     world.recovers();
 }
@@ -334,7 +332,7 @@ fn an_external_database_that_never_becomes_ready() {
 fn never_ready() {
     let world = World::set_up();
     let line = Line::start(world.endpoint().0, |_| Fault::Reset(0));
-    let failed = world.fails_at(SETUP, line.endpoint(), within(60));
+    let failed = world.fails_at(3, SETUP, line.endpoint(), within(60));
     failed.says(&[
         "gave up after 1 min 0 s",
         "onnection reset",

@@ -82,7 +82,7 @@ impl Config {
         let Some(name) = name.filter(|name| !["", "default"].contains(name)) else { return Ok(None) };
         let remedy = "choose another with `docker context use NAME`, set DOCKER_HOST, or do without Docker: \
                       `--engine embedded`";
-        let fails = |problem: String| Failure::new(problem, remedy);
+        let fails = |problem: String| Failure::usage(problem, remedy);
         // The folder's name is the hash of the context's name, so other contexts are not read.
         let id = hex(&Sha256::digest(name));
         let contexts = folder(environment).unwrap_or_default().join("contexts");

@@ -153,7 +153,7 @@ fn full_address(host: &str, is_tls: bool) -> Result<String> {
     let wrong = |why: &str| {
         // The address is not shown: it may hold a password.
         let problem = format!("the address in DOCKER_HOST or in the docker context cannot be used: {why}");
-        Failure::new(problem, format!("write it as unix://{SOCKET} or tcp://HOST:PORT"))
+        Failure::usage(problem, format!("write it as unix://{SOCKET} or tcp://HOST:PORT"))
     };
     let authority =
         host.split_once("://").map_or(host, |(_, rest)| rest).split('/').next().unwrap_or_default();
