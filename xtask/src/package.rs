@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 
+use crate::error::Failure;
+use crate::process;
 use crate::ui::Ui;
 
 /// How long cargo may take before a message says what is being built. A build with nothing to do takes 0.2 s.
@@ -33,11 +35,13 @@ impl Package {
     }
 
     /// Builds the program in this program's profile, and returns its path. If `workspace` does not contain the
-    /// package, an existing program is used.
+    /// package, or if this program is a copy outside cargo's target folder, an existing program is used.
     pub(crate) async fn built(&self, workspace: &Path, ui: &Ui) -> Result<PathBuf> {
         let program = self.path()?;
         let manifest = workspace.join(self.folder).join("Cargo.toml");
-        if manifest.is_file() {
+        // Cargo puts its dep-info file beside each program that it builds.
+        let is_copy = !std::env::current_exe().is_ok_and(|own| own.with_extension("d").is_file());
+        if manifest.is_file() && !is_copy {
             let is_first = !program.is_file();
             if is_first {
                 ui.line(self.first_build);
@@ -49,6 +53,7 @@ impl Package {
             cargo.args(["build", "--quiet", "--package", self.name, "--bin", self.program, "--profile"]);
             cargo.arg(profile).arg("--target-dir").arg(target).arg("--manifest-path").arg(manifest);
             cargo.stdin(Stdio::null()).stdout(Stdio::null());
+            ui.starts(|| process::shown(&cargo));
             let mut build = tokio::task::spawn_blocking(move || cargo.status());
             let built = match tokio::time::timeout(QUIET, &mut build).await {
                 Ok(built) => built,
@@ -72,7 +77,13 @@ impl Package {
             ensure!(status.success(), "cannot build {}: cargo ended with {status}", self.name);
         }
         if !program.is_file() {
-            bail!("{} is missing; build it with `cargo build --package {}`", program.display(), self.name);
+            let problem = format!("{} is missing", program.display());
+            let name = self.name;
+            let remedy = match is_copy {
+                true => format!("copy it there too: `cargo build --package {name}` makes it"),
+                false => format!("build it with `cargo build --package {name}`"),
+            };
+            return Err(Failure::new(problem, remedy).into());
         }
         Ok(program)
     }
