@@ -208,11 +208,11 @@ impl Engine {
             Self::Docker(docker) => docker.run_client(context, target, client).await,
             Self::Embedded(embedded) => {
                 let program = embedded.client_program(context, client.program)?;
-                client.run(&program, target).await
+                client.run(&program, target, &context.ui).await
             }
             Self::External => {
                 let program = Path::new(client.program);
-                client.run(program, target).await
+                client.run(program, target, &context.ui).await
             }
         }
     }

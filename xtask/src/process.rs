@@ -1,6 +1,7 @@
 //! Starts other programs: in the background, with a cleaned environment, or in place of this process.
 
 mod lock;
+mod shown;
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -13,6 +14,7 @@ use crate::environment::Environment;
 use crate::private;
 
 pub(crate) use lock::{Holder, ServerLock};
+pub(crate) use shown::{line, masked, shown};
 
 /// How many bytes are read first from the end of a log. If they hold too few lines, four times as many are read.
 const TAIL_BYTES: u64 = 64 << 10;
@@ -27,14 +29,16 @@ pub(crate) fn clean_environment(command: &mut Command, environment: &Environment
     command.envs(INHERITED.iter().filter_map(|name| Some((name, environment.process_only(name)?))));
 }
 
+/// A shell's script that starts a program of [`detached`].
+const DETACH: &str = r#"exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9<&0 </dev/null; exec "$0" "$@""#;
+
 /// A command for a program that may outlive this one. It starts in `/`, without the files that this process inherited
 /// (POSIX shells can close files 3 to 8). It keeps its standard input open as file 9: that is its lock.
 pub(crate) fn detached(program: &Path) -> Command {
     #[cfg(unix)]
     {
-        const SCRIPT: &str = r#"exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9<&0 </dev/null; exec "$0" "$@""#;
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", SCRIPT]).arg(program).current_dir("/");
+        command.args(["-c", DETACH]).arg(program).current_dir("/");
         command
     }
     #[cfg(not(unix))]

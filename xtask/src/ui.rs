@@ -21,6 +21,9 @@ pub(crate) struct Messages {
     /// Print no steps: only data, warnings and errors
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Print what is started: programs and containers, with arguments and environment
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
     /// How steps are printed: auto (the default), plain, or json, one object a line
     #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t, hide_default_value = true)]
     #[arg(hide_possible_values = true)]
@@ -150,6 +153,13 @@ impl Ui {
     pub(crate) fn note(&self, text: impl Display) {
         if !self.messages.quiet {
             self.line(text);
+        }
+    }
+
+    /// With `--verbose`, prints what is about to be started.
+    pub(crate) fn starts(&self, command_line: impl FnOnce() -> String) {
+        if self.messages.verbose {
+            self.line(format_args!("+ {}", command_line()));
         }
     }
 

@@ -20,7 +20,7 @@ use crate::snapshot::Snapshots;
 const VARIABLE: &str = "CRUDDUR_COMPLETE";
 
 /// How long the databases may take to tell names. The user waits for them.
-const BOUND: Duration = Duration::from_secs(1);
+const NAMES_BOUND: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Completions {
@@ -89,7 +89,7 @@ fn is_one_word(name: &String) -> bool {
 /// Runs a question to the databases.
 fn asked(names: impl Future<Output = Result<Vec<String>>>) -> Result<BTreeSet<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let names = runtime.block_on(async { tokio::time::timeout(BOUND, names).await });
+    let names = runtime.block_on(async { tokio::time::timeout(NAMES_BOUND, names).await });
     runtime.shutdown_background();
     Ok(names??.into_iter().collect())
 }

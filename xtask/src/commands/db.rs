@@ -263,6 +263,7 @@ impl Connect {
         let mut psql = std::process::Command::from(cmd!(shell, "{program} {command...} {arguments...}"));
         client::lead_to(&mut psql, &target);
         context.ui.note(format_args!("$ psql ({target})"));
+        context.ui.starts(|| process::shown(&psql));
         process::become_program(&mut psql)
             .map_err(|error| Failure::new("cannot run psql", client::INSTALL).caused_by(error).into())
     }

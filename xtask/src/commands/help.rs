@@ -209,8 +209,8 @@ mod tests {
             let examples: Vec<_> = help.lines().filter(|line| line.contains(&name)).collect();
             assert!(!examples.is_empty(), "{name} has no example");
             for example in examples {
-                let command =
-                    example.split_once("$(").map_or(example, |(_, rest)| rest.split(')').next().unwrap());
+                let inner = ["$(", "<("].iter().find_map(|start| example.split_once(start));
+                let command = inner.map_or(example, |(_, rest)| rest.split(')').next().unwrap());
                 let words = shell_words::split(command).unwrap();
                 let start = words.iter().position(|word| word == "xtask").unwrap();
                 let words = words.into_iter().skip(start);

@@ -5,6 +5,7 @@ use anyhow::Result;
 
 use crate::app;
 use crate::context::Context;
+use crate::process;
 
 /// The program that opens a page in the browser, and its arguments before the address.
 const OPENER: (&str, &[&str]) = if cfg!(target_os = "macos") {
@@ -26,6 +27,7 @@ impl Open {
         context.ui.line(format_args!("opening {app}"));
         let mut command = Command::new(program);
         command.args(arguments).arg(app.to_string()).stdout(Stdio::null());
+        context.ui.starts(|| process::shown(&command));
         let problem = match command.status() {
             Ok(status) if status.success() => return Ok(()),
             Ok(status) => format!("{program} ended with {status}"),

@@ -52,6 +52,7 @@ impl Run {
             command.envs(context.environment.get(name).map(|value| (name, value)));
         }
         command.args(app.arguments()).envs(settings(&targets));
+        context.ui.starts(|| process::shown(&command));
         process::hand_on(&claim)?;
         process::become_program(&mut command).context("cannot run the app")
     }

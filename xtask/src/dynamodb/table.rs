@@ -53,10 +53,12 @@ pub(crate) fn account(table: &TableDescription) -> Option<&str> {
 /// The provisioned capacity of a table or of one of its indexes in read and write units per second; `None` if it is
 /// billed by request.
 pub(crate) fn provisioned(table: &TableDescription, index: Option<&str>) -> Option<(f64, f64)> {
-    let own = table.global_secondary_indexes().iter().find(|own| own.index_name() == index && index.is_some());
+    let own =
+        table.global_secondary_indexes().iter().find(|own| own.index_name() == index && index.is_some());
     // A local index shares the table's.
     let throughput = own.map_or(table.provisioned_throughput(), |own| own.provisioned_throughput())?;
-    let units = |units: Option<i64>| units.and_then(|units| u32::try_from(units).ok()).filter(|units| *units > 0);
+    let units =
+        |units: Option<i64>| units.and_then(|units| u32::try_from(units).ok()).filter(|units| *units > 0);
     Some((units(throughput.read_capacity_units)?.into(), units(throughput.write_capacity_units)?.into()))
 }
 
@@ -113,7 +115,8 @@ mod tests {
             let units = ProvisionedThroughputDescription::builder();
             units.read_capacity_units(read).write_capacity_units(write).build()
         };
-        let index = GlobalSecondaryIndexDescription::builder().index_name("i").provisioned_throughput(units(3, 4));
+        let index =
+            GlobalSecondaryIndexDescription::builder().index_name("i").provisioned_throughput(units(3, 4));
         let table = TableDescription::builder().global_secondary_indexes(index.build());
         let provisioned = table.clone().provisioned_throughput(units(1, 2)).build();
         assert_eq!(super::provisioned(&provisioned, None), Some((1.0, 2.0)));

@@ -117,7 +117,7 @@ impl DockerEngine {
         environment.insert("PGHOST", "127.0.0.1".to_owned());
         environment.insert("PGPORT", port.to_string());
         let environment = environment.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        self.docker(context).await?.exec(&container.id, environment, client).await
+        self.docker(context).await?.exec(&container.id, environment, client, &context.ui).await
     }
 
     /// Why a started container no longer runs; `None` if it runs.

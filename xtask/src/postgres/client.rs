@@ -8,6 +8,8 @@ use anyhow::Result;
 
 use super::target::PostgresTarget;
 use crate::error::Failure;
+use crate::process;
+use crate::ui::Ui;
 
 /// libpq's variables that change only how psql shows data. Any other could lead it to another database than the
 /// tasks.
@@ -28,11 +30,20 @@ pub(crate) struct PostgresClient {
 }
 
 impl PostgresClient {
+    /// The command that runs the program in a container, with the docker CLI. Secrets are masked.
+    pub(crate) fn in_container(&self, container: &str, environment: &[String]) -> String {
+        let words = ["docker", "exec", container, "env"].map(str::to_owned).into_iter();
+        let words = words.chain(environment.iter().map(|variable| process::masked(variable)));
+        let words = words.chain([self.program.to_owned()]).chain(self.arguments.iter().cloned());
+        process::line([], &words.collect::<Vec<_>>())
+    }
+
     /// Runs the program at `path` on this machine, on the database at `target`.
-    pub(crate) async fn run(self, path: &Path, target: &PostgresTarget) -> Result<()> {
+    pub(crate) async fn run(self, path: &Path, target: &PostgresTarget, ui: &Ui) -> Result<()> {
         let mut command = Command::new(path);
         lead_to(&mut command, target);
         command.args(&self.arguments).stderr(Stdio::piped());
+        ui.starts(|| process::shown(&command));
         let program = self.program;
         command.stdin(self.input.map_or(Stdio::null(), Stdio::from));
         command.stdout(self.output.map_or(Stdio::piped(), Stdio::from));

@@ -120,7 +120,7 @@ fn data_of_a_first_start_that_was_interrupted_and_then_used_are_kept() {
     wait_for("answer", Duration::from_secs(60), set_up);
     let compose = std::fs::read_to_string(project.path("docker-compose.yml")).unwrap();
     project.write("docker-compose.yml", &compose.replace(PASSWORD, "another"));
-    project.xtask("up").fails_with_any(&[1, 3]).says(&["refuses the user or password"]);
+    project.xtask("up").fails(3).says(&["refuses the user or password"]);
     project.write("docker-compose.yml", &compose);
     project.xtask("up").ok();
     assert_eq!(project.xtask("db test -o json").ok().json()[0]["users"], 5);
@@ -201,7 +201,7 @@ fn down_ends_what_the_other_engine_was_left_with() {
     let port = free_port().to_string();
     embedded.env("POSTGRES_PORT", &port).env("DYNAMODB_PORT", free_port().to_string()).ok();
     let own = "this checkout's own embedded server (`cargo xtask down --engine embedded` stops it)";
-    project.xtask("up").env("POSTGRES_PORT", &port).fails_with_any(&[1, 3]).says(&[own]);
+    project.xtask("up").env("POSTGRES_PORT", &port).fails(1).says(&[own]);
     project.xtask("up").ok();
     let beside = "engine embedded runs this checkout's Postgres and DynamoDB too";
     auto("status").ok().says(&[beside, "`cargo xtask down --engine embedded`"]);
@@ -239,7 +239,7 @@ fn down_ends_the_containers_that_a_change_of_engine_left() {
     embedded();
     // Postgres starts, and DynamoDB does not.
     project.edit("docker-compose.yml", "user: root", "user: nobody-has-it");
-    project.xtask("up").fails_with_any(&[1, 3]).says(&["nobody-has-it"]);
+    project.xtask("up").fails(1).says(&["nobody-has-it"]);
     assert_eq!(project.ids("db").len(), 1);
     ends_both();
 }
@@ -256,11 +256,12 @@ fn up_status_logs_and_down_follow_the_containers() {
         assert!(row.contains(service) && row.contains("none"), "{row}");
     }
     project.assert_nothing_there();
-    project.xtask("logs").fails_with_any(&[1, 3]).says(&["cargo xtask up"]);
+    project.xtask("logs").fails(1).says(&["cargo xtask up"]);
     project.xtask("db test").fails(3).says(&["cargo xtask prepare"]);
     project.xtask("ddb scan").fails(3).says(&["cargo xtask prepare"]);
 
-    project.xtask("up").ok();
+    let up = project.xtask("up --verbose").ok();
+    up.says(&["+ docker create --name", "--env 'POSTGRES_PASSWORD=xxxxx'", "--publish 127.0.0.1:"]);
     for (row, service) in rows().iter().zip(SERVICES) {
         assert!(row.contains("\"ready") && row.contains("docker"), "{row}");
         assert!(row.contains(&project.container(service)) && row.contains("running"), "{row}");

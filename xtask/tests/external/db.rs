@@ -390,6 +390,8 @@ fn connect_opens_psql_on_the_database() {
     assert_snapshot!(world.redact(&connected.stderr), @"$ psql (cruddur-tests@HOST/DATABASE)");
     let command = world.xtask("db connect -q -c").arg("select 'é' as x").arg("--").arg("--csv").ok();
     assert_eq!((command.stdout.as_str(), command.stderr.as_str()), ("x\né\n", ""));
+    let verbose = world.xtask("db connect --verbose -c").arg("select 1").ok();
+    verbose.says(&["+ PGDATABASE=", "PGPASSWORD=xxxxx", "psql --command 'select 1'\n"]);
     world.xtask("db connect -c nonsense").end().says(&["syntax error at or near \"nonsense\""]);
 }
 

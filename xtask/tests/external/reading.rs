@@ -136,7 +136,9 @@ fn cost_is_that_of_all_requests() {
     assert_snapshot!(cost("ddb query --pk p07 --filter #n=:n --names #n=number --values :n=7"), @"cost: 4 read units in 1 request; 30 items read, 1 returned; 0.8 s at the 5 read units a second of table cruddur-messages");
     let lines = "{\"pk\":\"new\",\"sk\":\"1\"}\n".repeat(30);
     let import = world.xtask("ddb import - --cost").stdin(&lines).ok();
-    import.says(&["cost: 30 write units in 30 requests; 6.0 s at the 5 write units a second of table cruddur-m"]);
+    import.says(&[
+        "cost: 30 write units in 30 requests; 6.0 s at the 5 write units a second of table cruddur-m",
+    ]);
 }
 
 #[test]

@@ -154,7 +154,8 @@ mod tests {
             assert!(partitions.sizes.len() <= MOST_PARTITIONS + 50);
         }
         let largest = partitions.largest();
-        let found: Vec<_> = largest.iter().map(|(key, found)| (key.as_str(), found.bytes, found.items)).collect();
+        let found: Vec<_> =
+            largest.iter().map(|(key, found)| (key.as_str(), found.bytes, found.items)).collect();
         // Each item has its names, 3 bytes, and its key, 6 bytes.
         assert_eq!(found[..3], [("030000", 509, 1), ("000007", 228, 3), ("000000", 10, 1)]);
         assert_eq!(found.len(), LARGEST);

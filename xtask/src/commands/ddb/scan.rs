@@ -58,7 +58,10 @@ impl Scan {
     /// The key attributes, which are the first columns. Those of the messages table are known without a request.
     async fn columns(&self, dynamodb: &DynamoDb) -> Result<Vec<String>> {
         match &self.table.table {
-            Some(table) if self.options.cost.cost || self.options.items.output.format == Format::Table && !self.options.count => {
+            Some(table)
+                if self.options.cost.cost
+                    || self.options.items.output.format == Format::Table && !self.options.count =>
+            {
                 let description = table::describe(dynamodb, table).await?;
                 // If the index does not exist, the scan fails with that error.
                 let keys = Keys::of(&description, self.options.index.as_deref());

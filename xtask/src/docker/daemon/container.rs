@@ -17,6 +17,7 @@ use futures_util::StreamExt as _;
 use super::description::{self, container_name, label};
 use super::{Docker, answer, failed, found, status};
 use crate::docker::compose::{Compose, Service, Source};
+use crate::ui::Ui;
 
 /// The error if another program took the port just before the container's start.
 const PORT_TAKEN: &str = "the port was taken a moment ago";
@@ -162,7 +163,12 @@ impl Docker {
     }
 
     /// Creates the service's container and its volumes, without starting it. Returns `None` if the name is taken.
-    pub(crate) async fn create(&self, compose: &Compose, service: &Service) -> Result<Option<String>> {
+    pub(crate) async fn create(
+        &self,
+        compose: &Compose,
+        service: &Service,
+        ui: &Ui,
+    ) -> Result<Option<String>> {
         for mount in &service.volumes {
             if let Source::Volume(key) = &mount.source {
                 self.create_volume(compose, key).await?;
@@ -172,6 +178,7 @@ impl Docker {
         let options = query::CreateContainerOptionsBuilder::new().name(&name).build();
         let image = self.image(&service.image).await?.unwrap_or_default();
         let body = description::create_body(compose, service, &image);
+        ui.starts(|| description::command_line(&name, &body));
         match answer(self.api.create_container(Some(options), body)).await {
             Err(error) if status(&error) == Some(409) => Ok(None),
             created => Ok(Some(created.map_err(failed(format!("cannot create container {name}")))?.id)),

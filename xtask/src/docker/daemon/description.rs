@@ -14,6 +14,7 @@ use bollard::models::{
 use sha2::{Digest as _, Sha256};
 
 use crate::docker::compose::{Compose, FILE, Mount, Service, Source};
+use crate::process;
 use crate::text::hex;
 
 /// The labels by which `docker compose` finds its containers, volumes and networks.
@@ -147,6 +148,32 @@ pub(super) fn create_body(compose: &Compose, service: &Service, image_id: &str) 
         }),
         ..Default::default()
     }
+}
+
+/// The command that would create this container, with the docker CLI. Secrets are masked.
+pub(super) fn command_line(name: &str, body: &ContainerCreateBody) -> String {
+    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    let mut words = owned(&["docker", "create", "--name", name]);
+    let mut option = |option: &str, value: &str| words.extend(owned(&[option, value]));
+    let host = body.host_config.iter();
+    for variable in body.env.iter().flatten() {
+        option("--env", &process::masked(variable));
+    }
+    for bind in host.clone().flat_map(|host| host.binds.iter().flatten()) {
+        option("--volume", bind);
+    }
+    for (port, bindings) in host.clone().flat_map(|host| host.port_bindings.iter().flatten()) {
+        for PortBinding { host_ip, host_port } in bindings.iter().flatten() {
+            let [ip, host] = [host_ip, host_port].map(|it| it.as_deref().unwrap_or_default());
+            option("--publish", &format!("{ip}:{host}:{port}"));
+        }
+    }
+    for (name, value) in [("--user", &body.user), ("--workdir", &body.working_dir)] {
+        value.iter().for_each(|value| option(name, value));
+    }
+    host.filter_map(|host| host.network_mode.as_ref()).for_each(|network| option("--network", network));
+    words.extend(body.image.iter().chain(body.cmd.iter().flatten()).cloned());
+    process::line([], &words)
 }
 
 fn container_port(service: &Service) -> String {

@@ -10,6 +10,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::{Docker, answer, failed};
 use crate::postgres::client::PostgresClient;
+use crate::ui::Ui;
 
 impl Docker {
     /// Runs a program in a running container, with `environment` as `NAME=VALUE`, and waits until it ends.
@@ -18,7 +19,9 @@ impl Docker {
         container: &str,
         environment: Vec<String>,
         client: PostgresClient,
+        ui: &Ui,
     ) -> Result<()> {
+        ui.starts(|| client.in_container(container, &environment));
         let PostgresClient { program, arguments, input, mut output } = client;
         let failed_to_run = || failed(format!("cannot run {program} in the container"));
         let options = CreateExecOptions {

@@ -225,7 +225,7 @@ impl DockerEngine {
         let (docker, compose) = (self.docker(context).await?, &self.compose);
         let service = compose.services()[index];
         let create = async || {
-            if let Some(id) = docker.create(compose, service).await? {
+            if let Some(id) = docker.create(compose, service, &context.ui).await? {
                 return anyhow::Ok(Some(id));
             }
             // The daemon may still have been creating this container for a killed run, or compose has just created

@@ -61,6 +61,7 @@ pub(super) async fn start(
     command.arg("--folder").arg(&data).args(["--port", &port.to_string()]);
     let output = private::open_log(&log.path)?;
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    context.ui.starts(|| process::shown(&command));
     let mut child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
     let look = async || match (lock.holder(), child.try_wait()) {
         (Ok(Some(holder)), Ok(None)) if holder.port == Some(port) => Look::Ready(()),

@@ -18,7 +18,7 @@ use crate::private;
 use crate::process::{self, Holder, ServerLock};
 use crate::state::StateFolder;
 use crate::text::hex;
-use crate::ui::seconds;
+use crate::ui::{Ui, seconds};
 
 use super::account::{Account, Home, check_owner};
 use super::binaries::{Binaries, Cluster};
@@ -108,6 +108,7 @@ pub(super) struct Postgres {
     environment: Environment,
     password_file: PathBuf,
     lock: ServerLock,
+    ui: Ui,
 }
 
 impl Postgres {
@@ -122,7 +123,8 @@ impl Postgres {
             check_owner(&programs, 0)?;
             binaries = binaries.outside(folder, &programs)?;
         }
-        Ok(Self { binaries, home, environment, password_file: password_file(folder), lock: lock(folder) })
+        let (password_file, lock, ui) = (password_file(folder), lock(folder), context.ui.clone());
+        Ok(Self { binaries, home, environment, password_file, lock, ui })
     }
 
     /// Like [`Postgres::new`], when the lock is free. Fails if a server without a lock runs nevertheless.
@@ -191,6 +193,7 @@ impl Postgres {
         initdb.arg("--no-sync").stdin(held.try_clone()?);
         process::lead_group(&mut initdb);
         initdb.stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.ui.starts(|| process::shown(&initdb));
         let initdb = initdb.spawn().context("cannot run initdb")?;
         // The next command can end it if this one is killed.
         self.lock.write(held, Some(initdb.id()), None)?;
@@ -221,6 +224,7 @@ impl Postgres {
             database,
         ]);
         single.stdin(sql_file);
+        self.ui.starts(|| process::shown(&single));
         process::run(single, "postgres --single").await.map(|_| ())
     }
 
@@ -250,6 +254,7 @@ impl Postgres {
         let mut pg_ctl = self.pg_ctl("start", START_BOUND);
         pg_ctl.arg("-o").arg(options).stdin(held.try_clone()?).stdout(private::open_log(&log.path)?);
         pg_ctl.stderr(private::open_log(&log.path)?);
+        self.ui.starts(|| process::shown(&pg_ctl));
         let started =
             tokio::task::spawn_blocking(move || pg_ctl.status()).await?.context("cannot run pg_ctl")?;
         if !started.success() {
