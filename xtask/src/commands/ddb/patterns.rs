@@ -26,7 +26,7 @@ use crate::text::{counted, fitted, printable, shortened, width_of};
 /// How many characters of a message are shown without `--wide`.
 const MESSAGE_WIDTH: usize = 40;
 
-/// If the terminal has room for less than this of the message, the line is not cut at its edge.
+/// If the terminal has room for less than this of the message, it has a line of its own.
 const LEAST_MESSAGE_WIDTH: usize = 20;
 
 #[derive(Debug, Subcommand)]
@@ -191,11 +191,10 @@ impl Printer {
             };
             self.unsortable += u64::from(!is_sortable);
             let line = (self.line)(item)?;
-            let whole = line.whole();
             // What reads a pipe gets whole messages.
             let cuts = io::stdout().is_terminal() && !self.output.wide;
-            let shown = if cuts { line.cut(columns) } else { whole.clone() };
-            self.has_cut |= shown != whole;
+            let shown = if cuts { line.cut(columns) } else { line.whole() };
+            self.has_cut |= !shown.ends_with(&*printable(Cow::Borrowed(&line.message)));
             writeln!(out, "{shown}")?;
         }
         Ok(out.flush()?)
@@ -242,14 +241,16 @@ impl Line {
         format!("{}{}", self.head, printable(Cow::Borrowed(&self.message)))
     }
 
-    /// The line with the first 40 characters of the message, or fewer if a terminal has too few columns for them.
+    /// The line with the first 40 characters of the message, or fewer if a terminal has too few columns for them. On a
+    /// narrow terminal the message has a line of its own.
     fn cut(&self, columns: Option<usize>) -> String {
-        let line = format!("{}{}", self.head, printable(shortened(&self.message, MESSAGE_WIDTH)));
+        let (head, message) = (&self.head, printable(shortened(&self.message, MESSAGE_WIDTH)));
         match columns {
-            Some(columns) if columns >= width_of(&self.head) + LEAST_MESSAGE_WIDTH => {
-                fitted(&line, columns).into_owned()
+            Some(columns) if columns < width_of(head) + LEAST_MESSAGE_WIDTH => {
+                format!("{}\n  {}", head.trim_end(), fitted(&message, columns.saturating_sub(2)))
             }
-            _ => line,
+            Some(columns) => fitted(&format!("{head}{message}"), columns).into_owned(),
+            None => format!("{head}{message}"),
         }
     }
 }
@@ -284,7 +285,9 @@ mod tests {
         let longer = line("a", &format!("{forty}!"));
         assert_eq!(longer.cut(None), format!("{head}{forty}..."));
         assert_eq!(longer.cut(Some(80)), format!("{head}{}...", "é".repeat(39)));
-        assert_eq!(longer.cut(Some(57)), longer.cut(None));
+        let narrow = format!("a               2023-03-20 02:05 PM\n  {}...", "é".repeat(40));
+        assert_eq!(longer.cut(Some(57)), narrow);
+        assert_eq!(longer.cut(Some(20)), narrow.replace(&"é".repeat(40), &"é".repeat(15)));
         assert_eq!(longer.whole(), format!("{head}{forty}!"));
     }
 }
