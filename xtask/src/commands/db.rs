@@ -255,7 +255,8 @@ impl Connect {
     async fn run(self, context: &Context) -> Result<()> {
         let target = self.target.postgres(context).await?;
         // psql's own error does not say what to do.
-        target.connect().await?;
+        let is_encrypted = target.connect().await?.is_encrypted;
+        let target = target.connected_likewise(is_encrypted);
         let (command, arguments) = (self.command.map(|sql| ["--command".to_owned(), sql]), self.arguments);
         let command = command.into_iter().flatten();
         let shell = Shell::new()?;

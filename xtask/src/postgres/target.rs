@@ -169,6 +169,15 @@ impl PostgresTarget {
         self.url.clone()
     }
 
+    /// The same place for a client program, without encryption if the server offers none. With `prefer`, libpq would
+    /// send the password in clear text to a server that asks for it.
+    pub(crate) fn connected_likewise(mut self, is_encrypted: bool) -> Self {
+        if self.tls.mode == SslMode::Prefer && !is_encrypted {
+            self.tls.mode = SslMode::Disable;
+        }
+        self
+    }
+
     /// The connection settings as libpq's environment variables.
     /// <https://www.postgresql.org/docs/current/libpq-envars.html>
     pub(crate) fn libpq_environment(&self) -> Vec<(&'static str, String)> {

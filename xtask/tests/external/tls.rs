@@ -425,4 +425,11 @@ fn psql_s_command_line_holds_nothing() {
     // libpq 16 and later then send no password in clear text.
     let told = secure.run("db connect", "sslmode=disable").env("PATH", &path).ok();
     assert!(told.stdout.ends_with("password set, not by !password\n"), "{told}");
+    let told = secure.run("db connect", "sslmode=prefer").env("PATH", &path).ok();
+    assert!(told.stdout.contains("sslmode prefer") && told.stdout.ends_with("not by \n"), "{told}");
+    let plain = crate::World::new();
+    plain.xtask("db create").ok();
+    let url = format!("{}?sslmode=prefer", plain.database.url());
+    let told = plain.xtask("db connect").env("CONNECTION_URL", url).env("PATH", &path).ok();
+    assert!(told.stdout.contains("sslmode disable") && told.stdout.ends_with("not by !password\n"), "{told}");
 }

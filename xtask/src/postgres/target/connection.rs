@@ -8,7 +8,7 @@ use crate::error::Failure;
 use crate::poll::Look;
 use crate::ui::seconds;
 use anyhow::{Context as _, Result};
-use backend_flask::tls::{self, SettingError, Way};
+use backend_flask::tls::{self, Connector, SettingError, Way};
 use postgres::Client;
 use postgres::error::{DbError, SqlState};
 
@@ -65,8 +65,8 @@ impl PostgresTarget {
         };
         // The driver's own bound covers only opening the socket.
         let connected = tokio::time::timeout(bound + SLACK, on_blocking_thread(connect)).await;
-        let client = connected.map_err(|_| self.no_answer(bound))???;
-        Ok(Connection { client: Some(client), notices, target: self.clone() })
+        let (client, is_encrypted) = connected.map_err(|_| self.no_answer(bound))???;
+        Ok(Connection { client: Some(client), notices, is_encrypted, target: self.clone() })
     }
 
     /// Checks whether the server answers a query of the real user over TCP. Returns a connection to the maintenance
@@ -125,11 +125,13 @@ fn code(error: &anyhow::Error) -> Option<&SqlState> {
     error.downcast_ref().and_then(postgres::Error::code)
 }
 
-fn connect((config, connector): Way, notices: &Notices) -> Result<Client, postgres::Error> {
+/// A client, and whether its connection is encrypted.
+fn connect((config, connector): Way, notices: &Notices) -> Result<(Client, bool), postgres::Error> {
+    let is_encrypted = matches!(connector, Connector::Tls { .. });
     let notices = notices.clone();
     let mut config = postgres::Config::from(config);
     config.notice_callback(move |notice| notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice));
-    config.connect(connector)
+    Ok((config.connect(connector)?, is_encrypted))
 }
 
 type Notices = Arc<Mutex<Vec<DbError>>>;
@@ -138,6 +140,7 @@ pub(crate) struct Connection {
     /// `None` while a thread uses it.
     client: Option<Client>,
     notices: Notices,
+    pub(crate) is_encrypted: bool,
     pub(crate) target: PostgresTarget,
 }
 
