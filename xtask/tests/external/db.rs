@@ -6,7 +6,9 @@ use std::time::Duration;
 use insta::assert_snapshot;
 
 use crate::World;
-use crate::common::{PASSWORD, PASSWORD_IN_URL, skip, wait_for};
+use crate::common::{PASSWORD, PASSWORD_IN_URL, Workspace, skip, wait_for};
+use crate::postgres::Database;
+use crate::reading::{HOSTILE, assert_harmless};
 
 #[test]
 fn create_makes_an_empty_database_and_refuses_when_there_is_one() {
@@ -415,4 +417,36 @@ fn a_database_with_an_odd_name_is_created_and_dropped() {
     for command in ["db setup", "db test", "db drop"] {
         world.xtask(command).env("CONNECTION_URL", &url).ok();
     }
+}
+
+#[test]
+fn what_acts_on_a_terminal_is_escaped_in_what_postgres_says() {
+    let server = crate::postgres::start(&[], &[]);
+    let database = Database { name: HOSTILE.to_owned(), ..Database::on(&server) };
+    let encoded: String = HOSTILE.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let url = format!("postgresql://cruddur-tests:{PASSWORD_IN_URL}@127.0.0.1:{}/{encoded}", server.port);
+    let workspace = Workspace::new().with("CONNECTION_URL", url).with("CRUDDUR_ENGINE", "external");
+    let stderr = |line: &str| workspace.xtask(line).ok().stderr;
+    assert_harmless(&stderr("db create"));
+    let role = format!("create role \"{HOSTILE}\" login password 'other'");
+    database.maintenance_session().batch_execute(&role).unwrap();
+    let mut config = postgres::Config::new();
+    config.host("127.0.0.1").port(server.port).user(HOSTILE).password("other").dbname(HOSTILE);
+    let _other = config.application_name(HOSTILE).connect(postgres::NoTls).unwrap();
+    for line in ["db sessions", "db sessions --vertical"] {
+        assert_harmless(&workspace.xtask(line).ok().stdout);
+    }
+    let script = |text: &str| workspace.write("backend-flask-rs/db/schema.sql", text);
+    script(&format!("do $$ begin raise notice '{HOSTILE}'; raise warning '{HOSTILE}'; end $$"));
+    let told = stderr("db schema-load");
+    assert!(told.contains(r"NOTICE: a\u{1b}") && told.contains(r"WARNING: a\u{1b}"), "{told:?}");
+    assert_harmless(&told);
+    for text in [format!("do $$ begin raise '{HOSTILE}'; end $$"), format!("select \"{HOSTILE}\"")] {
+        script(&text);
+        assert_harmless(&workspace.xtask("db schema-load").fails(1).stderr);
+    }
+    assert_harmless(&workspace.xtask("db test").fails(1).stderr);
+    let told = stderr("db drop");
+    assert!(told.contains(r"ends the sessions of a\u{1b}"), "{told:?}");
+    assert_harmless(&told);
 }

@@ -417,9 +417,10 @@ fn a_server_that_dies_in_the_middle_of_a_read_is_an_error() {
 }
 
 /// An escape sequence, and bidirectional control characters.
-const HOSTILE: &str = "a\u{1b}]0;owned\u{7}\u{202e}b\u{2066}";
+pub(crate) const HOSTILE: &str = "a\u{1b}]0;owned\u{7}\u{202e}b\u{2066}";
 
-fn assert_harmless(text: &str) {
+#[track_caller]
+pub(crate) fn assert_harmless(text: &str) {
     let acts = |letter: char| {
         letter.is_control() && letter != '\n'
             || matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
