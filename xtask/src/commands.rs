@@ -302,7 +302,18 @@ mod tests {
 
     #[test]
     fn a_command_without_data_refuses_a_form_of_output() {
-        for command in ["ddb-setup", "up", "logs", "db create", "ddb drop t", "ddb export a.csv"] {
+        for command in [
+            "ddb-setup",
+            "prepare",
+            "up",
+            "down",
+            "logs",
+            "run",
+            "open",
+            "db create",
+            "ddb drop t",
+            "ddb export a.csv",
+        ] {
             assert!(parse(&format!("xtask {command}")).is_ok(), "{command}");
             let refused = parse(&format!("xtask {command} -o json"));
             assert_eq!(refused, Err(ErrorKind::UnknownArgument), "{command}");

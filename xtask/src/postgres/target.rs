@@ -79,6 +79,11 @@ impl PostgresTarget {
         let UrlSetting { variable, url, reach, environment } = *setting;
         let parsed = PostgresUrl::parse(url)
             .map_err(|error| Failure::usage(format!("{variable} {}", error.problem), error.remedy))?;
+        let name = parsed.config.get_dbname().unwrap_or_default();
+        if ["template0", TEMPLATE_DATABASE].contains(&name) {
+            let problem = format!("{variable} names {name}, from which Postgres copies every new database");
+            return Err(Failure::usage(problem, "name a database of the app's own, such as cruddur").into());
+        }
         let hosts = parsed.tcp_hosts();
         hosts.iter().try_for_each(|host| reach.check(variable, host))?;
         let is_local = !reach.is_production() && hosts.iter().all(|host| is_loopback(host));

@@ -120,16 +120,35 @@ fn production_is_reached_through_a_proxy_and_local_servers_are_not() {
     let asked_for = asked.recv().unwrap();
     assert!(asked_for.starts_with("CONNECT dynamodb.us-east-1.amazonaws.com:443 "), "{asked_for}");
     let elsewhere = ("PROD_DYNAMODB_ENDPOINT_URL", "http://dynamodb.example:8000");
-    asked.try_iter().for_each(drop);
-    list(&[elsewhere, ("HTTP_PROXY", &proxy)]).fails(3);
-    let asked_for = asked.recv().unwrap();
-    assert!(asked_for.starts_with("POST http://dynamodb.example:8000/ "), "{asked_for}");
-    asked.try_iter().for_each(drop);
-    list(&[("HTTP_PROXY", &proxy), ("NO_PROXY", "127.0.0.1")]).ok();
+    for [http_proxy, no_proxy] in [["HTTP_PROXY", "NO_PROXY"], ["http_proxy", "no_proxy"]] {
+        asked.try_iter().for_each(drop);
+        list(&[elsewhere, (http_proxy, &proxy)]).fails(3);
+        let asked_for = asked.recv().unwrap();
+        assert!(asked_for.starts_with("POST http://dynamodb.example:8000/ "), "{asked_for}");
+        asked.try_iter().for_each(drop);
+        list(&[(http_proxy, &proxy), (no_proxy, "127.0.0.1")]).ok();
+    }
     let local = production.workspace.xtask("--engine external ddb list-tables").env("HTTP_PROXY", &proxy);
     let local = local.env("CONNECTION_URL", "postgresql://me@127.0.0.1/database");
     local.env("AWS_ENDPOINT_URL_DYNAMODB", production.dynamodb.endpoint.url()).ok();
     assert_eq!(asked.try_iter().count(), 0);
+}
+
+#[test]
+fn the_services_that_give_credentials_are_asked_through_the_proxy() {
+    let production = Production::with_config(&format!("{SSO}{}", role()));
+    write_sso_token(&production, "2099-01-01T00:00:00Z");
+    let (proxy, asked) = answering(|_| None);
+    for (variable, profile, host) in [
+        ("HTTPS_PROXY", "live", "portal.sso.us-east-1.amazonaws.com"),
+        ("https_proxy", "role", "sts.us-east-1.amazonaws.com"),
+    ] {
+        let run = production.workspace.xtask("ddb list-tables --prod").env("AWS_PROFILE", profile);
+        run.env(variable, &proxy).env("NO_PROXY", "127.0.0.1").fails(3);
+        let asked_for = asked.recv().unwrap();
+        assert!(asked_for.starts_with(&format!("CONNECT {host}:443 ")), "{asked_for}");
+        asked.try_iter().for_each(drop);
+    }
 }
 
 #[test]
@@ -179,7 +198,7 @@ region = r
 login_session = arn:aws:iam::123456789012:user/me
 
 [sso-session company]
-sso_region = r
+sso_region = us-east-1
 sso_start_url = https://example.awsapps.amazonaws.com/start
 ";
 
@@ -328,16 +347,20 @@ fn assumed(action: &str) -> String {
     )
 }
 
+/// Profile `role`, which takes a role with the keys of another profile.
+fn role() -> String {
+    format!(
+        "[profile role]\nregion = us-east-1\nrole_arn = arn:aws:iam::123456789012:role/developer\n\
+         source_profile = me\n[profile me]\naws_access_key_id = AKID\naws_secret_access_key = {SECRET_KEY}\n"
+    )
+}
+
 #[test]
 fn a_profile_takes_a_role() {
-    let config = format!(
-        "[profile live]\nregion = r\nrole_arn = arn:aws:iam::123456789012:role/developer\nsource_profile = me\n\
-         [profile me]\naws_access_key_id = AKID\naws_secret_access_key = {SECRET_KEY}\n"
-    );
-    let production = Production::with_config(&config);
+    let production = Production::with_config(&role());
     let body = assumed("AssumeRole");
     let (url, asked) = answering(move |_| Some(body.clone()));
-    production.is_reached(|run| run.env("AWS_PROFILE", "live").env("AWS_ENDPOINT_URL_STS", &url));
+    production.is_reached(|run| run.env("AWS_PROFILE", "role").env("AWS_ENDPOINT_URL_STS", &url));
     let request = asked.recv().unwrap();
     assert!(request.contains("Action=AssumeRole&") && request.contains("role%2Fdeveloper"), "{request}");
 }

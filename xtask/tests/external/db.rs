@@ -450,3 +450,24 @@ fn what_acts_on_a_terminal_is_escaped_in_what_postgres_says() {
     assert!(told.contains(r"ends the sessions of a\u{1b}"), "{told:?}");
     assert_harmless(&told);
 }
+
+#[test]
+fn the_databases_that_every_server_has_are_used_or_refused() {
+    let server = crate::postgres::start(&[], &[]);
+    let named = |name: &str| {
+        let url = format!("postgresql://cruddur-tests:{PASSWORD_IN_URL}@127.0.0.1:{}/{name}", server.port);
+        Workspace::new().with("CONNECTION_URL", &url).with("PROD_CONNECTION_URL", &url)
+    };
+    // What is in a template is in every database that is created after that.
+    for name in ["template0", "template1"] {
+        for line in ["db setup", "db schema-load", "db kill-all", "db drop --prod --dry-run"] {
+            let failed = named(name).xtask(line).env("CRUDDUR_ENGINE", "external").fails(2);
+            failed.says(&[&format!("CONNECTION_URL names {name}, from which Postgres copies"), "help: "]);
+        }
+    }
+    let workspace = named("postgres").with("CRUDDUR_ENGINE", "external");
+    for line in ["db setup", "db drop", "db create", "db schema-load", "db seed", "db setup"] {
+        workspace.xtask(line).ok();
+    }
+    assert_eq!(workspace.xtask("db test -o json").ok().json()[0]["users"], 5);
+}

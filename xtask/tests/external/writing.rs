@@ -8,6 +8,7 @@ use std::time::Duration;
 use insta::assert_snapshot;
 
 use crate::common::dynamodb::Answer;
+use crate::common::run::Run;
 use crate::proxy::{Fate, Proxy};
 use crate::throttle::Throttle;
 use crate::{NOW, SHORT_CONVERSATION, TABLE, World};
@@ -105,9 +106,13 @@ fn a_dry_run_looks_the_people_up() {
 }
 
 #[test]
-fn a_put_and_a_delete_wait_for_a_seed_that_runs() {
+fn a_put_an_update_and_a_delete_wait_for_a_seed_that_runs() {
     let world = World::with_short_conversation();
-    for line in [r#"ddb put {"pk":"a","sk":"1"}"#, "ddb delete a 1"] {
+    for words in [
+        &["put", r#"{"pk":"a","sk":"1"}"#][..],
+        &["update", "a", "1", "--expression", "remove label_1"],
+        &["delete", "a", "1"],
+    ] {
         let (told, begun) = channel();
         let proxy = Proxy::start(world.endpoint(), move |operation, _| {
             if operation == "BatchWriteItem" {
@@ -118,7 +123,8 @@ fn a_put_and_a_delete_wait_for_a_seed_that_runs() {
         });
         let seed = world.xtask("ddb seed").env("AWS_ENDPOINT_URL_DYNAMODB", proxy.endpoint.url()).start();
         begun.recv().unwrap();
-        world.xtask(line).ok().says(&["waiting for `cargo xtask ddb seed` (process "]);
+        let write = words.iter().fold(world.xtask("ddb"), Run::arg);
+        write.ok().says(&["waiting for `cargo xtask ddb seed` (process "]);
         assert_eq!(seed.end_within(Duration::from_secs(10)).code, Some(0));
     }
 }
