@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::common::PASSWORD;
 use crate::common::dynamodb::Head;
 use crate::common::run::Ran;
-use crate::project::{Project, docker, inspect, lines};
+use crate::project::{Project, SERVICES, docker, inspect, lines};
 
 #[test]
 #[ignore = "needs Docker"]
@@ -146,6 +146,37 @@ fn a_container_that_dies_while_it_boots_ends_the_wait_and_shows_its_last_words()
     std::thread::sleep(Duration::from_secs(1));
     assert_eq!((told(&failed), told(&up())), (1, 1), "{failed}");
     assert!(!failed.stderr.contains("--volumes"), "its data are not the cause: {failed}");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn a_container_that_hangs_is_told_from_one_that_is_paused() {
+    let project = Project::new();
+    project.set_up();
+    let containers = SERVICES.map(|service| project.container(service));
+    for container in &containers {
+        docker(&["pause", container]);
+    }
+    for (line, container) in ["db test", "ddb list-tables"].iter().zip(&containers) {
+        let failed = project.xtask(line).fails(3);
+        failed
+            .within(Duration::from_secs(5))
+            .says(&[&format!("{container} is paused"), "`cargo xtask prepare` starts"]);
+    }
+    project.xtask("prepare").ok().says(&["unpause"]);
+    for container in &containers {
+        docker(&["kill", "--signal", "STOP", container]);
+    }
+    let status = project.xtask("status -o json").ok().json();
+    for row in status.as_array().unwrap() {
+        assert!(row["runs_in"].as_str().unwrap().ends_with(" (running)"), "{status:#}");
+        assert!(row["answer"].as_str().unwrap().contains("within"), "{status:#}");
+    }
+    let failed = project.xtask("db test").fails(3);
+    failed.says(&["did not answer within", "if one runs and does not answer", "cargo xtask down"]);
+    assert!(!failed.stderr.contains("paused") && !failed.stderr.contains("--volumes"), "{failed}");
+    project.xtask("down").ok();
+    project.set_up();
 }
 
 #[test]
