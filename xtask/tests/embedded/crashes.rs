@@ -195,6 +195,22 @@ fn servers_whose_whole_state_folder_was_removed_end_by_themselves() {
 }
 
 #[test]
+fn a_postgres_whose_lock_file_was_removed_is_not_joined_by_a_second_one() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    let before = checkout.processes("postgres");
+    fs::remove_file(checkout.state("postgres.lock")).unwrap();
+    let failed = checkout.xtask("up").fails(1);
+    failed.says(&["another server, whose lock file was removed, has its data", "help: wait a minute"]);
+    assert_eq!(checkout.processes("postgres"), before);
+    wait_for("end of the first Postgres", Duration::from_secs(100), || {
+        checkout.processes("postgres").is_empty().then_some(())
+    });
+    checkout.xtask("up").ok();
+    assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["users"], 5);
+}
+
+#[test]
 fn servers_whose_data_was_removed_are_stopped() {
     let checkout = Checkout::new();
     checkout.set_up();

@@ -223,6 +223,39 @@ fn servers_are_seen_from_another_process_namespace() {
     assert_eq!(kept.unwrap().get::<_, &str>(0), "kept");
 }
 
+/// As a dev container does on the same folder, which then ends.
+#[test]
+fn servers_that_were_started_in_another_process_namespace_are_used_from_here() {
+    let checkout = Checkout::new();
+    let namespace = ["--pid", "--ipc", "--fork", "--kill-child", "--mount-proc"];
+    let works = Command::new("unshare").args(namespace).arg("true").status();
+    if !works.is_ok_and(|status| status.success()) {
+        return skip("a process namespace of one's own takes root");
+    }
+    // The namespace ends with its first process.
+    let first = ["sh", "-c", "\"$@\" && echo started >&2 && exec sleep 300", "sh"];
+    let mut elsewhere =
+        checkout.xtask("up").through("unshare", &[namespace.as_slice(), &first].concat()).start();
+    elsewhere.read_until("started");
+    let before = ["postgres", "dynamodb"].map(|service| checkout.processes(service));
+    checkout.set_up();
+    checkout.xtask("up").ok();
+    let failed = checkout.xtask("down").fails(1);
+    failed.says(&["runs in another container or process namespace", "help: run the command where"]);
+    assert_eq!(["postgres", "dynamodb"].map(|service| checkout.processes(service)), before);
+
+    drop(elsewhere);
+    wait_for("end of the namespace", Duration::from_secs(10), || {
+        (checkout.processes("postgres").is_empty() && checkout.processes("dynamodb").is_empty()).then_some(())
+    });
+    checkout.xtask("db test").fails(3).says(&["is not running"]);
+    checkout.xtask("up").ok();
+    assert_eq!(
+        checkout.xtask("verify").ok().stdout,
+        "all agree: 5 users, 1 group, 136 messages; 138 items\n"
+    );
+}
+
 #[test]
 fn a_session_of_a_killed_postgres_is_waited_for() {
     let checkout = Checkout::new();
