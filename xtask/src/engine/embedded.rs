@@ -26,7 +26,7 @@ use crate::poll::{self, Look};
 use crate::private;
 use crate::process::{self, Holder, ServerLock};
 use crate::state::StateFolder;
-use log::{Log, death};
+use log::{Log, death, is_port_lost};
 use postgres::Postgres;
 
 /// Names the user of a taken port. The system does not tell every user which process it is.
@@ -344,8 +344,8 @@ async fn start_at_free_port(
         let label = format!("{name}: start at 127.0.0.1:{}", wanted.host);
         match context.ui.run(label, start(wanted.host)).await {
             Ok(()) => return Ok(wanted.host),
-            // Another program took the port first, perhaps another checkout that starts at the same moment.
-            Err(_) if tried < PORTS_TRIED && !wanted.fixed && !port::is_free(wanted.host) => {}
+            // Perhaps another checkout that starts at the same moment was first, even if it gave the port back since.
+            Err(error) if tried < PORTS_TRIED && !wanted.fixed && is_port_lost(&error) => {}
             Err(error) => return Err(error),
         }
     }

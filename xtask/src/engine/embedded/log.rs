@@ -45,13 +45,21 @@ impl Log {
     }
 }
 
+/// The beginning of the error if another program listens on the port.
+const PORT_LOST: &str = "its process ended, as another had taken";
+
+/// Whether a server ended because another program had its port.
+pub(super) fn is_port_lost(error: &anyhow::Error) -> bool {
+    error.downcast_ref().is_some_and(|failure: &Failure| failure.to_string().starts_with(PORT_LOST))
+}
+
 /// Explains why a server ended.
 pub(super) fn death(port: u16, log: &Log) -> anyhow::Error {
     let lines = process::last_lines(&log.path, log.from, LAST_LINES);
     let says = |texts: &[&str]| texts.iter().any(|text| lines.contains(text));
     let shown = format!("the last lines of {}:\n{lines}", log.path.display());
     let failure = if says(&LOST_PORT) {
-        let problem = format!("its process ended, as another had taken 127.0.0.1:{port}; {shown}");
+        let problem = format!("{PORT_LOST} 127.0.0.1:{port}; {shown}");
         Failure::new(problem, "run the command again: it looks for a port that is free")
     } else if says(&DAMAGED) {
         Failure::new(format!("its process ended, as its data cannot be used; {shown}"), START_AFRESH)
@@ -98,6 +106,7 @@ mod tests {
     fn a_port_that_was_lost_is_no_reason_to_remove_data() {
         for log in [POSTGRES_LOST, DYNAMODB_LOST] {
             let lost = failure("", log);
+            assert!(is_port_lost(&failure("", log).into()));
             let problem = lost.to_string();
             assert!(
                 problem.starts_with("its process ended, as another had taken 127.0.0.1:7; "),
