@@ -59,11 +59,12 @@ impl Setup {
         let work = async |services: &Services| {
             let sources = sources(context, &services.targets, &seed)?;
             let ready = services.both_ready(context).await?;
-            self.undo.keep_both(context, services, &ready.1, "ddb-setup", self.from.as_deref()).await?;
-            match &self.from {
-                Some(name) => snapshot::restore(context, services, name, ready).await,
-                None => set_up(context, &services.targets.postgres, &seed, sources, ready).await,
+            if let Some(name) = &self.from {
+                let undo = (self.undo, "ddb-setup");
+                return snapshot::restore(context, services, name, undo, ready).await;
             }
+            self.undo.keep_both(context, services, &ready.1, "ddb-setup", None).await?;
+            set_up(context, &services.targets.postgres, &seed, sources, ready).await
         };
         let (services, counts) = Services::with(context, "ddb-setup", work).await?;
         summary(context, &services.targets, &counts, started.elapsed());

@@ -136,14 +136,13 @@ impl SnapshotCommand {
                 context.ui.stop.remedy("run the same command again: it begins with whatever it finds");
                 let work = async |services: &Services| {
                     let ready = services.both_ready(context).await?;
-                    undo.keep_both(context, services, &ready.1, "restore", Some(&name)).await?;
-                    restore(context, services, &name, ready).await
+                    restore(context, services, &name, (undo, "restore"), ready).await
                 };
                 let (services, counts) = Services::with(context, "snapshot restore", work).await?;
                 setup::summary(context, &services.targets, &counts, started.elapsed());
                 Ok(())
             }
-            Self::List(List { output }) => list(output, &snapshots),
+            Self::List(List { output }) => list(context, output, &snapshots),
             Self::Delete(Delete { name, rehearsal }) => {
                 let manifest = snapshots.open(&name)?.manifest();
                 if rehearsal.dry_run {
@@ -173,13 +172,13 @@ fn described(name: &str, Manifest { saved, postgres, dynamodb, .. }: &Manifest) 
     let rows = postgres.as_ref().map(|Dump { rows: [users, activities, others], .. }| {
         record::described([*users, *activities, *others, 0]).unwrap_or_else(|| "no rows".to_owned())
     });
-    let rows = rows.unwrap_or_else(|| "no Postgres database".to_owned());
+    let rows = rows.unwrap_or_else(|| "Postgres not saved".to_owned());
     let items = dynamodb.as_ref().map(|items| format!("{} items", items.count));
-    let items = items.unwrap_or_else(|| "no messages table".to_owned());
+    let items = items.unwrap_or_else(|| "messages not saved".to_owned());
     format!("snapshot {name} of {saved}: {rows}, {items}")
 }
 
-fn list(output: Output, snapshots: &Snapshots) -> Result<()> {
+fn list(context: &Context, output: Output, snapshots: &Snapshots) -> Result<()> {
     let mut rows = Vec::new();
     for name in snapshots.names()? {
         let snapshot = snapshots.open(&name)?;
@@ -191,14 +190,11 @@ fn list(output: Output, snapshots: &Snapshots) -> Result<()> {
                 let items = dynamodb.map(|items| items.count);
                 vec![json!(name), json!(saved), json!(engine), json!(users), json!(activities), json!(items)]
             }
-            Err(error) => vec![
-                json!(name),
-                json!(format!("{error:#}")),
-                json!(""),
-                json!(null),
-                json!(null),
-                json!(null),
-            ],
+            Err(error) => {
+                context.ui.warn(format_args!("snapshot {name} cannot be restored: {error:#}"));
+                let unknown = [const { Value::Null }; 5];
+                [json!(name)].into_iter().chain(unknown).collect()
+            }
         };
         rows.push(row.into_iter().chain([json!(snapshot.bytes())]).collect());
     }
@@ -253,6 +249,10 @@ pub(super) async fn save(
         }
     };
     let (postgres, items) = tokio::try_join!(dumped, exported)?;
+    if postgres.is_none() && items.is_none() {
+        let problem = "neither the Postgres database nor the messages table is there; nothing was saved";
+        return Err(Failure::new(problem, "`cargo xtask ddb-setup` makes both").into());
+    }
     let manifest =
         Manifest { saved: time::format(Utc::now()), engine: engine.name(), postgres, dynamodb: items };
     snapshot.write_manifest(&manifest)?;
@@ -330,18 +330,20 @@ async fn export(dynamodb: &DynamoDb, path: &Path) -> Result<Option<Items>> {
 }
 
 /// Replaces what both databases hold by a snapshot, and compares the counts. A database that is not in the snapshot
-/// stays unchanged. `ready` is a connection to Postgres's maintenance database, and the DynamoDB client.
+/// stays unchanged. What it replaces is saved first, for `command`. `ready` is a connection to Postgres's maintenance
+/// database, and the DynamoDB client.
 pub(super) async fn restore(
     context: &Context,
     services: &Services,
     name: &str,
+    (undo, command): (Undo, &str),
     (mut maintenance, dynamodb): (Connection, DynamoDb),
 ) -> Result<Counts> {
     let snapshot = Snapshots::of(&context.state).open(name)?;
     let Manifest { postgres: dump, dynamodb: items, .. } = snapshot.manifest()?;
     let _group = context.ui.group("Restore the databases");
     let postgres = &services.targets.postgres;
-    // Check that everything can be restored before anything is dropped.
+    // Check that everything can be restored before anything is saved or dropped.
     let dump = match dump {
         Some(dump) => {
             check_version(&dump.version, &mut maintenance).await?;
@@ -354,7 +356,7 @@ pub(super) async fn restore(
             Some((dump, file))
         }
         None if postgres.connect_if_there().await?.is_none() => {
-            let problem = format!("the snapshot has no Postgres database, and {postgres} is not there");
+            let problem = format!("the snapshot has no rows, and {postgres} is not there");
             return Err(
                 Failure::new(problem, "make it with `cargo xtask db setup`, and restore again").into()
             );
@@ -376,11 +378,12 @@ pub(super) async fn restore(
         }
         None => None,
     };
+    undo.keep_both(context, services, &dynamodb, command, Some(name)).await?;
     let saved = dump.as_ref().map(|(dump, _)| dump.record.clone());
     let has_items = items.is_some();
     let restore_rows = async {
         let Some((dump, file)) = dump else {
-            context.ui.line("the snapshot has no Postgres database: it stays as it is");
+            context.ui.line("the snapshot has no rows: the Postgres database here is left as it is");
             return Ok(None);
         };
         db::make_anew(context, &mut maintenance, postgres).await?;
@@ -394,7 +397,7 @@ pub(super) async fn restore(
     };
     let restore_items = async {
         let Some((items, file)) = items else {
-            context.ui.line("the snapshot has no messages table: it stays as it is");
+            context.ui.line("the snapshot has no items: the messages table here is left as it is");
             return Ok(());
         };
         ddb::drop_if_exists(&dynamodb, &dynamodb.target.table).await?;

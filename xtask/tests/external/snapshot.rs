@@ -141,6 +141,12 @@ fn a_snapshot_that_is_damaged_changes_nothing() {
         fs::write(folder.join("manifest.json"), text).unwrap();
         world.xtask("snapshot restore mine").fails(1).says(&[told]);
         assert_eq!((users(&world), items(&world)), before, "{told}");
+        if text == "{" {
+            let listed = world.xtask("snapshot list -o json").ok();
+            listed.says(&["warning: snapshot mine cannot be restored", told]);
+            let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+            assert_eq!((&listed[0]["name"], &listed[0]["saved"]), (&json!("mine"), &Value::Null));
+        }
     }
     fs::write(folder.join("manifest.json"), &manifest).unwrap();
     for file in ["postgres.dump", "cruddur-messages.jsonl.zst"] {
@@ -159,23 +165,29 @@ fn a_snapshot_that_is_damaged_changes_nothing() {
 fn half_a_snapshot_wants_the_other_half_to_be_there() {
     let world = World::set_up();
     world.xtask("ddb put").arg(EVERY_TYPE).ok();
-    world.xtask("ddb drop").arg(TABLE).ok().says(&["saving snapshot before-ddb-drop first"]);
+    let dropped = world.xtask("ddb drop").arg(TABLE).ok();
+    dropped.says(&["saving snapshot before-ddb-drop first", ": Postgres not saved, 139 items"]);
     world.xtask("db drop").ok();
+    world.xtask("snapshot save nothing").fails(1).says(&["nothing was saved", "cargo xtask ddb-setup"]);
     for command in ["snapshot restore before-ddb-drop", "ddb-setup --from before-ddb-drop"] {
         let refused = world.xtask(command).fails(1);
-        refused.says(&[
-            "the snapshot has no Postgres database, and ",
-            " is not there",
-            "cargo xtask db setup",
-        ]);
+        refused.says(&["the snapshot has no rows, and ", " is not there", "cargo xtask db setup"]);
     }
     world.xtask("db setup").ok();
     world.xtask("snapshot restore before-ddb-drop").ok().says(&["139 items"]);
     world.database.execute("delete from activities");
     world.xtask("db drop").ok().says(&["saving snapshot before-db-drop first"]);
     world.xtask("ddb drop").arg(TABLE).ok();
+    let before = world.xtask("snapshot list").ok().stdout;
+    world.xtask("db setup").ok();
+    world.database.execute("delete from activities");
     let refused = world.xtask("snapshot restore before-db-drop").fails(1);
     refused.says(&["the snapshot has no items, and table ", "cargo xtask ddb schema-load"]);
+    assert_eq!(
+        world.xtask("snapshot list").ok().stdout,
+        before,
+        "a restore that cannot be done saves nothing"
+    );
     world.xtask("ddb schema-load").ok();
     world.xtask("snapshot restore before-db-drop").ok().says(&["5 users, 0 activities"]);
 }
