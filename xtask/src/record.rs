@@ -57,10 +57,30 @@ impl Record {
         Self { sources, table: identity(table), seeded }
     }
 
-    /// The record of a set-up that has begun but not finished. `seeded` is what exists now: none of it counts as the
-    /// user's.
+    /// The record of a set-up that has begun but not finished. `seeded` is what exists now, or the most that a seed is
+    /// about to write: none of it counts as the user's.
     pub(crate) fn begun(table: Option<&TableDescription>, seeded: Counts) -> Self {
         Self { sources: Sources::default(), table: table.map(identity).unwrap_or_default(), seeded }
+    }
+
+    /// Reads the record in the database that `client` is connected to; `None` if there is none or it cannot be parsed.
+    pub(crate) fn read(client: &mut Client) -> Result<Option<Self>> {
+        let comment = read_comment(client)?;
+        Ok(comment.and_then(|comment| serde_json::from_str(comment.strip_prefix(MARK)?).ok()))
+    }
+
+    /// The record after Postgres's tables were made anew, without DynamoDB's: it says of the items what `former` did.
+    pub(crate) fn of_new_tables(former: Option<Self>) -> Self {
+        let former = former.unwrap_or_else(|| Self::begun(None, [0; 4]));
+        Self { sources: Sources::default(), ..former.with_rows([0; 3]) }
+    }
+
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.sources == Sources::default()
+    }
+
+    pub(crate) fn with_rows(self, [users, activities, others]: [i64; 3]) -> Self {
+        Self { seeded: [users, activities, others, self.seeded[3]], ..self }
     }
 
     pub(crate) fn with_table(self, table: &TableDescription) -> Self {
@@ -69,7 +89,7 @@ impl Record {
 
     /// Adds sources with `add`, unless the set-up is unfinished.
     pub(crate) fn with_sources(mut self, add: impl FnOnce(&mut Sources)) -> Self {
-        if self.sources != Sources::default() {
+        if !self.is_unfinished() {
             add(&mut self.sources);
         }
         self
@@ -86,15 +106,6 @@ impl Record {
     /// Writes the record as a comment on `database`.
     pub(crate) fn write(&self, client: &mut Client, database: &str) -> Result<()> {
         comment(client, database, &format!("{MARK}{}", serde_json::to_string(self)?))
-    }
-
-    /// Removes the record from `database`, because its tables are no longer those of a set-up. `client` must be
-    /// connected to it.
-    pub(crate) fn remove(client: &mut Client, database: &str) -> Result<()> {
-        match read_comment(client)? {
-            Some(text) if text.starts_with(MARK) => comment(client, database, ""),
-            _ => Ok(()),
-        }
     }
 
     /// What has changed since the set-up, one sentence for each change. `table` is `None` if there is no table now.
@@ -159,9 +170,7 @@ impl Rows {
                 others += facts::count(client, &name)?;
             }
         }
-        let comment = read_comment(client)?;
-        let record = comment.and_then(|comment| serde_json::from_str(comment.strip_prefix(MARK)?).ok());
-        Ok(Self { tables, others, record })
+        Ok(Self { tables, others, record: Record::read(client)? })
     }
 
     /// The number of users, activities and rows of other tables.
@@ -220,9 +229,12 @@ impl Contents {
     pub(crate) fn untouched(&self) -> Option<&Record> {
         let record = self.record()?;
         let [rows @ .., items] = self.counts();
+        // A seed that was interrupted has written a part.
+        let fewest = if record.is_unfinished() { 0 } else { record.seeded_items() };
+        let seeded_items = fewest..=record.seeded_items();
         // An empty table has nothing of anybody's, whoever made it.
         let same_items =
-            |table| items == 0 || identity(table) == record.table && record.seeded_items() == items;
+            |table| items == 0 || identity(table) == record.table && seeded_items.contains(&items);
         (record.seeded[..3] == rows && self.table.as_ref().is_none_or(same_items)).then_some(record)
     }
 
@@ -236,16 +248,14 @@ impl Contents {
         let state = match &self.rows {
             None => "the Postgres database is not there",
             Some(Rows { tables: [Some(_), Some(_)], record: Some(record), .. })
-                if record.sources != Sources::default() =>
+                if !record.is_unfinished() =>
             {
                 return record.changes(sources, self.table.as_ref());
             }
             Some(Rows { tables: [Some(_), Some(_)], record: Some(_), .. }) => {
-                "a set-up of them was interrupted"
+                "no set-up of both databases was finished"
             }
-            Some(Rows { tables: [Some(_), Some(_)], .. }) => {
-                "the Postgres tables were not made by a set-up, but perhaps by `db schema-load` or `db setup`"
-            }
+            Some(Rows { tables: [Some(_), Some(_)], .. }) => "the Postgres tables were not made by a set-up",
             Some(_) => "a table of the Postgres database is not there",
         };
         vec![state.to_owned()]
@@ -280,7 +290,7 @@ mod tests {
 
     #[test]
     fn only_what_no_seed_wrote_is_a_users() {
-        let record = Record::new(Sources::default(), &table(1), [5, 4, 0, 138]);
+        let record = Record::new(sources("create", "a.txt"), &table(1), [5, 4, 0, 138]);
         let contents = |counts: Counts, record: Option<&Record>| {
             let mut table = table(1);
             table.item_count = Some(counts[3]);
@@ -289,13 +299,16 @@ mod tests {
             Contents { rows: Some(rows), table: Some(table) }
         };
         assert!(!contents([5, 4, 0, 138], Some(&record)).may_hold_user_data());
-        for counts in [[6, 4, 0, 138], [5, 3, 0, 138], [5, 4, 1, 138], [5, 4, 0, 139]] {
+        for counts in [[6, 4, 0, 138], [5, 3, 0, 138], [5, 4, 1, 138], [5, 4, 0, 139], [5, 4, 0, 137]] {
             assert!(contents(counts, Some(&record)).may_hold_user_data(), "{counts:?}");
         }
         assert!(contents([5, 4, 0, 138], None).may_hold_user_data());
         assert!(contents([5, 4, 0, 138], Some(&record.clone().with_table(&table(2)))).may_hold_user_data());
         assert!(!contents([5, 4, 0, 0], Some(&record.clone().with_table(&table(2)))).may_hold_user_data());
         assert!(!contents([0; 4], None).may_hold_user_data());
+        let unfinished = Record::begun(Some(&table(1)), [5, 4, 0, 138]);
+        assert!(!contents([5, 4, 0, 137], Some(&unfinished)).may_hold_user_data());
+        assert!(contents([5, 4, 0, 139], Some(&unfinished)).may_hold_user_data());
         let seeded = record.with_seeded([9, 4, 0, 200]);
         assert!(!contents([9, 4, 0, 200], Some(&seeded)).may_hold_user_data());
     }

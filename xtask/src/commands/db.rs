@@ -22,8 +22,8 @@ use postgres::types::Type;
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
-pub(crate) use steps::{counts, explain, load, make_anew};
-use steps::{create, drop_database, exists_already, setup, take_turn};
+pub(crate) use steps::{counts, explain, make_anew, setup};
+use steps::{create, drop_database, exists_already, load_held, take_turn};
 
 use super::target::{Guarded, Target, Writing};
 use super::undo::{self, Undo};
@@ -188,6 +188,7 @@ impl Db {
                 };
                 let mut maintenance = target.maintenance().connect().await?;
                 take_turn(ui, &mut maintenance).await?;
+                let _held = ui.stop.hold().await;
                 create(ui, &mut maintenance, target.database()).await
             }
             Self::Drop(Losing { guarded, undo }) => {
@@ -199,6 +200,7 @@ impl Db {
                 undo.keep_rows(context, &guarded, &target, "db-drop").await?;
                 let mut maintenance = target.maintenance().connect().await?;
                 take_turn(ui, &mut maintenance).await?;
+                let _held = ui.stop.hold().await;
                 drop_database(ui, &mut maintenance, target.database()).await
             }
             Self::SchemaLoad(Losing { guarded, undo }) => {
@@ -210,9 +212,15 @@ impl Db {
                 };
                 undo.keep_rows(context, &guarded, &target, "db-schema-load").await?;
                 let mut connection = target.connect().await?;
-                load(ui, &mut connection, schema).await?;
-                // The tables are empty now. Without a record, `prepare` seeds them.
-                connection.with(move |client| Record::remove(client, target.database())).await
+                let _held = ui.stop.hold().await;
+                load_held(ui, &mut connection, schema).await?;
+                if guarded.is_production() {
+                    return Ok(());
+                }
+                let note = move |client: &mut Client| {
+                    Record::of_new_tables(Record::read(client)?).write(client, target.database())
+                };
+                connection.with(note).await
             }
             Self::Seed(guarded) => {
                 let deed = "overwrite the seed's rows";
@@ -221,18 +229,21 @@ impl Db {
                 let Some(target) = guarded.postgres(context, deed, Needs::Tables).await? else {
                     return Ok(());
                 };
-                let load = async { load(ui, &mut target.connect().await?, seed).await };
+                let _held = ui.stop.hold().await;
+                let load = async { load_held(ui, &mut target.connect().await?, seed).await };
                 undo::seeding(&guarded, &target, None, None, load).await
             }
             Self::Setup(Losing { guarded, undo }) => {
                 let deed = "drop and create the database";
-                let scripts = [Script::schema(&context.root)?, Script::seed(&context.root)?];
                 let _lock = guarded.lock(context, "db setup").await?;
                 let Some(target) = guarded.postgres(context, deed, Needs::Server).await? else {
                     return Ok(());
                 };
                 undo.keep_rows(context, &guarded, &target, "db-setup").await?;
-                setup(context, &mut target.maintenance().connect().await?, &target, scripts).await
+                let record = (!guarded.is_production())
+                    .then_some(Record::of_new_tables(target.ask(Record::read).await.ok().flatten()));
+                let mut maintenance = target.maintenance().connect().await?;
+                setup(context, &mut maintenance, &target, record).await.map(|_| ())
             }
             Self::Connect(connect) => connect.run(context).await,
             Self::Sessions(Reading { output, target }) => {

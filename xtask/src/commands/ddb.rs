@@ -25,7 +25,7 @@ use super::db;
 use super::target::{Guarded, Target, WHERE, Writing};
 use crate::context::Context;
 
-pub(crate) use seed::{KEYS, People, Seed, SeedOptions, Table};
+pub(crate) use seed::{KEYS, Seed, SeedOptions, Table};
 pub(crate) use tables::{drop_if_exists, has_messages_table, schema_load, table_names};
 
 #[derive(Debug, Subcommand)]

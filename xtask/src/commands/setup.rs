@@ -5,7 +5,7 @@ use crate::dynamodb::table;
 use crate::facts::Facts;
 use crate::postgres::script::Script;
 use crate::postgres::target::Connection;
-use crate::record::{Record, Rows, Sources};
+use crate::record::{Record, Sources};
 use crate::snapshot::Snapshots;
 use crate::targets::{PostgresTarget, Targets};
 use crate::text::counted;
@@ -109,40 +109,26 @@ pub(super) async fn set_up(
     (mut maintenance, client): (Connection, DynamoDb),
 ) -> Result<Counts> {
     let _group = context.ui.group("Set the databases up");
-    let (schema, seed_script) = (Script::schema(&context.root)?, Script::seed(&context.root)?);
     // Until DynamoDB's steps begin, the old items are still there, and the record counts them.
     let left = table::describe_if_there(&client, &client.target.table).await?;
     let items = left.as_ref().and_then(|table| table.item_count).unwrap_or_default();
-    db::make_anew(context, &mut maintenance, postgres).await?;
-    let mut connection = postgres.connect().await?;
-    let note = async |connection: &mut Connection, [users, activities, others]: [i64; 3]| {
-        let record = Record::begun(left.as_ref(), [users, activities, others, items]);
-        let database = postgres.database().to_owned();
-        connection.with(move |client| record.write(client, &database)).await
-    };
-    note(&mut connection, [0; 3]).await?;
-    db::load(&context.ui, &mut connection, schema).await?;
-    db::load(&context.ui, &mut connection, seed_script).await?;
-    let rows = connection.with(|client| Ok(Rows::read(client)?.counts())).await?;
-    note(&mut connection, rows).await?;
-    let [users, activities, others] = rows;
+    let record = Record::begun(left.as_ref(), [0, 0, 0, items]);
+    let (mut connection, [users, activities, others]) =
+        db::setup(context, &mut maintenance, postgres, Some(record)).await?;
     let people = seed.people(&mut connection).await?;
-    let items = dynamodb(&client, seed, people).await?;
+    ddb::drop_if_exists(&client, &client.target.table).await?;
+    ddb::schema_load(&client).await?;
     let table = table::describe(&client, &client.target.table).await?;
+    let record = Record::begun(Some(&table), [users, activities, others, i64::try_from(seed.count())?]);
     let database = postgres.database().to_owned();
+    let database = connection.with(move |client| record.write(client, &database).map(|()| database)).await?;
+    let items = seed.write(&client, people, ddb::Table::Empty).await?;
     let finish = move |client: &mut Client| {
         let record = Record::new(sources, &table, [users, activities, others, i64::try_from(items)?]);
         record.write(client, &database)?;
         Ok(Counts { users, activities, items })
     };
     connection.with(finish).await
-}
-
-/// Runs DynamoDB's steps. Returns the number of items.
-async fn dynamodb(dynamodb: &DynamoDb, seed: &ddb::Seed, people: ddb::People) -> Result<usize> {
-    ddb::drop_if_exists(dynamodb, &dynamodb.target.table).await?;
-    ddb::schema_load(dynamodb).await?;
-    seed.write(dynamodb, people, ddb::Table::Empty).await
 }
 
 pub(super) fn summary(

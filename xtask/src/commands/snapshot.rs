@@ -386,7 +386,7 @@ pub(super) async fn restore(
             context.ui.line("the snapshot has no rows: the Postgres database here is left as it is");
             return Ok(None);
         };
-        db::make_anew(context, &mut maintenance, postgres).await?;
+        db::make_anew(context, &mut maintenance, postgres, None).await?;
         let arguments = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"];
         let mut arguments: Vec<_> = arguments.map(str::to_owned).into();
         arguments.push(format!("--dbname={}", postgres.database()));

@@ -181,9 +181,14 @@ pub(super) async fn seeding(
         record = record.with_sources(|sources| conversation.add_to(sources));
     }
     if before.untouched().is_some() {
-        let mut counts = Contents::read(Some(postgres), dynamodb).await?.counts();
+        let after = Contents::read(Some(postgres), dynamodb).await?;
+        let mut counts = after.counts();
         if dynamodb.is_none() {
             counts[3] = record.seeded_items();
+        }
+        // In a finished set-up's place, a new table needs the conversation too.
+        if let Some(table) = after.table().filter(|_| conversation.is_some() || record.is_unfinished()) {
+            record = record.with_table(table);
         }
         record = record.with_seeded(counts);
     }

@@ -147,6 +147,7 @@ fn a_set_up_that_is_interrupted_anywhere() {
                 interrupted += 1;
                 ended.says(&["interrupted: ", "help: run `cargo xtask ddb-setup` again"]);
             }
+            assert!(!ended.stderr.contains("perhaps not only seeds wrote"), "{step}: {ended}");
             let begun = ended.stderr.matches("... ").count();
             let over = ended.stderr.matches("\nok ").count() + ended.stderr.matches("\nstopped ").count();
             assert_eq!(begun, over, "each step that was begun says how it ended: {ended}");

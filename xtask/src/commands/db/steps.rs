@@ -6,6 +6,7 @@ use crate::context::Context;
 use crate::error::Failure;
 use crate::postgres::script::Script;
 use crate::postgres::target::{Connection, STATEMENT_BOUND, readable};
+use crate::record::{Record, Rows};
 use crate::targets::PostgresTarget;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
@@ -19,30 +20,44 @@ const TURN_BOUND: Duration = STATEMENT_BOUND.saturating_mul(3);
 /// After this time the user is told what the command waits for.
 const TURN_TOLD_AFTER: Duration = Duration::from_secs(1);
 
-/// Runs all of Postgres's steps. `maintenance` is a connection to the server's maintenance database.
+/// Runs all of Postgres's steps. `maintenance` is a connection to the server's maintenance database. `record` is
+/// written into the new database, with the number of rows that the scripts wrote, which is also returned.
 pub(crate) async fn setup(
     context: &Context,
     maintenance: &mut Connection,
     target: &PostgresTarget,
-    scripts: [Script; 2],
-) -> Result<()> {
-    make_anew(context, maintenance, target).await?;
+    record: Option<Record>,
+) -> Result<(Connection, [i64; 3])> {
+    let (schema, seed) = (Script::schema(&context.root)?, Script::seed(&context.root)?);
+    let (ui, database) = (&context.ui, target.database().to_owned());
+    make_anew(context, maintenance, target, record.clone()).await?;
     let mut connection = target.connect().await?;
-    for script in scripts {
-        load(&context.ui, &mut connection, script).await?;
-    }
-    Ok(())
+    load(ui, &mut connection, schema).await?;
+    let _held = ui.stop.hold().await;
+    load_held(ui, &mut connection, seed).await?;
+    let note = move |client: &mut Client| {
+        let rows = Rows::read(client)?.counts();
+        record.map_or(Ok(()), |record| record.with_rows(rows).write(client, &database))?;
+        Ok(rows)
+    };
+    let rows = connection.with(note).await?;
+    Ok((connection, rows))
 }
 
-/// Drops the database if it exists, and creates it.
+/// Drops the database if it exists, creates it, and writes `record` into it.
 pub(crate) async fn make_anew(
     context: &Context,
     maintenance: &mut Connection,
     target: &PostgresTarget,
+    record: Option<Record>,
 ) -> Result<()> {
     take_turn(&context.ui, maintenance).await?;
+    // The record was lost with the old database. It says that the items are not the user's.
+    let _held = context.ui.stop.hold().await;
     drop_database(&context.ui, maintenance, target.database()).await?;
-    create(&context.ui, maintenance, target.database()).await
+    create(&context.ui, maintenance, target.database()).await?;
+    let (Some(record), database) = (record, target.database().to_owned()) else { return Ok(()) };
+    maintenance.with(move |client| record.write(client, &database)).await
 }
 
 /// Waits until no other session creates or drops a database. A killed command's session may last a moment longer.
@@ -61,6 +76,7 @@ pub(super) async fn take_turn(ui: &Ui, maintenance: &mut Connection) -> Result<(
     locked.context("another session is creating or dropping a database, or the server is stuck")
 }
 
+/// The caller must hold off the end of the run.
 pub(super) async fn create(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
     let label = format!("Postgres: create database {database}");
     let statement = sql::create_database(database);
@@ -71,7 +87,7 @@ pub(super) async fn create(ui: &Ui, maintenance: &mut Connection, database: &str
             _ => readable(error),
         })
     });
-    ui.run_whole(label, work).await
+    ui.run(label, work).await
 }
 
 pub(super) fn exists_already(database: &str, prod: &str) -> Failure {
@@ -82,7 +98,7 @@ pub(super) fn exists_already(database: &str, prod: &str) -> Failure {
     Failure::new(format!("database {database} exists already"), remedy)
 }
 
-/// Drops a database and ends the sessions in it.
+/// Drops a database and ends the sessions in it. The caller must hold off the end of the run.
 pub(super) async fn drop_database(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
     let sessions = sessions_in(maintenance, database).await?;
     if !sessions.is_empty() {
@@ -90,7 +106,7 @@ pub(super) async fn drop_database(ui: &Ui, maintenance: &mut Connection, databas
     }
     let statement = sql::drop_database(database);
     let work = maintenance.with(move |client| client.batch_execute(&statement).map_err(readable));
-    ui.run_whole(format!("Postgres: drop database {database} if it exists"), work).await
+    ui.run(format!("Postgres: drop database {database} if it exists"), work).await
 }
 
 /// The sessions in a database, without `connection`'s own.
@@ -110,6 +126,12 @@ async fn sessions_in(connection: &mut Connection, database: &str) -> Result<Vec<
 }
 
 pub(crate) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
+    let _held = ui.stop.hold().await;
+    load_held(ui, connection, script).await
+}
+
+/// Like [`load`], for a caller that holds off the end of the run.
+pub(super) async fn load_held(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
     let path = script.path;
     let label = format!("Postgres: load {path} into {}", connection.target.database());
     let work = async {
@@ -121,7 +143,7 @@ pub(crate) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -
         }
         done
     };
-    ui.run_whole(label, work).await
+    ui.run(label, work).await
 }
 
 /// The number of users and activities. `prod` is the suffix of commands that an error suggests.

@@ -162,6 +162,11 @@ impl Seed {
         );
     }
 
+    /// The number of items: a message for each line, and a row for each of the two users.
+    pub(crate) fn count(&self) -> usize {
+        self.conversation.lines().len() + 2
+    }
+
     /// Looks up the two users.
     pub(crate) async fn people(&self, connection: &mut Connection) -> Result<People> {
         let (target, [one, two]) = (connection.target.clone(), self.handles.clone());
