@@ -92,11 +92,13 @@ impl Engine {
     pub(crate) fn targets(&self, context: &Context) -> Result<Targets> {
         match self {
             Self::Docker(docker) => {
-                local_targets(&docker.compose, docker.compose.postgres_login(), &context.environment)
+                let remedy = docker::WRONG_PASSWORD;
+                local_targets(&docker.compose, docker.compose.postgres_login(), remedy, &context.environment)
             }
             Self::Embedded(embedded) => {
                 let (user, password) = embedded.login()?;
-                let mut targets = local_targets(&embedded.compose, (user, &password), &context.environment)?;
+                let (login, remedy) = ((user, password.as_str()), embedded::WRONG_PASSWORD);
+                let mut targets = local_targets(&embedded.compose, login, remedy, &context.environment)?;
                 targets.dynamodb.is_scanned_in_segments = false;
                 Ok(targets)
             }
@@ -263,6 +265,7 @@ impl Engine {
 fn local_targets(
     compose: &Compose,
     (user, password): (&str, &str),
+    wrong_password: &str,
     environment: &Environment,
 ) -> Result<Targets> {
     let remedy = || {
@@ -271,8 +274,9 @@ fn local_targets(
             .to_owned()
     };
     let endpoint = format!("http://127.0.0.1:{}", compose.dynamodb.port.host);
+    let port = compose.postgres.port.host;
     Ok(Targets {
-        postgres: PostgresTarget::local(compose.postgres.port.host, user, password, DATABASE, remedy())?,
+        postgres: PostgresTarget::local(port, user, password, DATABASE, remedy(), wrong_password)?,
         dynamodb: DynamoDbTarget::local(
             "docker-compose.yml",
             &endpoint,

@@ -36,6 +36,10 @@ const DAMAGE: [&str; 13] = [
     "file is not a database",
 ];
 
+/// The remedy if Postgres refuses the password that docker-compose.yml names.
+pub(super) const WRONG_PASSWORD: &str = "set the password the server was created with: its volume keeps the first one; \
+     `cargo xtask down --volumes` removes the data of both databases, and the password with it";
+
 pub(crate) struct DockerEngine {
     pub(super) compose: Compose,
     docker: OnceCell<Docker>,

@@ -32,6 +32,10 @@ use postgres::Postgres;
 /// Names the user of a taken port. The system does not tell every user which process it is.
 const HOLDER: &str = "another process";
 
+/// The remedy if Postgres refuses the password in the state folder.
+pub(super) const WRONG_PASSWORD: &str = "`cargo xtask down`, then remove .cruddur/postgres.password if it is there: `cargo xtask up` makes a new password, \
+     and keeps the data";
+
 /// How many ports are tried if another program takes each one between the check and the server's start.
 const PORTS_TRIED: usize = 5;
 

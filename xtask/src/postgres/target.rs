@@ -65,12 +65,13 @@ impl PostgresTarget {
         password: &str,
         database: &str,
         remedy: String,
+        wrong_password: &str,
     ) -> Result<Self> {
         let [user, password, database] = [user, password, database].map(percent_encoded);
         let url = format!("postgresql://{user}:{password}@127.0.0.1:{port}/{database}");
         let parsed = PostgresUrl::parse(&url).map_err(error::of_setting)?;
         let tls = Tls::of(&parsed, None, SslMode::Disable).map_err(error::of_setting)?;
-        let target = Self::new(parsed, tls, url, remedy, error::WRONG_PASSWORD_OF_OURS.to_owned());
+        let target = Self::new(parsed, tls, url, remedy, wrong_password.to_owned());
         Ok(Self { unusable_data: error::UNUSABLE_DATA_OF_OURS, ..target })
     }
 

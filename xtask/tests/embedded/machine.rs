@@ -40,8 +40,10 @@ fn nobody_runs_programs_through_postgres() {
 fn a_password_that_is_lost_is_made_anew() {
     let checkout = Checkout::new();
     checkout.set_up();
-    checkout.xtask("down").ok();
     fs::remove_file(checkout.state("postgres.password")).unwrap();
+    let refused = checkout.xtask("db test").fails(3);
+    refused.says(&["password", "help: `cargo xtask down`, then remove .cruddur/postgres.password"]);
+    checkout.xtask("down").ok();
     checkout.xtask("up").ok().says(&["Postgres: give cruddur a new password"]);
     assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["users"], 5);
 }

@@ -10,10 +10,6 @@ use postgres::error::SqlState;
 
 use super::{MAINTENANCE_DATABASE, PostgresTarget};
 
-/// The remedy if one of this checkout's servers refuses the user.
-pub(super) const WRONG_PASSWORD_OF_OURS: &str = "set the password the server was created with: the Docker engine's volume keeps the first one; \
-     `cargo xtask down --volumes` removes the data of both databases, and the password with it";
-
 /// The remedy if a server cannot open its own files.
 pub(super) const UNUSABLE_DATA: &str = "see what its log says, or tell whoever runs it";
 
