@@ -11,7 +11,7 @@ use crate::docker::compose::{Compose, Service, port_variable};
 use crate::docker::daemon::{self, Docker};
 use crate::docker::port;
 use crate::dynamodb::client::DynamoDb;
-use crate::engine::{self, Found, embedded, is_external};
+use crate::engine::{self, EngineName, Found, embedded, is_external};
 use crate::error::Failure;
 use crate::output::{self, Output};
 use crate::poll::Look;
@@ -28,20 +28,25 @@ pub(crate) struct Doctor {
     output: Output,
 }
 
-/// The report's lines: what was checked, the verdict, what was found, the remedy.
 #[derive(Default)]
-struct Report(Vec<[String; 4]>);
+struct Report {
+    /// What was checked, the verdict, what was found, the remedy.
+    lines: Vec<[String; 4]>,
+    /// The lines that say why an engine cannot be used.
+    blocking: Vec<(EngineName, usize)>,
+}
 
 const OK: &str = "ok";
 /// Not found, but another choice may do.
 const MISSING: &str = "missing";
+const TAKEN: &str = "taken";
 const BAD: &str = "BAD";
 /// Nothing could be found out without asking a server that is not asked.
 const UNCHECKED: &str = "not checked";
 
 impl Report {
     fn ok(&mut self, check: impl Into<String>, found: impl Into<String>) {
-        self.0.push([check.into(), OK.to_owned(), found.into(), String::new()]);
+        self.lines.push([check.into(), OK.to_owned(), found.into(), String::new()]);
     }
 
     /// Adds a line: ok, or the verdict `otherwise` with the error. `remedy` is used if the error has none.
@@ -57,11 +62,65 @@ impl Report {
             Ok(found) => self.ok(check, found),
             Err(error) => {
                 let remedy = error.downcast_ref().map_or(remedy, Failure::remedy);
-                self.0.push([check.into(), otherwise.to_owned(), format!("{error:#}"), remedy.to_owned()]);
+                let [found, remedy] = [&format!("{error:#}"), remedy].map(one_line);
+                self.lines.push([check.into(), otherwise.to_owned(), found, remedy]);
             }
         }
         is_ok
     }
+
+    /// Adds a line about something that `engine` needs.
+    fn need(
+        &mut self,
+        engine: EngineName,
+        check: impl Into<String>,
+        found: Result<String>,
+        remedy: &str,
+    ) -> bool {
+        let is_ok = self.add(check, found, MISSING, remedy);
+        if !is_ok {
+            self.blocking.push((engine, self.lines.len() - 1));
+        }
+        is_ok
+    }
+
+    /// Adds the line about the engine that was asked for, or else any. If it cannot be used, the lines that say why
+    /// are bad.
+    fn engine(&mut self, asked: Option<EngineName>, usable: &[EngineName]) {
+        let named: Vec<_> = usable.iter().map(ToString::to_string).collect();
+        let (found, remedy) = match asked {
+            Some(name) if !usable.contains(&name) => {
+                let remedy = match name {
+                    EngineName::External => "set CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB",
+                    _ => "mend the lines above that are BAD",
+                };
+                (Err(anyhow!("{name} cannot be used")), remedy)
+            }
+            None if usable.is_empty() => (
+                Err(anyhow!("none can be used")),
+                "mend what one of them lacks: the lines above that are BAD",
+            ),
+            _ => (Ok(format!("usable: {}", named.join(", "))), ""),
+        };
+        if found.is_err() {
+            for (engine, line) in &self.blocking {
+                if asked.is_none_or(|asked| asked == *engine) {
+                    BAD.clone_into(&mut self.lines[*line][1]);
+                }
+            }
+        }
+        self.add("engine", found, BAD, remedy);
+    }
+}
+
+/// A text on one line, which a cell of the table is.
+fn one_line(text: &str) -> String {
+    let join = |line: String, next: &str| match line.chars().last() {
+        None => next.to_owned(),
+        Some(':' | ',') => format!("{line} {next}"),
+        Some(_) => format!("{line}, {next}"),
+    };
+    text.lines().map(str::trim).fold(String::new(), join)
 }
 
 impl Doctor {
@@ -73,31 +132,28 @@ impl Doctor {
         let docker = docker(context, &mut report).await?;
         let mut usable = Vec::new();
         if is_external(&context.environment) {
-            usable.push("external");
+            usable.push(EngineName::External);
         }
         if let (Ok(compose), Some(docker)) = (&compose, &docker)
             && images(docker, compose, &mut report).await?
         {
-            usable.push("docker");
+            usable.push(EngineName::Docker);
         }
         let folder = context.state.canonical();
         let folder = folder.as_ref().unwrap_or(&context.state);
         let server = embedded::postgres_binaries(&context.environment, folder);
-        if report.add("PostgreSQL server", server.map(|server| server.version()), MISSING, "") {
-            usable.push("embedded");
+        let server = server.map(|server| server.version());
+        if report.need(EngineName::Embedded, "PostgreSQL server", server, "") {
+            usable.push(EngineName::Embedded);
         }
         if let Ok(compose) = &compose {
             servers(context, compose, docker.as_ref(), &mut report).await?;
         }
         settings(context, &mut report);
-        let engines = match usable[..] {
-            [] => Err(anyhow!("none can be used")),
-            _ => Ok(format!("usable: {}", usable.join(", "))),
-        };
-        report.add("engine", engines, BAD, "install PostgreSQL's server, or start Docker");
-        let rows = report.0.iter().map(|line| line.iter().map(|cell| json!(cell)).collect());
+        report.engine(context.engine.named(), &usable);
+        let rows = report.lines.iter().map(|line| line.iter().map(|cell| json!(cell)).collect());
         output::print_rows(self.output, &["check", "verdict", "found", "remedy"], rows.collect())?;
-        if report.0.iter().any(|[_, verdict, ..]| verdict == BAD) {
+        if report.lines.iter().any(|[_, verdict, ..]| verdict == BAD) {
             bail!("not all is well; the lines marked BAD say what to do");
         }
         Ok(())
@@ -122,11 +178,13 @@ async fn docker(context: &Context, report: &mut Report) -> Result<Option<Docker>
                 let remedy =
                     "set this machine's clock (timedatectl set-ntp true), or restart Docker's machine";
                 report.add("clock", clock(about.time), BAD, remedy);
+                // It is not needed at the places before.
+                report.blocking.clear();
                 return Ok(Some(docker));
             }
             Err(error) => {
-                let remedy = "start Docker, or set DOCKER_HOST; not needed for the embedded engine";
-                report.add(what, Err(error), MISSING, remedy);
+                let remedy = "start Docker, or set DOCKER_HOST; only engine docker needs it";
+                report.need(EngineName::Docker, what, Err(error), remedy);
             }
         }
     }
@@ -147,7 +205,7 @@ async fn images(docker: &Docker, compose: &Compose, report: &mut Report) -> Resu
         let image = docker.image(&service.image).await?;
         let found = image.map(|_| "here".to_owned()).ok_or_else(|| anyhow!("not here"));
         let remedy = format!("`docker pull {}`", service.image);
-        all &= report.add(format!("image {}", service.image), found, MISSING, &remedy);
+        all &= report.need(EngineName::Docker, format!("image {}", service.image), found, &remedy);
     }
     Ok(all)
 }
@@ -191,7 +249,7 @@ async fn servers(
             port_variable(service.name)
         );
         let check = format!("port {}:{} ({})", Ipv4Addr::LOCALHOST, service.port.host, service.name);
-        report.add(check, port(context, service, is_ours, docker).await?, MISSING, &remedy);
+        report.add(check, port(context, service, is_ours, docker).await?, TAKEN, &remedy);
     }
     Ok(())
 }
@@ -251,7 +309,7 @@ fn settings(context: &Context, report: &mut Report) {
         Some(name) => format!("{name} is set"),
         None => "left to the default chain; local databases need none".to_owned(),
     };
-    report.0.push(["production's AWS credentials", UNCHECKED, &credentials, ""].map(str::to_owned));
+    report.lines.push(["production's AWS credentials", UNCHECKED, &credentials, ""].map(str::to_owned));
     let psql = db::psql(context).map(|path| path.display().to_string()).ok_or_else(|| anyhow!("not on PATH"));
     report.add("psql", psql, MISSING, "install postgresql-client; only `db connect` needs it");
 }

@@ -57,7 +57,16 @@ fn a_cluster_is_served_by_the_version_that_made_it() {
     failed.says(&[&cluster, "and here is only:\n", "postgres (PostgreSQL) 99.1 in "]);
     failed.says(&["help: install PostgreSQL 9.6 as well, or start afresh with `cargo xtask down --volumes`"]);
     assert!(checkout.processes("dynamodb").is_empty(), "nothing was started");
-    assert!(checkout.xtask("doctor").end().stdout.contains(&cluster));
+    let doctor = checkout.xtask("doctor --engine embedded").env("PATH", &path).end().stdout;
+    let bad: Vec<_> = doctor.lines().filter(|line| line.contains(" BAD ")).collect();
+    assert!(
+        bad.len() == 2 && bad[0].contains(&cluster) && bad[1].contains("embedded cannot be used"),
+        "{doctor}"
+    );
+    assert!(
+        bad[0].contains("here is only: postgres (PostgreSQL) 99.1 in ") && !doctor.contains("\\n"),
+        "{doctor}"
+    );
     checkout.xtask("down --volumes").ok();
     checkout.set_up();
 }

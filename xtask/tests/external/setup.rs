@@ -218,7 +218,8 @@ fn the_settings_come_in_the_forms_that_other_programs_read() {
 #[test]
 fn doctor_names_what_is_wrong_and_how_to_mend_it() {
     let world = World::new();
-    let doctor = || world.xtask("doctor -o json").env("DOCKER_HOST", "unix:///nonexistent/docker.sock").end();
+    let asked = |line: &str| world.xtask(line).env("DOCKER_HOST", "unix:///nonexistent/docker.sock").end();
+    let doctor = || asked("doctor -o json");
     let verdict = |ran: &Ran, check: &str| {
         let rows = ran.json();
         let found = rows.as_array().unwrap().iter().find(|row| row["check"] == check).cloned();
@@ -230,6 +231,11 @@ fn doctor_names_what_is_wrong_and_how_to_mend_it() {
     let docker = verdict(&well, "Docker at unix:///nonexistent/docker.sock");
     assert_eq!(docker["verdict"], "missing");
     assert!(docker["remedy"].as_str().unwrap().contains("DOCKER_HOST"), "{docker}");
+    // Judged as the engine that is asked for.
+    let of_docker = asked("doctor -o json --engine docker");
+    assert_eq!(of_docker.code, Some(1), "{of_docker}");
+    assert_eq!(verdict(&of_docker, "Docker at unix:///nonexistent/docker.sock")["verdict"], "BAD");
+    assert_eq!(verdict(&of_docker, "engine")["found"], "docker cannot be used");
 
     world.write("docker-compose.yml", "services: [\n");
     let ill = doctor();
