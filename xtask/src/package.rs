@@ -44,7 +44,7 @@ impl Package {
         if manifest.is_file() && !is_copy {
             let is_first = !program.is_file();
             if is_first {
-                ui.line(self.first_build);
+                ui.note(self.first_build);
             }
             let profile = program.parent().context("this program is in no folder")?;
             let target = profile.parent().context("this program is in no target folder")?;
@@ -59,7 +59,7 @@ impl Package {
                 Ok(built) => built,
                 Err(_) => {
                     if !is_first {
-                        ui.line(format_args!(
+                        ui.note(format_args!(
                             "{} has changed: cargo is building it again, which takes seconds, or a minute or two if \
                              what it depends on has changed too",
                             self.name

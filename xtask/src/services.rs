@@ -60,7 +60,7 @@ impl Services {
             };
             let done = work(&services).await;
             if done.is_err() && again > 0 && services.was_being_stopped.get() {
-                context.ui.line("it was being stopped, and is started again");
+                context.ui.note("it was being stopped, and is started again");
                 again -= 1;
                 continue;
             }

@@ -176,7 +176,7 @@ impl StateFolder {
             // A process that has just taken the lock may not have written its name yet.
             let name = holder(&mut file);
             if !told && (name.is_some() || started.elapsed() > NAME_BOUND) {
-                ui.line(format_args!("waiting for {} to end", name.as_deref().unwrap_or(UNKNOWN_HOLDER)));
+                ui.note(format_args!("waiting for {} to end", name.as_deref().unwrap_or(UNKNOWN_HOLDER)));
                 told = true;
             }
             if started.elapsed() > CHECKOUT_LOCK_BOUND {

@@ -24,7 +24,7 @@ impl Open {
         let app = app::running(context)?;
         app.answers().await?;
         let (program, arguments) = OPENER;
-        context.ui.line(format_args!("opening {app}"));
+        context.ui.note(format_args!("opening {app}"));
         let mut command = Command::new(program);
         command.args(arguments).arg(app.to_string()).stdout(Stdio::null());
         context.ui.starts(|| process::shown(&command));

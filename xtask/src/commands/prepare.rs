@@ -59,13 +59,13 @@ pub(super) async fn prepare(
     let contents = Contents::read(Some(&targets.postgres), Some(&ready.1)).await?;
     let changes = contents.changes(&sources);
     if changes.is_empty() {
-        context.ui.line("both databases are as the sources say: nothing is changed");
+        context.ui.note("both databases are as the sources say: nothing is changed");
         return Ok(());
     }
-    context.ui.line(format_args!("not as the sources say: {}", changes.join("; ")));
+    context.ui.note(format_args!("not as the sources say: {}", changes.join("; ")));
     match user_data(&contents) {
         Some(loss) => ask(context, &loss, answer).await?,
-        None => context.ui.line(format_args!("setting both databases up anew{}", replaced(&contents))),
+        None => context.ui.note(format_args!("setting both databases up anew{}", replaced(&contents))),
     }
     answer.undo.keep_both(context, services, &ready.1, "prepare", None).await?;
     let counts = set_up(context, &targets.postgres, seed, sources, ready).await?;

@@ -46,7 +46,7 @@ impl Run {
         // Releases the lock: other commands may change the databases while the app runs.
         drop(services);
 
-        context.ui.line(format_args!("\nThe app: {app} (`cargo xtask open` opens it, Ctrl-C ends it)"));
+        context.ui.note(format_args!("\nThe app: {app} (`cargo xtask open` opens it, Ctrl-C ends it)"));
         let mut command = Command::new(program);
         for name in OWN_SETTINGS {
             command.envs(context.environment.get(name).map(|value| (name, value)));

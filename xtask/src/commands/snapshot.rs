@@ -155,7 +155,7 @@ impl SnapshotCommand {
                 }
                 let _lock = context.state.lock(&context.ui, "snapshot delete").await?;
                 snapshots.delete(&name)?;
-                context.ui.line(format_args!("deleted snapshot {name}"));
+                context.ui.note(format_args!("deleted snapshot {name}"));
                 Ok(())
             }
         }
@@ -261,7 +261,7 @@ pub(super) async fn save(
         snapshots.rotate(name)?;
     }
     snapshots.finish(folder, name)?;
-    context.ui.line(format_args!("saved {}, {bytes} bytes", described(name, &manifest)));
+    context.ui.note(format_args!("saved {}, {bytes} bytes", described(name, &manifest)));
     Ok(())
 }
 
@@ -383,7 +383,7 @@ pub(super) async fn restore(
     let has_items = items.is_some();
     let restore_rows = async {
         let Some((dump, file)) = dump else {
-            context.ui.line("the snapshot has no rows: the Postgres database here is left as it is");
+            context.ui.note("the snapshot has no rows: the Postgres database here is left as it is");
             return Ok(None);
         };
         db::make_anew(context, &mut maintenance, postgres, None).await?;
@@ -397,7 +397,7 @@ pub(super) async fn restore(
     };
     let restore_items = async {
         let Some((items, file)) = items else {
-            context.ui.line("the snapshot has no items: the messages table here is left as it is");
+            context.ui.note("the snapshot has no items: the messages table here is left as it is");
             return Ok(());
         };
         ddb::drop_if_exists(&dynamodb, &dynamodb.target.table).await?;

@@ -62,7 +62,7 @@ impl Status {
         output::print_rows(self.output, &["service", "engine", "runs_in", "address", "answer"], rows)?;
         for (name, databases) in engine::running_beside(context, engine.name()).await? {
             is_up = true;
-            context.ui.line(format_args!(
+            context.ui.note(format_args!(
                 "engine {name} runs this checkout's {databases} too: `cargo xtask down --engine {name}` stops them"
             ));
         }

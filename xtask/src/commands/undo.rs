@@ -117,7 +117,7 @@ impl Undo {
         if count > MOST_UNASKED && !self.wants_large_snapshot(context, &described).await? {
             return Ok(());
         }
-        context.ui.line(format_args!(
+        context.ui.warn(format_args!(
             "{described} will be lost, and perhaps not only seeds wrote them: saving snapshot {name} first"
         ));
         let save = async {
@@ -132,7 +132,7 @@ impl Undo {
                 .like(&error)
                 .caused_by(error)
         })?;
-        context.ui.line(format_args!("`cargo xtask snapshot restore {name}` brings them back"));
+        context.ui.note(format_args!("`cargo xtask snapshot restore {name}` brings them back"));
         Ok(())
     }
 

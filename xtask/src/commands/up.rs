@@ -16,7 +16,7 @@ impl Up {
         let (_services, (_, dynamodb)) = Services::with(context, "up", ready).await?;
         if !ddb::has_messages_table(&dynamodb).await? {
             let table = &dynamodb.target.table;
-            context.ui.line(format_args!(
+            context.ui.note(format_args!(
                 "there is no table {table} yet: `cargo xtask prepare` sets both databases up"
             ));
         }

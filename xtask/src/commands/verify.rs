@@ -132,7 +132,7 @@ async fn rewrite(context: &Context, stores: &Stores) -> Result<u64> {
             Ok(())
         })
         .await?;
-    context.ui.line(counted(written, "item was rewritten", "items were rewritten"));
+    context.ui.note(counted(written, "item was rewritten", "items were rewritten"));
     if changed > 0 {
         context.ui.warn("somebody else wrote to some of them meanwhile: run the command again");
     }

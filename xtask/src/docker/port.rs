@@ -54,7 +54,7 @@ pub(crate) fn moved(port: Port, service: &str, holder: &str, others: &[u16], ui:
     let nearby = port.host.saturating_add(1)..=port.host.saturating_add(REACH);
     let free = nearby.into_iter().find(|port| !others.contains(port) && is_free(*port));
     let free = free.with_context(|| format!("{taken}, and none of the next {REACH} is free"))?;
-    ui.line(format_args!("{taken}; it moves to {free}"));
+    ui.warn(format_args!("{taken}; it moves to {free}"));
     Ok(free)
 }
 

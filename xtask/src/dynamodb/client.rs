@@ -225,7 +225,7 @@ impl DynamoDb {
         let every = if self.ui.shows_progress() { TOLD_EVERY_ON_TERMINAL } else { TOLD_EVERY };
         let told = throttling.told;
         if told.is_none_or(|told| now.duration_since(told) >= every) {
-            self.ui.line(match told {
+            self.ui.warn(match told {
                 None => format!("{name} is throttling: going on as quickly as it lets us"),
                 Some(told) => format!("{name} is throttling: {}", pace(throttling.items, now - told)),
             });

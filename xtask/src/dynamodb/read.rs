@@ -84,7 +84,7 @@ impl Response {
     /// Prints the item count and the consumed capacity. `more` is printed if the read stopped early.
     pub(crate) fn report(&self, ui: &Ui, more: &str) {
         if self.stopped_early {
-            ui.line(more);
+            ui.note(more);
         }
         ui.note(self);
     }

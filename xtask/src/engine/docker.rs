@@ -138,20 +138,20 @@ impl DockerEngine {
         let (docker, ui, compose) = (self.docker(context).await?, &context.ui, &self.compose);
         let project = &compose.project;
         if self.is_of_another_checkout(context).await? {
-            ui.line(format_args!(
+            ui.note(format_args!(
                 "project {project} is another checkout's: there is nothing of this one's to stop"
             ));
             return Ok(());
         }
         let [postgres, dynamodb] = docker.containers(compose).await?;
         if postgres.is_empty() && dynamodb.is_empty() {
-            ui.line(format_args!("project {project}: no containers"));
+            ui.note(format_args!("project {project}: no containers"));
         }
         tokio::try_join!(self.remove(context, postgres), self.remove(context, dynamodb))?;
         docker.remove_network(project).await?;
         for volume in self.volumes().filter(|_| with_data) {
             if docker.remove_volume(&volume).await? {
-                ui.line(format_args!("removed volume {volume} and its data"));
+                ui.note(format_args!("removed volume {volume} and its data"));
             }
         }
         Ok(())

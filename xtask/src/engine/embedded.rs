@@ -243,7 +243,7 @@ impl EmbeddedEngine {
         let ui = &context.ui;
         let [postgres, dynamodb] = self.holders()?;
         if postgres.is_none() && dynamodb.is_none() {
-            ui.line("engine embedded: nothing was running");
+            ui.note("engine embedded: nothing was running");
         }
         if let Some(holder) = dynamodb {
             ui.run_whole(format!("DynamoDB: stop {holder}"), self.stopped_dynamodb(&holder)).await?;

@@ -20,7 +20,7 @@ pub(super) fn find() -> [Server; 2] {
 }
 
 pub(super) fn stop(context: &Context) {
-    context.ui.line("engine external: nothing was started here, so there is nothing to stop");
+    context.ui.note("engine external: nothing was started here, so there is nothing to stop");
 }
 
 pub(super) fn logs() -> Result<()> {

@@ -136,11 +136,17 @@ fn on_terminal(first: &str, command: Command, typed: &str) -> (Option<i32>, Stri
 #[test]
 fn quiet_leaves_only_data_warnings_and_errors() {
     let world = World::new();
-    for line in ["ddb-setup --quiet", "up -q", "db seed -q", "ddb seed -q"] {
+    let quiet =
+        ["up -q", "ddb-setup --quiet", "prepare -q", "db seed -q", "ddb seed -q", "snapshot save mine -q"];
+    for line in quiet.into_iter().chain(["snapshot delete mine -q", "status -q"]) {
         assert_eq!(world.xtask(line).ok().stderr, "", "{line}");
     }
     let scanned = world.xtask("ddb scan -q --count").ok();
     assert_eq!((scanned.stdout.as_str(), scanned.stderr.as_str()), ("138\n", ""));
+    world.xtask("ddb put -q").arg(r#"{"pk":"mine","sk":"1"}"#).ok();
+    let lost = world.xtask("ddb-setup -q").ok();
+    assert!(lost.stderr.starts_with("warning: 5 users, 4 activities, 139 items will be lost"), "{lost}");
+    assert_eq!(lost.stderr.lines().count(), 1, "{lost}");
     let failed = world.xtask("ddb schema-load -q").fails(1);
     assert!(failed.stderr.starts_with("error: DynamoDB: create table"), "{failed}");
     world.xtask("ddb drop cruddur-messages -q --dry-run").ok().says(&["dry run: it would drop the table"]);

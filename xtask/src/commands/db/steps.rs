@@ -69,7 +69,7 @@ pub(super) async fn take_turn(ui: &Ui, maintenance: &mut Connection) -> Result<(
     let locked = match tokio::time::timeout(TURN_TOLD_AFTER, &mut lock).await {
         Ok(locked) => locked,
         Err(_) => {
-            ui.line(format_args!("waiting for another session to create or drop a database at {shown}"));
+            ui.note(format_args!("waiting for another session to create or drop a database at {shown}"));
             lock.await
         }
     };
@@ -102,7 +102,7 @@ pub(super) fn exists_already(database: &str, prod: &str) -> Failure {
 pub(super) async fn drop_database(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
     let sessions = sessions_in(maintenance, database).await?;
     if !sessions.is_empty() {
-        ui.line(format_args!("dropping {database} ends the sessions of {}", sessions.join(", ")));
+        ui.warn(format_args!("dropping {database} ends the sessions of {}", sessions.join(", ")));
     }
     let statement = sql::drop_database(database);
     let work = maintenance.with(move |client| client.batch_execute(&statement).map_err(readable));
@@ -139,7 +139,8 @@ pub(super) async fn load_held(ui: &Ui, connection: &mut Connection, script: Scri
         // Skip the notice of `drop ... if exists` that nothing existed.
         let notices = connection.take_notices().into_iter();
         for notice in notices.filter(|notice| notice.routine() != Some("DropErrorMsgNonExistent")) {
-            ui.line(format_args!("{path}: {}: {}", notice.severity(), notice.message()));
+            let text = format!("{path}: {}: {}", notice.severity(), notice.message());
+            if notice.severity() == "WARNING" { ui.warn(text) } else { ui.note(text) }
         }
         done
     };

@@ -240,7 +240,7 @@ impl ListTables {
         }
         if names.is_empty() {
             let prod = dynamodb.target.prod();
-            context.ui.line(format_args!("no tables; `cargo xtask ddb schema-load{prod}` creates one"));
+            context.ui.note(format_args!("no tables; `cargo xtask ddb schema-load{prod}` creates one"));
         }
         Ok(())
     }

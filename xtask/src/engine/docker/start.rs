@@ -34,7 +34,7 @@ impl DockerEngine {
         for _ in 0..PORT_RACES {
             match self.start_both(context).await {
                 Err(error) if daemon::is_port_taken(&error) => {
-                    context.ui.line("something else took the port at that moment; looking for another one");
+                    context.ui.note("something else took the port at that moment; looking for another one");
                 }
                 ended => return ended,
             }
@@ -96,7 +96,7 @@ impl DockerEngine {
         let folder = self.compose.folder.as_os_str().as_encoded_bytes();
         let hash = Uuid::new_v5(&Uuid::NAMESPACE_URL, folder).simple().to_string();
         let name = format!("{project}-{}", &hash[..8]);
-        context.ui.line(format_args!(
+        context.ui.warn(format_args!(
             "project {project} belongs to another checkout; this one's is {name} (for docker compose: COMPOSE_PROJECT_NAME={name})",
         ));
         self.compose.project = name;
@@ -156,7 +156,7 @@ impl DockerEngine {
             return Ok(());
         }
         if let Some(other) = self.compose.other_source(&context.environment) {
-            context.ui.line(format_args!("`docker compose` also reads {other}; the tasks read {FILE} alone"));
+            context.ui.warn(format_args!("`docker compose` also reads {other}; the tasks read {FILE} alone"));
         }
         self.pull(context, found).await?;
         self.docker(context).await?.create_network(&self.compose.project).await

@@ -26,7 +26,7 @@ pub(super) async fn remove(data: &Path, ui: &Ui) -> Result<()> {
         moved => moved.with_context(|| format!("cannot move {} aside", data.display()))?,
     }
     remove_whole(&beside).await?;
-    ui.line(format_args!("removed {}", data.display()));
+    ui.note(format_args!("removed {}", data.display()));
     Ok(())
 }
 
