@@ -9,6 +9,7 @@ pub(crate) mod neighbour;
 pub(crate) mod prepare;
 pub(crate) mod redact;
 pub(crate) mod run;
+pub(crate) mod waits;
 
 use std::collections::BTreeMap;
 use std::fs;

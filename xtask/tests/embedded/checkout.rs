@@ -4,6 +4,7 @@ use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
 
+use crate::WAITS;
 use crate::common::Workspace;
 use crate::common::dynamodb::Endpoint;
 use crate::common::run::Ran;
@@ -16,6 +17,7 @@ pub(crate) struct Checkout {
 impl Checkout {
     /// Its ports may move, because they are not set.
     pub(crate) fn new() -> Self {
+        WAITS.begin();
         Self { workspace: Workspace::new().with("CRUDDUR_ENGINE", "embedded") }
     }
 

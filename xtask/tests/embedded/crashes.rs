@@ -176,8 +176,7 @@ fn data_that_is_removed_under_the_servers_is_made_again() {
     }
 }
 
-#[test]
-fn servers_whose_whole_state_folder_was_removed_end_by_themselves() {
+pub(crate) fn state_folder_removed() {
     let checkout = Checkout::new();
     checkout.set_up();
     let before = checkout.processes("postgres");
@@ -194,8 +193,7 @@ fn servers_whose_whole_state_folder_was_removed_end_by_themselves() {
     checkout.set_up();
 }
 
-#[test]
-fn a_postgres_whose_lock_file_was_removed_is_not_joined_by_a_second_one() {
+pub(crate) fn lock_file_removed() {
     let checkout = Checkout::new();
     checkout.set_up();
     let before = checkout.processes("postgres");

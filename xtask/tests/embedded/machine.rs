@@ -284,8 +284,7 @@ fn a_session_of_a_killed_postgres_is_waited_for() {
     assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["users"], 5);
 }
 
-#[test]
-fn a_server_that_hangs_is_not_taken_for_one_that_was_not_started() {
+pub(crate) fn hanging_server() {
     let checkout = Checkout::new();
     checkout.set_up();
     checkout.signal("postgres", "STOP");

@@ -12,3 +12,6 @@ mod engine;
 mod machine;
 mod neighbour;
 mod parity;
+mod waiting;
+
+use waiting::WAITS;

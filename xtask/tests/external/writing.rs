@@ -1,7 +1,7 @@
 //! `cargo xtask ddb seed`, and writing against a server that throttles.
 
 use std::collections::{BTreeSet, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -114,10 +114,11 @@ fn a_put_an_update_and_a_delete_wait_for_a_seed_that_runs() {
         &["delete", "a", "1"],
     ] {
         let (told, begun) = channel();
+        let has_begun = AtomicBool::new(false);
         let proxy = Proxy::start(world.endpoint(), move |operation, _| {
-            if operation == "BatchWriteItem" {
+            if operation == "BatchWriteItem" && !has_begun.swap(true, Ordering::Relaxed) {
                 told.send(()).unwrap();
-                std::thread::sleep(Duration::from_millis(700));
+                std::thread::sleep(Duration::from_millis(1_500));
             }
             Ok(Fate::Passed)
         });
@@ -161,7 +162,7 @@ fn a_line_in_another_form_is_named_and_nothing_is_written() {
     world.xtask("ddb seed --file empty.txt").fails(2).says(&["empty.txt"]);
     let typed = world.xtask("ddb seed --file -").stdin("Person 1: Hi\nPerson 2: nonsense\nPerson 3: no\n");
     typed.fails(2).says(&["stdin:3"]);
-    world.xtask("ddb seed --file missing.txt").fails(1).says(&["missing.txt", "No such file"]);
+    world.xtask("ddb seed --file missing.txt").fails(2).says(&["missing.txt", "No such file"]);
     assert_eq!(world.endpoint().items(TABLE), before);
 }
 

@@ -46,6 +46,7 @@ use serde_json::Value;
 use common::dynamodb::Endpoint;
 use common::run::Ran;
 use postgres::Database;
+use waiting::WAITS;
 use world::{TABLE, World};
 
 /// A set-up whose result is known byte by byte.
@@ -56,7 +57,7 @@ const QUICK: Duration = Duration::from_secs(20);
 
 impl World {
     fn set_up() -> Self {
-        waiting::begin_early();
+        WAITS.begin();
         let world = Self::new();
         world.xtask(SETUP).ok();
         world
