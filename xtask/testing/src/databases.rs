@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
-use crate::servers::{Connected, MAINTENANCE_DATABASE, Servers};
+use crate::servers::{Connected, MAINTENANCE_DATABASE, POSTGRES_URL, Servers};
 use crate::{say, template};
 
 /// What the names of test databases begin with; `leftovers.sql` has it too.
@@ -62,7 +62,10 @@ impl Databases {
     async fn start() -> Result<Self> {
         let servers = Servers::find().await?;
         let Connected { client: session, .. } =
-            servers.connect(MAINTENANCE_DATABASE).await.context("cannot connect to Postgres")?;
+            servers.connect(MAINTENANCE_DATABASE).await.with_context(|| {
+                let database = servers.shown(MAINTENANCE_DATABASE);
+                format!("cannot connect to {database}: check {POSTGRES_URL}, or `cargo xtask status` if it is not set")
+            })?;
         let dynamodb = DynamoDb::from_conf(http::local_config(&servers.endpoint).build());
         let version = session.query_one("select current_setting('server_version_num')::int4", &[]).await?;
         let strategy = if version.get::<_, i32>(0) >= HAS_STRATEGIES { " strategy file_copy" } else { "" };
@@ -140,8 +143,8 @@ impl Databases {
     /// Where a database and its table are, and how to look into them.
     pub(crate) fn kept(&self, name: &str) -> String {
         format!(
-            "kept for a day: database {} (cargo xtask db connect -- --dbname {name}), table {name} at {} (cargo xtask \
-             ddb scan --table {name})",
+            "kept for a day: database {} (eval \"$(cargo xtask env)\"; psql \"${{CONNECTION_URL%/*}}/{name}\"), table {name} \
+             at {} (cargo xtask ddb scan --table {name})",
             self.servers.shown(name),
             self.servers.endpoint
         )

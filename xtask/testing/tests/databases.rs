@@ -232,7 +232,11 @@ fn what_a_failed_test_had_is_kept_for_a_day_and_named() {
         let (passed, stderr) = run.end();
         assert_eq!(passed, passes, "{stderr}");
         assert!(!stderr.contains(password), "the password is printed");
-        for text in [format!("/{name} "), format!("--dbname {name}"), format!("ddb scan --table {name}")] {
+        for text in [
+            format!("/{name} "),
+            format!("psql \"${{CONNECTION_URL%/*}}/{name}\""),
+            format!("ddb scan --table {name}"),
+        ] {
             assert!(stderr.contains(&text), "{text}: {stderr}");
         }
         looking.next_run();
