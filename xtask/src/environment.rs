@@ -24,11 +24,12 @@ impl Environment {
         let path = root.join(".env");
         if path.metadata().is_ok_and(|there| !there.is_file()) {
             let problem = format!("{} is not a file", path.display());
-            return Err(Failure::new(problem, "make it one of lines NAME=value, or remove it").into());
+            return Err(Failure::usage(problem, "make it one of lines NAME=value, or remove it").into());
         }
         let dotenv = match std::fs::read_to_string(&path) {
-            Ok(text) => parse(text.trim_start_matches('\u{feff}'))
-                .map_err(|(line, why)| Failure::new(format!("{}:{line}: {why}", path.display()), QUOTING))?,
+            Ok(text) => parse(text.trim_start_matches('\u{feff}')).map_err(|(line, why)| {
+                Failure::usage(format!("{}:{line}: {why}", path.display()), QUOTING)
+            })?,
             Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
         };

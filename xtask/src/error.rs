@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use backend_flask::conversation::ConversationError;
 use serde::Serialize;
 
+use crate::dynamodb::error::RequestError;
 use crate::text::printable_lines;
 
 /// What kind of failure an error is. The number is the program's exit status.
@@ -158,6 +159,8 @@ fn kind(error: &anyhow::Error) -> Kind {
     let kind = |cause: &(dyn Error + 'static)| match cause.downcast_ref::<Failure>() {
         Some(failure) => Some(failure.kind).filter(|kind| *kind != Kind::Failed),
         None if cause.is::<Usage>() || cause.is::<ConversationError>() => Some(Kind::WrongInput),
+        // What was asked for, or a script.
+        None if cause.downcast_ref().is_some_and(RequestError::is_about_input) => Some(Kind::WrongInput),
         // A file that is not what it should be.
         None => cause.downcast_ref::<std::io::Error>().and_then(|io| {
             let is_wrong = matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput);

@@ -22,7 +22,8 @@ pub(crate) struct Messages {
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Print what is started: programs and containers, with arguments and environment
-    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    // Without `-v`, which means the volumes at `down`, as it does at `docker compose down`.
+    #[arg(long, global = true, conflicts_with = "quiet")]
     verbose: bool,
     /// How steps are printed: auto (the default), plain, or json, one object a line
     #[arg(long, global = true, value_name = "FORM", value_enum, default_value_t, hide_default_value = true)]
@@ -376,8 +377,12 @@ fn rate(done: u64, share: f64, elapsed: Duration) -> String {
     let elapsed = elapsed.as_secs_f64().max(1e-3);
     let rate = done as f64 / elapsed;
     let left = Duration::try_from_secs_f64(elapsed * (1.0 - share) / share);
-    let left = left.map_or_else(|_| "?".to_owned(), |left| seconds(Duration::from_secs(left.as_secs())));
-    format!("{done} items, {rate:.0}/s, {left} left")
+    let left = match left.map(|left| left.as_secs()) {
+        Ok(0) => String::new(),
+        Ok(left) => format!(", {} left", seconds(Duration::from_secs(left))),
+        Err(_) => ", ? left".to_owned(),
+    };
+    format!("{done} items, {rate:.0}/s{left}")
 }
 
 /// A duration for people: `12 ms`, `3.4 s`, `2 min 5 s`.
@@ -398,7 +403,7 @@ mod tests {
     fn a_rate_tells_the_time_that_is_left() {
         let text = |share| rate(5_000, share, Duration::from_secs(2));
         assert_eq!(text(0.25), "5000 items, 2500/s, 6.0 s left");
-        assert_eq!(text(1.0), "5000 items, 2500/s, 0 ms left");
+        assert_eq!(text(1.0), "5000 items, 2500/s");
         assert_eq!(text(0.0), "5000 items, 2500/s, ? left");
     }
 

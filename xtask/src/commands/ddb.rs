@@ -76,8 +76,8 @@ pub(crate) enum Ddb {
     ///
     /// Write keys as they are: a number for a number key, base64 for a binary one.
     #[command(after_long_help = "Examples:
-  cargo xtask ddb query --pk MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399
-  cargo xtask ddb query --pk GRP#1 --begins-with 2026- --desc --limit 5")]
+  cargo xtask ddb query --pk \"MSG#5ae290ed-55d1-47a0-bc6d-fe2bc2700399\"
+  cargo xtask ddb query --pk \"GRP#1\" --begins-with 2026- --desc --limit 5")]
     Query(query::Query),
     /// Print one item
     #[command(after_long_help = "Examples:
@@ -89,7 +89,7 @@ pub(crate) enum Ddb {
     /// Prints the item that it replaced.
     #[command(after_long_help = "Examples:
   cargo xtask ddb put '{\"pk\": \"a\", \"sk\": \"b\", \"n\": 1}'
-  cargo xtask ddb put --condition attribute_not_exists(pk) <item.json")]
+  cargo xtask ddb put --condition \"attribute_not_exists(pk)\" <item.json")]
     Put(item::Put),
     /// Update one item, or create it
     ///

@@ -98,6 +98,13 @@ pub(super) fn explained(error: clap::Error) -> String {
                 database is changed without a question"
             .to_owned();
     }
+    let is_prod_unknown =
+        matches!(error.get(ContextKind::InvalidArg), Some(ContextValue::String(word)) if word == PROD);
+    if error.kind() == ErrorKind::UnknownArgument && is_prod_unknown {
+        return "error: this command is for local databases alone: it takes no --prod\n  help: the commands of `db` and \
+                `ddb`, and `verify`, take it"
+            .to_owned();
+    }
     let is_negative = |value: &ContextValue| matches!(value, ContextValue::String(value) if value.parse().is_ok_and(|value: i64| value < 0));
     let not_whole = match error.get(ContextKind::InvalidValue) {
         Some(value) if is_negative(value) => "it is less than 0",
@@ -260,6 +267,7 @@ mod tests {
                 "'-1' for '--limit <N>': -1 is not in 1..=1000000",
             ),
             ("xtask ddb drop t --confirm t", "leave them out"),
+            ("xtask ddb-setup --prod", "this command is for local databases alone"),
         ] {
             let error = suggested(line);
             assert!(error.contains(name), "{line}: {error}");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::environment::Environment;
 use crate::error::Failure;
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use self::file::{File, Reader};
@@ -102,13 +102,18 @@ impl Compose {
                 && file::port_number(value).is_none()
             {
                 let problem = format!("{variable}: `{value}` is not a port (1 to 65535)");
-                return Err(Failure::new(problem, format!("correct {variable}, or unset it")).into());
+                return Err(Failure::usage(problem, format!("correct {variable}, or unset it")).into());
             }
         }
         let path = folder.join(FILE);
-        let text = std::fs::read_to_string(&path)
-            .with_context(|| format!("cannot read {}, which defines the two services", path.display()))?;
-        Self::parse(folder, &text, environment).with_context(|| format!("in {}", path.display()))
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            let problem = format!("cannot read {}, which defines the two services", path.display());
+            Failure::usage(problem, format!("`git checkout {FILE}` brings it back")).caused_by(error)
+        })?;
+        Self::parse(folder, &text, environment).map_err(|error| {
+            let problem = format!("{} cannot be used", path.display());
+            Failure::usage(problem, "correct the file, or the setting that it names").caused_by(error).into()
+        })
     }
 
     fn parse(folder: &Path, text: &str, environment: &Environment) -> Result<Self> {

@@ -92,6 +92,11 @@ impl RequestError {
         }
     }
 
+    /// Whether the server found a name, an expression or a value wrong.
+    pub(crate) fn is_about_input(&self) -> bool {
+        self.code() == Some("ValidationException")
+    }
+
     /// Whether the server throttled the request. It has not done what was asked.
     pub(super) fn is_throttling(&self) -> bool {
         matches!(

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::error::Failure;
+use crate::error::{Failure, Usage};
 use crate::record::Sources;
 use anyhow::{Context as _, Result, anyhow};
 use postgres::Client;
@@ -65,18 +65,22 @@ impl Script {
             // The server waits for rows of a `copy`, which the driver does not expect.
             let waits = error.to_string() == "unexpected message from server" && copies(self.text.lines());
             return if waits {
-                Failure::new(self.path, NO_ROWS).caused_by(error).into()
+                Failure::usage(self.path, NO_ROWS).caused_by(error).into()
             } else {
                 error.into()
             };
         };
-        let text = self.told(error);
-        match remedy(error.code()) {
-            Some(remedy) => Failure::new("nothing of it has taken effect", remedy).caused_by(text).into(),
-            None => match self.psql_remedy(error) {
-                Some(remedy) => Failure::new(text, remedy).into(),
-                None => anyhow!(text),
-            },
+        let (text, code) = (self.told(error), error.code());
+        if let Some(remedy) = remedy(code) {
+            return Failure::new("nothing of it has taken effect", remedy).caused_by(text).into();
+        }
+        if *code == SqlState::UNDEFINED_TABLE && self.path == SEED {
+            return Failure::new(text, "load the schema first: `cargo xtask db schema-load`").into();
+        }
+        match self.psql_remedy(error) {
+            Some(remedy) => Failure::usage(text, remedy).into(),
+            None if is_script_s(code) => Usage(text).into(),
+            None => anyhow!(text),
         }
     }
 
@@ -134,6 +138,13 @@ impl Script {
 }
 
 const NO_ROWS: &str = "rows behind a `copy` are psql's alone: write an INSERT, as `pg_dump --inserts` does";
+
+/// Whether an error is the script's: its data, a constraint, its syntax or a name, or one that it raises.
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>
+fn is_script_s(code: &SqlState) -> bool {
+    let classes = ["22", "23", "42", "P0"];
+    *code != SqlState::INSUFFICIENT_PRIVILEGE && classes.iter().any(|class| code.code().starts_with(class))
+}
 
 /// Whether a line is a `copy` that reads its rows from the following lines.
 fn copies<'a>(mut lines: impl Iterator<Item = &'a str>) -> bool {

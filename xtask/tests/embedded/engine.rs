@@ -253,7 +253,7 @@ fn a_script_that_fails_is_not_repeated_in_the_log() {
     let checkout = Checkout::new();
     checkout.set_up();
     checkout.write("backend-flask-rs/db/seed.sql", "insert into users default values; -- of the script\n");
-    checkout.xtask("db seed").fails(1);
+    checkout.xtask("db seed").fails(2);
     let log = checkout.xtask("logs postgres").ok().stdout;
     assert!(log.contains("violates not-null constraint") && !log.contains("of the script"), "{log}");
 }

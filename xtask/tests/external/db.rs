@@ -117,7 +117,7 @@ fn a_schema_that_fails_half_way_changes_nothing() {
     world
         .database
         .execute("alter index activities_user_uuid rename to other; create table activities_user_uuid ()");
-    let failed = world.xtask("db schema-load").fails(1);
+    let failed = world.xtask("db schema-load").fails(2);
     assert_snapshot!(world.redact(failed.error()), @r#"
     error: Postgres: load backend-flask-rs/db/schema.sql into DATABASE
       because: backend-flask-rs/db/schema.sql: relation "activities_user_uuid" already exists (SQLSTATE 42P07)
@@ -131,7 +131,7 @@ fn a_seed_that_fails_half_way_changes_nothing() {
     world.xtask("db create").ok();
     world.xtask("db schema-load").ok();
     world.database.execute("alter table activities add constraint quiet check (likes_count < 10)");
-    let failed = world.xtask("db seed").fails(1);
+    let failed = world.xtask("db seed").fails(2);
     let error = failed.error().lines().filter(|line| !line.starts_with("    detail: "));
     let error: Vec<_> = error.collect();
     assert_snapshot!(world.redact(&error.join("\n")), @r#"
@@ -193,7 +193,7 @@ fn an_error_of_a_script_tells_its_place() {
         ("create table t (a int);\ncopy t from stdin;\n", "write an INSERT, as `pg_dump --inserts`"),
     ] {
         world.write(SCHEMA, script);
-        world.xtask("db schema-load").fails(1).says(&[says]);
+        world.xtask("db schema-load").fails(2).says(&[says]);
         assert_eq!(world.database.column("select relname::text from pg_class where relname = 't'"), [""; 0]);
     }
 }
@@ -288,6 +288,7 @@ fn without_database_or_tables_the_error_names_the_command_that_makes_them() {
       because: backend-flask-rs/db/seed.sql:4:13: relation "public.users" does not exist (SQLSTATE 42P01)
         line: insert into public.users (uuid, display_name, handle, email, cognito_user_id)
                           ^
+      help: load the schema first: `cargo xtask db schema-load`
     "#);
 }
 
@@ -443,7 +444,7 @@ fn what_acts_on_a_terminal_is_escaped_in_what_postgres_says() {
     assert_harmless(&told);
     for text in [format!("do $$ begin raise '{HOSTILE}'; end $$"), format!("select \"{HOSTILE}\"")] {
         script(&text);
-        assert_harmless(&workspace.xtask("db schema-load").fails(1).stderr);
+        assert_harmless(&workspace.xtask("db schema-load").fails(2).stderr);
     }
     assert_harmless(&workspace.xtask("db test").fails(1).stderr);
     let told = stderr("db drop");

@@ -106,16 +106,16 @@ fn an_index_has_keys_of_its_own() {
     ");
     let scanned = world.xtask("ddb scan --table scores --index by-who -o jsonl").ok();
     assert_eq!(scanned.json_lines().len(), 6);
-    assert_snapshot!(world.error(1, "ddb query --table scores --index by-whom --pk bob", &[]), @"
+    assert_snapshot!(world.error(2, "ddb query --table scores --index by-whom --pk bob", &[]), @"
     error: table scores has no index `by-whom`
       help: its indexes: by-who
     ");
-    assert_snapshot!(world.error(1, "ddb query --table scores --index by-who --pk bob --consistent", &[]), @"
+    assert_snapshot!(world.error(2, "ddb query --table scores --index by-who --pk bob --consistent", &[]), @"
     error: cannot query table scores
       because: ValidationException: Consistent reads are not supported on global secondary indexes
     ");
     let world = DynamoDbOnly::with_table();
-    assert_snapshot!(world.error(1, "ddb query --index by-who --pk bob", &[]), @"
+    assert_snapshot!(world.error(2, "ddb query --index by-who --pk bob", &[]), @"
     error: table cruddur-messages has no index `by-who`
       help: it has no index: leave --index out
     ");
@@ -161,15 +161,15 @@ fn filters_and_projections_take_placeholders_in_both_forms() {
 fn what_is_wrong_with_an_expression_or_a_placeholder_is_told() {
     let world = DynamoDbOnly::with_scores();
     let line = "ddb query --table scores --pk go --filter";
-    assert_snapshot!(world.error(1, line, &["who == :w", "--values", ":w=ann"]), @r#"
+    assert_snapshot!(world.error(2, line, &["who == :w", "--values", ":w=ann"]), @r#"
     error: cannot query table scores
       because: ValidationException: Invalid FilterExpression: Syntax error; token: "=", near: "== :w"
     "#);
-    assert_snapshot!(world.error(1, line, &["#w = :w", "--values", ":w=ann"]), @"
+    assert_snapshot!(world.error(2, line, &["#w = :w", "--values", ":w=ann"]), @"
     error: cannot query table scores
       because: ValidationException: Invalid FilterExpression: An expression attribute name used in the document path is not defined; attribute name: #w
     ");
-    assert_snapshot!(world.error(1, line, &["who = :w", "--values", ":w=ann", "--values", ":x=1"]), @"
+    assert_snapshot!(world.error(2, line, &["who = :w", "--values", ":w=ann", "--values", ":x=1"]), @"
     error: cannot query table scores
       because: ValidationException: Value provided in ExpressionAttributeValues unused in expressions: keys: {:x}
     ");
@@ -182,11 +182,11 @@ fn what_is_wrong_with_an_expression_or_a_placeholder_is_told() {
 fn a_key_condition_that_makes_no_sense_is_refused() {
     let world = DynamoDbOnly::with_scores();
     assert_snapshot!(world.error(2, "ddb query --table scores --pk go --sk seven", &[]), @"error: key `score` is a number, which `seven` is not");
-    assert_snapshot!(world.error(1, "ddb query --table scores --pk go --begins-with 1", &[]), @"
+    assert_snapshot!(world.error(2, "ddb query --table scores --pk go --begins-with 1", &[]), @"
     error: cannot query table scores
       because: ValidationException: Invalid KeyConditionExpression: Incorrect operand type for operator or function; operator or function: begins_with, operand type: N
     ");
-    assert_snapshot!(world.error(1, "ddb query --table scores --pk go --between 10 1", &[]), @"
+    assert_snapshot!(world.error(2, "ddb query --table scores --pk go --between 10 1", &[]), @"
     error: cannot query table scores
       because: ValidationException: Invalid KeyConditionExpression: The BETWEEN operator requires upper bound to be greater than or equal to lower bound; lower bound operand: AttributeValue: {N:10}, upper bound operand: AttributeValue: {N:1}
     ");

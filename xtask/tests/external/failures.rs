@@ -183,10 +183,10 @@ fn settings_come_from_dotenv_and_the_process_environment_wins() {
     assert!(world.database.exists());
 
     workspace.write(".env", &format!("A=1\nnonsense {WRONG_PASSWORD}\n"));
-    workspace.xtask("status").fails(1).says(&[".env:2: expected NAME=value"]);
+    workspace.xtask("status").fails(2).says(&[".env:2: expected NAME=value"]);
     // A line with a variable is an error, because variables are not replaced.
     workspace.write(".env", "A='$1'\nDDB_MESSAGE_TABLE=${TABLE:-other}\n");
-    let failed = workspace.xtask("status").fails(1);
+    let failed = workspace.xtask("status").fails(2);
     failed.says(&[".env:2: a `$` stands outside single quotes", "help: put a value with"]);
 }
 
@@ -195,7 +195,7 @@ fn settings_come_from_dotenv_and_the_process_environment_wins() {
 fn a_dotenv_that_is_a_pipe_is_not_waited_for() {
     let workspace = Workspace::new();
     assert!(std::process::Command::new("mkfifo").arg(workspace.path(".env")).status().unwrap().success());
-    workspace.xtask("status").fails(1).within(QUICK).says(&["/.env is not a file", "help: make it one"]);
+    workspace.xtask("status").fails(2).within(QUICK).says(&["/.env is not a file", "help: make it one"]);
 }
 
 #[test]
@@ -205,13 +205,13 @@ fn a_broken_compose_file_is_named_with_what_is_wrong() {
         let failed = workspace
             .xtask("--engine docker ddb-setup")
             .env("DOCKER_HOST", "unix:///nonexistent/docker.sock")
-            .fails(1);
+            .fails(2);
         failed.within(QUICK);
         failed.error().replace(&workspace.path("").display().to_string(), "WORKSPACE/")
     };
     workspace.edit("docker-compose.yml", "    user: root", "    privileged: true\n    user: root");
     let error = fails();
-    assert!(error.starts_with("error: in WORKSPACE/docker-compose.yml\n"), "{error}");
+    assert!(error.starts_with("error: WORKSPACE/docker-compose.yml cannot be used\n"), "{error}");
     assert!(
         error.contains(
             "services.dynamodb-local: unknown field `privileged`, expected one of `image`, `ports`,"
@@ -220,18 +220,21 @@ fn a_broken_compose_file_is_named_with_what_is_wrong() {
     );
     workspace.write("docker-compose.yml", "services:\n  db: [\n");
     assert_snapshot!(fails(), @"
-    error: in WORKSPACE/docker-compose.yml
+    error: WORKSPACE/docker-compose.yml cannot be used
       because: services.db: invalid type: sequence, expected a service as keys and values at line 2 column 7
+      help: correct the file, or the setting that it names
     ");
     workspace.write("docker-compose.yml", "services:\n  db:\n    image: postgres\n");
     assert_snapshot!(fails(), @"
-    error: in WORKSPACE/docker-compose.yml
+    error: WORKSPACE/docker-compose.yml cannot be used
       because: services: missing field `dynamodb-local` at line 2 column 3
+      help: correct the file, or the setting that it names
     ");
     std::fs::remove_file(workspace.path("docker-compose.yml")).unwrap();
     assert_snapshot!(fails(), @"
     error: cannot read WORKSPACE/docker-compose.yml, which defines the two services
       because: No such file or directory (os error 2)
+      help: `git checkout docker-compose.yml` brings it back
     ");
 }
 

@@ -295,7 +295,7 @@ fn what_cannot_be_exported_or_imported_is_named() {
     error: made.jsonl is there already
       help: name another, or add --force
     ");
-    assert_snapshot!(fails("ddb export none/made.jsonl --table one", 1), @"
+    assert_snapshot!(fails("ddb export none/made.jsonl --table one", 2), @"
     error: none is no folder to put none/made.jsonl into
       help: make it, or name another
     ");
@@ -304,7 +304,7 @@ fn what_cannot_be_exported_or_imported_is_named() {
       help: end the name in .jsonl, .ndjson, .json or .csv, and then .gz or .zst if it is compressed
     ");
     assert_snapshot!(fails("ddb export made.csv --table one --plain", 2), @"error: --plain is for JSON lines; CSV keeps all types");
-    assert_snapshot!(fails("ddb import missing.jsonl --table one", 1), @"
+    assert_snapshot!(fails("ddb import missing.jsonl --table one", 2), @"
     error: there is no file missing.jsonl
       help: check the path; a file is named as seen from this folder
     ");
@@ -499,5 +499,5 @@ fn a_first_line_that_cannot_be_imported_leaves_nothing_to_go_on_from() {
     world.write("made.jsonl", &large);
     let failed = world.xtask("ddb import made.jsonl --table one").fails(2);
     failed.says(&["made.jsonl:2: the item has 410007 bytes, more than the 409600 that DynamoDB takes"]);
-    world.xtask("ddb import none.csv").fails(1).says(&["there is no file none.csv", "help: check the path"]);
+    world.xtask("ddb import none.csv").fails(2).says(&["there is no file none.csv", "help: check the path"]);
 }

@@ -240,11 +240,11 @@ fn a_condition_that_is_not_met_changes_nothing() {
     met.ok();
     world.xtask("ddb put --condition attribute_not_exists(pk)").arg(item).ok();
     assert_eq!(world.endpoint().items(TABLE).len(), 1);
-    assert_snapshot!(world.item_error(1, &["put", item, "--condition", "to ="]), @"
+    assert_snapshot!(world.item_error(2, &["put", item, "--condition", "to ="]), @"
     error: no item was put into table cruddur-messages
       because: ValidationException: 1 validation error detected: Invalid ConditionExpression: Attribute name is a reserved keyword; reserved keyword: to
     ");
-    assert_snapshot!(world.item_error(1, &["put", item, "--values", ":t=1"]), @"
+    assert_snapshot!(world.item_error(2, &["put", item, "--values", ":t=1"]), @"
     error: no item was put into table cruddur-messages
       because: ValidationException: 1 validation error detected: ExpressionAttributeValues can only be specified when using expressions
     ");
@@ -318,7 +318,7 @@ fn update_changes_an_item_and_shows_it() {
     assert_snapshot!(updated.stdout, @r#"{"pk":"a","sk":"1","text":"new","to":"bayko"}"#);
     assert_eq!(update("--quiet -o jsonl").ok().stderr, "");
     world.xtask("ddb update a 1").fails(2).says(&["--expression <EXPRESSION>"]);
-    world.xtask("ddb update a 1 --expression nonsense").fails(1).says(&["no item was updated in table"]);
+    world.xtask("ddb update a 1 --expression nonsense").fails(2).says(&["no item was updated in table"]);
 }
 
 #[test]

@@ -232,7 +232,7 @@ fn steps_are_lines_of_json_on_request() {
     world.write("backend-flask-rs/db/seed.sql", "nonsense;");
     let failed = lines(&world.xtask("db seed --progress json").end());
     assert!(failed.iter().any(|line| line["state"] == "failed"), "{failed:?}");
-    assert_eq!(failed.last().unwrap()["exit"], 1);
+    assert_eq!(failed.last().unwrap()["exit"], 2);
     let quiet = lines(&world.xtask("db seed --progress json --quiet").end());
     assert_eq!(quiet.len(), 1, "{quiet:?}");
     let plain = world.xtask("db test --progress plain").ok();

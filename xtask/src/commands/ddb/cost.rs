@@ -24,8 +24,8 @@ const PAGES: u64 = 100;
 pub(super) struct Cost {
     /// Say how many capacity units it took
     ///
-    /// And in how many requests, and how long the table's provisioned units take for it. A scan says which ten
-    /// partitions are the largest, too.
+    /// And in how many requests, how long the table's provisioned units take for it, and for a scan which ten
+    /// partitions are the largest.
     #[arg(long)]
     pub(super) cost: bool,
 }

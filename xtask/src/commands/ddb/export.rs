@@ -49,7 +49,7 @@ impl Export {
             && !folder.is_dir()
         {
             let problem = format!("{} is no folder to put {file} into", folder.display());
-            return Err(Failure::new(problem, "make it, or name another").into());
+            return Err(Failure::usage(problem, "make it, or name another").into());
         }
         if self.plain && form.encoding == Encoding::Csv {
             return Err(Usage("--plain is for JSON lines; CSV keeps all types".to_owned()).into());

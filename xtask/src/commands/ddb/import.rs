@@ -138,7 +138,7 @@ impl Import {
         if !self.file.exists() {
             let problem = format!("there is no file {}", self.file.display());
             let remedy = "check the path; a file is named as seen from this folder";
-            return Err(Failure::new(problem, remedy).into());
+            return Err(Failure::usage(problem, remedy).into());
         }
         let file = File::open(&self.file).with_context(|| self.cannot_import())?;
         Ok(Input { file, form })

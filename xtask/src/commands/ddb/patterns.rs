@@ -225,7 +225,7 @@ impl Printer {
 
 /// An item as a line.
 struct Line {
-    /// The conversation if it is shown, the handle 16 wide, and the time in UTC 22 wide.
+    /// The conversation if it is shown, the handle at least 15 wide, and the time in UTC 22 wide.
     head: String,
     message: String,
 }
@@ -233,7 +233,7 @@ struct Line {
 impl Line {
     fn new(handle: &str, at: DateTime<Utc>, message: String) -> Self {
         let handle = printable(Cow::Borrowed(handle));
-        let head = format!("{handle:<16}{:<22}", at.format("%Y-%m-%d %I:%M %p").to_string());
+        let head = format!("{handle:<15} {:<22}", at.format("%Y-%m-%d %I:%M %p").to_string());
         Self { head, message }
     }
 
@@ -278,6 +278,10 @@ mod tests {
         assert_eq!(
             line("a\nb", "\u{1b}[31m\nhi").cut(None),
             r"a\nb            2023-03-20 02:05 PM   \u{1b}[31m\nhi"
+        );
+        assert_eq!(
+            line("kalpana.yamamoto.000002", "hi").cut(None),
+            "kalpana.yamamoto.000002 2023-03-20 02:05 PM   hi"
         );
         let (forty, head) = ("é".repeat(40), "a               2023-03-20 02:05 PM   ");
         assert_eq!(line("a", &forty).cut(None), format!("{head}{forty}"));

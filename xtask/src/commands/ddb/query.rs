@@ -95,7 +95,7 @@ impl Query {
                 [] => "it has no index: leave --index out".to_owned(),
                 _ => format!("its indexes: {}", names.join(", ")),
             };
-            Failure::new(format!("table {table} has no index `{index}`"), remedy)
+            Failure::usage(format!("table {table} has no index `{index}`"), remedy)
         })?;
         let request = self.with_condition(request, &keys)?;
         let form = self.options.form(keys.each().map(|key| key.name.clone()).collect())?;

@@ -8,11 +8,11 @@ use crate::dynamodb::json::Item;
 use crate::dynamodb::read::{self, LastKey, Page};
 use crate::dynamodb::write::{self, Write};
 use crate::error::{Failure, Interrupted, Usage};
-use crate::postgres::target::{Connection, readable};
+use crate::postgres::target::Connection;
 use crate::record::Sources;
 use crate::targets::{PostgresTarget, Targets};
 use crate::ui::Rate;
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use backend_flask::conversation::{self, Conversation, Person};
@@ -26,7 +26,7 @@ use uuid::Uuid;
 use super::Guarded;
 use super::cost::Cost;
 use super::population::{self, PopulationOptions};
-use crate::commands::undo;
+use crate::commands::{db, undo};
 use crate::context::Context;
 
 #[derive(Debug, clap::Args)]
@@ -139,7 +139,7 @@ impl SeedOptions {
         };
         let text = text.map_err(|error| {
             let remedy = "name a file of lines that begin with `Person 1: ` or `Person 2: `";
-            Failure::new(format!("cannot read the conversation in {shown}"), remedy).caused_by(error)
+            Failure::usage(format!("cannot read the conversation in {shown}"), remedy).caused_by(error)
         })?;
         let conversation = Conversation::parse(&shown, &text)?;
         if now.is_some_and(|now| conversation.begin(now).is_none()) {
@@ -256,15 +256,12 @@ pub(crate) const KEYS: [&str; 2] = [PARTITION_KEY, SORT_KEY];
 
 /// Finds a user by handle in the database that `client` is connected to.
 pub(super) fn find_user(client: &mut Client, target: &PostgresTarget, handle: &str) -> Result<User> {
-    let remedy = format!("seed the users with `cargo xtask db seed{}`, or name another handle", target.prod);
-    match User::find_by_handle(client, handle).map_err(readable) {
-        Ok(Some(user)) => Ok(user),
-        Ok(None) => Err(Failure::new(format!("{target} has no user with handle `{handle}`"), remedy).into()),
-        Err(error) => {
-            let problem = format!("cannot look up handle `{handle}` in {target}");
-            Err(Failure::new(problem, remedy).caused_by(error).into())
-        }
-    }
+    let found = User::find_by_handle(client, handle).map_err(|error| db::explain(error, target.prod));
+    found.with_context(|| format!("cannot look up handle `{handle}` in {target}"))?.ok_or_else(|| {
+        let remedy =
+            format!("seed the users with `cargo xtask db seed{}`, or name another handle", target.prod);
+        Failure::new(format!("{target} has no user with handle `{handle}`"), remedy).into()
+    })
 }
 
 fn seeded_messages(table: &str) -> QueryInputBuilder {

@@ -58,7 +58,10 @@ pub(super) fn death(port: u16, log: &Log) -> anyhow::Error {
     let lines = process::last_lines(&log.path, log.from, LAST_LINES);
     let says = |texts: &[&str]| texts.iter().any(|text| lines.contains(text));
     let shown = format!("the last lines of {}:\n{lines}", log.path.display());
-    let failure = if says(&LOST_PORT) {
+    let failure = if says(&LOST_PORT) && says(&["Permission denied"]) {
+        let problem = format!("its process ended, as it may not listen on 127.0.0.1:{port}; {shown}");
+        Failure::new(problem, "ports below 1024 are for root: set a higher one")
+    } else if says(&LOST_PORT) {
         let problem = format!("{PORT_LOST} 127.0.0.1:{port}; {shown}");
         Failure::new(problem, "run the command again: it looks for a port that is free")
     } else if says(&DAMAGED) {
@@ -113,6 +116,15 @@ mod tests {
                 "{problem}"
             );
             assert_eq!(lost.remedy(), "run the command again: it looks for a port that is free");
+        }
+    }
+
+    #[test]
+    fn a_port_that_is_not_allowed_is_not_taken() {
+        for log in [POSTGRES_LOST, DYNAMODB_LOST] {
+            let denied = failure("", &log.replace("Address already in use", "Permission denied"));
+            assert_eq!(denied.remedy(), "ports below 1024 are for root: set a higher one");
+            assert!(!is_port_lost(&denied.into()));
         }
     }
 
