@@ -31,7 +31,7 @@ impl Waits {
     pub(crate) fn wait(&self, name: &str) {
         self.begin();
         let begun = self.begun.lock().unwrap().as_mut().and_then(|begun| begun.remove(name));
-        let run = || self.tests.iter().find(|(test, _)| *test == name).expect("it is in the list").1();
+        let run = || self.tests.iter().find(|(test, _)| *test == name).unwrap().1();
         let Some(begun) = begun else { return run() };
         if let Err(panic) = begun.join() {
             let text = panic.downcast_ref::<String>().map(String::as_str);
