@@ -22,6 +22,9 @@ pub(crate) enum Kind {
     Refused = 4,
 }
 
+/// The end of a run by the user's own answer, which is printed without `error:`.
+pub(crate) const STOPPED: &str = "stopped: nothing was changed";
+
 #[derive(Debug)]
 pub(crate) struct Failure {
     problem: String,
@@ -201,7 +204,8 @@ impl Report {
             let help = Some(interrupted.remedy.clone()).filter(|remedy| !remedy.is_empty());
             let help = help.into_iter().collect();
             let error = interrupted.to_string();
-            return Self { error, causes: Vec::new(), done: Vec::new(), help, exit };
+            let done = Some(interrupted.done.clone()).filter(|done| !done.is_empty()).into_iter().collect();
+            return Self { error, causes: Vec::new(), done, help, exit };
         }
         let (mut texts, mut done, mut help) = (Vec::<String>::new(), Vec::new(), Vec::new());
         for cause in error.chain() {
@@ -238,7 +242,10 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { error, causes, done, help, exit } = self;
-        let label = if *exit > 128 { "" } else { "error: " };
+        let is_interrupted = *exit > 128;
+        let label = if is_interrupted || error == STOPPED { "" } else { "error: " };
+        // An interruption says in its own line what was done.
+        let done = if is_interrupted { &[] } else { done.as_slice() };
         let indented = |text: &str, width: usize| text.replace('\n', &format!("\n{:width$}", ""));
         write!(formatter, "{label}{}", indented(error, 4))?;
         causes.iter().try_for_each(|cause| write!(formatter, "\n  because: {}", indented(cause, 4)))?;

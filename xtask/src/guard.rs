@@ -62,7 +62,10 @@ impl Guard<'_> {
         if typed == *name {
             return Ok(());
         }
-        let problem = format!("`{typed}` is not the name of the target; nothing was changed");
+        let problem = match typed.as_str() {
+            "" => "nothing was typed; nothing was changed".to_owned(),
+            _ => format!("`{typed}` is not the name of the target; nothing was changed"),
+        };
         Err(Failure::refused(problem, format!("to {deed}, the name is `{name}`")).into())
     }
 

@@ -102,7 +102,7 @@ fn run(arguments: Arguments, context: &Context) -> Result<()> {
             biased;
             ended = &mut run => ended.and_then(|()| interrupted("all was done by then".to_owned())),
             () = stop.is_safe() => Err(stop.interrupted(signal).into()),
-            _ = signals.next() => interrupted("at once, wherever it was".to_owned()),
+            _ = signals.next() => interrupted("stopped at once; it may be half done".to_owned()),
             () = tokio::time::sleep(STOP_BOUND) => {
                 interrupted(format!("it came to no safe point within {}", seconds(STOP_BOUND)))
             }

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
-use crate::error::Failure;
+use crate::error::{Failure, STOPPED};
 use crate::guard::{self, Rehearsal, SAFETY};
 use crate::record::Contents;
 use crate::services::Services;
@@ -116,7 +116,7 @@ async fn ask(context: &Context, loss: &str, answer: Answer) -> Result<()> {
     }
     if !stdin().is_terminal() {
         let problem = format!(
-            "setting both databases up anew would lose {loss}, and nobody can be asked on this input"
+            "setting both databases up anew would lose {loss}, and stdin is not a terminal to ask on"
         );
         let remedy =
             "add --yes to set them up anew; `cargo xtask run --as-is` runs the app with what is there";
@@ -124,6 +124,6 @@ async fn ask(context: &Context, loss: &str, answer: Answer) -> Result<()> {
     }
     let question = format!("Set both databases up anew, and lose {loss}? [y/N]");
     let typed = guard::ask(&context.ui, &question).await?;
-    ensure!(["y", "yes"].contains(&typed.to_lowercase().as_str()), "nothing was changed, as you wished");
+    ensure!(["y", "yes"].contains(&typed.to_lowercase().as_str()), STOPPED);
     Ok(())
 }

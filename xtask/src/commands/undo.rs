@@ -155,7 +155,7 @@ impl Undo {
 fn unknown(error: anyhow::Error) -> anyhow::Error {
     let mend = error.downcast_ref::<Failure>().map_or("mend that", Failure::remedy);
     let remedy = format!("{mend}; --no-snapshot goes on without a snapshot");
-    let problem = "it cannot be told what would be lost; nothing was changed";
+    let problem = "cannot tell what would be lost; nothing was changed";
     Failure::new(problem, remedy).like(&error).caused_by(error).into()
 }
 

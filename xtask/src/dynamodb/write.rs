@@ -12,6 +12,7 @@ use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, ReturnConsumedCapacity,
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::client::DynamoDb;
+use super::error::RequestError;
 use super::json::{AttributeValue, Item};
 use super::number::Number;
 use super::size::size_of;
@@ -194,7 +195,13 @@ pub(crate) async fn write_all(
         }
     }
     let count = queue.borrow().written.count;
-    let certain = format!("{} written for certain", counted(count, "item is", "items are"));
+    let is_known = under_way.is_empty()
+        && !ended.as_ref().err().and_then(RequestError::of).is_some_and(RequestError::may_be_done);
+    let certain = match count {
+        0 if is_known => "no item was written".to_owned(),
+        0 => "no item is known to be written".to_owned(),
+        _ => format!("{} written for certain", counted(count, "item is", "items are")),
+    };
     match ended {
         Err(error) if error.is::<Interrupted>() => Err(Interrupted::explained(error, || certain)),
         Err(error) => Err(Incomplete::new(certain, error).into()),

@@ -29,7 +29,7 @@ pub(crate) fn each_source_is_noticed(workspace: &Workspace) {
     workspace.xtask("ddb put").arg(r#"{"pk": "mine", "sk": "1"}"#).ok();
     let told = ["the choice of persons or time", "has changed"];
     let refused = workspace.xtask("prepare --person-2 amemiya").fails(4);
-    refused.says(&told).says(&["would lose 5 users, 4 activities", "nobody can be asked", "--yes"]);
+    refused.says(&told).says(&["would lose 5 users, 4 activities", "stdin is not a terminal", "--yes"]);
     workspace.xtask("prepare --person-2 amemiya --yes").ok().says(&told);
     workspace.xtask("prepare --person-2 amemiya").ok().says(&[SAME]);
 }

@@ -489,7 +489,7 @@ fn a_first_line_that_cannot_be_imported_leaves_nothing_to_go_on_from() {
     let world = two_tables();
     world.write("made.jsonl", "{\"pk\":1,\"sk\":\"1\"}\n");
     let failed = world.xtask("ddb import made.jsonl --table one").fails(2);
-    failed.says(&["no line is known to be written", "made.jsonl:1: key `pk` is not of the table's type S"]);
+    failed.says(&["so far: no item was written\n", "made.jsonl:1: key `pk` is not of the table's type S"]);
     assert!(!failed.stderr.contains("--from-line"), "{failed}");
     // Larger than DynamoDB's 400 KB.
     let large = format!(

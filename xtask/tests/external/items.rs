@@ -126,7 +126,7 @@ fn put_takes_plain_json_dynamodb_json_and_stdin() {
     let world = DynamoDbOnly::with_item();
     let plain = r#"{"pk":"b","sk":"1","n":1.50,"list":[true,null],"map":{"in":{"S":"text"}}}"#;
     let put = world.xtask("ddb put").arg(plain).ok();
-    assert_eq!((put.stdout.as_str(), put.stderr.as_str()), ("", "put; there was none before\n"));
+    assert_eq!((put.stdout.as_str(), put.stderr.as_str()), ("", "put: a new item\n"));
     let expected = json!({
         "pk": { "S": "b" }, "sk": { "S": "1" }, "n": { "N": "1.5" },
         "list": { "L": [{ "BOOL": true }, { "NULL": true }] }, "map": { "M": { "in": { "M": { "S": { "S": "text" } } } } }

@@ -48,7 +48,7 @@ fn what_somebody_removed_by_hand_is_noticed() {
         world.xtask("prepare --dry-run").ok().says(&[told, "dry run: it would set both databases up anew"]);
         if asks {
             let refused = world.xtask("prepare").fails(4);
-            refused.says(&[told, "would lose", "nobody can be asked", "--yes"]);
+            refused.says(&[told, "would lose", "stdin is not a terminal", "--yes"]);
         }
         let prepare = if asks { "prepare --yes" } else { "prepare" };
         world.xtask(prepare).ok().says(&[told, "138 items", &database]);
@@ -65,7 +65,7 @@ fn who_answers_no_has_lost_nothing() {
     let (code, text) = crate::output::typescript(world.xtask("prepare").into_command(), "n\n");
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("and lose 5 users, 4 activities, 139 items? [y/N]"), "{text}");
-    assert!(text.contains("error: nothing was changed") && !text.contains("help:"), "{text}");
+    assert!(text.contains("stopped: nothing was changed") && !text.contains("error:"), "{text}");
     assert_eq!(world.endpoint().items(TABLE).len(), 139);
     let (code, text) = crate::output::typescript(world.xtask("prepare").into_command(), "y\n");
     assert_eq!(code, Some(0), "{text}");

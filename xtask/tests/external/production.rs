@@ -210,6 +210,8 @@ fn on_a_terminal_the_name_is_typed() {
     assert_eq!(code, Some(4), "{text}");
     assert!(text.contains("`two` is not the name of the target"), "{text}");
     assert_eq!(world.endpoint().tables(), ["one", "two"]);
+    let (code, text) = typed("\n");
+    assert!(code == Some(4) && text.contains("error: nothing was typed; nothing was changed"), "{text}");
     let (code, text) = typed("one\n");
     assert_eq!(code, Some(0), "{text}");
     assert_eq!(world.endpoint().tables(), ["two"]);

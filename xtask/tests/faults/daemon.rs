@@ -239,7 +239,7 @@ fn a_docker_configuration_that_is_no_json() {
         "config.json:1:",
         "pull access denied",
     ]);
-    assert_eq!(failed.stderr.matches("warning: ").count(), 1, "{failed}");
+    assert_eq!(failed.stderr.matches("warning: the docker CLI").count(), 1, "{failed}");
     // A broken setting does not hide a daemon at the usual place.
     let doctor = workspace.xtask("doctor -o json").without("DOCKER_HOST").end().json();
     let first = doctor

@@ -69,7 +69,7 @@ fn a_seed_that_is_interrupted_tells_how_far_it_is_and_is_made_whole_by_the_next(
         let world = World::set_up();
         let table = Units::start(world.endpoint(), 100);
         let seed = || {
-            let run = world.xtask("ddb seed --messages 2000");
+            let run = world.xtask("ddb seed --messages 2000 --progress json");
             run.env("AWS_ENDPOINT_URL_DYNAMODB", table.endpoint.url())
         };
         let running = seed().start();
@@ -77,7 +77,9 @@ fn a_seed_that_is_interrupted_tells_how_far_it_is_and_is_made_whole_by_the_next(
         let ended = stopped(running, signal, code);
         let told = number_before(&ended, " of 2040 items are written");
         assert_eq!(world.endpoint().items(TABLE).len(), 138 + told, "{ended}");
-        ended.says(&["help: run the same command again"]);
+        let error: serde_json::Value = serde_json::from_str(ended.stderr.lines().last().unwrap()).unwrap();
+        assert_eq!(error["done"], serde_json::json!([format!("{told} of 2040 items are written")]));
+        ended.says(&["run the same command again: it writes all of it, and removes surplus items"]);
         table.enough();
         seed().ok();
         assert_eq!(world.endpoint().items(TABLE).len(), 138 + 2_040);
@@ -176,7 +178,7 @@ fn a_second_signal_ends_at_once() {
     running.signal("INT");
     let ended = running.end_within(Duration::from_secs(2));
     assert_eq!(ended.code, Some(130), "{ended}");
-    ended.says(&["interrupted: at once, wherever it was", "help: see what there is"]);
+    ended.says(&["interrupted: stopped at once; it may be half done", "help: see what there is"]);
     // Release the request that is held up.
     _ = std::net::TcpStream::connect(("127.0.0.1", port));
 }

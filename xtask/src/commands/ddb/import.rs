@@ -201,9 +201,7 @@ impl Import {
                 }
                 .into()
             }
-            Err(error) if line == self.from_line => {
-                Incomplete::new("no line is known to be written", error).into()
-            }
+            Err(error) if line == self.from_line => error,
             Err(error) => {
                 let done = format!("everything before line {line} is written: go on with --from-line {line}");
                 Incomplete::new(done, error).into()

@@ -187,7 +187,7 @@ impl Put {
         };
         context.ui.note(match replaced {
             Some(_) => "put; this is what it replaced",
-            None => "put; there was none before",
+            None => "put: a new item",
         });
         replaced.map_or(Ok(()), |item| form.print_one("Attributes", &item))
     }

@@ -81,7 +81,7 @@ impl SeedCommand {
 }
 
 /// The advice after an interruption. Running again overwrites the same items.
-const AGAIN: &str = "run the same command again: it writes all of it, and removes what is too much";
+const AGAIN: &str = "run the same command again: it writes all of it, and removes surplus items";
 
 /// What to seed.
 #[derive(Debug, clap::Args)]
