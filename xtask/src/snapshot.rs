@@ -75,15 +75,26 @@ impl Snapshot {
     /// Reads and checks the manifest, which may have been copied from anywhere.
     pub(crate) fn manifest(&self) -> Result<Manifest> {
         let path = self.folder.join(MANIFEST);
-        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let manifest: Manifest = serde_json::from_slice(&text)
-            .with_context(|| format!("{} is not a snapshot's manifest", path.display()))?;
+        let text = fs::read(&path)
+            .map_err(|error| self.broken(format!("cannot read {}", path.display())).caused_by(error))?;
+        let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| {
+            self.broken(format!("{} is not a snapshot's manifest", path.display())).caused_by(error)
+        })?;
         time::parse(&manifest.saved).with_context(|| format!("{} says no time", path.display()))?;
         if let Some(items) = &manifest.dynamodb {
             let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
             ensure!(items.table.chars().all(is_allowed), "no table is named {:?}", items.table);
         }
         Ok(manifest)
+    }
+
+    /// The error for a file that is missing or damaged.
+    pub(crate) fn broken(&self, problem: String) -> Failure {
+        let name = self.folder.file_name().unwrap_or_default().display();
+        let remedy = format!(
+            "copy the snapshot again from where it is whole, or delete it with `cargo xtask snapshot delete {name}`"
+        );
+        Failure::new(problem, remedy)
     }
 
     pub(crate) fn write_manifest(&self, manifest: &Manifest) -> Result<()> {

@@ -351,7 +351,7 @@ pub(super) async fn restore(
             let client = PostgresClient { program: "pg_restore", arguments, input: None, output: None };
             services.engine.run_client(context, postgres, client).await?;
             let path = snapshot.dump();
-            check_sum(&path, &dump.sha256)?;
+            check_sum(&snapshot, &path, &dump.sha256)?;
             let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
             Some((dump, file))
         }
@@ -366,7 +366,7 @@ pub(super) async fn restore(
     let items = match items {
         Some(items) => {
             let path = snapshot.items(&items.table);
-            check_sum(&path, &items.sha256)?;
+            check_sum(&snapshot, &path, &items.sha256)?;
             let file = ItemFile::open(&path, Some(Notation::Typed), 1);
             Some((items, file.with_context(|| format!("cannot read {}", path.display()))?))
         }
@@ -423,12 +423,14 @@ pub(super) async fn restore(
 }
 
 /// Fails if a file has changed since it was saved.
-fn check_sum(path: &Path, saved: &str) -> Result<()> {
-    if Snapshot::sum(path)? == saved {
+fn check_sum(snapshot: &Snapshot, path: &Path, saved: &str) -> Result<()> {
+    let sum = Snapshot::sum(path)
+        .map_err(|error| snapshot.broken("nothing was changed".to_owned()).caused_by(error))?;
+    if sum == saved {
         return Ok(());
     }
     let problem = format!("{} is damaged: it is not what was saved; nothing was changed", path.display());
-    Err(Failure::new(problem, "copy the snapshot again from where it is whole, or restore another").into())
+    Err(snapshot.broken(problem).into())
 }
 
 /// pg_restore needs the dump's major version or a later one.

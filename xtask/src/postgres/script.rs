@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::error::{Failure, Usage};
 use crate::record::Sources;
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use postgres::Client;
 use postgres::error::{DbError, ErrorPosition, SqlState};
 
@@ -39,7 +39,10 @@ impl Script {
     }
 
     fn read(root: &Path, path: &'static str) -> Result<Self> {
-        let text = std::fs::read_to_string(root.join(path)).with_context(|| format!("cannot read {path}"))?;
+        let text = std::fs::read_to_string(root.join(path)).map_err(|error| {
+            let remedy = format!("`git restore {path}` brings back what was committed");
+            Failure::new(format!("cannot read {path}"), remedy).caused_by(error)
+        })?;
         // Some editors write a byte order mark. psql skips it too.
         Ok(Self { path, text: text.trim_start_matches('\u{feff}').to_owned() })
     }

@@ -154,7 +154,11 @@ fn the_scripts_are_the_workspace_s_at_this_moment() {
     assert_eq!(world.database.column(checks), ["users_handle_check"]);
     std::fs::remove_file(world.path(SCHEMA)).unwrap();
     for line in ["db setup", "db schema-load"] {
-        world.xtask(line).fails(1).says(&["cannot read backend-flask-rs/db/schema.sql", "No such file"]);
+        world.xtask(line).fails(1).says(&[
+            "cannot read backend-flask-rs/db/schema.sql",
+            "No such file",
+            "help: `git restore backend-flask-rs/db/schema.sql`",
+        ]);
     }
     assert_eq!(world.database.column(checks), ["users_handle_check"], "nothing was dropped before");
 }

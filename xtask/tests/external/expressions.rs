@@ -173,7 +173,10 @@ fn what_is_wrong_with_an_expression_or_a_placeholder_is_told() {
     error: cannot query table scores
       because: ValidationException: Value provided in ExpressionAttributeValues unused in expressions: keys: {:x}
     ");
-    assert_snapshot!(world.error(2, line, &["who = :w", "--values", "w=ann"]), @"error: --values `w=ann`: expected :VALUE=VALUE");
+    assert_snapshot!(world.error(2, line, &["who = :w", "--values", "w=ann"]), @"
+    error: --values `w=ann`: expected :VALUE=VALUE
+      help: write `--values ':w=...'`, and `:w` in the expression
+    ");
     assert_snapshot!(world.error(2, line, &["#w = :w", "--names", r##"{"#w": 1}"##]), @r##"error: --names `{"#w": 1}`: expected #NAME=ATTRIBUTE, or a JSON object of texts"##);
     assert_snapshot!(world.error(2, line, &["#query_pk = :w", "--names", "#query_pk=who", "--values", ":w=ann"]), @"error: placeholder `#query_pk` is taken by the key condition: use another name");
 }

@@ -318,7 +318,10 @@ fn what_cannot_be_exported_or_imported_is_named() {
     assert!(!world.path("new.jsonl").exists());
     world.xtask("ddb import made.jsonl --table three").fails(1).says(&["has no such table"]);
     world.write("cut.jsonl.gz", "not compressed");
-    world.xtask("ddb import cut.jsonl.gz --table one").fails(2).says(&["cannot import cut.jsonl.gz"]);
+    world
+        .xtask("ddb import cut.jsonl.gz --table one")
+        .fails(2)
+        .says(&["cannot import cut.jsonl.gz", "help: rename the file"]);
     world.xtask("ddb export --force made.jsonl --table one").ok();
     assert_eq!(std::fs::read_to_string(world.path("made.jsonl")).unwrap(), "");
 }

@@ -162,7 +162,10 @@ fn an_item_that_cannot_be_read_is_wrong_usage_and_nothing_is_written() {
     error: the item cannot be read: it is not a JSON object
       help: write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'
     "#);
-    assert_snapshot!(world.item_error(2, &["put"]), @"error: there is no item: stdin is empty");
+    assert_snapshot!(world.item_error(2, &["put"]), @r#"
+    error: there is no item: stdin is empty
+      help: write it as '{"pk": "a", "sk": "b"}', or as '{"pk": {"S": "a"}, "sk": {"S": "b"}}'
+    "#);
     // DynamoDB JSON writes numbers as strings, so this is an error.
     assert_snapshot!(world.item_error(2, &["put", r#"{"pk":{"S":"b"},"sk":{"S":"1"},"n":{"N":1}}"#]), @r#"
     error: the item cannot be read: attribute `n`: expected a string, found the number `1` at line 1 column 41
@@ -228,12 +231,12 @@ fn a_condition_that_is_not_met_changes_nothing() {
     let item = r#"{"pk":"a","sk":"1"}"#;
     assert_snapshot!(world.item_error(1, &["put", item, "--condition", "attribute_not_exists(pk)"]), @"
     error: the condition `attribute_not_exists(pk)` is not met: nothing was changed
-      help: see what is there with `cargo xtask ddb get ... --table cruddur-messages`
+      help: see what is there with `cargo xtask ddb get a 1 --table cruddur-messages`
     ");
     let condition = ["--condition", "#t = :t", "--names", "#t=to", "--values"];
     assert_snapshot!(world.item_error(1, &[&["delete", "a", "1"], &condition[..], &[":t=ann"]].concat()), @"
     error: the condition `#t = :t` is not met: nothing was changed
-      help: see what is there with `cargo xtask ddb get ... --table cruddur-messages`
+      help: see what is there with `cargo xtask ddb get a 1 --table cruddur-messages`
     ");
     assert_eq!(world.endpoint().items(TABLE), before);
     let met = condition.iter().fold(world.xtask("ddb delete a 1"), |run, word| run.arg(word)).arg(":t=bayko");
@@ -266,14 +269,14 @@ fn a_write_whose_answer_was_lost_is_told_truly() {
     // A repeated request would see the result of its first attempt: the condition fails, or the item is missing.
     let put = ["put", r#"{"pk":"b","sk":"1"}"#, "--condition", "attribute_not_exists(pk)"];
     assert_snapshot!(error(&put), @"
-    error: it is not known whether the item was put into table cruddur-messages: see with `cargo xtask ddb get ... --table cruddur-messages`
+    error: it is not known whether the item was put into table cruddur-messages: see with `cargo xtask ddb get b 1 --table cruddur-messages`
       because: cannot reach DynamoDB at ENDPOINT
       because: other: client error (SendRequest): connection closed before message completed
       help: check that AWS_ENDPOINT_URL_DYNAMODB names a server that is running
     ");
     assert_ne!(world.item("b", "1"), Value::Null);
     assert_snapshot!(error(&["delete", "b", "1"]), @"
-    error: it is not known whether the item was deleted from table cruddur-messages: see with `cargo xtask ddb get ... --table cruddur-messages`
+    error: it is not known whether the item was deleted from table cruddur-messages: see with `cargo xtask ddb get b 1 --table cruddur-messages`
       because: cannot reach DynamoDB at ENDPOINT
       because: other: client error (SendRequest): connection closed before message completed
       help: check that AWS_ENDPOINT_URL_DYNAMODB names a server that is running

@@ -157,7 +157,11 @@ fn a_snapshot_that_is_damaged_changes_nothing() {
         fs::write(folder.join(file), whole).unwrap();
     }
     fs::remove_file(folder.join("postgres.dump")).unwrap();
-    world.xtask("snapshot restore mine").fails(1).says(&["cannot read", "postgres.dump"]);
+    world.xtask("snapshot restore mine").fails(1).says(&[
+        "cannot read",
+        "postgres.dump",
+        "cargo xtask snapshot delete mine",
+    ]);
     assert_eq!((users(&world), items(&world)), before);
 }
 

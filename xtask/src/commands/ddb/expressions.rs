@@ -8,7 +8,7 @@ use crate::dynamodb::number::Number;
 use crate::dynamodb::print::{Form, ItemOutput};
 use crate::dynamodb::read::LastKey;
 use crate::dynamodb::table::KeyAttribute;
-use crate::error::Usage;
+use crate::error::{Failure, Usage};
 use anyhow::Result;
 use aws_sdk_dynamodb::operation::query::QueryInput;
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
@@ -54,8 +54,8 @@ impl Placeholders {
                 })?;
                 names.into_iter().try_for_each(|(name, attribute)| add(&mut all, name, attribute))?;
             } else {
-                let (name, attribute) = pair(text, '#')
-                    .ok_or_else(|| Usage(format!("--names `{text}`: expected #NAME=ATTRIBUTE")))?;
+                let (name, attribute) =
+                    pair(text, '#').ok_or_else(|| unsigned("--names", text, "#NAME=ATTRIBUTE", '#'))?;
                 add(&mut all, name.to_owned(), attribute.to_owned())?;
             }
         }
@@ -71,8 +71,8 @@ impl Placeholders {
                 let values = values.map_err(|why| Usage(format!("--values `{text}`: {why}")))?;
                 values.into_iter().try_for_each(|(name, value)| add(&mut all, name, value))?;
             } else {
-                let (name, value) = pair(text, ':')
-                    .ok_or_else(|| Usage(format!("--values `{text}`: expected :VALUE=VALUE")))?;
+                let (name, value) =
+                    pair(text, ':').ok_or_else(|| unsigned("--values", text, ":VALUE=VALUE", ':'))?;
                 let value = value_of(value).map_err(|why| Usage(format!("--values `{text}`: {why}")))?;
                 add(&mut all, name.to_owned(), value)?;
             }
@@ -88,6 +88,13 @@ fn add<T>(all: &mut HashMap<String, T>, name: String, meaning: T) -> Result<()> 
         Entry::Occupied(entry) => return Err(Usage(format!("`{}` is given twice", entry.key())).into()),
     }
     Ok(())
+}
+
+/// The error for a placeholder without its sign, or without a meaning.
+fn unsigned(option: &str, text: &str, expected: &str, sign: char) -> Failure {
+    let name = text.split('=').next().unwrap_or_default().trim_start_matches(sign);
+    let remedy = format!("write `{option} '{sign}{name}=...'`, and `{sign}{name}` in the expression");
+    Failure::usage(format!("{option} `{text}`: expected {expected}"), remedy)
 }
 
 /// Splits `#name=rest` or `:name=rest`.

@@ -156,7 +156,14 @@ impl Import {
             file.rewind()?;
             ItemFile::of(file, input.form, notation, self.from_line)
         };
-        open().with_context(|| self.cannot_import())
+        open().map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidFilename => {
+                Failure::usage(self.cannot_import(), "rename the file, and import it by that name")
+                    .caused_by(error)
+                    .into()
+            }
+            _ => anyhow::Error::from(error).context(self.cannot_import()),
+        })
     }
 
     /// The file's name in messages.

@@ -7,12 +7,13 @@ use crate::dynamodb::error::RequestError;
 use crate::dynamodb::json::Item;
 use crate::dynamodb::print::ItemOutput;
 use crate::dynamodb::table::{self, Keys};
-use crate::error::{Failure, Usage};
+use crate::error::Failure;
 use crate::targets::DynamoDbTarget;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::types::ReturnValue;
 
+use super::KEYS;
 use super::expressions::Placeholders;
 use super::import::rules::Rules;
 use super::query::key_of;
@@ -118,6 +119,34 @@ impl KeyArguments {
     fn shown(&self) -> String {
         [Some(&self.pk), self.sk.as_ref()].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")
     }
+
+    /// The key as arguments of a suggested command.
+    fn typed(&self) -> String {
+        [Some(&self.pk), self.sk.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|text| word(text))
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+}
+
+/// A word of a shell's command line.
+fn word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "_-.:+@%/,".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// The key of an item, as arguments of a suggested command. Only the messages table's key is known.
+fn key_in(item: &Item, dynamodb: &DynamoDb, table: &str) -> String {
+    let words = KEYS.map(|name| item.get(name)?.as_s().ok().map(|text| word(text)));
+    match words {
+        [Some(pk), Some(sk)] if table == dynamodb.target.table => format!("{pk} {sk}"),
+        _ => "PK SK".to_owned(),
+    }
 }
 
 impl Get {
@@ -180,9 +209,10 @@ impl Put {
             Err(error) => {
                 if RequestError::code_of(&error) == Some("ValidationException") {
                     let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
-                    rules.importable(Ok(item)).map_err(|why| refused(table, &rules, &why))?;
+                    rules.importable(Ok(item.clone())).map_err(|why| refused(table, &rules, &why))?;
                 }
-                return Err(self.condition.explain(error, "put into", table, &dynamodb.target));
+                let key = key_in(&item, &dynamodb, table);
+                return Err(self.condition.explain(error, "put into", &key, table, &dynamodb.target));
             }
         };
         context.ui.note(match replaced {
@@ -210,7 +240,7 @@ fn read_stdin(ui: &Ui) -> Result<String> {
     let mut text = String::new();
     stdin().read_to_string(&mut text).context("cannot read the item from stdin")?;
     if text.trim().is_empty() {
-        return Err(Usage("there is no item: stdin is empty".to_owned()).into());
+        return Err(Failure::usage("there is no item: stdin is empty", ITEM_FORM).into());
     }
     Ok(text)
 }
@@ -245,7 +275,9 @@ impl Update {
         let _held = context.ui.stop.hold().await;
         let answer = dynamodb.send(send).await;
         let updated = answer
-            .map_err(|error| self.condition.explain(error, "updated in", table, &dynamodb.target))?
+            .map_err(|error| {
+                self.condition.explain(error, "updated in", &self.key.typed(), table, &dynamodb.target)
+            })?
             .attributes;
         context.ui.note("updated; this is what it is now");
         updated.map_or(Ok(()), |item| form.print_one("Attributes", &item))
@@ -282,7 +314,9 @@ impl Delete {
         let _held = context.ui.stop.hold().await;
         let answer = dynamodb.send(send).await;
         let deleted = answer
-            .map_err(|error| self.condition.explain(error, "deleted from", table, &dynamodb.target))?
+            .map_err(|error| {
+                self.condition.explain(error, "deleted from", &self.key.typed(), table, &dynamodb.target)
+            })?
             .attributes;
         match deleted {
             Some(item) => {
@@ -311,6 +345,7 @@ impl Condition {
         &self,
         error: anyhow::Error,
         done: &str,
+        key: &str,
         table: &str,
         target: &DynamoDbTarget,
     ) -> anyhow::Error {
@@ -321,13 +356,13 @@ impl Condition {
             let problem = format!("the condition `{condition}` is not met: nothing was changed");
             return Failure::new(
                 problem,
-                format!("see what is there with `cargo xtask ddb get ... {place}`"),
+                format!("see what is there with `cargo xtask ddb get {key} {place}`"),
             )
             .into();
         }
         let problem = if request.is_some_and(RequestError::may_be_done) {
             format!(
-                "it is not known whether the item was {done} table {table}: see with `cargo xtask ddb get ... {place}`"
+                "it is not known whether the item was {done} table {table}: see with `cargo xtask ddb get {key} {place}`"
             )
         } else {
             format!("no item was {done} table {table}")

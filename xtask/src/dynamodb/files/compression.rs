@@ -44,7 +44,8 @@ fn check_magic(bytes: &[u8], named: Compression) -> io::Result<()> {
         }
         _ => (Compression::None, "not compressed: its name has to end without .gz or .zst"),
     };
-    if found == named { Ok(()) } else { Err(invalid(format!("the file is {what}"))) }
+    let why = || io::Error::new(io::ErrorKind::InvalidFilename, format!("the file is {what}"));
+    if found == named { Ok(()) } else { Err(why()) }
 }
 
 fn invalid(why: String) -> io::Error {
