@@ -22,15 +22,4 @@ mod tls;
 mod webdriver;
 mod world;
 
-#[allow(dead_code, reason = "the tests of `cargo xtask` use more of it")]
-#[path = "../../../xtask/tests/external/certificates.rs"]
-mod certificates;
-#[allow(dead_code, reason = "the tests of `cargo xtask` use more of it")]
-#[path = "../../../xtask/tests/external/dynamodb.rs"]
-mod dynamodb;
-#[allow(dead_code, reason = "the tests of `cargo xtask` use more of it")]
-#[path = "../../../xtask/tests/external/postgres.rs"]
-mod postgres;
-#[allow(dead_code, reason = "the tests of `cargo xtask` use more of it")]
-#[path = "../../../xtask/tests/external/proxy.rs"]
-mod proxy;
+use cruddur_testing::fixtures::{certificates, dynamodb, postgres, proxy};

@@ -2,15 +2,13 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[allow(dead_code, reason = "each test program uses its own part of it")]
-#[path = "../../tests/common/machine.rs"]
-mod machine;
-
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
+
+use cruddur_testing::fixtures::machine;
 
 /// A server. Dropping it kills it.
 struct Server(Child);

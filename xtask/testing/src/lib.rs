@@ -18,6 +18,8 @@
 
 mod background;
 mod databases;
+#[cfg(feature = "fixtures")]
+pub mod fixtures;
 mod servers;
 mod template;
 

@@ -3,8 +3,6 @@
 
 #![allow(dead_code, unused_imports, reason = "each test program uses its own part of this")]
 
-pub(crate) mod dynamodb;
-mod machine;
 pub(crate) mod neighbour;
 pub(crate) mod prepare;
 pub(crate) mod redact;
@@ -17,7 +15,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-pub(crate) use machine::{PASSWORD, PASSWORD_IN_URL, free_port, skip, wait_for};
+pub(crate) use cruddur_testing::fixtures::machine::{PASSWORD, PASSWORD_IN_URL, free_port, skip, wait_for};
+pub(crate) use cruddur_testing::fixtures::wire as dynamodb;
 use run::Run;
 
 /// A password that the server refuses.

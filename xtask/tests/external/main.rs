@@ -3,14 +3,12 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
-mod certificates;
 #[path = "../common/mod.rs"]
 mod common;
 mod completions;
 mod credentials;
 mod db;
 mod ddb;
-mod dynamodb;
 mod expressions;
 mod failures;
 mod files;
@@ -19,17 +17,12 @@ mod items;
 mod output;
 mod patterns;
 mod population;
-#[allow(dead_code, reason = "shared with the tests of faults, which use more of it")]
-mod postgres;
 mod prepare;
 mod production;
-#[allow(dead_code, reason = "shared with the tests of faults, which use more of it")]
-mod proxy;
 mod reading;
 mod run;
 mod setup;
 mod snapshot;
-mod throttle;
 mod tls;
 mod undo;
 mod verify;
@@ -38,6 +31,8 @@ mod world;
 mod writing;
 
 use std::ops::Deref;
+
+use cruddur_testing::fixtures::{certificates, dynamodb, postgres, proxy, throttle};
 
 use common::Workspace;
 use common::dynamodb::Endpoint;

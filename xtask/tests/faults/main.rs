@@ -5,32 +5,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
 #[allow(dead_code, reason = "shared with the tests beside these, which use more of it")]
-#[path = "../external/certificates.rs"]
-mod certificates;
-#[allow(dead_code, reason = "shared with the tests beside these, which use more of it")]
 #[path = "../embedded/checkout.rs"]
 mod checkout;
 #[path = "../common/mod.rs"]
 mod common;
 mod daemon;
-#[path = "../external/dynamodb.rs"]
-mod dynamodb;
 mod interruption;
 mod killed;
 mod line;
 mod machine;
 mod own_postgres;
-#[allow(dead_code, reason = "shared with the tests beside these, which use more of it")]
-#[path = "../external/postgres.rs"]
-mod postgres;
 mod postgres_faults;
-#[path = "../external/proxy.rs"]
-mod proxy;
 mod requests;
 mod secrets;
-#[allow(dead_code, reason = "shared with the tests beside these, which use more of it")]
-#[path = "../external/throttle.rs"]
-mod throttle;
 mod throttling;
 mod units;
 mod waiting;
@@ -42,6 +29,8 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
+
+use cruddur_testing::fixtures::{certificates, dynamodb, postgres, proxy, throttle};
 
 use common::dynamodb::Endpoint;
 use common::run::Ran;
