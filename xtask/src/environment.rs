@@ -27,8 +27,8 @@ impl Environment {
             return Err(Failure::usage(problem, "make it one of lines NAME=value, or remove it").into());
         }
         let dotenv = match std::fs::read_to_string(&path) {
-            Ok(text) => parse(text.trim_start_matches('\u{feff}')).map_err(|(line, why)| {
-                Failure::usage(format!("{}:{line}: {why}", path.display()), QUOTING)
+            Ok(text) => parse(text.trim_start_matches('\u{feff}')).map_err(|(line, [why, remedy])| {
+                Failure::usage(format!("{}:{line}: {why}", path.display()), remedy)
             })?,
             Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
@@ -95,11 +95,34 @@ fn line_with_variable(text: &str) -> Option<usize> {
     None
 }
 
-/// Parses a `.env` file. The error is the number of a bad line and the reason, without the text, which may contain a
-/// secret.
-fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, &'static str)> {
+/// What is wrong with a line, and the remedy. Without the text, which may contain a secret.
+type Fault = [&'static str; 2];
+
+/// What is wrong with a line that dotenvy cannot parse.
+fn fault(line: &str) -> Fault {
+    let is_name = |name: &str| is_variable_name(name.trim().trim_start_matches("export ").trim());
+    let Some((_, value)) = line.split_once('=').filter(|(name, _)| is_name(name)) else {
+        return ["expected NAME=value", "write it so, or begin the line with `#` to make it a comment"];
+    };
+    let value = value.trim();
+    let behind = value.strip_prefix(['\'', '"']).map(|rest| rest.split_once(&value[..1]));
+    match behind {
+        Some(None) => {
+            ["a quote is not closed", "close it, or put it into a value in quotes of the other kind"]
+        }
+        Some(Some((_, rest))) if !rest.trim().is_empty() => [
+            "text stands behind the closing quote",
+            "put the whole value into one pair of quotes, double ones if it has a single quote in it",
+        ],
+        _ => ["the value cannot be read as it stands", QUOTING],
+    }
+}
+
+/// Parses a `.env` file. The error is the number of a bad line and its fault.
+fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, Fault)> {
     if let Some(line) = line_with_variable(text) {
-        return Err((line, "a `$` stands outside single quotes, and no variable is put in its place here"));
+        let why = "a `$` stands outside single quotes, and no variable is put in its place here";
+        return Err((line, [why, QUOTING]));
     }
     let mut variables = BTreeMap::new();
     for entry in dotenvy::from_read_iter(text.as_bytes()) {
@@ -111,8 +134,9 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, (usize, &'static str)> 
             };
             let is_meant =
                 |line: &str| !line.trim_start().starts_with('#') && line.ends_with(rest.trim_end());
-            let line = text.lines().map(str::trim_end).position(is_meant).unwrap_or_default() + 1;
-            (line, "expected NAME=value")
+            let mut lines = text.lines().map(str::trim_end).zip(1..);
+            let (line, number) = lines.find(|(line, _)| is_meant(line)).unwrap_or(("", 1));
+            (number, fault(line))
         })?;
         variables.insert(name, value);
     }
@@ -172,7 +196,22 @@ mod tests {
         for (text, line) in cases {
             let (found, why) = parse(text).unwrap_err();
             assert_eq!(found, line, "{text}");
-            assert!(!why.contains("hunter"));
+            assert!(!why.concat().contains("hunter"));
+        }
+    }
+
+    #[test]
+    fn an_error_names_what_is_wrong_with_the_line() {
+        for (text, why) in [
+            ("garbage line", "expected NAME=value"),
+            ("=x", "expected NAME=value"),
+            ("A='x", "a quote is not closed"),
+            ("A=\"x\nB=1", "a quote is not closed"),
+            ("A='x' y", "text stands behind the closing quote"),
+            ("A='it's'", "text stands behind the closing quote"),
+            ("export A=two words", "the value cannot be read as it stands"),
+        ] {
+            assert_eq!(parse(text).unwrap_err().1[0], why, "{text}");
         }
     }
 
