@@ -106,6 +106,16 @@ pub(crate) fn close(_: &Path) -> Result<bool> {
     Ok(false)
 }
 
+/// Fails if what is at `path` belongs to another user than root.
+pub(crate) fn check(path: &Path) -> Result<()> {
+    let there = path.symlink_metadata().with_context(|| format!("cannot look at {}", path.display()))?;
+    #[cfg(unix)]
+    if std::os::unix::fs::MetadataExt::uid(&there) == 0 {
+        return Ok(());
+    }
+    Ok(check_owner(path, &there)?)
+}
+
 /// Fails if a file or folder belongs to another user. Root may use everybody's.
 #[cfg(unix)]
 fn check_owner(path: &Path, there: &Metadata) -> Result<(), Failure> {

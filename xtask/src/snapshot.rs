@@ -75,8 +75,9 @@ impl Snapshot {
     /// Reads and checks the manifest, which may have been copied from anywhere.
     pub(crate) fn manifest(&self) -> Result<Manifest> {
         let path = self.folder.join(MANIFEST);
-        let text = fs::read(&path)
-            .map_err(|error| self.broken(format!("cannot read {}", path.display())).caused_by(error))?;
+        let unreadable = || self.broken(format!("cannot read {}", path.display()));
+        let text = private::read(&path).map_err(|error| unreadable().caused_by(error))?;
+        let text = text.ok_or_else(|| unreadable().caused_by("it is not there"))?;
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| {
             self.broken(format!("{} is not a snapshot's manifest", path.display())).caused_by(error)
         })?;

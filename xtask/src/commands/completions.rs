@@ -83,7 +83,7 @@ fn with_names(command: Command, context: fn() -> Result<Context>) -> Command {
 /// the shell would run what they say.
 #[expect(clippy::ptr_arg, reason = "an iterator's filter passes it")]
 fn is_one_word(name: &String) -> bool {
-    name.chars().all(|letter| letter.is_alphanumeric() || "._-".contains(letter))
+    !name.starts_with('-') && name.chars().all(|letter| letter.is_alphanumeric() || "._-".contains(letter))
 }
 
 /// Runs a question to the databases.

@@ -28,7 +28,7 @@ use crate::guard::{Guard, Rehearsal};
 use crate::output::{self, Output};
 use crate::postgres::client::PostgresClient;
 use crate::postgres::target::{Connection, readable};
-use crate::record::{self, Contents, Rows};
+use crate::record::{self, Contents, Record, Rows};
 use crate::services::Services;
 use crate::snapshot::{self, Dump, Items, Manifest, Snapshot, Snapshots};
 use crate::targets::PostgresTarget;
@@ -281,7 +281,8 @@ async fn dump(
         };
         // pg_dump shares this transaction's view only while the transaction is open.
         let (exported, version, rows) = connection.with(begin).await?;
-        let arguments = ["--format=custom", "--no-owner", "--no-privileges", "--lock-wait-timeout=5s"];
+        let arguments =
+            ["--format=custom", "--encoding=UTF8", "--no-owner", "--no-privileges", "--lock-wait-timeout=5s"];
         let mut arguments: Vec<_> = arguments.map(str::to_owned).into();
         arguments.push(format!("--snapshot={exported}"));
         let output = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
@@ -381,12 +382,19 @@ pub(super) async fn restore(
     undo.keep_both(context, services, &dynamodb, command, Some(name)).await?;
     let saved = dump.as_ref().map(|(dump, _)| dump.record.clone());
     let has_items = items.is_some();
+    // What an interrupted restore leaves is not the user's, so the next one does not save it in place of what was.
+    let rows = dump.as_ref().map(|(dump, _)| dump.rows);
+    if let Some([users, activities, others]) = rows {
+        let left = table::describe_if_there(&dynamodb, &dynamodb.target.table).await?;
+        let there = left.as_ref().and_then(|table| table.item_count).unwrap_or_default();
+        let record = Record::begun(left.as_ref(), [users, activities, others, there]);
+        db::make_anew(context, &mut maintenance, postgres, Some(record)).await?;
+    }
     let restore_rows = async {
         let Some((dump, file)) = dump else {
             context.ui.note("the snapshot has no rows: the Postgres database here is left as it is");
             return Ok(None);
         };
-        db::make_anew(context, &mut maintenance, postgres, None).await?;
         let arguments = ["--no-owner", "--no-privileges", "--exit-on-error", "--single-transaction"];
         let mut arguments: Vec<_> = arguments.map(str::to_owned).into();
         arguments.push(format!("--dbname={}", postgres.database()));
@@ -402,6 +410,13 @@ pub(super) async fn restore(
         };
         ddb::drop_if_exists(&dynamodb, &dynamodb.target.table).await?;
         ddb::schema_load(&dynamodb).await?;
+        if let Some([users, activities, others]) = rows {
+            let table = table::describe(&dynamodb, &dynamodb.target.table).await?;
+            let count = i64::try_from(items.count)?;
+            let record = Record::begun(Some(&table), [users, activities, others, count]);
+            let database = postgres.database().to_owned();
+            maintenance.with(move |client| record.write(client, &database)).await?;
+        }
         import(&dynamodb, file, items.count).await
     };
     let (rows, ()) = tokio::try_join!(restore_rows, restore_items)?;

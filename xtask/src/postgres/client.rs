@@ -42,6 +42,8 @@ impl PostgresClient {
     pub(crate) async fn run(self, path: &Path, target: &PostgresTarget, ui: &Ui) -> Result<()> {
         let mut command = Command::new(path);
         lead_to(&mut command, target);
+        // What it writes and reads has its own form.
+        HARMLESS.iter().for_each(|name| _ = command.env_remove(name));
         command.args(&self.arguments).stderr(Stdio::piped());
         ui.starts(|| process::shown(&command));
         let program = self.program;

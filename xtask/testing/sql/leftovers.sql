@@ -8,13 +8,13 @@ with ended as materialized (
   where datdba = (select oid from pg_roles where rolname = current_user)
     and (
       (
-        datname like 'cruddur\_test\_%'
+        datname ~ '^cruddur_test_[0-9a-f]{16}$'
         and coalesce(
-          substring(shobj_description(oid, 'pg_database') from '^kept until (.*)$')::timestamptz < now(),
+          substring(shobj_description(oid, 'pg_database') from '^kept until (\d{4}-[-0-9T:.+Z]+)$')::timestamptz < now(),
           shobj_description(oid, 'pg_database') is null
         )
       )
-      or (datname like 'cruddur\_template\_%' and datname::text collate "C" < $1)
+      or (datname ~ '^cruddur_template_[0-9]{8}_[0-9a-f]+$' and datname::text collate "C" < $1)
     )
 )
 select name from ended where pg_try_advisory_lock(hashtextextended(name, 0))

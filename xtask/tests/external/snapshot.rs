@@ -218,3 +218,24 @@ fn a_save_that_is_killed_leaves_nothing_and_a_restore_is_run_again() {
     let left = fs::read_dir(world.path(".cruddur/snapshots")).unwrap().count();
     assert_eq!(left, 1, "what the killed ones left is gone");
 }
+
+#[test]
+fn restores_that_are_killed_leave_what_was_there_before_the_first() {
+    let world = World::set_up();
+    world.xtask("ddb seed --messages 1000").ok();
+    world.xtask("snapshot save large").ok();
+    world.xtask("ddb put").arg(r#"{"pk":"GRP#precious","sk":"mine"}"#).ok();
+    for milliseconds in [150, 200, 250, 300, 350] {
+        let running = world.xtask("snapshot restore large").start();
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        running.signal("KILL");
+        drop(running);
+    }
+    world.xtask("snapshot restore large").ok();
+    let saved = world.xtask("snapshot list -o json").ok().json();
+    let names = saved.as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap().to_owned());
+    // The oldest one has the highest number.
+    let oldest = names.filter(|name| name.starts_with("before-restore")).max().unwrap();
+    world.xtask("snapshot restore --no-snapshot").arg(oldest).ok();
+    world.xtask("ddb get GRP#precious mine").ok();
+}

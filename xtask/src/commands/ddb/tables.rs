@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::commands::undo::Undo;
 use crate::context::Context;
 use crate::guard::Guard;
 use crate::output::{self, Format, Output, stdout};
+use crate::text::printable;
 
 /// How long a table may take to become active or to be deleted. Both are asynchronous on AWS.
 const TABLE_BOUND: Duration = Duration::from_secs(120);
@@ -234,7 +236,9 @@ impl ListTables {
         let names = table_names(&dynamodb).await?;
         let mut out = stdout();
         match self.output.format {
-            Format::Table => names.iter().try_for_each(|name| writeln!(out, "{name}"))?,
+            Format::Table => {
+                names.iter().try_for_each(|name| writeln!(out, "{}", printable(Cow::Borrowed(name))))?;
+            }
             Format::Json => output::print_json(&json!({ "TableNames": names }))?,
             Format::Jsonl => names.iter().try_for_each(|name| writeln!(out, "{}", json!(name)))?,
         }

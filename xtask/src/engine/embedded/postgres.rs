@@ -51,8 +51,18 @@ fn programs(folder: &StateFolder) -> PathBuf {
     elsewhere.with_extension("programs")
 }
 
+/// Those of the places that this user's data may be in. Anybody may make folders in /var/tmp, so only root, which then
+/// checks their owner, looks there.
+fn own_places(folder: &StateFolder) -> impl Iterator<Item = PathBuf> {
+    #[cfg(unix)]
+    let count = if rustix::process::geteuid().is_root() { 2 } else { 1 };
+    #[cfg(not(unix))]
+    let count = 1;
+    places(folder).into_iter().take(count)
+}
+
 pub(super) fn existing_data(folder: &StateFolder) -> Option<PathBuf> {
-    places(folder).into_iter().find(|data| data.exists())
+    own_places(folder).find(|data| data.exists())
 }
 
 /// The server's process id, from postmaster.pid.
@@ -96,7 +106,7 @@ fn new_password() -> Result<String> {
 
 /// PostgreSQL's programs for the existing cluster, or for a new one.
 pub(crate) fn binaries(environment: &Environment, folder: &StateFolder) -> Result<Binaries> {
-    let cluster = places(folder).iter().find_map(|data| Cluster::at(data));
+    let cluster = own_places(folder).find_map(|data| Cluster::at(&data));
     Binaries::find(environment, folder, cluster.as_ref())
 }
 
@@ -287,7 +297,7 @@ impl Postgres {
 
 /// Removes every cluster, what interrupted runs left beside them, and the password.
 pub(super) async fn remove_data(folder: &StateFolder, context: &Context) -> Result<()> {
-    for data in places(folder) {
+    for data in own_places(folder) {
         data::remove(&data, &context.ui).await?;
     }
     data::remove_whole(&programs(folder)).await?;
