@@ -49,21 +49,22 @@ impl Env {
             let object = serde_json::Map::from_iter(object);
             return output::print_json(&object);
         }
-        let mut out = stdout();
+        // Printed only if all of them can be.
+        let mut lines = String::new();
         for (name, value) in settings {
             match self.format {
-                EnvFormat::Sh => writeln!(out, "export {name}={}", shell_words::quote(&value))?,
-                EnvFormat::Dotenv => writeln!(out, "{name}={}", quoted(&value))?,
+                EnvFormat::Sh => lines += &format!("export {name}={}\n", shell_words::quote(&value)),
+                EnvFormat::Dotenv => lines += &format!("{name}={}\n", quoted(&value)),
                 EnvFormat::Json | EnvFormat::Github => {
                     // The text after a line end would become a setting of its own.
                     ensure!(
                         !value.contains(['\n', '\r']),
                         "{name} has a line end in it, which this form cannot write"
                     );
-                    writeln!(out, "{name}={value}")?;
+                    lines += &format!("{name}={value}\n");
                 }
             }
         }
-        Ok(())
+        Ok(write!(stdout(), "{lines}")?)
     }
 }

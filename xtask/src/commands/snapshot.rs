@@ -163,6 +163,7 @@ impl SnapshotCommand {
 }
 
 pub(super) fn rehearse(context: &Context, name: &str, manifest: &Manifest) -> Result<()> {
+    check_files(&Snapshots::of(&context.state).open(name)?, manifest)?;
     let deed = format!("replace what both databases hold by {}", described(name, manifest));
     Guard { deed: &deed, facts: &[], name: "", production: false, hint: "" }.rehearse(&context.ui);
     Ok(())
@@ -341,10 +342,12 @@ pub(super) async fn restore(
     (mut maintenance, dynamodb): (Connection, DynamoDb),
 ) -> Result<Counts> {
     let snapshot = Snapshots::of(&context.state).open(name)?;
-    let Manifest { postgres: dump, dynamodb: items, .. } = snapshot.manifest()?;
+    let manifest = snapshot.manifest()?;
     let _group = context.ui.group("Restore the databases");
     let postgres = &services.targets.postgres;
     // Check that everything can be restored before anything is saved or dropped.
+    check_files(&snapshot, &manifest)?;
+    let Manifest { postgres: dump, dynamodb: items, .. } = manifest;
     let dump = match dump {
         Some(dump) => {
             check_version(&dump.version, &mut maintenance).await?;
@@ -352,7 +355,6 @@ pub(super) async fn restore(
             let client = PostgresClient { program: "pg_restore", arguments, input: None, output: None };
             services.engine.run_client(context, postgres, client).await?;
             let path = snapshot.dump();
-            check_sum(&snapshot, &path, &dump.sha256)?;
             let file = File::open(&path).with_context(|| format!("cannot read {}", path.display()))?;
             Some((dump, file))
         }
@@ -367,7 +369,6 @@ pub(super) async fn restore(
     let items = match items {
         Some(items) => {
             let path = snapshot.items(&items.table);
-            check_sum(&snapshot, &path, &items.sha256)?;
             let file = ItemFile::open(&path, Some(Notation::Typed), 1);
             Some((items, file.with_context(|| format!("cannot read {}", path.display()))?))
         }
@@ -435,6 +436,17 @@ pub(super) async fn restore(
         postgres.ask(move |client| record.write(client, &database)).await?;
     }
     Ok(Counts { users, activities, items: usize::try_from(items)? })
+}
+
+/// Fails if a file of the snapshot is missing or has changed since it was saved.
+fn check_files(snapshot: &Snapshot, Manifest { postgres, dynamodb, .. }: &Manifest) -> Result<()> {
+    if let Some(dump) = postgres {
+        check_sum(snapshot, &snapshot.dump(), &dump.sha256)?;
+    }
+    if let Some(items) = dynamodb {
+        check_sum(snapshot, &snapshot.items(&items.table), &items.sha256)?;
+    }
+    Ok(())
 }
 
 /// Fails if a file has changed since it was saved.

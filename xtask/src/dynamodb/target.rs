@@ -104,6 +104,13 @@ impl DynamoDbTarget {
             return Err(Failure::usage(format!("{setting} has no port of 1 to 65535"), form).into());
         }
         reach.check(setting, host)?;
+        // Nothing of them is shown.
+        if rest
+            .trim_end_matches('/')
+            .contains(|c: char| "/?#".contains(c) || c.is_whitespace() || c.is_control())
+        {
+            return Err(Failure::usage(format!("{setting} has a path or a query"), form).into());
+        }
         let endpoint = Some(endpoint.trim_end_matches('/').to_owned());
         Ok(Self { endpoint, account: None, table, remedy, is_scanned_in_segments: true })
     }
@@ -181,6 +188,9 @@ mod tests {
             "http://:8000",
             "http://host.example\\@localhost",
             "http://me@h",
+            "http://h:1/path?secret",
+            "http://h:1?secret",
+            "http://h:1 ",
         ] {
             assert!(local(endpoint).is_err(), "{endpoint}");
         }

@@ -153,6 +153,7 @@ fn a_snapshot_that_is_damaged_changes_nothing() {
         let whole = fs::read(folder.join(file)).unwrap();
         fs::write(folder.join(file), &whole[..whole.len() / 2]).unwrap();
         world.xtask("snapshot restore mine").fails(1).says(&[file, "is damaged", "nothing was changed"]);
+        world.xtask("snapshot restore mine --dry-run").fails(1).says(&[file, "is damaged"]);
         assert_eq!((users(&world), items(&world)), before, "{file}");
         fs::write(folder.join(file), whole).unwrap();
     }
