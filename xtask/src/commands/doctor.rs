@@ -134,9 +134,8 @@ impl Doctor {
         if is_external(&context.environment) {
             usable.push(EngineName::External);
         }
-        if let (Ok(compose), Some(docker)) = (&compose, &docker)
-            && images(docker, compose, &mut report).await?
-        {
+        if let (Ok(compose), Some(docker)) = (&compose, &docker) {
+            images(docker, compose, &mut report).await?;
             usable.push(EngineName::Docker);
         }
         let folder = context.state.canonical();
@@ -198,16 +197,16 @@ fn clock(docker: Option<DateTime<Utc>>) -> Result<String> {
     if apart > CLOCK_TOLERANCE { Err(Error::msg(found)) } else { Ok(found) }
 }
 
-/// Reports the images; returns whether the daemon has all of them.
-async fn images(docker: &Docker, compose: &Compose, report: &mut Report) -> Result<bool> {
-    let mut all = true;
+/// Reports which images the daemon has. A start pulls the others.
+async fn images(docker: &Docker, compose: &Compose, report: &mut Report) -> Result<()> {
     for service in compose.services() {
         let image = docker.image(&service.image).await?;
         let found = image.map(|_| "here".to_owned()).ok_or_else(|| anyhow!("not here"));
-        let remedy = format!("`docker pull {}`", service.image);
-        all &= report.need(EngineName::Docker, format!("image {}", service.image), found, &remedy);
+        let remedy =
+            format!("nothing to do: `cargo xtask up` pulls it, as `docker pull {}` does", service.image);
+        report.add(format!("image {}", service.image), found, MISSING, &remedy);
     }
-    Ok(all)
+    Ok(())
 }
 
 /// Reports this checkout's servers, and who uses their ports. A server that was moved is checked at its new port.
@@ -245,7 +244,7 @@ async fn servers(
     }
     for (service, is_ours) in services.into_iter().zip(ours) {
         let remedy = format!(
-            "nothing to do: another port is taken; or stop the holder, or set {}",
+            "nothing to do: the next free port is used; or stop the holder, or set {}",
             port_variable(service.name)
         );
         let check = format!("port {}:{} ({})", Ipv4Addr::LOCALHOST, service.port.host, service.name);
