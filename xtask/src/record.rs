@@ -229,13 +229,14 @@ impl Contents {
     pub(crate) fn untouched(&self) -> Option<&Record> {
         let record = self.record()?;
         let [rows @ .., items] = self.counts();
-        // A seed that was interrupted has written a part.
+        // Of what was interrupted, rows are there all or not at all, and a part of the items.
         let fewest = if record.is_unfinished() { 0 } else { record.seeded_items() };
         let seeded_items = fewest..=record.seeded_items();
+        let same_rows = record.seeded[..3] == rows || record.is_unfinished() && rows == [0; 3];
         // An empty table has nothing of anybody's, whoever made it.
         let same_items =
             |table| items == 0 || identity(table) == record.table && seeded_items.contains(&items);
-        (record.seeded[..3] == rows && self.table.as_ref().is_none_or(same_items)).then_some(record)
+        (same_rows && self.table.as_ref().is_none_or(same_items)).then_some(record)
     }
 
     /// Whether the databases may hold data that no seed wrote.
