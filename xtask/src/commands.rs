@@ -191,8 +191,8 @@ impl Arguments {
                 let explained = help::explained(error);
                 let ui = Ui::new(&Environment::default());
                 if is_json {
-                    let error = explained.trim_end().trim_start_matches("error: ").to_owned();
-                    ui.printing(Messages::default().for_data_in_json(true)).report(&Report::usage(error));
+                    let report = Report::usage(explained.trim_end().trim_start_matches("error: "));
+                    ui.printing(Messages::default().for_data_in_json(true)).report(&report);
                 } else {
                     // What was typed may come from a file, so it is escaped.
                     ui.line(explained.trim_end());

@@ -222,9 +222,14 @@ impl Report {
         Self { error: texts.remove(0), causes, done, help, exit }
     }
 
-    /// A mistake in the command line.
-    pub(crate) fn usage(error: String) -> Self {
-        let (causes, done, help) = Default::default();
+    /// A mistake in the command line. Lines of `text` that begin with `tip: ` or `help: ` are help.
+    pub(crate) fn usage(text: &str) -> Self {
+        let is_help =
+            |line: &&str| ["tip: ", "help: "].iter().any(|start| line.trim_start().starts_with(start));
+        let (help, error): (Vec<_>, Vec<_>) = text.lines().partition(is_help);
+        let help = help.iter().filter_map(|line| Some(line.split_once(": ")?.1.to_owned())).collect();
+        let error = error.join("\n").replace("\n\n\n", "\n\n");
+        let (causes, done) = Default::default();
         Self { error, causes, done, help, exit: Kind::WrongInput as u8 }
     }
 

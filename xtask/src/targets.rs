@@ -72,7 +72,8 @@ fn external<'a>(environment: &'a Environment, name: &str) -> Result<&'a str> {
 }
 
 fn remedy(variable: &str) -> String {
-    format!("check that {variable} names a server that is running")
+    let database = if variable == POSTGRES_URL { "Postgres" } else { "DynamoDB" };
+    format!("check that {variable} names a {database} that is running")
 }
 
 /// The name of the local messages table.

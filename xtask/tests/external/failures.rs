@@ -22,7 +22,7 @@ fn a_postgres_that_does_not_run_is_named_with_a_remedy() {
     error: cannot connect to Postgres at me@127.0.0.1:PORT/cruddur
       because: error connecting to server
       because: Connection refused (os error 111)
-      help: check that CONNECTION_URL names a server that is running
+      help: check that CONNECTION_URL names a Postgres that is running
     ");
     for command in ["create", "drop", "schema-load", "seed", "setup", "sessions", "kill-all"] {
         let failed = workspace.xtask("db").arg(command).fails(3);
@@ -41,7 +41,7 @@ fn a_dynamodb_that_does_not_run_is_named_with_a_remedy() {
     failed.says(&[
         &format!("error: cannot reach DynamoDB at {nowhere}"),
         "Connection refused",
-        "help: check that AWS_ENDPOINT_URL_DYNAMODB names a server that is running",
+        "help: check that AWS_ENDPOINT_URL_DYNAMODB names a DynamoDB that is running",
     ]);
     for line in [
         "ddb schema-load",

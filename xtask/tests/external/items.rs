@@ -272,14 +272,14 @@ fn a_write_whose_answer_was_lost_is_told_truly() {
     error: it is not known whether the item was put into table cruddur-messages: see with `cargo xtask ddb get b 1 --table cruddur-messages`
       because: cannot reach DynamoDB at ENDPOINT
       because: other: client error (SendRequest): connection closed before message completed
-      help: check that AWS_ENDPOINT_URL_DYNAMODB names a server that is running
+      help: check that AWS_ENDPOINT_URL_DYNAMODB names a DynamoDB that is running
     ");
     assert_ne!(world.item("b", "1"), Value::Null);
     assert_snapshot!(error(&["delete", "b", "1"]), @"
     error: it is not known whether the item was deleted from table cruddur-messages: see with `cargo xtask ddb get b 1 --table cruddur-messages`
       because: cannot reach DynamoDB at ENDPOINT
       because: other: client error (SendRequest): connection closed before message completed
-      help: check that AWS_ENDPOINT_URL_DYNAMODB names a server that is running
+      help: check that AWS_ENDPOINT_URL_DYNAMODB names a DynamoDB that is running
     ");
     assert_eq!(world.item("b", "1"), Value::Null);
     let nowhere = format!("http://127.0.0.1:{}", crate::common::free_port());

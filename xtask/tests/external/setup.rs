@@ -206,6 +206,9 @@ fn the_settings_come_in_the_forms_that_other_programs_read() {
     let line = format!("CONNECTION_URL={}", world.database.url());
     assert!(env("github").stdout.lines().any(|found| found == line));
     assert_eq!(world.xtask("env -o json").shows_secrets().ok().stdout, env("json").stdout);
+    let typed = world.xtask("ddb scan users -o json").fails(2);
+    typed
+        .says(&["\"help\":[\"a table is named with '--table users'\"]", "unexpected argument 'users' found"]);
     let broken = world.xtask("env --format github").env("DDB_MESSAGE_TABLE", "two\nlines");
     broken.fails(1).says(&["DDB_MESSAGE_TABLE has a line end in it"]);
     world.xtask("up -o json").fails(2).says(&["{\"error\":\"unexpected argument '-o'", "\"exit\":2}"]);
