@@ -120,6 +120,7 @@ impl EmbeddedEngine {
         let compose = &self.compose;
         let start_postgres = async {
             let Some(postgres) = postgres else { return Ok(compose.postgres.port.host) };
+            postgres.end_unlocked().await?;
             let held = self.locks[0].take().await?;
             postgres.prepare(context, &held).await?;
             let settings = postgres::settings(compose);

@@ -41,6 +41,11 @@ impl ServerLock {
         Self { path: data.with_extension("lock") }
     }
 
+    /// Whether its file is there. A server that runs without it cannot be found.
+    pub(crate) fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
     /// The holder of the lock; `None` if it is free.
     pub(crate) fn holder(&self) -> Result<Option<Holder>> {
         let mut line = self.line_if_held();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::checkout::Checkout;
@@ -198,12 +199,13 @@ pub(crate) fn lock_file_removed() {
     checkout.set_up();
     let before = checkout.processes("postgres");
     fs::remove_file(checkout.state("postgres.lock")).unwrap();
-    let failed = checkout.xtask("up").fails(1);
-    failed.says(&["another server, whose lock file was removed, has its data", "help: wait a minute"]);
-    assert_eq!(checkout.processes("postgres"), before);
-    wait_for("end of the first Postgres", Duration::from_secs(100), || {
-        checkout.processes("postgres").is_empty().then_some(())
-    });
+    // From another namespace, if there can be one, where Postgres itself does not see the first server.
+    let namespace = ["--pid", "--ipc", "--fork", "--mount-proc"];
+    let works = Command::new("unshare").args(namespace).arg("true").status();
+    let up = checkout.xtask("up");
+    let up = if works.is_ok_and(|it| it.success()) { up.through("unshare", &namespace) } else { up }.ok();
+    up.says(&["wait a minute, as its lock file was removed"]);
+    assert!(!checkout.processes("postgres").contains(&before[0]), "the first one has ended");
     checkout.xtask("up").ok();
     assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["users"], 5);
 }

@@ -14,9 +14,6 @@ const LAST_LINES: usize = 15;
 /// Messages of both servers if another program listens on their port.
 const LOST_PORT: [&str; 2] = ["could not create any TCP/IP sockets", "cannot listen on "];
 
-/// A message of Postgres if another server still has the cluster. That one's lock file was removed.
-const SERVED: &str = "is still in use";
-
 /// Messages of both servers if their data cannot be used.
 const DAMAGED: [&str; 9] = [
     "is not a valid data directory",
@@ -66,11 +63,6 @@ pub(super) fn death(port: u16, log: &Log) -> anyhow::Error {
         Failure::new(problem, "run the command again: it looks for a port that is free")
     } else if says(&DAMAGED) {
         Failure::new(format!("its process ended, as its data cannot be used; {shown}"), START_AFRESH)
-    } else if says(&[SERVED]) {
-        let problem = format!(
-            "its process ended, as another server, whose lock file was removed, has its data; {shown}"
-        );
-        Failure::new(problem, "wait a minute, in which that server ends by itself, and run the command again")
     } else {
         let remedy =
             "look for the cause in these lines, and run the command again; `cargo xtask logs` shows them all";
@@ -144,7 +136,7 @@ mod tests {
     #[test]
     fn what_an_earlier_run_printed_says_nothing() {
         for earlier in [POSTGRES_LOST, NO_CLUSTER] {
-            let failure = failure(earlier, "LOG:  out of memory\n");
+            let failure = failure(earlier, IN_USE);
             assert!(failure.to_string().starts_with("its process ended; "), "{failure}");
             assert!(!failure.to_string().contains(earlier.lines().next().unwrap()), "{failure}");
         }

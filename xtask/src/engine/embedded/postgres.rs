@@ -3,9 +3,10 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use uuid::Uuid;
@@ -38,6 +39,10 @@ pub(super) const INITDB_BOUND: Duration = Duration::from_secs(120);
 const START_BOUND: Duration = Duration::from_secs(60);
 const SHUTDOWN_BOUND: Duration = Duration::from_secs(15);
 
+/// How long a server may take to see that postmaster.pid does not name it. It looks when it wakes, if it did not look
+/// in the last minute, and then ends.
+const UNLOCKED_BOUND: Duration = Duration::from_secs(125);
+
 /// The possible data folders: in the state folder or, if the server cannot use that, under /var/tmp, which a restart
 /// does not empty.
 fn places(folder: &StateFolder) -> [PathBuf; 2] {
@@ -63,6 +68,21 @@ fn own_places(folder: &StateFolder) -> impl Iterator<Item = PathBuf> {
 
 pub(super) fn existing_data(folder: &StateFolder) -> Option<PathBuf> {
     own_places(folder).find(|data| data.exists())
+}
+
+/// Waits until a server at this port does not listen any more, or for so long that it has ended wherever it is.
+async fn stops_listening(port: u16) -> Result<()> {
+    let (started, mut has_listened) = (Instant::now(), false);
+    while started.elapsed() < UNLOCKED_BOUND {
+        // Each connection wakes the server.
+        let listens = tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok();
+        if has_listened && !listens {
+            break;
+        }
+        has_listened |= listens;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Ok(())
 }
 
 /// The server's process id, from postmaster.pid.
@@ -144,6 +164,26 @@ impl Postgres {
             postgres.check_earlier_version().await?;
         }
         Ok(postgres)
+    }
+
+    /// Ends a server whose lock file was removed, if one may run. It cannot be found, least of all from another
+    /// namespace, and two servers would destroy the cluster.
+    pub(super) async fn end_unlocked(&self) -> Result<()> {
+        let pid_file = self.home.data.join("postmaster.pid");
+        if self.lock.is_there() || !pid_file.exists() {
+            return Ok(());
+        }
+        let end = async {
+            let cannot_use = || format!("cannot use {}", pid_file.display());
+            let text = std::fs::read_to_string(&pid_file).with_context(cannot_use)?;
+            // The file stays, so that a run after an interrupted one waits too.
+            let (_, rest) = text.split_once('\n').unwrap_or_default();
+            std::fs::write(&pid_file, format!("0\n{rest}")).with_context(cannot_use)?;
+            let port = text.lines().nth(3).and_then(|port| port.parse().ok()).unwrap_or_default();
+            self.ui.stop.or(stops_listening(port)).await
+        };
+        let label = "Postgres: wait a minute, as its lock file was removed and it may run";
+        self.ui.run(label, end).await
     }
 
     /// Creates the cluster and the role where they are missing. The programs it starts inherit the lock, `held`.
