@@ -1,9 +1,9 @@
 //! Slow and idle clients, which hold connections that others need.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use cruddur_testing::fixtures::machine::{connect, rest};
 use socket2::{Domain, Socket, Type};
 
 use crate::common::wait_for;
@@ -16,27 +16,11 @@ fn start(world: &World, idle: &str) -> App {
     App::start(&settings)
 }
 
-fn connect(app: &App) -> TcpStream {
-    let stream = TcpStream::connect(app.0).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    stream
-}
-
-/// What the server sends until it closes the connection, which it must do by itself.
-#[track_caller]
-fn rest(stream: &mut TcpStream) -> String {
-    let mut rest = String::new();
-    match stream.read_to_string(&mut rest) {
-        Err(error) if error.kind() != std::io::ErrorKind::ConnectionReset => panic!("{error}"),
-        _ => rest,
-    }
-}
-
 #[test]
 fn a_head_that_comes_a_byte_at_a_time_is_waited_for_within_the_bound() {
     let world = World::new();
     let app = start(&world, "1");
-    let mut stream = connect(&app);
+    let mut stream = connect(app.0);
     let started = Instant::now();
     let mut trickle = stream.try_clone().unwrap();
     let trickling = std::thread::spawn(move || {
@@ -59,7 +43,7 @@ fn a_head_that_comes_a_byte_at_a_time_is_waited_for_within_the_bound() {
 fn a_connection_is_kept_for_the_next_request_and_closed_when_none_comes() {
     let world = World::new();
     let app = start(&world, "2");
-    let mut stream = connect(&app);
+    let mut stream = connect(app.0);
     let request = format!("GET /api/users/@{ONE}/short HTTP/1.1\r\nHost: {}\r\n\r\n", app.0);
     let mut answer = [0; 4096];
     for _ in 0..2 {
@@ -80,7 +64,7 @@ fn a_body_that_does_not_come_is_refused() {
     let app = start(&world, "60");
     let requests = [("/api/messages", "application/json"), ("/user", "application/x-www-form-urlencoded")];
     let streams = requests.map(|(path, kind)| {
-        let mut stream = connect(&app);
+        let mut stream = connect(app.0);
         let head = format!("POST {path} HTTP/1.1\r\nHost: {}\r\nX-Cruddur-User: {ONE}\r\n", app.0);
         write!(stream, "{head}Content-Type: {kind}\r\nContent-Length: 100\r\n\r\n{{").unwrap();
         stream
@@ -102,7 +86,7 @@ fn who_listens_for_news_is_not_idle() {
     let mut listener = crate::live::Listener::new(&app, ONE);
     // Connections that began later have been closed by this time.
     for _ in 0..2 {
-        assert_eq!(rest(&mut connect(&app)), "");
+        assert_eq!(rest(&mut connect(app.0)), "");
     }
     let sent = app.write(ONE, "Still there?").json();
     assert_eq!(listener.next()["uuid"], sent["uuid"]);
@@ -113,7 +97,7 @@ fn who_listens_for_news_is_not_idle() {
 fn a_client_that_never_reads_is_closed() {
     let world = World::new();
     let app = start(&world, "1");
-    let stream = connect(&app);
+    let stream = connect(app.0);
     let mut writing = stream.try_clone().unwrap();
     writing.set_write_timeout(Some(Duration::from_secs(10))).unwrap();
     let request = format!("GET /page.js HTTP/1.1\r\nHost: {}\r\n\r\n", app.0);

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use cruddur_testing::fixtures::machine;
+use cruddur_testing::fixtures::machine::{self, rest};
 
 /// A server. Dropping it kills it.
 struct Server(Child);
@@ -150,22 +150,10 @@ fn a_web_page_is_refused_and_logged() {
     assert!(!log.contains("DescribeTable"), "{log}");
 }
 
-/// A connection to a server that has been asked once. A read that takes long is an error.
+/// A connection to a server that has been asked once.
 fn connect(port: u16) -> TcpStream {
     ask(port, "ListTables", "{}");
-    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    stream
-}
-
-/// What the server sends until it closes the connection, which it must do by itself.
-#[track_caller]
-fn rest(stream: &mut TcpStream) -> String {
-    let mut rest = String::new();
-    match stream.read_to_string(&mut rest) {
-        Err(error) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
-        _ => rest,
-    }
+    machine::connect(("127.0.0.1", port))
 }
 
 #[test]

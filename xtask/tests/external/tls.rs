@@ -120,7 +120,7 @@ impl Secure {
 
     fn redact(&self, text: &str) -> String {
         let text = text.replace(&self.workspace.path("").display().to_string(), "FILE/");
-        self.database.redact(&text).replace(&format!(":{}", self.database.port()), ":PORT")
+        self.database.redact(&text).replace(&format!(":{}", self.database.port), ":PORT")
     }
 
     /// Writes a certificate and its key. Only the owner can read the key.
@@ -267,7 +267,7 @@ fn a_client_s_certificate_takes_a_password_s_place() {
     let secure = Secure::new();
     secure.write_identity("me", &authorities().good.client("certified"));
     secure.write_identity("you", &authorities().good.client("somebody"));
-    let url = format!("postgresql://certified@127.0.0.1:{}/{}", secure.database.port(), secure.database.name);
+    let url = format!("postgresql://certified@127.0.0.1:{}/{}", secure.database.port, secure.database.name);
     let run = |parameters: &str| {
         let parameters = parameters.replace("FILE/", &secure.workspace.path("").display().to_string());
         secure.workspace.xtask("db test").env("CONNECTION_URL", format!("{url}?sslmode=require{parameters}"))
@@ -347,7 +347,7 @@ fn settings_that_cannot_be_used_are_told_before_anything_is_asked() {
 fn the_password_is_the_url_s_the_environment_s_or_the_file_s() {
     let secure = Secure::new();
     let Database { name, .. } = &secure.database;
-    let port = secure.database.port();
+    let port = secure.database.port;
     let url = format!("postgresql://cruddur-tests@127.0.0.1:{port}/{name}");
     let run = || secure.workspace.xtask("db test").env("CONNECTION_URL", &url);
     let prod = || secure.workspace.xtask("db test prod").env("PROD_CONNECTION_URL", &url);
