@@ -108,7 +108,7 @@ impl Compose {
         let path = folder.join(FILE);
         let text = std::fs::read_to_string(&path).map_err(|error| {
             let problem = format!("cannot read {}, which defines the two services", path.display());
-            Failure::usage(problem, format!("`git checkout {FILE}` brings it back")).caused_by(error)
+            Failure::usage(problem, format!("`git restore {FILE}` brings it back")).caused_by(error)
         })?;
         Self::parse(folder, &text, environment).map_err(|error| {
             let problem = format!("{} cannot be used", path.display());

@@ -279,6 +279,11 @@ async fn production(target: &DynamoDbTarget, account: &Account) -> Result<(Build
         .retry_config(RetryConfig::standard());
     // A profile that the user named must exist. The default one need not.
     if let Some(profile) = account.profile.as_ref().filter(|profile| *profile != DEFAULT_PROFILE) {
+        if !is_defined(profile).await {
+            let problem = format!("there is no AWS profile `{profile}`");
+            let remedy = "`aws configure list-profiles` lists the profiles; name one of them in AWS_PROFILE";
+            return Err(Failure::usage(problem, remedy).into());
+        }
         loader = loader.profile_name(profile);
     }
     if let Some(region) = &account.region {
@@ -300,6 +305,15 @@ async fn production(target: &DynamoDbTarget, account: &Account) -> Result<(Build
     let mut builder = Builder::from(&config);
     builder.set_endpoint_url(Some(endpoint.clone())).set_use_fips(None).set_use_dual_stack(None);
     Ok((builder, endpoint))
+}
+
+/// Whether the profile is in `~/.aws/config` or `~/.aws/credentials`. If these cannot be read, the credentials' own
+/// error explains it.
+async fn is_defined(profile: &str) -> bool {
+    // The defaults are the real files and environment.
+    let profiles =
+        aws_config::profile::load(&Default::default(), &Default::default(), &Default::default(), None).await;
+    profiles.map_or(true, |profiles| profiles.get_profile(profile).is_some())
 }
 
 /// AWS's endpoint in the region, with the options from the profile or the environment.

@@ -250,8 +250,11 @@ fn missing_credentials_and_profiles_are_told() {
     error: there are no AWS credentials for production's DynamoDB at ENDPOINT: no keys in the environment, none in profile `default`, no web identity, and no role of this machine or container
       help: `aws sso login --profile default` renews a profile with SSO, `aws configure --profile default` sets keys; AWS_PROFILE names another profile
     ");
-    let fails = production.fails(3, |run| run.env("AWS_REGION", "r").env("AWS_PROFILE", "nobody"));
-    assert!(fails.contains("`nobody`") && fails.contains("--profile nobody"), "{fails}");
+    let nobody = |run: Run| run.env("AWS_REGION", "r").env("AWS_PROFILE", "nobody");
+    assert_snapshot!(production.fails(2, nobody), @"
+    error: there is no AWS profile `nobody`
+      help: `aws configure list-profiles` lists the profiles; name one of them in AWS_PROFILE
+    ");
 }
 
 #[test]
@@ -263,6 +266,7 @@ fn a_missing_region_is_told() {
       help: set AWS_REGION
     ");
     assert_eq!(production.fails(2, keys), production.fails(2, |run| keys(run).env("AWS_REGION", "")));
+    production.workspace.write("home/.aws/config", "[profile live]\noutput = json\n");
     let fails = production.fails(2, |run| run.env("AWS_PROFILE", "live"));
     assert!(fails.contains("help: set AWS_REGION, or `region` of profile live in ~/.aws/config"), "{fails}");
 }

@@ -234,7 +234,7 @@ fn a_broken_compose_file_is_named_with_what_is_wrong() {
     assert_snapshot!(fails(), @"
     error: cannot read WORKSPACE/docker-compose.yml, which defines the two services
       because: No such file or directory (os error 2)
-      help: `git checkout docker-compose.yml` brings it back
+      help: `git restore docker-compose.yml` brings it back
     ");
 }
 
