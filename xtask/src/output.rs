@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use serde_json::ser::PrettyFormatter;
 use serde_json::{Map, Serializer, Value};
 
-use crate::text::{end_of, fitted, printable, width_of};
+use crate::text::{end_of, fitted, printable, printable_json, width_of};
 
 /// No column is made narrower than this to fit a terminal.
 const NARROWEST: usize = 8;
@@ -64,20 +64,31 @@ fn terminal_columns() -> Option<usize> {
     console::Term::stdout().size_checked().map(|(_, columns)| columns.into())
 }
 
-/// Standard output, named in its errors.
-pub(crate) struct Stdout(io::Stdout);
+/// Standard output, named in its errors. A terminal gets JSON with everything escaped that it would interpret; a pipe
+/// gets the bytes that the AWS CLI prints.
+pub(crate) struct Stdout {
+    out: io::Stdout,
+    is_terminal: bool,
+}
 
 pub(crate) fn stdout() -> Stdout {
-    Stdout(io::stdout())
+    let out = io::stdout();
+    Stdout { is_terminal: out.is_terminal(), out }
 }
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).map_err(named)
+        // Nobody who writes here splits a character.
+        let text = std::str::from_utf8(bytes).ok().filter(|_| self.is_terminal).map(printable_json);
+        match text {
+            Some(Cow::Owned(escaped)) => self.out.write_all(escaped.as_bytes()).map(|()| bytes.len()),
+            _ => self.out.write(bytes),
+        }
+        .map_err(named)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush().map_err(named)
+        self.out.flush().map_err(named)
     }
 }
 

@@ -58,6 +58,24 @@ pub(crate) fn printable_lines(text: &str) -> String {
     lines.join("\n")
 }
 
+/// JSON with the same characters escaped as in JSON strings, where alone they can be. The line breaks stay.
+pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
+    let is_escaped =
+        |letter: char| !letter.is_ascii_control() && is_unprintable(letter) || letter == '\u{7f}';
+    if !json.contains(is_escaped) {
+        return Cow::Borrowed(json);
+    }
+    let mut printed = String::with_capacity(json.len() + 8);
+    for letter in json.chars() {
+        if is_escaped(letter) {
+            printed.extend(letter.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            printed.push(letter);
+        }
+    }
+    Cow::Owned(printed)
+}
+
 fn is_unprintable(letter: char) -> bool {
     letter.is_control()
         || matches!(

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, FromRequest as _, MatchedPath, Request};
 use axum::http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LINK, REFERRER_POLICY,
@@ -94,7 +95,7 @@ async fn without_odd_id(mut request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Converts axum's own refusals, which are plain text, to JSON.
+/// Converts axum's own refusals, which are plain text about its types, to JSON in plain words.
 async fn refused_in_json(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
@@ -103,9 +104,12 @@ async fn refused_in_json(request: Request, next: Next) -> Response {
     if !is_plain || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let text = axum::body::to_bytes(response.into_body(), LONGEST_BODY).await.unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let error = if text.is_empty() { status.canonical_reason().unwrap_or_default() } else { &*text };
+    let error = match status {
+        StatusCode::BAD_REQUEST => "the path or the query has the wrong form",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "the body has the wrong content type",
+        StatusCode::UNPROCESSABLE_ENTITY => "a field of the body is missing or has the wrong form",
+        _ => status.canonical_reason().unwrap_or_default(),
+    };
     Refusal::new(status, "request", error).into_response()
 }
 
@@ -117,8 +121,18 @@ async fn with_whole_body(request: Request, next: Next) -> Result<Response, Refus
         let error = format!("did not come within {} s", BODY_BOUND.as_secs());
         Refusal::new(StatusCode::REQUEST_TIMEOUT, "body", error)
     })?;
-    let body = body.map_err(|error| Refusal::new(error.status(), "body", error.body_text()))?;
+    let body = body.map_err(unread)?;
     Ok(next.run(Request::from_parts(parts, Body::from(body))).await)
+}
+
+/// The answer if a body cannot be read.
+pub(super) fn unread(rejection: BytesRejection) -> Refusal {
+    let status = rejection.status();
+    let error = match status {
+        StatusCode::PAYLOAD_TOO_LARGE => format!("is larger than {} KiB", LONGEST_BODY >> 10),
+        _ => "did not arrive whole".to_owned(),
+    };
+    Refusal::new(status, "body", error)
 }
 
 async fn bounded(request: Request, next: Next) -> Result<Response, Refusal> {

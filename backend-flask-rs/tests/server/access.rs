@@ -100,6 +100,14 @@ fn what_a_proxy_passes_on_is_not_local() {
         "X-Client-IP",
         "True-Client-IP",
         "CF-Connecting-IP",
+        "CDN-Loop",
+        "Fastly-Client-IP",
+        "Fly-Client-IP",
+        "Tailscale-User-Login",
+        "X-Amzn-Trace-Id",
+        "X-ARR-ClientIP",
+        "X-Cloud-Trace-Context",
+        "X-Envoy-External-Address",
     ] {
         let request = world.app.get("/api/message_groups").from(ONE).header(header, "192.0.2.1");
         request.send().refuses(403, "forwarded");

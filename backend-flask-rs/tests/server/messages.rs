@@ -119,6 +119,29 @@ fn what_is_wrong_with_a_new_message_is_said_by_field() {
 }
 
 #[test]
+fn what_is_wrong_with_a_request_is_said_in_plain_words() {
+    let world = World::new();
+    let get = |path: &str| world.app.get(path).from(ONE).send();
+    let post = |body: &str| world.app.post("/api/messages").from(ONE).body("application/json", body).send();
+    let form = |path: &str, body: &str| {
+        world.app.post(path).from(ONE).body("application/x-www-form-urlencoded", body).send()
+    };
+    for (answer, status, error) in [
+        (post("{\"message\": "), 400, "is not valid JSON at line 1, column 12"),
+        (post("[]"), 400, "is not a JSON object"),
+        (post(&"x".repeat(40_000)), 413, "is larger than 32 KiB"),
+        (get("/api/nothing"), 404, "there is nothing here"),
+        (get("/api/messages/%ff"), 400, "the path or the query has the wrong form"),
+        (get("/api/message_groups?limit=1&limit=2"), 400, "has a parameter twice"),
+        (get("/api/messages"), 405, "this path does not take this method"),
+        (form("/user", "x=1"), 422, "a field of the body is missing or has the wrong form"),
+    ] {
+        assert_eq!((answer.status, answer.json()["error"].as_str()), (status, Some(error)), "{answer:?}");
+    }
+    assert_eq!(get("/api/messages").header("allow"), Some("POST"));
+}
+
+#[test]
 fn nothing_lies_outside_all_times() {
     let world = World::new();
     for around in ["after=9999-12-31T23:59:59.999999Z", "before=0000-01-01T00:00:00Z"] {

@@ -280,6 +280,26 @@ fn the_largest_items_are_read_to_the_end() {
 
 #[test]
 #[cfg(target_os = "linux")]
+fn json_on_a_terminal_is_escaped_and_has_the_same_values() {
+    let hostile = format!("{HOSTILE}\u{9b}31m\u{7f}\u{feff}\u{e0061}雨");
+    let world = DynamoDbOnly::with_table();
+    world.endpoint().put(TABLE, &[("pk", "a"), ("sk", "1"), ("text", &hostile)]);
+    for line in ["ddb scan -o json", "ddb scan -o jsonl", "ddb get a 1 -o json", "ddb export -"] {
+        let run = world.xtask(line).env("CI", "true").env("TERM", "xterm");
+        let (code, text) = crate::output::typescript_in(200, run.into_command());
+        let text = text.replace('\r', "");
+        let acts = |letter: char| {
+            letter != '\n' && (letter.is_control() || "\u{202e}\u{2066}\u{feff}\u{e0061}".contains(letter))
+        };
+        assert!(code == Some(0) && !text.contains(acts) && text.contains('雨'), "{line}: {text:?}");
+        let (start, end) = (text.find('{').unwrap(), text.rfind('}').unwrap());
+        let value: Value = serde_json::from_str(&text[start..=end]).unwrap();
+        assert!(value.to_string().contains(&json!(hostile).to_string()), "{line}: {value}");
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
 fn a_table_fits_the_terminal_and_wide_letters_take_two_places() {
     let world = DynamoDbOnly::with_table();
     world.endpoint().put(TABLE, &[("pk", "a"), ("sk", "1"), ("name", "雨宮"), ("text", &"雨".repeat(30))]);

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::{ConnectInfo, Request};
-use axum::http::header::{COOKIE as COOKIE_HEADER, FORWARDED, HOST, ORIGIN, VIA};
+use axum::http::header::{COOKIE as COOKIE_HEADER, HOST, ORIGIN};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method};
 use axum::middleware::Next;
@@ -27,15 +27,24 @@ pub(crate) const COOKIE: &str = "cruddur_user";
 /// another.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
-/// Headers that proxies add, besides those that begin with `x-forwarded`.
-const PROXY: [HeaderName; 7] = [
-    FORWARDED,
-    VIA,
-    HeaderName::from_static("x-real-ip"),
-    HeaderName::from_static("x-client-ip"),
-    HeaderName::from_static("x-cluster-client-ip"),
-    HeaderName::from_static("true-client-ip"),
-    HeaderName::from_static("cf-connecting-ip"),
+/// Headers that proxies and content networks add, besides those that begin with `x-forwarded`.
+const PROXY: [&str; 16] = [
+    "forwarded",
+    "via",
+    "x-real-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "cdn-loop",
+    "fastly-client-ip",
+    "fly-client-ip",
+    "tailscale-user-login",
+    "x-amzn-trace-id",
+    "x-arr-clientip",
+    "x-cloud-trace-context",
+    "x-envoy-external-address",
 ];
 
 /// Accepts only requests from this machine itself.
@@ -45,7 +54,10 @@ pub(crate) async fn guard(request: Request, next: Next) -> Result<Response, Refu
         return Err(Refusal::forbidden("address", "local access is for this machine only"));
     }
     let headers = request.headers();
-    let is_of_a_proxy = |name: &HeaderName| name.as_str().starts_with("x-forwarded") || PROXY.contains(name);
+    let is_of_a_proxy = |name: &HeaderName| {
+        let name = name.as_str();
+        name.starts_with("x-forwarded") || PROXY.contains(&name)
+    };
     if headers.keys().any(is_of_a_proxy) {
         return Err(Refusal::forbidden("forwarded", "local access is not for what a proxy passes on"));
     }

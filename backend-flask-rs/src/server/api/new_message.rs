@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::messages;
 use crate::server::dynamodb::IDEMPOTENCY_KEY;
+use crate::server::layers;
 use crate::server::refusal::Refusal;
 
 const TEXT: &str = "message";
@@ -71,9 +72,8 @@ impl<S: Send + Sync> FromRequest<S> for NewMessage {
         }
         let idempotency_key = idempotency_key(request.headers())?;
         let body = Bytes::from_request(request, state).await;
-        let body = body.map_err(|error| Refusal::new(error.status(), "body", error.body_text()))?;
-        let mut body: Map<String, Value> =
-            serde_json::from_slice(&body).map_err(|error| Refusal::malformed("body", error.to_string()))?;
+        let body = body.map_err(layers::unread)?;
+        let mut body: Map<String, Value> = serde_json::from_slice(&body).map_err(not_an_object)?;
         let mut text = |field: &'static str| match body.remove(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
@@ -81,6 +81,14 @@ impl<S: Send + Sync> FromRequest<S> for NewMessage {
         };
         Ok(Self { idempotency_key, ..Self::check(text(TEXT)?, text(GROUP)?, text(HANDLE)?)? })
     }
+}
+
+fn not_an_object(error: serde_json::Error) -> Refusal {
+    let error = match error.is_data() {
+        true => "is not a JSON object".to_owned(),
+        false => format!("is not valid JSON at line {}, column {}", error.line(), error.column()),
+    };
+    Refusal::malformed("body", error)
 }
 
 /// The idempotency key, without the quotes that the header's draft standard demands.

@@ -32,7 +32,7 @@ impl<S: Sync> FromRequestParts<S> for PageOf {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
         let asked = Query::<Parameters>::try_from_uri(&parts.uri);
-        let Query(asked) = asked.map_err(|error| Refusal::malformed("query", error.body_text()))?;
+        let Query(asked) = asked.map_err(|_| Refusal::malformed("query", "has a parameter twice"))?;
         let limit = match asked.limit {
             None => DEFAULT_LIMIT,
             Some(text) => {
