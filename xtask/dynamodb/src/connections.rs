@@ -14,8 +14,8 @@ use tokio_io_timeout::TimeoutStream;
 
 /// Serves connections until `stop` completes, then finishes the requests under way.
 ///
-/// A connection is closed if no complete request head arrives within `patience`, and if its client reads nothing of
-/// an answer for that long.
+/// A connection is closed if no complete request head arrives within `patience`, or if its client does not read the
+/// answer for that long.
 pub(crate) async fn serve(
     mut listener: TcpListener,
     router: Router,
@@ -44,7 +44,7 @@ async fn serve_one(stream: TcpStream, router: Router, patience: Duration, mut st
     stream.set_write_timeout(Some(patience));
     let stream = TokioIo::new(Box::pin(stream));
     let mut connection = pin!(http.serve_connection(stream, TowerToHyperService::new(router)));
-    // An error is a client that has gone away or was too slow.
+    // An error means that the client has gone away or was too slow.
     _ = tokio::select! {
         ended = connection.as_mut() => ended,
         _ = stopped.changed() => {

@@ -1,5 +1,5 @@
-//! A proxy before dynoxide's server, which would answer any web page and accept any Host. It refuses browsers'
-//! requests and logs failures.
+//! A proxy in front of dynoxide's server, which would answer any web page and accept any Host. The proxy refuses
+//! browsers' requests and logs failures.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -57,7 +57,7 @@ pub(crate) struct Front {
 }
 
 impl Front {
-    /// `patience` is how long a client may take to send a request, and to read anything of the answer.
+    /// `patience` is how long a client may take to send a request, and may go without reading the answer.
     pub(crate) async fn new(listener: TcpListener, database: Database, patience: Duration) -> Result<Self> {
         let behind = listener_behind().await.context("all ports that browsers refuse are taken")?;
         Ok(Self { listener, behind, database, patience })
@@ -114,17 +114,17 @@ async fn answer(State(forward): State<Forward>, request: Request) -> Response {
         return logged(&operation, StatusCode::FORBIDDEN, refused(why));
     }
     let (parts, body) = request.into_parts();
-    // Whole, so that a slow client holds nothing of dynoxide's server.
+    // Read the whole body first, so that a slow client does not occupy dynoxide's server.
     let body = match tokio::time::timeout(forward.patience, to_bytes(body, LONGEST_REQUEST)).await {
         Ok(Ok(body)) => body,
         Ok(Err(error)) => return logged(&operation, StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
         Err(_) => {
-            let error = format!("the request did not come within {} s", forward.patience.as_secs());
+            let error = format!("the request did not arrive within {} s", forward.patience.as_secs());
             return logged(&operation, StatusCode::REQUEST_TIMEOUT, error);
         }
     };
     match forward.send(Request::from_parts(parts, Body::from(body))).await {
-        // Other errors are the client's own, and usual ones among them: it asks whether a table is there.
+        // Errors of the client are not logged. Some are normal, such as asking for a table that does not exist.
         Ok(response) if !response.status().is_server_error() => response,
         Ok(response) => {
             let (parts, body) = response.into_parts();
@@ -146,8 +146,8 @@ impl Forward {
     }
 }
 
-/// Why a request is refused; `None` if it is not. A browser sends the Origin of a web page, and if the page's name
-/// was made to resolve to this machine, sends that name as the Host.
+/// Why a request is refused; `None` if it is not. A browser sends a web page's Origin. If the page's name resolves to
+/// this machine (DNS rebinding), it sends that name as the Host.
 fn refusal(headers: &HeaderMap, uri: &Uri) -> Option<&'static str> {
     if headers.contains_key(ORIGIN) {
         return Some("requests of web pages are refused: this one has an Origin header");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
-/// A command that checks who holds the lock takes it for a moment, so several attempts are needed.
+/// Commands take the lock for a moment to check who holds it, so several attempts are needed.
 const ATTEMPTS: u32 = 20;
 const INTERVAL: Duration = Duration::from_millis(50);
 

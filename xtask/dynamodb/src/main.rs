@@ -20,8 +20,8 @@ use tokio::net::TcpListener;
 
 use lock::Lock;
 
-/// How long a client may take to send a request, and to read anything of the answer. An idle connection
-/// of the AWS SDK's (Rust) is closed by the SDK after 90 s, so this server does not close it under a request.
+/// How long a client may take to send a request, and may go without reading the answer. The AWS SDK for Rust closes
+/// idle connections after 90 s, so this server never closes one that the SDK is about to use.
 const CLIENT_BOUND: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
@@ -63,7 +63,7 @@ fn serve(arguments: Vec<OsString>) -> Result<()> {
 async fn serve_folder(folder: &Path, port: u16, patience: Duration) -> Result<()> {
     let stop = stop_asked().context("cannot take signals")?;
     let lock = Arc::new(Lock::take(folder).await?);
-    // Bind the port first: if it is taken, no data has been touched.
+    // Bind the port first: if it is taken, the data stays untouched.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .await
         .with_context(|| format!("cannot listen on 127.0.0.1:{port}"))?;

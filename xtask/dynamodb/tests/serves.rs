@@ -146,7 +146,7 @@ fn a_web_page_is_refused_and_logged() {
     let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
     assert!(log.contains("DynamoDB_20120810.ListTables: 403: ") && log.contains("Origin header"), "{log}");
     assert!(log.contains(" serving ") && log.contains(" asked to stop\n"), "{log}");
-    // The client has its own errors in their answers.
+    // Client errors are not logged.
     assert!(!log.contains("DescribeTable"), "{log}");
 }
 
@@ -182,7 +182,7 @@ fn a_request_that_comes_a_byte_at_a_time_is_ended() {
     }
 }
 
-/// Answers that nobody reads fill the system's buffers, and then the server's.
+/// Unread answers fill the system's buffers, then the server's.
 #[test]
 fn a_client_that_never_reads_is_closed() {
     let folder = tempfile::tempdir().unwrap();

@@ -197,7 +197,7 @@ fn sees_an_edit_and_writes_to_no_source() {
     fs::write(sandbox.path("rust-toolchain.toml"), "[toolchain]\nprofile = \"minimal\"\n").unwrap();
     sandbox.assert_asks_cargo_once();
 
-    // Other flags make cargo rebuild the launcher, which then is newer.
+    // Other flags make cargo rebuild the launcher, which is then newer than the program.
     let mut flagged = sandbox.xtask([]);
     assert_eq!(word(flagged.env("RUSTFLAGS", "--cfg flag"), "flag"), "true");
     // A build by the user's own cargo command is not repeated.
@@ -266,7 +266,7 @@ fn is_out_of_the_programs_way() {
     assert_eq!(run(&mut sandbox.xtask(["exit", "130"])).status.code(), Some(130));
     assert_eq!(run(&mut sandbox.xtask(["abort"])).status.signal(), Some(6));
 
-    // From cargo to the program it is one process, which has the terminal and receives every signal.
+    // Cargo, launcher and program are one process, which has the terminal and receives every signal.
     let process = sandbox.xtask(["process"]).stdout(Stdio::piped()).spawn().unwrap();
     let id = process.id();
     assert_eq!(process.wait_with_output().unwrap().stdout, format!("{id}\n").as_bytes());
@@ -303,7 +303,7 @@ fn follows_the_launcher_to_where_it_was_built() {
     assert_eq!(run(&mut release).stderr, "");
     assert!(sandbox.path("target").join(host).join("release/xtask").exists());
 
-    // A relative path, which means another folder in another directory.
+    // A relative path depends on the current directory.
     let mut relative = sandbox.xtask([]);
     relative.current_dir(sandbox.path("data")).env("CARGO_TARGET_DIR", "mine");
     assert_eq!(word(&mut relative, "program"), "one");

@@ -1,5 +1,5 @@
-//! A runtime that lasts as long as the process. Each async test has its own, which ends with the test and takes the
-//! connections that were made in it along; other tests have none; and `Drop` must not wait on the one it is called in.
+//! A runtime that lasts as long as the process. An async test's own runtime ends with the test, and so do the
+//! connections made in it. Other tests have none, and `Drop` must not block the runtime that calls it.
 
 use std::sync::OnceLock;
 use std::sync::mpsc;
@@ -17,14 +17,14 @@ fn runtime() -> Result<&'static Runtime> {
     made.as_ref().map_err(|error| anyhow!("no runtime: {error}"))
 }
 
-/// Runs work there, and waits for it in the caller's runtime.
+/// Runs `work` on the background runtime, and waits for it in the caller's runtime.
 pub(crate) async fn run<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {
     runtime()?.spawn(work).await.context("the work panicked")?
 }
 
-/// Runs work there, and waits for it on the caller's thread.
+/// Runs `work` on the background runtime, and blocks the caller's thread until it ends.
 pub(crate) fn run_blocking<T: Send + 'static>(
     work: impl Future<Output = Result<T>> + Send + 'static,
 ) -> Result<T> {

@@ -1,5 +1,5 @@
-//! What all tests of a process share: one session in Postgres, which holds the locks of their databases, and one client
-//! of DynamoDB. The table of a test has the name of its database.
+//! Shared by all tests of a process: one Postgres session, which holds the locks of their databases, and one DynamoDB
+//! client. A test's table has the name of its database.
 
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,10 @@ use uuid::Uuid;
 use crate::servers::{Connected, MAINTENANCE_DATABASE, POSTGRES_URL, Servers};
 use crate::{say, template};
 
-/// What the names of test databases begin with; `leftovers.sql` has it too.
+/// The prefix of test databases' names. `leftovers.sql` repeats it.
 const PREFIX: &str = "cruddur_test_";
 
-/// How long a database that was kept stays.
+/// How long the database of a failed test is kept.
 const KEPT: TimeDelta = TimeDelta::days(1);
 
 /// How long a table may take until it is active.
@@ -31,25 +31,25 @@ const HAS_STRATEGIES: i32 = 150_000;
 /// The servers, and the process's own connections to them.
 pub(crate) struct Databases {
     pub(crate) servers: Servers,
-    /// In the maintenance database.
+    /// A session in the maintenance database.
     session: Client,
     dynamodb: DynamoDb,
-    /// What `create database` is told besides the template.
+    /// Options of `create database` besides the template.
     strategy: &'static str,
 }
 
 impl Databases {
-    /// Makes a database and a table, and returns their name. The first call finds the servers and removes what ended
-    /// runs left there.
+    /// Makes a database and a table, and returns their name. The first call finds the servers and removes what
+    /// earlier runs left there.
     pub(crate) async fn create() -> Result<(&'static Self, String)> {
         static SHARED: OnceCell<Databases> = OnceCell::const_new();
         let shared = SHARED.get_or_try_init(Self::start).await?;
         let name = format!("{PREFIX}{}", &Uuid::new_v4().simple().to_string()[..16]);
-        // Locked before it is there, so that no other run takes it for left behind.
+        // Take the lock first: other runs remove unlocked databases.
         shared.query("select pg_advisory_lock(hashtextextended($1, 0))", &name).await?;
         let created = async {
             shared.create_database(&name).await?;
-            // A table without a database would not be found, if this process were killed here.
+            // The database comes first: leftovers are found by their database, not by their table.
             shared.create_table(&name).await
         };
         if let Err(error) = created.await {
@@ -82,14 +82,14 @@ impl Databases {
 
     async fn create_database(&self, name: &str) -> Result<()> {
         let create = async || {
-            // The day may have ended since the last test, and with it the use of its template.
+            // A new day needs a new template.
             let template = template::name();
             template::make(&self.servers, &self.session, &template).await?;
             let sql = format!("create database {name} template {template}{}", self.strategy);
             anyhow::Ok(self.session.batch_execute(&sql).await)
         };
         let created = match create().await? {
-            // Somebody dropped it just now.
+            // Another run has just dropped the template.
             Err(error) if error.code() == Some(&SqlState::UNDEFINED_DATABASE) => create().await?,
             created => created,
         };
@@ -123,7 +123,7 @@ impl Databases {
         self.query("select pg_advisory_unlock(hashtextextended($1, 0))", name).await
     }
 
-    /// Removes what is nobody's any more. One that cannot be removed is left to the next run.
+    /// Removes databases and tables without an owner. The next run tries again if one cannot be removed.
     async fn remove_leftovers(&self) -> Result<()> {
         let ended = self.session.query(include_str!("../sql/leftovers.sql"), &[&template::oldest()]).await?;
         for name in ended.iter().map(|row| row.get::<_, String>(0)) {
@@ -134,7 +134,7 @@ impl Databases {
         Ok(())
     }
 
-    /// Has later runs leave a database and its table alone for a day.
+    /// Keeps a database and its table from removal by later runs for a day.
     pub(crate) async fn keep(&self, name: &str) -> Result<()> {
         let until = format!("kept until {}", time::format(Utc::now() + KEPT));
         Ok(self.session.batch_execute(&sql::comment_on_database(name, &until)).await?)

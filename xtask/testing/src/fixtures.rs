@@ -1,5 +1,5 @@
-//! Servers that a test controls whole, for the workspace's own tests: a Postgres and a DynamoDB that only the test's
-//! program uses, proxies that fail as networks and busy servers do, and a certificate authority.
+//! Servers under a test's full control, for the workspace's own tests: a private Postgres and DynamoDB, proxies that
+//! fail like networks and busy servers, and a certificate authority.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
-//! A Postgres database and a DynamoDB table of a test's own.
+//! A Postgres database and a DynamoDB table for each test.
 //!
-//! Tests that share a database see each other's rows, and run one after the other. Here each test makes its own:
+//! Tests that share a database see each other's rows and cannot run in parallel. Here each test makes its own:
 //!
 //! ```ignore
 //! #[tokio::test]
@@ -11,9 +11,9 @@
 //! }
 //! ```
 //!
-//! The database has the schema and the seed's rows: it is a copy of a template, which the first test of a day makes. The
-//! table is empty. Both are dropped with the value, and kept if the test panics. Each database is owned by the session
-//! that holds its advisory lock, so what a killed run left is known by a lock that is free, and the next run removes it.
+//! The database has the schema and the seed's rows: it is a copy of a template, which the first test of a day makes.
+//! The table is empty. Both are dropped with the value, and kept if the test panics. The session that holds a
+//! database's advisory lock owns it. If a killed run left a database, its lock is free, and the next run removes it.
 //! `docs/testing.md` has a whole example, and says where the servers are.
 
 mod background;
@@ -38,7 +38,7 @@ const KEEP: &str = "CRUDDUR_KEEP_TEST_DATABASES";
 
 /// A Postgres database and a DynamoDB table, dropped with this value.
 pub struct TestDatabases {
-    /// Of the database and of the table.
+    /// The name of the database and of the table.
     name: String,
     shared: &'static Databases,
     dynamodb: DynamoDb,
@@ -105,8 +105,8 @@ impl TestDatabases {
         &self.name
     }
 
-    /// The variables that have the app's server serve these databases, with local access and at a free port. For
-    /// `Settings::read`, or the environment of a program.
+    /// The app's settings for these databases, with local access and a free port. Pass them to `Settings::read`, or
+    /// to a program as its environment.
     pub fn settings(&self) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
             ("BACKEND_ACCESS", "local".to_owned()),
@@ -118,7 +118,7 @@ impl TestDatabases {
     }
 }
 
-/// Drops both, or keeps them. It waits on a thread that is not of the test's runtime, so any test can do it.
+/// Drops both, or keeps them. It does not block the test's runtime, so any test can drop it.
 impl Drop for TestDatabases {
     fn drop(&mut self) {
         let (shared, name) = (self.shared, self.name.clone());
@@ -130,7 +130,7 @@ impl Drop for TestDatabases {
             background::run_blocking(async move { shared.remove(&name).await })
         };
         if let Err(error) = ended {
-            // A panic while a test panics would abort all tests.
+            // A second panic would abort all tests.
             say(&format!("{}: {error:#}; the next run will remove it", self.name));
         }
     }

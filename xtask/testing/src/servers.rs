@@ -1,7 +1,7 @@
-//! Where the two servers are, and connections to Postgres.
+//! Finds the two servers, and connects to Postgres.
 //!
-//! They are those that CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB name. Without these, the workspace's `cargo xtask`
-//! is asked which run for this checkout. If none do, it starts the embedded ones, and they stay running.
+//! CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB name them. Without these variables, `cargo xtask env` names the
+//! running servers of this checkout. If none run, `cargo xtask up` starts the embedded ones, which stay running.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -18,15 +18,15 @@ use tokio_postgres::{Client, Config};
 pub(crate) const POSTGRES_URL: &str = "CONNECTION_URL";
 pub(crate) const DYNAMODB_URL: &str = "AWS_ENDPOINT_URL_DYNAMODB";
 
-/// The database that all sessions with locks are in: an advisory lock is known in its own database only.
+/// The database of all sessions with locks: an advisory lock is visible only in its own database.
 pub(crate) const MAINTENANCE_DATABASE: &str = "postgres";
 
-/// How long connecting may take, with the time that a server which has too many connections is given.
+/// How long connecting may take, including the wait while the server has too many connections.
 const CONNECT_BOUND: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The start of the names of the variables that cargo sets for a test. A build that sees them has other inputs than one
-/// without, and compiles again what reads them.
+/// Prefixes of the variables that cargo sets for a test. A nested build that sees them would recompile the crates
+/// that read them.
 const SET_BY_CARGO: [&str; 6] = [
     "CARGO_BIN_",
     "CARGO_CRATE_NAME",
@@ -52,13 +52,15 @@ pub(crate) struct Connected {
 }
 
 impl Servers {
-    /// Looks for them, and starts them if none run.
+    /// Finds the servers, and starts them if none run.
     pub(crate) async fn find() -> Result<Self> {
         let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
         if let (Some(url), Some(endpoint)) = (set(POSTGRES_URL), set(DYNAMODB_URL)) {
             return Self::new(url, endpoint);
         }
-        tokio::task::spawn_blocking(Self::of_this_checkout).await.context("the search panicked")?
+        tokio::task::spawn_blocking(Self::of_this_checkout)
+            .await
+            .context("the search for the servers panicked")?
     }
 
     fn of_this_checkout() -> Result<Self> {
@@ -137,7 +139,7 @@ impl Servers {
                 dialed => break dialed?,
             }
         };
-        // The client is told what ends the connection.
+        // The client reports the connection's error.
         let served = tokio::spawn(async move { drop(connection.await) });
         Ok(Connected { client, served })
     }
@@ -153,7 +155,7 @@ impl Servers {
     }
 }
 
-/// Whether the server has as many connections as it takes, or starts up.
+/// Whether the server has no free connection or is starting.
 fn is_full(error: &tokio_postgres::Error) -> bool {
     [SqlState::TOO_MANY_CONNECTIONS, SqlState::CANNOT_CONNECT_NOW]
         .iter()
@@ -190,7 +192,7 @@ fn xtask(arguments: &[&str], stderr: Stdio) -> Result<String> {
     let shown = format!("cargo xtask {}", arguments.join(" "));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    // Cargo finds its own path, as it does when it is called by hand.
+    // Cargo then finds its own path, as it does in a shell.
     command.arg("xtask").args(arguments).current_dir(workspace()?).env_remove("CARGO");
     for (name, _) in std::env::vars_os() {
         if SET_BY_CARGO.iter().any(|start| name.to_string_lossy().starts_with(start)) {

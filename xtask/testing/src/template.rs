@@ -1,7 +1,7 @@
-//! The database that each test's is copied from.
+//! The template database that each test's database is a copy of.
 //!
-//! Its name has the day and a fingerprint of schema and seed. The day, because the seed's times count from when it is
-//! loaded: an activity that expires in three days would be gone from a template of last week.
+//! Its name contains the day and a fingerprint of schema and seed. The day matters because the seed's times are
+//! relative to its loading: in a week-old template, activities would have expired.
 
 use anyhow::{Context as _, Result};
 use backend_flask::sql;
@@ -21,7 +21,7 @@ pub(crate) fn name() -> String {
     named(0, &[SCHEMA, SEED])
 }
 
-/// Templates whose names come before this one are of no use: tests that began yesterday may still run.
+/// Templates with smaller names are dropped. Yesterday's stay, because tests that began yesterday may still run.
 pub(crate) fn oldest() -> String {
     named(1, &[])
 }
@@ -37,19 +37,19 @@ fn named(days_ago: u64, scripts: &[&str]) -> String {
     name
 }
 
-/// Makes the template unless it is there. Whoever makes it has its lock, and others wait.
+/// Makes the template unless it exists. The process that makes it holds its lock; others wait.
 pub(crate) async fn make(servers: &Servers, session: &Client, name: &str) -> Result<()> {
     if is_whole(session, name).await? {
         return Ok(());
     }
-    // A session of its own: the shared one would be given the lock a second time.
+    // In a separate session, because the shared one could take the same lock twice.
     let turn = servers.connect(MAINTENANCE_DATABASE).await?;
     turn.client.execute("select pg_advisory_lock(hashtextextended($1, 0))", &[&name]).await?;
     if is_whole(&turn.client, name).await? {
         return Ok(());
     }
     let made = async {
-        // One that is not whole was made by a process that did not live to end it.
+        // A killed process may have left an incomplete template.
         turn.client.batch_execute(&sql::drop_database(name)).await?;
         turn.client.batch_execute(&sql::create_database(name)).await?;
         let template = servers.connect(name).await?;
@@ -59,12 +59,11 @@ pub(crate) async fn make(servers: &Servers, session: &Client, name: &str) -> Res
         }
         drop(template.client);
         template.served.await?;
-        // The mark of one that is whole. A database that somebody is connected to cannot be copied.
+        // This marks the template as complete. It also prevents connections, with which it could not be copied.
         let close = format!("alter database {name} with allow_connections false");
         anyhow::Ok(turn.client.batch_execute(&close).await?)
     };
-    made.await
-        .with_context(|| format!("cannot make the database {name}, which those of tests are copied from"))
+    made.await.with_context(|| format!("cannot make the template database {name}"))
 }
 
 async fn is_whole(session: &Client, name: &str) -> Result<bool> {

@@ -1,4 +1,4 @@
-//! Databases of a test's own, on the servers that the tests of this checkout use.
+//! `TestDatabases` on the servers of this checkout.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
@@ -56,7 +56,7 @@ async fn two_are_apart_on_many_threads() {
     assert_apart().await;
 }
 
-/// What a database's server says of it, on the servers of `other`.
+/// Asks the servers of `other` whether databases and tables exist.
 struct Looking {
     other: TestDatabases,
     postgres: postgres::Client,
@@ -87,7 +87,7 @@ impl Looking {
         (database, described.is_ok_and(|table| !is_leaving(table)))
     }
 
-    /// Runs to its end what removes leftovers.
+    /// Runs another test process, which removes leftovers when it starts.
     fn next_run(&self) {
         let mut next = Run::start(self, "passes");
         next.name();
@@ -96,7 +96,7 @@ impl Looking {
 }
 
 #[test]
-fn a_test_that_is_not_async_has_them_and_they_end_with_it() {
+fn a_blocking_test_has_databases_until_it_ends() {
     let databases = TestDatabases::new_blocking();
     let name = databases.table().to_owned();
     let mut client = databases.postgres_blocking();
@@ -104,7 +104,7 @@ fn a_test_that_is_not_async_has_them_and_they_end_with_it() {
     assert!(databases.postgres_url().ends_with(&format!("/{name}")));
     let mut looking = Looking::new();
     assert_eq!(looking.sees(&name), (true, true));
-    // The session that is still open is no obstacle.
+    // An open session must not prevent the removal.
     drop(databases);
     assert_eq!(looking.sees(&name), (false, false));
     assert!(client.is_valid(std::time::Duration::from_secs(5)).is_err());
@@ -125,7 +125,7 @@ fn the_table_is_the_app_s() {
 }
 
 #[test]
-fn sixteen_tests_at_once_have_them() {
+fn sixteen_tests_at_once_have_databases() {
     let names: BTreeSet<_> = thread::scope(|scope| {
         let threads: Vec<_> = (0..16)
             .map(|number| {
@@ -147,13 +147,13 @@ fn sixteen_tests_at_once_have_them() {
     }
 }
 
-/// A run of its own, which is [`another_run`] in a process of this program.
+/// [`another_run`] in a process of its own.
 struct Run {
     child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
-/// Set for that process: how what it makes is to end.
+/// Tells that process how to end.
 const ENDING: &str = "CRUDDUR_TESTING_ENDING";
 
 impl Run {
@@ -169,11 +169,11 @@ impl Run {
         Self { child, stdout }
     }
 
-    /// The name of what it has made.
+    /// The name of its databases.
     fn name(&mut self) -> String {
         let mut lines = (&mut self.stdout).lines().map(Result::unwrap);
         let line = lines.find_map(|line| line.split_once("made ").map(|(_, name)| name.to_owned()));
-        line.expect("it says what it has made")
+        line.expect("it prints the name of its databases")
     }
 
     /// Whether it passed, and what it printed on stderr.
@@ -185,7 +185,7 @@ impl Run {
     }
 }
 
-/// Makes databases. Where another test runs it as [`Run`], it says their name and waits for the end of its stdin.
+/// Makes databases. If another test runs it as [`Run`], it prints their name and waits for the end of its stdin.
 #[test]
 fn another_run() {
     let databases = TestDatabases::new_blocking();
@@ -201,7 +201,7 @@ fn another_run() {
 }
 
 #[test]
-fn what_a_killed_run_left_is_removed_by_the_next_and_nothing_else() {
+fn the_next_run_removes_only_what_a_killed_run_left() {
     let mut looking = Looking::new();
     let (mut killed, mut alive) = (Run::start(&looking, "is killed"), Run::start(&looking, "passes"));
     let names = [killed.name(), alive.name()];
@@ -221,7 +221,7 @@ fn what_a_killed_run_left_is_removed_by_the_next_and_nothing_else() {
 }
 
 #[test]
-fn what_a_failed_test_had_is_kept_for_a_day_and_named() {
+fn the_databases_of_a_failed_test_are_kept_for_a_day_and_named() {
     let mut looking = Looking::new();
     let url = looking.other.postgres_url();
     let password = url.split_once(':').unwrap().1.split_once('@').unwrap().0.rsplit(':').next().unwrap();
@@ -250,7 +250,7 @@ fn what_a_failed_test_had_is_kept_for_a_day_and_named() {
 }
 
 #[test]
-fn an_old_template_is_dropped_and_one_that_is_not_whole_is_made_anew() {
+fn an_old_template_is_dropped_and_an_incomplete_one_is_made_again() {
     const OLD: &str = "cruddur_template_20200101_000000000000";
     let mut looking = Looking::new();
     looking.postgres.batch_execute(&sql::drop_database(OLD)).unwrap();
@@ -258,7 +258,7 @@ fn an_old_template_is_dropped_and_one_that_is_not_whole_is_made_anew() {
     let names = "select max(datname::text) from pg_database where datname like 'cruddur\\_template\\_%'";
     let template: String = looking.postgres.query_one(names, &[]).unwrap().get(0);
     assert!(template.as_str() > OLD);
-    // As one that was killed while it made it would have left it.
+    // Looks like a template whose process was killed while it made it.
     let open = format!("alter database {template} with allow_connections true");
     looking.postgres.batch_execute(&open).unwrap();
     looking.next_run();

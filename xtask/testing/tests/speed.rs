@@ -1,4 +1,4 @@
-//! What a test's databases cost beside the statements that make them.
+//! Measures the cost of a test's databases against the bare statements that make them.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
@@ -73,6 +73,6 @@ fn databases_of_a_test_cost_little_more_than_their_statements() {
         ratios[0], ratios[1]
     );
     std::io::stderr().write_all(line.as_bytes()).unwrap();
-    // A busy machine blurs it: 1.5 is what is wanted.
+    // The goal is 1.5. A busy machine needs some room.
     assert!(ratios.iter().all(|ratio| *ratio < 2.0), "{line}");
 }

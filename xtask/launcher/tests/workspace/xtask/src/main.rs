@@ -1,4 +1,4 @@
-//! Prints what it was built from, or how it was started.
+//! Prints the versions of its inputs, or how it was started.
 
 use std::env;
 use std::io;
