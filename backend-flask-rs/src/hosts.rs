@@ -1,6 +1,6 @@
-//! Hosts by name: which are this machine or in a private network, and which are AWS or anybody's.
+//! Classifies hosts by name: this machine, a private network, AWS, or public.
 //!
-//! The tasks reach only near ones without `--prod`, and tests never reach another.
+//! Without `--prod` the tasks reach only near hosts: this machine and private networks. So do the tests.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -16,7 +16,7 @@ const NEAR: [&str; 3] = ["local", "internal", "localhost"];
 pub enum NotNear {
     /// It is AWS itself.
     Aws,
-    /// It has a character that no host's name has. Do not show it: it may be part of a password.
+    /// It has an invalid character. Do not show it: it may be part of a password.
     NoName,
     /// It is neither this machine nor in a private network.
     Public,
@@ -34,12 +34,12 @@ pub fn check_near(host: &str) -> Result<(), NotNear> {
     if is_near(&name) { Ok(()) } else { Err(NotNear::Public) }
 }
 
-/// Whether two names are the same host's.
+/// Whether two names name the same host.
 pub fn is_same(one: &str, other: &str) -> bool {
     normal(one) == normal(other)
 }
 
-/// Whether a host is this machine, so that the network cannot be overheard.
+/// Whether a host is this machine. Nobody else can intercept such a connection.
 pub fn is_loopback(host: &str) -> bool {
     let name = normal(host);
     address(&name).map_or_else(|| is_within(&name, &["localhost"]), |address| address.is_loopback())

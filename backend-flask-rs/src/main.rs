@@ -59,7 +59,7 @@ fn address(mut arguments: impl Iterator<Item = String>) -> Result<Option<String>
             ["--address", "--workspace"].contains(&flag.as_str()),
             "expected [--address IP:PORT] [--workspace PATH], not {flag}"
         );
-        let value = arguments.next().with_context(|| format!("{flag} wants a value"))?;
+        let value = arguments.next().with_context(|| format!("{flag} needs a value"))?;
         if flag == "--address" {
             address = Some(value);
         }

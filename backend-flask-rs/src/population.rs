@@ -98,7 +98,7 @@ impl Population {
         let problem = if users < 2 {
             format!("the number of users is {users}: a conversation takes two")
         } else if conversations == 0 {
-            "the number of conversations is 0: a population has one at least".to_owned()
+            "the number of conversations is 0: a population needs at least one".to_owned()
         } else if u64::from(conversations) > pairs {
             format!(
                 "the number of conversations is {conversations}: {users} users can have {pairs} at most, one \
@@ -106,7 +106,7 @@ impl Population {
             )
         } else if messages < conversations {
             format!(
-                "the number of messages is {messages}: it is at least that of the conversations, {conversations}"
+                "the number of messages is {messages}: at least {conversations} are needed, one for each conversation"
             )
         } else if end < EARLIEST_END {
             let [end, earliest] = [end, EARLIEST_END].map(time::format);

@@ -63,7 +63,7 @@ impl fmt::Display for ParseTimeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { text, source } = self;
         match source {
-            Some(_) => write!(f, "{text:?} is no RFC 3339 time such as 2023-03-20T14:05:09Z"),
+            Some(_) => write!(f, "{text:?} is not an RFC 3339 time such as 2023-03-20T14:05:09Z"),
             None => write!(f, "{text:?} is outside the years 0000 to 9999 in UTC"),
         }
     }
@@ -141,7 +141,7 @@ mod tests {
             " 2023-03-20T14:05:09Z",
         ] {
             let message = parse(text).map_err(|e| e.to_string());
-            let expected = format!("{text:?} is no RFC 3339 time such as 2023-03-20T14:05:09Z");
+            let expected = format!("{text:?} is not an RFC 3339 time such as 2023-03-20T14:05:09Z");
             assert_eq!(message, Err(expected));
         }
     }

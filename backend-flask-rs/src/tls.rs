@@ -132,8 +132,7 @@ impl Tls {
             None => default("root.crt").and_then(if_there).map_or(Roots::None, Roots::File),
         };
         if mode >= SslMode::VerifyCa && roots == Roots::None {
-            let problem =
-                format!("sslmode={mode} needs to know whose certificates are good, and nothing says so");
+            let problem = format!("sslmode={mode} needs root certificates, and none are named");
             let remedy = "name the authority's certificate with sslrootcert=FILE, or put it into \
                           ~/.postgresql/root.crt; sslrootcert=system takes the roots of this machine";
             return Err(SettingError::new(problem, remedy));
@@ -196,7 +195,8 @@ impl Tls {
             Roots::File(path) => {
                 for certificate in certificates(path)? {
                     store.add(certificate).map_err(|error| {
-                        let problem = format!("{} holds what is no root: {error}", path.display());
+                        let problem =
+                            format!("{} contains a certificate that is not a root: {error}", path.display());
                         SettingError::new(problem, "name a file of certificates in PEM with sslrootcert")
                     })?;
                 }
@@ -288,7 +288,7 @@ impl std::str::FromStr for SslMode {
         found.map(|(_, mode)| *mode).ok_or_else(|| {
             let names = MODES.map(|(name, _)| name).join(", ");
             // The value is not shown: it may contain part of a password.
-            SettingError::new("its sslmode is no mode", format!("write one of {names}"))
+            SettingError::new("its sslmode is unknown", format!("write one of {names}"))
         })
     }
 }
@@ -327,11 +327,11 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_refused() {
         for (query, problem) in [
-            ("sslmode=verify", "its sslmode is no mode"),
-            ("sslmode=require;password=hunter2", "its sslmode is no mode"),
+            ("sslmode=verify", "its sslmode is unknown"),
+            ("sslmode=require;password=hunter2", "its sslmode is unknown"),
             ("sslmode=require&sslrootcert=system", "too weak"),
-            ("sslmode=verify-ca", "nothing says so"),
-            ("sslmode=verify-full", "nothing says so"),
+            ("sslmode=verify-ca", "none are named"),
+            ("sslmode=verify-full", "none are named"),
         ] {
             let error = tls(query).err().unwrap();
             assert!(error.problem.contains(problem) && !error.remedy.is_empty(), "{error:?}");

@@ -1,4 +1,4 @@
-//! The app as a whole on two databases of the test's own. docs/testing.md shows this test.
+//! The whole app on two databases of its own. docs/testing.md shows this test.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that panics has failed")]
 
@@ -22,7 +22,7 @@ async fn send(request: Request<String>) -> (StatusCode, Value) {
 }
 
 #[tokio::test]
-async fn a_message_is_read_back_by_whom_it_is_for() {
+async fn a_message_is_read_back_by_its_recipient() {
     let databases = TestDatabases::new().await;
     let settings = databases.settings();
     let settings = Settings::read(|name| settings.get(name).cloned()).unwrap();
@@ -43,7 +43,7 @@ async fn a_message_is_read_back_by_whom_it_is_for() {
     let (status, read) = send(get.body(String::new()).unwrap()).await;
     assert_eq!((status, read), (StatusCode::OK, json!([sent])));
 
-    // Nobody else's message is in the table: it is this test's own.
+    // The table is this test's own, so it has no other messages.
     let scan = databases.dynamodb().scan().table_name(databases.table()).consistent_read(true);
     let items = scan.send().await.unwrap().items.unwrap();
     assert_eq!(items.iter().filter(|item| item["pk"].as_s().unwrap().starts_with("MSG#")).count(), 1);

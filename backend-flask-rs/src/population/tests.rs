@@ -261,12 +261,15 @@ fn a_population_that_there_cannot_be_is_refused() {
         Err(error) => error.to_string(),
     };
     assert_eq!(error(1, 1, 1), "the number of users is 1: a conversation takes two");
-    assert_eq!(error(2, 0, 1), "the number of conversations is 0: a population has one at least");
+    assert_eq!(error(2, 0, 1), "the number of conversations is 0: a population needs at least one");
     assert_eq!(
         error(4, 7, 100),
         "the number of conversations is 7: 4 users can have 6 at most, one for each pair"
     );
-    assert_eq!(error(4, 6, 5), "the number of messages is 5: it is at least that of the conversations, 6");
+    assert_eq!(
+        error(4, 6, 5),
+        "the number of messages is 5: at least 6 are needed, one for each conversation"
+    );
     let early = Population::new(Wanted::default(), EARLIEST_END - Duration::from_secs(1));
     assert_eq!(
         early.map_err(|error| error.to_string()),

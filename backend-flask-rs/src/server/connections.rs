@@ -21,8 +21,8 @@ const LONGEST_HEAD: usize = 64 << 10;
 
 /// Serves connections until `stop` completes, then finishes the requests under way.
 ///
-/// A connection is closed if no complete request head arrives for the time `idle`, whether it is unused or its client
-/// sends one byte at a time, and if its client does not read an answer.
+/// A connection is closed if no complete request head arrives within `idle`, even if its client sends one byte at a
+/// time, or if its client does not read the answer for that long.
 pub(super) async fn serve(
     mut listener: TcpListener,
     router: Router,
@@ -71,7 +71,7 @@ async fn serve_one(
         }
     };
     if let Err(error) = ended {
-        // Mostly a client that has gone away or was too slow.
+        // Usually the client has gone away or was too slow.
         tracing::debug!(cause = %error, "a connection has ended");
     }
 }

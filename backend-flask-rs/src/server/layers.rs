@@ -83,7 +83,7 @@ fn cors(origin: HeaderValue) -> CorsLayer {
         .max_age(Duration::from_secs(3600))
 }
 
-/// Removes a client's request id if it is not fit for a log.
+/// Removes a client's request id if it is unsuitable for the log.
 async fn without_odd_id(mut request: Request, next: Next) -> Response {
     let is_fit = |id: &str| {
         let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
@@ -113,12 +113,12 @@ async fn refused_in_json(request: Request, next: Next) -> Response {
     Refusal::new(status, "request", error).into_response()
 }
 
-/// Reads the body before a handler does, whatever the handler does with it.
+/// Reads the whole body before the handler runs.
 async fn with_whole_body(request: Request, next: Next) -> Result<Response, Refusal> {
     let (parts, body) = request.into_parts();
     let read = Bytes::from_request(Request::from_parts(parts.clone(), body), &());
     let body = tokio::time::timeout(BODY_BOUND, read).await.map_err(|_| {
-        let error = format!("did not come within {} s", BODY_BOUND.as_secs());
+        let error = format!("did not arrive within {} s", BODY_BOUND.as_secs());
         Refusal::new(StatusCode::REQUEST_TIMEOUT, "body", error)
     })?;
     let body = body.map_err(unread)?;
@@ -130,7 +130,7 @@ pub(super) fn unread(rejection: BytesRejection) -> Refusal {
     let status = rejection.status();
     let error = match status {
         StatusCode::PAYLOAD_TOO_LARGE => format!("is larger than {} KiB", LONGEST_BODY >> 10),
-        _ => "did not arrive whole".to_owned(),
+        _ => "was cut short".to_owned(),
     };
     Refusal::new(status, "body", error)
 }
@@ -147,7 +147,7 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
     tracing::error!(panic = text, "a handler panicked");
-    let error = "something went wrong in here";
+    let error = "internal error";
     Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server", error).into_response()
 }
 

@@ -87,8 +87,8 @@ impl Live {
     pub(crate) fn listen(&self, user: Uuid) -> Result<Listener, Refusal> {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = sender.as_ref().filter(|sender| sender.receiver_count() < LISTENERS);
-        let sender =
-            sender.ok_or_else(|| Refusal::unavailable("events", "too many listen, or the server stops"))?;
+        let sender = sender
+            .ok_or_else(|| Refusal::unavailable("events", "too many listeners, or the server is stopping"))?;
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.retain(|_, place| Arc::strong_count(place) > 1);
         let place = places.entry(user).or_default();

@@ -144,9 +144,9 @@ impl Postgres {
     async fn query(&self, sql: &str, values: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Refusal> {
         let client = self.client().await?;
         match client.query_typed(sql, values).await {
-            // A restarted server has closed all connections, which shows only now.
+            // A restarted server has closed all connections. Only a query notices that.
             Err(error) if has_ended(&error) => {
-                // Keep it out of the pool, which has not noticed yet.
+                // Remove the closed connection from the pool.
                 drop(Client::take(client));
                 self.client().await?.query_typed(sql, values).await.map_err(unavailable)
             }

@@ -38,7 +38,7 @@ impl Refusal {
         Self::new(StatusCode::FORBIDDEN, field, error)
     }
 
-    /// What the request names does not exist.
+    /// Something that the request names does not exist.
     pub(crate) fn absent(field: &'static str, error: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, field, error)
     }
@@ -46,13 +46,13 @@ impl Refusal {
     /// `part` of the server is not available. The cause may contain host names, so it is only logged.
     pub(crate) fn unavailable(part: &'static str, cause: impl std::fmt::Display) -> Self {
         tracing::error!(part, cause = %cause, "unavailable");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, part, format!("{part} cannot be asked now"))
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, part, format!("{part} is not available now"))
     }
 
     /// `part` contains invalid data. The cause is only logged.
     pub(crate) fn corrupt(part: &'static str, cause: impl std::fmt::Display) -> Self {
         tracing::error!(part, cause = %cause, "corrupt");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, part, format!("{part} holds what makes no sense"))
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, part, format!("{part} contains invalid data"))
     }
 }
 

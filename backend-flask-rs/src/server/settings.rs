@@ -105,37 +105,38 @@ impl Settings {
             Some(text) => text.parse().with_context(|| format!("{ADDRESS}={text} is not IP:PORT"))?,
         };
         let table = get(TABLE_VARIABLE).unwrap_or_else(|| DEFAULT_TABLE.to_owned());
-        let (access, dynamodb) = match need(ACCESS).context("say who may do what: local or cognito")?.as_str()
-        {
-            "local" => {
-                ensure!(
-                    address.ip().is_loopback(),
-                    "{ACCESS}=local lets a request say who it is from: {ADDRESS}={address} must be a \
+        let (access, dynamodb) =
+            match need(ACCESS).context("choose how users are identified: local or cognito")?.as_str() {
+                "local" => {
+                    ensure!(
+                        address.ip().is_loopback(),
+                        "{ACCESS}=local lets each request name its user: {ADDRESS}={address} must be a \
                      loopback address"
-                );
-                (AccessSettings::Local, DynamoDbSettings::Local { endpoint: need(DYNAMODB)?, table })
-            }
-            "cognito" => {
-                let issuer = need(ISSUER)?.trim_end_matches('/').to_owned();
-                let keys_url = get(KEYS_URL).unwrap_or_else(|| format!("{issuer}/.well-known/jwks.json"));
-                // The URLs are not shown: a password may be in one.
-                ensure!(is_https(&issuer), "{ISSUER} must begin with https:// and have no user");
-                let is_safe = is_https(&keys_url)
-                    || keys_url.starts_with("http://127.0.0.1:") && has_no_user(&keys_url);
-                ensure!(is_safe, "{KEYS_URL} must begin with https:// and have no user");
-                let cognito = CognitoSettings { issuer, client_id: need(CLIENT_ID)?, keys_url };
-                (AccessSettings::Cognito(cognito), DynamoDbSettings::Aws { table })
-            }
-            other => bail!("{ACCESS}={other} is neither local nor cognito"),
-        };
+                    );
+                    (AccessSettings::Local, DynamoDbSettings::Local { endpoint: need(DYNAMODB)?, table })
+                }
+                "cognito" => {
+                    let issuer = need(ISSUER)?.trim_end_matches('/').to_owned();
+                    let keys_url = get(KEYS_URL).unwrap_or_else(|| format!("{issuer}/.well-known/jwks.json"));
+                    // The URLs are not shown: a password may be in one.
+                    ensure!(is_https(&issuer), "{ISSUER} must begin with https:// and have no user");
+                    let is_safe = is_https(&keys_url)
+                        || keys_url.starts_with("http://127.0.0.1:") && has_no_user(&keys_url);
+                    ensure!(is_safe, "{KEYS_URL} must begin with https:// and have no user");
+                    let cognito = CognitoSettings { issuer, client_id: need(CLIENT_ID)?, keys_url };
+                    (AccessSettings::Cognito(cognito), DynamoDbSettings::Aws { table })
+                }
+                other => bail!("{ACCESS}={other} is neither local nor cognito"),
+            };
         let postgres = PostgresSettings::of(&need(POSTGRES)?, get(HOME).as_deref().map(Path::new))?;
         let front_end = get(FRONT_END).map(|url| {
-            origin(&url).with_context(|| format!("{FRONT_END} is no origin such as https://cruddur.example"))
+            origin(&url)
+                .with_context(|| format!("{FRONT_END} is not an origin such as https://cruddur.example"))
         });
         let idle = match get(IDLE).map(|text| (text.parse(), text)) {
             None => DEFAULT_IDLE,
             Some((Ok(seconds @ 1..), _)) => Duration::from_secs(seconds),
-            Some((_, text)) => bail!("{IDLE}={text} is no number of seconds"),
+            Some((_, text)) => bail!("{IDLE}={text} is not a number of seconds"),
         };
         let log = get(LOG).unwrap_or_else(|| "info".to_owned());
         Ok(Self {
@@ -145,7 +146,9 @@ impl Settings {
             dynamodb,
             front_end: front_end.transpose()?,
             idle,
-            log: log.parse().with_context(|| format!("{LOG}={log} is no filter such as info,hyper=debug"))?,
+            log: log
+                .parse()
+                .with_context(|| format!("{LOG}={log} is not a filter such as info,hyper=debug"))?,
             log_form: match get(LOG_FORMAT).as_deref() {
                 None | Some("text") => LogForm::Text,
                 Some("json") => LogForm::Json,
@@ -217,7 +220,7 @@ mod tests {
     fn who_may_do_what_must_be_said() {
         assert_eq!(
             error(&[(ACCESS, "")]),
-            "say who may do what: local or cognito: BACKEND_ACCESS is not set"
+            "choose how users are identified: local or cognito: BACKEND_ACCESS is not set"
         );
         assert_eq!(error(&[(ACCESS, "none")]), "BACKEND_ACCESS=none is neither local nor cognito");
     }
@@ -237,7 +240,7 @@ mod tests {
         for none in ["0", "-1", "soon"] {
             assert_eq!(
                 error(&[(IDLE, none)]),
-                format!("BACKEND_IDLE_TIMEOUT={none} is no number of seconds")
+                format!("BACKEND_IDLE_TIMEOUT={none} is not a number of seconds")
             );
         }
     }
@@ -257,8 +260,8 @@ mod tests {
     fn an_error_keeps_the_password() {
         for (wrong, problem) in [
             (":port/cruddur", "is not a Postgres URL; write it as postgresql://"),
-            ("/cruddur?sslmode=strict", "cannot be used: its sslmode is no mode; write one of disable, "),
-            ("/cruddur?sslmode=verify-full", "cannot be used: sslmode=verify-full needs to know whose"),
+            ("/cruddur?sslmode=strict", "cannot be used: its sslmode is unknown; write one of disable, "),
+            ("/cruddur?sslmode=verify-full", "cannot be used: sslmode=verify-full needs root certificates"),
         ] {
             let error = error(&[(POSTGRES, &format!("postgresql://me:hunter2@127.0.0.1{wrong}"))]);
             assert!(error.starts_with(&format!("CONNECTION_URL {problem}")), "{error}");

@@ -46,7 +46,7 @@ impl PostgresUrl {
         if database.contains(|c: char| c.is_whitespace() || "/&;=#".contains(c)) {
             let remedy = "write a `?` before the first parameter, `&` before the others, and percent-encode what belongs \
                           to the name";
-            return Err(SettingError::new("has more behind the host than a database's name", remedy));
+            return Err(SettingError::new("has more after the host than a database name", remedy));
         }
         let base = if user.is_empty() {
             format!("postgresql://{place}")
@@ -112,7 +112,7 @@ impl PostgresUrl {
         // separator.
         if !self.config.get_hosts().iter().all(is_host) {
             let remedy = "write an `@`, `/`, `:` or `?` of the password percent-encoded";
-            return Err(SettingError::new("names a host with a character that no host's name has", remedy));
+            return Err(SettingError::new("names a host with an invalid character", remedy));
         }
         let over_tcp = |host: &Host| matches!(host, Host::Tcp(_));
         let hosts = self.config.get_hosts();
@@ -169,11 +169,11 @@ mod tests {
             ("postgres://me:hun@ter2@h/d", "has more than one `@`"),
             ("postgres://me:hun@ter2/x@h/d", "has more than one `@`"),
             ("postgres://me:hun%40ter2@h/d?hunter2=1", "has a parameter that cannot be used"),
-            ("postgres://me:x@hun%40ter2/d", "names a host with a character"),
+            ("postgres://me:x@hun%40ter2/d", "names a host with an invalid character"),
             ("postgres://me:x@h/d?connect_timeout=hunter2", "has a parameter that cannot be used"),
-            ("postgres://me:x@h/d&password=hunter2", "has more behind the host"),
-            ("postgres://me:x@h/d password=hunter2", "has more behind the host"),
-            ("postgres://me:x@h/d/hunter2", "has more behind the host"),
+            ("postgres://me:x@h/d&password=hunter2", "has more after the host"),
+            ("postgres://me:x@h/d password=hunter2", "has more after the host"),
+            ("postgres://me:x@h/d/hunter2", "has more after the host"),
             ("postgres://me:hunter2@h", "names no database"),
             ("postgres://h/hunter2", "names no user"),
             ("postgres:///d", "names no host"),

@@ -109,7 +109,7 @@ pub(super) fn explain(error: &io::Error, roots: &str) -> SettingError {
             "is an authority's own (CA:TRUE), not a server's".to_owned(),
             "have one made for the server".to_owned(),
         ),
-        other => (format!("is not good: {other}"), "have another one made for the server".to_owned()),
+        other => (format!("is invalid: {other}"), "have another one made for the server".to_owned()),
     };
     SettingError::new(format!("the server's certificate {problem}"), remedy)
 }

@@ -159,7 +159,7 @@ fn settings_that_let_anybody_in_are_refused() {
         let said = error(&[local, ("FRONTEND_URL", origin)]);
         assert_eq!(
             said,
-            Some("FRONTEND_URL is no origin such as https://cruddur.example".to_owned()),
+            Some("FRONTEND_URL is not an origin such as https://cruddur.example".to_owned()),
             "{origin}"
         );
     }

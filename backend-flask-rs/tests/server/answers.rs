@@ -1,4 +1,4 @@
-//! Properties of every answer, whatever was asked and whichever part refuses it.
+//! Properties that every answer has.
 
 use crate::client::Answer;
 use crate::world::{ONE, World};
@@ -65,7 +65,7 @@ fn a_request_s_id_is_its_own_only_if_it_can_be_logged() {
     }
 }
 
-/// What is no HTTP request reaches no handler: hyper answers it by itself.
+/// hyper itself answers an invalid HTTP request. No handler sees it.
 #[test]
 fn a_head_that_is_none_has_a_bare_answer() {
     let world = World::new();

@@ -195,7 +195,7 @@ fn a_token_that_was_altered_or_forged_is_refused() {
     production.refuses(&format!("{head}.{other}.{signature}"), "its signature is not the issuer's");
     production.refuses(&format!("{head}.{rest}x"), "its ");
     for nonsense in ["x", "a.b.c", "..", &"x".repeat(9_000)] {
-        production.refuses(nonsense, "the token is not good");
+        production.refuses(nonsense, "the token is invalid");
     }
 }
 
@@ -211,7 +211,7 @@ fn no_other_algorithm_is_taken() {
         base64(json!({ "alg": "none", "kid": "tests" }).to_string()),
         base64(access_claims(ONE).to_string())
     );
-    production.refuses(&none, "it is no JSON web token");
+    production.refuses(&none, "it is not a JSON web token");
     // A signature that anybody can make: with the public key as its secret.
     let head = base64(json!({ "alg": "HS256", "kid": "tests" }).to_string());
     let text = format!("{head}.{}", base64(access_claims(ONE).to_string()));
@@ -232,7 +232,7 @@ fn each_claim_counts() {
         ("exp", Value::Null, no_sign_in),
         ("exp", json!("never"), no_sign_in),
         ("nbf", json!(now() + 600), "it is not valid yet"),
-        ("iss", json!("https://127.0.0.1/another-pool"), "another issuer made it"),
+        ("iss", json!("https://127.0.0.1/another-pool"), "it is from another issuer"),
         ("iss", Value::Null, no_sign_in),
         ("sub", Value::Null, no_sign_in),
         ("client_id", json!("another-client"), other_client),
@@ -253,7 +253,7 @@ fn a_key_that_nobody_has_is_not_asked_for_again_and_again() {
     for number in 0..10 {
         let header = json!({ "alg": "RS256", "kid": format!("made-up-{number}") });
         production
-            .refuses(&token(&header, &access_claims(ONE), FORGER_KEY), "no key of the issuer's signed it");
+            .refuses(&token(&header, &access_claims(ONE), FORGER_KEY), "none of the issuer's keys signed it");
     }
     production
         .refuses(&token(&json!({ "alg": "RS256" }), &access_claims(ONE), ISSUER_KEY), "it names no key");
@@ -293,7 +293,7 @@ fn a_request_that_is_cancelled_does_not_stop_sign_in() {
     wait_for("request for keys", Duration::from_secs(10), asked);
     drop(stream);
     production.ask(&good(&access_claims(ONE))).ok();
-    assert_eq!(production.issuer.asked.load(Ordering::SeqCst), 1, "one request's answer is everybody's");
+    assert_eq!(production.issuer.asked.load(Ordering::SeqCst), 1, "one fetch serves all requests");
 }
 
 #[test]

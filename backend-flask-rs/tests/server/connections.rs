@@ -84,7 +84,7 @@ fn who_listens_for_news_is_not_idle() {
     let world = World::new();
     let app = start(&world, "1");
     let mut listener = crate::live::Listener::new(&app, ONE);
-    // Connections that began later have been closed by this time.
+    // Idle connections have been closed by this time.
     for _ in 0..2 {
         assert_eq!(rest(&mut connect(app.0)), "");
     }
@@ -92,7 +92,7 @@ fn who_listens_for_news_is_not_idle() {
     assert_eq!(listener.next()["uuid"], sent["uuid"]);
 }
 
-/// An answer that nobody reads fills the system's buffers, and then the server's.
+/// An unread answer fills the system's buffers, then the server's.
 #[test]
 fn a_client_that_never_reads_is_closed() {
     let world = World::new();
@@ -112,7 +112,7 @@ fn a_client_that_never_reads_is_closed() {
     assert!(closed.contains(&error.kind()), "still open after {:?}: {error}", started.elapsed());
 }
 
-/// Such listeners would take all of a user's places.
+/// Listeners that never read would take all of a user's places.
 #[test]
 fn a_listener_that_never_reads_loses_its_place() {
     let world = World::new();
@@ -134,7 +134,7 @@ fn a_listener_that_never_reads_loses_its_place() {
         })
         .collect();
     assert_eq!(status(), 429);
-    // News of another server's, as long as they can be.
+    // The longest possible notifications of another server.
     let news = format!(
         "select pg_notify('cruddur_news', json_build_object('server', gen_random_uuid(), 'written', \
          json_build_object('members', array[uuid, uuid], 'message_group_uuid', uuid, 'uuid', uuid, \

@@ -59,7 +59,7 @@ fn a_postgres_that_says_nothing_is_given_up() {
     wait_for("word of the missing news", Duration::from_secs(20), || {
         let lines = program.lines();
         let causes = lines.iter().filter(|line| {
-            line["fields"]["message"] == "no news from other servers for now"
+            line["fields"]["message"] == "notifications from other servers are interrupted"
                 && line["fields"]["cause"].as_str().unwrap().starts_with("Postgres does not answer")
         });
         (causes.count() > 0).then_some(())

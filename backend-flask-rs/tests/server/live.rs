@@ -52,7 +52,7 @@ fn members_hear_of_a_message_and_nobody_else_does() {
     let heard = two.next();
     assert_eq!((&heard["uuid"], &heard["handle"]), (&sent["uuid"], &Value::from(ONE)));
     assert_eq!(heard["message_group_uuid"], SEED_GROUP.to_string());
-    assert_eq!(heard["message"], Value::Null, "the text is read by who may read it");
+    assert_eq!(heard["message"], Value::Null, "the event has no text");
     // The stranger's first event is their own message.
     let own = world.app.write_to(STRANGER, TWO, "Hello").json();
     assert_eq!(stranger.next()["uuid"], own["uuid"]);

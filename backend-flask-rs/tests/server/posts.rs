@@ -137,7 +137,7 @@ fn writers_at_two_servers_lose_nothing() {
     assert_all_written(&world, 240);
 }
 
-/// The full size of the promise: 64 writers, 10,000 messages.
+/// The size that docs/app.md states: 64 writers, 10,000 messages.
 #[track_caller]
 fn write_ten_thousand(world: &World, apps: &[&App], what: &str) {
     let started = Instant::now();
@@ -314,7 +314,7 @@ fn a_group_that_many_open_at_once_at_two_servers_is_one() {
     assert_eq!(world.items("MSG#").len(), SEEDED + writers);
 }
 
-/// If the table were not the world's own, the other tests would assert nothing.
+/// If worlds shared a table, the other tests would prove nothing.
 #[test]
 fn the_worlds_of_two_tests_are_apart() {
     let (one, two) = (World::new(), World::new());

@@ -133,7 +133,10 @@ fn it_says_what_it_was_not_told() {
     };
     let (code, error) = run(&[]);
     assert_eq!(code, Some(1));
-    assert_eq!(error, "error: say who may do what: local or cognito: BACKEND_ACCESS is not set\n");
+    assert_eq!(
+        error,
+        "error: choose how users are identified: local or cognito: BACKEND_ACCESS is not set\n"
+    );
     let world = World::new();
     let mut settings = world.settings();
     settings.retain(|(name, _)| *name != "BACKEND_ADDRESS");

@@ -83,7 +83,7 @@ fn a_certificate_that_is_not_good_is_refused_and_the_log_says_why() {
         let answer = program.get("/api/health-check").send();
         answer.refuses(503, "postgres");
         assert!(!answer.body.contains("certificate"), "{answer:?}");
-        for message in ["unavailable", "no news from other servers for now"] {
+        for message in ["unavailable", "notifications from other servers are interrupted"] {
             let says_why = |line: &Value| {
                 let fields = &line["fields"];
                 fields["message"] == message && fields["cause"].as_str().is_some_and(|c| c.ends_with(why))

@@ -33,7 +33,7 @@ pub(crate) struct World {
     pub(crate) table: String,
     /// The Postgres database's URL.
     url: String,
-    /// What ends with the world, after the app.
+    /// Dropped after the app.
     _databases: Box<dyn Any>,
 }
 
@@ -51,7 +51,7 @@ impl World {
         Self::with(&Database::new(), endpoint, dynamodb)
     }
 
-    /// The same with a database, which does not exist yet.
+    /// The same with a name for a database that does not exist yet.
     pub(crate) fn with(database: &Database, endpoint: Endpoint, dynamodb: Option<DynamoDb>) -> Self {
         database.maintenance_session().batch_execute(&sql::create_database(&database.name)).unwrap();
         database.execute(include_str!("../../db/schema.sql"));

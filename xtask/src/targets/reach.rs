@@ -27,7 +27,7 @@ impl Reach<'_> {
                 return Err(Failure::refused(problem, "production is reached with --prod only"));
             }
             Err(NotNear::NoName) => {
-                let problem = format!("{setting} names a host with a character that no host's name has");
+                let problem = format!("{setting} names a host with an invalid character");
                 let remedy = "a host is an address, or letters, digits, `-`, `.` and `_`";
                 return Err(Failure::usage(problem, remedy));
             }
@@ -120,7 +120,7 @@ mod tests {
             ["", "a b", "ex%61mple", "far.example,x.localhost", "user@localhost", "pass/word", "[db]x"]
         {
             let report = check(host, &[host]).unwrap_err();
-            let problem = "error: CONNECTION_URL names a host with a character that no host's name has\n";
+            let problem = "error: CONNECTION_URL names a host with an invalid character\n";
             assert!(report.starts_with(problem) && (host.is_empty() || !report.contains(host)), "{report}");
         }
     }

@@ -165,7 +165,7 @@ fn is_full(error: &tokio_postgres::Error) -> bool {
 fn check(setting: &str, host: &str) -> Result<()> {
     match hosts::check_near(host) {
         Ok(()) => Ok(()),
-        Err(NotNear::NoName) => bail!("{setting} names a host with a character that no host's name has"),
+        Err(NotNear::NoName) => bail!("{setting} names a host with an invalid character"),
         Err(NotNear::Aws | NotNear::Public) => {
             bail!("{setting} names `{host}`, which is neither this machine nor in a private network")
         }

@@ -103,7 +103,7 @@ fn a_url_that_is_none_is_told_without_its_password() {
         ("postgres:/me:PASSWORD@host/database?connect_timeout=5", "is not a Postgres URL"),
         ("postgres://me:x@host:PASSWORD/database", "is not a Postgres URL"),
         ("postgres://me:ha@PASSWORD@host/database", "has more than one `@`"),
-        ("postgres://me:ha@PASSWORD%40host/database", "names a host with a character"),
+        ("postgres://me:ha@PASSWORD%40host/database", "names a host with an invalid character"),
         ("postgres://me:x@host/database?PASSWORD=1", "has a parameter that cannot be used"),
         ("PASSWORD", "is not a Postgres URL"),
     ] {

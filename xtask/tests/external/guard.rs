@@ -388,7 +388,7 @@ fn a_list_of_hosts_in_one_name_is_refused() {
             let run = world.xtask(line).env(name, url).env("PATH", world.path("bin"));
             let run = if name == "CONNECTION_URL" { run } else { run.arg("--prod") };
             let refused = run.fails(2);
-            refused.says(&[&format!("error: {name} names a host with a character that no host's name has")]);
+            refused.says(&[&format!("error: {name} names a host with an invalid character")]);
             assert_eq!(refused.stdout, "");
         }
     }

@@ -158,9 +158,9 @@ fn numbers_that_do_not_go_together_are_wrong_usage_and_change_nothing() {
     let before = (world.users(), world.endpoint().items(TABLE));
     let error = |options: &str| world.xtask(&format!("ddb seed {options}")).fails(2).stderr;
     assert_snapshot!(error("--users 1"), @"error: the number of users is 1: a conversation takes two");
-    assert_snapshot!(error("--conversations 0"), @"error: the number of conversations is 0: a population has one at least");
+    assert_snapshot!(error("--conversations 0"), @"error: the number of conversations is 0: a population needs at least one");
     assert_snapshot!(error("--users 3 --conversations 4"), @"error: the number of conversations is 4: 3 users can have 3 at most, one for each pair");
-    assert_snapshot!(error("--conversations 30 --messages 29"), @"error: the number of messages is 29: it is at least that of the conversations, 30");
+    assert_snapshot!(error("--conversations 30 --messages 29"), @"error: the number of messages is 29: at least 30 are needed, one for each conversation");
     assert_snapshot!(error("--messages 5 --now 1066-10-14T09:00:00Z"), @"error: 1066-10-14T09:00:00.000000+00:00 is too early for a population's end: 1970-01-01T00:00:00.000000+00:00 is the earliest");
     assert_snapshot!(error("--messages 5 --now 2999-01-01T00:00:00Z"), @"error: --now 2999-01-01T00:00:00.000000+00:00 is in the future");
     for options in ["--messages -1", "--messages 4294967296", "--messages many"] {

@@ -299,7 +299,7 @@ fn files_that_lie_where_libpq_looks_are_used() {
     let folder = secure.workspace.path("home/.postgresql");
     std::fs::create_dir(&folder).unwrap();
     let failed = secure.run("db test", "sslmode=verify-full").fails(2);
-    failed.says(&["nothing says so", "help: name the authority's certificate with sslrootcert=FILE"]);
+    failed.says(&["none are named", "help: name the authority's certificate with sslrootcert=FILE"]);
     secure.workspace.write("home/.postgresql/root.crt", &authorities().good.certificate);
     secure.run("db test", "sslmode=verify-full").ok();
     secure.workspace.write("home/.postgresql/root.crt", &authorities().other.certificate);
@@ -332,7 +332,7 @@ fn the_roots_of_this_machine_are_used_on_request() {
 fn settings_that_cannot_be_used_are_told_before_anything_is_asked() {
     let secure = Secure::new();
     for (parameters, says) in [
-        ("sslmode=strict", "its sslmode is no mode"),
+        ("sslmode=strict", "its sslmode is unknown"),
         ("sslmode=verify-ca&sslrootcert=FILE/none.crt", "no certificate can be read from"),
         ("sslmode=require&sslrootcert=FILE/docker-compose.yml", "no certificate can be read from"),
     ] {

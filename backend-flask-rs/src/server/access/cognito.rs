@@ -66,23 +66,23 @@ impl Cognito {
         let token = bearer(headers).ok_or_else(|| Refusal::unknown(FIELD, "a bearer token is needed"))?;
         let claims = self.claims(token).await?;
         let user = postgres.user_by_cognito_id(&claims.sub).await?;
-        let user = user.ok_or_else(|| Refusal::forbidden(FIELD, "nobody at Cruddur has this sign-in"))?;
+        let user = user.ok_or_else(|| Refusal::forbidden(FIELD, "no user has this Cognito id"))?;
         // If chrono cannot represent the expiry, event streams of this session end at once.
         let ends = DateTime::from_timestamp_secs(claims.exp.saturating_add(LEEWAY.cast_signed()));
         Ok(Session { user, ends: ends.or(Some(DateTime::UNIX_EPOCH)) })
     }
 
     async fn claims(&self, token: &str) -> Result<Claims, Refusal> {
-        let bad = |why: &str| Refusal::unknown(FIELD, format!("the token is not good: {why}"));
+        let bad = |why: &str| Refusal::unknown(FIELD, format!("the token is invalid: {why}"));
         if token.len() > LONGEST_TOKEN {
             return Err(bad("it is too long"));
         }
-        let header = decode_header(token).map_err(|_| bad("it is no JSON web token"))?;
+        let header = decode_header(token).map_err(|_| bad("it is not a JSON web token"))?;
         if header.alg != Algorithm::RS256 {
             return Err(bad("it is not signed with RS256"));
         }
         let key_id = header.kid.ok_or_else(|| bad("it names no key"))?;
-        let key = self.keys.get(&key_id).await?.ok_or_else(|| bad("no key of the issuer's signed it"))?;
+        let key = self.keys.get(&key_id).await?.ok_or_else(|| bad("none of the issuer's keys signed it"))?;
         let token = decode::<Claims>(token, &key, &self.validation).map_err(|error| bad(reason(&error)))?;
         if !self.is_for_us(&token.claims) {
             return Err(bad("it was given to another client"));
@@ -104,7 +104,7 @@ impl Cognito {
 fn reason(error: &jsonwebtoken::errors::Error) -> &'static str {
     match error.kind() {
         ErrorKind::ExpiredSignature => "it has expired",
-        ErrorKind::InvalidIssuer => "another issuer made it",
+        ErrorKind::InvalidIssuer => "it is from another issuer",
         ErrorKind::InvalidSignature => "its signature is not the issuer's",
         ErrorKind::ImmatureSignature => "it is not valid yet",
         _ => "its claims are not those of a sign-in",

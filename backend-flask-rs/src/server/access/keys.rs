@@ -24,7 +24,7 @@ const AGE: Duration = Duration::from_secs(3600);
 /// The maximum age of keys while the issuer does not answer.
 const OLD_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// The minimum time between two fetches, whatever keys tokens name.
+/// The minimum time between two fetches, even if tokens name unknown keys.
 const PAUSE: Duration = Duration::from_secs(30);
 
 /// The minimum time between two fetches if the issuer did not answer.

@@ -59,10 +59,10 @@ pub(crate) async fn guard(request: Request, next: Next) -> Result<Response, Refu
         name.starts_with("x-forwarded") || PROXY.contains(&name)
     };
     if headers.keys().any(is_of_a_proxy) {
-        return Err(Refusal::forbidden("forwarded", "local access is not for what a proxy passes on"));
+        return Err(Refusal::forbidden("forwarded", "local access refuses requests from a proxy"));
     }
     if !host(headers).is_some_and(|host| NAMES.contains(&name(host))) {
-        return Err(Refusal::forbidden("host", "local access is by the names localhost and 127.0.0.1"));
+        return Err(Refusal::forbidden("host", "local access needs the host localhost or 127.0.0.1"));
     }
     Ok(next.run(request).await)
 }
@@ -77,12 +77,12 @@ pub(super) async fn user(postgres: &Postgres, parts: &Parts) -> Result<User, Ref
         let handle = cookie(headers);
         let changes = !matches!(parts.method, Method::GET | Method::HEAD);
         if handle.is_some() && changes && !is_from_own_page(headers) {
-            return Err(Refusal::forbidden("origin", "a cookie counts for this server's own page only"));
+            return Err(Refusal::forbidden("origin", "the cookie is valid only on this server's own page"));
         }
         (COOKIE, handle)
     };
     let handle = handle.filter(|handle| !handle.is_empty());
-    let handle = handle.ok_or_else(|| Refusal::unknown(USER, "say who you are, by handle"))?;
+    let handle = handle.ok_or_else(|| Refusal::unknown(USER, "name a user by handle"))?;
     let user = postgres.user_by_handle(handle).await?;
     user.ok_or_else(|| Refusal::unknown(field, "there is no user with this handle"))
 }

@@ -44,7 +44,10 @@ impl Postgres {
     pub(crate) async fn listen(&self, live: &Live) {
         loop {
             if let Err(error) = self.listen_once(live).await {
-                tracing::warn!(cause = format!("{error:#}"), "no news from other servers for now");
+                tracing::warn!(
+                    cause = format!("{error:#}"),
+                    "notifications from other servers are interrupted"
+                );
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -77,7 +80,7 @@ impl Postgres {
         match serde_json::from_str::<Notification>(told) {
             Ok(told) if told.server == self.server => {}
             Ok(Notification { written: Some(written), .. }) => live.tell(News::Written(written)),
-            // Also if only a newer version of the server understands the notification.
+            // A newer version of the server may send an unknown notification.
             Ok(_) | Err(_) => live.tell(News::Missed),
         }
     }
