@@ -245,6 +245,10 @@ fn bad_lines_can_be_put_aside() {
     let rejected = std::fs::read_to_string(world.path("made.jsonl.rejected")).unwrap();
     let expected: Vec<&str> = bad.chain([large.as_str()]).collect();
     assert!(rejected.lines().eq(expected), "{} bytes", rejected.len());
+    for options in ["--reject", "--reject --dry-run"] {
+        let none = world.xtask(&format!("ddb import made.jsonl.rejected --table one {options}")).fails(2);
+        none.says(&["no record of made.jsonl.rejected can be imported"]);
+    }
 }
 
 #[test]
@@ -338,7 +342,7 @@ fn no_file_can_be_read_by_more_users_than_before() {
     world.write("mine.csv", "pk,sk\na,\n");
     set("mine.csv", 0o600);
     for _ in 0..2 {
-        world.xtask("ddb import mine.csv --table one --reject").ok();
+        world.xtask("ddb import mine.csv --table one --reject").fails(2);
         assert_eq!(mode("mine.csv.rejected"), 0o600);
     }
     assert_eq!(mode("mine.csv.rejected.1"), 0o600);
@@ -359,14 +363,18 @@ fn each_file_has_its_own_rejected_records_and_they_can_be_imported() {
     let world = two_tables();
     world.write("bad.csv", "pk,sk,n:N\na,1,x\n");
     world.write("other.jsonl", "{\"pk\":\"b\",\"sk\":\"2\"}\n{\"pk\":\"b\"}\n");
-    world.xtask("ddb import bad.csv --table one --reject").ok();
+    let nothing = world.xtask("ddb import bad.csv --table one --reject").fails(2);
+    nothing.says(&["no record of bad.csv can be imported", "correct the records in bad.csv.rejected"]);
     // A compressed file with the same name.
     world.xtask("ddb export bad.csv.gz --table one").ok();
     world.xtask("ddb import other.jsonl --table one --reject").ok();
     world.xtask("ddb export --force bad.csv.gz --table one").ok();
     world.endpoint().call("DeleteTable", json!({ "TableName": "two" }));
     create(world.endpoint(), "two", &[("pk", "S"), ("sk", "N")]);
-    world.xtask("ddb import bad.csv.gz --table two --reject").ok().says(&["it is in bad.csv.gz.rejected"]);
+    world
+        .xtask("ddb import bad.csv.gz --table two --reject")
+        .fails(2)
+        .says(&["records in bad.csv.gz.rejected"]);
     let text = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
     assert_eq!(text("bad.csv.rejected"), "pk,sk,n:N\na,1,x\n");
     assert_eq!(text("bad.csv.gz.rejected"), "pk,sk,*\nb,2,\n");
@@ -377,8 +385,9 @@ fn each_file_has_its_own_rejected_records_and_they_can_be_imported() {
     assert_eq!(world.endpoint().items("one")[0]["n"], json!({ "N": "7" }));
     // Records that are rejected again go to another file.
     world.write("bad.csv.rejected", "pk,sk,n:N\na,1,y\n");
-    world.xtask("ddb import bad.csv.rejected --table one --reject").ok().says(&["bad.csv.rejected.rejected"]);
-    world.xtask("ddb import bad.csv.rejected.rejected --table one --reject").ok();
+    let again = world.xtask("ddb import bad.csv.rejected --table one --reject").fails(2);
+    again.says(&["bad.csv.rejected.rejected"]);
+    world.xtask("ddb import bad.csv.rejected.rejected --table one --reject").fails(2);
 }
 
 #[test]

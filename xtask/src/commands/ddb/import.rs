@@ -83,6 +83,7 @@ impl Import {
         };
         let records = Records::new(self.name(), file, self.from_line, &rules, rejects, &context.ui);
         match self.import(&dynamodb, table, records, &step).await {
+            Ok(Records { imported: 0, rejected: 1.., .. }) => Err(step.ended_by(self.all_rejected())),
             Ok(Records { imported, rejected, .. }) => {
                 let imported = counted(imported, "item", "items");
                 step.done(&match dynamodb.throttled_count() {
@@ -112,6 +113,9 @@ impl Import {
         let mut records =
             Records::new(self.name(), self.open(input)?, self.from_line, &rules, rejects, &context.ui);
         while records.next_item()?.is_some() {}
+        if records.imported == 0 && records.rejected > 0 {
+            return Err(self.all_rejected());
+        }
         let rejected = match records.rejected {
             0 => String::new(),
             count => {
@@ -164,6 +168,13 @@ impl Import {
             }
             _ => anyhow::Error::from(error).context(self.cannot_import()),
         })
+    }
+
+    fn all_rejected(&self) -> anyhow::Error {
+        let file = if self.guarded.is_rehearsal() { self.file.clone() } else { rejected_path(&self.file) };
+        let remedy =
+            format!("correct the records in {0} as the lines above say, and import {0}", file.display());
+        Failure::usage(format!("no record of {} can be imported", self.file.display()), remedy).into()
     }
 
     /// The file's name in messages.
