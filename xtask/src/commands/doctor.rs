@@ -216,7 +216,7 @@ async fn servers(
     docker: Option<&Docker>,
     report: &mut Report,
 ) -> Result<()> {
-    let (mut services, mut ours) = (described.services(), [false; 2]);
+    let (mut services, mut runs, mut ours) = (described.services(), [false; 2], [false; 2]);
     // If the engine cannot be asked, an earlier line says why.
     let found = Found::ask(context).await.ok();
     if let Some(Found { engine, servers }) = &found {
@@ -235,20 +235,31 @@ async fn servers(
             services = compose.services();
             let targets = engine.targets(context)?;
             let client = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
-            let [postgres, dynamodb] = servers;
+            runs = servers.each_ref().map(|server| server.missing.is_none());
             ours = [
-                postgres.missing.is_none() && matches!(targets.postgres.look().await, Look::Ready(_)),
-                dynamodb.missing.is_none() && matches!(client.look().await, Look::Ready(())),
+                runs[0] && matches!(targets.postgres.look().await, Look::Ready(_)),
+                runs[1] && matches!(client.look().await, Look::Ready(())),
             ];
         }
     }
-    for (service, is_ours) in services.into_iter().zip(ours) {
-        let remedy = format!(
-            "nothing to do: the next free port is used; or stop the holder, or set {}",
-            port_variable(service.name)
-        );
+    for ((service, runs), is_ours) in services.into_iter().zip(runs).zip(ours) {
+        let variable = port_variable(service.name);
+        let (otherwise, remedy) = if runs {
+            (BAD, "see `cargo xtask logs`; `cargo xtask down` and then `up` start it again".to_owned())
+        } else if service.port.fixed {
+            (TAKEN, port::remedy(variable))
+        } else {
+            (
+                TAKEN,
+                format!("nothing to do: the next free port is used; or stop the holder, or set {variable}"),
+            )
+        };
         let check = format!("port {}:{} ({})", Ipv4Addr::LOCALHOST, service.port.host, service.name);
-        report.add(check, port(context, service, is_ours, docker).await?, TAKEN, &remedy);
+        let found = port(context, service, is_ours, docker).await?;
+        let found = found.map_err(|held| {
+            if runs { anyhow!("{held}; this checkout's {} does not answer", service.name) } else { held }
+        });
+        report.add(check, found, otherwise, &remedy);
     }
     Ok(())
 }

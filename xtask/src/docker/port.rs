@@ -38,10 +38,12 @@ fn taken(port: Port, service: &str, holder: &str) -> String {
 }
 
 fn fixed_and_taken(port: Port, service: &str, holder: &str) -> Failure {
-    let variable = port_variable(service);
-    let remedy =
-        format!("stop what holds it, set {variable} to another port, or unset it to let the port move");
-    Failure::new(taken(port, service, holder), remedy)
+    Failure::new(taken(port, service, holder), remedy(port_variable(service)))
+}
+
+/// What to do about a port that the user set in `variable` and that is taken.
+pub(crate) fn remedy(variable: &str) -> String {
+    format!("stop what holds it, set {variable} to another port, or unset it to let the port move")
 }
 
 /// The next free port outside `others`, for a service whose port is taken by `holder`; prints the change. Fails if

@@ -440,6 +440,26 @@ fn the_doctor_knows_what_runs() {
 }
 
 #[test]
+fn the_doctor_tells_a_hung_server_and_a_port_that_cannot_move() {
+    let checkout = Checkout::new();
+    checkout.xtask("up").ok();
+    checkout.signal("dynamodb", "STOP");
+    let hung = checkout.xtask("doctor").end();
+    checkout.signal("dynamodb", "CONT");
+    assert_eq!(hung.code, Some(1), "{hung}");
+    let line = hung.stdout.lines().find(|line| line.contains("(dynamodb-local)")).unwrap();
+    for said in ["BAD", "this checkout's dynamodb-local does not answer", "`cargo xtask down`"] {
+        assert!(line.contains(said), "{line}");
+    }
+    checkout.xtask("down").ok();
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let fixed = checkout.xtask("doctor").env("POSTGRES_PORT", &port).end();
+    let line = fixed.stdout.lines().find(|line| line.contains("(db)")).unwrap();
+    assert!(line.contains(&format!(":{port} ")) && line.contains("unset it to let the port move"), "{line}");
+}
+
+#[test]
 fn a_rehearsal_of_down_names_what_would_be_deleted() {
     let checkout = Checkout::new();
     checkout.set_up();
