@@ -267,6 +267,21 @@ fn a_docker_host_without_a_scheme() {
     }
 }
 
+#[test]
+fn a_registry_s_helper_that_waits_for_a_person_holds_up_nothing_else() {
+    let (workspace, socket) = workspace_with(&json!({ "credsStore": "slow" }).to_string());
+    let helper = workspace.write("docker-credential-slow", "#!/bin/sh\nexec sleep 60\n");
+    std::fs::set_permissions(helper, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = [workspace.path(""), PathBuf::from("/usr/bin"), PathBuf::from("/bin")];
+    start(&socket, Then::HasNothing);
+    let run = workspace.xtask("up").env("PATH", std::env::join_paths(path).unwrap());
+    let mut running = run.env("POSTGRES_IMAGE", "a.example/db").env("DYNAMODB_IMAGE", "b.example/db").start();
+    running.read_until("pull a.example/db");
+    running.read_until("pull b.example/db");
+    running.signal("INT");
+    assert_eq!(running.end_within(QUICK).code, Some(130));
+}
+
 /// The user `me` with the password `???>>>~~~`.
 const AUTH: &str = "bWU6Pz8/Pj4+fn5+";
 
@@ -296,8 +311,18 @@ fn pull(image: &str, config: &Value) -> (Ran, String) {
 #[test]
 fn a_registry_that_wants_credentials() {
     let stored = json!({
-        "auths": { "hub.example:5000": { "auth": AUTH }, "helped.example": {} },
-        "credHelpers": { "helped.example": "test", "token.example": "token", "broken.example": "broken" }
+        "auths": {
+            "hub.example:5000": { "auth": AUTH },
+            "plain.example": { "username": "me", "password": PASSWORD },
+            "helped.example": {},
+            "gone.example": { "auth": AUTH }
+        },
+        "credHelpers": {
+            "helped.example": "test",
+            "token.example": "token",
+            "broken.example": "broken",
+            "gone.example": "gone"
+        }
     });
     let in_a_store = json!({ "credsStore": "test", "auths": { "helped.example": {} } });
     let sent = |image: &str, config: &Value| -> Value {
@@ -309,6 +334,8 @@ fn a_registry_that_wants_credentials() {
     };
     for (image, config, password) in [
         ("hub.example:5000/cruddur/db:1", &stored, "???>>>~~~"),
+        ("plain.example/cruddur/db:1", &stored, PASSWORD),
+        ("gone.example/cruddur/db:1", &stored, "???>>>~~~"),
         ("helped.example/cruddur/db", &stored, PASSWORD),
         ("helped.example/cruddur/db", &in_a_store, PASSWORD),
         ("variable.example/cruddur/db", &stored, "???>>>~~~"),

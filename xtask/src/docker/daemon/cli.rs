@@ -31,6 +31,8 @@ pub(super) struct Config {
 pub(super) struct Auth {
     /// `user:password` in base64.
     pub(super) auth: Option<String>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
     pub(super) identitytoken: Option<String>,
     pub(super) registrytoken: Option<String>,
 }

@@ -1,38 +1,54 @@
 //! The credentials that `docker login` stored, for pulling images.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+use std::time::Duration;
 
 use crate::environment::Environment;
 use crate::ui::Ui;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use aws_smithy_types::base64;
 use bollard::BollardRequest;
 use bollard::auth::DockerCredentials;
 use serde::Deserialize;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
 
 use super::cli::{Auth, Config};
 
 const HUB: &str = "https://index.docker.io/v1/";
 
+/// How long a helper program may take. It may ask a person to unlock its store.
+const HELPER_BOUND: Duration = Duration::from_secs(60);
+
 /// The credentials for an image's registry. Like the docker CLI, asks in this order: DOCKER_AUTH_CONFIG, the
-/// registry's helper program, the common helper, config.json itself. If there are none or they cannot be read, the
-/// pull is anonymous.
-pub(crate) fn credentials(image: &str, environment: &Environment, ui: &Ui) -> Option<DockerCredentials> {
-    let config = Config::read(environment, ui);
+/// registry's helper program, the common helper, config.json itself, which also counts if the helper fails. If there
+/// are none or they cannot be read, the pull is anonymous.
+pub(crate) async fn credentials(
+    image: &str,
+    environment: &Environment,
+    ui: &Ui,
+) -> Option<DockerCredentials> {
     let registry = registry(image);
-    let helpers = config.cred_helpers.as_ref();
-    let helper = helpers.and_then(|helpers| helpers.get(registry)).or(config.creds_store.as_ref());
-    let found = || match helper.filter(|name| !name.is_empty()) {
-        Some(name) => from_helper(name, registry),
-        None => from_auths(&config, registry),
-    };
-    let of_variable = from_auths(&Config::of_variable(environment, ui), registry);
-    let found = of_variable.and_then(|credentials| credentials.map_or_else(found, |found| Ok(Some(found))));
-    found.unwrap_or_else(|error| {
+    stored(registry, environment, ui).await.unwrap_or_else(|error| {
         ui.warn(format_args!("the credentials for {registry} are not used: {error:#}"));
         None
     })
+}
+
+async fn stored(registry: &str, environment: &Environment, ui: &Ui) -> Result<Option<DockerCredentials>> {
+    let config = Config::read(environment, ui);
+    if let Some(found) = from_auths(&Config::of_variable(environment, ui), registry)? {
+        return Ok(Some(found));
+    }
+    let helpers = config.cred_helpers.as_ref();
+    let helper = helpers.and_then(|helpers| helpers.get(registry)).or(config.creds_store.as_ref());
+    let Some(name) = helper.filter(|name| !name.is_empty()) else { return from_auths(&config, registry) };
+    match from_helper(name, registry).await {
+        Err(error) => {
+            from_auths(&config, registry).ok().flatten().map_or(Err(error), |found| Ok(Some(found)))
+        }
+        found => found,
+    }
 }
 
 /// The registry's key in config.json. The first part of the image's name is a registry only if it looks like a host.
@@ -55,8 +71,10 @@ fn from_auths(config: &Config, registry: &str) -> Result<Option<DockerCredential
     let auth = config.auths.as_ref().and_then(|auths| auths.get(registry));
     let auth =
         auth.or_else(|| auths.into_iter().find(|(key, _)| host(key) == host(registry)).map(|(_, auth)| auth));
-    let Some(Auth { auth, identitytoken, registrytoken }) = auth else { return Ok(None) };
-    let (mut username, mut password) = (None, None);
+    let Some(Auth { auth, username, password, identitytoken, registrytoken }) = auth else {
+        return Ok(None);
+    };
+    let (mut username, mut password) = (username.clone(), password.clone());
     if let Some(auth) = auth.as_ref().filter(|auth| !auth.is_empty()) {
         // An error must not show any part of the value.
         let decoded = base64::decode(auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
@@ -64,7 +82,7 @@ fn from_auths(config: &Config, registry: &str) -> Result<Option<DockerCredential
         let login = login.context("`auth` is not a user and a password in base64")?;
         username = Some(login.0.to_owned());
         password = Some(login.1.trim_end_matches('\0').to_owned());
-    } else if identitytoken.is_none() && registrytoken.is_none() {
+    } else if username.is_none() && identitytoken.is_none() && registrytoken.is_none() {
         return Ok(None);
     }
     let (identitytoken, registrytoken) = (identitytoken.clone(), registrytoken.clone());
@@ -87,16 +105,18 @@ struct Answer {
     secret: String,
 }
 
-fn from_helper(name: &str, registry: &str) -> Result<Option<DockerCredentials>> {
+async fn from_helper(name: &str, registry: &str) -> Result<Option<DockerCredentials>> {
     let program = format!("docker-credential-{name}");
     let mut command = Command::new(&program);
-    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     let mut child = command.spawn().with_context(|| format!("cannot run {program}"))?;
     if let Some(mut stdin) = child.stdin.take() {
         // If the helper does not read its input, it reports an error itself.
-        _ = stdin.write_all(registry.as_bytes());
+        _ = stdin.write_all(registry.as_bytes()).await;
     }
-    let output = child.wait_with_output().with_context(|| format!("cannot run {program}"))?;
+    let output = tokio::time::timeout(HELPER_BOUND, child.wait_with_output()).await;
+    let output = output.map_err(|_| anyhow!("{program} did not answer within {HELPER_BOUND:?}"))?;
+    let output = output.with_context(|| format!("cannot run {program}"))?;
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() && said.contains("credentials not found") {
         return Ok(None);
@@ -152,6 +172,7 @@ mod tests {
             "https://index.docker.io/v1/": {"auth": "bWU6czNjcmV0OnB3"},
             "https://old.example/v2/": {"auth": "bWU6czNjcmV0"},
             "token.example": {"identitytoken": "t"},
+            "plain.example": {"username": "me", "password": "s3cret"},
             "broken.example": {"auth": "hush"},
             "helped.example": {}
         }}"#;
@@ -163,6 +184,7 @@ mod tests {
         };
         assert_eq!(login(HUB), ("me".to_owned(), "s3cret:pw".to_owned()));
         assert_eq!(login("old.example"), ("me".to_owned(), "s3cret".to_owned()));
+        assert_eq!(login("plain.example"), ("me".to_owned(), "s3cret".to_owned()));
         assert_eq!(found("token.example").unwrap().unwrap().identitytoken.as_deref(), Some("t"));
         assert!(!found("broken.example").unwrap_err().to_string().contains("hush"));
         assert_eq!(found("helped.example").unwrap(), None);

@@ -179,8 +179,8 @@ impl DockerEngine {
         if found.is_some_and(|found| found.difference.is_none()) || docker.image(image).await?.is_some() {
             return Ok(());
         }
-        let credentials = daemon::credentials(image, &context.environment, ui);
         let step = ui.step(format!("Docker: pull {image}"));
+        let credentials = daemon::credentials(image, &context.environment, ui).await;
         let Err(error) = docker.pull(image, credentials, &step).await else {
             step.done("");
             return Ok(());
