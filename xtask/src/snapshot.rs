@@ -79,7 +79,8 @@ impl Snapshot {
         let text = private::read(&path).map_err(|error| unreadable().caused_by(error))?;
         let text = text.ok_or_else(|| unreadable().caused_by("it is not there"))?;
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| {
-            self.broken(format!("{} is not a snapshot's manifest", path.display())).caused_by(error)
+            let (path, line, column) = (path.display(), error.line(), error.column());
+            self.broken(format!("{path}:{line}:{column}: not a snapshot's manifest"))
         })?;
         time::parse(&manifest.saved).with_context(|| format!("{} says no time", path.display()))?;
         if let Some(items) = &manifest.dynamodb {

@@ -49,7 +49,7 @@ impl Setup {
         if let Some(name) = &self.from {
             let manifest = Snapshots::of(&context.state).open(name)?.manifest()?;
             if self.rehearsal.dry_run {
-                return snapshot::rehearse(context, name, &manifest);
+                return snapshot::rehearse(context, name, &manifest).await;
             }
         }
         if self.rehearsal.dry_run {

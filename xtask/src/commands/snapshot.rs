@@ -130,7 +130,7 @@ impl SnapshotCommand {
             Self::Restore(Restore { name, undo, rehearsal }) => {
                 let manifest = snapshots.open(&name)?.manifest()?;
                 if rehearsal.dry_run {
-                    return rehearse(context, &name, &manifest);
+                    return rehearse(context, &name, &manifest).await;
                 }
                 let started = Instant::now();
                 context.ui.stop.remedy("run the same command again: it begins with whatever it finds");
@@ -162,8 +162,14 @@ impl SnapshotCommand {
     }
 }
 
-pub(super) fn rehearse(context: &Context, name: &str, manifest: &Manifest) -> Result<()> {
+pub(super) async fn rehearse(context: &Context, name: &str, manifest: &Manifest) -> Result<()> {
     check_files(&Snapshots::of(&context.state).open(name)?, manifest)?;
+    // A restore starts a server that does not run. Its version is not known before.
+    if let (Some(dump), Ok(postgres)) = (&manifest.postgres, context.postgres(false).await)
+        && let Ok(mut maintenance) = postgres.maintenance().connect().await
+    {
+        check_version(&dump.version, &mut maintenance).await?;
+    }
     let deed = format!("replace what both databases hold by {}", described(name, manifest));
     Guard { deed: &deed, facts: &[], name: "", production: false, hint: "" }.rehearse(&context.ui);
     Ok(())

@@ -135,11 +135,15 @@ fn a_snapshot_that_is_damaged_changes_nothing() {
     for (text, told) in [
         (later.as_str(), "the snapshot is of PostgreSQL 9"),
         (&elsewhere, "table"),
-        ("{", "is not a snapshot's manifest"),
+        ("{", ".json:1:1: not a snapshot's manifest"),
         (&timeless, "says no time"),
     ] {
         fs::write(folder.join("manifest.json"), text).unwrap();
-        world.xtask("snapshot restore mine").fails(1).says(&[told]);
+        for line in ["snapshot restore mine", "snapshot restore mine --dry-run"] {
+            let failed = world.xtask(line).fails(1);
+            failed.says(&[told]);
+            assert!(!failed.stderr.contains("EOF"), "{failed}");
+        }
         assert_eq!((users(&world), items(&world)), before, "{told}");
         if text == "{" {
             let listed = world.xtask("snapshot list -o json").ok();
