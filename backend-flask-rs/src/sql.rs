@@ -62,6 +62,9 @@ pub const TABLES: &str = include_str!("../db/sql/admin/tables.sql");
 /// column.
 pub const LOCK: &str = include_str!("../db/sql/admin/lock.sql");
 
+/// The session's role, and whether it may create databases: columns `role` text, `may_create` boolean, one row.
+pub const MAY_CREATE: &str = include_str!("../db/sql/admin/may_create.sql");
+
 /// Every client session on the server except this one, ordered by database, user and pid.
 ///
 /// Columns: `pid` int4; `usename`, `datname`, `client_addr` (an IP address; null on a Unix socket),
@@ -173,6 +176,7 @@ mod tests {
             HAS_TABLES,
             TABLES,
             COUNT_TABLE,
+            MAY_CREATE,
             SESSIONS,
             AT_WORK,
             KILL_SESSIONS,

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
 pub(crate) use steps::{counts, explain, make_anew, setup};
-use steps::{create, drop_database, exists_already, load_held, take_turn};
+use steps::{create, drop_database, exists_already, load_held, may_create, take_turn};
 
 use super::target::{Guarded, Target, Writing};
 use super::undo::{self, Undo};
@@ -124,6 +124,8 @@ impl Target {
 #[derive(Clone, Copy)]
 enum Needs {
     Server,
+    /// The right to create databases.
+    ToCreate,
     NoDatabase,
     Database,
     Tables,
@@ -133,10 +135,12 @@ impl Needs {
     async fn check(self, target: &PostgresTarget) -> Result<()> {
         match self {
             Self::Server => {}
+            Self::ToCreate => may_create(&mut target.maintenance().connect().await?).await?,
             Self::NoDatabase => {
                 if target.connect_if_there().await?.is_some() {
                     return Err(exists_already(target.database(), target.prod).into());
                 }
+                may_create(&mut target.maintenance().connect().await?).await?;
             }
             Self::Database => drop(target.connect().await?),
             Self::Tables => {
@@ -236,7 +240,7 @@ impl Db {
             Self::Setup(Losing { guarded, undo }) => {
                 let deed = "drop and create the database";
                 let _lock = guarded.lock(context, "db setup").await?;
-                let Some(target) = guarded.postgres(context, deed, Needs::Server).await? else {
+                let Some(target) = guarded.postgres(context, deed, Needs::ToCreate).await? else {
                     return Ok(());
                 };
                 undo.keep_rows(context, &guarded, &target, "db-setup").await?;

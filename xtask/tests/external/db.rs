@@ -256,6 +256,23 @@ fn setup_needs_no_superuser() {
 }
 
 #[test]
+fn what_cannot_be_created_again_is_not_dropped() {
+    let world = World::new();
+    let role = format!("only_owner_of_{}", world.database.name);
+    let mut maintenance = world.database.maintenance_session();
+    maintenance.batch_execute(&format!("create role {role} login createdb password '{PASSWORD}'")).unwrap();
+    let url = world.database.url_with(&role, PASSWORD_IN_URL);
+    world.xtask("db setup").env("CONNECTION_URL", &url).ok();
+    maintenance.batch_execute(&format!("alter role {role} nocreatedb")).unwrap();
+    let remedy = format!("`alter role {role} createdb`");
+    for line in ["db setup --dry-run", "db setup", "ddb-setup"] {
+        let failed = world.xtask(line).env("CONNECTION_URL", &url).fails(3);
+        failed.says(&["may not create databases", &remedy]);
+        assert_eq!(world.database.column("select count(*)::text from users"), ["5"], "{failed}");
+    }
+}
+
+#[test]
 fn setup_drops_a_database_that_lets_nobody_in() {
     let world = World::new();
     world.xtask("db setup").ok();

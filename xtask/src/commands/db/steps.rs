@@ -52,12 +52,31 @@ pub(crate) async fn make_anew(
     record: Option<Record>,
 ) -> Result<()> {
     take_turn(&context.ui, maintenance).await?;
+    may_create(maintenance).await?;
     // The record was lost with the old database. It says that the items are not the user's.
     let _held = context.ui.stop.hold().await;
     drop_database(&context.ui, maintenance, target.database()).await?;
     create(&context.ui, maintenance, target.database()).await?;
     let (Some(record), database) = (record, target.database().to_owned()) else { return Ok(()) };
     maintenance.with(move |client| record.write(client, &database)).await
+}
+
+/// Fails if the role may not create databases. The owner of a database may drop it without that right.
+pub(super) async fn may_create(maintenance: &mut Connection) -> Result<()> {
+    let ask = |client: &mut Client| {
+        let row = client.query_typed_one(sql::MAY_CREATE, &[]).map_err(readable)?;
+        Ok((row.try_get::<_, String>("role")?, row.try_get::<_, bool>("may_create")?))
+    };
+    let (role, may) = maintenance.with(ask).await?;
+    if may {
+        return Ok(());
+    }
+    let (target, prod) = (&maintenance.target, maintenance.target.prod);
+    let remedy = format!(
+        "let the server's owner run `alter role {role} createdb`; if the database is there, `cargo xtask db \
+         schema-load{prod}` and `db seed{prod}` make its tables anew without creating it"
+    );
+    Err(Failure::unreachable(format!("role {role} may not create databases at {target}"), remedy).into())
 }
 
 /// Waits until no other session creates or drops a database. A killed command's session may last a moment longer.
