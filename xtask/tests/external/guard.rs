@@ -170,26 +170,6 @@ fn a_dry_import_names_the_bad_line() {
     assert_eq!(world.endpoint().items(TABLE), before);
 }
 
-#[test]
-fn dropping_with_nobody_there_changes_nothing() {
-    let world = Production::set_up();
-    let items = world.endpoint().items(TABLE);
-    let failed = world.xtask("ddb drop cruddur-messages --prod").fails(4);
-    assert_snapshot!(world.redact(&failed.stderr), @"
-    warning: PRODUCTION: about to drop the table and lose its items
-      account              000000000000
-      region               us-east-1
-      endpoint             ENDPOINT
-      table                cruddur-messages
-      items                138, by DynamoDB's own count, up to six hours old
-      deletion protection  off
-    no backup is made first: `--backup NAME` makes one
-    error: the target's name cannot be typed, as stdin is not a terminal; nothing was changed
-      help: to drop the table and lose its items, add `--confirm cruddur-messages`
-    ");
-    assert_eq!(world.endpoint().items(TABLE), items);
-}
-
 /// A production whose DynamoDB answers some requests as AWS does and local servers do not.
 fn production_behind(
     decide: impl Fn(&str, &str) -> Option<Answer> + Send + Sync + 'static,
