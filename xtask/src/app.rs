@@ -50,7 +50,8 @@ impl App {
     /// Checks that the server answers a health request.
     pub(crate) async fn answers(&self) -> Result<()> {
         let port = self.port;
-        let asked = tokio::task::spawn_blocking(move || ask(port)).await.context("the question panicked")?;
+        let asked =
+            tokio::task::spawn_blocking(move || ask(port)).await.context("the health check panicked")?;
         asked.map_err(|error| {
             let remedy = "look at what it printed where `cargo xtask run` was started";
             Failure::new(format!("the app at {self} does not answer"), remedy).caused_by(error).into()
@@ -89,13 +90,13 @@ pub(crate) fn running(context: &Context) -> Result<App> {
 /// Fails if this workspace's server runs.
 pub(crate) fn check_that_none_runs(context: &Context) -> Result<()> {
     let Some(holder) = lock(context).holder()? else { return Ok(()) };
-    let place = holder.port.map_or("nowhere yet".to_owned(), |port| App::at(port).to_string());
+    let place = holder.port.map_or("an address not known yet".to_owned(), |port| App::at(port).to_string());
     let remedy = "open it with `cargo xtask open`, or end it first";
     Err(Failure::new(format!("the app runs already, at {place} ({holder})"), remedy).into())
 }
 
-/// Takes the lock of this workspace's server, which this process is about to become. Let the server inherit the file,
-/// but only at that point: a database's server would inherit it too.
+/// Takes the lock of this workspace's server, which replaces this process. Let only the app's server inherit the
+/// file, not a database's server.
 pub(crate) async fn claim(context: &Context, app: &App) -> Result<File> {
     context.state.make()?;
     let lock = lock(context);
@@ -111,7 +112,7 @@ pub(crate) fn port(wanted: Option<u16>, ui: &Ui) -> Result<u16> {
         Some(port) if port::is_free(port) => Ok(port),
         Some(port) => Err(Failure::new(
             format!("port 127.0.0.1:{port} of the {SERVICE} is held by {holder}"),
-            "stop what holds it, or give another --port, or none to let the port move",
+            "stop that program, give another --port, or leave --port out to use the next free port",
         )
         .into()),
         None if port::is_free(DEFAULT_PORT) => Ok(DEFAULT_PORT),

@@ -68,19 +68,19 @@ enum Command {
     /// Start both databases, delete what they hold, and seed them
     ///
     /// Postgres is set up first, then DynamoDB. What was written is read back and counted. It can be run again from
-    /// any state. If rows or items would be lost that no seed wrote, a snapshot of them is saved first. Without an
-    /// engine that is named, it says which one it takes and why.
+    /// any state. If rows or items that no seed wrote would be lost, a snapshot is saved first. If you name no
+    /// engine, it picks one and says why.
     #[command(after_long_help = "Examples:
   cargo xtask ddb-setup
   cargo xtask ddb-setup --engine embedded
   cargo xtask ddb-setup --from my-snapshot
   cargo xtask ddb-setup --file my-conversation.txt --now 2026-01-01T00:00:00Z")]
     DdbSetup(setup::Setup),
-    /// Start both databases, and set up what is not as the sources say
+    /// Start both databases, and set them up if the sources changed
     ///
-    /// They are as the sources say if schema.sql, seed.sql, the conversation, the table's definition and the options
-    /// of the seed are those of the last set-up. Rows and items that you wrote since then stay; before some would be
-    /// lost, it asks.
+    /// The sources are schema.sql, seed.sql, the conversation, the table's definition and the options of the seed. If
+    /// none changed since the last set-up, the rows and items that you wrote stay. Otherwise it asks before it
+    /// deletes them.
     #[command(after_long_help = "Examples:
   cargo xtask prepare")]
     Prepare(prepare::Prepare),
@@ -139,8 +139,8 @@ enum Command {
     /// Check that both databases agree
     ///
     /// The messages repeat handles and display names of Postgres's users, and both rows of a group repeat its newest
-    /// message. Each disagreement is printed with what should be there. Exits with 1 if there is one. Writers may be at
-    /// work.
+    /// message. Each disagreement is printed with what should be there. Exits with 1 if there is one. Other clients
+    /// may write meanwhile.
     #[command(after_long_help = "Examples:
   cargo xtask verify
   cargo xtask verify -o jsonl
@@ -149,7 +149,7 @@ enum Command {
     Verify(verify::Verify),
     /// Print the script that completes commands in a shell
     ///
-    /// It completes commands, options, and the names of tables, users and snapshots that there are.
+    /// It completes commands, options, and the names of existing tables, users and snapshots.
     #[command(after_long_help = "Examples:
   source <(cargo xtask completions bash)
   source <(cargo xtask completions zsh)
@@ -164,7 +164,7 @@ enum Command {
 }
 
 impl Global {
-    /// The options that say which databases are meant, as they are written behind a command.
+    /// The options that choose the databases, as written after a command.
     pub(crate) fn options(&self) -> String {
         let engine = self.engine.as_ref().and_then(clap::ValueEnum::to_possible_value);
         let engine = engine.map(|engine| format!(" --engine {}", engine.get_name()));
@@ -194,7 +194,7 @@ impl Arguments {
                     let report = Report::usage(explained.trim_end().trim_start_matches("error: "));
                     ui.printing(Messages::default().for_data_in_json(true)).report(&report);
                 } else {
-                    // What was typed may come from a file, so it is escaped.
+                    // The arguments may come from a file, so they are escaped.
                     ui.line(explained.trim_end());
                 }
                 std::process::exit(status)
@@ -294,7 +294,7 @@ mod tests {
         ] {
             assert!(parse(data).unwrap().contains("prod: false"), "{data}");
         }
-        // Wrong either way: the error is about the word as it was typed.
+        // Wrong with and without the option: the error quotes the word that was typed.
         for mistake in ["xtask up prod", "xtask ddb-setup prod"] {
             assert_eq!(parse(mistake), Err(ErrorKind::UnknownArgument), "{mistake}");
         }
@@ -323,7 +323,7 @@ mod tests {
         }
     }
 
-    /// Adds every file below a folder that users may read: documents, and sources with messages.
+    /// Adds every document, and every source with messages, below a folder.
     fn texts(folder: &Path, texts: &mut Vec<(PathBuf, String)>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
@@ -336,7 +336,7 @@ mod tests {
         }
     }
 
-    /// Why `line` is no command; `None` if it is one. `line` is the text after `cargo xtask`.
+    /// Why `line` is not a valid command; `None` if it is. `line` is the text after `cargo xtask`.
     fn mistake(line: &str) -> Option<String> {
         let root = help::command();
         let mut command = &root;

@@ -292,7 +292,7 @@ pub(crate) fn is_own_embedded(context: &Context, port: u16) -> bool {
     EmbeddedEngine::is_at(context, port).unwrap_or(false)
 }
 
-/// Says whether anybody listens at the port of a database that does not run.
+/// Says whether another program listens at the port of a database that does not run.
 fn who_is_at(port: u16) -> String {
     if port::is_free(port) {
         format!("nobody listens at 127.0.0.1:{port}")
@@ -302,5 +302,5 @@ fn who_is_at(port: u16) -> String {
 }
 
 fn taken_by(port: u16, who: &str) -> String {
-    format!("what answers at 127.0.0.1:{port} is another's: {who}")
+    format!("127.0.0.1:{port} is used by {who}")
 }

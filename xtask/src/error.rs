@@ -58,7 +58,7 @@ impl Failure {
         &self.remedy
     }
 
-    /// With the kind of `error`, which is going to be its cause.
+    /// Takes over the kind of `error`, its future cause.
     pub(crate) fn like(self, error: &anyhow::Error) -> Self {
         Self { kind: kind(error), ..self }
     }
@@ -162,9 +162,9 @@ fn kind(error: &anyhow::Error) -> Kind {
     let kind = |cause: &(dyn Error + 'static)| match cause.downcast_ref::<Failure>() {
         Some(failure) => Some(failure.kind).filter(|kind| *kind != Kind::Failed),
         None if cause.is::<Usage>() || cause.is::<ConversationError>() => Some(Kind::WrongInput),
-        // What was asked for, or a script.
+        // A wrong name, expression or value, or a faulty script.
         None if cause.downcast_ref().is_some_and(RequestError::is_about_input) => Some(Kind::WrongInput),
-        // A file that is not what it should be.
+        // An invalid input file.
         None => cause.downcast_ref::<std::io::Error>().and_then(|io| {
             let is_wrong = matches!(io.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput);
             is_wrong.then_some(Kind::WrongInput)

@@ -78,7 +78,7 @@ pub(crate) fn stdout() -> Stdout {
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // Nobody who writes here splits a character.
+        // Writers never split a character, so `bytes` is UTF-8.
         let text = std::str::from_utf8(bytes).ok().filter(|_| self.is_terminal).map(printable_json);
         match text {
             Some(Cow::Owned(escaped)) => self.out.write_all(escaped.as_bytes()).map(|()| bytes.len()),

@@ -76,7 +76,7 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Creates a folder for its owner only. An existing one loses the permissions of others.
 pub(crate) fn make_folder(path: &Path) -> Result<()> {
-    #[cfg_attr(not(unix), allow(unused_mut, reason = "who may enter is Unix's alone"))]
+    #[cfg_attr(not(unix), allow(unused_mut, reason = "only Unix has permissions"))]
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
@@ -86,7 +86,7 @@ pub(crate) fn make_folder(path: &Path) -> Result<()> {
     }
 }
 
-/// Takes the permissions of others from a folder. Returns whether they could write into it; not if it does not exist.
+/// Removes other users' permissions on a folder, if it exists. Returns whether they could write into it.
 #[cfg(unix)]
 pub(crate) fn close(path: &Path) -> Result<bool> {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

@@ -69,7 +69,7 @@ impl Record {
         Ok(comment.and_then(|comment| serde_json::from_str(comment.strip_prefix(MARK)?).ok()))
     }
 
-    /// The record after Postgres's tables were made anew, without DynamoDB's: it says of the items what `former` did.
+    /// The record after only Postgres's tables were made anew. It keeps what `former` says about the items.
     pub(crate) fn of_new_tables(former: Option<Self>) -> Self {
         let former = former.unwrap_or_else(|| Self::begun(None, [0; 4]));
         Self { sources: Sources::default(), ..former.with_rows([0; 3]) }
@@ -229,11 +229,11 @@ impl Contents {
     pub(crate) fn untouched(&self) -> Option<&Record> {
         let record = self.record()?;
         let [rows @ .., items] = self.counts();
-        // Of what was interrupted, rows are there all or not at all, and a part of the items.
+        // An interrupted set-up leaves all rows or none, but possibly only some of the items.
         let fewest = if record.is_unfinished() { 0 } else { record.seeded_items() };
         let seeded_items = fewest..=record.seeded_items();
         let same_rows = record.seeded[..3] == rows || record.is_unfinished() && rows == [0; 3];
-        // An empty table has nothing of anybody's, whoever made it.
+        // An empty table holds no user data.
         let same_items =
             |table| items == 0 || identity(table) == record.table && seeded_items.contains(&items);
         (same_rows && self.table.as_ref().is_none_or(same_items)).then_some(record)

@@ -239,7 +239,7 @@ impl Snapshots {
 
     pub(crate) fn delete(&self, name: &str) -> Result<()> {
         let folder = self.open(name)?.folder;
-        // Renamed first: if the removal is interrupted, what is left has no name.
+        // Rename first: if the removal is interrupted, the rest is not listed as a snapshot.
         let aside = self.folder.join(format!(".{name}{PART}"));
         let delete = || {
             fs::rename(&folder, &aside)?;

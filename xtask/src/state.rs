@@ -124,7 +124,7 @@ impl StateFolder {
             .with_context(|| format!("cannot make the state folder {}", self.path.display()))
     }
 
-    /// Closes the folder, if there is one, to other users: what is in it says which servers are ours.
+    /// Closes the folder, if it exists, to other users: its files say which servers are ours.
     pub(crate) fn close(&self, ui: &Ui) -> Result<()> {
         let path = self.path.display();
         let was_open =
@@ -145,7 +145,7 @@ impl StateFolder {
         serde_json::from_slice(&text).or_else(|_| {
             let now = chrono::Utc::now().format("%Y%m%dT%H%M%S%.6f");
             let aside = self.join(&format!("state.json.corrupt-{now}"));
-            ui.warn(format_args!("{} makes no sense; set aside as {}", path.display(), aside.display()));
+            ui.warn(format_args!("{} cannot be parsed; set aside as {}", path.display(), aside.display()));
             std::fs::rename(&path, &aside).with_context(|| format!("cannot set {} aside", path.display()))?;
             Ok(State::default())
         })

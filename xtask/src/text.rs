@@ -58,7 +58,7 @@ pub(crate) fn printable_lines(text: &str) -> String {
     lines.join("\n")
 }
 
-/// JSON with the same characters escaped as in JSON strings, where alone they can be. The line breaks stay.
+/// JSON with the same characters escaped inside its strings. Line breaks stay.
 pub(crate) fn printable_json(json: &str) -> Cow<'_, str> {
     let is_escaped =
         |letter: char| !letter.is_ascii_control() && is_unprintable(letter) || letter == '\u{7f}';
@@ -83,7 +83,7 @@ fn is_unprintable(letter: char) -> bool {
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
         )
         || matches!(letter, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
-        // Tags: ASCII that nothing shows.
+        // Tag characters: invisible ASCII.
         || matches!(letter, '\u{e0000}'..='\u{e007f}')
 }
 

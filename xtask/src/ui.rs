@@ -22,7 +22,7 @@ pub(crate) struct Messages {
     #[arg(short, long, global = true)]
     quiet: bool,
     /// Print what is started: programs and containers, with arguments and environment
-    // Without `-v`, which means the volumes at `down`, as it does at `docker compose down`.
+    // No short `-v`: for `down` it means `--volumes`, as for `docker compose down`.
     #[arg(long, global = true, conflicts_with = "quiet")]
     verbose: bool,
     /// How steps are printed: auto (the default), plain, or json, one object a line
@@ -44,7 +44,7 @@ enum Progress {
 }
 
 impl Messages {
-    /// With errors as JSON, if the command line wants its data so.
+    /// Prints errors as JSON too if the data or the steps are JSON.
     pub(crate) fn for_data_in_json(self, is_json: bool) -> Self {
         Self { json_errors: is_json || self.progress == Progress::Json, ..self }
     }
@@ -97,7 +97,7 @@ impl Ui {
         }
     }
 
-    /// Prints messages as they are wanted.
+    /// Applies the user's options for messages.
     pub(crate) fn printing(self, messages: Messages) -> Self {
         let (bars, color, groups) = match messages {
             Messages { quiet: false, progress: Progress::Auto, .. } => (self.bars, self.color, self.groups),
@@ -275,7 +275,8 @@ fn spinner_style() -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_spinner())
 }
 
-/// A running step. Dropped before its end, because of an interruption or another step's failure, it prints that.
+/// A running step. If it is dropped before its end, by an interruption or another step's failure, it prints
+/// `stopped`.
 pub(crate) struct Step {
     ui: Ui,
     label: String,

@@ -1,4 +1,4 @@
-//! `cargo xtask completions`: what a shell needs to complete commands, options and the names of what is there.
+//! `cargo xtask completions`: completes commands, options, and the names of existing tables, users and snapshots.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -19,7 +19,7 @@ use crate::snapshot::Snapshots;
 /// Set by the scripts below to the shell's name. The rest of the protocol is `clap_complete`'s.
 const VARIABLE: &str = "CRUDDUR_COMPLETE";
 
-/// How long the databases may take to tell names. The user waits for them.
+/// How long the databases may take to list names while the user waits.
 const NAMES_BOUND: Duration = Duration::from_secs(1);
 
 #[derive(Debug, clap::Args)]
@@ -52,7 +52,7 @@ impl Completions {
     }
 }
 
-/// Prints candidates and ends the program, if a shell asks for them. `context` takes the settings of a run without
+/// If a shell asks for candidates, prints them and ends the program. `context` reads the settings of a run without
 /// options.
 pub(crate) fn answer(context: fn() -> Result<Context>) {
     if env::var_os(VARIABLE).is_some() {
@@ -60,7 +60,7 @@ pub(crate) fn answer(context: fn() -> Result<Context>) {
     }
 }
 
-/// Adds to each argument that takes the name of something the names of what is there.
+/// Adds the existing names to each argument that takes a table, a user or a snapshot.
 fn with_names(command: Command, context: fn() -> Result<Context>) -> Command {
     let add = move |argument: Arg| {
         let names: fn(Context) -> Result<BTreeSet<String>> = match argument.get_id().as_str() {
@@ -79,14 +79,14 @@ fn with_names(command: Command, context: fn() -> Result<Context>) -> Command {
     command.mut_args(add).mut_subcommands(|below| with_names(below, context))
 }
 
-/// Whether a name means itself in a shell. Others are not offered, because they stand in a database or a folder, and
-/// the shell would run what they say.
+/// Whether a shell takes a name literally. Other names are not offered: they come from a database or a folder, and a
+/// shell could run them.
 #[expect(clippy::ptr_arg, reason = "an iterator's filter passes it")]
 fn is_one_word(name: &String) -> bool {
     !name.starts_with('-') && name.chars().all(|letter| letter.is_alphanumeric() || "._-".contains(letter))
 }
 
-/// Runs a question to the databases.
+/// Runs a query for names, within [`NAMES_BOUND`].
 fn asked(names: impl Future<Output = Result<Vec<String>>>) -> Result<BTreeSet<String>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let names = runtime.block_on(async { tokio::time::timeout(NAMES_BOUND, names).await });

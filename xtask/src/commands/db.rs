@@ -43,7 +43,7 @@ pub(crate) enum Db {
   cargo xtask db drop
   cargo xtask db drop --prod --dry-run")]
     Drop(Losing),
-    /// Replace the tables by empty ones
+    /// Replace the tables with empty ones
     ///
     /// Runs backend-flask-rs/db/schema.sql in one transaction: all of it takes effect, or nothing.
     #[command(after_long_help = "Examples:
@@ -102,7 +102,7 @@ pub(crate) struct Reading {
     target: Target,
 }
 
-/// A command that loses rows.
+/// A command that deletes or overwrites rows.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Losing {
     #[command(flatten)]
@@ -120,7 +120,7 @@ impl Target {
     }
 }
 
-/// What a command needs, which its dry run checks.
+/// The state that a command needs. Its dry run checks it.
 #[derive(Clone, Copy)]
 enum Needs {
     Server,
@@ -155,7 +155,7 @@ impl Needs {
 impl Writing {
     /// The target, or `None` if this is a dry run.
     async fn postgres(self, context: &Context, deed: &str, needs: Needs) -> Result<Option<PostgresTarget>> {
-        context.ui.stop.remedy("run the same command again: each of its steps was done whole, or not at all");
+        context.ui.stop.remedy("run the same command again: each step was completed or had no effect");
         let target = self.target.postgres(context).await?;
         if self.rehearsal.dry_run {
             needs.check(&target).await?;

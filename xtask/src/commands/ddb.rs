@@ -46,10 +46,10 @@ pub(crate) enum Ddb {
     Drop(tables::DropTable),
     /// Write the seed conversation, or a synthetic population
     ///
-    /// The conversation takes the place of an earlier one. Other items stay.
+    /// The conversation replaces an earlier one. Other items stay.
     ///
-    /// A population is made up, as large as you like, and written into both databases. It takes the place of an
-    /// earlier population. The same options give the same bytes.
+    /// A population is synthetic data of any size, in both databases. It replaces an earlier population. The same
+    /// options give the same data.
     #[command(after_long_help = "Examples:
   cargo xtask ddb seed
   cargo xtask ddb seed --file my-conversation.txt
@@ -65,8 +65,8 @@ pub(crate) enum Ddb {
     RemovePopulation(population::RemovePopulation),
     /// Print every item of a table
     ///
-    /// A large table is read in segments at once, and its items come in no order. With --limit it is read in one
-    /// piece.
+    /// A large table is read in parallel segments, so its items are in no particular order. With --limit it is read
+    /// as one segment.
     #[command(after_long_help = "Examples:
   cargo xtask ddb scan --limit 10
   cargo xtask ddb scan --filter \"user_handle = :h\" --values :h=bayko
@@ -84,7 +84,7 @@ pub(crate) enum Ddb {
   cargo xtask ddb get PK SK
   cargo xtask ddb get --table users 42 -o json")]
     Get(item::Get),
-    /// Put one item, in place of the one that has its key
+    /// Put one item, and replace an item with the same key
     ///
     /// Prints the item that it replaced.
     #[command(after_long_help = "Examples:
@@ -106,18 +106,18 @@ pub(crate) enum Ddb {
     Delete(item::Delete),
     /// Write a table's items into a file
     ///
-    /// The file's name says its form: .jsonl or .csv, and .gz or .zst behind that if it is to be compressed. Every
-    /// type comes back as it was when the file is imported.
+    /// The file's name gives its format: .jsonl or .csv, followed by .gz or .zst to compress it. An import restores
+    /// every type exactly.
     #[command(after_long_help = "Examples:
   cargo xtask ddb export items.jsonl
   cargo xtask ddb export items.csv.gz --table users
   cargo xtask ddb export - | gzip >items.jsonl.gz")]
     Export(export::Export),
-    /// Put a file's items into a table
+    /// Write a file's items into a table
     ///
-    /// The file's name says its form: .jsonl or .csv, and .gz or .zst behind that if it is compressed. An item
-    /// replaces the one that has its key, so an import that was interrupted can be run again. It prints the
-    /// --from-line to go on from.
+    /// The file's name gives its format: .jsonl or .csv, followed by .gz or .zst if it is compressed. An item
+    /// replaces one with the same key, so an interrupted import can be run again. It prints the --from-line to
+    /// continue from.
     #[command(after_long_help = "Examples:
   cargo xtask ddb import items.jsonl
   cargo xtask ddb import items.csv --table users --reject")]
@@ -179,8 +179,7 @@ impl Guarded {
         self.writing.dynamodb(context).await
     }
 
-    /// The target, once the user has confirmed; `None` if this is a dry run. Without `table`, it is about the
-    /// messages table.
+    /// The target, once the user has confirmed; `None` if this is a dry run. `table` defaults to the messages table.
     async fn resolve(&self, context: &Context, deed: &str, table: Option<&str>) -> Result<Option<DynamoDb>> {
         let dynamodb = self.dynamodb(context).await?;
         let is_meant = self.is_meant(context, &dynamodb, deed, table, Vec::new()).await?;

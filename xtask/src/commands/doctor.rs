@@ -37,11 +37,11 @@ struct Report {
 }
 
 const OK: &str = "ok";
-/// Not found, but another choice may do.
+/// Missing, but another engine may not need it.
 const MISSING: &str = "missing";
 const TAKEN: &str = "taken";
 const BAD: &str = "BAD";
-/// Nothing could be found out without asking a server that is not asked.
+/// Checking it would take a request to production.
 const UNCHECKED: &str = "not checked";
 
 impl Report {
@@ -84,8 +84,8 @@ impl Report {
         is_ok
     }
 
-    /// Adds the line about the engine that was asked for, or else any. If it cannot be used, the lines that say why
-    /// are bad.
+    /// Adds the line about the chosen engine, or about any engine if none was chosen. If none can be used, marks the
+    /// lines that say why as BAD.
     fn engine(&mut self, asked: Option<EngineName>, usable: &[EngineName]) {
         let named: Vec<_> = usable.iter().map(ToString::to_string).collect();
         let (found, remedy) = match asked {
@@ -113,7 +113,7 @@ impl Report {
     }
 }
 
-/// A text on one line, which a cell of the table is.
+/// A text on one line, for a cell of the table.
 fn one_line(text: &str) -> String {
     let join = |line: String, next: &str| match line.chars().last() {
         None => next.to_owned(),
@@ -177,7 +177,7 @@ async fn docker(context: &Context, report: &mut Report) -> Result<Option<Docker>
                 let remedy =
                     "set this machine's clock (timedatectl set-ntp true), or restart Docker's machine";
                 report.add("clock", clock(about.time), BAD, remedy);
-                // It is not needed at the places before.
+                // A daemon answers, so the places without one block nothing.
                 report.blocking.clear();
                 return Ok(Some(docker));
             }

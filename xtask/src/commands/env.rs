@@ -13,7 +13,7 @@ use crate::engine::{self, Found};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Env {
-    /// For what to print the settings
+    /// The format of the settings
     #[arg(short = 'o', long, visible_alias = "output", value_enum, default_value = "sh")]
     format: EnvFormat,
 }
@@ -49,17 +49,17 @@ impl Env {
             let object = serde_json::Map::from_iter(object);
             return output::print_json(&object);
         }
-        // Printed only if all of them can be.
+        // Print all settings or, after an error, none.
         let mut lines = String::new();
         for (name, value) in settings {
             match self.format {
                 EnvFormat::Sh => lines += &format!("export {name}={}\n", shell_words::quote(&value)),
                 EnvFormat::Dotenv => lines += &format!("{name}={}\n", quoted(&value)),
                 EnvFormat::Json | EnvFormat::Github => {
-                    // The text after a line end would become a setting of its own.
+                    // The text after a line end would become another setting.
                     ensure!(
                         !value.contains(['\n', '\r']),
-                        "{name} has a line end in it, which this form cannot write"
+                        "{name} contains a line end, which this format cannot write"
                     );
                     lines += &format!("{name}={value}\n");
                 }

@@ -62,7 +62,7 @@ pub(super) fn command() -> Command {
     grouped(command, &ALL)
 }
 
-/// Takes `-1` for a value, which the option can then refuse by name, and not for an unknown option.
+/// Parses `-1` as an option's value, so that the error names the option.
 fn with_negative_numbers(command: Command) -> Command {
     let of_option = |argument: Arg| {
         let takes_number = argument.get_long().is_some() && argument.get_action().takes_values();

@@ -27,7 +27,7 @@ pub(crate) struct Prepare {
 /// How to answer the question that is asked before a user's rows or items are lost.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Answer {
-    /// Set up anew without asking, although rows or items of yours are lost; so it is in CI
+    /// Set up without asking, even if your rows or items are lost; the default in CI
     #[arg(long, help_heading = SAFETY)]
     yes: bool,
     #[command(flatten)]
@@ -59,10 +59,10 @@ pub(super) async fn prepare(
     let contents = Contents::read(Some(&targets.postgres), Some(&ready.1)).await?;
     let changes = contents.changes(&sources);
     if changes.is_empty() {
-        context.ui.note("both databases are as the sources say: nothing is changed");
+        context.ui.note("both databases match the sources: nothing is changed");
         return Ok(());
     }
-    context.ui.note(format_args!("not as the sources say: {}", changes.join("; ")));
+    context.ui.note(format_args!("the databases do not match the sources: {}", changes.join("; ")));
     match user_data(&contents) {
         Some(loss) => ask(context, &loss, answer).await?,
         None => context.ui.note(format_args!("setting both databases up anew{}", replaced(&contents))),
@@ -78,13 +78,13 @@ async fn rehearse(context: &Context, seed: &ddb::Seed) -> Result<()> {
     let would = match context.databases(false).await {
         Err(error) => {
             context.ui.line(format_args!("the databases cannot be asked: {error:#}"));
-            "start them, and set them up anew if they are not as the sources say".to_owned()
+            "start them, and set them up anew if they do not match the sources".to_owned()
         }
         Ok(targets) => {
             let dynamodb = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
             let contents = Contents::read(Some(&targets.postgres), Some(&dynamodb)).await?;
             match &contents.changes(&setup::sources(context, &targets, seed)?)[..] {
-                [] => "change nothing: both databases are as the sources say".to_owned(),
+                [] => "change nothing: both databases match the sources".to_owned(),
                 changes => {
                     let loss = user_data(&contents).map(|loss| format!(", and lose {loss}"));
                     let loss = loss.unwrap_or_else(|| replaced(&contents));
@@ -98,7 +98,8 @@ async fn rehearse(context: &Context, seed: &ddb::Seed) -> Result<()> {
     Ok(())
 }
 
-/// What a new set-up would lose, if a question is due: not only seeds wrote it, or it takes long to seed again.
+/// What a new set-up would lose, if the user must be asked: data that no seed wrote, or so much that seeding it again
+/// takes long.
 fn user_data(contents: &Contents) -> Option<String> {
     let is_large = contents.counts().iter().sum::<i64>() > MOST_UNASKED;
     contents.described().filter(|_| is_large || contents.may_hold_user_data())

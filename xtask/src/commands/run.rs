@@ -15,7 +15,7 @@ pub(crate) struct Run {
     /// The port on 127.0.0.1 [default: 4567, or the next free one]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// Leave the databases as they are, whatever they were made from
+    /// Leave the databases as they are, even if the sources changed
     #[arg(long, conflicts_with = "yes")]
     as_is: bool,
     #[command(flatten)]

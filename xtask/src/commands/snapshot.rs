@@ -42,7 +42,7 @@ pub(crate) enum SnapshotCommand {
   cargo xtask snapshot save before-lunch
   cargo xtask snapshot save demo --force")]
     Save(Save),
-    /// Replace what both databases hold by a snapshot
+    /// Replace what both databases hold with a snapshot
     ///
     /// Starts the databases that do not run. A snapshot may have been saved on another engine, or copied from another
     /// checkout.
@@ -170,7 +170,7 @@ pub(super) async fn rehearse(context: &Context, name: &str, manifest: &Manifest)
     {
         check_version(&dump.version, &mut maintenance).await?;
     }
-    let deed = format!("replace what both databases hold by {}", described(name, manifest));
+    let deed = format!("replace what both databases hold with {}", described(name, manifest));
     Guard { deed: &deed, facts: &[], name: "", production: false, hint: "" }.rehearse(&context.ui);
     Ok(())
 }
@@ -337,7 +337,7 @@ async fn export(dynamodb: &DynamoDb, path: &Path) -> Result<Option<Items>> {
     }
 }
 
-/// Replaces what both databases hold by a snapshot, and compares the counts. A database that is not in the snapshot
+/// Replaces what both databases hold with a snapshot, and compares the counts. A database that is not in the snapshot
 /// stays unchanged. What it replaces is saved first, for `command`. `ready` is a connection to Postgres's maintenance
 /// database, and the DynamoDB client.
 pub(super) async fn restore(
@@ -389,7 +389,8 @@ pub(super) async fn restore(
     undo.keep_both(context, services, &dynamodb, command, Some(name)).await?;
     let saved = dump.as_ref().map(|(dump, _)| dump.record.clone());
     let has_items = items.is_some();
-    // What an interrupted restore leaves is not the user's, so the next one does not save it in place of what was.
+    // Record that the data left by an interrupted restore is not the user's: the next restore must not save it over
+    // the user's snapshot.
     let rows = dump.as_ref().map(|(dump, _)| dump.rows);
     if let Some([users, activities, others]) = rows {
         let left = table::describe_if_there(&dynamodb, &dynamodb.target.table).await?;

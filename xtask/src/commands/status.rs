@@ -76,7 +76,7 @@ impl Status {
 const READY: &str = "ready";
 
 /// The word for a server's answer and what it lacks, or why it did not answer. If our server is missing, its port is
-/// not asked: another program would answer.
+/// not probed: another program would answer.
 async fn answer<T>(
     missing: Option<String>,
     look: impl Future<Output = Look<T>>,

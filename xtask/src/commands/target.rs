@@ -1,4 +1,4 @@
-//! The options that all `db` and `ddb` commands share: whose databases are meant, and whether this is a dry run.
+//! The options that all `db` and `ddb` commands share: local or production databases, and dry run.
 
 use anyhow::Result;
 
@@ -10,7 +10,7 @@ use crate::state::Lock;
 /// The heading of the options that say which database and table.
 pub(super) const WHERE: &str = "Where";
 
-/// Whose databases.
+/// Local or production databases.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Target {
     /// Production: PROD_CONNECTION_URL, and AWS's credentials and region
@@ -18,7 +18,7 @@ pub(crate) struct Target {
     pub(super) prod: bool,
 }
 
-/// Whose databases, for a command that writes.
+/// The same, for a command that writes.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Writing {
     #[command(flatten)]
@@ -27,7 +27,7 @@ pub(crate) struct Writing {
     pub(super) rehearsal: Rehearsal,
 }
 
-/// Whose databases, for a command that destroys or overwrites.
+/// The same, for a command that destroys or overwrites.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Guarded {
     #[command(flatten)]

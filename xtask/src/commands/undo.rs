@@ -28,7 +28,7 @@ const COUNT_BOUND: Duration = Duration::from_secs(10);
 /// The option of commands that destroy data.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Undo {
-    /// Do not save a snapshot first, if rows or items would be lost that no seed wrote
+    /// Save no snapshot first, even if rows or items that no seed wrote are lost
     #[arg(long, help_heading = SAFETY)]
     no_snapshot: bool,
 }
@@ -186,7 +186,7 @@ pub(super) async fn seeding(
         if dynamodb.is_none() {
             counts[3] = record.seeded_items();
         }
-        // In a finished set-up's place, a new table needs the conversation too.
+        // After a finished set-up, record a new table only together with its conversation.
         if let Some(table) = after.table().filter(|_| conversation.is_some() || record.is_unfinished()) {
             record = record.with_table(table);
         }

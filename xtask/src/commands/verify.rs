@@ -34,12 +34,12 @@ const WIDTH: usize = 100;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Verify {
-    /// Rewrite handles, display names and group rows from their source, after a list of what is wrong
+    /// List what is wrong, then rewrite handles, display names and group rows from their source
     ///
     /// For local databases only. Nothing is deleted.
     #[arg(long)]
     fix: bool,
-    /// With --fix: say what it would rewrite, and change nothing
+    /// With --fix: print what it would rewrite, and change nothing
     #[arg(long, requires = "fix", help_heading = SAFETY)]
     dry_run: bool,
     /// Read with this many read units a second at most
@@ -143,8 +143,9 @@ async fn rewrite(context: &Context, stores: &Stores) -> Result<u64> {
 struct Report {
     output: Output,
     count: u64,
-    /// The number of findings that the source can correct, and of items to write for that.
+    /// The number of findings that a source can correct.
     fixable: u64,
+    /// The number of items to write for that.
     changes: u64,
     /// The number of findings of each kind, and the first few.
     kinds: BTreeMap<Kind, (u64, Vec<Finding>)>,
@@ -180,7 +181,7 @@ impl Report {
         Ok(())
     }
 
-    /// Prints what is printed at the end.
+    /// Prints the collected findings, or the end of the JSON list.
     fn print(&self) -> Result<()> {
         match self.output.format {
             Format::Table if self.count > 0 => {

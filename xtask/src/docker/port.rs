@@ -43,7 +43,7 @@ fn fixed_and_taken(port: Port, service: &str, holder: &str) -> Failure {
 
 /// What to do about a port that the user set in `variable` and that is taken.
 pub(crate) fn remedy(variable: &str) -> String {
-    format!("stop what holds it, set {variable} to another port, or unset it to let the port move")
+    format!("stop that program, set {variable} to another port, or unset it to use the next free port")
 }
 
 /// The next free port outside `others`, for a service whose port is taken by `holder`; prints the change. Fails if

@@ -45,7 +45,7 @@ const PROBE_BOUND: Duration = Duration::from_secs(2);
 /// How long a server may throttle without any progress. While it makes progress, however slow, requests are repeated.
 const NOTHING_BOUND: Duration = Duration::from_secs(30);
 
-/// How often a throttled user sees the rate: in a log, and on a terminal, which also shows the progress.
+/// How often the rate is printed while the server throttles. A terminal also shows the progress.
 const TOLD_EVERY: Duration = Duration::from_secs(3);
 const TOLD_EVERY_ON_TERMINAL: Duration = Duration::from_secs(30);
 
@@ -60,7 +60,7 @@ pub(crate) struct DynamoDb {
     spent: Cell<Spent>,
 }
 
-/// What all requests took so far.
+/// The capacity that all requests consumed so far.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Spent {
     pub(crate) reads: Units,
@@ -95,7 +95,7 @@ impl DynamoDb {
     /// Makes the client. This sends no request, but may look up production's region.
     pub(crate) async fn new(target: &DynamoDbTarget, ui: &Ui) -> Result<Self> {
         let (config, endpoint) = match &target.account {
-            // Without a credential chain, which may use the network, and without a proxy.
+            // A local server needs neither a proxy nor the credential chain, which may use the network.
             None => {
                 let endpoint = target.endpoint().unwrap_or_default().to_owned();
                 let retries = RetryConfig::standard().with_initial_backoff(LOCAL_BACKOFF);
@@ -236,7 +236,7 @@ impl DynamoDb {
             return Ok(());
         }
         let problem =
-            format!("{name} is throttling: it took and gave nothing for {}", seconds(NOTHING_BOUND));
+            format!("{name} is throttling: no item was written or read for {}", seconds(NOTHING_BOUND));
         let remedy = "run the command again later, or give the table more capacity units";
         Err(Failure::new(problem, remedy).caused_by(reason).into())
     }
@@ -291,7 +291,7 @@ async fn production(target: &DynamoDbTarget, account: &Account) -> Result<(Build
     }
     let config = tokio::time::timeout(CREDENTIALS_BOUND, loader.load()).await.map_err(|_| {
         let waited = seconds(CREDENTIALS_BOUND);
-        Failure::new(format!("nobody named the region of {target} within {waited}"), account.region_remedy())
+        Failure::new(format!("no region was found for {target} within {waited}"), account.region_remedy())
     })?;
     if config.region().is_none_or(|region| region.as_ref().is_empty()) {
         let problem = format!("no region is set for {target}");

@@ -51,7 +51,7 @@ impl RequestError {
                 lost(format!("it answered with HTTP status {status}: {}", shortened(&text, 200)))
             }
             SdkError::ResponseError(answer) if answer.raw().status().is_success() => {
-                lost(format!("its answer is not as the API has it: {}", in_one_line(&error)))
+                lost(format!("its answer does not match the API: {}", in_one_line(&error)))
             }
             _ => Self::unsent(&error, target),
         }
@@ -207,12 +207,12 @@ fn no_credentials(
                 "give another profile `credential_process = aws configure export-credentials --profile {name} --format \
                  process` in ~/.aws/config, and name it in AWS_PROFILE"
             );
-            (format!("only the AWS CLI reads what {account} has"), remedy)
+            (format!("only the AWS CLI supports the sign-in of {account}"), remedy)
         }
         Some(CredentialsError::InvalidConfiguration(_)) => {
-            (format!("{account} makes no sense"), "correct it in ~/.aws/config".to_owned())
+            (format!("{account} cannot be parsed"), "correct it in ~/.aws/config".to_owned())
         }
-        _ => (format!("those of {account} cannot be had, or have expired"), account.renewal()),
+        _ => (format!("those of {account} cannot be loaded, or have expired"), account.renewal()),
     };
     let problem = format!("there are no AWS credentials for {target}: {problem}");
     Failure::unreachable(problem, remedy).caused_by(why)

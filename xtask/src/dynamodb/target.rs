@@ -104,7 +104,7 @@ impl DynamoDbTarget {
             return Err(Failure::usage(format!("{setting} has no port of 1 to 65535"), form).into());
         }
         reach.check(setting, host)?;
-        // Nothing of them is shown.
+        // The error shows no part of them: they may contain a secret.
         if rest
             .trim_end_matches('/')
             .contains(|c: char| "/?#".contains(c) || c.is_whitespace() || c.is_control())

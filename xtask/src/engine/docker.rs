@@ -139,7 +139,7 @@ impl DockerEngine {
         let project = &compose.project;
         if self.is_of_another_checkout(context).await? {
             ui.note(format_args!(
-                "project {project} is another checkout's: there is nothing of this one's to stop"
+                "project {project} belongs to another checkout; this checkout has nothing to stop"
             ));
             return Ok(());
         }

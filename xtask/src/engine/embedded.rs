@@ -29,7 +29,7 @@ use crate::state::StateFolder;
 use log::{Log, death, is_port_lost};
 use postgres::Postgres;
 
-/// Names the user of a taken port. The system does not tell every user which process it is.
+/// The holder of a taken port, in messages. The system does not tell every user which process it is.
 const HOLDER: &str = "another process";
 
 /// The remedy if Postgres refuses the password in the state folder.
@@ -143,7 +143,7 @@ impl EmbeddedEngine {
         Ok(())
     }
 
-    /// Servers that run and can continue. Ends what is left of servers that cannot.
+    /// Servers that run and can continue. Ends the processes of other servers.
     async fn running(&self, context: &Context) -> Result<[Option<Holder>; 2]> {
         let ui = &context.ui;
         let [mut postgres, mut dynamodb] = self.holders()?;
@@ -349,7 +349,7 @@ async fn start_at_free_port(
         let label = format!("{name}: start at 127.0.0.1:{}", wanted.host);
         match context.ui.run(label, start(wanted.host)).await {
             Ok(()) => return Ok(wanted.host),
-            // Perhaps another checkout that starts at the same moment was first, even if it gave the port back since.
+            // Another program may have taken the port first, even if the port is free again.
             Err(error) if tried < PORTS_TRIED && !wanted.fixed && is_port_lost(&error) => {}
             Err(error) => return Err(error),
         }

@@ -33,7 +33,7 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
         let found = docker.find(context).await.map_err(docker_is_missed)?;
         if found.iter().all(|server| server.missing.is_none()) {
             context.warn_of_unused_settings(EngineName::Docker);
-            // A new engine: the one above has taken over the containers' ports, whatever the user set.
+            // Make a new engine: `find` has replaced the user's ports with those of the containers.
             return Ok((new(EngineName::Docker)?, "its containers are running".to_owned()));
         }
     }
@@ -50,7 +50,7 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
             context.warn_of_unused_settings(EngineName::Docker);
             Ok((Engine::Docker(Box::new(docker)), "a daemon answers and has the images".to_owned()))
         }
-        // Its data would seem to be lost.
+        // Do not fall back to another engine: the data would seem to be lost.
         Err(error) if state.docker_was_last() => Err(docker_is_missed(error)),
         Err(error) => {
             // If the settings name no valid place for a daemon, fail: containers may be running that cannot be found.

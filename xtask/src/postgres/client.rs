@@ -42,7 +42,7 @@ impl PostgresClient {
     pub(crate) async fn run(self, path: &Path, target: &PostgresTarget, ui: &Ui) -> Result<()> {
         let mut command = Command::new(path);
         lead_to(&mut command, target);
-        // What it writes and reads has its own form.
+        // These variables must not change the dump's format.
         HARMLESS.iter().for_each(|name| _ = command.env_remove(name));
         command.args(&self.arguments).stderr(Stdio::piped());
         ui.starts(|| process::shown(&command));

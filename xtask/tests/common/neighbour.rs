@@ -57,7 +57,7 @@ pub(crate) fn assert_not_taken_for_ours(ports: [u16; 2], run: impl Fn(&str) -> R
 }
 
 fn answers(port: u16) -> String {
-    format!("what answers at 127.0.0.1:{port} is another's: ")
+    format!("127.0.0.1:{port} is used by ")
 }
 
 #[track_caller]

@@ -5,7 +5,7 @@ use super::Workspace;
 /// Edits each source in turn. `prepare` names the change, sets up anew, and then finds nothing to do. It demands
 /// `--yes` if an item would be lost that no seed wrote.
 pub(crate) fn each_source_is_noticed(workspace: &Workspace) {
-    const SAME: &str = "both databases are as the sources say: nothing is changed";
+    const SAME: &str = "both databases match the sources: nothing is changed";
     workspace.xtask("prepare").ok().says(&["5 users"]);
     workspace.xtask("prepare").ok().says(&[SAME]);
     let files = [
@@ -18,7 +18,7 @@ pub(crate) fn each_source_is_noticed(workspace: &Workspace) {
     for (file, name) in files {
         let text = std::fs::read_to_string(workspace.path(file)).unwrap();
         workspace.write(file, &(text.trim_end().to_owned() + "\n" + last_line(file)));
-        let told = format!("not as the sources say: {name} has changed\n");
+        let told = format!("the databases do not match the sources: {name} has changed\n");
         workspace.xtask("prepare").ok().says(&[
             &told,
             "in place of 5 users, 4 activities",

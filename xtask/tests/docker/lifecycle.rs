@@ -365,7 +365,7 @@ impl Drop for Cleaner {
 
 #[test]
 #[ignore = "needs Docker"]
-fn prepare_sets_up_only_what_is_not_as_the_sources_say() {
+fn prepare_sets_up_only_what_does_not_match_the_sources() {
     let project = Project::new();
     each_source_is_noticed(&project);
     // DynamoDB Local keeps its items in memory, so a restart loses them.

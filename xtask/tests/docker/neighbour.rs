@@ -40,11 +40,11 @@ fn a_checkout_that_was_never_set_up_leaves_its_neighbour_alone() {
         assert_not_taken_for_ours(ports(&neighbour), run);
         assert_not_taken_for_ours(ports(&neighbour), in_a_project_of_its_own);
         let failed = run("db test").fails(3);
-        failed.says(&[&format!("is another's: container {}", neighbour.container("db"))]);
+        failed.says(&[&format!("is used by container {}", neighbour.container("db"))]);
         run("logs").fails(1).says(&["service db has no container"]);
         for line in ["down", "down --volumes"] {
             let project = &neighbour.name;
-            run(line).ok().says(&[&format!("project {project} is another checkout's")]);
+            run(line).ok().says(&[&format!("project {project} belongs to another checkout")]);
             in_a_project_of_its_own(line).ok().says(&["no containers"]);
         }
     }

@@ -204,7 +204,7 @@ pub(crate) fn lock_file_removed() {
     let works = Command::new("unshare").args(namespace).arg("true").status();
     let up = checkout.xtask("up");
     let up = if works.is_ok_and(|it| it.success()) { up.through("unshare", &namespace) } else { up }.ok();
-    up.says(&["wait a minute, as its lock file was removed"]);
+    up.says(&["wait a minute for a server whose lock file was removed"]);
     assert!(!checkout.processes("postgres").contains(&before[0]), "the first one has ended");
     checkout.xtask("up").ok();
     assert_eq!(checkout.xtask("db test -o json").ok().json()[0]["users"], 5);

@@ -54,7 +54,7 @@ fn a_cluster_is_served_by_the_version_that_made_it() {
     fs::write(checkout.state("postgres/PG_VERSION"), "9.6\n").unwrap();
     let cluster = format!("the cluster in {} is of PostgreSQL 9.6", checkout.state("postgres").display());
     let failed = checkout.xtask("ddb-setup").env("PATH", &path).fails(1);
-    failed.says(&[&cluster, "and here is only:\n", "postgres (PostgreSQL) 99.1 in "]);
+    failed.says(&[&cluster, "but this machine has only:\n", "postgres (PostgreSQL) 99.1 in "]);
     failed.says(&["help: install PostgreSQL 9.6 as well, or start afresh with `cargo xtask down --volumes`"]);
     assert!(checkout.processes("dynamodb").is_empty(), "nothing was started");
     let doctor = checkout.xtask("doctor --engine embedded").env("PATH", &path).end().stdout;
@@ -64,7 +64,7 @@ fn a_cluster_is_served_by_the_version_that_made_it() {
         "{doctor}"
     );
     assert!(
-        bad[0].contains("here is only: postgres (PostgreSQL) 99.1 in ") && !doctor.contains("\\n"),
+        bad[0].contains("this machine has only: postgres (PostgreSQL) 99.1 in ") && !doctor.contains("\\n"),
         "{doctor}"
     );
     checkout.xtask("down --volumes").ok();
@@ -456,7 +456,10 @@ fn the_doctor_tells_a_hung_server_and_a_port_that_cannot_move() {
     let port = taken.local_addr().unwrap().port().to_string();
     let fixed = checkout.xtask("doctor").env("POSTGRES_PORT", &port).end();
     let line = fixed.stdout.lines().find(|line| line.contains("(db)")).unwrap();
-    assert!(line.contains(&format!(":{port} ")) && line.contains("unset it to let the port move"), "{line}");
+    assert!(
+        line.contains(&format!(":{port} ")) && line.contains("unset it to use the next free port"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -518,7 +521,7 @@ fn mode(path: &std::path::Path) -> u32 {
 }
 
 #[test]
-fn prepare_sets_up_only_what_is_not_as_the_sources_say() {
+fn prepare_sets_up_only_what_does_not_match_the_sources() {
     let checkout = Checkout::new();
     each_source_is_noticed(&checkout);
     checkout.xtask("down").ok();

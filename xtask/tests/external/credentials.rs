@@ -180,7 +180,7 @@ fn a_profile_may_have_a_process() {
     production.is_reached(|run| run);
     std::fs::write(&script, "#!/bin/sh\necho 'no ticket' >&2\nexit 3\n").unwrap();
     assert_snapshot!(production.fails(3, |run| run), @"
-    error: there are no AWS credentials for production's DynamoDB at ENDPOINT: those of profile `default` cannot be had, or have expired
+    error: there are no AWS credentials for production's DynamoDB at ENDPOINT: those of profile `default` cannot be loaded, or have expired
       because: an error occurred while loading credentials: Error retrieving credentials: external process exited with code exit status: 3. Stderr: no ticket
       help: `aws sso login --profile default` renews a profile with SSO, `aws configure --profile default` sets keys; AWS_PROFILE names another profile
     ");
@@ -230,7 +230,7 @@ fn an_sso_session_that_has_expired_is_told_with_the_command_that_renews_it() {
     let never = fails(&production);
     write_sso_token(&production, "2020-01-01T00:00:00Z");
     for error in [never, fails(&production)] {
-        let problem = "those of profile `live` cannot be had, or have expired";
+        let problem = "those of profile `live` cannot be loaded, or have expired";
         assert!(error.contains(problem) && error.contains("help: `aws sso login --profile live`"), "{error}");
     }
 }

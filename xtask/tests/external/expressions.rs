@@ -79,7 +79,7 @@ fn a_binary_key_is_written_in_base64() {
     {"at":"AQI=","id":"/w=="}
     "#);
     assert_snapshot!(found("--gt AQI="), @r#"{"at":"Ag==","id":"/w=="}"#);
-    assert_snapshot!(world.error(2, "ddb query --table blobs --pk red", &[]), @"error: key `id` is binary, written in base64, which `red` is not");
+    assert_snapshot!(world.error(2, "ddb query --table blobs --pk red", &[]), @"error: key `id` must be binary, written in base64; `red` is not");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_table_without_a_sort_key_is_queried_by_its_partition_key_alone() {
         [json!({ "id": 7, "name": "ann" })]
     );
     assert_snapshot!(world.error(2, "ddb query --table users --pk 7 --gt 1", &[]), @"error: there is no sort key to put a condition on: the key is `id` alone");
-    assert_snapshot!(world.error(2, "ddb query --table users --pk seven", &[]), @"error: key `id` is a number, which `seven` is not");
+    assert_snapshot!(world.error(2, "ddb query --table users --pk seven", &[]), @"error: key `id` must be a number; `seven` is not");
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn what_is_wrong_with_an_expression_or_a_placeholder_is_told() {
 #[test]
 fn a_key_condition_that_makes_no_sense_is_refused() {
     let world = DynamoDbOnly::with_scores();
-    assert_snapshot!(world.error(2, "ddb query --table scores --pk go --sk seven", &[]), @"error: key `score` is a number, which `seven` is not");
+    assert_snapshot!(world.error(2, "ddb query --table scores --pk go --sk seven", &[]), @"error: key `score` must be a number; `seven` is not");
     assert_snapshot!(world.error(2, "ddb query --table scores --pk go --begins-with 1", &[]), @"
     error: cannot query table scores
       because: ValidationException: Invalid KeyConditionExpression: Incorrect operand type for operator or function; operator or function: begins_with, operand type: N

@@ -300,7 +300,7 @@ fn what_cannot_be_exported_or_imported_is_named() {
       help: name another, or add --force
     ");
     assert_snapshot!(fails("ddb export none/made.jsonl --table one", 2), @"
-    error: none is no folder to put none/made.jsonl into
+    error: none is not a folder, so none/made.jsonl cannot be written
       help: make it, or name another
     ");
     assert_snapshot!(fails("ddb export made.xml --table one", 2), @"
@@ -310,7 +310,7 @@ fn what_cannot_be_exported_or_imported_is_named() {
     assert_snapshot!(fails("ddb export made.csv --table one --plain", 2), @"error: --plain is for JSON lines; CSV keeps all types");
     assert_snapshot!(fails("ddb import missing.jsonl --table one", 2), @"
     error: there is no file missing.jsonl
-      help: check the path; a file is named as seen from this folder
+      help: check the path, which is relative to the current folder
     ");
     world
         .xtask("ddb import made.txt --table one")
@@ -493,7 +493,7 @@ fn what_comes_from_a_pipe_is_imported() {
     assert_same(world.endpoint().items("one"), items_of(&made), "from a pipe");
     import("--plain", "{\"pk\":\"plain\",\"sk\":\"1\"}\n").ok().says(&["1 item"]);
     import("", "{\"pk\":1,\"sk\":\"1\"}\n").fails(2).says(&["because: stdin:1: key `pk` is not of"]);
-    import("--reject", &made).fails(2).says(&["--reject wants a file"]);
+    import("--reject", &made).fails(2).says(&["--reject needs a FILE"]);
 }
 
 #[test]

@@ -293,7 +293,7 @@ fn deletion_protection_is_respected_and_explained() {
     let failed = protected.xtask(line).fails(1);
     assert_snapshot!(protected.redact(&failed.stderr), @"
     error: table cruddur-messages is protected from deletion; nothing was changed
-      help: if it is really to go: `aws dynamodb update-table --table-name cruddur-messages --no-deletion-protection-enabled`, then run this again
+      help: to drop it anyway: `aws dynamodb update-table --table-name cruddur-messages --no-deletion-protection-enabled`, then run this again
     ");
     let ran = protected.xtask(&format!("{line} --dry-run")).fails(1);
     ran.says(&["error: table cruddur-messages is protected from deletion; nothing was changed"]);

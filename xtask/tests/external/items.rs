@@ -70,8 +70,8 @@ fn a_key_has_the_types_of_the_table() {
     assert_snapshot!(world.xtask("ddb get --table scores -7 AQ== -o jsonl").ok().stdout, @r#"{"at":"AQ==","id":-7}"#);
     assert_snapshot!(world.xtask("ddb get --table scores -7.0 AQ== -o jsonl").ok().stdout, @r#"{"at":"AQ==","id":-7}"#);
     assert_snapshot!(world.xtask("ddb delete --table users ann -o jsonl").ok().stdout, @r#"{"name":"ann"}"#);
-    assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "seven", "AQ=="]), @"error: key `id` is a number, which `seven` is not");
-    assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "-7", "red"]), @"error: key `at` is binary, written in base64, which `red` is not");
+    assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "seven", "AQ=="]), @"error: key `id` must be a number; `seven` is not");
+    assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "-7", "red"]), @"error: key `at` must be binary, written in base64; `red` is not");
     assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "-7"]), @"
     error: the table's items have a sort key as well: `at`
       help: add it behind the partition key: `-7 SK`
@@ -311,7 +311,7 @@ fn update_changes_an_item_and_shows_it() {
     };
     let before = world.endpoint().items(TABLE);
     let rehearsed = update("--dry-run --condition attribute_exists(pk)").ok();
-    let told = "it would update the item a 1, if the expression is valid, which a dry run does not ask, if the condition";
+    let told = "it would update the item a 1, if the expression is valid, which a dry run does not check, if the condition";
     rehearsed.says(&[told]);
     let refused = update("--condition attribute_not_exists(pk)").fails(1);
     refused.says(&["the condition `attribute_not_exists(pk)` is not met: nothing was changed"]);
@@ -351,6 +351,6 @@ fn a_dry_run_makes_all_the_checks() {
     world.xtask("ddb put --dry-run --condition a=:v --values v=1").arg(r#"{"pk":"b","sk":"1"}"#).fails(2);
     // Only the server can tell whether an expression is valid.
     let unchecked = world.xtask("ddb put --dry-run --condition a=").arg(r#"{"pk":"b","sk":"1"}"#).ok();
-    unchecked.says(&["put an item, if the condition is valid and met, which a dry run does not ask"]);
+    unchecked.says(&["put an item, if the condition is valid and met, which a dry run does not check"]);
     assert_eq!(world.endpoint().items(TABLE), before);
 }

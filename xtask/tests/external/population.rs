@@ -227,7 +227,7 @@ fn somebody_else_s_user_with_a_synthetic_handle_is_left_alone_and_named() {
     let failed = world.xtask("ddb seed --users 3").fails(1);
     assert_snapshot!(world.redact(failed.error()), @r#"
     error: Postgres: write 3 synthetic users into DATABASE
-      because: a user who is not synthetic has the handle of one who is
+      because: a user who is not synthetic has the handle of a synthetic user
       because: duplicate key value violates unique constraint "users_handle_key"; Key (handle)=(kalpana.yamamoto.000002) already exists. (SQLSTATE 23505)
       help: give that user another handle, or remove the user
     "#);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::common::prepare::each_source_is_noticed;
 use crate::{SHORT_CONVERSATION, TABLE, World};
 
-const SAME: &str = "both databases are as the sources say: nothing is changed";
+const SAME: &str = "both databases match the sources: nothing is changed";
 
 #[test]
 fn what_was_written_since_the_set_up_stays() {

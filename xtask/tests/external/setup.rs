@@ -210,7 +210,7 @@ fn the_settings_come_in_the_forms_that_other_programs_read() {
     typed
         .says(&["\"help\":[\"a table is named with '--table users'\"]", "unexpected argument 'users' found"]);
     let broken = world.xtask("env --format github").env("DDB_MESSAGE_TABLE", "two\nlines");
-    broken.fails(1).says(&["DDB_MESSAGE_TABLE has a line end in it"]);
+    broken.fails(1).says(&["DDB_MESSAGE_TABLE contains a line end"]);
     world.xtask("up -o json").fails(2).says(&["{\"error\":\"unexpected argument '-o'", "\"exit\":2}"]);
 
     // With a `.env` of these settings, another workspace uses the same databases.

@@ -91,7 +91,7 @@ fn throttles_for_ever() {
         Ok(if operation == "BatchWriteItem" { Fate::throttled() } else { Fate::Passed })
     });
     let says =
-        ["is throttling: it took and gave nothing for 30.0 s", "so far: no item is known to be written"];
+        ["is throttling: no item was written or read for 30.0 s", "so far: no item is known to be written"];
     fails_at(&world, 1, proxy.endpoint, 37, &says);
 }
 
@@ -113,7 +113,7 @@ fn hands_all_back() {
     let error = failed.error().replace(&throttle.endpoint.url(), "ENDPOINT");
     insta::assert_snapshot!(error.replace(&format!("{written} items"), "N items"), @"
     error: DynamoDB: seed 138 items into cruddur-messages
-      because: DynamoDB at ENDPOINT is throttling: it took and gave nothing for 30.0 s
+      because: DynamoDB at ENDPOINT is throttling: no item was written or read for 30.0 s
       because: it handed all items of a batch back
       so far: N items are written for certain
       help: run the command again later, or give the table more capacity units

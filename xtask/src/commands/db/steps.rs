@@ -53,7 +53,7 @@ pub(crate) async fn make_anew(
 ) -> Result<()> {
     take_turn(&context.ui, maintenance).await?;
     may_create(maintenance).await?;
-    // The record was lost with the old database. It says that the items are not the user's.
+    // The record says that the items are not the user's. Dropping the database loses it, so do not stop in between.
     let _held = context.ui.stop.hold().await;
     drop_database(&context.ui, maintenance, target.database()).await?;
     create(&context.ui, maintenance, target.database()).await?;

@@ -22,16 +22,16 @@ const PAGES: u64 = 100;
 
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Cost {
-    /// Say how many capacity units it took
+    /// Print the capacity units that it consumed
     ///
-    /// And in how many requests, how long the table's provisioned units take for it, and for a scan which ten
-    /// partitions are the largest.
+    /// Also prints the number of requests, how long the table's provisioned units take for that, and the ten largest
+    /// partitions of a scan.
     #[arg(long)]
     pub(super) cost: bool,
 }
 
 impl Cost {
-    /// Prints what all requests to the table, or to an index that was read, took so far, if that is wanted.
+    /// With `--cost`, prints the capacity that all requests consumed so far. `index` is the index that was read.
     pub(super) async fn report(
         self,
         dynamodb: &DynamoDb,

@@ -20,10 +20,10 @@ pub(crate) struct Export {
     file: PathBuf,
     /// Write JSON lines in plain JSON
     ///
-    /// Sets become lists and binary becomes text, and they stay so when the file is imported.
+    /// Sets become lists and binary becomes text. An import does not restore them.
     #[arg(long)]
     plain: bool,
-    /// Replace the file if it is there
+    /// Replace an existing file
     #[arg(long)]
     force: bool,
     #[command(flatten)]
@@ -48,7 +48,7 @@ impl Export {
         if let Some(folder) = folder
             && !folder.is_dir()
         {
-            let problem = format!("{} is no folder to put {file} into", folder.display());
+            let problem = format!("{} is not a folder, so {file} cannot be written", folder.display());
             return Err(Failure::usage(problem, "make it, or name another").into());
         }
         if self.plain && form.encoding == Encoding::Csv {

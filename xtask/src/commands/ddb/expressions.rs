@@ -33,8 +33,8 @@ pub(crate) struct Placeholders {
     pub(crate) names: Vec<String>,
     /// What `:value` stands for in an expression
     ///
-    /// Written `:value=VALUE`, where what is not JSON is a text, or a JSON object of several, plain or in DynamoDB
-    /// JSON.
+    /// Written `:value=VALUE`, or as a JSON object of several, plain or in DynamoDB JSON. A VALUE that is not JSON is
+    /// a text.
     #[arg(long, value_name = ":VALUE=VALUE")]
     pub(crate) values: Vec<String>,
 }
@@ -112,7 +112,7 @@ fn value_of(text: &str) -> Result<AttributeValue, String> {
 
 /// Parses a key attribute's value by its type.
 pub(crate) fn key_value(key: &KeyAttribute, text: &str) -> Result<AttributeValue> {
-    let wrong = |form: &str| Usage(format!("key `{}` is {form}, which `{text}` is not", key.name));
+    let wrong = |form: &str| Usage(format!("key `{}` must be {form}; `{text}` is not", key.name));
     match key.key_type {
         ScalarAttributeType::N => match Number::read(text) {
             Some(_) => Ok(AttributeValue::N(text.to_owned())),
@@ -131,7 +131,7 @@ pub(crate) fn key_value(key: &KeyAttribute, text: &str) -> Result<AttributeValue
 pub(crate) struct ReadOptions {
     /// Print only items that meet this condition
     ///
-    /// DynamoDB reads the others all the same, and counts them as capacity.
+    /// DynamoDB still reads the other items, and they consume capacity.
     #[arg(long, value_name = "EXPRESSION")]
     filter: Option<String>,
     /// Print only these attributes
@@ -148,7 +148,7 @@ pub(crate) struct ReadOptions {
     /// Print only how many items there are
     #[arg(long)]
     pub(crate) count: bool,
-    /// Read what was written last; costs twice as much
+    /// Read consistently, which costs twice as much
     #[arg(long)]
     consistent: bool,
     #[command(flatten)]

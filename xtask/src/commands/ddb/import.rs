@@ -46,7 +46,7 @@ pub(crate) struct Import {
     guarded: Guarded,
 }
 
-/// What is imported. It is read twice: first to check it before the user is asked.
+/// The input. It is read twice: first to check it before the user is asked.
 struct Input {
     file: File,
     form: FileForm,
@@ -132,7 +132,7 @@ impl Import {
         if self.file == Path::new("-") {
             if self.reject {
                 return Err(
-                    Usage("--reject wants a file, beside which it puts one of its own".to_owned()).into()
+                    Usage("--reject needs a FILE, beside which it writes FILE.rejected".to_owned()).into()
                 );
             }
             // On another thread, so that signals are handled meanwhile.
@@ -141,14 +141,14 @@ impl Import {
         let form = FileForm::of(&self.file).map_err(no_form)?;
         if !self.file.exists() {
             let problem = format!("there is no file {}", self.file.display());
-            let remedy = "check the path; a file is named as seen from this folder";
+            let remedy = "check the path, which is relative to the current folder";
             return Err(Failure::usage(problem, remedy).into());
         }
         let file = File::open(&self.file).with_context(|| self.cannot_import())?;
         Ok(Input { file, form })
     }
 
-    /// Begins to read the input. Another [`ItemFile`] of it must be gone: both would share one position.
+    /// Begins to read the input. Drop an earlier [`ItemFile`] of it first: both share one position.
     fn open(&self, input: &Input) -> Result<ItemFile> {
         let notation = match (self.plain, self.dynamodb_json) {
             (true, _) => Some(Notation::Plain),

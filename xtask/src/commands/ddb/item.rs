@@ -34,7 +34,7 @@ pub(crate) struct Get {
     /// Written `#name=ATTRIBUTE`, or a JSON object of several.
     #[arg(long, value_name = "#NAME=ATTRIBUTE", requires = "projection")]
     names: Vec<String>,
-    /// Read what was written last; costs twice as much
+    /// Read consistently, which costs twice as much
     #[arg(long)]
     consistent: bool,
     #[command(flatten)]
@@ -131,7 +131,7 @@ impl KeyArguments {
     }
 }
 
-/// A word of a shell's command line.
+/// Quotes a word for a shell, if necessary.
 fn word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "_-.:+@%/,".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -329,13 +329,13 @@ impl Delete {
 }
 
 /// The remark of a dry run about the update's expression, which only a server can check.
-const EXPRESSION_UNCHECKED: &str = ", if the expression is valid, which a dry run does not ask";
+const EXPRESSION_UNCHECKED: &str = ", if the expression is valid, which a dry run does not check";
 
 impl Condition {
     /// The remark of a dry run about the condition.
     fn not_evaluated(&self, guarded: &Guarded) -> &'static str {
         match (&self.condition, guarded.is_rehearsal()) {
-            (Some(_), true) => ", if the condition is valid and met, which a dry run does not ask",
+            (Some(_), true) => ", if the condition is valid and met, which a dry run does not check",
             _ => "",
         }
     }

@@ -26,23 +26,23 @@ use crate::text::{counted, fitted, printable, shortened, width_of};
 /// How many characters of a message are shown without `--wide`.
 const MESSAGE_WIDTH: usize = 40;
 
-/// If the terminal has room for less than this of the message, it has a line of its own.
+/// If the terminal has fewer columns left for a message, the message gets its own line.
 const LEAST_MESSAGE_WIDTH: usize = 20;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Patterns {
     /// Print the newest messages of a conversation, oldest first
     ///
-    /// Times are in UTC. On a terminal a message is cut behind 40 characters, unless --wide, --vertical or another
-    /// format is asked for.
+    /// Times are in UTC. On a terminal a message is cut after 40 characters, except with --wide, --vertical or
+    /// another format.
     #[command(after_long_help = "Examples:
   cargo xtask ddb patterns get-conversation --limit 3
   cargo xtask ddb patterns get-conversation --year 2026 -o jsonl")]
     GetConversation(GetConversation),
     /// Print a user's conversations, newest message first
     ///
-    /// Times are in UTC. On a terminal a message is cut behind 40 characters, unless --wide, --vertical or another
-    /// format is asked for.
+    /// Times are in UTC. On a terminal a message is cut after 40 characters, except with --wide, --vertical or
+    /// another format.
     #[command(after_long_help = "Examples:
   cargo xtask ddb patterns list-conversations --handle bayko")]
     ListConversations(ListConversations),
@@ -126,7 +126,7 @@ impl GetConversation {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListConversations {
-    /// Whose conversations
+    /// The user's handle
     #[arg(long, default_value = "andrewbrown")]
     handle: String,
     #[command(flatten)]
@@ -191,7 +191,7 @@ impl Printer {
             };
             self.unsortable += u64::from(!is_sortable);
             let line = (self.line)(item)?;
-            // What reads a pipe gets whole messages.
+            // A program that reads a pipe needs whole messages.
             let cuts = io::stdout().is_terminal() && !self.output.wide;
             let shown = if cuts { line.cut(columns) } else { line.whole() };
             self.has_cut |= !shown.ends_with(&*printable(Cow::Borrowed(&line.message)));

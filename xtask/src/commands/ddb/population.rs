@@ -43,7 +43,7 @@ pub(super) struct PopulationOptions {
 }
 
 impl PopulationOptions {
-    /// The population that the options ask for, if they do. `now` is the time of its last message.
+    /// The population that the options describe, if any. `now` is the time of its last message.
     pub(super) fn read(&self, now: Option<DateTime<Utc>>) -> Result<Option<Population>> {
         let Self { conversations, messages, users } = *self;
         let wanted = Wanted { users, conversations, messages };
@@ -110,7 +110,7 @@ fn explain(error: postgres::Error, prod: &str) -> anyhow::Error {
     match error.code() {
         Some(&SqlState::UNIQUE_VIOLATION) => {
             let remedy = "give that user another handle, or remove the user";
-            Failure::new("a user who is not synthetic has the handle of one who is", remedy)
+            Failure::new("a user who is not synthetic has the handle of a synthetic user", remedy)
                 .caused_by(readable(error))
                 .into()
         }

@@ -37,7 +37,7 @@ struct SortCondition {
     /// The sort key
     #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
     sk: Option<String>,
-    /// Sort keys that begin so
+    /// Sort keys that begin with this
     #[arg(long, value_name = "PREFIX", allow_hyphen_values = true)]
     begins_with: Option<String>,
     /// Sort keys from A to B, both included

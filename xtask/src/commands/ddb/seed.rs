@@ -194,12 +194,12 @@ impl Seed {
                 let former = former_members(dynamodb).await?;
                 let is_former = |user: &User| former.contains(&user.uuid);
                 if !(former.len() == people.len() && people.iter().all(is_former)) {
-                    // A message may overwrite the one that leads to a former member.
+                    // Remove the former members' rows first: writing the messages may overwrite those that name them.
                     remove_rows(dynamodb, &former, &HashSet::new()).await?;
                 }
                 members.extend(former.into_iter().filter(|member| ![one.uuid, two.uuid].contains(member)));
             }
-            // In the order in which a later run finds the members: see `former_members`.
+            // Keep the order that `former_members` relies on.
             let messages = rows.split_off(people.len());
             if self.conversation.lines().iter().all(|line| line.person == Person::Two) {
                 rows.reverse();
@@ -286,8 +286,8 @@ async fn items(dynamodb: &DynamoDb, query: QueryInputBuilder) -> Result<Vec<Item
     Ok(items)
 }
 
-/// The members of the seed's group, as far as its items in the table tell: everybody who sent a message, and the
-/// other member that a sender's row names. Those who sent none come first: without the sender's row they are not found.
+/// The members of the seed's group that its items name: the senders of messages, and the other member in a sender's
+/// row. Members who sent nothing come first, because only the sender's row names them.
 async fn former_members(dynamodb: &DynamoDb) -> Result<Vec<Uuid>> {
     let table = &dynamodb.target.table;
     let users = async |query: QueryInputBuilder| {

@@ -174,7 +174,7 @@ impl DropTable {
 fn protected(table: &str) -> Failure {
     let problem = format!("table {table} is protected from deletion; nothing was changed");
     let remedy = format!(
-        "if it is really to go: `aws dynamodb update-table --table-name {table} \
+        "to drop it anyway: `aws dynamodb update-table --table-name {table} \
          --no-deletion-protection-enabled`, then run this again"
     );
     Failure::new(problem, remedy)

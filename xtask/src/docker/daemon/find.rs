@@ -25,7 +25,7 @@ const REQUEST_BOUND_SECONDS: u64 = 120;
 pub(crate) struct Place {
     /// `unix://`, `npipe://`, `tcp://`, `http://` or `https://`.
     pub(crate) host: String,
-    /// What names this place: a variable, a docker context, or this program.
+    /// The source of this place: a variable, a docker context, or this program.
     pub(crate) origin: String,
     /// The folder with `ca.pem`, `cert.pem` and `key.pem`, if TLS is used.
     certificates: Option<PathBuf>,

@@ -59,7 +59,7 @@ fn ends_early(form: &str) -> io::Error {
 
 /// The error for other data after a stream. It is an error because that may be most of the file.
 fn followed(form: &str) -> io::Error {
-    invalid(format!("all of the {form} stream was read, but what comes behind its end is no {form}"))
+    invalid(format!("the {form} stream is followed by data that is not {form}"))
 }
 
 /// The next byte that is not zero. Block storage pads files with zeros.
@@ -138,7 +138,7 @@ impl<R: BufRead> Frames<R> {
         self.is_in_frame = false;
         let expected = self.decoder.get_checksum_from_data();
         if expected.is_some() && expected != self.decoder.get_calculated_checksum() {
-            return Err(invalid("the zstd stream is damaged: its checksum is another".to_owned()));
+            return Err(invalid("the zstd stream is damaged: its checksum does not match".to_owned()));
         }
         Ok(())
     }

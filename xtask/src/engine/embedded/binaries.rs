@@ -75,7 +75,7 @@ impl Binaries {
                 continue;
             }
             if folder.starts_with(&by_pip) {
-                // Whoever could once write into the state folder may have put them there.
+                // Another user who could once write into the state folder may have put the programs there.
                 let folders = folder.ancestors().take_while(|folder| folder.starts_with(&by_pip));
                 folders
                     .map(Path::to_owned)
@@ -92,7 +92,7 @@ impl Binaries {
         Err(match cluster {
             Some(Cluster { data, version }) if !others.is_empty() => Failure::new(
                 format!(
-                    "the cluster in {} is of PostgreSQL {version}, and here is only:{}",
+                    "the cluster in {} is of PostgreSQL {version}, but this machine has only:{}",
                     data.display(),
                     listed(others)
                 ),
@@ -113,7 +113,7 @@ impl Binaries {
         .into())
     }
 
-    /// Programs that an account can run which cannot enter the state folder. If they are in it, copies them to `folder`.
+    /// Programs for an account that cannot enter the state folder: copies them to `folder` if they are in it.
     pub(super) fn outside(self, state: &StateFolder, folder: &Path) -> Result<Self> {
         let by_pip = state.join(BY_PIP);
         if !self.folder.starts_with(&by_pip) {

@@ -39,8 +39,8 @@ pub(super) const INITDB_BOUND: Duration = Duration::from_secs(120);
 const START_BOUND: Duration = Duration::from_secs(60);
 const SHUTDOWN_BOUND: Duration = Duration::from_secs(15);
 
-/// How long a server may take to see that postmaster.pid does not name it. It looks when it wakes, if it did not look
-/// in the last minute, and then ends.
+/// How long a server may take to end after postmaster.pid names another process. It checks when it wakes, at most
+/// once a minute.
 const UNLOCKED_BOUND: Duration = Duration::from_secs(125);
 
 /// The possible data folders: in the state folder or, if the server cannot use that, under /var/tmp, which a restart
@@ -56,8 +56,8 @@ fn programs(folder: &StateFolder) -> PathBuf {
     elsewhere.with_extension("programs")
 }
 
-/// Those of the places that this user's data may be in. Anybody may make folders in /var/tmp, so only root, which then
-/// checks their owner, looks there.
+/// The possible data folders of this user. Everybody may create folders in /var/tmp, so only root looks there, and it
+/// checks their owner.
 fn own_places(folder: &StateFolder) -> impl Iterator<Item = PathBuf> {
     #[cfg(unix)]
     let count = if rustix::process::geteuid().is_root() { 2 } else { 1 };
@@ -70,7 +70,8 @@ pub(super) fn existing_data(folder: &StateFolder) -> Option<PathBuf> {
     own_places(folder).find(|data| data.exists())
 }
 
-/// Waits until a server at this port does not listen any more, or for so long that it has ended wherever it is.
+/// Waits until the server at this port stops listening. Gives up after [`UNLOCKED_BOUND`]: a server that cannot be
+/// reached has ended by then.
 async fn stops_listening(port: u16) -> Result<()> {
     let (started, mut has_listened) = (Instant::now(), false);
     while started.elapsed() < UNLOCKED_BOUND {
@@ -166,8 +167,8 @@ impl Postgres {
         Ok(postgres)
     }
 
-    /// Ends a server whose lock file was removed, if one may run. It cannot be found, least of all from another
-    /// namespace, and two servers would destroy the cluster.
+    /// Ends a server whose lock file was removed, if one may run. Commands cannot find it, and two servers would
+    /// destroy the cluster.
     pub(super) async fn end_unlocked(&self) -> Result<()> {
         let pid_file = self.home.data.join("postmaster.pid");
         if self.lock.is_there() || !pid_file.exists() {
@@ -182,7 +183,7 @@ impl Postgres {
             let port = text.lines().nth(3).and_then(|port| port.parse().ok()).unwrap_or_default();
             self.ui.stop.or(stops_listening(port)).await
         };
-        let label = "Postgres: wait a minute, as its lock file was removed and it may run";
+        let label = "Postgres: wait a minute for a server whose lock file was removed";
         self.ui.run(label, end).await
     }
 

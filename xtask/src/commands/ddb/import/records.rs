@@ -196,6 +196,6 @@ fn set_aside(path: &Path, ui: &Ui) -> Result<()> {
     let numbered = |number: u32| with_suffix(path, &format!(".{number}"));
     let aside = (1..).map(numbered).find(|aside| !aside.exists()).context("there is no free name")?;
     std::fs::rename(path, &aside).with_context(|| format!("cannot move {} aside", path.display()))?;
-    ui.note(format_args!("what was in {} is in {} now", path.display(), aside.display()));
+    ui.note(format_args!("renamed the earlier {} to {}", path.display(), aside.display()));
     Ok(())
 }

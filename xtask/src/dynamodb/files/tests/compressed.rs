@@ -64,8 +64,7 @@ fn what_follows_a_compressed_text_is_padding_or_an_error() {
         }
         for follows in [&b"{\"a\":{\"S\":\"not compressed\"}}\n"[..], &[&padding[..], b"rubbish"].concat()] {
             let path = file(&folder, name, [&whole[..], follows].concat());
-            let expected =
-                format!("all of the {form} stream was read, but what comes behind its end is no {form}");
+            let expected = format!("the {form} stream is followed by data that is not {form}");
             assert_eq!(error_of(&path), expected);
         }
     }
