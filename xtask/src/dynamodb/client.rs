@@ -75,7 +75,7 @@ pub(crate) struct Units {
 }
 
 impl Units {
-    fn add<'a>(&mut self, consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
+    pub(super) fn add<'a>(&mut self, consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
         self.requests += 1;
         self.units += consumed.into_iter().filter_map(|consumed| consumed.capacity_units).sum::<f64>();
     }
@@ -195,17 +195,10 @@ impl DynamoDb {
         self.spent.get()
     }
 
-    /// Records the capacity that a request consumed to read.
-    pub(super) fn has_read<'a>(&self, consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
+    /// Records what a request consumed.
+    pub(super) fn spend(&self, add: impl FnOnce(&mut Spent)) {
         let mut spent = self.spent.get();
-        spent.reads.add(consumed);
-        self.spent.set(spent);
-    }
-
-    /// Records the capacity that a request consumed to write.
-    pub(super) fn has_written<'a>(&self, consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
-        let mut spent = self.spent.get();
-        spent.writes.add(consumed);
+        add(&mut spent);
         self.spent.set(spent);
     }
 

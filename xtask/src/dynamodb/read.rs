@@ -286,7 +286,7 @@ pub(crate) async fn by_keys(
         let get = get.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let answer = dynamodb.send_batch(async || get.clone().send().await).await;
         let answer = answer.with_context(|| format!("cannot get items of table {table}"))?;
-        dynamodb.has_read(answer.consumed_capacity.iter().flatten());
+        dynamodb.spend(|spent| spent.reads.add(answer.consumed_capacity.iter().flatten()));
         for capacity in answer.consumed_capacity.iter().flatten() {
             *units.get_or_insert_default() += capacity.capacity_units.unwrap_or_default();
         }

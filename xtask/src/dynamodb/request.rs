@@ -135,7 +135,7 @@ impl Request {
             }
         };
         dynamodb.gained(page.count);
-        dynamodb.has_read(&page.capacity);
+        dynamodb.spend(|spent| spent.reads.add(&page.capacity));
         Ok(page)
     }
 }
