@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_refused() {
+    fn unusable_tls_settings_are_refused() {
         for (query, problem) in [
             ("sslmode=verify", "its sslmode is unknown"),
             ("sslmode=require;password=hunter2", "its sslmode is unknown"),

@@ -120,7 +120,7 @@ enum Command {
   eval \"$(cargo xtask env)\"
   cargo xtask env --format github >>\"$GITHUB_ENV\"")]
     Env(env::Env),
-    /// Check what the tasks rely on, and say how to mend it
+    /// Check what the tasks rely on, and say how to fix it
     #[command(after_long_help = "Examples:
   cargo xtask doctor
   cargo xtask doctor --engine embedded")]

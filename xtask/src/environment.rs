@@ -111,7 +111,7 @@ fn fault(line: &str) -> Fault {
             ["a quote is not closed", "close it, or put it into a value in quotes of the other kind"]
         }
         Some(Some((_, rest))) if !rest.trim().is_empty() => [
-            "text stands behind the closing quote",
+            "text follows the closing quote",
             "put the whole value into one pair of quotes, double ones if it has a single quote in it",
         ],
         _ => ["the value cannot be read as it stands", QUOTING],
@@ -207,8 +207,8 @@ mod tests {
             ("=x", "expected NAME=value"),
             ("A='x", "a quote is not closed"),
             ("A=\"x\nB=1", "a quote is not closed"),
-            ("A='x' y", "text stands behind the closing quote"),
-            ("A='it's'", "text stands behind the closing quote"),
+            ("A='x' y", "text follows the closing quote"),
+            ("A='it's'", "text follows the closing quote"),
             ("export A=two words", "the value cannot be read as it stands"),
         ] {
             assert_eq!(parse(text).unwrap_err().1[0], why, "{text}");
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quoted_is_read_back() {
+    fn quoted_values_are_read_back() {
         for value in
             ["", "plain", "two words # 1", "a$b$$c${d}", "it's", "back\\slash\\n", "'\"$\\", "two\nlines"]
         {

@@ -81,7 +81,7 @@ impl Error for Failure {
     }
 }
 
-/// A failure after part of the work was done. It reads as its cause does; [`Report`] adds what was done.
+/// A failure after part of the work was done. It prints like its cause; [`Report`] adds what was done.
 #[derive(Debug)]
 pub(crate) struct Incomplete {
     done: String,
@@ -188,7 +188,7 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
 pub(crate) struct Report {
     error: String,
     causes: Vec<String>,
-    /// What was done nevertheless, in order.
+    /// The work done before the failure, in order.
     done: Vec<String>,
     /// What to do, most general first.
     help: Vec<String>,

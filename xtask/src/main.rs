@@ -67,7 +67,7 @@ fn context(global: &Global) -> Result<Context> {
             (None, Some(name)) => EngineChoice::from_str(name, false).map_err(|_| {
                 let variable = engine::VARIABLE;
                 let remedy = format!("set {variable} to auto, docker, embedded or external, or unset it");
-                Failure::usage(format!("{variable}=`{name}` names no engine"), remedy)
+                Failure::usage(format!("{variable}=`{name}` is not an engine"), remedy)
             })?,
         };
         let mut context = Context::new(root, environment, engine, global.messages);

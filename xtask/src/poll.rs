@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn it_looks_again_until_ready() {
+    fn polling_repeats_until_ready() {
         let mut looks = 0;
         let found = wait(5_000, async || {
             looks += 1;

@@ -106,7 +106,7 @@ pub(crate) fn close(_: &Path) -> Result<bool> {
     Ok(false)
 }
 
-/// Fails if what is at `path` belongs to another user than root.
+/// Fails if `path` belongs to a user other than this one and root.
 pub(crate) fn check(path: &Path) -> Result<()> {
     let there = path.symlink_metadata().with_context(|| format!("cannot look at {}", path.display()))?;
     #[cfg(unix)]

@@ -1,5 +1,5 @@
-//! The record of what the databases were set up from, kept as a comment on the Postgres database. `prepare` compares
-//! it with the sources to find what has changed since.
+//! The record of the last set-up, kept as a comment on the Postgres database. `prepare` compares it with the sources
+//! to find changes.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ impl Sources {
     }
 }
 
-/// What the databases were set up from, and how much the seeds wrote. A set-up writes it as its last step.
+/// The sources of the last set-up, and how much the seeds wrote. A set-up writes it as its last step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
     sources: Sources,
@@ -117,7 +117,7 @@ impl Record {
         match table {
             None => changes.push("the messages table is not there".to_owned()),
             Some(table) if identity(table) != self.table => {
-                changes.push("the messages table was made anew".to_owned());
+                changes.push("the messages table was recreated".to_owned());
             }
             Some(_) => {}
         }
@@ -141,7 +141,7 @@ fn comment(client: &mut Client, database: &str, text: &str) -> Result<()> {
     commented.context("cannot note in the database what it was made from")
 }
 
-/// What the Postgres database holds.
+/// The contents of the Postgres database.
 pub(crate) struct Rows {
     /// The number of users and activities; `None` if the table does not exist.
     tables: [Option<i64>; 2],
@@ -326,6 +326,6 @@ mod tests {
             changes(sources("create", "b.txt"), None),
             ["b.txt has changed", "a.txt has changed", "the messages table is not there"]
         );
-        assert_eq!(changes(sources("create", "a.txt"), Some(table(2))), ["the messages table was made anew"]);
+        assert_eq!(changes(sources("create", "a.txt"), Some(table(2))), ["the messages table was recreated"]);
     }
 }

@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_one_is_removed() {
+    fn an_unfinished_snapshot_is_removed() {
         let root = tempfile::tempdir().unwrap();
         let state = StateFolder::of(root.path());
         state.make().unwrap();

@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_and_kept_from_others() {
+    fn the_state_is_read_back_and_private() {
         let root = tempfile::tempdir().unwrap();
         let folder = StateFolder::of(root.path());
         assert_eq!(folder.read(&ui()).unwrap(), State::default());

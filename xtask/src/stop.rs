@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_safe_to_stop_once_nothing_holds_it_off() {
+    fn stopping_waits_for_operations_under_way() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         runtime.block_on(async {
             let stop = Stop::default();

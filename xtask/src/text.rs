@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_acts_on_a_terminal_is_escaped() {
+    fn control_characters_are_escaped() {
         for (text, expected) in [
             ("plain é 名", "plain é 名"),
             ("a\nb\t\u{1b}[31mc\u{7f}", r"a\nb\t\u{1b}[31mc\u{7f}"),

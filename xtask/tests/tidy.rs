@@ -158,7 +158,7 @@ fn the_servers_are_built_from_what_the_tasks_have_compiled() {
 }
 
 #[test]
-fn what_is_a_machine_s_own_is_ignored_by_git() {
+fn local_files_are_ignored_by_git() {
     let ignored = read(".gitignore");
     for line in ["/target/", "/.cruddur/", "/.env"] {
         assert!(ignored.lines().any(|ignored| ignored == line), ".gitignore has no {line}");

@@ -41,7 +41,7 @@ fn the_same_numbers_and_end_give_the_same_items() -> TestResult {
 
 /// A new version of the program must not change populations, because load results are compared.
 #[test]
-fn items_are_what_they_always_were() -> TestResult {
+fn populations_do_not_change_between_versions() -> TestResult {
     let items = population(3, 2, 3)?.items();
     let shown = |item: &Item| ["pk", "sk", "user_handle", "message"].map(|name| texts(item)[name].to_owned());
     let shown: Vec<_> = items.map(|item| shown(&item)).collect();
@@ -231,7 +231,7 @@ fn few_conversations_are_long_and_few_users_have_many() -> TestResult {
 }
 
 #[test]
-fn what_is_not_asked_for_follows_from_the_rest() -> TestResult {
+fn missing_numbers_follow_from_the_others() -> TestResult {
     let counts = |users, conversations, messages| {
         let population = Population::new(Wanted { users, conversations, messages }, DEFAULT_END)?;
         Ok::<_, PopulationError>((population.users(), population.conversations(), population.messages()))

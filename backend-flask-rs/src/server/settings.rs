@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_do_what_must_be_said() {
+    fn the_access_setting_is_required() {
         assert_eq!(
             error(&[(ACCESS, "")]),
             "choose how users are identified: local or cognito: BACKEND_ACCESS is not set"

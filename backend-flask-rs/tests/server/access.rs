@@ -88,7 +88,7 @@ fn a_cookie_writes_only_from_the_own_page() {
 }
 
 #[test]
-fn what_a_proxy_passes_on_is_not_local() {
+fn a_request_through_a_proxy_is_not_local() {
     let world = World::new();
     for header in [
         "X-Forwarded-For",

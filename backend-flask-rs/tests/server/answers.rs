@@ -67,7 +67,7 @@ fn a_request_s_id_is_its_own_only_if_it_can_be_logged() {
 
 /// hyper itself answers an invalid HTTP request. No handler sees it.
 #[test]
-fn a_head_that_is_none_has_a_bare_answer() {
+fn an_invalid_request_head_gets_a_bare_answer() {
     let world = World::new();
     for (status, head) in [
         (400, "nonsense".to_owned()),

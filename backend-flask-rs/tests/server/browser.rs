@@ -53,7 +53,7 @@ fn drive(test: impl FnOnce(&World, &Driver, &str)) {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn what_one_writes_appears_for_the_other() {
+fn a_message_appears_for_the_other_user() {
     drive(|world, driver, url| {
         let one = Page::open(driver, url, ONE);
         let two = Page::open(driver, url, TWO);
@@ -83,7 +83,7 @@ fn what_one_writes_appears_for_the_other() {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn what_a_user_writes_is_never_run() {
+fn text_of_a_user_is_never_run() {
     drive(|world, driver, url| {
         let two = Page::open(driver, url, TWO);
         let evil =
@@ -142,7 +142,7 @@ fn users_are_switched_and_conversations_begun() {
 
 #[test]
 #[ignore = "needs Chromium"]
-fn what_was_missed_while_the_server_was_away_is_caught_up_with() {
+fn messages_missed_during_a_restart_are_loaded() {
     drive(|world, driver, _| {
         let app = world.another();
         let address = app.0;

@@ -247,7 +247,7 @@ fn each_claim_counts() {
 }
 
 #[test]
-fn a_key_that_nobody_has_is_not_asked_for_again_and_again() {
+fn an_unknown_key_is_not_fetched_repeatedly() {
     let production = Production::new();
     production.ask(&good(&access_claims(ONE))).ok();
     for number in 0..10 {
@@ -313,7 +313,7 @@ fn without_the_issuer_s_keys_nobody_is_let_in() {
 }
 
 #[test]
-fn production_believes_no_header_no_cookie_and_has_no_page() {
+fn production_ignores_header_and_cookie_and_has_no_page() {
     let production = Production::new();
     let ask = || production.app.get("/api/message_groups");
     ask().from(ONE).send().refuses(401, "authorization");

@@ -80,7 +80,7 @@ fn a_body_that_does_not_come_is_refused() {
 
 /// A listener is not idle, because its answer continues.
 #[test]
-fn who_listens_for_news_is_not_idle() {
+fn a_listener_is_not_idle() {
     let world = World::new();
     let app = start(&world, "1");
     let mut listener = crate::live::Listener::new(&app, ONE);

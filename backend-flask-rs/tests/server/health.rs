@@ -12,7 +12,7 @@ use crate::program::Program;
 use crate::world::{App, World};
 
 #[test]
-fn it_is_well_with_both_databases() {
+fn the_health_check_succeeds_with_both_databases() {
     let world = World::new();
     let health = world.app.get("/api/health-check").send();
     assert_eq!(health.ok(), json!({ "success": true, "postgres": "ready", "dynamodb": "ready" }));
@@ -90,7 +90,7 @@ fn a_postgres_that_asks_for_the_password_in_clear_text_gets_none() {
 }
 
 #[test]
-fn what_is_not_there_is_refused_in_json() {
+fn unknown_paths_are_refused_in_json() {
     let world = World::new();
     world.app.get("/api/nothing").send().refuses(404, "path");
     world.app.post("/api/message_groups").send().refuses(405, "method");

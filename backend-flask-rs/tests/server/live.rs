@@ -60,7 +60,7 @@ fn members_hear_of_a_message_and_nobody_else_does() {
 }
 
 #[test]
-fn who_hears_of_a_message_can_read_it() {
+fn a_notified_user_can_read_the_message() {
     let world = World::new();
     let mut two = Listener::new(&world.app, TWO);
     for number in 0..20 {
@@ -73,7 +73,7 @@ fn who_hears_of_a_message_can_read_it() {
 }
 
 #[test]
-fn what_is_written_at_another_server_is_heard_of() {
+fn messages_of_another_server_are_heard() {
     let world = World::new();
     let another = world.another();
     wait_for_listeners(&world, 2);

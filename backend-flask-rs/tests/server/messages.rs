@@ -46,7 +46,7 @@ fn pages_lead_through_the_whole_conversation() {
 }
 
 #[test]
-fn what_is_older_than_a_time_is_without_it() {
+fn older_times_exclude_the_time_itself() {
     let world = World::new();
     let all = world.app.get(&format!("{}?limit=3", path())).from(ONE).send().ok();
     let last = all[2]["created_at"].as_str().unwrap();
@@ -95,7 +95,7 @@ fn a_message_has_up_to_1024_characters() {
 }
 
 #[test]
-fn what_is_wrong_with_a_new_message_is_said_by_field() {
+fn errors_about_a_new_message_name_the_field() {
     let world = World::new();
     let group = SEED_GROUP.to_string();
     for (body, status, field) in [
@@ -119,7 +119,7 @@ fn what_is_wrong_with_a_new_message_is_said_by_field() {
 }
 
 #[test]
-fn what_is_wrong_with_a_request_is_said_in_plain_words() {
+fn errors_about_a_request_are_in_plain_words() {
     let world = World::new();
     let get = |path: &str| world.app.get(path).from(ONE).send();
     let post = |body: &str| world.app.post("/api/messages").from(ONE).body("application/json", body).send();

@@ -110,7 +110,7 @@ fn each_request_is_logged_under_its_id_and_nothing_secret_is() {
 }
 
 #[test]
-fn it_ends_in_order_when_it_is_asked_to() {
+fn the_program_finishes_requests_before_it_ends() {
     let world = World::new();
     for signal in ["TERM", "INT"] {
         let mut program = Program::start(&world.settings());
@@ -126,7 +126,7 @@ fn it_ends_in_order_when_it_is_asked_to() {
 }
 
 #[test]
-fn it_says_what_it_was_not_told() {
+fn a_missing_setting_is_named() {
     let run = |settings: &[(&'static str, String)]| {
         let output = command(settings).output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())

@@ -30,7 +30,7 @@ pub(crate) struct Doctor {
 
 #[derive(Default)]
 struct Report {
-    /// What was checked, the verdict, what was found, the remedy.
+    /// The check, the verdict, the finding and the remedy.
     lines: Vec<[String; 4]>,
     /// The lines that say why an engine cannot be used.
     blocking: Vec<(EngineName, usize)>,
@@ -92,14 +92,13 @@ impl Report {
             Some(name) if !usable.contains(&name) => {
                 let remedy = match name {
                     EngineName::External => "set CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB",
-                    _ => "mend the lines above that are BAD",
+                    _ => "fix the lines above that are BAD",
                 };
                 (Err(anyhow!("{name} cannot be used")), remedy)
             }
-            None if usable.is_empty() => (
-                Err(anyhow!("none can be used")),
-                "mend what one of them lacks: the lines above that are BAD",
-            ),
+            None if usable.is_empty() => {
+                (Err(anyhow!("none can be used")), "fix what one of them lacks: the lines above that are BAD")
+            }
             _ => (Ok(format!("usable: {}", named.join(", "))), ""),
         };
         if found.is_err() {
@@ -251,7 +250,7 @@ async fn servers(
         } else {
             (
                 TAKEN,
-                format!("nothing to do: the next free port is used; or stop the holder, or set {variable}"),
+                format!("nothing to do: the next free port is used; or stop that program, or set {variable}"),
             )
         };
         let check = format!("port {}:{} ({})", Ipv4Addr::LOCALHOST, service.port.host, service.name);

@@ -160,7 +160,7 @@ fn with_tip(mut error: clap::Error) -> clap::Error {
     let usage = usage.to_string();
     let takes_table = |name: &&str| usage.contains(&format!(" ddb {name} "));
     let tip = match word.starts_with('-') {
-        true if usage.ends_with("<COMMAND>") => "write the options of a command behind its name".to_owned(),
+        true if usage.ends_with("<COMMAND>") => "write the options of a command after its name".to_owned(),
         false if ["scan", "query", "export", "import"].iter().any(takes_table) => {
             format!("a table is named with '--table {word}'")
         }
@@ -255,7 +255,7 @@ mod tests {
             ("xtask ddb list", "'ddb list-tables'"),
             ("xtask ddb patterns get", "'ddb patterns get-conversation'"),
             ("xtask ddb scan users", "tip: a table is named with '--table users'"),
-            ("xtask -o json status", "tip: write the options of a command behind its name"),
+            ("xtask -o json status", "tip: write the options of a command after its name"),
             ("xtask ddb scan --limit 0", "0 is less than 1"),
             ("xtask ddb patterns get-conversation --message-group 7", "it is not a UUID"),
             ("xtask ddb seed --messages abc", "'--messages <M>': it is not a whole number"),

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_clients_sent_does_nothing_to_the_terminal() {
+    fn control_characters_in_logs_are_escaped() {
         assert_eq!(
             shown(b"\tselect /* \x1b]0;Q\x07 */ 'h\xc3\xa9'\r\n"),
             "\tselect /* \\u{1b}]0;Q\\u{7} */ 'hé'"

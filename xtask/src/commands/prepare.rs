@@ -65,7 +65,7 @@ pub(super) async fn prepare(
     context.ui.note(format_args!("the databases do not match the sources: {}", changes.join("; ")));
     match user_data(&contents) {
         Some(loss) => ask(context, &loss, answer).await?,
-        None => context.ui.note(format_args!("setting both databases up anew{}", replaced(&contents))),
+        None => context.ui.note(format_args!("setting both databases up again{}", replaced(&contents))),
     }
     answer.undo.keep_both(context, services, &ready.1, "prepare", None).await?;
     let counts = set_up(context, &targets.postgres, seed, sources, ready).await?;
@@ -78,7 +78,7 @@ async fn rehearse(context: &Context, seed: &ddb::Seed) -> Result<()> {
     let would = match context.databases(false).await {
         Err(error) => {
             context.ui.line(format_args!("the databases cannot be asked: {error:#}"));
-            "start them, and set them up anew if they do not match the sources".to_owned()
+            "start them, and set them up again if they do not match the sources".to_owned()
         }
         Ok(targets) => {
             let dynamodb = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
@@ -88,7 +88,7 @@ async fn rehearse(context: &Context, seed: &ddb::Seed) -> Result<()> {
                 changes => {
                     let loss = user_data(&contents).map(|loss| format!(", and lose {loss}"));
                     let loss = loss.unwrap_or_else(|| replaced(&contents));
-                    format!("set both databases up anew{loss}: {}", changes.join("; "))
+                    format!("set both databases up again{loss}: {}", changes.join("; "))
                 }
             }
         }
@@ -117,13 +117,13 @@ async fn ask(context: &Context, loss: &str, answer: Answer) -> Result<()> {
     }
     if !stdin().is_terminal() {
         let problem = format!(
-            "setting both databases up anew would lose {loss}, and stdin is not a terminal to ask on"
+            "setting both databases up again would lose {loss}, and stdin is not a terminal to ask on"
         );
         let remedy =
-            "add --yes to set them up anew; `cargo xtask run --as-is` runs the app with what is there";
+            "add --yes to set them up again; `cargo xtask run --as-is` runs the app with what is there";
         return Err(Failure::refused(problem, remedy).into());
     }
-    let question = format!("Set both databases up anew, and lose {loss}? [y/N]");
+    let question = format!("Set both databases up again, and lose {loss}? [y/N]");
     let typed = guard::ask(&context.ui, &question).await?;
     ensure!(["y", "yes"].contains(&typed.to_lowercase().as_str()), STOPPED);
     Ok(())

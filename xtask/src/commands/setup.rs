@@ -84,7 +84,7 @@ fn rehearse(context: &Context) -> Result<()> {
     let endpoint = dynamodb.endpoint().unwrap_or_default();
     let table = &dynamodb.table;
     facts.add("DynamoDB", format_args!("{endpoint}: drop and create table {table}, seed it"));
-    let deed = "start the databases that do not run, and set them up anew";
+    let deed = "start the databases that do not run, and set them up again";
     Guard { deed, facts: &[facts], name: "", production: false, hint: "" }.rehearse(&context.ui);
     Ok(())
 }

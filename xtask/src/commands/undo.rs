@@ -127,7 +127,7 @@ impl Undo {
             }
         };
         save.await.map_err(|error| {
-            let remedy = "mend that, or go on without a snapshot with --no-snapshot";
+            let remedy = "fix that, or continue without a snapshot with --no-snapshot";
             Failure::new(format!("snapshot {name} cannot be saved; nothing was changed"), remedy)
                 .like(&error)
                 .caused_by(error)
@@ -153,8 +153,8 @@ impl Undo {
 }
 
 fn unknown(error: anyhow::Error) -> anyhow::Error {
-    let mend = error.downcast_ref::<Failure>().map_or("mend that", Failure::remedy);
-    let remedy = format!("{mend}; --no-snapshot goes on without a snapshot");
+    let mend = error.downcast_ref::<Failure>().map_or("fix that", Failure::remedy);
+    let remedy = format!("{mend}; --no-snapshot continues without a snapshot");
     let problem = "cannot tell what would be lost; nothing was changed";
     Failure::new(problem, remedy).like(&error).caused_by(error).into()
 }

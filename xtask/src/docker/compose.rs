@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_named() {
+    fn unsupported_keys_are_named() {
         insta::assert_snapshot!(error(&with_line("    ports: ['5432:5432']\n    privileged: true")));
         insta::assert_snapshot!(error("services:\n  db:\n    image: postgres\n"));
         insta::assert_snapshot!(error("services: [\n"));

@@ -379,7 +379,7 @@ pub(crate) fn without_place(error: &serde_json::Error) -> String {
     in_json_s_words(text.strip_suffix(&place).unwrap_or(&text))
 }
 
-/// Replaces Rust's words for what was found by JSON's.
+/// Replaces Rust's type names in an error with JSON's.
 fn in_json_s_words(text: &str) -> String {
     if let Some((before, problem)) = text.split_once("invalid type: ")
         && let Some((found, expected)) = problem.split_once(", expected ")
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_printed_as_text() {
+    fn invalid_numbers_are_printed_as_text() {
         for text in ["[1,\n2]", "", "null", " 1", "+5", "00042", ".5", "5.", "1\n2", "1 "] {
             let plain = serde_json::to_string(&PlainJson(&AttributeValue::N(text.to_owned()))).unwrap();
             assert_eq!(plain, serde_json::to_string(text).unwrap());
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nested_too_deep_is_an_error() {
+    fn too_deep_nesting_is_an_error() {
         let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
         assert!(value_of(&nested(DEPTH)).is_ok());
         for deep in [DEPTH + 1, 100_000] {

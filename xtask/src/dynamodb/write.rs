@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_in_order_has_no_gap() {
+    fn progress_in_order_has_no_gap() {
         let mut queue = Queue::new((0..60).map(write));
         let [one, two, three] = [(); 3].map(|()| queue.next_batch().unwrap().unwrap());
         assert_eq!([two, three, one].map(|batch| written(&mut queue, &batch)), [0, 0, 60]);

@@ -214,7 +214,7 @@ impl DockerEngine {
     }
 }
 
-/// What a service's container says about its server, and the port: the published one if the container runs.
+/// The state of a service's server according to its container, and its port: the published one if the container runs.
 async fn server(docker: &Docker, service: &Service, container: Option<Container>) -> (Server, u16) {
     let port = service.port.host;
     let Some(container) = container else {

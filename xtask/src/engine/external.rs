@@ -24,6 +24,6 @@ pub(super) fn stop(context: &Context) {
 }
 
 pub(super) fn logs() -> Result<()> {
-    let remedy = "ask whoever runs them";
+    let remedy = "ask the operator of the servers";
     Err(Failure::new("engine external: its databases' logs are not kept here", remedy).into())
 }

@@ -10,13 +10,13 @@ pub(crate) const VARIABLE: &str = "CRUDDUR_ENGINE";
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum EngineChoice {
-    /// What is running; else external where both its variables are set; else Docker; else embedded
+    /// The running engine; else external if both its variables are set; else Docker; else embedded
     Auto,
     /// Containers, as docker-compose.yml defines them
     Docker,
-    /// No Docker: this machine's PostgreSQL and a DynamoDB of our own, as processes
+    /// Processes: this machine's PostgreSQL and the workspace's DynamoDB server, without Docker
     Embedded,
-    /// Nothing is started: CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB say where
+    /// Running servers: CONNECTION_URL and AWS_ENDPOINT_URL_DYNAMODB name them
     External,
 }
 

@@ -64,7 +64,7 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
 }
 
 fn docker_is_missed(error: anyhow::Error) -> anyhow::Error {
-    let remedy = "mend that, or choose another engine, whose data are its own: `--engine embedded`";
+    let remedy = "fix that, or choose another engine, which has its own data: `--engine embedded`";
     Failure::unreachable("engine docker was used last, and cannot be used now", remedy)
         .caused_by(error)
         .into()

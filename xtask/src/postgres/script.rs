@@ -134,13 +134,13 @@ impl Script {
         let (line, _) = self.place(error)?;
         let before: Vec<_> = self.text.lines().take(line).collect();
         if before.last()?.trim_start().starts_with('\\') {
-            return Some("psql's own commands are no SQL: leave the line out");
+            return Some("psql's own commands are not SQL: leave the line out");
         }
         copies(before.into_iter()).then_some(NO_ROWS)
     }
 }
 
-const NO_ROWS: &str = "rows behind a `copy` are psql's alone: write an INSERT, as `pg_dump --inserts` does";
+const NO_ROWS: &str = "only psql reads rows after a `copy`: write an INSERT, as `pg_dump --inserts` does";
 
 /// Whether an error is the script's: its data, a constraint, its syntax or a name, or one that it raises.
 /// <https://www.postgresql.org/docs/current/errcodes-appendix.html>

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_url_says_of_tls_is_handed_on() {
+    fn tls_settings_of_the_url_are_handed_on() {
         let url = "postgresql://me@h:5432/d?sslmode=verify-ca&sslrootcert=%2Fa%20b";
         let target = parse(url).unwrap();
         assert_eq!(target.url(), url);
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn any_place_is_handed_on() {
+    fn any_address_is_handed_on() {
         let whole = "postgresql://me:own@[::1]:1,db:2/d?options=-csearch_path%3Dx&connect_timeout=3";
         let target = parse(whole).unwrap();
         assert_eq!(target.url(), whole);

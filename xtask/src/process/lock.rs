@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_a_lock_is_known_as_long_as_it_is_held() {
+    fn the_holder_of_a_lock_is_known() {
         let folder = tempfile::tempdir().unwrap();
         let lock = ServerLock::of(&folder.path().join("data"));
         assert_eq!(lock.holder().unwrap(), None);

@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_anybody_s_is_refused() {
+    fn public_hosts_are_refused() {
         for host in [
             "db.example.com",
             "8.8.8.8",
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_and_not_shown() {
+    fn an_invalid_host_name_is_refused_and_not_shown() {
         for host in
             ["", "a b", "ex%61mple", "far.example,x.localhost", "user@localhost", "pass/word", "[db]x"]
         {
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_allowed_is_reached_and_nothing_else() {
+    fn only_allowed_hosts_are_reached() {
         assert_eq!(check("db.example.com", &["other", "DB.example.com"]), Ok(()));
         assert!(check("db2.example.com", &["db.example.com"]).is_err());
         assert!(check("db.example.com", &["example.com"]).is_err());

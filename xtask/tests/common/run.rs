@@ -149,7 +149,7 @@ pub(crate) fn output_of(mut command: Command, typed: Vec<u8>, bound: Duration) -
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let (id, mut stdin) = (child.id().to_string(), child.stdin.take().unwrap());
-    // A command that does not read all of it closes the pipe.
+    // A command that stops reading closes the pipe.
     std::thread::spawn(move || stdin.write_all(&typed).unwrap_or_default());
     let (sender, ended) = mpsc::channel();
     std::thread::spawn(move || sender.send(child.wait_with_output()));

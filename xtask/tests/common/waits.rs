@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 /// The tests, by name.
 pub(crate) struct Waits {
     tests: &'static [(&'static str, fn())],
-    /// Those that were begun and whose result nobody took; `None` before any test has run.
+    /// The running tests whose results have not been taken; `None` before the first call.
     begun: Mutex<Option<HashMap<&'static str, JoinHandle<()>>>>,
 }
 
@@ -17,7 +17,7 @@ impl Waits {
         Self { tests, begun: Mutex::new(None) }
     }
 
-    /// Begins all of them, the first time, if all tests of this program run.
+    /// Starts all of them at the first call, if this program runs all its tests.
     pub(crate) fn begin(&self) {
         let begin = || {
             let is_whole = std::env::args().skip(1).all(|argument| argument.starts_with("--test-threads"));
@@ -27,7 +27,7 @@ impl Waits {
         self.begun.lock().unwrap().get_or_insert_with(begin);
     }
 
-    /// Waits for one that was begun, or runs it.
+    /// Waits for a running test, or runs it.
     pub(crate) fn wait(&self, name: &str) {
         self.begin();
         let begun = self.begun.lock().unwrap().as_mut().and_then(|begun| begun.remove(name));

@@ -80,7 +80,7 @@ fn the_aws_cli_boto3_and_psql_see_what_was_written() {
 
 #[test]
 #[ignore = "needs Docker"]
-fn what_is_read_of_a_large_table_is_what_the_aws_cli_reads() {
+fn a_large_table_is_read_as_the_aws_cli_reads_it() {
     let project = Project::new();
     project.xtask("ddb-setup --now").arg(NOW).ok();
     project.xtask("ddb seed --messages 6000").ok();
@@ -111,7 +111,7 @@ fn what_is_read_of_a_large_table_is_what_the_aws_cli_reads() {
 
 #[test]
 #[ignore = "needs Docker"]
-fn what_other_clients_wrote_is_verified_and_fixed() {
+fn data_of_other_clients_is_verified_and_fixed() {
     let project = Project::new();
     project.xtask("ddb-setup --now").arg(NOW).ok();
     // Enough items for several segments.

@@ -22,7 +22,7 @@ fn labels(container: &str) -> BTreeMap<String, String> {
 
 #[test]
 #[ignore = "needs Docker"]
-fn what_is_made_is_labelled_as_compose_does_and_published_on_the_loopback_only() {
+fn containers_have_compose_s_labels_and_loopback_ports() {
     let project = Project::new();
     // With compose, the short form without an address publishes on every interface. The program must not.
     project.edit(

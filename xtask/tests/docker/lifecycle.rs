@@ -157,7 +157,7 @@ fn kill_behind(said: &str, milliseconds: u64, mut running: Running) {
 
 #[test]
 #[ignore = "needs Docker"]
-fn what_a_killed_run_has_asked_for_does_not_come_in_behind_the_next_seed() {
+fn late_writes_of_a_killed_run_do_not_follow_the_next_seed() {
     let project = Project::new();
     for delay in [30, 60, 90, 120] {
         kill_behind("... DynamoDB: seed", delay, project.xtask("ddb-setup").start());
@@ -169,7 +169,7 @@ fn what_a_killed_run_has_asked_for_does_not_come_in_behind_the_next_seed() {
 
 #[test]
 #[ignore = "needs Docker"]
-fn nor_behind_the_next_population() {
+fn late_writes_of_a_killed_run_do_not_follow_the_next_population() {
     let project = Project::new();
     project.set_up();
     for delay in (0..200).step_by(10) {

@@ -57,7 +57,7 @@ fn a_checkout_that_was_never_set_up_leaves_its_neighbour_alone() {
 
 #[test]
 #[ignore = "needs Docker"]
-fn a_checkout_whose_containers_are_gone_leaves_who_took_its_ports_alone() {
+fn a_checkout_without_containers_leaves_other_servers_at_its_ports_alone() {
     let (checkout, neighbour) = (Project::new(), Project::new());
     checkout.xtask("up").ok();
     // Simulates a restart of the machine, which the state folder does not record.
@@ -99,12 +99,12 @@ fn a_daemon_that_cannot_be_asked_is_not_taken_for_one_that_runs_nothing() {
 
 #[test]
 #[ignore = "needs Docker"]
-fn what_runs_of_a_checkout_is_found_where_nothing_is_remembered_of_it() {
+fn running_databases_are_found_without_a_state_file() {
     let project = Project::new();
     project.set_up();
     std::fs::remove_file(project.path(".cruddur/state.json")).unwrap();
     for engine in ["docker", "auto"] {
-        // The ports do not lead there either.
+        // Set other ports too, so that only the labels lead to the containers.
         let elsewhere = |line: &str| {
             let run = project.xtask(line).env("CRUDDUR_ENGINE", engine);
             run.env("POSTGRES_PORT", "1").env("DYNAMODB_PORT", "2")

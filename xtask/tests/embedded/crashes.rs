@@ -64,7 +64,7 @@ exec -a initdb bash -c 'while : >"$1/$((++count))"; do :; done & wait' initdb "$
 "#;
 
 #[test]
-fn what_a_killed_command_has_started_writes_no_more_once_the_next_begins() {
+fn writes_of_a_killed_command_end_before_the_next_begins() {
     let checkout = Checkout::new();
     let real = std::env::split_paths(&std::env::var("PATH").unwrap())
         .chain(fs::read_dir("/usr/lib/postgresql").unwrap().flatten().map(|entry| entry.path().join("bin")))
@@ -199,7 +199,7 @@ pub(crate) fn lock_file_removed() {
     checkout.set_up();
     let before = checkout.processes("postgres");
     fs::remove_file(checkout.state("postgres.lock")).unwrap();
-    // From another namespace, if there can be one, where Postgres itself does not see the first server.
+    // In another namespace, if possible, where Postgres itself does not see the first server.
     let namespace = ["--pid", "--ipc", "--fork", "--mount-proc"];
     let works = Command::new("unshare").args(namespace).arg("true").status();
     let up = checkout.xtask("up");

@@ -106,7 +106,7 @@ fn a_server_whose_program_has_changed_is_started_anew_with_its_data() {
 }
 
 #[test]
-fn what_runs_is_what_auto_means() {
+fn auto_chooses_the_running_engine() {
     let checkout = Checkout::new();
     checkout.xtask("up").ok().says(&["there is no table cruddur-messages yet"]);
     let [postgres, dynamodb] = checkout.ports();
@@ -228,7 +228,7 @@ fn a_port_that_moved_is_the_same_after_down() {
 }
 
 #[test]
-fn what_is_not_set_up_is_told_with_the_command_that_does_it() {
+fn status_names_a_missing_database_or_table() {
     let checkout = Checkout::new();
     checkout.set_up();
     let answers = || {
@@ -286,7 +286,7 @@ fn a_port_that_is_set_while_the_server_runs_is_an_error() {
 }
 
 #[test]
-fn the_servers_hold_nothing_of_whoever_started_them() {
+fn the_servers_inherit_no_files() {
     let checkout = Checkout::new();
     let held = checkout.write("held", "");
     let script = format!("exec 3>'{}'; exec \"$0\" \"$@\"", held.display());
@@ -477,7 +477,7 @@ fn a_rehearsal_of_down_names_what_would_be_deleted() {
 }
 
 #[test]
-fn what_another_engine_runs_is_named() {
+fn databases_of_another_engine_are_named() {
     let checkout = Checkout::new();
     checkout.set_up();
     let external = |line: &str| {
@@ -493,7 +493,7 @@ fn what_another_engine_runs_is_named() {
 }
 
 #[test]
-fn what_is_kept_is_for_its_owner_alone() {
+fn files_are_readable_by_their_owner_only() {
     let checkout = Checkout::new();
     checkout.set_up();
     checkout.write("made.jsonl", "{\"pk\":{\"S\":\"a\"},\"sk\":{\"S\":\"1\"}}\n");

@@ -90,9 +90,9 @@ fn a_state_folder_that_is_open_to_others_is_closed() {
     assert_eq!(fs::metadata(checkout.state("")).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
-/// What a command that only reads trusts: an open state folder, and what other users put there.
+/// Read-only commands on a state folder that other users could write into.
 #[test]
-fn what_another_user_put_into_the_state_folder_is_refused() {
+fn files_of_another_user_in_the_state_folder_are_refused() {
     const ME: u32 = 54_321;
     const OTHER: u32 = 54_322;
     let checkout = Checkout::new();
@@ -242,7 +242,7 @@ fn servers_are_seen_from_another_process_namespace() {
     assert_eq!(kept.unwrap().get::<_, &str>(0), "kept");
 }
 
-/// As a dev container does on the same folder, which then ends.
+/// Like a dev container on the same folder that ends later.
 #[test]
 fn servers_that_were_started_in_another_process_namespace_are_used_from_here() {
     let checkout = Checkout::new();

@@ -59,7 +59,7 @@ fn where_nothing_runs_at_all_a_command_says_so() {
 }
 
 #[test]
-fn a_checkout_that_was_stopped_leaves_who_took_its_ports_alone() {
+fn a_stopped_checkout_leaves_other_servers_at_its_ports_alone() {
     let mut checkout = Checkout::new();
     let ports = [free_port(), free_port()];
     at(&mut checkout, ports);
@@ -75,7 +75,7 @@ fn a_checkout_that_was_stopped_leaves_who_took_its_ports_alone() {
 
 /// Simulates a restart of the machine, which the state folder does not record.
 #[test]
-fn a_checkout_whose_servers_died_leaves_who_took_its_ports_alone() {
+fn a_checkout_with_dead_servers_leaves_other_servers_at_its_ports_alone() {
     let mut checkout = Checkout::new();
     let ports = [free_port(), free_port()];
     at(&mut checkout, ports);
@@ -91,10 +91,10 @@ fn a_checkout_whose_servers_died_leaves_who_took_its_ports_alone() {
 }
 
 #[test]
-fn what_runs_of_a_checkout_is_found_where_nothing_is_remembered_of_it() {
+fn running_databases_are_found_without_a_state_file() {
     let checkout = neighbour();
     std::fs::remove_file(checkout.state("state.json")).unwrap();
-    // The ports do not lead there either.
+    // Set other ports too, so that only the lock leads to the databases.
     let elsewhere = |run: Run| run.env("POSTGRES_PORT", "1").env("DYNAMODB_PORT", "2");
     for line in ["db test", "ddb list-tables", "status", "env"] {
         elsewhere(checkout.xtask(line)).shows_secrets().ok();

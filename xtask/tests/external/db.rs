@@ -34,7 +34,7 @@ fn create_makes_an_empty_database_and_refuses_when_there_is_one() {
 }
 
 #[test]
-fn drop_removes_the_database_and_is_content_when_there_is_none() {
+fn drop_removes_the_database_if_it_exists() {
     let world = World::new();
     world.xtask("db create").ok();
     let dropped = world.xtask("db drop").ok();
@@ -165,7 +165,7 @@ fn the_scripts_are_the_workspace_s_at_this_moment() {
 
 /// pg_dump's files begin like this.
 #[test]
-fn what_a_script_sets_for_its_session_does_not_reach_the_next() {
+fn session_settings_of_a_script_do_not_affect_the_next() {
     let world = World::new();
     let settings = "set statement_timeout = 1; set statement_timeout = 0; set role pg_monitor; reset role;
         select pg_catalog.set_config('search_path', '', false); set client_encoding = 'LATIN1';";
@@ -189,7 +189,7 @@ fn an_error_of_a_script_tells_its_place() {
             "create table t (a int primary key); insert into t values (1), (1)",
             "detail: Key (a)=(1) already exists.",
         ),
-        ("\\restrict abc\nselect 1;", "help: psql's own commands are no SQL: leave the line out"),
+        ("\\restrict abc\nselect 1;", "help: psql's own commands are not SQL: leave the line out"),
         (
             "create table t (a int);\nCOPY t (a) FROM stdin;\n1\n\\.\n",
             "write an INSERT, as `pg_dump --inserts`",
@@ -231,7 +231,7 @@ fn a_database_named_postgres_is_dropped_and_created_too() {
 }
 
 #[test]
-fn what_a_script_gives_notice_of_is_shown() {
+fn notices_of_a_script_are_shown() {
     let world = World::new();
     world.xtask("db create").ok();
     let notice = "do $$ begin raise notice 'three of them'; raise warning 'all odd'; end $$;";
@@ -423,7 +423,7 @@ fn connect_opens_psql_on_the_database() {
 fn connect_without_psql_on_path_takes_the_server_s_or_says_how_to_get_it() {
     let world = World::new();
     world.xtask("db setup").ok();
-    // One that lies beside a server's programs is found.
+    // A psql beside the server's programs is found.
     let path = world.path("home").join("bin");
     let connect = || world.xtask("db connect -c").arg("select 1").env("PATH", &path);
     assert!(connect().ok().stdout.contains("1 row"));
@@ -442,7 +442,7 @@ fn a_database_with_an_odd_name_is_created_and_dropped() {
 }
 
 #[test]
-fn what_acts_on_a_terminal_is_escaped_in_what_postgres_says() {
+fn control_characters_from_postgres_are_escaped() {
     let server = crate::postgres::start(&[], &[]);
     let database = Database { name: HOSTILE.to_owned(), ..Database::on(&server) };
     let encoded: String = HOSTILE.bytes().map(|byte| format!("%{byte:02x}")).collect();
@@ -474,13 +474,13 @@ fn what_acts_on_a_terminal_is_escaped_in_what_postgres_says() {
 }
 
 #[test]
-fn the_databases_that_every_server_has_are_used_or_refused() {
+fn every_server_s_own_databases_are_used_or_refused() {
     let server = crate::postgres::start(&[], &[]);
     let named = |name: &str| {
         let url = format!("postgresql://cruddur-tests:{PASSWORD_IN_URL}@127.0.0.1:{}/{name}", server.port);
         Workspace::new().with("CONNECTION_URL", &url).with("PROD_CONNECTION_URL", &url)
     };
-    // What is in a template is in every database that is created after that.
+    // Every new database would be a copy of a changed template.
     for name in ["template0", "template1"] {
         for line in ["db setup", "db schema-load", "db kill-all", "db drop --prod --dry-run"] {
             let failed = named(name).xtask(line).env("CRUDDUR_ENGINE", "external").fails(2);

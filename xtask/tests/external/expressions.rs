@@ -158,7 +158,7 @@ fn filters_and_projections_take_placeholders_in_both_forms() {
 }
 
 #[test]
-fn what_is_wrong_with_an_expression_or_a_placeholder_is_told() {
+fn errors_about_expressions_and_placeholders_have_remedies() {
     let world = DynamoDbOnly::with_scores();
     let line = "ddb query --table scores --pk go --filter";
     assert_snapshot!(world.error(2, line, &["who == :w", "--values", ":w=ann"]), @r#"

@@ -401,7 +401,7 @@ fn the_data_of_a_server_of_others_are_not_to_be_removed_here() {
     let world = World::new();
     let url = format!("{}?sslmode=disable", world.database.url_at(port));
     let failed = world.xtask("up").env("CONNECTION_URL", url).fails(3);
-    failed.says(&["cannot use its data", "help: see what its log says, or tell whoever runs it"]);
+    failed.says(&["cannot use its data", "help: see the server's log, or tell its operator"]);
     assert!(!failed.stderr.contains("--volumes"), "{failed}");
 }
 

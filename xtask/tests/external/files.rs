@@ -199,7 +199,7 @@ fn a_bad_line_stops_the_import_and_the_mended_file_is_imported() {
       because: made.jsonl:2: attribute `sk`: expected a string, found the number `1` (at byte 28)
       so far: 1 item is written for certain
       so far: everything before line 2 is written: go on with --from-line 2
-      help: mend the line and run the command again; or add --reject, which puts such lines into a file of their own
+      help: fix the line and run the command again; or add --reject, which puts such lines into a file of their own
     ");
     world.write("made.jsonl", &good);
     world.xtask("ddb import made.jsonl --table one --from-line 2").ok().says(&["2 items"]);
@@ -291,7 +291,7 @@ fn the_later_of_two_lines_with_one_key_stays() {
 }
 
 #[test]
-fn what_cannot_be_exported_or_imported_is_named() {
+fn impossible_exports_and_imports_are_errors() {
     let world = two_tables();
     world.write("made.jsonl", &lines(1));
     let fails = |line: &str, code| world.xtask(line).fails(code).error().to_owned();
@@ -391,7 +391,7 @@ fn each_file_has_its_own_rejected_records_and_they_can_be_imported() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_said_in_its_own_terms() {
+fn errors_about_a_file_use_its_terms() {
     let world = two_tables();
     let said = |name: &str, text: &str| {
         world.write(name, text);
@@ -481,7 +481,7 @@ fn a_dash_is_stdout() {
 }
 
 #[test]
-fn what_comes_from_a_pipe_is_imported() {
+fn a_pipe_can_be_imported() {
     let world = two_tables();
     let made = lines(3_000);
     let import =

@@ -26,7 +26,7 @@ const WRITING: [(&str, &str); 12] = [
     (r#"ddb put {"pk":"a","sk":"2"}"#, "put an item"),
     ("ddb delete a 1", "delete the item a 1"),
     ("ddb import items.jsonl", "import 2 items into the table, over its items"),
-    ("ddb-setup", "start the databases that do not run, and set them up anew"),
+    ("ddb-setup", "start the databases that do not run, and set them up again"),
 ];
 
 /// Fills a world with data that each of those commands would change.
@@ -74,7 +74,7 @@ fn a_dry_run_says_what_would_happen_and_changes_nothing() {
     ");
     let ran = world.xtask("ddb-setup --dry-run --file conversation.txt --now").arg(NOW).ok();
     assert_snapshot!(world.redact(&ran.stderr), @"
-    dry run: it would start the databases that do not run, and set them up anew
+    dry run: it would start the databases that do not run, and set them up again
       engine    external, unless another is chosen at the start
       Postgres  cruddur-tests@HOST/DATABASE: drop and create the database, load schema and seed
       DynamoDB  ENDPOINT: drop and create table cruddur-messages, seed it
@@ -316,7 +316,7 @@ fn a_table_that_is_protected_in_the_last_moment_stays() {
 }
 
 #[test]
-fn without_prod_what_is_not_near_is_refused_before_it_is_reached() {
+fn without_prod_public_hosts_are_refused_before_contact() {
     let port = free_port();
     let (postgres, dynamodb) = ("postgresql://me@127.0.0.1:1/d", "http://127.0.0.1:1");
     let run = |line: &str, postgres: &str, dynamodb: &str| {

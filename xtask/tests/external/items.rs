@@ -74,7 +74,7 @@ fn a_key_has_the_types_of_the_table() {
     assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "-7", "red"]), @"error: key `at` must be binary, written in base64; `red` is not");
     assert_snapshot!(world.item_error(2, &["get", "--table", "scores", "-7"]), @"
     error: the table's items have a sort key as well: `at`
-      help: add it behind the partition key: `-7 SK`
+      help: add it after the partition key: `-7 SK`
     ");
     assert_snapshot!(world.item_error(2, &["delete", "--table", "users", "ann", "1"]), @"
     error: the table has no sort key
@@ -338,7 +338,7 @@ fn a_dry_run_makes_all_the_checks() {
     ");
     assert_snapshot!(world.item_error(2, &["delete", "a", "--dry-run"]), @"
     error: the table's items have a sort key as well: `sk`
-      help: add it behind the partition key: `a SK`
+      help: add it after the partition key: `a SK`
     ");
     assert_snapshot!(world.item_error(1, &["delete", "a", "2", "--dry-run"]), @"
     error: there is no item a 2 in table cruddur-messages of DynamoDB at ENDPOINT

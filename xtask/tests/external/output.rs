@@ -65,7 +65,7 @@ fn an_output_that_takes_no_more_is_named() {
 }
 
 #[test]
-fn what_a_command_does_is_told_on_stderr_only() {
+fn steps_are_printed_on_stderr_only() {
     let world = World::new();
     for line in
         ["ddb-setup", "up", "db seed", "db kill-all", "ddb seed", "db setup", "ddb drop cruddur-messages"]
@@ -209,7 +209,7 @@ fn an_error_is_one_line_of_json_where_the_data_or_the_steps_are() {
     assert!(told["help"][0].as_str().unwrap().contains("AWS_ENDPOINT_URL_DYNAMODB"), "{unreachable}");
     let refused = world.xtask("db test -o json").env("CONNECTION_URL", "postgres://me@192.0.2.1/d").fails(4);
     assert_eq!(error(&refused)["exit"], 4);
-    // Of psql's arguments none is ours.
+    // `-o json` is an argument of psql here.
     assert!(!world.xtask("db connect --dry -- -o json").end().stderr.starts_with('{'));
 }
 

@@ -8,7 +8,7 @@ use crate::{SHORT_CONVERSATION, TABLE, World};
 const SAME: &str = "both databases match the sources: nothing is changed";
 
 #[test]
-fn what_was_written_since_the_set_up_stays() {
+fn data_written_since_the_set_up_stays() {
     let world = World::new();
     world.xtask("prepare").ok().says(&["the Postgres database is not there", "5 users, 4 activities"]);
     world.database.execute("update users set display_name = 'Me' where handle = 'bayko'");
@@ -26,10 +26,10 @@ fn each_source_that_changed_is_named() {
 }
 
 #[test]
-fn what_somebody_removed_by_hand_is_noticed() {
+fn data_removed_by_hand_is_noticed() {
     let world = World::set_up();
     let database = world.database.name.clone();
-    // Whether what is left may be a user's, as far as the record of the set-up tells.
+    // The flag says whether the remaining data may be a user's, according to the record.
     let steps: [(&str, bool, &dyn Fn()); 6] = [
         ("a table of the Postgres database is not there", true, &|| {
             world.database.execute("drop table activities")
@@ -38,14 +38,14 @@ fn what_somebody_removed_by_hand_is_noticed() {
         ("no set-up of both databases was finished", false, &|| _ = world.xtask("db schema-load").ok()),
         ("no set-up of both databases was finished", false, &|| _ = world.xtask("db setup").ok()),
         ("the messages table is not there", false, &|| _ = world.xtask("ddb drop").arg(TABLE).ok()),
-        ("the messages table was made anew", false, &|| {
+        ("the messages table was recreated", false, &|| {
             world.xtask("ddb drop").arg(TABLE).ok();
             world.xtask("ddb schema-load").ok();
         }),
     ];
     for (told, asks, step) in steps {
         step();
-        world.xtask("prepare --dry-run").ok().says(&[told, "dry run: it would set both databases up anew"]);
+        world.xtask("prepare --dry-run").ok().says(&[told, "dry run: it would set both databases up again"]);
         if asks {
             let refused = world.xtask("prepare").fails(4);
             refused.says(&[told, "would lose", "stdin is not a terminal", "--yes"]);
@@ -58,7 +58,7 @@ fn what_somebody_removed_by_hand_is_noticed() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn who_answers_no_has_lost_nothing() {
+fn answering_no_loses_nothing() {
     let world = World::set_up();
     world.write("backend-flask-rs/ddb/conversation.txt", SHORT_CONVERSATION);
     world.xtask("ddb put").arg(r#"{"pk": "mine", "sk": "1"}"#).ok();
@@ -108,7 +108,7 @@ fn a_rehearsal_changes_nothing() {
     world
         .xtask("prepare --dry-run")
         .ok()
-        .says(&["set both databases up anew: the Postgres database is not there"]);
+        .says(&["set both databases up again: the Postgres database is not there"]);
     assert!(!world.database.exists());
     world.xtask("prepare").ok();
     let same = world.xtask("prepare --dry-run").ok();

@@ -41,7 +41,7 @@ fn reading_needs_no_confirmation() {
 
 /// A command that an error suggests has the same target.
 #[test]
-fn what_is_suggested_for_production_is_for_production_too() {
+fn suggested_commands_keep_the_prod_option() {
     let world = Production::new();
     let fails = |line: &str| {
         let failed = world.xtask(line).arg("--prod").end();
@@ -89,7 +89,7 @@ fn the_word_prod_is_data_where_it_can_be() {
 }
 
 #[test]
-fn what_destroys_wants_the_target_s_name() {
+fn destructive_commands_require_the_target_s_name() {
     let world = Production::new();
     let database = world.database.name.clone();
     world.xtask("db setup --prod --confirm").arg(&database).ok();

@@ -273,7 +273,7 @@ fn the_largest_items_are_read_to_the_end() {
         assert_eq!(numbers(&read), (0..610).collect::<Vec<_>>(), "{options}");
     }
     let table = world.xtask("ddb query --pk z600").ok().stdout;
-    assert!(table.contains(&largest), "what goes into a pipe is never cut");
+    assert!(table.contains(&largest), "output to a pipe is never cut");
     let header = table.lines().next().unwrap();
     assert!(header.len() < 100, "one long value widens no other line: {header}");
 }
@@ -450,7 +450,7 @@ pub(crate) fn assert_harmless(text: &str) {
 }
 
 #[test]
-fn what_acts_on_a_terminal_is_escaped_in_tables_and_in_errors() {
+fn control_characters_are_escaped_in_tables_and_in_errors() {
     let world = DynamoDbOnly::with_table();
     world.endpoint().put(TABLE, &[("pk", HOSTILE), ("sk", "1"), (HOSTILE, HOSTILE)]);
     for command in ["scan", "query", "get"] {

@@ -70,7 +70,7 @@ fn the_steps_come_in_order_and_each_says_how_long_it_took() {
 }
 
 #[test]
-fn again_at_once_it_gives_the_same_bytes() {
+fn a_repeated_set_up_gives_the_same_items() {
     let world = World::new();
     let set_up = || {
         world.xtask("ddb-setup --now").arg(NOW).ok();
@@ -101,7 +101,7 @@ fn the_short_conversation_becomes_these_items() {
 }
 
 #[test]
-fn whatever_was_there_before_is_replaced() {
+fn any_earlier_data_is_replaced() {
     let world = World::with_short_conversation();
     let expected = lines(&world);
     // A table with another definition, and a database with other tables and an open session.
@@ -221,7 +221,7 @@ fn the_settings_come_in_the_forms_that_other_programs_read() {
 }
 
 #[test]
-fn doctor_names_what_is_wrong_and_how_to_mend_it() {
+fn doctor_names_faults_and_remedies() {
     let world = World::new();
     let asked = |line: &str| world.xtask(line).env("DOCKER_HOST", "unix:///nonexistent/docker.sock").end();
     let doctor = || asked("doctor -o json");

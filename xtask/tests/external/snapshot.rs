@@ -22,7 +22,7 @@ fn items(world: &World) -> Vec<Value> {
 }
 
 #[test]
-fn what_was_saved_is_restored() {
+fn a_saved_snapshot_is_restored() {
     let world = World::set_up();
     world.database.execute("update users set display_name = 'It''s \u{e4} \\ me' where handle = 'bayko'");
     world.xtask("ddb put").arg(EVERY_TYPE).ok();
@@ -123,7 +123,7 @@ fn names_stay_in_the_folder_and_production_is_refused() {
 }
 
 #[test]
-fn a_snapshot_that_is_damaged_changes_nothing() {
+fn a_damaged_snapshot_changes_nothing() {
     let world = World::set_up();
     world.xtask("snapshot save mine").ok();
     let before = (users(&world), items(&world));
@@ -171,7 +171,7 @@ fn a_snapshot_that_is_damaged_changes_nothing() {
 }
 
 #[test]
-fn half_a_snapshot_wants_the_other_half_to_be_there() {
+fn half_a_snapshot_needs_the_other_database() {
     let world = World::set_up();
     world.xtask("ddb put").arg(EVERY_TYPE).ok();
     let dropped = world.xtask("ddb drop").arg(TABLE).ok();

@@ -413,7 +413,7 @@ fn psql_gets_the_same_settings() {
 }
 
 #[test]
-fn psql_s_command_line_holds_nothing() {
+fn psql_s_command_line_has_no_secret() {
     let secure = Secure::new();
     std::fs::create_dir(secure.workspace.path("bin")).unwrap();
     let script = "#!/bin/sh\necho \"$# arguments, sslmode $PGSSLMODE, address $PGHOSTADDR, password ${PGPASSWORD:+set}, not by $PGREQUIREAUTH\"\n";

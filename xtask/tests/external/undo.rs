@@ -20,7 +20,7 @@ fn put(world: &World, key: &str) {
 }
 
 #[test]
-fn what_only_seeds_wrote_is_not_saved() {
+fn data_that_only_seeds_wrote_is_not_saved() {
     let world = World::new();
     for command in [
         "ddb-setup",
@@ -33,7 +33,7 @@ fn what_only_seeds_wrote_is_not_saved() {
         world.xtask(command).ok();
     }
     assert!(snapshots(&world).is_empty());
-    // So it is with the steps one by one.
+    // Single steps save no snapshot either.
     let (drop, load) = (format!("ddb drop {TABLE}"), "ddb schema-load");
     for command in ["db setup", "db setup", &drop, load, "ddb seed", &drop, load, "db schema-load", "db seed"]
         .into_iter()
@@ -42,7 +42,7 @@ fn what_only_seeds_wrote_is_not_saved() {
         world.xtask(command).ok();
     }
     assert!(snapshots(&world).is_empty());
-    // The database that is dropped was the one that recorded it.
+    // Dropping the database drops its record, so the items count as the user's.
     for command in ["db drop", "ddb-setup"] {
         world.xtask(command).ok();
     }
@@ -58,7 +58,7 @@ fn what_only_seeds_wrote_is_not_saved() {
     world.write(seed, &whole);
     world.xtask("ddb-setup").ok();
     assert!(snapshots(&world).is_empty());
-    // Data that was added after it does count.
+    // Data that was added after a failed set-up counts as the user's.
     world.write(seed, "nonsense;");
     world.xtask("ddb-setup").fails(2);
     world.write(seed, &whole);

@@ -290,7 +290,7 @@ fn fix_rewrites_names_and_rows_from_their_source_and_deletes_nothing() {
 }
 
 #[test]
-fn fix_leaves_what_has_no_source() {
+fn fix_leaves_findings_without_a_source() {
     let world = World::with_short_conversation();
     let items = world.endpoint().items(TABLE);
     let message = item(&items, &format!("MSG#{GROUP}"), SECOND);
@@ -328,7 +328,7 @@ fn production_is_read_and_not_fixed() {
 }
 
 #[test]
-fn what_looks_wrong_is_read_again() {
+fn suspect_items_are_read_again() {
     let world = World::with_short_conversation();
     let items = world.endpoint().items(TABLE);
     let message = item(&items, &format!("MSG#{GROUP}"), SECOND);
@@ -413,7 +413,7 @@ fn read_units_are_held_to() {
     assert_eq!((found(""), found("--max-units 100")), (3, 3));
 }
 
-/// Some writes may fail: on a busy machine the servers give up some, at any time.
+/// On a busy machine the servers may give up some writes.
 #[test]
 fn sixty_four_writers_leave_stores_that_agree() {
     let world = World::set_up();
@@ -447,7 +447,7 @@ fn sixty_four_writers_leave_stores_that_agree() {
 }
 
 #[test]
-fn what_is_not_there_is_said() {
+fn a_missing_schema_or_table_is_named() {
     let world = World::new();
     world.xtask("db create").ok();
     world.xtask("verify").fails(1).says(&["load the schema with `cargo xtask db schema-load`"]);

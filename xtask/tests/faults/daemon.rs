@@ -257,7 +257,7 @@ fn a_docker_host_without_a_scheme() {
     let said = |code, host: &str| workspace.xtask("up").env("DOCKER_HOST", host).fails(code);
     let nobody = format!("tcp://127.0.0.1:{port} (DOCKER_HOST): nobody listens there");
     said(3, &format!("127.0.0.1:{port}")).says(&[&nobody]);
-    said(2, "/var/run/docker.sock").says(&["a path alone is no address", "help: write it as unix://"]);
+    said(2, "/var/run/docker.sock").says(&["a path alone is not an address", "help: write it as unix://"]);
     for host in
         ["nonsense://hush", "tcp://me:hush@127.0.0.1:1", "me:hush@127.0.0.1", "ssh://me:hush@127.0.0.1"]
     {

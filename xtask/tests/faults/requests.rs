@@ -51,14 +51,14 @@ fn a_dynamodb_whose_answers_are_cut_short() {
 }
 
 #[test]
-fn what_postgres_says_is_not_held_up_by_a_dynamodb_that_says_nothing() {
+fn a_postgres_error_does_not_wait_for_a_silent_dynamodb() {
     let (_listener, port) = line::silent();
     let unknown = "ddb patterns list-conversations --handle nobody-has-it";
     World::set_up().fails_at(1, unknown, Endpoint(port), QUICK).says(&["has no user with handle"]);
 }
 
 #[test]
-fn what_postgres_says_is_not_held_up_by_credentials_that_never_come() {
+fn a_postgres_error_does_not_wait_for_credentials_that_never_come() {
     let world = World::set_up();
     let (_listener, port) = line::silent();
     let run = world.xtask("ddb patterns list-conversations --handle nobody-has-it --prod");

@@ -109,7 +109,7 @@ fn times_rise_whatever_the_clock_says() -> TestResult {
 }
 
 #[test]
-fn a_text_has_something_to_say_and_an_end() {
+fn a_text_is_not_blank_and_not_too_long() {
     assert_eq!(check_text(&"é".repeat(LONGEST_MESSAGE)), Ok(()));
     assert_eq!(check_text(&"é".repeat(LONGEST_MESSAGE + 1)), Err("has more than 1024 characters"));
     assert_eq!(check_text(" \n\t"), Err("is empty"));

@@ -143,7 +143,7 @@ impl Shared {
 
 /// Parses the signing keys, by id. Skips keys of unknown kinds.
 fn parse(answer: &[u8]) -> Result<HashMap<String, DecodingKey>> {
-    let set: KeySet = serde_json::from_slice(answer).context("the answer is no set of keys")?;
+    let set: KeySet = serde_json::from_slice(answer).context("the answer is not a set of keys")?;
     let signing = set.keys.into_iter().filter(|key| key.kty == "RSA" && key.usage.as_deref() != Some("enc"));
     let key = |key: Key| {
         let components = DecodingKey::from_rsa_components(key.n.as_deref()?, key.e.as_deref()?);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_sign_are_taken_and_others_passed_over() {
+    fn only_signing_keys_are_used() {
         let set = br#"{"keys": [
             {"kid": "one", "kty": "RSA", "use": "sig", "alg": "RS256", "n": "AQAB", "e": "AQAB"},
             {"kid": "encrypts", "kty": "RSA", "use": "enc", "n": "AQAB", "e": "AQAB"},

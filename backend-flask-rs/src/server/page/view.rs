@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_users_write_is_text() {
+    fn text_of_users_stays_text() {
         let evil = "<script>alert(1)</script>\"'&";
         let user = User { uuid: Uuid::nil(), display_name: evil.to_owned(), handle: evil.to_owned() };
         let message = Message {

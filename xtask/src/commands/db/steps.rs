@@ -61,7 +61,7 @@ pub(crate) async fn make_anew(
     maintenance.with(move |client| record.write(client, &database)).await
 }
 
-/// Fails if the role may not create databases. The owner of a database may drop it without that right.
+/// Fails if the role may not create databases. It could still drop its own database, and not create it again.
 pub(super) async fn may_create(maintenance: &mut Connection) -> Result<()> {
     let ask = |client: &mut Client| {
         let row = client.query_typed_one(sql::MAY_CREATE, &[]).map_err(readable)?;
@@ -74,7 +74,7 @@ pub(super) async fn may_create(maintenance: &mut Connection) -> Result<()> {
     let (target, prod) = (&maintenance.target, maintenance.target.prod);
     let remedy = format!(
         "let the server's owner run `alter role {role} createdb`; if the database is there, `cargo xtask db \
-         schema-load{prod}` and `db seed{prod}` make its tables anew without creating it"
+         schema-load{prod}` and `db seed{prod}` recreate its tables without creating it"
     );
     Err(Failure::unreachable(format!("role {role} may not create databases at {target}"), remedy).into())
 }

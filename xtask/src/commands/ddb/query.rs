@@ -151,11 +151,9 @@ pub(super) fn key_of(keys: &Keys, partition: &str, sort: Option<&str>) -> Result
         (None, None) => {}
         (Some(key), None) => {
             let problem = format!("the table's items have a sort key as well: `{}`", key.name);
-            return Err(Failure::usage(
-                problem,
-                format!("add it behind the partition key: `{partition} SK`"),
-            )
-            .into());
+            return Err(
+                Failure::usage(problem, format!("add it after the partition key: `{partition} SK`")).into()
+            );
         }
         (None, Some(text)) => {
             return Err(Failure::usage("the table has no sort key", format!("leave `{text}` out")).into());

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::item::{Entry, Finding, Kind, Subject, digest, key_of};
 
-/// What is kept of a group while the table is read. Texts are kept as digests.
+/// The data kept for each group during the scan. Texts are kept as digests.
 #[derive(Default)]
 pub(super) struct Group {
     rows: Vec<Row>,
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn who_sends_is_a_member() {
+    fn every_sender_is_a_member() {
         let strangers = |rows: &[Item], sender| judged(rows, &[message(sender, 9)]).strangers;
         let three = Uuid::from_u128(3);
         assert_eq!(strangers(&[row(1, 2, 9), row(2, 1, 9)], 3), [three]);

@@ -200,7 +200,7 @@ impl<'a> Reader<'a> {
     fn text(&mut self, name: &str) -> Option<&'a str> {
         let there = match self.item.get(name) {
             Some(AttributeValue::S(text)) => return Some(text),
-            Some(_) => format!("{name} is no string"),
+            Some(_) => format!("{name} is not a string"),
             None => format!("no {name}"),
         };
         self.add(Kind::Unreadable, there, format!("{name}, a string"));
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said_with_what_should_be() {
+    fn findings_show_actual_and_expected_values() {
         for (changes, kind, there, should) in [
             (("pk", "X"), Kind::UnknownItem, "X", "GRP#, MSG# or KEY#, and a uuid"),
             (("pk", "MSG#1"), Kind::Unreadable, "pk \"MSG#1\"", "pk, MSG# and a uuid"),
@@ -320,6 +320,6 @@ mod tests {
         item.remove(MESSAGE);
         item.insert(USER_HANDLE.to_owned(), AttributeValue::N("1".to_owned()));
         let there: Vec<_> = wrong(&item, "one").into_iter().map(|(_, there, _)| there).collect();
-        assert_eq!(there, ["no message", "user_handle is no string"]);
+        assert_eq!(there, ["no message", "user_handle is not a string"]);
     }
 }

@@ -48,7 +48,7 @@ const START: &str =
 
 /// The remedy if this user may not use the socket.
 /// <https://docs.docker.com/engine/install/linux-postinstall/>
-const JOIN: &str = "join the group that may use the socket (`sudo usermod -aG docker $USER`), log in anew";
+const JOIN: &str = "join the group that may use the socket (`sudo usermod -aG docker $USER`), log in again";
 
 /// Connects to the first daemon that answers. If none does, the error lists every place with its reason.
 pub(super) async fn connect(environment: &Environment, ui: &Ui) -> Result<bollard::Docker> {
@@ -168,7 +168,7 @@ fn full_address(host: &str, is_tls: bool) -> Result<String> {
         Some(("unix" | "npipe" | "http" | "https" | "ssh", _)) => Ok(host.to_owned()),
         Some(("tcp", address)) => Ok(with_port(address, port)),
         Some(_) => Err(wrong("no daemon is reached by this scheme").into()),
-        None if host.starts_with(['/', '.']) => Err(wrong("a path alone is no address").into()),
+        None if host.starts_with(['/', '.']) => Err(wrong("a path alone is not an address").into()),
         None => Ok(with_port(host, port)),
     }
 }
@@ -236,7 +236,7 @@ mod tests {
         let with_tls = Environment::from([("DOCKER_HOST", "tcp://"), ("DOCKER_TLS_VERIFY", "1")]);
         assert_eq!(hosts(&with_tls), ["tcp://localhost:2376"]);
         for (value, why) in [
-            ("/var/run/docker.sock", "a path alone is no address"),
+            ("/var/run/docker.sock", "a path alone is not an address"),
             ("fd://", "no daemon is reached by this scheme"),
         ] {
             let error = try_places(&Environment::from([("DOCKER_HOST", value)])).unwrap_err().to_string();
@@ -262,7 +262,7 @@ mod tests {
 
     #[tokio::test]
     #[cfg(unix)]
-    async fn who_may_not_use_the_socket_is_told_what_to_do() {
+    async fn a_forbidden_socket_has_a_remedy() {
         use std::os::unix::fs::PermissionsExt as _;
 
         let folder = tempfile::tempdir().unwrap();

@@ -69,7 +69,7 @@ impl Docker {
         };
         if network.internal == Some(true) {
             let problem = format!("network {name} is internal: no port of a container on it is published");
-            let remedy = format!("have it made anew: `cargo xtask down`, and `docker network rm {name}`");
+            let remedy = format!("recreate it: `cargo xtask down`, and `docker network rm {name}`");
             return Err(Failure::new(problem, remedy).into());
         }
         Ok(())

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_row_is_said() {
+    fn errors_name_the_fault_of_a_row() {
         let columns = Columns::from_header(&["a", "a:N", "b:BOOL", "c:SS", "*"].map(str::to_owned)).unwrap();
         for (row, why) in [
             (vec!["x"], "the row has 1 cell, and the header 5"),

@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_exports_to_s3_enclose_is_read() {
+    fn items_of_an_export_to_s3_are_read() {
         let line = r#" { "Item" : {"a":{"M":{"S":{"S":"x"}}}}}"#;
         assert_eq!(item(line, Notation::Typed), Ok(one("a", AttributeValue::M(one("S", text("x"))))));
         // Here `Item` is an attribute's name.
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_line_is_said() {
+    fn errors_name_the_fault_of_a_line() {
         let deep = format!(r#"{{"a":{}"#, "[".repeat(100_000));
         for (line, notation, why) in [
             (

@@ -266,7 +266,7 @@ fn a_first_record_of_two_notations_wants_to_be_told() {
 
 #[cfg(unix)]
 #[test]
-fn what_a_link_leads_to_is_replaced_and_not_the_link() {
+fn a_link_stays_and_its_target_is_replaced() {
     let folder = folder();
     let (link, target) = (folder.path().join("link.jsonl"), file(&folder, "target.jsonl", "old"));
     std::os::unix::fs::symlink("target.jsonl", &link).unwrap();

@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_run_printed_says_nothing() {
+    fn log_lines_of_an_earlier_run_are_ignored() {
         for earlier in [POSTGRES_LOST, NO_CLUSTER] {
             let failure = failure(earlier, IN_USE);
             assert!(failure.to_string().starts_with("its process ended; "), "{failure}");

@@ -11,10 +11,10 @@ use postgres::error::SqlState;
 use super::{MAINTENANCE_DATABASE, PostgresTarget};
 
 /// The remedy if a server cannot open its own files.
-pub(super) const UNUSABLE_DATA: &str = "see what its log says, or tell whoever runs it";
+pub(super) const UNUSABLE_DATA: &str = "see the server's log, or tell its operator";
 
 /// The same for one of this checkout's servers.
-pub(super) const UNUSABLE_DATA_OF_OURS: &str = "this checkout's own is made anew by `cargo xtask down --volumes`, which removes the \
+pub(super) const UNUSABLE_DATA_OF_OURS: &str = "recreate this checkout's own with `cargo xtask down --volumes`, which removes the \
                                         data of both databases, and `cargo xtask ddb-setup`";
 
 /// The remedy if the server wants a password and there is none.
@@ -32,7 +32,7 @@ impl PostgresTarget {
         let remedy = match error.code() {
             Some(&SqlState::UNDEFINED_DATABASE) if self.database() == MAINTENANCE_DATABASE => {
                 format!(
-                    "other databases are created and dropped from it: create it anew, with `create database {}` in psql",
+                    "other databases are created and dropped from it: create it with `create database {}` in psql",
                     self.database()
                 )
             }

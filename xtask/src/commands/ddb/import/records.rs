@@ -126,7 +126,7 @@ impl<'a> Records<'a> {
 }
 
 fn bad_line(problem: String) -> anyhow::Error {
-    let remedy = "mend the line and run the command again; or add --reject, which puts such lines into a file of \
+    let remedy = "fix the line and run the command again; or add --reject, which puts such lines into a file of \
                   their own";
     Failure::usage(problem, remedy).into()
 }

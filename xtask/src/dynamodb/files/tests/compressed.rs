@@ -49,7 +49,7 @@ fn members_and_frames_after_one_another_are_one_text() {
 }
 
 #[test]
-fn what_follows_a_compressed_text_is_padding_or_an_error() {
+fn data_after_a_compressed_text_is_padding_or_an_error() {
     let folder = folder();
     let item = Item::from([("a".to_owned(), AttributeValue::S("x".to_owned()))]);
     for (name, form) in [("a.jsonl.gz", "gzip"), ("a.jsonl.zst", "zstd")] {
