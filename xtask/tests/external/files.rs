@@ -318,9 +318,16 @@ fn impossible_exports_and_imports_are_errors() {
         .says(&["the form of made.txt is not known by its name"]);
     std::fs::create_dir(world.path("folder.jsonl")).unwrap();
     world.xtask("ddb import folder.jsonl --table one").fails(2).says(&["it is not a file"]);
+    let made = std::process::Command::new("mkfifo").arg(world.path("pipe.jsonl")).status().unwrap();
+    assert!(made.success());
+    let pipe = std::fs::File::options().read(true).write(true).open(world.path("pipe.jsonl")).unwrap();
+    world.xtask("ddb import pipe.jsonl --table one").fails(2).says(&["it is not a file"]);
+    drop(pipe);
     world.xtask("ddb export new.jsonl --table three").fails(1).says(&["has no such table"]);
     assert!(!world.path("new.jsonl").exists());
     world.xtask("ddb import made.jsonl --table three").fails(1).says(&["has no such table"]);
+    std::fs::write(world.path("short.jsonl.gz"), b"\x1f\x8b\x08\x00\x00").unwrap();
+    world.xtask("ddb import short.jsonl.gz --table one").fails(2).says(&["the file is not whole"]);
     world.write("cut.jsonl.gz", "not compressed");
     world
         .xtask("ddb import cut.jsonl.gz --table one")

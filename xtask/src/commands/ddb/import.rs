@@ -157,7 +157,10 @@ impl Import {
         };
         let open = || {
             let mut file = input.file.try_clone()?;
-            file.rewind()?;
+            // What is no file cannot be rewound, and `of` says so.
+            if file.metadata()?.is_file() {
+                file.rewind()?;
+            }
             ItemFile::of(file, input.form, notation, self.from_line)
         };
         open().map_err(|error| match error.kind() {

@@ -53,8 +53,7 @@ fn invalid(why: String) -> io::Error {
 }
 
 fn ends_early(form: &str) -> io::Error {
-    let why = format!("the {form} stream ends early: the file is not whole");
-    io::Error::new(io::ErrorKind::UnexpectedEof, why)
+    invalid(format!("the {form} stream ends early: the file is not whole"))
 }
 
 /// The error for other data after a stream. It is an error because that may be most of the file.

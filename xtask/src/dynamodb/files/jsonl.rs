@@ -109,17 +109,24 @@ fn has_no_objects(line: &str) -> bool {
 /// Reads an item that a user typed, in either notation. It may have several lines.
 pub(crate) fn item_of(text: &str) -> Result<Item, String> {
     if let Some(error) = not_json(text) {
-        return Err(format!("{} at line {} column {}", not_valid(&error), error.line(), error.column()));
+        return Err(format!("{}{}", not_valid(&error), place(&error)));
     }
     if !text.trim_start().starts_with('{') {
         return Err("it is not a JSON object".to_owned());
     }
     let notation = Notation::of(text).map_err(|why| format!("{why}: give all of them a type, or none"))?;
-    let item = read(text, notation.unwrap_or(Notation::Plain)).map_err(|error| {
-        format!("{} at line {} column {}", without_place(&error), error.line(), error.column())
-    })?;
+    let item = read(text, notation.unwrap_or(Notation::Plain))
+        .map_err(|error| format!("{}{}", without_place(&error), place(&error)))?;
     crate::dynamodb::files::check(&item)?;
     Ok(item)
+}
+
+/// Where in the text the error is, if it has a place.
+fn place(error: &serde_json::Error) -> String {
+    match error.line() {
+        0 => String::new(),
+        line => format!(" at line {line} column {}", error.column()),
+    }
 }
 
 /// Explains the error of reading a line. If the line is not JSON, that is the explanation.
@@ -224,6 +231,7 @@ mod tests {
                 "attribute `n`: expected a string, found the number `1` at line 1 column 11",
             ),
             (r#"{"n":{"N":"one"}}"#, "attribute `n`: `one` is not a number"),
+            (&format!(r#"{{"l":{}}}"#, "[".repeat(200)), "more than 127 objects and lists within each other"),
         ] {
             assert_eq!(item_of(text), Err(why.to_owned()), "{text}");
         }
