@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the tasks replace: one boto3 script for each thing to do with the messages table."""
+"""The boto3 scripts that the tasks replace, one for each operation on the messages table."""
 
 import datetime
 import json

@@ -1,7 +1,7 @@
--- What runs that have ended left behind, and takes the lock of each. $1 is the oldest template that is still of use.
+-- Finds the databases that ended runs left, and takes their locks. $1 is the smallest name of a template in use.
 --
--- A test database belongs to the session that holds its lock; if nobody does, its owner is gone. One that was kept has a
--- comment that says until when.
+-- A test database belongs to the session that holds its lock; if the lock is free, its owner has ended. A kept
+-- database has a comment with the time until which it stays.
 with ended as materialized (
   select datname::text as name
   from pg_database

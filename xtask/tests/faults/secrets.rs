@@ -131,7 +131,7 @@ fn no_secret_is_printed_where_nobody_listens() {
 }
 
 #[test]
-fn no_secret_is_printed_where_a_setting_makes_no_sense() {
+fn no_secret_is_printed_where_a_setting_is_invalid() {
     let world = world();
     for url in [
         "mysql://me:PASSWORD@host/database",

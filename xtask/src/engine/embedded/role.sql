@@ -1,5 +1,5 @@
 -- Read by `postgres --single -j`: an empty line after a semicolon ends a statement.
--- The tasks and the app sign in as this role: no superuser can, over TCP or otherwise.
+-- The tasks and the app sign in as this role, because no superuser can sign in.
 do $$ begin
   if not exists (select from pg_roles where rolname = 'cruddur') then create role cruddur; end if;
 end $$;
