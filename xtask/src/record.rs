@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::table;
 use crate::facts;
-use crate::postgres::target::readable;
+use crate::postgres::target::{Connection, readable};
 use crate::targets::PostgresTarget;
 use crate::text::{counted, hex};
 
@@ -63,6 +63,16 @@ impl Record {
         Self { sources: Sources::default(), table: table.map(identity).unwrap_or_default(), seeded }
     }
 
+    /// The record of a set-up that has begun with the rows. The items that are there now are to be replaced.
+    pub(crate) async fn begun_before_items(
+        dynamodb: &DynamoDb,
+        [users, activities, others]: [i64; 3],
+    ) -> Result<Self> {
+        let table = table::describe_if_there(dynamodb, &dynamodb.target.table).await?;
+        let items = table.as_ref().and_then(|table| table.item_count).unwrap_or_default();
+        Ok(Self::begun(table.as_ref(), [users, activities, others, items]))
+    }
+
     /// Reads the record in the database that `client` is connected to; `None` if there is none or it cannot be parsed.
     pub(crate) fn read(client: &mut Client) -> Result<Option<Self>> {
         let comment = read_comment(client)?;
@@ -106,6 +116,12 @@ impl Record {
     /// Writes the record as a comment on `database`.
     pub(crate) fn write(&self, client: &mut Client, database: &str) -> Result<()> {
         comment(client, database, &format!("{MARK}{}", serde_json::to_string(self)?))
+    }
+
+    /// Like [`Record::write`], for the database of `target`, which `connection` need not be in.
+    pub(crate) async fn write_by(self, connection: &mut Connection, target: &PostgresTarget) -> Result<()> {
+        let database = target.database().to_owned();
+        connection.with(move |client| self.write(client, &database)).await
     }
 
     /// What has changed since the set-up, one sentence for each change. `table` is `None` if there is no table now.

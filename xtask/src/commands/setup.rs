@@ -11,7 +11,6 @@ use crate::targets::{PostgresTarget, Targets};
 use crate::text::counted;
 use crate::ui::seconds;
 use anyhow::Result;
-use postgres::Client;
 
 use super::undo::Undo;
 use super::{db, ddb, snapshot};
@@ -110,9 +109,7 @@ pub(super) async fn set_up(
 ) -> Result<Counts> {
     let _group = context.ui.group("Set the databases up");
     // Until DynamoDB's steps begin, the old items are still there, and the record counts them.
-    let left = table::describe_if_there(&client, &client.target.table).await?;
-    let items = left.as_ref().and_then(|table| table.item_count).unwrap_or_default();
-    let record = Record::begun(left.as_ref(), [0, 0, 0, items]);
+    let record = Record::begun_before_items(&client, [0; 3]).await?;
     let (mut connection, [users, activities, others]) =
         db::setup(context, &mut maintenance, postgres, Some(record)).await?;
     let people = seed.people(&mut connection).await?;
@@ -120,15 +117,11 @@ pub(super) async fn set_up(
     ddb::schema_load(&client).await?;
     let table = table::describe(&client, &client.target.table).await?;
     let record = Record::begun(Some(&table), [users, activities, others, i64::try_from(seed.count())?]);
-    let database = postgres.database().to_owned();
-    let database = connection.with(move |client| record.write(client, &database).map(|()| database)).await?;
+    record.write_by(&mut connection, postgres).await?;
     let items = seed.write(&client, people, ddb::Table::Empty).await?;
-    let finish = move |client: &mut Client| {
-        let record = Record::new(sources, &table, [users, activities, others, i64::try_from(items)?]);
-        record.write(client, &database)?;
-        Ok(Counts { users, activities, items })
-    };
-    connection.with(finish).await
+    let record = Record::new(sources, &table, [users, activities, others, i64::try_from(items)?]);
+    record.write_by(&mut connection, postgres).await?;
+    Ok(Counts { users, activities, items })
 }
 
 pub(super) fn summary(

@@ -57,8 +57,10 @@ pub(crate) async fn make_anew(
     let _held = context.ui.stop.hold().await;
     drop_database(&context.ui, maintenance, target.database()).await?;
     create(&context.ui, maintenance, target.database()).await?;
-    let (Some(record), database) = (record, target.database().to_owned()) else { return Ok(()) };
-    maintenance.with(move |client| record.write(client, &database)).await
+    match record {
+        Some(record) => record.write_by(maintenance, target).await,
+        None => Ok(()),
+    }
 }
 
 /// Fails if the role may not create databases. It could still drop its own database, and not create it again.
