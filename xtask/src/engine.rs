@@ -46,6 +46,16 @@ pub(crate) struct Server {
     pub(crate) missing: Option<String>,
 }
 
+/// Where a server runs that has neither a container nor a process.
+const NOWHERE: &str = "none";
+
+impl Server {
+    /// Whether there is a container or a process of it, which may be paused or still starting.
+    pub(crate) fn is_there(&self) -> bool {
+        self.runs_in != NOWHERE
+    }
+}
+
 /// Which part of a log to read.
 #[derive(Clone, Copy)]
 pub(crate) struct LogRange {

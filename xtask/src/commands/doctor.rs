@@ -11,7 +11,7 @@ use crate::docker::compose::{Compose, Service, port_variable};
 use crate::docker::daemon::{self, Docker};
 use crate::docker::port;
 use crate::dynamodb::client::DynamoDb;
-use crate::engine::{self, EngineName, Found, embedded, is_external};
+use crate::engine::{self, EngineName, Found, Server, embedded, is_external};
 use crate::error::Failure;
 use crate::output::{self, Output};
 use crate::poll::Look;
@@ -215,7 +215,7 @@ async fn servers(
     docker: Option<&Docker>,
     report: &mut Report,
 ) -> Result<()> {
-    let (mut services, mut runs, mut ours) = (described.services(), [false; 2], [false; 2]);
+    let (mut services, mut ours) = (described.services(), [false; 2]);
     // If the engine cannot be asked, an earlier line says why.
     let found = Found::ask(context).await.ok();
     if let Some(Found { engine, servers }) = &found {
@@ -234,31 +234,36 @@ async fn servers(
             services = compose.services();
             let targets = engine.targets(context)?;
             let client = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
-            runs = servers.each_ref().map(|server| server.missing.is_none());
+            let [postgres, dynamodb] = servers;
             ours = [
-                runs[0] && matches!(targets.postgres.look().await, Look::Ready(_)),
-                runs[1] && matches!(client.look().await, Look::Ready(())),
+                postgres.missing.is_none() && matches!(targets.postgres.look().await, Look::Ready(_)),
+                dynamodb.missing.is_none() && matches!(client.look().await, Look::Ready(())),
             ];
         }
     }
-    for ((service, runs), is_ours) in services.into_iter().zip(runs).zip(ours) {
+    for (index, (service, is_ours)) in services.into_iter().zip(ours).enumerate() {
         let variable = port_variable(service.name);
-        let (otherwise, remedy) = if runs {
-            (BAD, "see `cargo xtask logs`; `cargo xtask down` and then `up` start it again".to_owned())
-        } else if service.port.fixed {
-            (TAKEN, port::remedy(variable))
-        } else {
-            (
+        let server = found.as_ref().filter(|found| found.engine.compose().is_some());
+        let server = server.map(|found| &found.servers[index]).filter(|server| server.is_there());
+        let (otherwise, remedy) = match server {
+            Some(Server { missing: None, .. }) => {
+                (BAD, "see `cargo xtask logs`; `cargo xtask down` and then `up` start it again".to_owned())
+            }
+            Some(_) => (TAKEN, "`cargo xtask up` starts it".to_owned()),
+            None if service.port.fixed => (TAKEN, port::remedy(variable)),
+            None => (
                 TAKEN,
                 format!("nothing to do: the next free port is used; or stop that program, or set {variable}"),
-            )
+            ),
         };
         let check = format!("port {}:{} ({})", Ipv4Addr::LOCALHOST, service.port.host, service.name);
-        let found = port(context, service, is_ours, docker).await?;
-        let found = found.map_err(|held| {
-            if runs { anyhow!("{held}; this checkout's {} does not answer", service.name) } else { held }
+        let used = port(context, service, is_ours, docker).await?;
+        let used = used.map_err(|held| match server {
+            Some(Server { missing: Some(missing), .. }) => anyhow!("{held}; {missing}"),
+            Some(_) => anyhow!("{held}; this checkout's {} does not answer", service.name),
+            None => held,
         });
-        report.add(check, found, otherwise, &remedy);
+        report.add(check, used, otherwise, &remedy);
     }
     Ok(())
 }

@@ -222,7 +222,7 @@ async fn server(docker: &Docker, service: &Service, container: Option<Container>
             Some(name) => super::taken_by(port, &format!("container {name}")),
             None => super::who_is_at(port),
         };
-        return (Server { runs_in: "none".to_owned(), missing: Some(missing) }, port);
+        return (Server { runs_in: super::NOWHERE.to_owned(), missing: Some(missing) }, port);
     };
     let state = match container.state {
         State::Running => "running",

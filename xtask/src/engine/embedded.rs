@@ -359,7 +359,10 @@ async fn start_at_free_port(
 /// Describes the server whose lock `holder` has, and puts its port into `service`.
 fn server(service: &mut Service, holder: Option<Holder>, has_data: bool) -> Server {
     let Some(holder) = holder else {
-        return Server { runs_in: "none".to_owned(), missing: Some(super::who_is_at(service.port.host)) };
+        return Server {
+            runs_in: super::NOWHERE.to_owned(),
+            missing: Some(super::who_is_at(service.port.host)),
+        };
     };
     service.port.host = holder.port.unwrap_or(service.port.host);
     let missing = match holder.port {

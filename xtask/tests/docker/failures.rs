@@ -163,6 +163,12 @@ fn a_container_that_hangs_is_told_from_one_that_is_paused() {
             .within(Duration::from_secs(5))
             .says(&[&format!("{container} is paused"), "`cargo xtask prepare` starts"]);
     }
+    let doctor = project.xtask("doctor").end().stdout;
+    for (service, container) in SERVICES.iter().zip(&containers) {
+        let line = doctor.lines().find(|line| line.contains(&format!("({service})"))).unwrap();
+        assert!(line.contains(&format!("{container} is paused")), "{line}");
+        assert!(line.contains("`cargo xtask up` starts it"), "{line}");
+    }
     project.xtask("prepare").ok().says(&["unpause"]);
     for container in &containers {
         docker(&["kill", "--signal", "STOP", container]);
