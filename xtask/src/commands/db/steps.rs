@@ -17,6 +17,9 @@ use postgres::error::SqlState;
 /// How long to wait for another session that is creating or dropping a database.
 const TURN_BOUND: Duration = STATEMENT_BOUND.saturating_mul(3);
 
+/// How long the process of a session may take to end after the session was closed.
+const CLOSING: Duration = Duration::from_millis(100);
+
 /// After this time the user is told what the command waits for.
 const TURN_TOLD_AFTER: Duration = Duration::from_secs(1);
 
@@ -121,7 +124,12 @@ pub(super) fn exists_already(database: &str, prod: &str) -> Failure {
 
 /// Drops a database and ends the sessions in it. The caller must hold off the end of the run.
 pub(super) async fn drop_database(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
-    let sessions = sessions_in(maintenance, database).await?;
+    let mut sessions = sessions_in(maintenance, database).await?;
+    if !sessions.is_empty() {
+        // A session that was just closed, such as our own, is listed until its process has ended.
+        tokio::time::sleep(CLOSING).await;
+        sessions = sessions_in(maintenance, database).await?;
+    }
     if !sessions.is_empty() {
         ui.warn(format_args!("dropping {database} ends the sessions of {}", sessions.join(", ")));
     }
