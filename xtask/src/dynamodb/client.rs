@@ -293,7 +293,11 @@ async fn production(target: &DynamoDbTarget, account: &Account) -> Result<(Build
     // Pin the endpoint, so that the one shown is the one used, and a local endpoint from the environment is ignored.
     let endpoint = match target.endpoint() {
         Some(endpoint) => endpoint.to_owned(),
-        None => aws_endpoint(&config).await?,
+        None => aws_endpoint(&config).await.map_err(|error| {
+            let region = config.region().map_or_else(String::new, ToString::to_string);
+            let problem = format!("DynamoDB on AWS has no endpoint for region `{region}`");
+            Failure::usage(problem, account.region_remedy()).caused_by(error)
+        })?,
     };
     let mut builder = Builder::from(&config);
     builder.set_endpoint_url(Some(endpoint.clone())).set_use_fips(None).set_use_dual_stack(None);

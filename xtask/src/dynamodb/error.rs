@@ -145,7 +145,10 @@ impl RequestError {
         let (is_about_time, prod) = (self.is_about_time(), target.prod());
         let refused = |account| Some((account, refusal(self.code()?)?));
         let (problem, remedy) = match (&self, target.account.as_ref().and_then(refused)) {
-            (Self::Lost { .. }, _) => (format!("cannot reach {target}"), target.remedy.clone()),
+            (Self::Lost { why, .. }, _) => {
+                let remedy = if why.contains(TUNNEL) { PROXY.to_owned() } else { target.remedy.clone() };
+                (format!("cannot reach {target}"), remedy)
+            }
             (Self::Service { .. }, _) if is_about_time => (
                 format!("this machine's clock is too far from that of {target}"),
                 "set the clock (Linux: `timedatectl set-ntp true`), and run the command again".to_owned(),
@@ -179,6 +182,10 @@ fn refusal(code: &str) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+/// The HTTP client's words for a connection through a proxy.
+const TUNNEL: &str = "tunnel error";
+const PROXY: &str = "check the proxy that HTTPS_PROXY names, or set NO_PROXY to the host if it needs none";
 
 /// The SDK's word for the source of credentials, in the error about a source that took too long.
 const IDENTITY: &str = "identity resolver";

@@ -116,7 +116,10 @@ fn production_is_reached_through_a_proxy_and_local_servers_are_not() {
         variables.iter().fold(run, |run, (name, value)| run.env(name, value))
     };
     let aws = ("PROD_DYNAMODB_ENDPOINT_URL", "");
-    list(&[aws, ("HTTPS_PROXY", &proxy)]).fails(3);
+    list(&[aws, ("HTTPS_PROXY", &proxy)]).fails(3).says(&["help: check the proxy that HTTPS_PROXY names"]);
+    list(&[aws, ("AWS_REGION", "eu-west-1 ")])
+        .fails(2)
+        .says(&["DynamoDB on AWS has no endpoint for region `eu-west-1 `", "help: set AWS_REGION"]);
     let asked_for = asked.recv().unwrap();
     assert!(asked_for.starts_with("CONNECT dynamodb.us-east-1.amazonaws.com:443 "), "{asked_for}");
     let elsewhere = ("PROD_DYNAMODB_ENDPOINT_URL", "http://dynamodb.example:8000");

@@ -250,6 +250,6 @@ fn a_local_endpoint_left_in_the_environment_is_not_used() {
         let run = run.env("AWS_ACCESS_KEY_ID", "production").env("AWS_SECRET_ACCESS_KEY", SECRET_KEY);
         let run = run.env("AWS_EC2_METADATA_DISABLED", "true").env("AWS_CONFIG_FILE", "/nonexistent");
         let run = run.env("AWS_REGION", "local").env("AWS_USE_FIPS_ENDPOINT", "true");
-        run.fails(1).says(&["FIPS and local endpoint are not supported"]);
+        run.fails(2).says(&["FIPS and local endpoint are not supported"]);
     }
 }
