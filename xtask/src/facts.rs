@@ -41,7 +41,7 @@ impl Facts {
         facts.add("database", target.database());
         facts.add("user", target.user());
         let tables = match target.connect_if_there().await? {
-            None => "the database is not there".to_owned(),
+            None => "the database does not exist".to_owned(),
             Some(mut connection) => connection.with(rows).await?,
         };
         facts.add("rows", tables);
@@ -57,7 +57,7 @@ impl Facts {
         facts.add("region", dynamodb.region());
         facts.add("endpoint", dynamodb.endpoint());
         match description {
-            None => facts.add("table", format_args!("{name}, which is not there")),
+            None => facts.add("table", format_args!("{name}, which does not exist")),
             Some(description) => {
                 facts.add("table", name);
                 let items = description.item_count.unwrap_or_default();

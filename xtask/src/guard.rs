@@ -73,7 +73,7 @@ impl Guard<'_> {
         let Self { deed, name, .. } = self;
         if !stdin().is_terminal() {
             let problem =
-                "the target's name cannot be typed, as stdin is not a terminal; nothing was changed";
+                "the target's name cannot be typed, because stdin is not a terminal; nothing was changed";
             return Err(Failure::refused(problem, format!("to {deed}, add `--confirm {name}`")).into());
         }
         ask(ui, &format!("Type `{name}` to {deed}, anything else to stop:")).await

@@ -100,11 +100,11 @@ fn run(arguments: Arguments, context: &Context) -> Result<()> {
         let interrupted = |done: String| Err(Interrupted { done, ..stop.interrupted(signal) }.into());
         tokio::select! {
             biased;
-            ended = &mut run => ended.and_then(|()| interrupted("all was done by then".to_owned())),
+            ended = &mut run => ended.and_then(|()| interrupted("everything was done by then".to_owned())),
             () = stop.is_safe() => Err(stop.interrupted(signal).into()),
             _ = signals.next() => interrupted("stopped at once; it may be half done".to_owned()),
             () = tokio::time::sleep(STOP_BOUND) => {
-                interrupted(format!("it came to no safe point within {}", seconds(STOP_BOUND)))
+                interrupted(format!("it reached no safe point within {}", seconds(STOP_BOUND)))
             }
         }
     });

@@ -131,7 +131,7 @@ impl Record {
         let changed = names.filter(|name| then.get(*name) != now.get(*name));
         let mut changes: Vec<_> = changed.map(|name| format!("{name} has changed")).collect();
         match table {
-            None => changes.push("the messages table is not there".to_owned()),
+            None => changes.push("the messages table does not exist".to_owned()),
             Some(table) if identity(table) != self.table => {
                 changes.push("the messages table was recreated".to_owned());
             }
@@ -263,7 +263,7 @@ impl Contents {
     /// How the databases differ from `sources`, one sentence for each difference.
     pub(crate) fn changes(&self, sources: &Sources) -> Vec<String> {
         let state = match &self.rows {
-            None => "the Postgres database is not there",
+            None => "the Postgres database does not exist",
             Some(Rows { tables: [Some(_), Some(_)], record: Some(record), .. })
                 if !record.is_unfinished() =>
             {
@@ -273,7 +273,7 @@ impl Contents {
                 "no set-up of both databases was finished"
             }
             Some(Rows { tables: [Some(_), Some(_)], .. }) => "the Postgres tables were not made by a set-up",
-            Some(_) => "a table of the Postgres database is not there",
+            Some(_) => "a table of the Postgres database does not exist",
         };
         vec![state.to_owned()]
     }
@@ -340,7 +340,7 @@ mod tests {
         assert_eq!(changes(sources("CREATE", "a.txt"), Some(table(1))), ["schema.sql has changed"]);
         assert_eq!(
             changes(sources("create", "b.txt"), None),
-            ["b.txt has changed", "a.txt has changed", "the messages table is not there"]
+            ["b.txt has changed", "a.txt has changed", "the messages table does not exist"]
         );
         assert_eq!(changes(sources("create", "a.txt"), Some(table(2))), ["the messages table was recreated"]);
     }

@@ -77,7 +77,7 @@ impl Snapshot {
         let path = self.folder.join(MANIFEST);
         let unreadable = || self.broken(format!("cannot read {}", path.display()));
         let text = private::read(&path).map_err(|error| unreadable().caused_by(error))?;
-        let text = text.ok_or_else(|| unreadable().caused_by("it is not there"))?;
+        let text = text.ok_or_else(|| unreadable().caused_by("it does not exist"))?;
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| {
             let (path, line, column) = (path.display(), error.line(), error.column());
             self.broken(format!("{path}:{line}:{column}: not a snapshot's manifest"))

@@ -131,7 +131,7 @@ impl Stop {
         let done = match state.done.as_str() {
             _ if state.remedy.is_empty() => String::new(),
             "" => "no step was done yet".to_owned(),
-            step => format!("the last step that was done is `{step}`"),
+            step => format!("the last completed step is `{step}`"),
         };
         Interrupted { signal, done, remedy: state.remedy.to_owned() }
     }
@@ -162,7 +162,7 @@ mod tests {
             assert!(stop.is_held());
             let interrupted = stop.check().unwrap_err();
             assert_eq!((interrupted.signal, interrupted.remedy.as_str()), (15, "again"));
-            assert_eq!(interrupted.to_string(), "interrupted: the last step that was done is `one`");
+            assert_eq!(interrupted.to_string(), "interrupted: the last completed step is `one`");
             drop(held);
             stop.is_safe().await;
             let ended = stop.or(std::future::pending::<Result<()>>()).await;

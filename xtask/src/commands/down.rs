@@ -22,7 +22,7 @@ impl Down {
             context.ui.line("nothing was changed");
             return Ok(());
         }
-        context.ui.stop.remedy("run the same command again: it goes on with whatever it finds");
+        context.ui.stop.remedy("run the same command again: it continues from any state");
         let _lock = context.state.lock(&context.ui, "down").await?;
         engine::stop(context, self.volumes).await
     }

@@ -40,7 +40,7 @@ impl Prepare {
         if self.rehearsal.dry_run {
             return rehearse(context, &seed).await;
         }
-        context.ui.stop.remedy("run `cargo xtask prepare` again: it begins with whatever it finds");
+        context.ui.stop.remedy("run `cargo xtask prepare` again: it continues from any state");
         let work = async |services: &Services| prepare(context, services, &seed, self.answer).await;
         Services::with(context, "prepare", work).await.map(|_| ())
     }

@@ -54,7 +54,7 @@ impl Setup {
         if self.rehearsal.dry_run {
             return rehearse(context);
         }
-        context.ui.stop.remedy("run `cargo xtask ddb-setup` again: it begins with whatever it finds");
+        context.ui.stop.remedy("run `cargo xtask ddb-setup` again: it continues from any state");
         let work = async |services: &Services| {
             let sources = sources(context, &services.targets, &seed)?;
             let ready = services.both_ready(context).await?;

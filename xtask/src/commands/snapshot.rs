@@ -100,7 +100,7 @@ impl SnapshotCommand {
                 context.ui.stop.remedy("run the same command again: nothing was saved");
                 let _lock = rehearsal.lock(context, false, "snapshot save").await?;
                 if snapshots.exists(&name) && !force {
-                    let problem = format!("snapshot {name} is there already; nothing was changed");
+                    let problem = format!("snapshot {name} exists already; nothing was changed");
                     let remedy = "choose another name, or replace it with --force";
                     return Err(Failure::new(problem, remedy).into());
                 }
@@ -124,7 +124,7 @@ impl SnapshotCommand {
                     return rehearse(context, &name, &manifest).await;
                 }
                 let started = Instant::now();
-                context.ui.stop.remedy("run the same command again: it begins with whatever it finds");
+                context.ui.stop.remedy("run the same command again: it continues from any state");
                 let work = async |services: &Services| {
                     let ready = services.both_ready(context).await?;
                     restore(context, services, &name, (undo, "restore"), ready).await

@@ -9,7 +9,7 @@ pub(crate) struct Up {}
 
 impl Up {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        context.ui.stop.remedy("run `cargo xtask up` again: it goes on with whatever it finds");
+        context.ui.stop.remedy("run `cargo xtask up` again: it continues from any state");
         let ready = async |services: &Services| {
             tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context))
         };

@@ -55,7 +55,7 @@ impl Verify {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let Self { fix, dry_run, max_units, output, target: Target { prod } } = self;
         if fix && prod {
-            let problem = "--fix is for local databases: in production somebody has to look at each item first. \
+            let problem = "--fix is for local databases: in production a person must check each item first. \
                            Leave --fix out to have them listed";
             return Err(Usage(problem.to_owned()).into());
         }
@@ -134,7 +134,7 @@ async fn rewrite(context: &Context, stores: &Stores) -> Result<u64> {
         .await?;
     context.ui.note(counted(written, "item was rewritten", "items were rewritten"));
     if changed > 0 {
-        context.ui.warn("somebody else wrote to some of them meanwhile: run the command again");
+        context.ui.warn("another client wrote to some of them meanwhile: run the command again");
     }
     Ok(left)
 }

@@ -72,7 +72,7 @@ impl FileForm {
             _ => {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,
-                    format!("the form of {} is not known by its name", path.display()),
+                    format!("the name of {} does not tell its format", path.display()),
                 ));
             }
         };

@@ -200,7 +200,7 @@ pub(crate) async fn write_all(
     let certain = match count {
         0 if is_known => "no item was written".to_owned(),
         0 => "no item is known to be written".to_owned(),
-        _ => format!("{} written for certain", counted(count, "item is", "items are")),
+        _ => format!("{} certainly written", counted(count, "item was", "items were")),
     };
     match ended {
         Err(error) if error.is::<Interrupted>() => Err(Interrupted::explained(error, || certain)),

@@ -370,6 +370,6 @@ fn prepare_sets_up_only_what_does_not_match_the_sources() {
     each_source_is_noticed(&project);
     // DynamoDB Local keeps its items in memory, so a restart loses them.
     docker(&["restart", &project.container("dynamodb-local")]);
-    let told = ["the messages table is not there"];
+    let told = ["the messages table does not exist"];
     project.xtask("prepare --person-2 amemiya").ok().says(&told);
 }

@@ -527,5 +527,5 @@ fn prepare_sets_up_only_what_does_not_match_the_sources() {
     checkout.xtask("down").ok();
     checkout.xtask("prepare --person-2 amemiya").ok().says(&["nothing is changed"]);
     checkout.xtask("down --volumes").ok();
-    checkout.xtask("prepare").ok().says(&["the Postgres database is not there"]);
+    checkout.xtask("prepare").ok().says(&["the Postgres database does not exist"]);
 }

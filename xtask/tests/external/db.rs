@@ -299,7 +299,7 @@ fn without_database_or_tables_the_error_names_the_command_that_makes_them() {
     let failed = world.xtask("db test").fails(1);
     assert_snapshot!(world.redact(failed.error()), @r#"
     error: in cruddur-tests@HOST/DATABASE
-      because: the tables are not there
+      because: the tables do not exist
       because: relation "public.users" does not exist (SQLSTATE 42P01)
       help: load the schema with `cargo xtask db schema-load`
     "#);

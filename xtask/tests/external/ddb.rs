@@ -28,7 +28,7 @@ fn schema_load_creates_the_table_and_refuses_when_there_is_one() {
     assert_snapshot!(again.error(), @"
     error: DynamoDB: create table cruddur-messages
       because: table cruddur-messages exists already
-      help: go on with it as it is; `cargo xtask ddb drop cruddur-messages` drops it, with all its items
+      help: use it as it is; `cargo xtask ddb drop cruddur-messages` drops it, with all its items
     ");
 }
 

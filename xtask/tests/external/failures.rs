@@ -420,5 +420,5 @@ fn a_suggestion_destroys_nothing_unsaid() {
     let world = World::new();
     world.xtask("ddb schema-load").ok();
     let failed = world.xtask("ddb schema-load").fails(1);
-    failed.says(&["help: go on with it as it is; `cargo xtask ddb drop", "with all its items"]);
+    failed.says(&["help: use it as it is; `cargo xtask ddb drop", "with all its items"]);
 }

@@ -197,7 +197,7 @@ fn a_bad_line_stops_the_import_and_the_mended_file_is_imported() {
     assert_snapshot!(failed.error(), @"
     error: DynamoDB: import made.jsonl into one
       because: made.jsonl:2: attribute `sk`: expected a string, found the number `1` (at byte 28)
-      so far: 1 item is written for certain
+      so far: 1 item was certainly written
       so far: everything before line 2 is written: go on with --from-line 2
       help: fix the line and run the command again; or add --reject, which puts such lines into a file of their own
     ");
@@ -296,7 +296,7 @@ fn impossible_exports_and_imports_are_errors() {
     world.write("made.jsonl", &lines(1));
     let fails = |line: &str, code| world.xtask(line).fails(code).error().to_owned();
     assert_snapshot!(fails("ddb export made.jsonl --table one", 1), @"
-    error: made.jsonl is there already
+    error: made.jsonl exists already
       help: name another, or add --force
     ");
     assert_snapshot!(fails("ddb export none/made.jsonl --table one", 2), @"
@@ -304,7 +304,7 @@ fn impossible_exports_and_imports_are_errors() {
       help: make it, or name another
     ");
     assert_snapshot!(fails("ddb export made.xml --table one", 2), @"
-    error: the form of made.xml is not known by its name
+    error: the name of made.xml does not tell its format
       help: end the name in .jsonl, .ndjson, .json or .csv, and then .gz or .zst if it is compressed
     ");
     assert_snapshot!(fails("ddb export made.csv --table one --plain", 2), @"error: --plain is for JSON lines; CSV keeps all types");
@@ -315,7 +315,7 @@ fn impossible_exports_and_imports_are_errors() {
     world
         .xtask("ddb import made.txt --table one")
         .fails(2)
-        .says(&["the form of made.txt is not known by its name"]);
+        .says(&["the name of made.txt does not tell its format"]);
     std::fs::create_dir(world.path("folder.jsonl")).unwrap();
     world.xtask("ddb import folder.jsonl --table one").fails(2).says(&["it is not a file"]);
     let made = std::process::Command::new("mkfifo").arg(world.path("pipe.jsonl")).status().unwrap();

@@ -120,7 +120,7 @@ fn a_dry_run_where_nothing_is_there_says_so() {
       host      127.0.0.1, port PORT, sslmode=disable
       database  DATABASE
       user      cruddur-tests
-      rows      the database is not there
+      rows      the database does not exist
     nothing was changed
     ");
     let ran = world.xtask("ddb schema-load --dry-run").ok();
@@ -128,7 +128,7 @@ fn a_dry_run_where_nothing_is_there_says_so() {
     dry run: it would create the table
       region    us-east-1
       endpoint  ENDPOINT
-      table     cruddur-messages, which is not there
+      table     cruddur-messages, which does not exist
     nothing was changed
     ");
     assert!(!world.database.exists());
@@ -152,7 +152,7 @@ fn a_dry_run_fails_where_the_command_would() {
     fails(&[("db schema-load", missing), ("db seed", missing)]);
     world.xtask("db create").ok();
     world.xtask("db schema-load --dry-run").ok();
-    fails(&[("db create", "exists already"), ("db seed", "the tables are not there")]);
+    fails(&[("db create", "exists already"), ("db seed", "the tables do not exist")]);
     world.xtask("ddb schema-load").ok();
     fails(&[("ddb schema-load", "table cruddur-messages exists already")]);
 }

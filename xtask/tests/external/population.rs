@@ -199,7 +199,7 @@ fn without_tables_the_error_names_the_command_that_makes_them() {
     let failed = world.xtask("ddb seed --messages 5").fails(1);
     assert_snapshot!(world.redact(failed.error()), @r#"
     error: Postgres: write 2 synthetic users into DATABASE
-      because: the tables are not there
+      because: the tables do not exist
       because: relation "public.activities" does not exist (SQLSTATE 42P01)
       help: load the schema with `cargo xtask db schema-load`
     "#);

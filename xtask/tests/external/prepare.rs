@@ -10,7 +10,7 @@ const SAME: &str = "both databases match the sources: nothing is changed";
 #[test]
 fn data_written_since_the_set_up_stays() {
     let world = World::new();
-    world.xtask("prepare").ok().says(&["the Postgres database is not there", "5 users, 4 activities"]);
+    world.xtask("prepare").ok().says(&["the Postgres database does not exist", "5 users, 4 activities"]);
     world.database.execute("update users set display_name = 'Me' where handle = 'bayko'");
     world.xtask("ddb put").arg(r#"{"pk": "mine", "sk": "1"}"#).ok();
     let before = world.endpoint().items(TABLE);
@@ -31,13 +31,13 @@ fn data_removed_by_hand_is_noticed() {
     let database = world.database.name.clone();
     // The flag says whether the remaining data may be a user's, according to the record.
     let steps: [(&str, bool, &dyn Fn()); 6] = [
-        ("a table of the Postgres database is not there", true, &|| {
+        ("a table of the Postgres database does not exist", true, &|| {
             world.database.execute("drop table activities")
         }),
-        ("the Postgres database is not there", true, &|| _ = world.xtask("db drop").ok()),
+        ("the Postgres database does not exist", true, &|| _ = world.xtask("db drop").ok()),
         ("no set-up of both databases was finished", false, &|| _ = world.xtask("db schema-load").ok()),
         ("no set-up of both databases was finished", false, &|| _ = world.xtask("db setup").ok()),
-        ("the messages table is not there", false, &|| _ = world.xtask("ddb drop").arg(TABLE).ok()),
+        ("the messages table does not exist", false, &|| _ = world.xtask("ddb drop").arg(TABLE).ok()),
         ("the messages table was recreated", false, &|| {
             world.xtask("ddb drop").arg(TABLE).ok();
             world.xtask("ddb schema-load").ok();
@@ -108,7 +108,7 @@ fn a_rehearsal_changes_nothing() {
     world
         .xtask("prepare --dry-run")
         .ok()
-        .says(&["set both databases up again: the Postgres database is not there"]);
+        .says(&["set both databases up again: the Postgres database does not exist"]);
     assert!(!world.database.exists());
     world.xtask("prepare").ok();
     let same = world.xtask("prepare --dry-run").ok();

@@ -109,7 +109,7 @@ fn destructive_commands_require_the_target_s_name() {
       items                139, by DynamoDB's own count, up to six hours old
       deletion protection  off
     no backup is made first: `--backup NAME` makes one
-    error: the target's name cannot be typed, as stdin is not a terminal; nothing was changed
+    error: the target's name cannot be typed, because stdin is not a terminal; nothing was changed
       help: to drop the table and lose its items, add `--confirm cruddur-messages`
     ");
     let failed = world.xtask("ddb delete a 1 prod").fails(4);
@@ -121,7 +121,7 @@ fn destructive_commands_require_the_target_s_name() {
       table                cruddur-messages
       items                139, by DynamoDB's own count, up to six hours old
       deletion protection  off
-    error: the target's name cannot be typed, as stdin is not a terminal; nothing was changed
+    error: the target's name cannot be typed, because stdin is not a terminal; nothing was changed
       help: to delete the item a 1, add `--confirm cruddur-messages`
     ");
     let failed = world.xtask("db drop prod").fails(4);
@@ -132,7 +132,7 @@ fn destructive_commands_require_the_target_s_name() {
       user      cruddur-tests
       rows      public.activities 0, public.users 5
     no backup is made first: `pg_dump` makes one
-    error: the target's name cannot be typed, as stdin is not a terminal; nothing was changed
+    error: the target's name cannot be typed, because stdin is not a terminal; nothing was changed
       help: to drop the database, add `--confirm DATABASE`
     ");
     let failed = world.xtask("db setup --prod --confirm cruddur").fails(4);
@@ -159,7 +159,7 @@ fn destructive_commands_require_the_target_s_name() {
       table                cruddur-messages
       items                139, by DynamoDB's own count, up to six hours old
       deletion protection  off
-    error: the target's name cannot be typed, as stdin is not a terminal; nothing was changed
+    error: the target's name cannot be typed, because stdin is not a terminal; nothing was changed
       help: to replace the synthetic users in cruddur-tests@HOST/DATABASE and their items, add `--confirm cruddur-messages`
     ");
     for line in [

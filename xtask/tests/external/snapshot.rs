@@ -86,7 +86,7 @@ fn no_snapshot_is_overwritten_without_a_word() {
     world.xtask("snapshot save mine").ok();
     let count = items(&world).len();
     world.xtask("ddb-setup").ok();
-    world.xtask("snapshot save mine").fails(1).says(&["snapshot mine is there already", "--force"]);
+    world.xtask("snapshot save mine").fails(1).says(&["snapshot mine exists already", "--force"]);
     world.xtask("snapshot restore mine").ok();
     assert_eq!(items(&world).len(), count);
     world.write("backend-flask-rs/ddb/conversation.txt", SHORT_CONVERSATION);
@@ -180,7 +180,7 @@ fn half_a_snapshot_needs_the_other_database() {
     world.xtask("snapshot save nothing").fails(1).says(&["nothing was saved", "cargo xtask ddb-setup"]);
     for command in ["snapshot restore before-ddb-drop", "ddb-setup --from before-ddb-drop"] {
         let refused = world.xtask(command).fails(1);
-        refused.says(&["the snapshot has no rows, and ", " is not there", "cargo xtask db setup"]);
+        refused.says(&["the snapshot has no rows, and ", " does not exist", "cargo xtask db setup"]);
     }
     world.xtask("db setup").ok();
     world.xtask("snapshot restore before-ddb-drop").ok().says(&["139 items"]);

@@ -387,7 +387,7 @@ fn fix_writes_nothing_over_what_somebody_else_wrote_meanwhile() {
     });
     let ran = world.xtask("verify --fix").env("AWS_ENDPOINT_URL_DYNAMODB", proxy.endpoint.url()).end();
     assert_eq!(ran.code, Some(1), "{ran}");
-    ran.says(&["somebody else wrote to some of them meanwhile: run the command again"]);
+    ran.says(&["another client wrote to some of them meanwhile: run the command again"]);
     let theirs =
         world.endpoint().items(TABLE).iter().filter(|item| text(item, "message") == "theirs, 1").count();
     assert_eq!(theirs, 2);

@@ -123,7 +123,11 @@ fn a_table_that_is_being_created_is_there_after_an_interruption() {
         running.read_until("create table");
         std::thread::sleep(Duration::from_millis(100));
         let ended = stopped(running, signal, code);
-        ended.says(&["stopping where that is safe", "ok  DynamoDB: create table", "all was done by then"]);
+        ended.says(&[
+            "stopping where that is safe",
+            "ok  DynamoDB: create table",
+            "everything was done by then",
+        ]);
         assert_eq!(world.endpoint().tables(), [TABLE]);
         world.recovers();
     }

@@ -21,7 +21,7 @@ fn a_dynamodb_killed_in_the_middle_of_an_import() {
         checkout.kill("dynamodb");
         let ended = running.end_within(QUICK);
         assert_eq!(ended.code, Some(3), "{ended}");
-        ended.says(&["items are written for certain", "cannot reach DynamoDB", "help: start the databases"]);
+        ended.says(&["items were certainly written", "cannot reach DynamoDB", "help: start the databases"]);
         checkout.xtask("up").ok();
     }
     checkout.xtask("ddb import made.jsonl").ok();

@@ -115,7 +115,7 @@ fn hands_all_back() {
     error: DynamoDB: seed 138 items into cruddur-messages
       because: DynamoDB at ENDPOINT is throttling: no item was written or read for 30.0 s
       because: it handed all items of a batch back
-      so far: N items are written for certain
+      so far: N items were certainly written
       help: run the command again later, or give the table more capacity units
     ");
     world.recovers();
@@ -230,7 +230,7 @@ fn postgres_is_at_work() {
     let world = World::set_up();
     world.database.session().batch_execute(SLOW).unwrap();
     let seeded = world.xtask("db seed").ok();
-    seeded.says(&["Postgres has been at work for 30.", "s on backend-flask-rs/db/seed.sql"]);
+    seeded.says(&["Postgres has been working for 30.", "s on backend-flask-rs/db/seed.sql"]);
     world.assert_whole();
 }
 

@@ -187,7 +187,7 @@ pub(crate) fn explain(error: postgres::Error, prod: &str) -> anyhow::Error {
     match error.code() {
         Some(&SqlState::UNDEFINED_TABLE) => {
             let remedy = format!("load the schema with `cargo xtask db schema-load{prod}`");
-            Failure::new("the tables are not there", remedy).caused_by(readable(error)).into()
+            Failure::new("the tables do not exist", remedy).caused_by(readable(error)).into()
         }
         _ => readable(error),
     }

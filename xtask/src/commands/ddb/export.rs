@@ -40,9 +40,7 @@ impl Export {
         let form = FileForm::of(&self.file).map_err(no_form)?;
         let file = self.file.display();
         if !self.force && self.file.exists() {
-            return Err(
-                Failure::new(format!("{file} is there already"), "name another, or add --force").into()
-            );
+            return Err(Failure::new(format!("{file} exists already"), "name another, or add --force").into());
         }
         let folder = self.file.parent().filter(|folder| !folder.as_os_str().is_empty());
         if let Some(folder) = folder

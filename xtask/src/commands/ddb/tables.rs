@@ -79,7 +79,7 @@ pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<()> {
                 Ok(Some(now)) if table::is_active(&now) => Look::Ready(()),
                 Ok(Some(_)) => Look::NotYet(format!("table {name} is not active yet")),
                 // AWS may not know a new table everywhere yet.
-                Ok(None) => Look::NotYet("it is not there yet".to_owned()),
+                Ok(None) => Look::NotYet("it does not exist yet".to_owned()),
                 Err(error) => Look::Failed(error),
             }
         })
@@ -90,8 +90,7 @@ pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<()> {
 
 fn exists_already(dynamodb: &DynamoDb) -> Failure {
     let (name, prod) = (&dynamodb.target.table, dynamodb.target.prod());
-    let remedy =
-        format!("go on with it as it is; `cargo xtask ddb drop {name}{prod}` drops it, with all its items");
+    let remedy = format!("use it as it is; `cargo xtask ddb drop {name}{prod}` drops it, with all its items");
     Failure::new(format!("table {name} exists already"), remedy)
 }
 

@@ -111,7 +111,7 @@ async fn open_dump(
     let postgres = &services.targets.postgres;
     let Some(dump) = dump else {
         if postgres.connect_if_there().await?.is_none() {
-            let problem = format!("the snapshot has no rows, and {postgres} is not there");
+            let problem = format!("the snapshot has no rows, and {postgres} does not exist");
             let remedy = "make it with `cargo xtask db setup`, and restore again";
             return Err(Failure::new(problem, remedy).into());
         }
@@ -135,7 +135,7 @@ async fn open_items(
     let Some(items) = items else {
         if !ddb::has_messages_table(dynamodb).await? {
             let problem =
-                format!("the snapshot has no items, and table {} is not there", dynamodb.target.table);
+                format!("the snapshot has no items, and table {} does not exist", dynamodb.target.table);
             let remedy = "make it with `cargo xtask ddb schema-load`, and restore again";
             return Err(Failure::new(problem, remedy).into());
         }
@@ -180,7 +180,8 @@ fn check_sum(snapshot: &Snapshot, path: &Path, saved: &str) -> Result<()> {
     if sum == saved {
         return Ok(());
     }
-    let problem = format!("{} is damaged: it is not what was saved; nothing was changed", path.display());
+    let problem =
+        format!("{} is damaged: it has changed since it was saved; nothing was changed", path.display());
     Err(snapshot.broken(problem).into())
 }
 

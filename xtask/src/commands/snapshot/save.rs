@@ -58,7 +58,7 @@ pub(in crate::commands) async fn save(
     };
     let (postgres, items) = tokio::try_join!(dumped, exported)?;
     if postgres.is_none() && items.is_none() {
-        let problem = "neither the Postgres database nor the messages table is there; nothing was saved";
+        let problem = "neither the Postgres database nor the messages table exists; nothing was saved";
         return Err(Failure::new(problem, "`cargo xtask ddb-setup` makes both").into());
     }
     let manifest =

@@ -144,7 +144,9 @@ impl Lines {
         self.count += u64::from(read > 0);
         if self.record.len() > LIMIT {
             let (line, most) = (self.first, LIMIT >> 20);
-            let why = format!("the record in line {line} is longer than {most} MiB, as no item is: {hint}");
+            let why = format!(
+                "the record in line {line} is longer than {most} MiB, more than any item needs: {hint}"
+            );
             return Err(invalid(why));
         }
         if self.count == 1 && self.record.starts_with("\u{feff}".as_bytes()) {
@@ -172,7 +174,7 @@ impl JsonLines {
             let is_first = !std::mem::replace(&mut self.has_begun, true);
             if is_first && jsonl::is_document(text) {
                 return Err(invalid(
-                    "it is one JSON document, and not an item a line: `jq -c '.[]'` makes lines of a list, and \
+                    "it is one JSON document, not one item per line: `jq -c '.[]'` makes lines of a list, and \
                      `jq -c '.Items[]'` of what `-o json` or the AWS CLI prints",
                 ));
             }

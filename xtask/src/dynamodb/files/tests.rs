@@ -177,7 +177,7 @@ fn one_document_is_no_json_lines() {
     ] {
         let path = file(&folder, "a.json", text);
         let error = first_error(&path);
-        assert!(error.starts_with("it is one JSON document, and not an item a line"), "{text}: {error}");
+        assert!(error.starts_with("it is one JSON document, not one item per line"), "{text}: {error}");
     }
     let path = file(&folder, "a.json", "{\"Items\":[1],\"pk\":\"a\"}\n[{}]\n");
     let read = records(open(&path));
@@ -209,13 +209,15 @@ fn a_line_longer_than_the_limit_ends_the_file() {
     let path = file(&folder, "a.jsonl", text);
     let why = error_of(&path);
     assert!(
-        why.starts_with("the record in line 1 is longer than 16 MiB, as no item is: is it one JSON"),
+        why.starts_with(
+            "the record in line 1 is longer than 16 MiB, more than any item needs: is it one JSON"
+        ),
         "{why}"
     );
     // The error names the line in which the CSV row begins.
     let path =
         file(&folder, "a.csv", format!("a\n1\n\"2\n{}", format!("{:1023}\n", 3).repeat(read::LIMIT >> 10)));
-    let why = "the record in line 3 is longer than 16 MiB, as no item is: is a quote not closed?";
+    let why = "the record in line 3 is longer than 16 MiB, more than any item needs: is a quote not closed?";
     assert_eq!(error_of(&path), why);
 }
 

@@ -43,7 +43,7 @@ impl Log {
 }
 
 /// The beginning of the error if another program listens on the port.
-const PORT_LOST: &str = "its process ended, as another had taken";
+const PORT_LOST: &str = "its process ended: another one had taken";
 
 /// Whether a server ended because another program had its port.
 pub(super) fn is_port_lost(error: &anyhow::Error) -> bool {
@@ -56,13 +56,13 @@ pub(super) fn death(port: u16, log: &Log) -> anyhow::Error {
     let says = |texts: &[&str]| texts.iter().any(|text| lines.contains(text));
     let shown = format!("the last lines of {}:\n{lines}", log.path.display());
     let failure = if says(&LOST_PORT) && says(&["Permission denied"]) {
-        let problem = format!("its process ended, as it may not listen on 127.0.0.1:{port}; {shown}");
+        let problem = format!("its process ended: it may not listen on 127.0.0.1:{port}; {shown}");
         Failure::new(problem, "ports below 1024 are for root: set a higher one")
     } else if says(&LOST_PORT) {
         let problem = format!("{PORT_LOST} 127.0.0.1:{port}; {shown}");
         Failure::new(problem, "run the command again: it looks for a port that is free")
     } else if says(&DAMAGED) {
-        Failure::new(format!("its process ended, as its data cannot be used; {shown}"), START_AFRESH)
+        Failure::new(format!("its process ended: its data cannot be used; {shown}"), START_AFRESH)
     } else {
         let remedy =
             "look for the cause in these lines, and run the command again; `cargo xtask logs` shows them all";
@@ -104,7 +104,7 @@ mod tests {
             assert!(is_port_lost(&failure("", log).into()));
             let problem = lost.to_string();
             assert!(
-                problem.starts_with("its process ended, as another had taken 127.0.0.1:7; "),
+                problem.starts_with("its process ended: another one had taken 127.0.0.1:7; "),
                 "{problem}"
             );
             assert_eq!(lost.remedy(), "run the command again: it looks for a port that is free");
@@ -123,10 +123,7 @@ mod tests {
     #[test]
     fn only_data_that_cannot_be_used_are_a_reason_to_remove_them() {
         let damaged = failure("", NO_CLUSTER);
-        assert!(
-            damaged.to_string().starts_with("its process ended, as its data cannot be used; "),
-            "{damaged}"
-        );
+        assert!(damaged.to_string().starts_with("its process ended: its data cannot be used; "), "{damaged}");
         assert_eq!(damaged.remedy(), START_AFRESH);
         for log in [IN_USE, "LOG:  out of memory\n", ""] {
             assert!(!failure("", log).remedy().contains("--volumes"), "{log}");

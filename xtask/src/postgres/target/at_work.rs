@@ -58,7 +58,7 @@ impl Connection {
             if !blocked_by.is_empty() && waiting >= STATEMENT_BOUND {
                 return Err(blocked(what, waiting, &blocked_by, target.prod));
             }
-            ui.note(format_args!("Postgres has been at work for {} on {what}", seconds(since)));
+            ui.note(format_args!("Postgres has been working for {} on {what}", seconds(since)));
         }
     }
 }
