@@ -4,6 +4,7 @@ use std::io::{BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
 
 use insta::assert_snapshot;
 
@@ -12,6 +13,9 @@ use crate::common::run::Run;
 use crate::common::{SECRET_KEY, Workspace};
 use crate::dynamodb::DynamoDb;
 use crate::proxy::{Fate, Proxy};
+
+/// A request has been sent when the command ends. Without this bound a test would wait forever for a missing one.
+const SOON: Duration = Duration::from_secs(5);
 
 /// A workspace whose production is the test's own DynamoDB, without credentials or region.
 struct Production {
@@ -120,13 +124,13 @@ fn production_is_reached_through_a_proxy_and_local_servers_are_not() {
     list(&[aws, ("AWS_REGION", "eu-west-1 ")])
         .fails(2)
         .says(&["DynamoDB on AWS has no endpoint for region `eu-west-1 `", "help: set AWS_REGION"]);
-    let asked_for = asked.recv().unwrap();
+    let asked_for = asked.recv_timeout(SOON).unwrap();
     assert!(asked_for.starts_with("CONNECT dynamodb.us-east-1.amazonaws.com:443 "), "{asked_for}");
     let elsewhere = ("PROD_DYNAMODB_ENDPOINT_URL", "http://dynamodb.example:8000");
     for [http_proxy, no_proxy] in [["HTTP_PROXY", "NO_PROXY"], ["http_proxy", "no_proxy"]] {
         asked.try_iter().for_each(drop);
         list(&[elsewhere, (http_proxy, &proxy)]).fails(3);
-        let asked_for = asked.recv().unwrap();
+        let asked_for = asked.recv_timeout(SOON).unwrap();
         assert!(asked_for.starts_with("POST http://dynamodb.example:8000/ "), "{asked_for}");
         asked.try_iter().for_each(drop);
         list(&[(http_proxy, &proxy), (no_proxy, "127.0.0.1")]).ok();
@@ -148,7 +152,7 @@ fn the_services_that_give_credentials_are_asked_through_the_proxy() {
     ] {
         let run = production.workspace.xtask("ddb list-tables --prod").env("AWS_PROFILE", profile);
         run.env(variable, &proxy).env("NO_PROXY", "127.0.0.1").fails(3);
-        let asked_for = asked.recv().unwrap();
+        let asked_for = asked.recv_timeout(SOON).unwrap();
         assert!(asked_for.starts_with(&format!("CONNECT {host}:443 ")), "{asked_for}");
         asked.try_iter().for_each(drop);
     }
@@ -221,7 +225,7 @@ fn a_profile_has_sso() {
     );
     let (url, asked) = answering(move |_| Some(body.clone()));
     production.is_reached(|run| run.env("AWS_PROFILE", "live").env("AWS_ENDPOINT_URL_SSO", &url));
-    let request = asked.recv().unwrap();
+    let request = asked.recv_timeout(SOON).unwrap();
     assert!(request.starts_with("GET /federation/credentials?"), "{request}");
     assert!(request.contains("role_name=developer") && request.contains("123456789012"), "{request}");
 }
@@ -340,7 +344,7 @@ fn a_container_has_a_role() {
     production.is_reached(|run| {
         run.env("AWS_REGION", "r").env("AWS_CONTAINER_CREDENTIALS_FULL_URI", format!("{url}/role"))
     });
-    assert!(asked.recv().unwrap().starts_with("GET /role "));
+    assert!(asked.recv_timeout(SOON).unwrap().starts_with("GET /role "));
 }
 
 /// STS's answer.
@@ -368,7 +372,7 @@ fn a_profile_takes_a_role() {
     let body = assumed("AssumeRole");
     let (url, asked) = answering(move |_| Some(body.clone()));
     production.is_reached(|run| run.env("AWS_PROFILE", "role").env("AWS_ENDPOINT_URL_STS", &url));
-    let request = asked.recv().unwrap();
+    let request = asked.recv_timeout(SOON).unwrap();
     assert!(request.contains("Action=AssumeRole&") && request.contains("role%2Fdeveloper"), "{request}");
 }
 
@@ -384,7 +388,7 @@ fn a_web_identity_takes_a_role() {
             .env("AWS_WEB_IDENTITY_TOKEN_FILE", &token)
             .env("AWS_ENDPOINT_URL_STS", &url)
     });
-    let request = asked.recv().unwrap();
+    let request = asked.recv_timeout(SOON).unwrap();
     assert!(request.contains("Action=AssumeRoleWithWebIdentity") && request.contains("a-token"), "{request}");
 }
 

@@ -123,7 +123,7 @@ fn a_put_an_update_and_a_delete_wait_for_a_seed_that_runs() {
             Ok(Fate::Passed)
         });
         let seed = world.xtask("ddb seed").env("AWS_ENDPOINT_URL_DYNAMODB", proxy.endpoint.url()).start();
-        begun.recv().unwrap();
+        begun.recv_timeout(Duration::from_secs(10)).unwrap();
         let write = words.iter().fold(world.xtask("ddb"), Run::arg);
         write.ok().says(&["waiting for `cargo xtask ddb seed` (process "]);
         assert_eq!(seed.end_within(Duration::from_secs(10)).code, Some(0));
