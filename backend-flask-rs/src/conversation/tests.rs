@@ -73,6 +73,13 @@ fn refuses_other_forms() {
 }
 
 #[test]
+fn refuses_a_message_that_the_app_would_refuse() {
+    let text = |letters| format!("Person 1: a\nPerson 2: {}\nPerson 1: b", "é".repeat(letters));
+    assert!(error(&text(1024)).is_ok());
+    assert_error(&text(1025), "notes.txt:2: the message has more than 1024 characters");
+}
+
+#[test]
 fn shortens_what_it_found() {
     let shown = "語".repeat(60);
     assert_error(

@@ -7,8 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use axum::http::HeaderValue;
 use deadpool_postgres::tokio_postgres::Config as PostgresConfig;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use crate::hosts::host_and_port;
 use crate::messages::{DEFAULT_TABLE, TABLE_VARIABLE};
 use crate::tls::{PostgresUrl, SettingError, SslMode, Tls};
 
@@ -146,8 +147,7 @@ impl Settings {
             dynamodb,
             front_end: front_end.transpose()?,
             idle,
-            log: log
-                .parse()
+            log: log_filter(&log)
                 .with_context(|| format!("{LOG}={log} is not a filter such as info,hyper=debug"))?,
             log_form: match get(LOG_FORMAT).as_deref() {
                 None | Some("text") => LogForm::Text,
@@ -166,15 +166,29 @@ fn has_no_user(url: &str) -> bool {
     url.split('/').nth(2).is_none_or(|host| !host.contains('@'))
 }
 
-/// The origin that browsers send for pages at a URL, which must have no path.
+/// The origin that browsers send for pages at a URL, which must have no path: without the scheme's default port.
 fn origin(url: &str) -> Option<HeaderValue> {
-    let origin = url.strip_suffix('/').unwrap_or(url);
-    let host = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"))?;
+    let origin = url.strip_suffix('/').unwrap_or(url).to_ascii_lowercase();
+    let (scheme, rest) = origin.split_once("://")?;
+    let default_port = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return None,
+    };
+    let (host, port) = host_and_port(rest);
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-.:[]".contains(&byte);
-    if host.is_empty() || !host.bytes().all(is_host) {
+    let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    if host.is_empty() || !rest.bytes().all(is_host) || !port.is_none_or(is_port) {
         return None;
     }
-    HeaderValue::try_from(origin.to_ascii_lowercase()).ok()
+    HeaderValue::try_from(origin.strip_suffix(default_port).unwrap_or(&origin)).ok()
+}
+
+/// Parses a filter: a level, or `NAME=LEVEL`, or several of these with commas. A name alone would mean all of its
+/// messages, but is rather a mistyped level.
+fn log_filter(text: &str) -> Option<Targets> {
+    let is_whole = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    text.split(',').all(is_whole).then(|| text.parse().ok()).flatten()
 }
 
 impl PostgresSettings {
@@ -254,6 +268,34 @@ mod tests {
             read(&[(ACCESS, "cognito"), issuer, (CLIENT_ID, "c"), (ADDRESS, "0.0.0.0:80")]).unwrap();
         let AccessSettings::Cognito(cognito) = settings.access else { panic!("local") };
         assert_eq!(cognito.keys_url, "https://127.0.0.1/pool/.well-known/jwks.json");
+    }
+
+    #[test]
+    fn the_front_end_s_origin_is_as_browsers_send_it() {
+        for (url, expected) in [
+            ("https://Cruddur.example/", "https://cruddur.example"),
+            ("https://cruddur.example:443", "https://cruddur.example"),
+            ("http://localhost:80", "http://localhost"),
+            ("http://localhost:443", "http://localhost:443"),
+            ("http://[::1]:3000", "http://[::1]:3000"),
+        ] {
+            assert_eq!(origin(url).unwrap(), expected, "{url}");
+        }
+        for url in
+            ["https://cruddur.example:99999", "https://cruddur.example:", "https://:443", "https://a b"]
+        {
+            assert_eq!(origin(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_mistyped_level_is_no_filter() {
+        for text in ["info", "WARN", "off", "info,hyper=debug", "hyper=debug"] {
+            assert!(log_filter(text).is_some(), "{text}");
+        }
+        for text in ["warning", "info,verbose", "hyper", "hyper=loud"] {
+            assert!(log_filter(text).is_none(), "{text}");
+        }
     }
 
     #[test]

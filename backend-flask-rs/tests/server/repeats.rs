@@ -129,7 +129,8 @@ fn a_key_is_one_message_s() {
     written(request(&world.app, ONE, "The one", "a-key"));
     request(&world.app, ONE, "The other", "a-key").send().refuses(422, "idempotency-key");
     let long = "k".repeat(256);
-    for key in ["", "\"\"", "schl\u{fc}ssel", &long] {
+    let twice = "a-key\r\nIdempotency-Key: b-key";
+    for key in ["", "\"\"", "schl\u{fc}ssel", &long, twice] {
         request(&world.app, ONE, "x", key).send().refuses(400, "idempotency-key");
     }
     written(request(&world.app, ONE, "x", &long[1..]));

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::messages;
+use crate::server::access;
 use crate::server::dynamodb::IDEMPOTENCY_KEY;
 use crate::server::layers;
 use crate::server::refusal::Refusal;
@@ -93,9 +94,15 @@ fn not_an_object(error: serde_json::Error) -> Refusal {
 
 /// The idempotency key, without the quotes that the header's draft standard demands.
 fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    if !headers.contains_key(IDEMPOTENCY_KEY) {
+        return Ok(None);
+    }
     let bare = |text| str::strip_prefix(text, '"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    let key = value.to_str().ok().map(bare).filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
-    let key = key.ok_or_else(|| Refusal::malformed(IDEMPOTENCY_KEY, "must be 1 to 255 ASCII characters"))?;
+    let key = access::single(headers, IDEMPOTENCY_KEY)
+        .map(bare)
+        .filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
+    let key = key.ok_or_else(|| {
+        Refusal::malformed(IDEMPOTENCY_KEY, "must be there once, with 1 to 255 ASCII characters")
+    })?;
     Ok(Some(key.to_owned()))
 }
