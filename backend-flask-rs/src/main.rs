@@ -51,7 +51,6 @@ fn log_to_stderr(settings: &Settings) {
     tracing_subscriber::registry().with(lines.with_filter(settings.log.clone())).init();
 }
 
-/// The value of `--address`.
 fn address(mut arguments: impl Iterator<Item = String>) -> Result<Option<String>> {
     let mut address = None;
     while let Some(flag) = arguments.next() {

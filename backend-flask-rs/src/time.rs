@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_utc_puts_outside_the_writable_years() {
+    fn refuses_years_that_utc_makes_unwritable() {
         for text in ["9999-12-31T23:59:59-01:00", "0000-01-01T00:00:00+01:00"] {
             let message = parse(text).map_err(|e| e.to_string());
             let expected = format!("{text:?} is outside the years 0000 to 9999 in UTC");

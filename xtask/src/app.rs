@@ -87,7 +87,6 @@ pub(crate) fn running(context: &Context) -> Result<App> {
         .ok_or_else(|| Failure::new("the app does not run", "start it with `cargo xtask run`").into())
 }
 
-/// Fails if this workspace's server runs.
 pub(crate) fn check_that_none_runs(context: &Context) -> Result<()> {
     let Some(holder) = lock(context).holder()? else { return Ok(()) };
     let place = holder.port.map_or("an address not known yet".to_owned(), |port| App::at(port).to_string());

@@ -12,12 +12,10 @@ use crate::engine::name::EngineChoice;
 use crate::state::{Lock, StateFolder};
 
 pub(crate) struct Context {
-    /// The workspace's root.
     pub(crate) root: PathBuf,
     pub(crate) environment: Environment,
     pub(crate) ui: Ui,
     pub(crate) engine: EngineChoice,
-    /// The state of this checkout.
     pub(crate) state: StateFolder,
     /// Public hosts that may be reached without `--prod`.
     pub(crate) allowed_hosts: Vec<String>,
@@ -38,7 +36,6 @@ impl Context {
         Self { root, environment, ui, engine, state, allowed_hosts, compose: OnceCell::new() }
     }
 
-    /// Allows these public hosts.
     pub(crate) fn allowing(self, hosts: Vec<String>) -> Self {
         Self { allowed_hosts: hosts, ..self }
     }

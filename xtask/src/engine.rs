@@ -46,17 +46,16 @@ pub(crate) struct Server {
     pub(crate) missing: Option<String>,
 }
 
-/// Where a server runs that has neither a container nor a process.
+/// The place of a server without a container or a process.
 const NOWHERE: &str = "none";
 
 impl Server {
-    /// Whether there is a container or a process of it, which may be paused or still starting.
+    /// Whether the server has a container or a process, which may be paused or still starting.
     pub(crate) fn is_there(&self) -> bool {
         self.runs_in != NOWHERE
     }
 }
 
-/// Which part of a log to read.
 #[derive(Clone, Copy)]
 pub(crate) struct LogRange {
     /// Only this many lines from the end.
@@ -140,7 +139,6 @@ impl Engine {
         }
     }
 
-    /// Whether this engine starts servers itself.
     pub(crate) fn starts_servers(&self) -> bool {
         !matches!(self, Self::External)
     }

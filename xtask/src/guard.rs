@@ -33,7 +33,6 @@ pub(crate) struct Guard<'a> {
     /// The action, as in `drop the table`.
     pub(crate) deed: &'a str,
     pub(crate) facts: &'a [Facts],
-    /// The name to type.
     pub(crate) name: &'a str,
     pub(crate) production: bool,
     /// A line to print before the question, or an empty text.

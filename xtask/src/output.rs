@@ -28,7 +28,6 @@ pub(crate) enum Format {
 
 pub(crate) const HEADING: &str = "Output";
 
-/// The output options.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct Output {
     /// table, json (one document) or jsonl (one JSON value a line)
@@ -203,7 +202,6 @@ pub(crate) struct Columns {
     widths: Vec<usize>,
     /// The width of a line; `None` if no cell is cut.
     line: Option<usize>,
-    /// Whether a cell was cut.
     pub(crate) has_cut: bool,
 }
 

@@ -63,7 +63,7 @@ impl Record {
         Self { sources: Sources::default(), table: table.map(identity).unwrap_or_default(), seeded }
     }
 
-    /// The record of a set-up that has begun with the rows. The items that are there now are to be replaced.
+    /// The record of a set-up that has begun with the rows. The existing items will be replaced.
     pub(crate) async fn begun_before_items(
         dynamodb: &DynamoDb,
         [users, activities, others]: [i64; 3],
@@ -118,7 +118,7 @@ impl Record {
         comment(client, database, &format!("{MARK}{}", serde_json::to_string(self)?))
     }
 
-    /// Like [`Record::write`], for the database of `target`, which `connection` need not be in.
+    /// Like [`Record::write`], for the database of `target`. `connection` may be to another database.
     pub(crate) async fn write_by(self, connection: &mut Connection, target: &PostgresTarget) -> Result<()> {
         let database = target.database().to_owned();
         connection.with(move |client| self.write(client, &database)).await
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_no_seed_wrote_is_a_users() {
+    fn only_data_that_no_seed_wrote_is_the_user_s() {
         let record = Record::new(sources("create", "a.txt"), &table(1), [5, 4, 0, 138]);
         let contents = |counts: Counts, record: Option<&Record>| {
             let mut table = table(1);

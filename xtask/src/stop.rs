@@ -58,12 +58,10 @@ struct State {
     held: usize,
     /// What to do after an interruption; empty for a command that changes nothing.
     remedy: &'static str,
-    /// The last step that was completed.
     done: String,
 }
 
 impl Stop {
-    /// Records a signal.
     pub(crate) fn ask(&self, signal: u8) {
         self.0.send_modify(|state| state.signal = Some(signal));
     }
@@ -73,7 +71,6 @@ impl Stop {
         self.0.send_modify(|state| state.remedy = remedy);
     }
 
-    /// Records a completed step.
     pub(crate) fn done(&self, step: &str) {
         self.0.send_modify(|state| step.clone_into(&mut state.done));
     }

@@ -120,7 +120,6 @@ pub(crate) fn with_options(text: &str, options: &str) -> String {
     whole
 }
 
-/// Bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -15,7 +15,6 @@ use crate::error::{Interrupted, Report};
 use crate::stop::Stop;
 use crate::text::{printable_lines, with_options};
 
-/// How messages are printed.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub(crate) struct Messages {
     /// Print no steps: only data, warnings and errors
@@ -60,7 +59,6 @@ pub(crate) struct Ui {
     groups: Groups,
     /// The global options of this run that suggested commands need too, each with a space before it.
     options: String,
-    /// Warnings that were printed already.
     warned: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -141,7 +139,6 @@ impl Ui {
         if self.is_json() { self.print(&json!({ "message": text }).to_string()) } else { self.print(&text) }
     }
 
-    /// Prints an error.
     pub(crate) fn report(&self, report: &Report) {
         if !self.messages.json_errors {
             return self.line(report);
@@ -334,7 +331,6 @@ impl Step {
     }
 }
 
-/// How a step ended.
 #[derive(Clone, Copy)]
 enum Ended {
     Done,

@@ -91,7 +91,6 @@ fn dependencies(manifest: &str) -> Vec<&str> {
     lines.filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
 }
 
-/// Asserts that a check found nothing.
 #[track_caller]
 fn assert_none(what: &str, found: &[String]) {
     assert!(found.is_empty(), "{what}:\n  {}", found.join("\n  "));
@@ -173,7 +172,6 @@ fn names_behind<'a>(text: &'a str, start: &str) -> impl Iterator<Item = &'a str>
     })
 }
 
-/// Every Markdown file.
 fn documents() -> impl Iterator<Item = (PathBuf, String)> {
     texts().filter(|(path, _)| path.extension().is_some_and(|extension| extension == "md"))
 }

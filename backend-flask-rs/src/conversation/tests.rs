@@ -80,7 +80,7 @@ fn refuses_a_message_that_the_app_would_refuse() {
 }
 
 #[test]
-fn shortens_what_it_found() {
+fn a_long_line_is_shortened_in_the_error() {
     let shown = "語".repeat(60);
     assert_error(
         &format!("{shown}語"),

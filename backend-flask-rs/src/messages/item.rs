@@ -164,7 +164,6 @@ pub(super) fn strings<const N: usize>(attributes: [(&str, String); N]) -> Item {
     attributes.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
 }
 
-/// Reads an item's attributes.
 struct Reader<'a>(&'a Item);
 
 impl<'a> Reader<'a> {

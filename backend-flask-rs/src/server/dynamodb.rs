@@ -32,13 +32,11 @@ const GROUPS_AT_ONCE: i32 = 50;
 /// How often all groups of a member are searched for one. It may move to the top while the rest is being read.
 const SEARCHES: u32 = 2;
 
-/// The number of queues for writers.
 const QUEUES: usize = 256;
 
 /// The database's name in refusals.
 pub(crate) const NAME: &str = "dynamodb";
 
-/// The messages table.
 pub(crate) struct DynamoDb {
     client: Client,
     /// A client without the SDK's retries: a writer must know the result of each attempt.

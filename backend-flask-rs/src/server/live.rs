@@ -25,7 +25,6 @@ const LISTENERS: usize = 1_000;
 /// The maximum number of listeners of one user.
 const LISTENERS_OF_ONE_USER: usize = 16;
 
-/// A notification.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum News {
     /// A message was written.
@@ -99,7 +98,6 @@ impl Live {
         Ok(Listener { news: sender.subscribe(), _place: Arc::clone(place) })
     }
 
-    /// Ends all event streams.
     pub(crate) fn end(&self) {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
     }

@@ -14,7 +14,7 @@ fn members_only(app: &App) -> [Request; 2] {
 }
 
 #[test]
-fn nobody_is_let_in_without_a_name() {
+fn a_request_without_a_user_is_refused() {
     let world = World::new();
     for request in members_only(&world.app) {
         request.send().refuses(401, "x-cruddur-user");

@@ -55,7 +55,6 @@ impl Program {
         lines.filter(|line| line["fields"]["message"] == "answered").collect()
     }
 
-    /// All log lines so far.
     pub(crate) fn lines(&self) -> Vec<Value> {
         self.log.lock().unwrap().iter().map(|line| parsed(line)).collect()
     }

@@ -64,7 +64,6 @@ impl World {
         Self::of(database.url(), endpoint, DEFAULT_TABLE.to_owned(), Box::new(dynamodb))
     }
 
-    /// Seeds the table.
     fn of(url: String, endpoint: Endpoint, table: String, databases: Box<dyn Any>) -> Self {
         let mut session = connect(&url);
         let [one, two] =

@@ -40,7 +40,6 @@ const LONGEST_REQUEST: usize = 16 << 20;
 /// How long requests under way may continue after the server is told to stop.
 const STOP_BOUND: Duration = Duration::from_secs(5);
 
-/// Forwards requests to dynoxide's server.
 #[derive(Clone)]
 struct Forward {
     client: Client<HttpConnector, Body>,

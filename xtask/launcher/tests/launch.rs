@@ -93,7 +93,6 @@ impl Sandbox {
         self.assert_current();
     }
 
-    /// Replaces `from` by `to` in a file.
     #[track_caller]
     fn edit(&self, inner: &str, from: &str, to: &str) {
         let path = self.path(inner);
@@ -338,7 +337,7 @@ fn runs_twice_at_once() {
 }
 
 #[test]
-fn says_what_is_wrong() {
+fn errors_name_the_cause() {
     let sandbox = Sandbox::new();
     assert_eq!(sandbox.word("program"), "one");
     let alone = run(sandbox.launcher().env_remove("CARGO_MANIFEST_DIR"));

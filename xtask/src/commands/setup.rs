@@ -88,7 +88,6 @@ fn rehearse(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The sources of both databases.
 pub(super) fn sources(context: &Context, targets: &Targets, seed: &ddb::Seed) -> Result<Sources> {
     let mut sources = Sources::default();
     for script in [Script::schema(&context.root)?, Script::seed(&context.root)?] {

@@ -186,7 +186,6 @@ impl DynamoDb {
         self.endpoint.trim_end_matches('/')
     }
 
-    /// How often the server has throttled.
     pub(crate) fn throttled_count(&self) -> u64 {
         self.throttled_count.get()
     }

@@ -15,7 +15,6 @@ use crate::text::shortened;
 /// Why a request failed. It is part of the request's error.
 #[derive(Debug)]
 pub(crate) enum RequestError {
-    /// The server answered with an error.
     Service {
         /// The error's code, such as `ValidationException`.
         code: String,
@@ -193,7 +192,6 @@ const IDENTITY: &str = "identity resolver";
 /// A part of the SDK's message about a profile of `aws login`, which needs a feature that is not compiled in.
 const LEFT_OUT: &str = "cargo feature";
 
-/// Explains why there are no credentials.
 fn no_credentials(
     error: Option<&CredentialsError>,
     why: String,

@@ -45,7 +45,6 @@ pub(crate) enum Encoding {
     Csv,
 }
 
-/// How the text is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,

@@ -22,7 +22,6 @@ use crate::ui::Ui;
 /// kept in memory up to this many bytes, and beyond it in a temporary file.
 const SPOOL_BYTES: usize = 4 << 20;
 
-/// How many bytes are printed at once.
 const PRINTED_AT_ONCE: usize = 1 << 16;
 
 /// The output options of commands that print items.
@@ -286,7 +285,6 @@ impl Table {
     }
 }
 
-/// Prints an item, one attribute per line.
 fn vertical(out: &mut impl Write, item: &Item) -> io::Result<()> {
     let sorted = sorted(item);
     let pairs: Vec<_> = sorted.iter().map(|(name, value)| (shown(name), cell(value))).collect();

@@ -34,7 +34,6 @@ pub(crate) struct Account {
     /// profile does not exist, the credentials may come from a web identity, or from a role of this machine or
     /// container.
     pub(crate) profile: Option<String>,
-    /// The region from the environment.
     pub(crate) region: Option<String>,
 }
 

@@ -70,7 +70,6 @@ fn key_of(item: &Item, names: &[&str]) -> u64 {
     hasher.finish()
 }
 
-/// The progress of writing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Written {
     /// The number of requests that the server has processed.

@@ -182,7 +182,6 @@ impl DockerEngine {
         Ok(())
     }
 
-    /// The names of both services' volumes.
     fn volumes(&self) -> impl Iterator<Item = String> {
         let mounts = self.compose.services().into_iter().flat_map(|service| &service.volumes);
         mounts.filter_map(|mount| match &mount.source {

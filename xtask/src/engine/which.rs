@@ -128,7 +128,6 @@ impl Found {
     }
 }
 
-/// The databases that a command uses.
 impl Context {
     /// Both databases.
     pub(crate) async fn databases(&self, production: bool) -> Result<Targets> {

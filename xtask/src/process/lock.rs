@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_holder_that_is_writing_who_it_is_is_waited_for() {
+    fn a_holder_that_has_not_written_its_line_is_waited_for() {
         let folder = tempfile::tempdir().unwrap();
         let lock = ServerLock::of(&folder.path().join("data"));
         let file = block_on(lock.take()).unwrap();

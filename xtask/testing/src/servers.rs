@@ -36,12 +36,10 @@ const SET_BY_CARGO: [&str; 6] = [
     "CARGO_TARGET_TMPDIR",
 ];
 
-/// Where both servers are.
 pub(crate) struct Servers {
     url: String,
     postgres: PostgresUrl,
     tls: Tls,
-    /// The URL of DynamoDB.
     pub(crate) endpoint: String,
 }
 
@@ -122,7 +120,6 @@ impl Servers {
         Ok(self.tls.ways(&config, CONNECT_BOUND)?)
     }
 
-    /// Connects to a database.
     pub(crate) async fn connect(&self, database: &str) -> Result<Connected> {
         let (way, other) = self.ways(database)?;
         let dial = async |(config, connector): &(Config, Connector)| config.connect(connector.clone()).await;

@@ -80,7 +80,6 @@ impl Workspace {
         path
     }
 
-    /// Replaces `from` by `to` in a file.
     #[track_caller]
     pub(crate) fn edit(&self, inner: &str, from: &str, to: &str) {
         let text = fs::read_to_string(self.path(inner)).unwrap();

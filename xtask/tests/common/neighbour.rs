@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::run::{Ran, Run};
 
-/// Commands that read.
 const READING: [&str; 9] = [
     "db connect",
     "db sessions",
@@ -17,7 +16,6 @@ const READING: [&str; 9] = [
     "ddb patterns list-conversations",
 ];
 
-/// Commands that change something.
 const WRITING: [&str; 12] = [
     "db create",
     "db drop",

@@ -9,7 +9,6 @@ use serde_json::Value;
 use crate::common::{PASSWORD, free_port, skip, wait_for};
 use crate::project::{Project, SERVICES, docker, inspect, lines, try_docker};
 
-/// A container's compose labels.
 fn labels(container: &str) -> BTreeMap<String, String> {
     let inspected = inspect(container);
     let labels = inspected["Config"]["Labels"].as_object().unwrap().iter();

@@ -9,7 +9,7 @@ use crate::project::{Project, SERVICES, docker, remove_project};
 
 #[test]
 #[ignore = "needs Docker"]
-fn from_nothing_again_and_after_each_container_was_stopped_or_killed() {
+fn a_set_up_succeeds_after_each_container_was_stopped_or_killed() {
     let project = Project::new();
     let first = project.set_up();
     first.says(&["create and start"]);
@@ -194,7 +194,7 @@ fn a_run_killed_while_the_daemon_creates_its_containers_is_made_good_by_the_next
 
 #[test]
 #[ignore = "needs Docker"]
-fn down_ends_what_the_other_engine_was_left_with() {
+fn down_stops_the_databases_of_the_other_engine_too() {
     let project = Project::new();
     let auto = |line: &str| project.xtask(line).env("CRUDDUR_ENGINE", "auto");
     let embedded = project.xtask("up").env("CRUDDUR_ENGINE", "embedded");

@@ -66,7 +66,6 @@ impl Checkout {
         assert!(status.unwrap().success());
     }
 
-    /// A session in the checkout's database.
     pub(crate) fn session(&self) -> postgres::Client {
         let [port, _] = self.ports();
         let password = fs::read(self.state("postgres.password")).unwrap();

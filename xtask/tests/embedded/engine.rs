@@ -13,7 +13,7 @@ use crate::common::free_port;
 use crate::common::prepare::each_source_is_noticed;
 
 #[test]
-fn from_nothing_again_and_after_down_it_is_the_same() {
+fn a_set_up_gives_the_same_data_from_any_state() {
     let checkout = Checkout::new();
     checkout.set_up().says(&["engine embedded: as chosen"]);
     checkout.set_up();
@@ -412,7 +412,7 @@ fn sql(checkout: &Checkout, query: &str) -> String {
 }
 
 #[test]
-fn the_doctor_knows_what_runs() {
+fn doctor_names_running_databases() {
     let checkout = Checkout::new();
     checkout.set_up();
     let report = checkout.xtask("doctor -o json").env("DOCKER_HOST", "unix:///nonexistent").ok().json();

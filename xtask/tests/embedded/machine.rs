@@ -319,7 +319,7 @@ pub(crate) fn hanging_server() {
 }
 
 #[test]
-fn exported_settings_that_lose_to_what_runs_are_named() {
+fn ignored_exported_settings_are_named() {
     let mut checkout = Checkout::new();
     checkout.set_up();
     checkout.set("CRUDDUR_ENGINE", "auto");

@@ -66,19 +66,19 @@ fn completes_names(shell: &str) {
 }
 
 #[test]
-fn bash_completes_names_of_what_is_there() {
+fn bash_completes_existing_names() {
     completes_names("bash");
 }
 
 #[test]
 #[ignore = "needs zsh"]
-fn zsh_completes_names_of_what_is_there() {
+fn zsh_completes_existing_names() {
     completes_names("zsh");
 }
 
 #[test]
 #[ignore = "needs fish"]
-fn fish_completes_names_of_what_is_there() {
+fn fish_completes_existing_names() {
     completes_names("fish");
 }
 

@@ -243,7 +243,7 @@ fn an_sso_session_that_has_expired_is_told_with_the_command_that_renews_it() {
 }
 
 #[test]
-fn a_profile_of_aws_login_is_told_what_reads_it() {
+fn a_profile_of_aws_login_has_a_remedy() {
     let production = Production::with_config(SSO);
     let fails = production.fails(3, |run| run.env("AWS_PROFILE", "login"));
     let remedy = "`credential_process = aws configure export-credentials --profile login --format process`";

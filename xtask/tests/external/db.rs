@@ -256,7 +256,7 @@ fn setup_needs_no_superuser() {
 }
 
 #[test]
-fn what_cannot_be_created_again_is_not_dropped() {
+fn a_database_that_cannot_be_created_again_is_not_dropped() {
     let world = World::new();
     let role = format!("only_owner_of_{}", world.database.name);
     let mut maintenance = world.database.maintenance_session();

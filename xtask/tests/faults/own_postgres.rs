@@ -81,7 +81,6 @@ impl OwnPostgres {
         own
     }
 
-    /// Waits until the server answers.
     pub(crate) fn answers(&self) {
         let answer = || connect(self.port, "postgres").ok();
         let log = || fs::read_to_string(self.folder.join("log")).unwrap_or_default();
@@ -96,7 +95,6 @@ impl OwnPostgres {
         self.url_at(self.port)
     }
 
-    /// The URL with another port.
     pub(crate) fn url_at(&self, port: u16) -> String {
         format!("postgresql://cruddur-tests:{PASSWORD_IN_URL}@127.0.0.1:{port}/cruddur")
     }

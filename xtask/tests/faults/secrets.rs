@@ -9,7 +9,6 @@ use crate::daemon::{self, Then};
 use crate::world::production;
 use crate::{World, line, lines};
 
-/// The arguments that a command needs.
 fn arguments(command: &str) -> &'static [&'static str] {
     match command {
         "completions" => &["bash"],
@@ -42,7 +41,6 @@ fn commands(workspace: &Workspace, group: &str) -> Vec<String> {
 /// How many commands run concurrently. Most of them wait for a bound.
 const AT_ONCE: usize = 4;
 
-/// Calls `each` for every command.
 fn with_all(workspace: &Workspace, each: impl Fn(usize, &str) + Sync) {
     let commands = commands(workspace, "");
     assert!(

@@ -95,7 +95,7 @@ fn message_item() -> TestResult {
 }
 
 #[test]
-fn reads_what_others_write() -> TestResult {
+fn items_of_other_programs_are_read() -> TestResult {
     let message = message()?;
     let mut item = message.to_item();
     let others = [

@@ -94,12 +94,10 @@ pub(crate) fn is_from_own_page(headers: &HeaderMap) -> bool {
     origin.is_some() && origin == host(headers)
 }
 
-/// The request's host with its port.
 fn host(headers: &HeaderMap) -> Option<&str> {
     single(headers, HOST.as_str())
 }
 
-/// A host without its port.
 fn name(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => name,
@@ -125,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_s_name_is_what_stands_before_its_port() {
+    fn a_host_s_name_is_the_text_before_its_port() {
         assert_eq!(name("localhost:4567"), "localhost");
         assert_eq!(name("[::1]:4567"), "[::1]");
         assert_eq!(name("localhost"), "localhost");

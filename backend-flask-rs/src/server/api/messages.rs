@@ -97,7 +97,6 @@ pub(crate) fn no_member() -> Refusal {
     Refusal::forbidden("message_group_uuid", "you are not a member of this group")
 }
 
-/// Writes a message, and notifies listeners.
 pub(crate) async fn send(app: &Arc<App>, sender: &User, new: NewMessage) -> Result<Posted, Refusal> {
     let NewMessage { text, to, idempotency_key } = new;
     let draft = Draft { sender, text: &text, idempotency_key: idempotency_key.as_deref() };

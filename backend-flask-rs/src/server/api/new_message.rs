@@ -20,7 +20,6 @@ const HANDLE: &str = "handle";
 /// The maximum length of an idempotency key.
 const LONGEST_KEY: usize = 255;
 
-/// A checked message.
 pub(crate) struct NewMessage {
     pub(crate) text: String,
     pub(crate) to: To,
@@ -28,7 +27,6 @@ pub(crate) struct NewMessage {
     pub(crate) idempotency_key: Option<String>,
 }
 
-/// The recipient of a message.
 pub(crate) enum To {
     Group(Uuid),
     /// A user, by handle.

@@ -38,7 +38,6 @@ pub(crate) struct Posted {
     pub(crate) members: [Uuid; 2],
 }
 
-/// A message to be written.
 #[derive(Clone, Copy)]
 pub(crate) struct Draft<'a> {
     pub(crate) sender: &'a User,
@@ -57,7 +56,6 @@ enum Miss {
     Refused(String),
 }
 
-/// The attempts to write one message.
 struct Attempts {
     started: Instant,
     made: u32,

@@ -22,7 +22,6 @@ pub(super) struct Page<'a> {
     pub(super) is_home: bool,
 }
 
-/// The open conversation.
 pub(super) struct Conversation {
     /// The other member.
     pub(super) with: User,

@@ -28,7 +28,6 @@ struct Notification {
 }
 
 impl Postgres {
-    /// Notifies the other servers.
     pub(crate) async fn tell(&self, written: Written) {
         let told = |written| {
             let told = Notification { server: self.server, written };

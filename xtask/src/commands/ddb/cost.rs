@@ -113,7 +113,6 @@ impl Partitions {
         all
     }
 
-    /// Prints the largest ones.
     pub(super) fn report(&self, dynamodb: &DynamoDb) {
         if self.sizes.is_empty() {
             return;

@@ -94,7 +94,6 @@ struct KeyArguments {
     table: TableArgument,
 }
 
-/// The condition of a write.
 #[derive(Debug, clap::Args)]
 struct Condition {
     /// Only if the item that is there meets this condition

@@ -163,7 +163,6 @@ struct Printer {
     line: fn(&Item) -> Result<Line>,
     /// The number of lines whose time is in a form that DynamoDB does not sort correctly.
     unsortable: u64,
-    /// Whether a message was cut.
     has_cut: bool,
 }
 

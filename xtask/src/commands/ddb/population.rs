@@ -23,10 +23,8 @@ use crate::text::counted;
 /// How long writing all users of a population may take. A million users take about a minute.
 const USERS_BOUND: Duration = Duration::from_secs(600);
 
-/// The heading of these options.
 const HEADING: &str = "A synthetic population instead, in both databases";
 
-/// The size of a synthetic population.
 #[derive(Debug, clap::Args)]
 pub(super) struct PopulationOptions {
     /// Conversations [default: one for each 100 messages, or 5 for each user]

@@ -30,7 +30,6 @@ pub(crate) struct Query {
     target: Target,
 }
 
-/// A condition on the sort key.
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
 struct SortCondition {

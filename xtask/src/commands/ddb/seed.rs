@@ -83,7 +83,6 @@ impl SeedCommand {
 /// The advice after an interruption. Running again overwrites the same items.
 const AGAIN: &str = "run the same command again: it writes all of it, and removes surplus items";
 
-/// What to seed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SeedOptions {
     /// The conversation to write [default: backend-flask-rs/ddb/conversation.txt]
@@ -112,7 +111,6 @@ pub(crate) struct Seed {
     handles: [String; 2],
 }
 
-/// The two users of the conversation.
 pub(crate) type People = [User; 2];
 
 impl SeedOptions {
@@ -167,7 +165,6 @@ impl Seed {
         self.conversation.lines().len() + 2
     }
 
-    /// Looks up the two users.
     pub(crate) async fn people(&self, connection: &mut Connection) -> Result<People> {
         let (target, [one, two]) = (connection.target.clone(), self.handles.clone());
         let find = move |client: &mut Client| {
@@ -331,7 +328,6 @@ async fn remove(dynamodb: &DynamoDb, query: QueryInputBuilder, kept: &HashSet<u6
     write::write_all(dynamodb, &dynamodb.target.table, others, |_| Ok(())).await.map(|_| ())
 }
 
-/// Counts the items of the seed's group.
 async fn count_seeded(dynamodb: &DynamoDb, members: &[Uuid]) -> Result<u64> {
     let table = &dynamodb.target.table;
     let rows = members.iter().map(|member| seeded_row(table, *member));

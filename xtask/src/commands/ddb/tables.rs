@@ -23,7 +23,6 @@ use crate::text::printable;
 /// How long a table may take to become active or to be deleted. Both are asynchronous on AWS.
 const TABLE_BOUND: Duration = Duration::from_secs(120);
 
-/// The advice after an interruption.
 fn after_interruption(production: bool) -> &'static str {
     match production {
         false => "see what there is with `cargo xtask ddb list-tables`",

@@ -28,7 +28,7 @@ use crate::ui::Rate;
 
 pub(in crate::commands) async fn rehearse(context: &Context, name: &str, manifest: &Manifest) -> Result<()> {
     check_files(&Snapshots::of(&context.state).open(name)?, manifest)?;
-    // A restore starts a server that does not run. Its version is not known before.
+    // If the server does not run, the restore starts it, and its version is not known yet.
     if let (Some(dump), Ok(postgres)) = (&manifest.postgres, context.postgres(false).await)
         && let Ok(mut maintenance) = postgres.maintenance().connect().await
     {
@@ -100,7 +100,7 @@ pub(in crate::commands) async fn restore(
     Ok(Counts { users, activities, items: usize::try_from(items)? })
 }
 
-/// Opens the dump, and checks that it can be restored here. Without a dump, the database must be there.
+/// Opens the dump, and checks that it can be restored here. Without a dump, the database must exist.
 async fn open_dump(
     context: &Context,
     services: &Services,
@@ -126,7 +126,7 @@ async fn open_dump(
     Ok(Some((dump, file)))
 }
 
-/// Opens the file with the items. Without one, the messages table must be there.
+/// Opens the file with the items. Without it, the messages table must exist.
 async fn open_items(
     snapshot: &Snapshot,
     items: Option<Items>,

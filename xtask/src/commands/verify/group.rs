@@ -46,7 +46,6 @@ impl Last {
 }
 
 impl Group {
-    /// Adds a row or a message.
     pub(super) fn add(&mut self, entry: &Entry<'_>) {
         let last = Last::of(entry);
         match (entry.subject, entry.owner) {

@@ -13,7 +13,6 @@ use backend_flask::users::User;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// The kinds of disagreement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     UnknownItem,

@@ -10,7 +10,6 @@ use tokio::time::Instant;
 /// A limit of read units per second, if there is one.
 pub(super) struct Pace {
     pub(super) most: Option<u32>,
-    /// When the next request may be sent.
     next: Cell<Instant>,
 }
 

@@ -20,7 +20,6 @@ const ANSWER_BOUND: Duration = Duration::from_secs(5);
 /// The bound of bollard's own requests. Ours are shorter and have better errors: see [`super::answer`].
 const REQUEST_BOUND_SECONDS: u64 = 120;
 
-/// A place where a daemon may listen.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Place {
     /// `unix://`, `npipe://`, `tcp://`, `http://` or `https://`.

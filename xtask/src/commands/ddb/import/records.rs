@@ -28,7 +28,6 @@ pub(super) struct Records<'a> {
     file: ItemFile,
     from_line: u64,
     rules: &'a Rules,
-    /// The names of the table's keys.
     names: Vec<&'a str>,
     rejects: Rejects,
     ui: &'a Ui,
