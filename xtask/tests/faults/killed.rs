@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::checkout::Checkout;
 use crate::common::dynamodb::Endpoint;
+use crate::common::wait_for;
 use crate::{QUICK, TABLE, assert_imported, lines};
 
 #[test]
@@ -17,6 +18,9 @@ fn a_dynamodb_killed_in_the_middle_of_an_import() {
     for delay in [100, 500] {
         let mut running = checkout.xtask("ddb import made.jsonl").start();
         running.read_until("import made.jsonl");
+        let [_, port] = checkout.ports();
+        let has_items = || (!Endpoint(port).items(TABLE).is_empty()).then_some(());
+        wait_for("first items of the import", QUICK, has_items);
         std::thread::sleep(Duration::from_millis(delay));
         checkout.kill("dynamodb");
         let ended = running.end_within(QUICK);
