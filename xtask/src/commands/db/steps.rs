@@ -1,6 +1,6 @@
 //! Postgres's steps.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::context::Context;
 use crate::error::Failure;
@@ -125,9 +125,10 @@ pub(super) fn exists_already(database: &str, prod: &str) -> Failure {
 /// Drops a database and ends the sessions in it. The caller must hold off the end of the run.
 pub(super) async fn drop_database(ui: &Ui, maintenance: &mut Connection, database: &str) -> Result<()> {
     let mut sessions = sessions_in(maintenance, database).await?;
-    if !sessions.is_empty() {
-        // A session that was just closed, such as our own, is listed until its process has ended.
-        tokio::time::sleep(CLOSING).await;
+    let begun = Instant::now();
+    // A session that was just closed, such as our own, is listed until its process has ended.
+    while !sessions.is_empty() && begun.elapsed() < CLOSING {
+        tokio::time::sleep(CLOSING / 10).await;
         sessions = sessions_in(maintenance, database).await?;
     }
     if !sessions.is_empty() {
