@@ -116,13 +116,18 @@ fn the_launcher_has_no_dependencies() {
 
 /// The crates that a package is built from: name and version, with the features.
 fn tree(package: &str) -> BTreeMap<String, BTreeSet<String>> {
+    tree_of(&["--package", package, "--edges", "normal,build"])
+}
+
+fn tree_of(arguments: &[&str]) -> BTreeMap<String, BTreeSet<String>> {
     let mut tree = std::process::Command::new(std::env::var("CARGO").unwrap());
-    tree.args(["tree", "--package", package, "--edges", "normal,build", "--prefix", "none", "--offline"]);
-    let output = tree.args(["--format", "{p}|{f}|"]).current_dir(root()).output().unwrap();
+    tree.arg("tree").args(arguments).args(["--prefix", "none", "--offline", "--format", "{p}|{f}|"]);
+    let output = tree.current_dir(root()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     let mut crates = BTreeMap::<String, BTreeSet<String>>::new();
-    for line in text.lines() {
+    // An empty line separates the workspace's packages.
+    for line in text.lines().filter(|line| !line.is_empty()) {
         let [name, features, _] = line.splitn(3, '|').collect::<Vec<_>>()[..] else { panic!("{line}") };
         crates.entry(name.to_owned()).or_default().insert(features.to_owned());
     }
@@ -143,8 +148,8 @@ fn the_tasks_never_compile_the_web_stack() {
 /// A crate with other features would be compiled twice, and so would all crates that depend on it.
 #[test]
 fn the_servers_are_built_from_what_the_tasks_have_compiled() {
-    // No crate that the tasks and a server share depends on these.
-    let again = ["backend-flask-rs ", "bitflags ", "getrandom "];
+    // No crate that the tasks and the app's server share depends on these.
+    let again = ["backend-flask-rs ", "bitflags "];
     let tasks = tree("xtask");
     for server in ["backend-flask-rs", "xtask-dynamodb"] {
         let others = tree(server).into_iter().filter(|(name, features)| {
@@ -154,6 +159,16 @@ fn the_servers_are_built_from_what_the_tasks_have_compiled() {
         let others: Vec<_> = others.map(|(name, features)| format!("{name}: {features:?}")).collect();
         assert_none(&format!("crates that {server} has with other features than the tasks"), &others);
     }
+}
+
+/// Tests start the embedded DynamoDB server. It takes more than a minute to compile.
+#[test]
+fn the_embedded_dynamodb_is_built_from_what_the_tests_have_compiled() {
+    let tests = tree_of(&["--workspace", "--edges", "normal,build,dev"]);
+    let others =
+        tree("xtask-dynamodb").into_iter().filter(|(name, features)| !features.is_subset(&tests[name]));
+    let others: Vec<_> = others.map(|(name, features)| format!("{name}: {features:?}")).collect();
+    assert_none("crates that xtask-dynamodb has with other features than the tests", &others);
 }
 
 #[test]
