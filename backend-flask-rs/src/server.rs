@@ -48,7 +48,7 @@ impl Server {
             TcpListener::bind(wanted).await.with_context(|| format!("cannot listen on {wanted}"))?;
         let address = listener.local_addr().context("cannot tell the own address")?;
         let app = Arc::new(App::new(&settings).await?);
-        let router = layers::around(routes(&app), &app, settings.front_end);
+        let router = layers::around(routes(&app), &app, settings.front_end, layers::BOUND);
         Ok(Self { listener, address, app, router, idle: settings.idle })
     }
 

@@ -27,7 +27,7 @@ use super::dynamodb::IDEMPOTENCY_KEY;
 use super::refusal::Refusal;
 
 /// How long a request may take until the head of its answer. Posting gives up earlier.
-const BOUND: Duration = Duration::from_secs(15);
+pub(super) const BOUND: Duration = Duration::from_secs(15);
 
 /// How long a client may take to send a body.
 const BODY_BOUND: Duration = Duration::from_secs(10);
@@ -40,8 +40,14 @@ const LONGEST_ID: usize = 64;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Adds the middleware to `routes`. `front_end` is the origin whose pages may call the API.
-pub(super) fn around(routes: Router<Arc<App>>, app: &Arc<App>, front_end: Option<HeaderValue>) -> Router {
+/// Adds the middleware to `routes`. `front_end` is the origin whose pages may call the API, and `bound` is how long a
+/// request may take.
+pub(super) fn around(
+    routes: Router<Arc<App>>,
+    app: &Arc<App>,
+    front_end: Option<HeaderValue>,
+    bound: Duration,
+) -> Router {
     let routes = routes.layer(from_fn(with_whole_body)).layer(from_fn(refused_in_json));
     let routes = routes.layer(DefaultBodyLimit::max(LONGEST_BODY));
     let routes = match front_end {
@@ -50,7 +56,7 @@ pub(super) fn around(routes: Router<Arc<App>>, app: &Arc<App>, front_end: Option
     };
     let routes = if app.access.is_local() { routes.layer(from_fn(access::guard)) } else { routes };
     routes
-        .layer(from_fn(bounded))
+        .layer(from_fn(move |request, next| within(bound, request, next)))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(or_else(CACHE_CONTROL, "no-store"))
         .layer(or_else(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
@@ -135,9 +141,9 @@ pub(super) fn unread(rejection: BytesRejection) -> Refusal {
     Refusal::new(status, "body", error)
 }
 
-async fn bounded(request: Request, next: Next) -> Result<Response, Refusal> {
-    tokio::time::timeout(BOUND, next.run(request)).await.map_err(|_| {
-        let error = format!("not done within {} s", BOUND.as_secs());
+async fn within(bound: Duration, request: Request, next: Next) -> Result<Response, Refusal> {
+    tokio::time::timeout(bound, next.run(request)).await.map_err(|_| {
+        let error = format!("not done within {} s", bound.as_secs());
         Refusal::new(StatusCode::GATEWAY_TIMEOUT, "time", error)
     })
 }
@@ -191,7 +197,7 @@ mod tests {
         let app = Arc::new(App::new(&settings).await.unwrap());
         let panics = get(async || -> StatusCode { panic!("a fault of the test") });
         let routes = Router::new().route("/panics", panics).route("/hangs", get(std::future::pending::<()>));
-        let router = around(routes, &app, None);
+        let router = around(routes, &app, None, Duration::from_secs(1));
         for (path, status, field) in [("/panics", 500, "server"), ("/hangs", 504, "time")] {
             let request = Request::get(path).body(Body::empty()).unwrap();
             let (head, body) = router.clone().oneshot(request).await.unwrap().into_parts();
