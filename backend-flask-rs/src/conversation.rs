@@ -8,7 +8,7 @@ use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::excerpt::excerpt;
-use crate::messages::{Item, LONGEST_MESSAGE, Message, MessageGroup};
+use crate::messages::{Item, Message, MessageGroup, check_text};
 use crate::time;
 use crate::users::User;
 
@@ -63,21 +63,19 @@ impl Conversation {
                 None => bad.push((number, line)),
             }
         }
-        let too_long = |line: &Line| line.message.chars().count() > LONGEST_MESSAGE;
-        let Some((number, line)) = bad.first() else {
-            return match lines.iter().position(too_long) {
-                None => Ok(Self { lines }),
-                Some(index) => Err(ConversationError(format!(
-                    "{source_name}:{}: the message has more than {LONGEST_MESSAGE} characters",
-                    index + 1
-                ))),
-            };
-        };
-        let all = if bad.len() > 1 { format!(" ({} such lines in all)", bad.len()) } else { String::new() };
-        Err(ConversationError(format!(
-            "{source_name}:{number}: expected \"Person 1: \" or \"Person 2: \" and a message, found {:?}{all}",
-            excerpt(line, SHOWN)
-        )))
+        if let Some((number, line)) = bad.first() {
+            let all =
+                if bad.len() > 1 { format!(" ({} such lines in all)", bad.len()) } else { String::new() };
+            return Err(ConversationError(format!(
+                "{source_name}:{number}: expected \"Person 1: \" or \"Person 2: \" and a message, found {:?}{all}",
+                excerpt(line, SHOWN)
+            )));
+        }
+        for (line, number) in lines.iter().zip(1_usize..) {
+            check_text(&line.message)
+                .map_err(|why| ConversationError(format!("{source_name}:{number}: the message {why}")))?;
+        }
+        Ok(Self { lines })
     }
 
     /// The messages in order.
