@@ -157,7 +157,7 @@ impl Import {
         };
         let open = || {
             let mut file = input.file.try_clone()?;
-            // What is no file cannot be rewound, and `of` says so.
+            // A pipe cannot be rewound. `ItemFile::of` refuses it with a better error.
             if file.metadata()?.is_file() {
                 file.rewind()?;
             }

@@ -44,10 +44,11 @@ async fn stored(registry: &str, environment: &Environment, ui: &Ui) -> Result<Op
     let helper = helpers.and_then(|helpers| helpers.get(registry)).or(config.creds_store.as_ref());
     let Some(name) = helper.filter(|name| !name.is_empty()) else { return from_auths(&config, registry) };
     match from_helper(name, registry).await {
-        Err(error) => {
-            from_auths(&config, registry).ok().flatten().map_or(Err(error), |found| Ok(Some(found)))
-        }
-        found => found,
+        Ok(found) => Ok(found),
+        Err(error) => match from_auths(&config, registry) {
+            Ok(Some(found)) => Ok(Some(found)),
+            _ => Err(error),
+        },
     }
 }
 
