@@ -25,7 +25,7 @@ use docker::DockerEngine;
 use embedded::EmbeddedEngine;
 pub(crate) use external::is_set as is_external;
 pub(crate) use name::{EngineChoice, EngineName, VARIABLE};
-pub(crate) use which::{Found, by_settings, choose, rehearse_stop, running_beside, stop};
+pub(crate) use which::{Found, by_settings, choose, finish_stop, rehearse_stop, running_beside, stop};
 
 /// The app's database. The app chooses its name, not the compose file.
 const DATABASE: &str = "cruddur";

@@ -75,6 +75,7 @@ impl Services {
         let ui = &context.ui;
         let lock = context.state.lock(ui, doing).await?;
         let mut state = context.state.read(ui)?;
+        engine::finish_stop(context, &mut state).await?;
         let (mut engine, why) = engine::choose(context, &state).await?;
         ui.note(format_args!("engine {}: {why}", engine.name()));
         if let Err(error) = engine.start(context).await {

@@ -32,6 +32,8 @@ const UNKNOWN_HOLDER: &str = "another cargo xtask";
 pub(crate) struct State {
     /// The engine that was started last and has not been stopped since.
     pub(crate) engine: Option<EngineName>,
+    /// The engine that a command is stopping, or was stopping when it was killed.
+    pub(crate) stopping: Option<EngineName>,
     /// The compose project of this checkout, if it is not the one that compose would choose.
     pub(crate) project: Option<String>,
     /// The ports of each engine's databases, if they are not those of docker-compose.yml.

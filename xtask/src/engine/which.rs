@@ -243,11 +243,31 @@ pub(crate) async fn running_beside(
 pub(crate) async fn stop(context: &Context, with_data: bool) -> Result<()> {
     let mut state = context.state.read(&context.ui)?;
     for name in to_stop(context, &state).await? {
-        Engine::new(name, context, &state)?.stop(context, with_data).await?;
-        state.forget(name, with_data);
-        context.state.write(&state)?;
+        stop_one(context, &mut state, name, with_data).await?;
     }
     Ok(())
+}
+
+/// Finishes a stop whose command was killed: its servers may have been told to end, and still answer.
+pub(crate) async fn finish_stop(context: &Context, state: &mut State) -> Result<()> {
+    let Some(name) = state.stopping else { return Ok(()) };
+    if context.engine.named().is_some_and(|chosen| chosen != name) {
+        return Ok(());
+    }
+    context.ui.note(format_args!("engine {name}: a `down` was interrupted, and is finished first"));
+    stop_one(context, state, name, false).await
+}
+
+async fn stop_one(context: &Context, state: &mut State, name: EngineName, with_data: bool) -> Result<()> {
+    state.stopping = Some(name);
+    context.state.write(state)?;
+    let stopped = Engine::new(name, context, state)?.stop(context, with_data).await;
+    state.stopping = None;
+    if stopped.is_ok() {
+        state.forget(name, with_data);
+    }
+    context.state.write(state)?;
+    stopped
 }
 
 /// What [`stop`] would do, one line for each server and for each place with data.

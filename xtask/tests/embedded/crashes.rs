@@ -58,6 +58,29 @@ fn servers_that_are_being_stopped_are_started_again() {
     checkout.set_up();
 }
 
+#[test]
+fn a_killed_down_is_finished_by_the_next_command() {
+    let checkout = Checkout::new();
+    checkout.set_up();
+    let (postgres, _) = checkout.processes("postgres").pop().unwrap();
+    // `down` waits for DynamoDB, which does not see the signal, and has not come to Postgres.
+    checkout.signal("dynamodb", "STOP");
+    let down = checkout.xtask("down").start();
+    std::thread::sleep(Duration::from_secs(1));
+    down.signal("KILL");
+    drop(down);
+    let up = checkout.xtask("ddb-setup").start();
+    std::thread::sleep(Duration::from_secs(1));
+    checkout.signal("dynamodb", "CONT");
+    let up = up.end_within(Duration::from_secs(60));
+    assert!(up.stderr.contains("engine embedded: a `down` was interrupted, and is finished first"), "{up:?}");
+    checkout.assert_set_up(&up);
+    assert_ne!(checkout.processes("postgres").pop().unwrap().0, postgres);
+    // Once only.
+    let again = checkout.set_up();
+    assert!(!again.stderr.contains("was interrupted"), "{again:?}");
+}
+
 /// An initdb that never ends. Its child process writes files while the folder exists.
 const ENDLESS_INITDB: &str = r#"#!/bin/bash
 exec -a initdb bash -c 'while : >"$1/$((++count))"; do :; done & wait' initdb "$2"
