@@ -1,9 +1,8 @@
 //! The seed conversation: parses its text file and makes the items for DynamoDB.
 
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
+use anyhow::{Result, bail, ensure};
 use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use uuid::Uuid;
 
@@ -30,31 +29,19 @@ pub struct Conversation {
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// The sender.
-    pub person: Person,
+    /// The place of the sender among the two people: 0 for `Person 1`, 1 for `Person 2`.
+    pub sender: usize,
     /// The text. It is never blank.
     pub message: String,
-}
-
-/// One of the two people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Person {
-    /// `Person 1` in the text.
-    One,
-    /// `Person 2` in the text.
-    Two,
 }
 
 impl Conversation {
     /// Parses a text with one message per line: `Person 1: ` or `Person 2: `, then the message. Lines may end in
     /// CRLF. Ignores white space at the end of a line, blank lines at the end of the text, and a byte order mark.
     /// Errors call the text `source_name`, which may be its path.
-    pub fn parse(source_name: &str, text: &str) -> Result<Self, ConversationError> {
+    pub fn parse(source_name: &str, text: &str) -> Result<Self> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim_end();
-        if text.is_empty() {
-            let error = format!("{source_name}: expected lines such as \"Person 1: Hello\", found none");
-            return Err(ConversationError(error));
-        }
+        ensure!(!text.is_empty(), "{source_name}: expected lines such as \"Person 1: Hello\", found none");
         let mut lines = Vec::new();
         let mut bad = Vec::new();
         for (line, number) in text.lines().zip(1..) {
@@ -66,14 +53,15 @@ impl Conversation {
         if let Some((number, line)) = bad.first() {
             let all =
                 if bad.len() > 1 { format!(" ({} such lines in all)", bad.len()) } else { String::new() };
-            return Err(ConversationError(format!(
+            bail!(
                 "{source_name}:{number}: expected \"Person 1: \" or \"Person 2: \" and a message, found {:?}{all}",
                 excerpt(line, SHOWN)
-            )));
+            );
         }
         for (line, number) in lines.iter().zip(1_usize..) {
-            check_text(&line.message)
-                .map_err(|why| ConversationError(format!("{source_name}:{number}: the message {why}")))?;
+            if let Err(why) = check_text(&line.message) {
+                bail!("{source_name}:{number}: the message {why}");
+            }
         }
         Ok(Self { lines })
     }
@@ -104,7 +92,7 @@ impl Conversation {
         let messages = self.messages(group, people, now);
         let last = messages.clone().last();
         let rows = last.into_iter().flat_map(move |last| MessageGroup::rows(people, &last));
-        rows.map(MessageGroup::into_item).chain(messages.map(Message::into_item))
+        rows.map(|row| row.to_item()).chain(messages.map(|message| message.to_item()))
     }
 
     /// The messages, one minute apart. The last one is sent at `now`, to the microsecond. A message's uuid is the
@@ -112,7 +100,7 @@ impl Conversation {
     pub fn messages<'a>(
         &'a self,
         group: Uuid,
-        [one, two]: [&'a User; 2],
+        people: [&'a User; 2],
         now: DateTime<Utc>,
     ) -> impl Iterator<Item = Message> + Clone + 'a {
         let now = time::truncate(now);
@@ -122,10 +110,7 @@ impl Conversation {
             created_at: now - Duration::from_secs(INTERVAL * (last - position)),
             message_uuid: Uuid::new_v5(&group, position.to_string().as_bytes()),
             message: line.message.clone(),
-            sender: match line.person {
-                Person::One => one.clone(),
-                Person::Two => two.clone(),
-            },
+            sender: people[line.sender].clone(),
         })
     }
 }
@@ -135,25 +120,13 @@ impl Line {
     fn parse(line: &str) -> Option<Self> {
         // Both prefixes end in a space, so the rest after a prefix is not blank.
         let line = line.trim_end();
-        let (person, message) = match line.strip_prefix("Person 1: ") {
-            Some(message) => (Person::One, message),
-            None => (Person::Two, line.strip_prefix("Person 2: ")?),
+        let (sender, message) = match line.strip_prefix("Person 1: ") {
+            Some(message) => (0, message),
+            None => (1, line.strip_prefix("Person 2: ")?),
         };
-        Some(Self { person, message: message.to_owned() })
+        Some(Self { sender, message: message.to_owned() })
     }
 }
-
-/// The error of a text that is not a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConversationError(String);
-
-impl fmt::Display for ConversationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for ConversationError {}
 
 #[cfg(test)]
 mod tests;

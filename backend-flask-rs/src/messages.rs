@@ -24,7 +24,7 @@ use uuid::Uuid;
 
 use crate::time;
 pub use item::{
-    CREATED_AT, Item, ItemError, MESSAGE, MESSAGE_GROUP_UUID, MESSAGE_UUID, MemberRow, Message, MessageGroup,
+    CREATED_AT, Item, MESSAGE, MESSAGE_GROUP_UUID, MESSAGE_UUID, MemberRow, Message, MessageGroup,
     USER_DISPLAY_NAME, USER_HANDLE, USER_UUID,
 };
 pub use writes::{

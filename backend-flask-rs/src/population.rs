@@ -18,10 +18,9 @@ mod random;
 mod users;
 mod words;
 
-use std::error::Error;
-use std::fmt;
 use std::time::Duration;
 
+use anyhow::{Result, bail};
 use aws_sdk_dynamodb::operation::scan::ScanInput;
 use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -67,17 +66,6 @@ const PAUSES: [(u64, [u64; 2]); 3] = [(90, [5, 120]), (9, [1_800, 18_000]), (1, 
 /// The mean of [`PAUSES`] in seconds.
 const MEAN_PAUSE: u64 = 1_950;
 
-/// The requested numbers. A missing one is derived from the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// By default one for each 5 conversations, or as many as needed for the conversations.
-    pub users: Option<u32>,
-    /// By default one for each 100 messages, or 5 for each user.
-    pub conversations: Option<u32>,
-    /// The total over all conversations, by default 100 for each.
-    pub messages: Option<u32>,
-}
-
 /// Synthetic users, conversations and messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Population {
@@ -88,33 +76,41 @@ pub struct Population {
 }
 
 impl Population {
-    /// A population whose last message is sent at `end`, to the microsecond.
-    pub fn new(wanted: Wanted, end: DateTime<Utc>) -> Result<Self, PopulationError> {
-        let conversations = wanted.conversations.unwrap_or_else(|| conversations_for(wanted));
-        let users = wanted.users.unwrap_or_else(|| users_for(conversations));
-        let all = conversations.saturating_mul(MESSAGES_PER_CONVERSATION);
-        let messages = wanted.messages.unwrap_or(all);
+    /// A population whose last message is sent at `end`, to the microsecond. Missing numbers follow from the others:
+    /// 100 messages for each conversation; a conversation for each 100 messages, or 5 for each user; a user for each 5
+    /// conversations, or as many as needed for the conversations.
+    pub fn new(
+        users: Option<u32>,
+        conversations: Option<u32>,
+        messages: Option<u32>,
+        end: DateTime<Utc>,
+    ) -> Result<Self> {
+        let conversations = conversations.unwrap_or_else(|| conversations_for(users, messages));
+        let users = users.unwrap_or_else(|| users_for(conversations));
+        let messages = messages.unwrap_or_else(|| conversations.saturating_mul(MESSAGES_PER_CONVERSATION));
         let pairs = pairs_of(users);
-        let problem = if users < 2 {
-            format!("the number of users is {users}: a conversation takes two")
-        } else if conversations == 0 {
-            "the number of conversations is 0: a population needs at least one".to_owned()
-        } else if u64::from(conversations) > pairs {
-            format!(
+        if users < 2 {
+            bail!("the number of users is {users}: a conversation takes two");
+        }
+        if conversations == 0 {
+            bail!("the number of conversations is 0: a population needs at least one");
+        }
+        if u64::from(conversations) > pairs {
+            bail!(
                 "the number of conversations is {conversations}: {users} users can have {pairs} at most, one \
                  for each pair"
-            )
-        } else if messages < conversations {
-            format!(
+            );
+        }
+        if messages < conversations {
+            bail!(
                 "the number of messages is {messages}: at least {conversations} are needed, one for each conversation"
-            )
-        } else if end < EARLIEST_END {
+            );
+        }
+        if end < EARLIEST_END {
             let [end, earliest] = [end, EARLIEST_END].map(time::format);
-            format!("{end} is too early for a population's end: {earliest} is the earliest")
-        } else {
-            return Ok(Self { users, conversations, messages, end: time::truncate(end) });
-        };
-        Err(PopulationError(problem))
+            bail!("{end} is too early for a population's end: {earliest} is the earliest");
+        }
+        Ok(Self { users, conversations, messages, end: time::truncate(end) })
     }
 
     /// The number of users.
@@ -145,7 +141,7 @@ impl Population {
             let messages = self.messages_of(conversation, members.clone());
             let last = messages.clone().next();
             let rows = last.into_iter().flat_map(move |last| MessageGroup::rows(members.each_ref(), &last));
-            rows.map(MessageGroup::into_item).chain(messages.map(Message::into_item))
+            rows.map(|row| row.to_item()).chain(messages.map(|message| message.to_item()))
         })
     }
 
@@ -212,11 +208,11 @@ impl Kind {
     }
 }
 
-fn conversations_for(wanted: Wanted) -> u32 {
-    let pairs = wanted.users.map_or(u64::MAX, pairs_of).max(1);
-    let conversations = match (wanted.messages, wanted.users) {
-        (Some(messages), _) => messages / MESSAGES_PER_CONVERSATION,
-        (None, users) => users.unwrap_or_default().saturating_mul(CONVERSATIONS_PER_USER),
+fn conversations_for(users: Option<u32>, messages: Option<u32>) -> u32 {
+    let pairs = users.map_or(u64::MAX, pairs_of).max(1);
+    let conversations = match messages {
+        Some(messages) => messages / MESSAGES_PER_CONVERSATION,
+        None => users.unwrap_or_default().saturating_mul(CONVERSATIONS_PER_USER),
     };
     conversations.clamp(1, u32::try_from(pairs).unwrap_or(u32::MAX))
 }
@@ -240,18 +236,6 @@ fn pause(random: &mut Random, second: u64) -> u64 {
     let [from, to] = *random.weigh(&PAUSES);
     from * second + random.below((to - from) * second)
 }
-
-/// The error for numbers or an end that no population can have.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PopulationError(String);
-
-impl fmt::Display for PopulationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl Error for PopulationError {}
 
 #[cfg(test)]
 mod tests;

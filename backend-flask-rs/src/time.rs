@@ -2,9 +2,7 @@
 //!
 //! DynamoDB sorts keys by their bytes. Therefore all times have one form: in UTC and of constant width.
 
-use std::error::Error;
-use std::fmt;
-
+use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, Datelike, SecondsFormat, SubsecRound, TimeDelta, Utc};
 
 /// Digits after the decimal point: microseconds.
@@ -21,12 +19,11 @@ pub fn format(t: DateTime<Utc>) -> String {
 
 /// Parses any RFC 3339 form: any offset, `Z`, any number of fractional digits. A time outside the years 0 to 9999 in
 /// UTC is an error, because [`format()`] cannot write it.
-pub fn parse(s: &str) -> Result<DateTime<Utc>, ParseTimeError> {
-    let failed = |source| ParseTimeError { text: s.to_owned(), source };
-    let t = DateTime::parse_from_rfc3339(s).map_err(|e| failed(Some(e)))?.to_utc();
-    if !YEARS.contains(&t.year()) {
-        return Err(failed(None));
-    }
+pub fn parse(s: &str) -> Result<DateTime<Utc>> {
+    let t = DateTime::parse_from_rfc3339(s)
+        .with_context(|| format!("{s:?} is not an RFC 3339 time such as 2023-03-20T14:05:09Z"))?
+        .to_utc();
+    ensure!(YEARS.contains(&t.year()), "{s:?} is outside the years 0000 to 9999 in UTC");
     Ok(t)
 }
 
@@ -51,37 +48,13 @@ pub(crate) fn previous(t: DateTime<Utc>) -> Option<DateTime<Utc>> {
     truncate(t).checked_sub_signed(TimeDelta::microseconds(1)).filter(|t| YEARS.contains(&t.year()))
 }
 
-/// The error of a text that is not an RFC 3339 time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseTimeError {
-    text: String,
-    /// `None` for a valid time in a year that cannot be written in UTC.
-    source: Option<chrono::ParseError>,
-}
-
-impl fmt::Display for ParseTimeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { text, source } = self;
-        match source {
-            Some(_) => write!(f, "{text:?} is not an RFC 3339 time such as 2023-03-20T14:05:09Z"),
-            None => write!(f, "{text:?} is outside the years 0000 to 9999 in UTC"),
-        }
-    }
-}
-
-impl Error for ParseTimeError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_ref().map(|e| e as _)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use chrono::TimeZone;
 
     use super::*;
 
-    type TestResult = Result<(), Box<dyn Error>>;
+    type TestResult = Result<(), Box<dyn std::error::Error>>;
 
     #[test]
     fn writes_utc_with_six_fractional_digits() -> TestResult {

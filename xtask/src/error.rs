@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fmt;
 use std::io::ErrorKind;
 
-use backend_flask::conversation::ConversationError;
 use serde::Serialize;
 
 use crate::dynamodb::error::RequestError;
@@ -161,7 +160,7 @@ pub(crate) fn status(error: &anyhow::Error) -> u8 {
 fn kind(error: &anyhow::Error) -> Kind {
     let kind = |cause: &(dyn Error + 'static)| match cause.downcast_ref::<Failure>() {
         Some(failure) => Some(failure.kind).filter(|kind| *kind != Kind::Failed),
-        None if cause.is::<Usage>() || cause.is::<ConversationError>() => Some(Kind::WrongInput),
+        None if cause.is::<Usage>() => Some(Kind::WrongInput),
         // A wrong name, expression or value, or a faulty script.
         None if cause.downcast_ref().is_some_and(RequestError::is_about_input) => Some(Kind::WrongInput),
         // An invalid input file.

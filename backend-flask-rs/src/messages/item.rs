@@ -1,9 +1,8 @@
 //! The items of the messages table: Rust types, stored as string attributes.
 
 use std::collections::HashMap;
-use std::error::Error;
-use std::fmt;
 
+use anyhow::{Error, Result, anyhow};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -64,24 +63,19 @@ impl MessageGroup {
 
     /// The item to put.
     pub fn to_item(&self) -> Item {
-        self.clone().into_item()
-    }
-
-    /// The item to put.
-    pub fn into_item(self) -> Item {
         strings([
             (PARTITION_KEY, group_key(self.member_uuid)),
             (SORT_KEY, time::format(self.last_message_at)),
             (MESSAGE_GROUP_UUID, self.message_group_uuid.to_string()),
-            (MESSAGE, self.message),
+            (MESSAGE, self.message.clone()),
             (USER_UUID, self.other.uuid.to_string()),
-            (USER_DISPLAY_NAME, self.other.display_name),
-            (USER_HANDLE, self.other.handle),
+            (USER_DISPLAY_NAME, self.other.display_name.clone()),
+            (USER_HANDLE, self.other.handle.clone()),
         ])
     }
 
     /// Parses an item. Another program may have written it, so unknown attributes are ignored.
-    pub fn from_item(item: &Item) -> Result<Self, ItemError> {
+    pub fn from_item(item: &Item) -> Result<Self> {
         let attributes = Reader(item);
         Ok(Self {
             member_uuid: attributes.partition(GROUP_PREFIX, "GRP# and a uuid")?,
@@ -105,7 +99,7 @@ pub struct MemberRow {
 
 impl MemberRow {
     /// Parses an item, which another program may have written.
-    pub fn from_item(item: &Item) -> Result<Self, ItemError> {
+    pub fn from_item(item: &Item) -> Result<Self> {
         Ok(Self {
             sort_key: Reader(item).string(SORT_KEY)?.to_owned(),
             group: MessageGroup::from_item(item)?,
@@ -131,24 +125,19 @@ pub struct Message {
 impl Message {
     /// The item to put.
     pub fn to_item(&self) -> Item {
-        self.clone().into_item()
-    }
-
-    /// The item to put.
-    pub fn into_item(self) -> Item {
         strings([
             (PARTITION_KEY, message_key(self.message_group_uuid)),
             (SORT_KEY, time::format(self.created_at)),
             (MESSAGE_UUID, self.message_uuid.to_string()),
-            (MESSAGE, self.message),
+            (MESSAGE, self.message.clone()),
             (USER_UUID, self.sender.uuid.to_string()),
-            (USER_DISPLAY_NAME, self.sender.display_name),
-            (USER_HANDLE, self.sender.handle),
+            (USER_DISPLAY_NAME, self.sender.display_name.clone()),
+            (USER_HANDLE, self.sender.handle.clone()),
         ])
     }
 
     /// Parses an item. Another program may have written it, so unknown attributes are ignored.
-    pub fn from_item(item: &Item) -> Result<Self, ItemError> {
+    pub fn from_item(item: &Item) -> Result<Self> {
         let attributes = Reader(item);
         Ok(Self {
             message_group_uuid: attributes.partition(MESSAGE_PREFIX, "MSG# and a uuid")?,
@@ -167,30 +156,30 @@ pub(super) fn strings<const N: usize>(attributes: [(&str, String); N]) -> Item {
 struct Reader<'a>(&'a Item);
 
 impl<'a> Reader<'a> {
-    fn string(&self, name: &'static str) -> Result<&'a str, ItemError> {
-        let value = self.0.get(name).ok_or_else(|| self.error(name, "is missing".to_owned()))?;
-        let value = value.as_s().map_err(|_| self.error(name, "is not a string".to_owned()));
+    fn string(&self, name: &'static str) -> Result<&'a str> {
+        let value = self.0.get(name).ok_or_else(|| self.error(name, "is missing"))?;
+        let value = value.as_s().map_err(|_| self.error(name, "is not a string"));
         value.map(String::as_str)
     }
 
-    fn uuid(&self, name: &'static str) -> Result<Uuid, ItemError> {
+    fn uuid(&self, name: &'static str) -> Result<Uuid> {
         let value = self.string(name)?;
         Uuid::try_parse(value).map_err(|_| self.unexpected(name, "a uuid", value))
     }
 
-    fn time(&self, name: &'static str) -> Result<DateTime<Utc>, ItemError> {
+    fn time(&self, name: &'static str) -> Result<DateTime<Utc>> {
         let value = self.string(name)?;
         time::parse(value).map_err(|_| self.unexpected(name, "an RFC 3339 time", value))
     }
 
     /// The uuid after the partition key's prefix.
-    fn partition(&self, prefix: &str, expected: &str) -> Result<Uuid, ItemError> {
+    fn partition(&self, prefix: &str, expected: &str) -> Result<Uuid> {
         let value = self.string(PARTITION_KEY)?;
         let uuid = value.strip_prefix(prefix).and_then(|uuid| Uuid::try_parse(uuid).ok());
         uuid.ok_or_else(|| self.unexpected(PARTITION_KEY, expected, value))
     }
 
-    fn user(&self) -> Result<User, ItemError> {
+    fn user(&self) -> Result<User> {
         Ok(User {
             uuid: self.uuid(USER_UUID)?,
             display_name: self.string(USER_DISPLAY_NAME)?.to_owned(),
@@ -198,35 +187,15 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn unexpected(&self, name: &'static str, expected: &str, found: &str) -> ItemError {
-        self.error(name, format!("should be {expected}, is {:?}", excerpt(found, SHOWN)))
+    fn unexpected(&self, name: &'static str, expected: &str, found: &str) -> Error {
+        self.error(name, &format!("should be {expected}, is {:?}", excerpt(found, SHOWN)))
     }
 
-    fn error(&self, attribute: &'static str, problem: String) -> ItemError {
+    fn error(&self, attribute: &'static str, problem: &str) -> Error {
         let key = |name| self.0.get(name).and_then(|key| key.as_s().ok()).map_or("?", String::as_str);
-        let item = format!("item pk={} sk={}", key(PARTITION_KEY), key(SORT_KEY));
-        ItemError { item, attribute, problem }
+        anyhow!("item pk={} sk={}: attribute {attribute} {problem}", key(PARTITION_KEY), key(SORT_KEY))
     }
 }
-
-/// The error of an attribute that is missing or invalid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ItemError {
-    /// The item's keys.
-    item: String,
-    attribute: &'static str,
-    /// What is wrong with the attribute, such as `is missing`.
-    problem: String,
-}
-
-impl fmt::Display for ItemError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { item, attribute, problem } = self;
-        write!(f, "{item}: attribute {attribute} {problem}")
-    }
-}
-
-impl Error for ItemError {}
 
 #[cfg(test)]
 mod tests;

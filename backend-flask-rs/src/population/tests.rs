@@ -6,12 +6,12 @@ use crate::messages::{PARTITION_KEY, SORT_KEY};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
 
-fn population(users: u32, conversations: u32, messages: u32) -> Result<Population, PopulationError> {
-    Population::new(wanted(users, conversations, messages), DEFAULT_END)
+fn population(users: u32, conversations: u32, messages: u32) -> Result<Population> {
+    until(users, conversations, messages, DEFAULT_END)
 }
 
-fn wanted(users: u32, conversations: u32, messages: u32) -> Wanted {
-    Wanted { users: Some(users), conversations: Some(conversations), messages: Some(messages) }
+fn until(users: u32, conversations: u32, messages: u32, end: DateTime<Utc>) -> Result<Population> {
+    Population::new(Some(users), Some(conversations), Some(messages), end)
 }
 
 fn texts(item: &Item) -> HashMap<&str, &str> {
@@ -19,7 +19,7 @@ fn texts(item: &Item) -> HashMap<&str, &str> {
 }
 
 /// The groups and the messages, in the order of the items.
-fn read(population: Population) -> Result<(Vec<MessageGroup>, Vec<Message>), crate::messages::ItemError> {
+fn read(population: Population) -> Result<(Vec<MessageGroup>, Vec<Message>)> {
     let (mut groups, mut messages) = (Vec::new(), Vec::new());
     for item in population.items() {
         match item.contains_key("message_uuid") {
@@ -34,7 +34,7 @@ fn read(population: Population) -> Result<(Vec<MessageGroup>, Vec<Message>), cra
 fn the_same_numbers_and_end_give_the_same_items() -> TestResult {
     let one = population(30, 100, 2_000)?;
     assert!(one.items().eq(population(30, 100, 2_000)?.items()));
-    let later = Population::new(wanted(30, 100, 2_000), DEFAULT_END + Duration::from_secs(1))?;
+    let later = until(30, 100, 2_000, DEFAULT_END + Duration::from_secs(1))?;
     assert!(one.items().ne(later.items()));
     Ok(())
 }
@@ -192,7 +192,7 @@ fn times_rise_strictly_and_end_at_the_end() -> TestResult {
 /// Messages must not reach back before years with four digits, which sort correctly.
 #[test]
 fn the_earliest_population_has_times_that_can_be_written() -> TestResult {
-    let population = Population::new(wanted(2, 1, 10_000), EARLIEST_END)?;
+    let population = until(2, 1, 10_000, EARLIEST_END)?;
     let (_, messages) = read(population)?;
     assert!(messages.iter().all(|message| time::format(message.created_at).len() == 32));
     assert!((1..u32::MAX).step_by(1 << 20).all(|messages| second(messages) > 0));
@@ -233,8 +233,8 @@ fn few_conversations_are_long_and_few_users_have_many() -> TestResult {
 #[test]
 fn missing_numbers_follow_from_the_others() -> TestResult {
     let counts = |users, conversations, messages| {
-        let population = Population::new(Wanted { users, conversations, messages }, DEFAULT_END)?;
-        Ok::<_, PopulationError>((population.users(), population.conversations(), population.messages()))
+        let population = Population::new(users, conversations, messages, DEFAULT_END)?;
+        anyhow::Ok((population.users(), population.conversations(), population.messages()))
     };
     assert_eq!(counts(None, None, Some(1_000_000))?, (2_000, 10_000, 1_000_000));
     assert_eq!(counts(None, None, Some(1))?, (2, 1, 1));
@@ -270,7 +270,7 @@ fn a_population_that_there_cannot_be_is_refused() {
         error(4, 6, 5),
         "the number of messages is 5: at least 6 are needed, one for each conversation"
     );
-    let early = Population::new(Wanted::default(), EARLIEST_END - Duration::from_secs(1));
+    let early = Population::new(None, None, None, EARLIEST_END - Duration::from_secs(1));
     assert_eq!(
         early.map_err(|error| error.to_string()),
         Err("1969-12-31T23:59:59.000000+00:00 is too early for a population's end: \

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::refusal::{Refusal, chain};
 use super::settings::DynamoDbSettings;
 use crate::http;
-use crate::messages::{self, Item, ItemError, MemberRow, Message, MessageGroup, TimeRange};
+use crate::messages::{self, Item, MemberRow, Message, MessageGroup, TimeRange};
 use crate::time;
 pub(crate) use post::{Draft, IDEMPOTENCY_KEY, Posted};
 
@@ -124,7 +124,7 @@ impl DynamoDb {
         &self,
         query: QueryInputBuilder,
         limit: usize,
-        read: impl Fn(&Item) -> Result<T, ItemError>,
+        read: impl Fn(&Item) -> anyhow::Result<T>,
     ) -> Result<Vec<T>, Refusal> {
         let page = query.get_limit().or(i32::try_from(limit).ok());
         let query = query.set_limit(page).consistent_read(true);

@@ -2,7 +2,7 @@ use aws_sdk_dynamodb::primitives::Blob;
 
 use super::*;
 
-type TestResult = Result<(), Box<dyn Error>>;
+type TestResult = Result<(), Box<dyn std::error::Error>>;
 
 const GROUP: Uuid = uuid::uuid!("5ae290ed-55d1-47a0-bc6d-fe2bc2700399");
 const ONE: Uuid = uuid::uuid!("9C1F4A52-6D0E-4B7B-8A3F-1F6A0C2D7E01");
@@ -12,7 +12,7 @@ fn bayko() -> User {
     User { uuid: TWO, display_name: "Andrew Bayko".to_owned(), handle: "bayko".to_owned() }
 }
 
-fn message_group() -> Result<MessageGroup, Box<dyn Error>> {
+fn message_group() -> Result<MessageGroup, Box<dyn std::error::Error>> {
     Ok(MessageGroup {
         member_uuid: ONE,
         last_message_at: time::parse("2023-03-20T14:05:09Z")?,
@@ -22,7 +22,7 @@ fn message_group() -> Result<MessageGroup, Box<dyn Error>> {
     })
 }
 
-fn message() -> Result<Message, Box<dyn Error>> {
+fn message() -> Result<Message, Box<dyn std::error::Error>> {
     Ok(Message {
         message_group_uuid: GROUP,
         created_at: time::parse("2023-03-20T14:05:09.5Z")?,
@@ -33,7 +33,7 @@ fn message() -> Result<Message, Box<dyn Error>> {
 }
 
 /// All attributes by name. Fails if one is not a string.
-fn strings(item: &Item) -> Result<Vec<(&str, &str)>, Box<dyn Error>> {
+fn strings(item: &Item) -> Result<Vec<(&str, &str)>, Box<dyn std::error::Error>> {
     let mut strings = Vec::new();
     for (name, value) in item {
         let value = value.as_s().map_err(|v| format!("{name}: {v:?}"))?;
@@ -44,7 +44,7 @@ fn strings(item: &Item) -> Result<Vec<(&str, &str)>, Box<dyn Error>> {
 }
 
 /// The error of a message whose attribute `name` has another value or is missing.
-fn error(name: &str, value: Option<AttributeValue>) -> Result<String, Box<dyn Error>> {
+fn error(name: &str, value: Option<AttributeValue>) -> Result<String, Box<dyn std::error::Error>> {
     let mut item = message()?.to_item();
     item.remove(name);
     item.extend(value.map(|value| (name.to_owned(), value)));

@@ -10,7 +10,7 @@ fn user(number: u128, name: &str) -> User {
     User { uuid: Uuid::from_u128(number), display_name: name.to_uppercase(), handle: name.to_owned() }
 }
 
-fn message(sender: &User, at: &str) -> Result<Message, time::ParseTimeError> {
+fn message(sender: &User, at: &str) -> anyhow::Result<Message> {
     Ok(Message {
         message_group_uuid: GROUP,
         created_at: time::parse(at)?,
@@ -21,7 +21,7 @@ fn message(sender: &User, at: &str) -> Result<Message, time::ParseTimeError> {
 }
 
 /// A row of `member`, with its key in another program's form.
-fn row(member: &User, other: &User) -> Result<MemberRow, time::ParseTimeError> {
+fn row(member: &User, other: &User) -> anyhow::Result<MemberRow> {
     let sort_key = "2023-03-20T14:05:09+00:00".to_owned();
     let group = MessageGroup {
         member_uuid: member.uuid,
@@ -98,7 +98,7 @@ fn opening_a_group_gives_each_member_a_row_of_the_other() -> TestResult {
 #[test]
 fn times_rise_whatever_the_clock_says() -> TestResult {
     let last = time::parse("2023-03-20T14:06:00.000005Z")?;
-    let next = |now: &str| Ok::<_, time::ParseTimeError>(time::format(next_time(time::parse(now)?, last)));
+    let next = |now: &str| anyhow::Ok(time::format(next_time(time::parse(now)?, last)));
     assert_eq!(next("2023-03-20T14:05:00Z")?, "2023-03-20T14:06:00.000006+00:00");
     assert_eq!(next("2023-03-20T14:06:00.000005999Z")?, "2023-03-20T14:06:00.000006+00:00");
     assert_eq!(next("2023-03-20T14:06:00.000007999Z")?, "2023-03-20T14:06:00.000007+00:00");
@@ -150,7 +150,7 @@ fn a_key_is_remembered_without_a_condition_and_read_by_its_own() -> TestResult {
 #[test]
 fn a_replacement_wants_each_item_as_it_was_read() -> TestResult {
     let (one, two) = (user(1, "one"), user(2, "two"));
-    let right = row(&one, &two)?.group.into_item();
+    let right = row(&one, &two)?.group.to_item();
     let key = |sk: &str| strings([("pk", group_key(one.uuid)), ("sk", sk.to_owned())]);
     let (moved, absent) = (key("2023"), "attribute_not_exists(pk)");
     let request = replace("t", &[(None, right.clone()), (Some(moved), right)]);

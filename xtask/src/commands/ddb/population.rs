@@ -8,7 +8,7 @@ use crate::postgres::target::{Connection, readable};
 use crate::ui::{Rate, Ui};
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::types::Select;
-use backend_flask::population::{self, Population, Wanted};
+use backend_flask::population::{self, Population};
 use chrono::{DateTime, Utc};
 use postgres::Client;
 use postgres::error::SqlState;
@@ -44,11 +44,11 @@ impl PopulationOptions {
     /// The population that the options describe, if any. `now` is the time of its last message.
     pub(super) fn read(&self, now: Option<DateTime<Utc>>) -> Result<Option<Population>> {
         let Self { conversations, messages, users } = *self;
-        let wanted = Wanted { users, conversations, messages };
-        if wanted == Wanted::default() {
+        if (users, conversations, messages) == (None, None, None) {
             return Ok(None);
         }
-        let population = Population::new(wanted, now.unwrap_or(population::DEFAULT_END));
+        let end = now.unwrap_or(population::DEFAULT_END);
+        let population = Population::new(users, conversations, messages, end);
         Ok(Some(population.map_err(|error| Usage(error.to_string()))?))
     }
 }

@@ -15,7 +15,7 @@ use crate::ui::Rate;
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
-use backend_flask::conversation::{self, Conversation, Person};
+use backend_flask::conversation::{self, Conversation};
 use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRange};
 use backend_flask::population::Population;
 use backend_flask::users::User;
@@ -139,7 +139,7 @@ impl SeedOptions {
             let remedy = "name a file of lines that begin with `Person 1: ` or `Person 2: `";
             Failure::usage(format!("cannot read the conversation in {shown}"), remedy).caused_by(error)
         })?;
-        let conversation = Conversation::parse(&shown, &text)?;
+        let conversation = Conversation::parse(&shown, &text).map_err(|error| Usage(error.to_string()))?;
         if now.is_some_and(|now| conversation.begin(now).is_none()) {
             return Err(Usage(
                 "--now is too early: the first message would be sent before the year 0".to_owned(),
@@ -198,7 +198,7 @@ impl Seed {
             }
             // Keep the order that `former_members` relies on.
             let messages = rows.split_off(people.len());
-            if self.conversation.lines().iter().all(|line| line.person == Person::Two) {
+            if self.conversation.lines().iter().all(|line| line.sender == 1) {
                 rows.reverse();
             }
             let second_row = rows.split_off(1);

@@ -201,7 +201,7 @@ impl Reading {
         let changes = MessageGroup::rows(members, &newest).into_iter().filter_map(|row| {
             let old = self.rows.iter().find(|item| Entry::read(item).owner == Some(row.member_uuid));
             let mut new = old.cloned().unwrap_or_default();
-            new.extend(row.into_item());
+            new.extend(row.to_item());
             (old != Some(&new)).then(|| (old.cloned(), new))
         });
         Some(changes.collect())
