@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::config::{BehaviorVersion, Builder as Config, Credentials, Region, SharedHttpClient};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use aws_smithy_http_client::{Builder, Connector, ConnectorBuilder};
+use aws_smithy_http_client::{Builder, Connector};
 
 /// The key id and the secret for a local server, which requires signed requests but checks no key.
 pub const LOCAL_KEY: &str = "local";
@@ -35,18 +35,19 @@ pub fn client(endpoint: Option<&str>) -> SharedHttpClient {
             connector.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
             connector.tls_provider(TLS).build()
         }),
-        Some(_) if is_plain(endpoint) => client.build_http(),
+        Some(url) if is_plain(url) => client.build_http(),
         Some(_) => client.tls_provider(TLS).build_https(),
     }
 }
 
-/// A connector to the server at the URL `endpoint`, or to AWS, for requests outside the SDK.
+/// A connector to the server at a URL, for requests outside the SDK.
 #[must_use]
-pub fn connector(settings: ConnectorBuilder, endpoint: Option<&str>) -> Connector {
-    if is_plain(endpoint) { settings.build_http() } else { settings.tls_provider(TLS).build() }
+pub fn connector(url: &str) -> Connector {
+    let connector = Connector::builder();
+    if is_plain(url) { connector.build_http() } else { connector.tls_provider(TLS).build() }
 }
 
 /// Whether no TLS is needed. Loading the system's TLS roots takes time.
-fn is_plain(endpoint: Option<&str>) -> bool {
-    endpoint.is_some_and(|url| url.starts_with("http://"))
+fn is_plain(url: &str) -> bool {
+    url.starts_with("http://")
 }

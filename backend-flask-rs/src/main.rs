@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, ensure};
-use backend_flask::server::{ADDRESS, LogForm, Server, Settings};
+use backend_flask::server::{ADDRESS, Server, Settings};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, fmt};
@@ -44,9 +44,10 @@ fn run() -> Result<()> {
 /// Logs errors, and one line for each request with its id.
 fn log_to_stderr(settings: &Settings) {
     let lines = fmt::layer().with_writer(std::io::stderr);
-    let lines = match settings.log_form {
-        LogForm::Text => lines.with_ansi(false).boxed(),
-        LogForm::Json => lines.json().with_current_span(true).with_span_list(false).boxed(),
+    let lines = if settings.logs_json {
+        lines.json().with_current_span(true).with_span_list(false).boxed()
+    } else {
+        lines.with_ansi(false).boxed()
     };
     tracing_subscriber::registry().with(lines.with_filter(settings.log.clone())).init();
 }

@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 
 use app::App;
 use refusal::Refusal;
-pub use settings::{ADDRESS, LogForm, Settings};
+pub use settings::{ADDRESS, Settings};
 
 /// How long requests under way may continue after the server is told to stop.
 const STOP_BOUND: Duration = Duration::from_secs(10);
@@ -43,13 +43,13 @@ pub struct Server {
 impl Server {
     /// Binds the port. The databases need not run yet; until they answer, the health check's status is 503.
     pub async fn bind(settings: Settings) -> Result<Self> {
-        let wanted = settings.address;
+        let (wanted, idle, front_end) = (settings.address, settings.idle, settings.front_end.clone());
         let listener =
             TcpListener::bind(wanted).await.with_context(|| format!("cannot listen on {wanted}"))?;
         let address = listener.local_addr().context("cannot tell the own address")?;
-        let app = Arc::new(App::new(&settings).await?);
-        let router = layers::around(routes(&app), &app, settings.front_end, layers::BOUND);
-        Ok(Self { listener, address, app, router, idle: settings.idle })
+        let app = Arc::new(App::new(settings).await?);
+        let router = layers::around(routes(&app), &app, front_end, layers::BOUND);
+        Ok(Self { listener, address, app, router, idle })
     }
 
     /// The address that the server is bound to.

@@ -1,6 +1,6 @@
 //! Determines the user of a request.
 //!
-//! Handlers learn the user only from [`Session`] or [`CurrentUser`]; if there is no user, the handler is not called.
+//! Handlers learn the user only from [`Session`]; if there is no user, the handler is not called.
 //! On the developer's machine, if the settings say so, the request itself names its user. Everywhere else it carries
 //! a token that Cognito has signed.
 
@@ -18,10 +18,9 @@ use chrono::{DateTime, Utc};
 use super::app::App;
 use super::postgres::Postgres;
 use super::refusal::Refusal;
-use super::settings::AccessSettings;
 use crate::users::User;
 
-use cognito::Cognito;
+pub(crate) use cognito::Cognito;
 pub(crate) use local::{COOKIE, guard, is_from_own_page};
 
 /// How the server determines the user of a request.
@@ -31,13 +30,6 @@ pub(crate) enum Access {
 }
 
 impl Access {
-    pub(crate) fn new(settings: &AccessSettings) -> Self {
-        match settings {
-            AccessSettings::Local => Self::Local,
-            AccessSettings::Cognito(settings) => Self::Cognito(Box::new(Cognito::new(settings.clone()))),
-        }
-    }
-
     /// Whether the request itself names its user.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self, Self::Local)
@@ -64,16 +56,6 @@ impl FromRequestParts<Arc<App>> for Session {
         let session = app.access.session(&app.postgres, parts).await?;
         tracing::Span::current().record("user", session.user.handle.as_str());
         Ok(session)
-    }
-}
-
-pub(crate) struct CurrentUser(pub(crate) User);
-
-impl FromRequestParts<Arc<App>> for CurrentUser {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        Session::from_request_parts(parts, app).await.map(|session| Self(session.user))
     }
 }
 

@@ -20,11 +20,11 @@ pub(crate) struct App {
 
 impl App {
     /// Creates the parts, without asking a database.
-    pub(crate) async fn new(settings: &Settings) -> Result<Self> {
+    pub(crate) async fn new(settings: Settings) -> Result<Self> {
         Ok(Self {
-            access: Access::new(&settings.access),
-            postgres: Postgres::new(settings.postgres.clone())?,
-            dynamodb: DynamoDb::new(&settings.dynamodb).await,
+            access: settings.access,
+            postgres: Postgres::new(settings.postgres, &settings.tls)?,
+            dynamodb: DynamoDb::new(settings.dynamodb.as_deref(), settings.table).await,
             live: Live::default(),
         })
     }

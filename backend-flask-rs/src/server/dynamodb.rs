@@ -17,7 +17,6 @@ use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::refusal::{Refusal, chain};
-use super::settings::DynamoDbSettings;
 use crate::http;
 use crate::messages::{self, Item, MemberRow, Message, MessageGroup, TimeRange};
 use crate::time;
@@ -48,11 +47,11 @@ pub(crate) struct DynamoDb {
 }
 
 impl DynamoDb {
-    /// The table of the settings. Sends no request yet.
-    pub(crate) async fn new(settings: &DynamoDbSettings) -> Self {
-        let (config, table) = match settings {
-            DynamoDbSettings::Local { endpoint, table } => (http::local_config(endpoint), table),
-            DynamoDbSettings::Aws { table } => (aws_config().await, table),
+    /// The table on the local server at the URL `endpoint`, or on AWS. Sends no request yet.
+    pub(crate) async fn new(endpoint: Option<&str>, table: String) -> Self {
+        let config = match endpoint {
+            Some(endpoint) => http::local_config(endpoint),
+            None => aws_config().await,
         };
         let bounds =
             TimeoutConfig::builder().connect_timeout(CONNECT_BOUND).operation_attempt_timeout(ATTEMPT_BOUND);
@@ -61,7 +60,7 @@ impl DynamoDb {
         Self {
             client: Client::from_conf(config.retry_config(RetryConfig::standard()).build()),
             writer: Client::from_conf(writer),
-            table: table.clone(),
+            table,
             queues: (0..QUEUES).map(|_| Mutex::default()).collect(),
         }
     }

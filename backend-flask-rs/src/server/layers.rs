@@ -194,7 +194,7 @@ mod tests {
         ];
         let find = |name: &str| settings.iter().find(|(set, _)| *set == name);
         let settings = Settings::read(|name| find(name).map(|(_, value)| (*value).to_owned())).unwrap();
-        let app = Arc::new(App::new(&settings).await.unwrap());
+        let app = Arc::new(App::new(settings).await.unwrap());
         let panics = get(async || -> StatusCode { panic!("a fault of the test") });
         let routes = Router::new().route("/panics", panics).route("/hangs", get(std::future::pending::<()>));
         let router = around(routes, &app, None, Duration::from_secs(1));

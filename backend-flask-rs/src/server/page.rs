@@ -19,7 +19,7 @@ use serde::Deserialize;
 use tower_http::set_header::SetResponseHeaderLayer;
 use uuid::Uuid;
 
-use super::access::{self, CurrentUser};
+use super::access::{self, Session};
 use super::api::{NewMessage, group_in_path, no_member, readable, send, time, user_of};
 use super::app::App;
 use super::refusal::Refusal;
@@ -87,8 +87,8 @@ impl FromRequestParts<Arc<App>> for Reader {
     type Rejection = Response;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
-        match CurrentUser::from_request_parts(parts, app).await {
-            Ok(CurrentUser(user)) => Ok(Self(user)),
+        match Session::from_request_parts(parts, app).await {
+            Ok(Session { user, .. }) => Ok(Self(user)),
             Err(refusal) if refusal.status == StatusCode::UNAUTHORIZED => {
                 let users = app.postgres.latest_users(USERS).await;
                 Err(users.map(|users| view::who_are_you(&users)).map_err(RefusalPage).into_response())
@@ -165,7 +165,7 @@ struct Open {
 /// `GET /parts/groups?open=GROUP`: the list of groups, for the script.
 async fn groups_part(
     State(app): State<Arc<App>>,
-    CurrentUser(user): CurrentUser,
+    Session { user, .. }: Session,
     Query(Open { open }): Query<Open>,
 ) -> Result<Markup, Refusal> {
     Ok(view::groups(&app.dynamodb.groups(user.uuid, None, GROUPS).await?, open))
@@ -180,7 +180,7 @@ struct Around {
 /// `GET /parts/messages/{group}?before=TIME` or `?after=TIME`: messages, oldest first, for the script.
 async fn messages_part(
     State(app): State<Arc<App>>,
-    CurrentUser(user): CurrentUser,
+    Session { user, .. }: Session,
     path: Path<String>,
     Query(Around { before, after }): Query<Around>,
 ) -> Result<Markup, Refusal> {
@@ -233,7 +233,7 @@ struct Written {
 /// `POST /messages`: writes a message without the script.
 async fn write(
     State(app): State<Arc<App>>,
-    CurrentUser(user): CurrentUser,
+    Session { user, .. }: Session,
     Form(written): Form<Written>,
 ) -> Result<Redirect, RefusalPage> {
     let new = NewMessage::check(written.message, written.message_group_uuid, written.handle)?;

@@ -8,15 +8,14 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
-use deadpool_postgres::tokio_postgres::{Error, Row};
+use deadpool_postgres::tokio_postgres::{Config, Error, Row};
 use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::refusal::{Refusal, chain};
-use super::settings::PostgresSettings;
 use crate::sql;
-use crate::tls::SettingError;
+use crate::tls::{SettingError, Tls};
 use crate::users::User;
 use dial::Dialer;
 
@@ -63,8 +62,8 @@ pub(crate) struct Activity {
 }
 
 impl Postgres {
-    /// The database of the settings. Opens no connection yet.
-    pub(crate) fn new(PostgresSettings { mut config, tls }: PostgresSettings) -> Result<Self> {
+    /// Opens no connection yet.
+    pub(crate) fn new(mut config: Config, tls: &Tls) -> Result<Self> {
         config.application_name("backend-flask");
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT_BOUND);
@@ -74,7 +73,7 @@ impl Postgres {
         if config.get_options().is_none() {
             config.options(BOUNDS);
         }
-        let dialer = Dialer::new(&config, &tls).map_err(SettingError::in_one_line)?;
+        let dialer = Dialer::new(&config, tls).map_err(SettingError::in_one_line)?;
         // The next query detects a broken connection, so the pool needs no query to check it.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_connect(config, dialer.clone(), recycling))

@@ -9,6 +9,7 @@ use axum::http::HeaderValue;
 use deadpool_postgres::tokio_postgres::Config as PostgresConfig;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
+use super::access::{Access, Cognito};
 use crate::hosts::host_and_port;
 use crate::messages::{DEFAULT_TABLE, TABLE_VARIABLE};
 use crate::tls::{PostgresUrl, SettingError, SslMode, Tls};
@@ -37,62 +38,24 @@ const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Add
 const DEFAULT_IDLE: Duration = Duration::from_secs(75);
 
 /// All settings.
-#[derive(Clone, Debug)]
 pub struct Settings {
     /// The address to listen at.
     pub address: SocketAddr,
-    /// How the user of a request is determined.
-    pub(crate) access: AccessSettings,
-    pub(crate) postgres: PostgresSettings,
-    pub(crate) dynamodb: DynamoDbSettings,
+    /// How the user of a request is determined. There is no default, because it must be a decision.
+    pub(crate) access: Access,
+    pub(crate) postgres: PostgresConfig,
+    pub(crate) tls: Tls,
+    /// The URL of a DynamoDB that checks no keys; `None` for AWS, with credentials and region from AWS's own chain.
+    pub(crate) dynamodb: Option<String>,
+    pub(crate) table: String,
     /// The origin whose pages may call the API.
     pub(crate) front_end: Option<HeaderValue>,
     /// How long a connection may wait for a complete request head.
     pub(crate) idle: Duration,
     /// Which messages are logged.
     pub log: Targets,
-    /// The form of the log.
-    pub log_form: LogForm,
-}
-
-/// How the user of a request is determined. There is no default, because it must be a decision.
-#[derive(Clone, Debug)]
-pub(crate) enum AccessSettings {
-    /// The request names its user. Only on this machine.
-    Local,
-    /// A token signed by Amazon Cognito names the user.
-    Cognito(CognitoSettings),
-}
-
-/// The issuer and the client whose tokens are accepted.
-#[derive(Clone, Debug)]
-pub(crate) struct CognitoSettings {
-    pub(crate) issuer: String,
-    pub(crate) client_id: String,
-    pub(crate) keys_url: String,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct PostgresSettings {
-    pub(crate) config: PostgresConfig,
-    pub(crate) tls: Tls,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum DynamoDbSettings {
-    /// A server that checks no keys.
-    Local { endpoint: String, table: String },
-    /// AWS, with credentials and region from AWS's own chain.
-    Aws { table: String },
-}
-
-/// The form of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogForm {
-    /// Text for people.
-    Text,
-    /// One JSON object per line, for programs.
-    Json,
+    /// Whether the log is JSON, one object per line, for programs.
+    pub logs_json: bool,
 }
 
 impl Settings {
@@ -105,7 +68,6 @@ impl Settings {
             None => DEFAULT_ADDRESS,
             Some(text) => text.parse().with_context(|| format!("{ADDRESS}={text} is not IP:PORT"))?,
         };
-        let table = get(TABLE_VARIABLE).unwrap_or_else(|| DEFAULT_TABLE.to_owned());
         let (access, dynamodb) =
             match need(ACCESS).context("choose how users are identified: local or cognito")?.as_str() {
                 "local" => {
@@ -114,7 +76,7 @@ impl Settings {
                         "{ACCESS}=local lets each request name its user: {ADDRESS}={address} must be a \
                      loopback address"
                     );
-                    (AccessSettings::Local, DynamoDbSettings::Local { endpoint: need(DYNAMODB)?, table })
+                    (Access::Local, Some(need(DYNAMODB)?))
                 }
                 "cognito" => {
                     let issuer = need(ISSUER)?.trim_end_matches('/').to_owned();
@@ -124,12 +86,12 @@ impl Settings {
                     let is_safe = is_https(&keys_url)
                         || keys_url.starts_with("http://127.0.0.1:") && has_no_user(&keys_url);
                     ensure!(is_safe, "{KEYS_URL} must begin with https:// and have no user");
-                    let cognito = CognitoSettings { issuer, client_id: need(CLIENT_ID)?, keys_url };
-                    (AccessSettings::Cognito(cognito), DynamoDbSettings::Aws { table })
+                    let cognito = Cognito::new(issuer, need(CLIENT_ID)?, keys_url);
+                    (Access::Cognito(Box::new(cognito)), None)
                 }
                 other => bail!("{ACCESS}={other} is neither local nor cognito"),
             };
-        let postgres = PostgresSettings::of(&need(POSTGRES)?, get(HOME).as_deref().map(Path::new))?;
+        let (postgres, tls) = postgres(&need(POSTGRES)?, get(HOME).as_deref().map(Path::new))?;
         let front_end = get(FRONT_END).map(|url| {
             origin(&url)
                 .with_context(|| format!("{FRONT_END} is not an origin such as https://cruddur.example"))
@@ -144,14 +106,16 @@ impl Settings {
             address,
             access,
             postgres,
+            tls,
             dynamodb,
+            table: get(TABLE_VARIABLE).unwrap_or_else(|| DEFAULT_TABLE.to_owned()),
             front_end: front_end.transpose()?,
             idle,
             log: log_filter(&log)
                 .with_context(|| format!("{LOG}={log} is not a filter such as info,hyper=debug"))?,
-            log_form: match get(LOG_FORMAT).as_deref() {
-                None | Some("text") => LogForm::Text,
-                Some("json") => LogForm::Json,
+            logs_json: match get(LOG_FORMAT).as_deref() {
+                None | Some("text") => false,
+                Some("json") => true,
                 Some(other) => bail!("{LOG_FORMAT}={other} is neither text nor json"),
             },
         })
@@ -191,15 +155,13 @@ fn log_filter(text: &str) -> Option<Targets> {
     text.split(',').all(is_whole).then(|| text.parse().ok()).flatten()
 }
 
-impl PostgresSettings {
-    /// Reads a URL. `home` is the home directory.
-    fn of(url: &str, home: Option<&Path>) -> Result<Self> {
-        let url = PostgresUrl::parse(url);
-        let url = url.map_err(|error| anyhow!("{POSTGRES} {}", error.in_one_line()))?;
-        let tls = Tls::of(&url, home, SslMode::Prefer).map_err(SettingError::in_one_line);
-        let tls = tls.with_context(|| format!("{POSTGRES} cannot be used"))?;
-        Ok(Self { config: url.config, tls })
-    }
+/// Reads the URL of Postgres. `home` is the home directory.
+fn postgres(url: &str, home: Option<&Path>) -> Result<(PostgresConfig, Tls)> {
+    let url = PostgresUrl::parse(url);
+    let url = url.map_err(|error| anyhow!("{POSTGRES} {}", error.in_one_line()))?;
+    let tls = Tls::of(&url, home, SslMode::Prefer).map_err(SettingError::in_one_line);
+    let tls = tls.with_context(|| format!("{POSTGRES} cannot be used"))?;
+    Ok((url.config, tls))
 }
 
 #[cfg(test)]
@@ -219,15 +181,15 @@ mod tests {
     }
 
     fn error(more: &[(&str, &str)]) -> String {
-        format!("{:#}", read(more).unwrap_err())
+        format!("{:#}", read(more).err().unwrap())
     }
 
     #[test]
     fn local_is_enough_with_two_addresses() {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.address, DEFAULT_ADDRESS);
-        assert!(matches!(settings.access, AccessSettings::Local));
-        assert_eq!(settings.log_form, LogForm::Text);
+        assert!(settings.access.is_local());
+        assert!(!settings.logs_json);
     }
 
     #[test]
@@ -266,8 +228,8 @@ mod tests {
         assert_eq!(error(&[(ACCESS, "cognito"), issuer]), "COGNITO_CLIENT_ID is not set");
         let settings =
             read(&[(ACCESS, "cognito"), issuer, (CLIENT_ID, "c"), (ADDRESS, "0.0.0.0:80")]).unwrap();
-        let AccessSettings::Cognito(cognito) = settings.access else { panic!("local") };
-        assert_eq!(cognito.keys_url, "https://127.0.0.1/pool/.well-known/jwks.json");
+        let Access::Cognito(cognito) = settings.access else { panic!("local") };
+        assert_eq!(cognito.keys.url, "https://127.0.0.1/pool/.well-known/jwks.json");
     }
 
     #[test]
@@ -315,7 +277,7 @@ mod tests {
     fn postgres_is_encrypted_where_it_can_be_unless_its_url_says_otherwise() {
         let mode = |rest: &str| {
             let settings = read(&[(POSTGRES, &format!("postgresql://me@{rest}"))]).unwrap();
-            settings.postgres.tls.mode
+            settings.tls.mode
         };
         assert_eq!(mode("db.internal/cruddur"), SslMode::Prefer);
         assert_eq!(mode("db.internal/cruddur?sslmode=require"), SslMode::Require);

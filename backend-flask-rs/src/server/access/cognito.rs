@@ -2,6 +2,8 @@
 //! algorithm is accepted.
 //! <https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-tokens-verifying-a-jwt.html>
 
+use std::sync::Arc;
+
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use chrono::DateTime;
@@ -16,7 +18,6 @@ use super::keys::Keys;
 use super::{Session, single};
 use crate::server::postgres::Postgres;
 use crate::server::refusal::Refusal;
-use crate::server::settings::CognitoSettings;
 
 /// The tolerated difference between the clocks of Cognito and this server, in seconds.
 const LEEWAY: u64 = 30;
@@ -30,7 +31,7 @@ const FIELD: &str = "authorization";
 pub(crate) struct Cognito {
     client_id: String,
     validation: Validation,
-    keys: Keys,
+    pub(crate) keys: Arc<Keys>,
 }
 
 /// The claims that [`Validation`] does not check.
@@ -47,10 +48,10 @@ struct Claims {
 }
 
 impl Cognito {
-    pub(super) fn new(settings: CognitoSettings) -> Self {
+    /// Accepts the tokens that `issuer` gives to the client, signed with a key that it publishes at `keys_url`.
+    pub(crate) fn new(issuer: String, client_id: String, keys_url: String) -> Self {
         // An error means that a provider is installed already.
         _ = PROVIDER.install_default();
-        let CognitoSettings { issuer, client_id, keys_url } = settings;
         let mut validation = Validation::new(Algorithm::RS256);
         validation.leeway = LEEWAY;
         validation.set_issuer(&[issuer]);
@@ -58,7 +59,7 @@ impl Cognito {
         validation.validate_nbf = true;
         // The claim with the client depends on the kind of token: see `is_for_us`.
         validation.validate_aud = false;
-        Self { client_id, validation, keys: Keys::new(keys_url) }
+        Self { client_id, validation, keys: Arc::new(Keys::new(keys_url)) }
     }
 
     /// The user of the request's token.

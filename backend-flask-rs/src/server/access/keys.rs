@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_types::body::SdkBody;
 use http_body_util::{BodyExt as _, Limited};
 use jsonwebtoken::DecodingKey;
-use serde::Deserialize;
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
@@ -36,76 +36,52 @@ const BOUND: Duration = Duration::from_secs(5);
 /// The maximum size of the issuer's answer. Cognito's two keys take less than 1,000 bytes.
 const LONGEST_ANSWER: usize = 64 << 10;
 
-pub(super) struct Keys(Arc<Shared>);
-
-struct Shared {
-    url: String,
+pub(crate) struct Keys {
+    pub(crate) url: String,
     connector: Connector,
-    known: RwLock<Known>,
+    /// The keys by id, and when they were fetched.
+    known: RwLock<Option<(HashMap<String, DecodingKey>, Instant)>>,
     /// The earliest time of the next fetch. It is locked during a fetch.
     due: Mutex<Instant>,
-}
-
-#[derive(Default)]
-struct Known {
-    keys: HashMap<String, DecodingKey>,
-    fetched: Option<Instant>,
-}
-
-/// A JSON Web Key Set, as defined by RFC 7517.
-#[derive(Deserialize)]
-struct KeySet {
-    keys: Vec<Key>,
-}
-
-#[derive(Deserialize)]
-struct Key {
-    kid: Option<String>,
-    kty: String,
-    #[serde(rename = "use")]
-    usage: Option<String>,
-    n: Option<String>,
-    e: Option<String>,
 }
 
 impl Keys {
     /// The keys that the issuer publishes at `url`.
     pub(super) fn new(url: String) -> Self {
-        let connector = http::connector(Connector::builder(), Some(&url));
-        let (known, due) = (RwLock::default(), Mutex::new(Instant::now()));
-        Self(Arc::new(Shared { url, connector, known, due }))
+        let connector = http::connector(&url);
+        Self { url, connector, known: RwLock::default(), due: Mutex::new(Instant::now()) }
     }
 
     /// The key with this id, if the issuer has it. For a known key the caller does not wait for the issuer.
-    pub(super) async fn get(&self, id: &str) -> Result<Option<DecodingKey>, Refusal> {
-        let (key, age) = self.0.find(id);
+    pub(super) async fn get(self: &Arc<Self>, id: &str) -> Result<Option<DecodingKey>, Refusal> {
+        let (key, age) = self.find(id);
         if key.is_some() && age < OLD_AGE {
             if age >= AGE {
-                self.refresh();
+                self.fetch_if_due();
             }
             return Ok(key);
         }
         // An error means that the server is stopping.
-        _ = self.refresh().await;
-        match self.0.find(id) {
+        _ = self.fetch_if_due().await;
+        match self.find(id) {
             (key, age) if age < OLD_AGE => Ok(key),
             _ => Err(Refusal::unavailable("cognito", "its keys are not known")),
         }
     }
 
     /// Fetches the keys in a separate task, so that a cancelled request does not cancel the fetch for others.
-    fn refresh(&self) -> JoinHandle<()> {
-        let shared = Arc::clone(&self.0);
-        tokio::spawn(async move { shared.refresh().await })
+    fn fetch_if_due(self: &Arc<Self>) -> JoinHandle<()> {
+        let keys = Arc::clone(self);
+        tokio::spawn(async move { keys.refresh().await })
     }
-}
 
-impl Shared {
     /// The key with this id, and the age of all keys.
     fn find(&self, id: &str) -> (Option<DecodingKey>, Duration) {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let age = known.fetched.map_or(Duration::MAX, |fetched| fetched.elapsed());
-        (known.keys.get(id).cloned(), age)
+        match &*known {
+            Some((keys, fetched)) => (keys.get(id).cloned(), fetched.elapsed()),
+            None => (None, Duration::MAX),
+        }
     }
 
     /// Fetches the keys, unless another task has just done so.
@@ -117,7 +93,7 @@ impl Shared {
         let fetched = tokio::time::timeout(BOUND, self.fetch()).await.context("no answer in time").flatten();
         let pause = match fetched {
             Ok(keys) => {
-                let known = Known { keys, fetched: Some(Instant::now()) };
+                let known = Some((keys, Instant::now()));
                 *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
                 PAUSE
             }
@@ -141,15 +117,15 @@ impl Shared {
     }
 }
 
-/// Parses the signing keys, by id. Skips keys of unknown kinds.
+/// Parses the signing keys, by id. Skips keys of other kinds.
 fn parse(answer: &[u8]) -> Result<HashMap<String, DecodingKey>> {
-    let set: KeySet = serde_json::from_slice(answer).context("the answer is not a set of keys")?;
-    let signing = set.keys.into_iter().filter(|key| key.kty == "RSA" && key.usage.as_deref() != Some("enc"));
-    let key = |key: Key| {
-        let components = DecodingKey::from_rsa_components(key.n.as_deref()?, key.e.as_deref()?);
-        Some((key.kid?, components.ok()?))
+    let set: JwkSet = serde_json::from_slice(answer).context("the answer is not a set of keys")?;
+    let signs = |key: &Jwk| {
+        let is_rsa = matches!(key.algorithm, AlgorithmParameters::RSA(_));
+        is_rsa && key.common.public_key_use != Some(PublicKeyUse::Encryption)
     };
-    Ok(signing.filter_map(key).collect())
+    let by_id = |key: Jwk| Some((key.common.key_id.clone()?, DecodingKey::from_jwk(&key).ok()?));
+    Ok(set.keys.into_iter().filter(signs).filter_map(by_id).collect())
 }
 
 #[cfg(test)]
@@ -157,18 +133,18 @@ mod tests {
     use super::*;
 
     /// An issuer that accepts connections but never answers.
-    fn silent_issuer() -> (std::net::TcpListener, Keys) {
+    fn silent_issuer() -> (std::net::TcpListener, Arc<Keys>) {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let keys = Keys::new(format!("http://{}/", listener.local_addr().unwrap()));
-        (listener, keys)
+        (listener, Arc::new(keys))
     }
 
     #[tokio::test]
     async fn a_known_key_does_not_wait_for_the_issuer() {
         let (_listener, keys) = silent_issuer();
         let key = DecodingKey::from_rsa_components("AQAB", "AQAB").unwrap();
-        let fetched = Instant::now().checked_sub(AGE * 2);
-        *keys.0.known.write().unwrap() = Known { keys: [("known".to_owned(), key)].into(), fetched };
+        let fetched = Instant::now().checked_sub(AGE * 2).unwrap();
+        *keys.known.write().unwrap() = Some(([("known".to_owned(), key)].into(), fetched));
         let known = async {
             for _ in 0..10 {
                 tokio::task::yield_now().await;

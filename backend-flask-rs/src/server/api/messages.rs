@@ -12,7 +12,7 @@ use super::new_message::{NewMessage, To};
 use super::page_of::PageOf;
 use super::user_of;
 use crate::messages::{self, Message, MessageGroup};
-use crate::server::access::CurrentUser;
+use crate::server::access::Session;
 use crate::server::app::App;
 use crate::server::dynamodb::{Draft, Posted};
 use crate::server::live::Written;
@@ -23,7 +23,7 @@ use crate::users::User;
 /// `GET /api/message_groups?before=TIME&limit=N`: the user's conversations, newest first.
 pub(super) async fn groups(
     State(app): State<Arc<App>>,
-    CurrentUser(user): CurrentUser,
+    Session { user, .. }: Session,
     page: PageOf,
 ) -> Result<(HeaderMap, Json<Vec<Value>>), Refusal> {
     let groups = app.dynamodb.groups(user.uuid, page.before, page.limit).await?;
@@ -35,7 +35,7 @@ pub(super) async fn groups(
 /// `GET /api/messages/{group}?before=TIME&limit=N`: the newest messages before that time, oldest first.
 pub(super) async fn list(
     State(app): State<Arc<App>>,
-    CurrentUser(user): CurrentUser,
+    Session { user, .. }: Session,
     path: Path<String>,
     page: PageOf,
 ) -> Result<(HeaderMap, Json<Vec<Value>>), Refusal> {
@@ -49,7 +49,7 @@ pub(super) async fn list(
 /// `POST /api/messages`: sends a message to a group or to a handle, and returns it.
 pub(super) async fn create(
     State(app): State<Arc<App>>,
-    CurrentUser(user): CurrentUser,
+    Session { user, .. }: Session,
     new: NewMessage,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
     let posted = send(&app, &user, new).await?;
