@@ -92,7 +92,7 @@ impl Server {
 fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     let router = api::routes();
     // The page is for development only, like the choice of the user: a browser's navigation cannot carry a token.
-    let router = if app.access.is_local() { router.merge(page::routes()) } else { router };
+    let router = if app.access.is_local() { router.merge(page::routes(app)) } else { router };
     let wrong_method = "this path does not take this method";
     router.fallback(async || Refusal::absent("path", "there is nothing here")).method_not_allowed_fallback(
         async move || Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method", wrong_method),

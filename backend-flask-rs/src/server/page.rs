@@ -5,13 +5,14 @@
 
 mod view;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Form, FromRequestParts, Path, Query, State};
+use axum::extract::{Form, Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, SET_COOKIE};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::middleware::map_response_with_state;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use maud::Markup;
@@ -42,22 +43,24 @@ const GROUPS: usize = 100;
 /// The number of users that are offered to switch to or to write to.
 const USERS: i64 = 30;
 
-pub(super) fn routes() -> Router<Arc<App>> {
+pub(super) fn routes(app: &Arc<App>) -> Router<Arc<App>> {
     let policy =
         SetResponseHeaderLayer::if_not_present(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    Router::new()
+    let pages = Router::new()
         .route("/", get(home))
         .route("/user", post(switch))
         .route("/messages", post(write))
         .route("/messages/{group}", get(conversation))
         .route("/to/{handle}", get(first_message))
+        .layer(map_response_with_state(Arc::clone(app), refused_in_html));
+    let css = get(async || asset("text/css; charset=utf-8", include_str!("page/page.css")));
+    let js = get(async || asset("text/javascript; charset=utf-8", include_str!("page/page.js")));
+    Router::new()
+        .merge(pages)
         .route("/parts/groups", get(groups_part))
         .route("/parts/messages/{group}", get(messages_part))
-        .route("/page.css", get(async || asset("text/css; charset=utf-8", include_str!("page/page.css"))))
-        .route(
-            "/page.js",
-            get(async || asset("text/javascript; charset=utf-8", include_str!("page/page.js"))),
-        )
+        .route("/page.css", css)
+        .route("/page.js", js)
         .layer(policy)
 }
 
@@ -66,40 +69,21 @@ fn asset(kind: &'static str, text: &'static str) -> impl IntoResponse {
     ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "no-cache")], text)
 }
 
-struct RefusalPage(Refusal);
-
-impl From<Refusal> for RefusalPage {
-    fn from(refusal: Refusal) -> Self {
-        Self(refusal)
-    }
-}
-
-impl IntoResponse for RefusalPage {
-    fn into_response(self) -> Response {
-        (self.0.status, view::refusal(&self.0)).into_response()
-    }
-}
-
-/// The user of the page. A browser without a user gets a page to choose one.
-struct Reader(User);
-
-impl FromRequestParts<Arc<App>> for Reader {
-    type Rejection = Response;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Response> {
-        match Session::from_request_parts(parts, app).await {
-            Ok(Session { user, .. }) => Ok(Self(user)),
-            Err(refusal) if refusal.status == StatusCode::UNAUTHORIZED => {
-                let users = app.postgres.latest_users(USERS).await;
-                Err(users.map(|users| view::who_are_you(&users)).map_err(RefusalPage).into_response())
-            }
-            Err(refusal) => Err(RefusalPage(refusal).into_response()),
+/// Shows a refusal as a page. A browser without a user gets a page to choose one.
+async fn refused_in_html(State(app): State<Arc<App>>, response: Response) -> Response {
+    let Some(refusal) = response.extensions().get::<Refusal>() else { return response };
+    let page = match refusal.status {
+        StatusCode::UNAUTHORIZED => {
+            app.postgres.latest_users(USERS).await.map(|users| view::who_are_you(&users))
         }
-    }
+        _ => Ok(view::refusal(refusal)),
+    };
+    let page = page.unwrap_or_else(|refusal| view::refusal(&refusal));
+    (refusal.status, page).into_response()
 }
 
 /// `GET /`: the groups, and the newest one's messages, which a narrow screen hides.
-async fn home(State(app): State<Arc<App>>, Reader(user): Reader) -> Result<Markup, RefusalPage> {
+async fn home(State(app): State<Arc<App>>, Session { user, .. }: Session) -> Result<Markup, Refusal> {
     let groups = app.dynamodb.groups(user.uuid, None, GROUPS).await?;
     let open = match groups.first() {
         Some(group) => Some(read(&app, group).await?),
@@ -111,9 +95,9 @@ async fn home(State(app): State<Arc<App>>, Reader(user): Reader) -> Result<Marku
 /// `GET /messages/{group}`
 async fn conversation(
     State(app): State<Arc<App>>,
-    Reader(user): Reader,
+    Session { user, .. }: Session,
     path: Path<String>,
-) -> Result<Markup, RefusalPage> {
+) -> Result<Markup, Refusal> {
     let wanted = group_in_path(&path)?;
     let groups = app.dynamodb.groups(user.uuid, None, GROUPS).await?;
     let shown = groups.iter().find(|group| group.message_group_uuid == wanted).cloned();
@@ -128,9 +112,9 @@ async fn conversation(
 /// `GET /to/{handle}`: a conversation that has not begun yet.
 async fn first_message(
     State(app): State<Arc<App>>,
-    Reader(user): Reader,
+    Session { user, .. }: Session,
     Path(handle): Path<String>,
-) -> Result<Response, RefusalPage> {
+) -> Result<Response, Refusal> {
     let other = user_of(&app, &handle).await?;
     if let Some(group) = app.dynamodb.group_with(user.uuid, other.uuid).await? {
         return Ok(Redirect::to(&format!("/messages/{group}")).into_response());
@@ -152,29 +136,19 @@ async fn whole(
     groups: &[MessageGroup],
     open: Option<Conversation>,
     is_home: bool,
-) -> Result<Markup, RefusalPage> {
+) -> Result<Markup, Refusal> {
     let users = app.postgres.latest_users(USERS).await?;
-    Ok(view::page(&view::Page { user, users: &users, groups, open: open.as_ref(), is_home }))
-}
-
-#[derive(Deserialize)]
-struct Open {
-    open: Option<Uuid>,
+    Ok(view::page(user, &users, groups, open.as_ref(), is_home))
 }
 
 /// `GET /parts/groups?open=GROUP`: the list of groups, for the script.
 async fn groups_part(
     State(app): State<Arc<App>>,
     Session { user, .. }: Session,
-    Query(Open { open }): Query<Open>,
+    Query(query): Query<HashMap<String, Uuid>>,
 ) -> Result<Markup, Refusal> {
-    Ok(view::groups(&app.dynamodb.groups(user.uuid, None, GROUPS).await?, open))
-}
-
-#[derive(Deserialize)]
-struct Around {
-    before: Option<String>,
-    after: Option<String>,
+    let groups = app.dynamodb.groups(user.uuid, None, GROUPS).await?;
+    Ok(view::groups(&groups, query.get("open").copied()))
 }
 
 /// `GET /parts/messages/{group}?before=TIME` or `?after=TIME`: messages, oldest first, for the script.
@@ -182,11 +156,11 @@ async fn messages_part(
     State(app): State<Arc<App>>,
     Session { user, .. }: Session,
     path: Path<String>,
-    Query(Around { before, after }): Query<Around>,
+    Query(query): Query<HashMap<String, String>>,
 ) -> Result<Markup, Refusal> {
     let group = group_in_path(&path)?;
-    let before = before.map(|before| time("before", &before)).transpose()?;
-    let after = after.map(|after| time("after", &after)).transpose()?;
+    let time = |name| query.get(name).map(|text| time(name, text)).transpose();
+    let (before, after) = (time("before")?, time("after")?);
     let read = async {
         match after {
             Some(after) => app.dynamodb.messages_after(group, after, NEW_MESSAGES).await,
@@ -211,32 +185,25 @@ async fn switch(
     State(app): State<Arc<App>>,
     headers: HeaderMap,
     Form(Switch { handle }): Form<Switch>,
-) -> Result<Response, RefusalPage> {
+) -> Result<Response, Refusal> {
     if !access::is_from_own_page(&headers) {
-        return Err(Refusal::forbidden("origin", "users are switched on this server's own page").into());
+        return Err(Refusal::forbidden("origin", "users are switched on this server's own page"));
     }
     let user = user_of(&app, &handle).await?;
     if !user.handle.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-        return Err(Refusal::unacceptable("handle", "cannot be kept in a cookie").into());
+        return Err(Refusal::unacceptable("handle", "cannot be kept in a cookie"));
     }
     let cookie = format!("{}={}; Path=/; HttpOnly; SameSite=Strict", access::COOKIE, user.handle);
     Ok(([(SET_COOKIE, cookie)], Redirect::to("/")).into_response())
-}
-
-#[derive(Deserialize)]
-struct Written {
-    message: Option<String>,
-    message_group_uuid: Option<String>,
-    handle: Option<String>,
 }
 
 /// `POST /messages`: writes a message without the script.
 async fn write(
     State(app): State<Arc<App>>,
     Session { user, .. }: Session,
-    Form(written): Form<Written>,
-) -> Result<Redirect, RefusalPage> {
-    let new = NewMessage::check(written.message, written.message_group_uuid, written.handle)?;
+    Form(mut form): Form<HashMap<String, String>>,
+) -> Result<Redirect, Refusal> {
+    let new = NewMessage::check(|field| Ok(form.remove(field)), None)?;
     let posted = send(&app, &user, new).await?;
     Ok(Redirect::to(&format!("/messages/{}", posted.message.message_group_uuid)))
 }

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 /// Why a request fails. The answer is JSON: `{"error": "...", "field": "..."}`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Refusal {
     pub(crate) status: StatusCode,
     pub(crate) error: String,
@@ -58,14 +58,19 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let Self { status, error, field } = self;
-        let mut response = (status, axum::Json(json!({ "error": error, "field": field }))).into_response();
-        let (name, value) = match status {
-            StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
-            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => (header::RETRY_AFTER, "1"),
-            _ => return response,
+        let Self { status, error, field } = &self;
+        let mut response = (*status, axum::Json(json!({ "error": error, "field": field }))).into_response();
+        let header = match *status {
+            StatusCode::UNAUTHORIZED => Some((header::WWW_AUTHENTICATE, "Bearer")),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
+                Some((header::RETRY_AFTER, "1"))
+            }
+            _ => None,
         };
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        let header = header.map(|(name, value)| (name, HeaderValue::from_static(value)));
+        response.headers_mut().extend(header);
+        // For the page, which shows it in HTML.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -45,6 +45,26 @@ fn a_stranger_neither_reads_nor_writes_nor_learns_that_there_is_a_group() {
 }
 
 #[test]
+fn a_browser_sees_a_refusal_as_a_page_and_is_asked_for_a_user() {
+    let world = World::new();
+    let page = world.app.get("/").send();
+    assert_eq!(page.status, 401, "{page:?}");
+    assert!(page.body.contains("name=\"handle\" value=\"bayko\""), "{page:?}");
+    let page = world.app.get(&format!("/messages/{SEED_GROUP}")).from(STRANGER).send();
+    assert_eq!(page.status, 403, "{page:?}");
+    assert!(page.body.contains("you are not a member of this group"), "{page:?}");
+    for page in [page, world.app.get("/to/nobody").from(ONE).send()] {
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"), "{page:?}");
+    }
+    world
+        .app
+        .get(&format!("/parts/messages/{SEED_GROUP}"))
+        .from(STRANGER)
+        .send()
+        .refuses(403, "message_group_uuid");
+}
+
+#[test]
 fn a_member_of_another_group_is_a_stranger_too() {
     let world = World::new();
     assert_eq!(world.app.write_to(STRANGER, ONE, "We have one").status, 201);

@@ -34,16 +34,15 @@ pub(crate) enum To {
 }
 
 impl NewMessage {
-    /// Checks the text and the recipient, which is a group or a handle.
+    /// Checks the text and the recipient, which is a group or a handle. `field` takes a field's text.
     pub(crate) fn check(
-        text: Option<String>,
-        group: Option<String>,
-        handle: Option<String>,
+        mut field: impl FnMut(&'static str) -> Result<Option<String>, Refusal>,
+        idempotency_key: Option<String>,
     ) -> Result<Self, Refusal> {
-        let text = text.ok_or_else(|| Refusal::unacceptable(TEXT, "the message is missing"))?;
+        let text = field(TEXT)?.ok_or_else(|| Refusal::unacceptable(TEXT, "the message is missing"))?;
         messages::check_text(&text)
             .map_err(|why| Refusal::unacceptable(TEXT, format!("the message {why}")))?;
-        let to = match (group, handle) {
+        let to = match (field(GROUP)?, field(HANDLE)?) {
             (Some(group), None) => {
                 To::Group(Uuid::try_parse(&group).map_err(|_| Refusal::unacceptable(GROUP, "is not a uuid"))?)
             }
@@ -55,7 +54,7 @@ impl NewMessage {
                 return Err(Refusal::unacceptable(HANDLE, "a message goes to a group or to a handle"));
             }
         };
-        Ok(Self { text, to, idempotency_key: None })
+        Ok(Self { text, to, idempotency_key })
     }
 }
 
@@ -73,12 +72,12 @@ impl<S: Send + Sync> FromRequest<S> for NewMessage {
         let body = Bytes::from_request(request, state).await;
         let body = body.map_err(layers::unread)?;
         let mut body: Map<String, Value> = serde_json::from_slice(&body).map_err(not_an_object)?;
-        let mut text = |field: &'static str| match body.remove(field) {
+        let text = |field| match body.remove(field) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(_) => Err(Refusal::unacceptable(field, "is not a string")),
         };
-        Ok(Self { idempotency_key, ..Self::check(text(TEXT)?, text(GROUP)?, text(HANDLE)?)? })
+        Self::check(text, idempotency_key)
     }
 }
 

@@ -12,16 +12,6 @@ use crate::users::User;
 /// The number of colours of users' pictures. The stylesheet has a class for each.
 const COLOURS: u8 = 8;
 
-pub(super) struct Page<'a> {
-    pub(super) user: &'a User,
-    /// Users to switch to or to write to.
-    pub(super) users: &'a [User],
-    pub(super) groups: &'a [MessageGroup],
-    pub(super) open: Option<&'a Conversation>,
-    /// Whether a narrow screen shows the list instead of the conversation.
-    pub(super) is_home: bool,
-}
-
 pub(super) struct Conversation {
     /// The other member.
     pub(super) with: User,
@@ -31,9 +21,17 @@ pub(super) struct Conversation {
     pub(super) messages: Vec<Message>,
 }
 
-pub(super) fn page(page: &Page<'_>) -> Markup {
-    let title = page.open.map_or("Messages", |open| &open.with.display_name);
-    let class = if page.is_home { "app home" } else { "app" };
+/// The whole page. `users` are offered to switch to or to write to. If it `is_home`, a narrow screen shows the list
+/// instead of the conversation.
+pub(super) fn page(
+    user: &User,
+    users: &[User],
+    list: &[MessageGroup],
+    open: Option<&Conversation>,
+    is_home: bool,
+) -> Markup {
+    let title = open.map_or("Messages", |open| &open.with.display_name);
+    let class = if is_home { "app home" } else { "app" };
     document(
         &format!("{title} · Cruddur"),
         &html! {
@@ -42,16 +40,16 @@ pub(super) fn page(page: &Page<'_>) -> Markup {
                 aside {
                     header.bar {
                         a.brand href="/" { "Cruddur" }
-                        (switch(page.user, page.users))
+                        (switch(user, users))
                     }
                     nav #groups aria-label="Conversations" {
-                        (groups(page.groups, page.open.and_then(|open| open.group)))
+                        (groups(list, open.and_then(|open| open.group)))
                     }
-                    (others(page))
+                    (others(user, users, list))
                 }
                 main {
-                    @match page.open {
-                        Some(open) => (conversation(open, page.user)),
+                    @match open {
+                        Some(open) => (conversation(open, user)),
                         None => p.nothing { "No conversation yet. Choose somebody to write to." },
                     }
                 }
@@ -168,13 +166,13 @@ fn switch(user: &User, users: &[User]) -> Markup {
 }
 
 /// The users with whom the page's user has no group.
-fn others(page: &Page<'_>) -> Markup {
-    let is_known = |user: &User| page.groups.iter().any(|group| group.other.uuid == user.uuid);
-    let others = page.users.iter().filter(|user| user.uuid != page.user.uuid && !is_known(user));
+fn others(user: &User, users: &[User], groups: &[MessageGroup]) -> Markup {
+    let is_known = |other: &User| groups.iter().any(|group| group.other.uuid == other.uuid);
+    let others = users.iter().filter(|other| other.uuid != user.uuid && !is_known(other));
     let others: Vec<_> = others.collect();
     html! {
         @if !others.is_empty() {
-            details.others open[page.groups.is_empty()] {
+            details.others open[groups.is_empty()] {
                 summary { "New conversation" }
                 @for user in others {
                     a.group href={ "/to/" (user.handle) } {
@@ -243,9 +241,9 @@ mod tests {
         };
         let open = Conversation { with: user.clone(), group: None, messages: vec![message] };
         let users = [user.clone(), User { uuid: Uuid::max(), ..user.clone() }];
-        let whole = Page { user: &user, users: &users, groups: &[], open: Some(&open), is_home: false };
+        let whole = page(&user, &users, &[], Some(&open), false);
         let refused = Refusal::absent("handle", evil);
-        for text in [page(&whole), who_are_you(&users), refusal(&refused)].map(Markup::into_string) {
+        for text in [whole, who_are_you(&users), refusal(&refused)].map(Markup::into_string) {
             assert!(text.contains("&lt;script&gt;alert(1)&lt;/script&gt;&quot;"), "{text}");
             assert!(!text.contains("<script>alert"), "{text}");
         }
