@@ -60,30 +60,16 @@ impl Server {
     /// Answers requests until `stop` completes, then finishes requests under way within ten seconds.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Self { listener, app, router, idle, .. } = self;
-        let (stopping, stopped) = tokio::sync::oneshot::channel();
-        let ended = Arc::clone(&app);
-        let stop = async move {
-            stop.await;
-            tracing::info!("stopping");
-            // Event streams would never end by themselves.
-            ended.live.end();
-            _ = stopping.send(());
-        };
         let listening = tokio::spawn({
             let app = Arc::clone(&app);
             async move { app.postgres.listen(&app.live).await }
         });
-        let serving = connections::serve(listener, router, idle, stop);
-        let late = async {
-            // An error means that `serving` has ended.
-            if stopped.await.is_err() {
-                std::future::pending::<()>().await;
-            }
-            tokio::time::sleep(STOP_BOUND).await;
-        };
-        tokio::select! {
-            () = serving => {}
-            () = late => tracing::warn!("some requests were still under way after {} s", STOP_BOUND.as_secs()),
+        let open = connections::accept(listener, router, idle, stop).await;
+        tracing::info!("stopping");
+        // Event streams would never end by themselves.
+        app.live.end();
+        if tokio::time::timeout(STOP_BOUND, open.shutdown()).await.is_err() {
+            tracing::warn!("some requests were still under way after {} s", STOP_BOUND.as_secs());
         }
         listening.abort();
     }

@@ -1,6 +1,5 @@
 //! The middleware around all handlers.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,9 +16,10 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
-use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::timeout::TimeoutLayer;
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use super::access;
 use super::app::App;
@@ -48,24 +48,21 @@ pub(super) fn around(
     front_end: Option<HeaderValue>,
     bound: Duration,
 ) -> Router {
-    let routes = routes.layer(from_fn(with_whole_body)).layer(from_fn(refused_in_json));
-    let routes = routes.layer(DefaultBodyLimit::max(LONGEST_BODY));
+    let routes = routes.layer(from_fn(with_whole_body)).layer(DefaultBodyLimit::max(LONGEST_BODY));
     let routes = match front_end {
         Some(origin) => routes.layer(cors(origin)),
         None => routes,
     };
     let routes = if app.access.is_local() { routes.layer(from_fn(access::guard)) } else { routes };
     routes
-        .layer(from_fn(move |request, next| within(bound, request, next)))
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, bound))
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn(refused_in_json))
         .layer(or_else(CACHE_CONTROL, "no-store"))
         .layer(or_else(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
         .layer(or_else(REFERRER_POLICY, "same-origin"))
         .layer(or_else(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(from_fn(logged))
-        .layer(PropagateRequestIdLayer::new(REQUEST_ID))
-        .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-        .layer(from_fn(without_odd_id))
         .with_state(Arc::clone(app))
 }
 
@@ -89,19 +86,7 @@ fn cors(origin: HeaderValue) -> CorsLayer {
         .max_age(Duration::from_secs(3600))
 }
 
-/// Removes a client's request id if it is unsuitable for the log.
-async fn without_odd_id(mut request: Request, next: Next) -> Response {
-    let is_fit = |id: &str| {
-        let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(is_fit)
-    };
-    if !access::single(request.headers(), REQUEST_ID.as_str()).is_some_and(is_fit) {
-        request.headers_mut().remove(REQUEST_ID);
-    }
-    next.run(request).await
-}
-
-/// Converts axum's own refusals, which are plain text about its types, to JSON in plain words.
+/// Converts the refusals of axum and of other layers, which are plain text about types or empty, to JSON in plain words.
 async fn refused_in_json(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();
@@ -110,13 +95,17 @@ async fn refused_in_json(request: Request, next: Next) -> Response {
     if !is_plain || !(status.is_client_error() || status.is_server_error()) {
         return response;
     }
-    let error = match status {
-        StatusCode::BAD_REQUEST => "the path or the query has the wrong form",
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => "the body has the wrong content type",
-        StatusCode::UNPROCESSABLE_ENTITY => "a field of the body is missing or has the wrong form",
-        _ => status.canonical_reason().unwrap_or_default(),
+    let (field, error) = match status {
+        StatusCode::BAD_REQUEST => ("request", "the path or the query has the wrong form"),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => ("request", "the body has the wrong content type"),
+        StatusCode::UNPROCESSABLE_ENTITY => {
+            ("request", "a field of the body is missing or has the wrong form")
+        }
+        StatusCode::GATEWAY_TIMEOUT => ("time", "not done in time"),
+        StatusCode::INTERNAL_SERVER_ERROR => ("server", "internal error"),
+        _ => ("request", status.canonical_reason().unwrap_or_default()),
     };
-    Refusal::new(status, "request", error).into_response()
+    Refusal::new(status, field, error).into_response()
 }
 
 /// Reads the whole body before the handler runs.
@@ -141,32 +130,23 @@ pub(super) fn unread(rejection: BytesRejection) -> Refusal {
     Refusal::new(status, "body", error)
 }
 
-async fn within(bound: Duration, request: Request, next: Next) -> Result<Response, Refusal> {
-    tokio::time::timeout(bound, next.run(request)).await.map_err(|_| {
-        let error = format!("not done within {} s", bound.as_secs());
-        Refusal::new(StatusCode::GATEWAY_TIMEOUT, "time", error)
-    })
-}
-
-/// The answer if a handler panics. Other requests are not affected.
-fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no text");
-    tracing::error!(panic = text, "a handler panicked");
-    let error = "internal error";
-    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server", error).into_response()
-}
-
-/// Logs each request when it is answered. Everything logged in between carries its id.
+/// Logs each request when it is answered. Everything logged in between carries its id, as the answer does. A client's
+/// own id is kept if it is suitable for the log.
 async fn logged(request: Request, next: Next) -> Response {
-    let id = request.headers().get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
+    let is_fit = |id: &&str| {
+        let is_fit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(is_fit)
+    };
+    let id = access::single(request.headers(), REQUEST_ID.as_str()).filter(is_fit);
+    let id = id.map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
     // Without the query and the headers, which may contain secrets.
     let path = request.extensions().get::<MatchedPath>().map_or(request.uri().path(), MatchedPath::as_str);
     let span =
         tracing::info_span!("request", id, method = %request.method(), path, user = tracing::field::Empty);
     let started = Instant::now();
     async {
-        let response = next.run(request).await;
+        let mut response = next.run(request).await;
+        response.headers_mut().extend(HeaderValue::try_from(&id).ok().map(|id| (REQUEST_ID, id)));
         let ms = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX) as f64 / 1000.0;
         tracing::info!(status = response.status().as_u16(), ms, "answered");
         response
