@@ -18,11 +18,7 @@ pub const USERS_IN_ORDER: &str = include_str!("../db/sql/users/in_order.sql");
 /// The existing users among the uuids `$1` (uuid[]): the columns of [`USER_BY_HANDLE`].
 pub const USERS_BY_UUID: &str = include_str!("../db/sql/users/by_uuid.sql");
 
-/// The `$1` (bigint) newest activities that have not expired.
-///
-/// Columns: `uuid` uuid; `display_name`, `handle` and `message` text; `replies_count`, `reposts_count` and
-/// `likes_count` int4; `created_at` text; and two that can be null, `reply_to_activity_uuid` uuid and `expires_at`
-/// text.
+/// The `$1` (bigint) newest activities that have not expired: column `activities` text, a JSON array, one row.
 pub const HOME_ACTIVITIES: &str = include_str!("../db/sql/activities/home.sql");
 
 /// Locks the beginning of the conversation `$1` (text) until the transaction ends. Waits if another session has the

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::app::App;
-use super::postgres::Activity;
 use super::refusal::Refusal;
 use super::{dynamodb, postgres};
 use crate::users::User;
@@ -76,6 +77,6 @@ pub(super) async fn user_of(app: &App, handle: &str) -> Result<User, Refusal> {
 }
 
 /// `GET /api/activities/home`
-async fn activities(State(app): State<Arc<App>>) -> Result<Json<Vec<Activity>>, Refusal> {
-    app.postgres.home_activities().await.map(Json)
+async fn activities(State(app): State<Arc<App>>) -> Result<impl IntoResponse, Refusal> {
+    Ok(([(CONTENT_TYPE, "application/json")], app.postgres.home_activities().await?))
 }

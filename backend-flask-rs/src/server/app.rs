@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::access::Access;
 use super::dynamodb::DynamoDb;
-use super::live::{Live, News, Written};
+use super::live::{Live, Written};
 use super::postgres::Postgres;
 use super::settings::Settings;
 
@@ -31,7 +31,7 @@ impl App {
 
     /// Notifies all listeners of a message, in the background.
     pub(crate) fn tell(self: &Arc<Self>, written: Written) {
-        self.live.tell(News::Written(written.clone()));
+        self.live.tell(Some(written.clone()));
         let app = Arc::clone(self);
         tokio::spawn(async move { app.postgres.tell(written).await });
     }

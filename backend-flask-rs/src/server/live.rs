@@ -25,14 +25,6 @@ const LISTENERS: usize = 1_000;
 /// The maximum number of listeners of one user.
 const LISTENERS_OF_ONE_USER: usize = 16;
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum News {
-    /// A message was written.
-    Written(Written),
-    /// This server may have missed notifications.
-    Missed,
-}
-
 /// A message that was written, without its text, which only the members may read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Written {
@@ -57,15 +49,10 @@ impl From<&Posted> for Written {
 
 pub(crate) struct Live {
     /// `None` after the server was told to stop.
-    sender: Mutex<Option<Sender<Arc<News>>>>,
+    sender: Mutex<Option<Sender<Option<Written>>>>,
     /// One entry for each user who listens or has just stopped. Each listener of the user holds a clone, so the
     /// reference count is the number of listeners.
     places: Mutex<HashMap<Uuid, Arc<()>>>,
-}
-
-pub(crate) struct Listener {
-    pub(crate) news: Receiver<Arc<News>>,
-    _place: Arc<()>,
 }
 
 impl Default for Live {
@@ -75,15 +62,16 @@ impl Default for Live {
 }
 
 impl Live {
-    /// Notifies all listeners at this server.
-    pub(crate) fn tell(&self, news: News) {
+    /// Notifies all listeners at this server: of a message, or with `None` that they may have missed some.
+    pub(crate) fn tell(&self, news: Option<Written>) {
         if let Some(sender) = &*self.sender.lock().unwrap_or_else(PoisonError::into_inner) {
             // An error means that there are no listeners.
-            _ = sender.send(Arc::new(news));
+            _ = sender.send(news);
         }
     }
 
-    pub(crate) fn listen(&self, user: Uuid) -> Result<Listener, Refusal> {
+    /// What listeners are told, and the user's place, which the listener holds while it listens.
+    pub(crate) fn listen(&self, user: Uuid) -> Result<(Receiver<Option<Written>>, Arc<()>), Refusal> {
         let sender = self.sender.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = sender.as_ref().filter(|sender| sender.receiver_count() < LISTENERS);
         let sender = sender
@@ -95,7 +83,7 @@ impl Live {
             let error = "you have too many streams open";
             return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, "events", error));
         }
-        Ok(Listener { news: sender.subscribe(), _place: Arc::clone(place) })
+        Ok((sender.subscribe(), Arc::clone(place)))
     }
 
     pub(crate) fn end(&self) {

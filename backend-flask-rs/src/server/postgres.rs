@@ -10,7 +10,6 @@ use deadpool_postgres::tokio_postgres::error::SqlState;
 use deadpool_postgres::tokio_postgres::types::{ToSql, Type};
 use deadpool_postgres::tokio_postgres::{Config, Error, Row};
 use deadpool_postgres::{Client, Manager, ManagerConfig, Pool, RecyclingMethod, Runtime};
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::refusal::{Refusal, chain};
@@ -44,21 +43,6 @@ pub(crate) struct Postgres {
     dialer: Dialer,
     /// Distinguishes this server from others.
     server: Uuid,
-}
-
-/// An activity as the front end reads it.
-#[derive(Debug, Serialize)]
-pub(crate) struct Activity {
-    uuid: Uuid,
-    display_name: String,
-    handle: String,
-    message: String,
-    replies_count: i32,
-    reposts_count: i32,
-    likes_count: i32,
-    reply_to_activity_uuid: Option<Uuid>,
-    expires_at: Option<String>,
-    created_at: String,
 }
 
 impl Postgres {
@@ -99,16 +83,18 @@ impl Postgres {
         if key.contains('\0') {
             return Ok(None);
         }
-        Ok(self.rows(sql, &[(&key, Type::TEXT)]).await?.pop())
+        Ok(self.users(sql, &[(&key, Type::TEXT)]).await?.pop())
     }
 
     /// The `limit` users who joined last.
     pub(crate) async fn latest_users(&self, limit: i64) -> Result<Vec<User>, Refusal> {
-        self.rows(sql::LATEST_USERS, &[(&limit, Type::INT8)]).await
+        self.users(sql::LATEST_USERS, &[(&limit, Type::INT8)]).await
     }
 
-    pub(crate) async fn home_activities(&self) -> Result<Vec<Activity>, Refusal> {
-        self.rows(sql::HOME_ACTIVITIES, &[(&HOME_LIMIT, Type::INT8)]).await
+    /// The newest activities, as JSON.
+    pub(crate) async fn home_activities(&self) -> Result<String, Refusal> {
+        let rows = self.query(sql::HOME_ACTIVITIES, &[(&HOME_LIMIT, Type::INT8)]).await?;
+        rows.iter().map(|row| row.try_get::<_, String>(0)).collect::<Result<_, _>>().map_err(corrupt)
     }
 
     /// Checks that the tables exist and can be read.
@@ -132,12 +118,9 @@ impl Postgres {
         done
     }
 
-    async fn rows<T>(&self, sql: &str, values: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<T>, Refusal>
-    where
-        T: for<'a> TryFrom<&'a Row, Error = Error>,
-    {
+    async fn users(&self, sql: &str, values: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<User>, Refusal> {
         let rows = self.query(sql, values).await?;
-        rows.iter().map(T::try_from).collect::<Result<_, _>>().map_err(|error| Refusal::corrupt(NAME, error))
+        rows.iter().map(User::try_from).collect::<Result<_, _>>().map_err(corrupt)
     }
 
     async fn query(&self, sql: &str, values: &[(&(dyn ToSql + Sync), Type)]) -> Result<Vec<Row>, Refusal> {
@@ -168,22 +151,6 @@ fn unavailable(error: Error) -> Refusal {
     Refusal::unavailable(NAME, chain(&error))
 }
 
-/// Reads the columns of [`sql::HOME_ACTIVITIES`].
-impl TryFrom<&Row> for Activity {
-    type Error = Error;
-
-    fn try_from(row: &Row) -> Result<Self, Error> {
-        Ok(Self {
-            uuid: row.try_get("uuid")?,
-            display_name: row.try_get("display_name")?,
-            handle: row.try_get("handle")?,
-            message: row.try_get("message")?,
-            replies_count: row.try_get("replies_count")?,
-            reposts_count: row.try_get("reposts_count")?,
-            likes_count: row.try_get("likes_count")?,
-            reply_to_activity_uuid: row.try_get("reply_to_activity_uuid")?,
-            expires_at: row.try_get("expires_at")?,
-            created_at: row.try_get("created_at")?,
-        })
-    }
+fn corrupt(error: Error) -> Refusal {
+    Refusal::corrupt(NAME, error)
 }

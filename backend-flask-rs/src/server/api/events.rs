@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use crate::server::access::Session;
 use crate::server::app::App;
-use crate::server::live::{News, Written};
+use crate::server::live::Written;
 use crate::server::refusal::Refusal;
 
 /// How long a browser waits before it reconnects.
@@ -29,9 +29,9 @@ pub(super) async fn listen(
     Session { user, ends }: Session,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
     let listener = app.live.listen(user.uuid)?;
-    let events = stream::unfold(listener, move |mut listener| async move {
-        let event = next(&mut listener.news, user.uuid).await?;
-        Some((Ok(event), listener))
+    let events = stream::unfold(listener, move |(mut news, place)| async move {
+        let event = next(&mut news, user.uuid).await?;
+        Some((Ok(event), (news, place)))
     });
     let end = async move {
         match ends.map(|ends| (ends - Utc::now()).to_std().unwrap_or_default()) {
@@ -44,13 +44,13 @@ pub(super) async fn listen(
 }
 
 /// The next event for `user`; `None` when the server stops.
-async fn next(news: &mut Receiver<Arc<News>>, user: Uuid) -> Option<Event> {
+async fn next(news: &mut Receiver<Option<Written>>, user: Uuid) -> Option<Event> {
     let missed = || Event::default().event("missed").data("{}");
     loop {
-        match news.recv().await.as_deref() {
-            Ok(News::Written(written)) if written.members.contains(&user) => return Some(event(written)),
-            Ok(News::Written(_)) => {}
-            Ok(News::Missed) | Err(RecvError::Lagged(_)) => return Some(missed()),
+        match news.recv().await {
+            Ok(Some(written)) if written.members.contains(&user) => return Some(event(&written)),
+            Ok(Some(_)) => {}
+            Ok(None) | Err(RecvError::Lagged(_)) => return Some(missed()),
             Err(RecvError::Closed) => return None,
         }
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{CONNECT_BOUND, Postgres};
-use crate::server::live::{Live, News, Written};
+use crate::server::live::{Live, Written};
 use crate::sql;
 
 /// How long to wait before listening again after an error.
@@ -64,7 +64,7 @@ impl Postgres {
                 listens = &mut listening, if !is_listening => {
                     listens?;
                     is_listening = true;
-                    live.tell(News::Missed);
+                    live.tell(None);
                 }
                 message = std::future::poll_fn(|context| connection.poll_message(context)) => match message {
                     Some(Ok(AsyncMessage::Notification(told))) => self.pass_on(live, told.payload()),
@@ -78,9 +78,8 @@ impl Postgres {
     fn pass_on(&self, live: &Live, told: &str) {
         match serde_json::from_str::<Notification>(told) {
             Ok(told) if told.server == self.server => {}
-            Ok(Notification { written: Some(written), .. }) => live.tell(News::Written(written)),
             // A newer version of the server may send an unknown notification.
-            Ok(_) | Err(_) => live.tell(News::Missed),
+            told => live.tell(told.ok().and_then(|told| told.written)),
         }
     }
 }
