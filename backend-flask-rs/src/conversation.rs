@@ -23,7 +23,8 @@ const SHOWN: usize = 60;
 /// The messages that two people wrote to each other, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
-    lines: Vec<Line>,
+    /// In order.
+    pub lines: Vec<Line>,
 }
 
 /// One message.
@@ -64,11 +65,6 @@ impl Conversation {
             }
         }
         Ok(Self { lines })
-    }
-
-    /// The messages in order.
-    pub fn lines(&self) -> &[Line] {
-        &self.lines
     }
 
     /// The time of the first message if the last one is sent at `now`; `None` before the year 0, which a sort key

@@ -69,9 +69,12 @@ const MEAN_PAUSE: u64 = 1_950;
 /// Synthetic users, conversations and messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Population {
-    users: u32,
-    conversations: u32,
-    messages: u32,
+    /// The number of users.
+    pub users: u32,
+    /// The number of conversations.
+    pub conversations: u32,
+    /// The number of messages in all conversations.
+    pub messages: u32,
     end: DateTime<Utc>,
 }
 
@@ -111,21 +114,6 @@ impl Population {
             bail!("{end} is too early for a population's end: {earliest} is the earliest");
         }
         Ok(Self { users, conversations, messages, end: time::truncate(end) })
-    }
-
-    /// The number of users.
-    pub fn users(&self) -> u32 {
-        self.users
-    }
-
-    /// The number of conversations.
-    pub fn conversations(&self) -> u32 {
-        self.conversations
-    }
-
-    /// The number of messages in all conversations.
-    pub fn messages(&self) -> u32 {
-        self.messages
     }
 
     /// The number of [`items`](Self::items): one for each message, and two rows for each conversation.

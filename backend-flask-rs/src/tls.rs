@@ -82,7 +82,8 @@ const MODES: [(&str, SslMode); 5] = [
 pub struct Tls {
     /// The mode.
     pub mode: SslMode,
-    roots: Roots,
+    /// The file of the roots that must have signed the server's certificate, or [`SYSTEM`].
+    roots: Option<PathBuf>,
     /// The files of the client's certificate and its key.
     identity: Option<(PathBuf, PathBuf)>,
     /// Whether the connection uses a Unix socket, for which libpq ignores `sslmode`.
@@ -92,14 +93,8 @@ pub struct Tls {
 /// The configuration of one attempt to connect.
 pub type Way = (Config, Connector);
 
-/// The roots that must have signed the server's certificate.
-#[derive(Debug, Clone, PartialEq)]
-enum Roots {
-    None,
-    /// The roots that this machine trusts (`sslrootcert=system`).
-    System,
-    File(PathBuf),
-}
+/// The value of `sslrootcert` for the roots that this machine trusts.
+const SYSTEM: &str = "system";
 
 impl Tls {
     /// Reads the settings of a URL. `home` is the home directory, for libpq's default files; `unset` is the mode if
@@ -109,7 +104,7 @@ impl Tls {
     /// An unknown mode, or one that does not fit the roots.
     pub fn of(url: &PostgresUrl, home: Option<&Path>, unset: SslMode) -> Result<Self, SettingError> {
         let on_socket = url.tcp_hosts().is_empty();
-        let system = url.sslrootcert.as_deref() == Some(Path::new("system"));
+        let system = url.sslrootcert.as_deref() == Some(Path::new(SYSTEM));
         let mode = match url.sslmode.as_deref() {
             _ if on_socket => SslMode::Disable,
             None if system => SslMode::VerifyFull,
@@ -117,7 +112,7 @@ impl Tls {
             Some(name) => name.parse()?,
         };
         if mode == SslMode::Disable {
-            return Ok(Self { mode, roots: Roots::None, identity: None, on_socket });
+            return Ok(Self { mode, roots: None, identity: None, on_socket });
         }
         if system && mode != SslMode::VerifyFull {
             let problem =
@@ -126,12 +121,8 @@ impl Tls {
         }
         let default = |name: &str| home.map(|home| home.join(".postgresql").join(name));
         let if_there = |path: PathBuf| path.exists().then_some(path);
-        let roots = match &url.sslrootcert {
-            _ if system => Roots::System,
-            Some(path) => Roots::File(path.clone()),
-            None => default("root.crt").and_then(if_there).map_or(Roots::None, Roots::File),
-        };
-        if mode >= SslMode::VerifyCa && roots == Roots::None {
+        let roots = url.sslrootcert.clone().or_else(|| default("root.crt").and_then(if_there));
+        if mode >= SslMode::VerifyCa && roots.is_none() {
             let problem = format!("sslmode={mode} needs root certificates, and none are named");
             let remedy = "name the authority's certificate with sslrootcert=FILE, or put it into \
                           ~/.postgresql/root.crt; sslrootcert=system takes the roots of this machine";
@@ -164,7 +155,11 @@ impl Tls {
     #[expect(clippy::expect_used, reason = "ring has suites for the protocols that rustls takes for safe")]
     fn connector(&self, bound: Duration) -> Result<Connector, SettingError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = Verifier::new(&provider, self.root_store()?, self.mode == SslMode::VerifyFull);
+        let verifier = Verifier {
+            provider: Arc::clone(&provider),
+            roots: self.root_store()?,
+            for_host: self.mode == SslMode::VerifyFull,
+        };
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("TLS 1.2 and 1.3")
@@ -186,21 +181,18 @@ impl Tls {
 
     /// The roots, if a certificate is verified. Like libpq, verifies it in every mode if there is a file of roots.
     fn root_store(&self) -> Result<Option<RootCertStore>, SettingError> {
+        let Some(path) = &self.roots else { return Ok(None) };
         let mut store = RootCertStore::empty();
-        match &self.roots {
-            Roots::None => return Ok(None),
-            Roots::System => {
-                store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            }
-            Roots::File(path) => {
-                for certificate in certificates(path)? {
-                    store.add(certificate).map_err(|error| {
-                        let problem =
-                            format!("{} contains a certificate that is not a root: {error}", path.display());
-                        SettingError::new(problem, "name a file of certificates in PEM with sslrootcert")
-                    })?;
-                }
-            }
+        if path == Path::new(SYSTEM) {
+            store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            return Ok(Some(store));
+        }
+        for certificate in certificates(path)? {
+            store.add(certificate).map_err(|error| {
+                let problem =
+                    format!("{} contains a certificate that is not a root: {error}", path.display());
+                SettingError::new(problem, "name a file of certificates in PEM with sslrootcert")
+            })?;
         }
         Ok(Some(store))
     }
@@ -209,10 +201,8 @@ impl Tls {
     /// <https://www.postgresql.org/docs/current/libpq-envars.html>
     pub fn libpq_environment(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![("PGSSLMODE", self.mode.to_string())];
-        match &self.roots {
-            Roots::None => {}
-            Roots::System => variables.push(("PGSSLROOTCERT", "system".to_owned())),
-            Roots::File(path) => variables.push(("PGSSLROOTCERT", path.display().to_string())),
+        if let Some(roots) = &self.roots {
+            variables.push(("PGSSLROOTCERT", roots.display().to_string()));
         }
         if let Some((certificate, key)) = &self.identity {
             variables.push(("PGSSLCERT", certificate.display().to_string()));
@@ -223,9 +213,9 @@ impl Tls {
 
     fn roots_shown(&self) -> String {
         match &self.roots {
-            Roots::None => "nobody".to_owned(),
-            Roots::System => "the roots of this machine".to_owned(),
-            Roots::File(path) => path.display().to_string(),
+            None => "nobody".to_owned(),
+            Some(path) if path == Path::new(SYSTEM) => "the roots of this machine".to_owned(),
+            Some(path) => path.display().to_string(),
         }
     }
 }
@@ -320,7 +310,7 @@ mod tests {
             assert_eq!((name.parse::<SslMode>().unwrap(), mode.to_string()), (mode, name.to_owned()));
         }
         assert_eq!(tls("").unwrap().mode, SslMode::Prefer);
-        assert_eq!(tls("sslmode=disable&sslrootcert=nowhere").unwrap().roots, Roots::None);
+        assert_eq!(tls("sslmode=disable&sslrootcert=nowhere").unwrap().roots, None);
         assert_eq!(tls("sslrootcert=system").unwrap().mode, SslMode::VerifyFull);
     }
 

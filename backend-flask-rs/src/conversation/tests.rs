@@ -33,7 +33,7 @@ fn assert_error(text: &str, expected: &str) {
 fn reads_lines() -> TestResult {
     let conversation = Conversation::parse("notes.txt", "Person 2: Hi: \"you\"\nPerson 1:  é\n")?;
     let line = |sender, message: &str| Line { sender, message: message.to_owned() };
-    assert_eq!(conversation.lines(), [line(1, "Hi: \"you\""), line(0, " é")]);
+    assert_eq!(conversation.lines, [line(1, "Hi: \"you\""), line(0, " é")]);
     Ok(())
 }
 
@@ -101,14 +101,14 @@ fn refuses_an_empty_text() {
 #[test]
 fn the_seed_conversation_is_worth_scrolling_through() -> TestResult {
     let conversation = Conversation::parse(PATH, SEED)?;
-    assert!(conversation.lines().len() >= 100, "{}", conversation.lines().len());
-    let widths = conversation.lines().iter().map(|l| l.message.chars().count());
+    assert!(conversation.lines.len() >= 100, "{}", conversation.lines.len());
+    let widths = conversation.lines.iter().map(|l| l.message.chars().count());
     let widths = widths.collect::<Vec<_>>();
     assert!(widths.contains(&40), "none at the edge of being cut");
     assert!(widths.iter().any(|w| *w < 40));
     assert!(widths.iter().any(|w| *w > 100));
     for sender in [0, 1] {
-        let theirs = conversation.lines().iter().filter(|l| l.sender == sender);
+        let theirs = conversation.lines.iter().filter(|l| l.sender == sender);
         assert!(theirs.count() >= 40, "{sender}");
     }
     Ok(())
@@ -187,7 +187,7 @@ fn items_are_the_groups_then_the_messages() -> TestResult {
     let items = || conversation.items(SEED_GROUP, [&one, &two], now);
     let items_once = items().collect::<Vec<_>>();
     assert_eq!(items_once, items().collect::<Vec<_>>());
-    assert_eq!(items_once.len(), conversation.lines().len() + 2);
+    assert_eq!(items_once.len(), conversation.lines.len() + 2);
     let items = items_once;
     for item in &items[..2] {
         MessageGroup::from_item(item)?;

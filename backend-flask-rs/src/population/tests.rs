@@ -122,7 +122,7 @@ fn no_two_items_of_a_large_population_have_the_same_key() -> TestResult {
 #[test]
 fn users_have_names_and_handles_of_their_own() -> TestResult {
     let population = population(3_000, 1, 1)?;
-    let users: Vec<_> = (0..population.users()).map(|index| population.user(index)).collect();
+    let users: Vec<_> = (0..population.users).map(|index| population.user(index)).collect();
     let handles: HashSet<_> = users.iter().map(|user| &user.handle).collect();
     assert_eq!(handles.len(), users.len());
     assert!(users.iter().any(|user| !user.display_name.is_ascii()));
@@ -137,7 +137,7 @@ fn users_have_names_and_handles_of_their_own() -> TestResult {
 #[test]
 fn items_name_users_as_they_are() -> TestResult {
     let population = population(50, 200, 1_000)?;
-    let users = (0..population.users()).map(|index| population.user(index));
+    let users = (0..population.users).map(|index| population.user(index));
     let users: HashMap<_, _> = users.map(|user| (user.uuid, user)).collect();
     let (groups, messages) = read(population)?;
     let members: HashSet<_> =
@@ -234,7 +234,7 @@ fn few_conversations_are_long_and_few_users_have_many() -> TestResult {
 fn missing_numbers_follow_from_the_others() -> TestResult {
     let counts = |users, conversations, messages| {
         let population = Population::new(users, conversations, messages, DEFAULT_END)?;
-        anyhow::Ok((population.users(), population.conversations(), population.messages()))
+        anyhow::Ok((population.users, population.conversations, population.messages))
     };
     assert_eq!(counts(None, None, Some(1_000_000))?, (2_000, 10_000, 1_000_000));
     assert_eq!(counts(None, None, Some(1))?, (2, 1, 1));

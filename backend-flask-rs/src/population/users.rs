@@ -21,7 +21,7 @@ const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const JOINING_BEGAN: Duration = YEAR.saturating_mul(10);
 
 impl Population {
-    /// The user with an index below [`users`](Population::users). The index alone determines the name.
+    /// The user with an index below `users`. The index alone determines the name.
     pub fn user(&self, index: u32) -> User {
         let (display_name, name) = words::name(&mut Random::of(Draw::User, index));
         User { uuid: USERS.uuid(index), display_name, handle: format!("{name}.{index:06}") }

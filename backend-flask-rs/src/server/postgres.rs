@@ -57,7 +57,8 @@ impl Postgres {
         if config.get_options().is_none() {
             config.options(BOUNDS);
         }
-        let dialer = Dialer::new(&config, tls).map_err(SettingError::in_one_line)?;
+        let (way, other) = tls.ways(&config, CONNECT_BOUND).map_err(SettingError::in_one_line)?;
+        let dialer = Dialer(way, other);
         // The next query detects a broken connection, so the pool needs no query to check it.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_connect(config, dialer.clone(), recycling))

@@ -13,7 +13,7 @@ use crate::hosts::is_host_name;
 const FORM: &str = "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE";
 
 /// A parsed URL, with at least a host, a user and a database.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct PostgresUrl {
     /// The driver's configuration.
     pub config: Config,
@@ -54,14 +54,7 @@ impl PostgresUrl {
             format!("postgresql://{user}@{place}")
         };
         base.parse::<Config>().map_err(|_| none())?;
-        let mut read = Self {
-            config: Config::new(),
-            passfile: None,
-            sslmode: None,
-            sslrootcert: None,
-            sslcert: None,
-            sslkey: None,
-        };
+        let mut read = Self::default();
         let left: Vec<_> = query.split('&').filter(|parameter| !read.takes(parameter)).collect();
         let whole = format!("{base}?{}", left.join("&"));
         read.config = whole.trim_end_matches('?').parse().map_err(|_| {

@@ -16,17 +16,11 @@ use super::SettingError;
 /// Verifies a server's certificate as `sslmode` demands.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    provider: Arc<CryptoProvider>,
+    pub(super) provider: Arc<CryptoProvider>,
     /// `None` if any certificate is accepted.
-    roots: Option<RootCertStore>,
+    pub(super) roots: Option<RootCertStore>,
     /// Whether the certificate must be for the host.
-    for_host: bool,
-}
-
-impl Verifier {
-    pub(super) fn new(provider: &Arc<CryptoProvider>, roots: Option<RootCertStore>, for_host: bool) -> Self {
-        Self { provider: Arc::clone(provider), roots, for_host }
-    }
+    pub(super) for_host: bool,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -142,7 +136,7 @@ mod tests {
         let mut roots = RootCertStore::empty();
         roots.add(certificate.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let verifier = Verifier::new(&provider, Some(roots), true);
+        let verifier = Verifier { provider, roots: Some(roots), for_host: true };
         let host = ServerName::try_from("db").unwrap();
         let verified = verifier.verify_server_cert(&certificate, &[], &host, &[], UnixTime::now());
         verified.map(|_| ()).map_err(|error| explain(&io::Error::other(error), "r").problem)

@@ -6,26 +6,17 @@ use deadpool_postgres::Connect;
 use deadpool_postgres::tokio_postgres::{Client, Config, Connection, Error, Socket};
 use tokio::task::JoinHandle;
 
-use super::{CONNECT_BOUND, chain};
-use crate::tls::{self, SettingError, Stream, Tls, Way};
+use super::chain;
+use crate::tls::{self, Stream, Way};
 
-/// Makes connections, for the pool and for listening.
+/// Makes connections, for the pool and for listening: in the first way, or in another one if that may help.
 #[derive(Clone)]
-pub(super) struct Dialer {
-    way: Way,
-    other: Option<Way>,
-}
+pub(super) struct Dialer(pub(super) Way, pub(super) Option<Way>);
 
 impl Dialer {
-    /// Reads the certificate files of the settings.
-    pub(super) fn new(config: &Config, tls: &Tls) -> Result<Self, SettingError> {
-        let (way, other) = tls.ways(config, CONNECT_BOUND)?;
-        Ok(Self { way, other })
-    }
-
     pub(super) async fn dial(&self) -> Result<(Client, Connection<Socket, Stream>), Error> {
         let connect = async |(config, connector): &Way| config.connect(connector.clone()).await;
-        match (connect(&self.way).await, &self.other) {
+        match (connect(&self.0).await, &self.1) {
             (Err(error), Some(other)) if tls::another_way_may_help(&error) => connect(other).await,
             (connected, _) => connected,
         }

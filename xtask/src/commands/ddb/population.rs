@@ -91,7 +91,7 @@ async fn remove(ui: &Ui, postgres: &PostgresTarget, dynamodb: &DynamoDb) -> Resu
 
 /// Replaces the synthetic users in Postgres by a population's, and counts them.
 pub(super) async fn write_users(ui: &Ui, connection: &mut Connection, population: Population) -> Result<()> {
-    let users = u64::from(population.users());
+    let users = u64::from(population.users);
     let label = format!("Postgres: write {users} synthetic users into {}", connection.target.database());
     let prod = connection.target.prod;
     let work = async {

@@ -162,7 +162,7 @@ impl Seed {
 
     /// The number of items: a message for each line, and a row for each of the two users.
     pub(crate) fn count(&self) -> usize {
-        self.conversation.lines().len() + 2
+        self.conversation.lines.len() + 2
     }
 
     pub(crate) async fn people(&self, connection: &mut Connection) -> Result<People> {
@@ -198,7 +198,7 @@ impl Seed {
             }
             // Keep the order that `former_members` relies on.
             let messages = rows.split_off(people.len());
-            if self.conversation.lines().iter().all(|line| line.sender == 1) {
+            if self.conversation.lines.iter().all(|line| line.sender == 1) {
                 rows.reverse();
             }
             let second_row = rows.split_off(1);
