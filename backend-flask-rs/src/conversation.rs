@@ -17,9 +17,6 @@ pub const PATH: &str = "backend-flask-rs/ddb/conversation.txt";
 /// The seconds between two messages.
 const INTERVAL: u64 = 60;
 
-/// How many characters of a line an error shows.
-const SHOWN: usize = 60;
-
 /// The messages that two people wrote to each other, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conversation {
@@ -56,7 +53,7 @@ impl Conversation {
                 if bad.len() > 1 { format!(" ({} such lines in all)", bad.len()) } else { String::new() };
             bail!(
                 "{source_name}:{number}: expected \"Person 1: \" or \"Person 2: \" and a message, found {:?}{all}",
-                excerpt(line, SHOWN)
+                excerpt(line)
             );
         }
         for (line, number) in lines.iter().zip(1_usize..) {

@@ -207,11 +207,9 @@ fn conversations_for(users: Option<u32>, messages: Option<u32>) -> u32 {
 
 /// The default number of users: a fifth of the conversations, or as many as are needed for that many pairs.
 fn users_for(conversations: u32) -> u32 {
-    let wanted = u64::from(conversations);
-    // The solution of n(n-1)/2 = wanted, or just below it: at most 92,682.
-    let root = (8 * wanted + 1).isqrt().div_ceil(2) as u32;
-    let enough = if pairs_of(root) < wanted { root + 1 } else { root };
-    enough.max(2).max(conversations / CONVERSATIONS_PER_USER)
+    // At most 92,682.
+    let enough = (2..).find(|users| pairs_of(*users) >= u64::from(conversations)).unwrap_or(u32::MAX);
+    enough.max(conversations / CONVERSATIONS_PER_USER)
 }
 
 /// The microseconds that a second of [`PAUSES`] takes in a conversation with this many messages.

@@ -15,9 +15,6 @@ use crate::users::User;
 /// An item as the SDK sends and receives it: attributes by name.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// How many characters of an attribute's value an error shows.
-const SHOWN: usize = 60;
-
 /// The attribute of a group row with the conversation's uuid.
 pub const MESSAGE_GROUP_UUID: &str = "message_group_uuid";
 /// The attribute of a message with its own uuid.
@@ -188,7 +185,7 @@ impl<'a> Reader<'a> {
     }
 
     fn unexpected(&self, name: &'static str, expected: &str, found: &str) -> Error {
-        self.error(name, &format!("should be {expected}, is {:?}", excerpt(found, SHOWN)))
+        self.error(name, &format!("should be {expected}, is {:?}", excerpt(found)))
     }
 
     fn error(&self, attribute: &'static str, problem: &str) -> Error {

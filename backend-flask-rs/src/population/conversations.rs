@@ -59,16 +59,9 @@ impl Population {
 
     /// The minimum number of conversations that each user begins, if there are enough users of lower index.
     fn begun_by_each(self) -> u32 {
-        let (mut low, mut high) = (0, self.users - 1);
-        while low < high {
-            let middle = high - (high - low) / 2;
-            if self.begun_by_all(middle) <= u64::from(self.conversations) {
-                low = middle;
-            } else {
-                high = middle - 1;
-            }
-        }
-        low
+        // At most 92,681, because the number of conversations is a u32.
+        let fits = |each: &u32| self.begun_by_all(*each) <= u64::from(self.conversations);
+        (0..self.users).take_while(fits).last().unwrap_or_default()
     }
 
     /// The number of conversations if each user begins `each`, but the user with index `n` at most `n`.

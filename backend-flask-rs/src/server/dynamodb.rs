@@ -93,7 +93,7 @@ impl DynamoDb {
         self.read(query, limit, MessageGroup::from_item).await
     }
 
-    /// The at most `limit` messages of `group` that were sent before `before`, newest first.
+    /// The at most `limit` newest messages of `group` that were sent before `before`, oldest first.
     pub(crate) async fn messages(
         &self,
         group: Uuid,
@@ -102,7 +102,9 @@ impl DynamoDb {
     ) -> Result<Vec<Message>, Refusal> {
         let Some(range) = until(before) else { return Ok(Vec::new()) };
         let query = messages::conversation(&self.table, group, &range);
-        self.read(query, limit, Message::from_item).await
+        let mut found = self.read(query, limit, Message::from_item).await?;
+        found.reverse();
+        Ok(found)
     }
 
     /// The at most `limit` messages of `group` that were sent after `after`, oldest first.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 use uuid::Uuid;
 
@@ -29,21 +30,20 @@ const LISTENERS_OF_ONE_USER: usize = 16;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Written {
     pub(crate) members: [Uuid; 2],
-    pub(crate) message_group_uuid: Uuid,
-    pub(crate) uuid: Uuid,
-    pub(crate) handle: String,
-    pub(crate) created_at: String,
+    /// What the members are told, as the API's JSON.
+    #[serde(flatten)]
+    pub(crate) event: Value,
 }
 
 impl From<&Posted> for Written {
     fn from(Posted { message, members }: &Posted) -> Self {
-        Self {
-            members: *members,
-            message_group_uuid: message.message_group_uuid,
-            uuid: message.message_uuid,
-            handle: message.sender.handle.clone(),
-            created_at: time::format(message.created_at),
-        }
+        let event = json!({
+            "message_group_uuid": message.message_group_uuid,
+            "uuid": message.message_uuid,
+            "handle": message.sender.handle,
+            "created_at": time::format(message.created_at),
+        });
+        Self { members: *members, event }
     }
 }
 

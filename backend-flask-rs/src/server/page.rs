@@ -125,8 +125,7 @@ async fn first_message(
 }
 
 async fn read(app: &App, group: &MessageGroup) -> Result<Conversation, Refusal> {
-    let mut messages = app.dynamodb.messages(group.message_group_uuid, None, MESSAGES).await?;
-    messages.reverse();
+    let messages = app.dynamodb.messages(group.message_group_uuid, None, MESSAGES).await?;
     Ok(Conversation { with: group.other.clone(), group: Some(group.message_group_uuid), messages })
 }
 
@@ -164,11 +163,7 @@ async fn messages_part(
     let read = async {
         match after {
             Some(after) => app.dynamodb.messages_after(group, after, NEW_MESSAGES).await,
-            None => {
-                let mut messages = app.dynamodb.messages(group, before, MESSAGES).await?;
-                messages.reverse();
-                Ok(messages)
-            }
+            None => app.dynamodb.messages(group, before, MESSAGES).await,
         }
     };
     let messages = readable(&app, &user, group, read).await?;

@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use chrono::Utc;
 use futures_util::stream::{self, Stream, StreamExt as _};
-use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use uuid::Uuid;
@@ -45,24 +44,15 @@ pub(super) async fn listen(
 
 /// The next event for `user`; `None` when the server stops.
 async fn next(news: &mut Receiver<Option<Written>>, user: Uuid) -> Option<Event> {
-    let missed = || Event::default().event("missed").data("{}");
-    loop {
+    let (name, data) = loop {
         match news.recv().await {
-            Ok(Some(written)) if written.members.contains(&user) => return Some(event(&written)),
+            Ok(Some(written)) if written.members.contains(&user) => {
+                break ("message", written.event.to_string());
+            }
             Ok(Some(_)) => {}
-            Ok(None) | Err(RecvError::Lagged(_)) => return Some(missed()),
+            Ok(None) | Err(RecvError::Lagged(_)) => break ("missed", "{}".to_owned()),
             Err(RecvError::Closed) => return None,
         }
-    }
-}
-
-fn event(written: &Written) -> Event {
-    let Written { message_group_uuid, uuid, handle, created_at, .. } = written;
-    let data = json!({
-        "message_group_uuid": message_group_uuid,
-        "uuid": uuid,
-        "handle": handle,
-        "created_at": created_at,
-    });
-    Event::default().event("message").data(data.to_string())
+    };
+    Some(Event::default().event(name).data(data))
 }

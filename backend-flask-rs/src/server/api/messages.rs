@@ -41,9 +41,9 @@ pub(super) async fn list(
 ) -> Result<(HeaderMap, Json<Vec<Value>>), Refusal> {
     let group = group_in_path(&path)?;
     let found = readable(&app, &user, group, app.dynamodb.messages(group, page.before, page.limit)).await?;
-    let oldest = found.last().map(|message| message.created_at);
+    let oldest = found.first().map(|message| message.created_at);
     let next = page.next(&format!("/api/messages/{group}"), found.len(), oldest);
-    Ok((next, Json(found.iter().rev().map(message_json).collect())))
+    Ok((next, Json(found.iter().map(message_json).collect())))
 }
 
 /// `POST /api/messages`: sends a message to a group or to a handle, and returns it.

@@ -61,7 +61,6 @@ struct Attempts {
     made: u32,
     /// The message times of the attempts whose answers were lost.
     unsure: Vec<DateTime<Utc>>,
-    last: String,
 }
 
 impl DynamoDb {
@@ -85,10 +84,9 @@ impl DynamoDb {
             let last = own.group.last_message_at.max(other.group.last_message_at);
             message.created_at = messages::next_time(Utc::now(), last);
             let request = messages::post(&self.table, &message, [&own, &other]);
-            if attempts.settle(self.attempt(request, &message, draft).await, message.created_at)? {
+            if self.attempt(request, &message, draft, &mut attempts).await? {
                 return Ok(Some(Posted { message, members }));
             }
-            attempts.wait().await?;
         }
     }
 
@@ -108,10 +106,9 @@ impl DynamoDb {
                 message.created_at = messages::next_time(Utc::now(), message.created_at);
             }
             let request = messages::open(&self.table, &message, receiver);
-            if attempts.settle(self.attempt(request, &message, draft).await, message.created_at)? {
+            if self.attempt(request, &message, draft, &mut attempts).await? {
                 return Ok(Posted { message, members });
             }
-            attempts.wait().await?;
         }
     }
 
@@ -125,16 +122,37 @@ impl DynamoDb {
         }
     }
 
+    /// Sends the request. Returns whether it took effect. If it did not, or may not have, waits before the next attempt:
+    /// exponential backoff with full jitter.
+    /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
     async fn attempt(
         &self,
         mut request: TransactWriteItemsInputBuilder,
         message: &Message,
         draft: Draft<'_>,
-    ) -> Result<(), Miss> {
+        attempts: &mut Attempts,
+    ) -> Result<bool, Refusal> {
         if draft.idempotency_key.is_some() {
             request = request.transact_items(messages::remember(&self.table, message));
         }
-        request.send_with(&self.writer).await.map(|_| ()).map_err(miss)
+        attempts.made += 1;
+        let Err(error) = request.send_with(&self.writer).await else { return Ok(true) };
+        let why = match miss(error) {
+            Miss::Refused(why) => return Err(Refusal::unavailable(NAME, why)),
+            Miss::Conflict(why) => why,
+            Miss::Unknown(why) => {
+                if !attempts.unsure.contains(&message.created_at) {
+                    attempts.unsure.push(message.created_at);
+                }
+                why
+            }
+        };
+        if attempts.started.elapsed() > BOUND {
+            let why = format!("{} attempts; the last one: {why}", attempts.made);
+            return Err(Refusal::unavailable(NAME, why));
+        }
+        tokio::time::sleep(longest_wait(attempts.made).mul_f64(fastrand::f64())).await;
+        Ok(false)
     }
 
     /// Whether the message was sent before with the same idempotency key. If so, sets `message` to it.
@@ -179,35 +197,7 @@ impl DynamoDb {
 
 impl Attempts {
     fn new() -> Self {
-        Self { started: Instant::now(), made: 0, unsure: Vec::new(), last: String::new() }
-    }
-
-    /// Records the result of an attempt with the time `created_at`. Returns whether it took effect.
-    fn settle(&mut self, attempt: Result<(), Miss>, created_at: DateTime<Utc>) -> Result<bool, Refusal> {
-        self.made += 1;
-        match attempt {
-            Ok(()) => return Ok(true),
-            Err(Miss::Conflict(why)) => self.last = why,
-            Err(Miss::Unknown(why)) => {
-                self.last = why;
-                if !self.unsure.contains(&created_at) {
-                    self.unsure.push(created_at);
-                }
-            }
-            Err(Miss::Refused(why)) => return Err(Refusal::unavailable(NAME, why)),
-        }
-        Ok(false)
-    }
-
-    /// Waits before the next attempt: exponential backoff with full jitter.
-    /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
-    async fn wait(&self) -> Result<(), Refusal> {
-        if self.started.elapsed() > BOUND {
-            let why = format!("{} attempts; the last one: {}", self.made, self.last);
-            return Err(Refusal::unavailable(NAME, why));
-        }
-        tokio::time::sleep(longest_wait(self.made).mul_f64(fastrand::f64())).await;
-        Ok(())
+        Self { started: Instant::now(), made: 0, unsure: Vec::new() }
     }
 }
 
