@@ -49,9 +49,12 @@ const MESSAGES_PER_CONVERSATION: u32 = 100;
 /// The default number of conversations for each user.
 const CONVERSATIONS_PER_USER: u32 = 5;
 
-const USERS: Kind = Kind(0x5eed_0001);
-const GROUPS: Kind = Kind(0x5eed_0002);
-const MESSAGES: Kind = Kind(0x5eed_0003);
+const USERS: Uuid = uuid::uuid!("5eed0001-0000-8000-8000-000000000000");
+const GROUPS: Uuid = uuid::uuid!("5eed0002-0000-8000-8000-000000000000");
+const MESSAGES: Uuid = uuid::uuid!("5eed0003-0000-8000-8000-000000000000");
+
+/// The number of hexadecimal digits of an index.
+const INDEX_DIGITS: usize = 12;
 
 /// The longest duration of a conversation. If it has very many messages, the pauses become shorter.
 const LONGEST: u64 = 4 * 365 * DAY;
@@ -148,9 +151,9 @@ impl Population {
             let text = words::message(&mut random);
             before_end += pause(&mut random, second);
             Message {
-                message_group_uuid: GROUPS.uuid(index),
+                message_group_uuid: nth(GROUPS, index),
                 created_at,
-                message_uuid: MESSAGES.uuid(message),
+                message_uuid: nth(MESSAGES, message),
                 message: text,
                 sender,
             }
@@ -164,36 +167,24 @@ pub fn synthetic_items(table: &str) -> ScanInputBuilder {
     ScanInput::builder()
         .table_name(table)
         .filter_expression("begins_with(pk, :groups) or begins_with(pk, :messages)")
-        .expression_attribute_values(":groups", AttributeValue::S(USERS.prefix_of(group_key)))
-        .expression_attribute_values(":messages", AttributeValue::S(GROUPS.prefix_of(message_key)))
+        .expression_attribute_values(":groups", AttributeValue::S(without_index(group_key(USERS))))
+        .expression_attribute_values(":messages", AttributeValue::S(without_index(message_key(GROUPS))))
 }
 
-/// The kind of a uuid, by its first eight digits.
-#[derive(Clone, Copy, Debug)]
-struct Kind(u32);
+/// The uuid with an index, of the kind whose first one is `first`.
+fn nth(first: Uuid, index: u32) -> Uuid {
+    Uuid::from_u128(first.as_u128() | u128::from(index))
+}
 
-impl Kind {
-    const INDEX_DIGITS: usize = 12;
+/// The largest uuid of the kind whose first one is `first`.
+fn last(first: Uuid) -> Uuid {
+    Uuid::from_u128(first.as_u128() | ((1 << (4 * INDEX_DIGITS)) - 1))
+}
 
-    fn uuid(self, index: u32) -> Uuid {
-        self.uuid_of(u64::from(index))
-    }
-
-    /// The largest uuid of this kind.
-    fn last(self) -> Uuid {
-        self.uuid_of((1 << (4 * Self::INDEX_DIGITS)) - 1)
-    }
-
-    fn uuid_of(self, index: u64) -> Uuid {
-        Uuid::from_u128(u128::from(self.0) << 96 | 0x0000_8000_8000 << 48 | u128::from(index))
-    }
-
-    /// The common prefix of the keys of all uuids of this kind.
-    fn prefix_of(self, key: fn(Uuid) -> String) -> String {
-        let mut key = key(self.uuid(0));
-        key.truncate(key.len() - Self::INDEX_DIGITS);
-        key
-    }
+/// The common prefix of the keys of all uuids of a kind.
+fn without_index(mut key: String) -> String {
+    key.truncate(key.len() - INDEX_DIGITS);
+    key
 }
 
 fn conversations_for(users: Option<u32>, messages: Option<u32>) -> u32 {

@@ -42,10 +42,10 @@ pub(crate) fn next(t: DateTime<Utc>) -> Option<DateTime<Utc>> {
     truncate(t).checked_add_signed(TimeDelta::microseconds(1)).filter(|t| YEARS.contains(&t.year()))
 }
 
-/// The previous time that can be written; `None` before the year 0.
+/// The previous time. Before the year 0 its text begins with `-` and sorts before all times that can be written.
 #[cfg(feature = "server")]
-pub(crate) fn previous(t: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    truncate(t).checked_sub_signed(TimeDelta::microseconds(1)).filter(|t| YEARS.contains(&t.year()))
+pub(crate) fn previous(t: DateTime<Utc>) -> DateTime<Utc> {
+    truncate(t) - TimeDelta::microseconds(1)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use postgres::{Client, Transaction};
 use uuid::Uuid;
 
 use super::random::{Draw, Random};
-use super::{Population, USERS, words};
+use super::{Population, USERS, last, nth, words};
 use crate::sql;
 use crate::users::User;
 
@@ -24,7 +24,7 @@ impl Population {
     /// The user with an index below `users`. The index alone determines the name.
     pub fn user(&self, index: u32) -> User {
         let (display_name, name) = words::name(&mut Random::of(Draw::User, index));
-        User { uuid: USERS.uuid(index), display_name, handle: format!("{name}.{index:06}") }
+        User { uuid: nth(USERS, index), display_name, handle: format!("{name}.{index:06}") }
     }
 
     /// The time when a user joined. All join within a year.
@@ -35,7 +35,7 @@ impl Population {
 
     /// Removes the users of any population and their activities from Postgres. Returns the number of removed users.
     pub fn remove_users(client: &mut Client) -> Result<u64, postgres::Error> {
-        let range = [(&USERS.uuid(0) as _, Type::UUID), (&USERS.last() as _, Type::UUID)];
+        let range = [(&USERS as _, Type::UUID), (&last(USERS) as _, Type::UUID)];
         client.execute_typed(sql::REMOVE_POPULATION, &range)
     }
 
@@ -44,13 +44,13 @@ impl Population {
     /// Postgres afterwards.
     pub fn write_users(&self, client: &mut Client) -> Result<u64, postgres::Error> {
         let mut transaction = client.transaction()?;
-        let (beyond, last) = (USERS.uuid(self.users), USERS.last());
+        let (beyond, last) = (nth(USERS, self.users), last(USERS));
         transaction.execute_typed(sql::REMOVE_POPULATION, &[(&beyond, Type::UUID), (&last, Type::UUID)])?;
         let mut indices = 0..self.users;
         while !indices.is_empty() {
             self.write_some(&mut transaction, indices.by_ref().take(CHUNK))?;
         }
-        let first = USERS.uuid(0);
+        let first = USERS;
         let row = transaction
             .query_typed_one(sql::COUNT_POPULATION, &[(&first, Type::UUID), (&last, Type::UUID)])?;
         let count = row.try_get::<_, i64>("users")?;

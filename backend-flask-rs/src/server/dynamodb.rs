@@ -88,7 +88,7 @@ impl DynamoDb {
         before: Option<DateTime<Utc>>,
         limit: usize,
     ) -> Result<Vec<MessageGroup>, Refusal> {
-        let Some(range) = until(before) else { return Ok(Vec::new()) };
+        let range = TimeRange { from: None, to: before.map(time::previous) };
         let query = messages::conversations_in(&self.table, user, &range);
         self.read(query, limit, MessageGroup::from_item).await
     }
@@ -100,7 +100,7 @@ impl DynamoDb {
         before: Option<DateTime<Utc>>,
         limit: usize,
     ) -> Result<Vec<Message>, Refusal> {
-        let Some(range) = until(before) else { return Ok(Vec::new()) };
+        let range = TimeRange { from: None, to: before.map(time::previous) };
         let query = messages::conversation(&self.table, group, &range);
         let mut found = self.read(query, limit, Message::from_item).await?;
         found.reverse();
@@ -155,12 +155,6 @@ impl DynamoDb {
         }
         Ok(None)
     }
-}
-
-/// All times before `before`; `None` if there are none. The range includes its end.
-fn until(before: Option<DateTime<Utc>>) -> Option<TimeRange> {
-    let Some(before) = before else { return Some(TimeRange::default()) };
-    time::previous(before).map(|last| TimeRange { from: None, to: Some(last) })
 }
 
 async fn aws_config() -> Config {
