@@ -21,8 +21,9 @@ mod write;
 use std::io;
 use std::path::Path;
 
+pub(crate) use crate::dynamodb::json::Notation;
 pub(crate) use columns::Columns;
-pub(crate) use jsonl::{Notation, item_of};
+pub(crate) use jsonl::item_of;
 pub(crate) use read::{ItemFile, Record};
 pub(crate) use rules::check;
 pub(crate) use write::{ItemFileWriter, Layout};

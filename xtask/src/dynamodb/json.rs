@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_smithy_types::base64;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde::ser::{Error as _, SerializeMap as _, Serializer};
+use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -27,76 +27,60 @@ pub(crate) fn sorted(item: &Item) -> Vec<(&String, &AttributeValue)> {
     attributes
 }
 
-/// Serializes an item, a value, or the part of a value after its type, as DynamoDB JSON.
-pub(crate) struct TypedJson<'a, T: ?Sized>(pub(crate) &'a T);
+/// How values are written as JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Notation {
+    /// DynamoDB JSON: `{"n": {"N": "1"}}`.
+    Typed,
+    /// Plain JSON: `{"n": 1}`.
+    Plain,
+}
 
-impl Serialize for TypedJson<'_, AttributeValue> {
+/// Serializes an item or a value.
+pub(crate) struct Json<'a, T>(pub(crate) &'a T, pub(crate) Notation);
+
+impl Serialize for Json<'_, Item> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        match self.0 {
-            AttributeValue::S(text) => map.serialize_entry("S", text)?,
-            AttributeValue::N(number) => map.serialize_entry("N", number)?,
-            AttributeValue::B(bytes) => map.serialize_entry("B", &base64::encode(bytes))?,
-            AttributeValue::Bool(value) => map.serialize_entry("BOOL", value)?,
-            AttributeValue::Null(value) => map.serialize_entry("NULL", value)?,
-            AttributeValue::M(item) => map.serialize_entry("M", &TypedJson(item))?,
-            AttributeValue::L(values) => map.serialize_entry("L", &TypedJson(values.as_slice()))?,
-            AttributeValue::Ss(texts) => map.serialize_entry("SS", texts)?,
-            AttributeValue::Ns(numbers) => map.serialize_entry("NS", numbers)?,
-            AttributeValue::Bs(elements) => map.serialize_entry("BS", &TypedJson(elements.as_slice()))?,
-            _ => return Err(S::Error::custom(UNKNOWN)),
+        let attributes = sorted(self.0).into_iter();
+        serializer.collect_map(attributes.map(|(name, value)| (name, Json(value, self.1))))
+    }
+}
+
+impl Serialize for Json<'_, AttributeValue> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let content = Content(self.0, self.1);
+        match (self.1, Type::of(self.0)) {
+            (Notation::Typed, Some(kind)) => serializer.collect_map([(kind.name(), content)]),
+            _ => content.serialize(serializer),
         }
-        map.end()
     }
 }
 
-impl Serialize for TypedJson<'_, Item> {
+/// Serializes a value without its type.
+pub(crate) struct Content<'a>(pub(crate) &'a AttributeValue, pub(crate) Notation);
+
+impl Serialize for Content<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(sorted(self.0).into_iter().map(|(name, value)| (name, TypedJson(value))))
-    }
-}
-
-impl Serialize for TypedJson<'_, [AttributeValue]> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(TypedJson))
-    }
-}
-
-impl Serialize for TypedJson<'_, [Blob]> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(base64::encode))
-    }
-}
-
-/// Stands for a value whose type this version of the SDK does not know.
-const UNKNOWN: &str = "a value of a type that is not known here";
-
-/// Serializes an item or a value as plain JSON.
-pub(crate) struct PlainJson<'a, T>(pub(crate) &'a T);
-
-impl Serialize for PlainJson<'_, AttributeValue> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            AttributeValue::S(text) => text.serialize(serializer),
-            AttributeValue::N(number) => plain_number(number).serialize(serializer),
-            AttributeValue::B(bytes) => base64::encode(bytes).serialize(serializer),
-            AttributeValue::Bool(value) => serializer.serialize_bool(*value),
-            AttributeValue::Null(_) => serializer.serialize_unit(),
-            AttributeValue::M(attributes) => PlainJson(attributes).serialize(serializer),
-            AttributeValue::L(values) => serializer.collect_seq(values.iter().map(PlainJson)),
-            AttributeValue::Ss(texts) => serializer.collect_seq(texts),
-            AttributeValue::Ns(numbers) => {
+        let Self(value, notation) = *self;
+        let is_plain = notation == Notation::Plain;
+        match value {
+            AttributeValue::N(number) if is_plain => plain_number(number).serialize(serializer),
+            AttributeValue::Ns(numbers) if is_plain => {
                 serializer.collect_seq(numbers.iter().map(|number| plain_number(number)))
             }
-            AttributeValue::Bs(elements) => TypedJson(elements.as_slice()).serialize(serializer),
-            _ => Err(S::Error::custom(UNKNOWN)),
+            AttributeValue::Null(_) if is_plain => serializer.serialize_unit(),
+            AttributeValue::S(text) | AttributeValue::N(text) => serializer.serialize_str(text),
+            AttributeValue::B(bytes) => serializer.serialize_str(&base64::encode(bytes)),
+            AttributeValue::Bool(value) | AttributeValue::Null(value) => serializer.serialize_bool(*value),
+            AttributeValue::M(item) => Json(item, notation).serialize(serializer),
+            AttributeValue::L(values) => {
+                serializer.collect_seq(values.iter().map(|value| Json(value, notation)))
+            }
+            AttributeValue::Ss(texts) | AttributeValue::Ns(texts) => serializer.collect_seq(texts),
+            AttributeValue::Bs(elements) => serializer.collect_seq(elements.iter().map(base64::encode)),
+            // This version of the SDK does not know the type.
+            _ => Err(S::Error::custom("a value of a type that is not known here")),
         }
-    }
-}
-
-impl Serialize for PlainJson<'_, Item> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(sorted(self.0).into_iter().map(|(name, value)| (name, PlainJson(value))))
     }
 }
 
@@ -120,60 +104,39 @@ fn plain_number(number: &str) -> PlainNumber<'_> {
     }
 }
 
+/// The names of DynamoDB's types.
+const TYPES: [&str; 10] = ["S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"];
+
 /// A DynamoDB type. As a serde seed it reads the value after the type's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub(crate) enum Type {
-    S,
-    N,
-    B,
-    Bool,
-    Null,
-    M,
-    L,
-    Ss,
-    Ns,
-    Bs,
-}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Type(&'static str);
 
 impl Type {
-    const ALL: [Self; 10] =
-        [Self::S, Self::N, Self::B, Self::Bool, Self::Null, Self::M, Self::L, Self::Ss, Self::Ns, Self::Bs];
+    pub(crate) const S: Self = Self("S");
 
     /// The type of a value; `None` if this version of the SDK does not know it.
     pub(crate) fn of(value: &AttributeValue) -> Option<Self> {
-        Some(match value {
-            AttributeValue::S(_) => Self::S,
-            AttributeValue::N(_) => Self::N,
-            AttributeValue::B(_) => Self::B,
-            AttributeValue::Bool(_) => Self::Bool,
-            AttributeValue::Null(_) => Self::Null,
-            AttributeValue::M(_) => Self::M,
-            AttributeValue::L(_) => Self::L,
-            AttributeValue::Ss(_) => Self::Ss,
-            AttributeValue::Ns(_) => Self::Ns,
-            AttributeValue::Bs(_) => Self::Bs,
+        Some(Self(match value {
+            AttributeValue::S(_) => "S",
+            AttributeValue::N(_) => "N",
+            AttributeValue::B(_) => "B",
+            AttributeValue::Bool(_) => "BOOL",
+            AttributeValue::Null(_) => "NULL",
+            AttributeValue::M(_) => "M",
+            AttributeValue::L(_) => "L",
+            AttributeValue::Ss(_) => "SS",
+            AttributeValue::Ns(_) => "NS",
+            AttributeValue::Bs(_) => "BS",
             _ => return None,
-        })
+        }))
     }
 
     pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::S => "S",
-            Self::N => "N",
-            Self::B => "B",
-            Self::Bool => "BOOL",
-            Self::Null => "NULL",
-            Self::M => "M",
-            Self::L => "L",
-            Self::Ss => "SS",
-            Self::Ns => "NS",
-            Self::Bs => "BS",
-        }
+        self.0
     }
 
     pub(crate) fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.name() == name)
+        TYPES.into_iter().find(|known| *known == name).map(Self)
     }
 }
 
@@ -181,29 +144,32 @@ impl<'de> DeserializeSeed<'de> for Type {
     type Value = AttributeValue;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<AttributeValue, D::Error> {
-        match self {
-            Self::S => String::deserialize(deserializer).map(AttributeValue::S),
-            Self::N => String::deserialize(deserializer).map(AttributeValue::N),
-            Self::B => Base64::deserialize(deserializer).map(|bytes| AttributeValue::B(bytes.0)),
-            Self::Bool => bool::deserialize(deserializer).map(AttributeValue::Bool),
-            Self::Null => bool::deserialize(deserializer).map(AttributeValue::Null),
-            Self::M => Unique::<Typed>::deserialize(deserializer).map(|map| AttributeValue::M(map.0)),
-            Self::L => Vec::<Typed>::deserialize(deserializer)
+        match self.0 {
+            "S" => String::deserialize(deserializer).map(AttributeValue::S),
+            "N" => String::deserialize(deserializer).map(AttributeValue::N),
+            "B" => Base64::deserialize(deserializer).map(|bytes| AttributeValue::B(bytes.0)),
+            "BOOL" => bool::deserialize(deserializer).map(AttributeValue::Bool),
+            "NULL" => bool::deserialize(deserializer).map(AttributeValue::Null),
+            "M" => Unique::<Typed>::deserialize(deserializer).map(|map| AttributeValue::M(map.0)),
+            "L" => Vec::<Typed>::deserialize(deserializer)
                 .map(|values| AttributeValue::L(values.into_iter().map(AttributeValue::from).collect())),
-            Self::Ss => Vec::deserialize(deserializer).map(AttributeValue::Ss),
-            Self::Ns => Vec::deserialize(deserializer).map(AttributeValue::Ns),
-            Self::Bs => Vec::<Base64>::deserialize(deserializer)
+            "SS" => Vec::deserialize(deserializer).map(AttributeValue::Ss),
+            "NS" => Vec::deserialize(deserializer).map(AttributeValue::Ns),
+            _ => Vec::<Base64>::deserialize(deserializer)
                 .map(|elements| AttributeValue::Bs(elements.into_iter().map(|bytes| bytes.0).collect())),
         }
     }
 }
 
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
 struct Base64(Blob);
 
-impl<'de> Deserialize<'de> for Base64 {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        bytes(&text).map(Self).map_err(D::Error::custom)
+impl TryFrom<String> for Base64 {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        bytes(&text).map(Self)
     }
 }
 
@@ -236,8 +202,14 @@ impl<'de> Deserialize<'de> for Typed {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Typed, A::Error> {
-                let Some(kind) = map.next_key::<Type>()? else {
+                let Some(name) = map.next_key::<String>()? else {
                     return Err(A::Error::custom("an empty object has no type"));
+                };
+                let Some(kind) = Type::named(&name) else {
+                    let types = TYPES.join("`, `");
+                    return Err(A::Error::custom(format_args!(
+                        "`{name}` is none of DynamoDB's types `{types}`"
+                    )));
                 };
                 let value = map.next_value_seed(kind)?;
                 if map.next_key::<IgnoredAny>()?.is_some() {
@@ -392,11 +364,6 @@ fn in_json_s_words(text: &str) -> String {
         };
         return format!("{before}expected {expected}, found {found}");
     }
-    if let Some((before, problem)) = text.split_once("unknown variant ")
-        && let Some((found, types)) = problem.split_once(", expected one of ")
-    {
-        return format!("{before}{found} is none of DynamoDB's types {types}");
-    }
     text.to_owned()
 }
 
@@ -410,8 +377,8 @@ mod tests {
     #[test]
     fn every_type_is_read_and_written_in_both_notations() {
         let item = serde_json::from_str::<Unique<Typed>>(TYPED).unwrap().0;
-        assert_eq!(serde_json::to_string(&TypedJson(&item)).unwrap(), TYPED);
-        let plain = serde_json::to_string(&PlainJson(&item)).unwrap();
+        assert_eq!(serde_json::to_string(&Json(&item, Notation::Typed)).unwrap(), TYPED);
+        let plain = serde_json::to_string(&Json(&item, Notation::Plain)).unwrap();
         assert_eq!(
             plain,
             r#"{"b":"AQL/","bool":true,"bs":["AA=="],"l":["x",-1.5E+3],"m":{"a":"1","z":""},"n":12345678901234567890123456789012345678,"ns":[1,2.50],"null":null,"s":"é\"\n","ss":["x"]}"#
@@ -421,7 +388,8 @@ mod tests {
     #[test]
     fn invalid_numbers_are_printed_as_text() {
         for text in ["[1,\n2]", "", "null", " 1", "+5", "00042", ".5", "5.", "1\n2", "1 "] {
-            let plain = serde_json::to_string(&PlainJson(&AttributeValue::N(text.to_owned()))).unwrap();
+            let plain =
+                serde_json::to_string(&Json(&AttributeValue::N(text.to_owned()), Notation::Plain)).unwrap();
             assert_eq!(plain, serde_json::to_string(text).unwrap());
         }
     }
@@ -445,7 +413,10 @@ mod tests {
             (r#""é\n""#, r#"{"S":"é\n"}"#),
             ("true", r#"{"BOOL":true}"#),
         ] {
-            assert_eq!(serde_json::to_string(&TypedJson(&value_of(text).unwrap())).unwrap(), typed);
+            assert_eq!(
+                serde_json::to_string(&Json(&value_of(text).unwrap(), Notation::Typed)).unwrap(),
+                typed
+            );
         }
         for text in ["", "bayko", "{", "[1,]", "01", r#"{"a":1,"a":2}"#] {
             assert!(value_of(text).is_err(), "{text}");

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 
 use serde::Serialize;
+use serde_json::json;
 use tempfile::SpooledTempFile;
 
 use anyhow::Result;
 
 use super::read::Response;
-use crate::dynamodb::json::{AttributeValue, Item, PlainJson, TypedJson, sorted};
+use crate::dynamodb::json::{AttributeValue, Item, Json, Notation, sorted};
 use crate::error::Usage;
 use crate::output::{
     Columns, Format, HEADING, Output, Stdout, aws_cli_style, print_json, print_vertical, stdout,
@@ -42,35 +43,25 @@ impl ItemOutput {
                 return Err(Usage("--dynamodb-json goes with -o jsonl".to_owned()).into());
             }
             Format::Table if self.output.vertical => Form::Vertical,
-            Format::Table => Form::Table { keys, width: self.output.line_width() },
-            Format::Json => Form::Json,
-            Format::Jsonl if self.dynamodb_json => Form::DynamoDbJsonl,
-            Format::Jsonl => Form::Jsonl,
+            Format::Table => Form::Table(Table::new(keys, self.output.line_width())),
+            Format::Json => Form::Json(Some(tempfile::spooled_tempfile(SPOOL_BYTES))),
+            Format::Jsonl if self.dynamodb_json => Form::Jsonl(Notation::Typed),
+            Format::Jsonl => Form::Jsonl(Notation::Plain),
         })
     }
 }
 
-#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Form {
     /// A table for people.
-    Table {
-        /// The names of the keys, which are the first columns.
-        keys: Vec<String>,
-        /// The width of a line; `None` if nothing is cut.
-        width: Option<usize>,
-    },
+    Table(Table),
     /// One attribute per line.
     Vertical,
-    /// One document in the shape of the AWS CLI's output.
-    Json,
-    /// Plain JSON, one item per line.
-    Jsonl,
-    /// DynamoDB JSON, one item per line.
-    DynamoDbJsonl,
+    /// One document in the shape of the AWS CLI's output, with the items so far; `None` if it has only the counts.
+    Json(Option<SpooledTempFile>),
+    /// One item per line.
+    Jsonl(Notation),
     /// Only the number of items.
     Count,
-    /// Only the counts, in the shape of [`Form::Json`].
-    JsonCount,
 }
 
 impl Form {
@@ -78,9 +69,8 @@ impl Form {
     pub(crate) fn print_one(&self, member: &str, item: &Item) -> Result<()> {
         let mut out = stdout();
         match self {
-            Self::Json => print_json(&BTreeMap::from([(member, TypedJson(item))]))?,
-            Self::Jsonl => line(&mut out, &PlainJson(item))?,
-            Self::DynamoDbJsonl => line(&mut out, &TypedJson(item))?,
+            Self::Json(_) => print_json(&BTreeMap::from([(member, Json(item, Notation::Typed))]))?,
+            Self::Jsonl(notation) => line(&mut out, &Json(item, *notation))?,
             _ => vertical(&mut out, item)?,
         }
         Ok(())
@@ -90,62 +80,37 @@ impl Form {
 /// Prints items to stdout as they arrive.
 pub(crate) struct ItemWriter {
     out: BufWriter<Stdout>,
-    form: Begun,
-}
-
-/// A form with the state of its output.
-enum Begun {
-    Table(Table),
-    Vertical { any: bool },
-    Json { items: SpooledTempFile, any: bool },
-    Jsonl,
-    DynamoDbJsonl,
-    Count,
-    JsonCount,
+    form: Form,
+    /// Whether an item was printed.
+    any: bool,
 }
 
 impl ItemWriter {
     pub(crate) fn new(form: Form) -> Self {
-        let form = match form {
-            Form::Table { keys, width } => Begun::Table(Table {
-                keys,
-                cuts: width.is_some(),
-                names: Vec::new(),
-                left_out: Vec::new(),
-                columns: Columns::new(width),
-            }),
-            Form::Vertical => Begun::Vertical { any: false },
-            Form::Json => Begun::Json { items: tempfile::spooled_tempfile(SPOOL_BYTES), any: false },
-            Form::Jsonl => Begun::Jsonl,
-            Form::DynamoDbJsonl => Begun::DynamoDbJsonl,
-            Form::Count => Begun::Count,
-            Form::JsonCount => Begun::JsonCount,
-        };
-        Self { out: BufWriter::with_capacity(PRINTED_AT_ONCE, stdout()), form }
+        Self { out: BufWriter::with_capacity(PRINTED_AT_ONCE, stdout()), form, any: false }
     }
 
     pub(crate) fn page(&mut self, items: &[Item]) -> Result<()> {
         let out = &mut self.out;
         match &mut self.form {
-            Begun::Table(table) => table.items(out, items)?,
-            Begun::Vertical { any } => {
+            Form::Table(table) => table.items(out, items)?,
+            Form::Vertical => {
                 for item in items.iter().filter(|item| !item.is_empty()) {
-                    if std::mem::replace(any, true) {
+                    if std::mem::replace(&mut self.any, true) {
                         writeln!(out)?;
                     }
                     vertical(out, item)?;
                 }
             }
-            Begun::Json { items: spool, any } => {
+            Form::Json(Some(spool)) => {
                 for item in items {
-                    let follows_another = std::mem::replace(any, true);
+                    let follows_another = std::mem::replace(&mut self.any, true);
                     spool_item(spool, item, follows_another)
                         .map_err(|error| in_temporary_file("write", &error))?;
                 }
             }
-            Begun::Jsonl => items.iter().try_for_each(|item| line(out, &PlainJson(item)))?,
-            Begun::DynamoDbJsonl => items.iter().try_for_each(|item| line(out, &TypedJson(item)))?,
-            Begun::Count | Begun::JsonCount => {}
+            Form::Jsonl(notation) => items.iter().try_for_each(|item| line(out, &Json(item, *notation)))?,
+            Form::Json(None) | Form::Count => {}
         }
         // Flush, because the next page may take a while.
         Ok(out.flush()?)
@@ -154,16 +119,17 @@ impl ItemWriter {
     /// Prints what comes after the last page, and a note if a table was cut.
     pub(crate) fn finish(mut self, response: &Response, ui: &Ui) -> Result<()> {
         match &mut self.form {
-            Begun::Json { items, any } => {
-                items.seek(SeekFrom::Start(0)).map_err(|error| in_temporary_file("read", &error))?;
-                json_document(&mut self.out, Some((items, *any)), response)?;
+            Form::Json(items) => {
+                if let Some(items) = items {
+                    items.seek(SeekFrom::Start(0)).map_err(|error| in_temporary_file("read", &error))?;
+                }
+                json_document(&mut self.out, items.as_mut(), self.any, response)?;
             }
-            Begun::JsonCount => json_document(&mut self.out, None, response)?,
-            Begun::Count => writeln!(self.out, "{}", response.count)?,
-            Begun::Table(_) | Begun::Vertical { .. } | Begun::Jsonl | Begun::DynamoDbJsonl => {}
+            Form::Count => writeln!(self.out, "{}", response.count)?,
+            Form::Table(_) | Form::Vertical | Form::Jsonl(_) => {}
         }
         self.out.flush()?;
-        if let Begun::Table(table) = &self.form {
+        if let Form::Table(table) = &self.form {
             table.note_cuts(ui);
         }
         Ok(())
@@ -196,40 +162,35 @@ fn write_indented(out: &mut impl Write, indent: &str, value: &impl Serialize) ->
 fn spool_item(spool: &mut impl Write, item: &Item, follows_another: bool) -> io::Result<()> {
     let indent = "        ";
     write!(spool, "{}{indent}", if follows_another { ",\n" } else { "\n" })?;
-    write_indented(spool, indent, &TypedJson(item))
+    write_indented(spool, indent, &Json(item, Notation::Typed))
 }
 
-/// Writes the response in the AWS CLI's shape, with sorted keys. The flag says whether there are items.
+/// Writes the response in the AWS CLI's shape, with sorted keys. `any` says whether there are items.
 fn json_document(
     out: &mut impl Write,
-    items: Option<(&mut SpooledTempFile, bool)>,
+    items: Option<&mut SpooledTempFile>,
+    any: bool,
     response: &Response,
 ) -> io::Result<()> {
     write!(out, "{{")?;
     if let (Some(capacity_units), Some(table_name)) = (response.capacity_units, &response.table) {
-        member(out, "ConsumedCapacity", &ConsumedCapacity { capacity_units, table_name })?;
+        let consumed = json!({ "CapacityUnits": capacity_units, "TableName": table_name });
+        member(out, "ConsumedCapacity", &consumed)?;
         write!(out, ",")?;
     }
     member(out, "Count", &response.count)?;
-    if let Some((items, any)) = items {
+    if let Some(items) = items {
         write!(out, ",\n    \"Items\": [")?;
         io::copy(items, out)?;
         write!(out, "{}]", if any { "\n    " } else { "" })?;
     }
     if let Some(key) = &response.last_evaluated_key {
         write!(out, ",")?;
-        member(out, "LastEvaluatedKey", &TypedJson(key))?;
+        member(out, "LastEvaluatedKey", &Json(key, Notation::Typed))?;
     }
     write!(out, ",")?;
     member(out, "ScannedCount", &response.scanned_count)?;
     writeln!(out, "\n}}")
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct ConsumedCapacity<'a> {
-    capacity_units: f64,
-    table_name: &'a str,
 }
 
 fn member(out: &mut impl Write, name: &str, value: &impl Serialize) -> io::Result<()> {
@@ -239,7 +200,7 @@ fn member(out: &mut impl Write, name: &str, value: &impl Serialize) -> io::Resul
 
 /// Items in columns. The first page decides the columns. Attributes without a column are printed as `name=value`
 /// after the last one.
-struct Table {
+pub(crate) struct Table {
     keys: Vec<String>,
     cuts: bool,
     names: Vec<String>,
@@ -249,6 +210,12 @@ struct Table {
 }
 
 impl Table {
+    /// `width` is the width of a line; `None` if nothing is cut.
+    fn new(keys: Vec<String>, width: Option<usize>) -> Self {
+        let (names, left_out) = Default::default();
+        Self { keys, cuts: width.is_some(), names, left_out, columns: Columns::new(width) }
+    }
+
     fn items(&mut self, out: &mut impl Write, items: &[Item]) -> io::Result<()> {
         // A projection may leave an item without attributes.
         let items: Vec<_> = items.iter().filter(|item| !item.is_empty()).collect();
@@ -326,7 +293,8 @@ fn cell(value: &AttributeValue) -> Cow<'_, str> {
     if let AttributeValue::S(text) = value {
         return printable(Cow::Borrowed(text));
     }
-    let text = serde_json::to_string(&PlainJson(value)).unwrap_or_else(|error| format!("<{error}>"));
+    let text =
+        serde_json::to_string(&Json(value, Notation::Plain)).unwrap_or_else(|error| format!("<{error}>"));
     printable(Cow::Owned(text))
 }
 

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
+use aws_smithy_types::base64;
 
 use crate::dynamodb::client::DynamoDb;
-use crate::dynamodb::json::{AttributeValue, Item, PlainJson};
+use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::read::Response;
 use crate::dynamodb::size::size_of;
 use crate::dynamodb::table;
@@ -129,7 +130,7 @@ impl Partitions {
 fn shown(value: &AttributeValue) -> Option<String> {
     match value {
         AttributeValue::S(text) | AttributeValue::N(text) => Some(text.clone()),
-        AttributeValue::B(_) => serde_json::from_value(serde_json::to_value(PlainJson(value)).ok()?).ok(),
+        AttributeValue::B(bytes) => Some(base64::encode(bytes)),
         _ => None,
     }
 }

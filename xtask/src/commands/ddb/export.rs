@@ -100,13 +100,17 @@ impl Export {
         let table = self.table.of(&dynamodb.target);
         let item_count = table::describe(&dynamodb, table).await?.item_count;
         let request = ScanInput::builder().table_name(table);
-        let mut writer = ItemWriter::new(if self.plain { Form::Jsonl } else { Form::DynamoDbJsonl });
+        let mut writer = ItemWriter::new(Form::Jsonl(self.notation()));
         let response = read::in_order(&dynamodb, request, item_count, async |mut page: Page| {
             page.items.iter_mut().for_each(sort_sets);
             writer.page(&page.items)
         });
         response.await?.report(&context.ui, "");
         Ok(())
+    }
+
+    fn notation(&self) -> Notation {
+        if self.plain { Notation::Plain } else { Notation::Typed }
     }
 
     /// Writes items to `out`, which is created with the first ones: they decide the columns of a CSV.
@@ -122,8 +126,7 @@ impl Export {
             none => {
                 let layout = match form.encoding {
                     Encoding::Csv => Layout::Csv(Columns::of(keys, items)),
-                    Encoding::Jsonl if self.plain => Layout::Jsonl(Notation::Plain),
-                    Encoding::Jsonl => Layout::Jsonl(Notation::Typed),
+                    Encoding::Jsonl => Layout::Jsonl(self.notation()),
                 };
                 none.insert(ItemFileWriter::create(&self.file, form.compression, layout)?)
             }

@@ -186,7 +186,7 @@ impl ReadOptions {
     /// The output format. `keys` are the first columns.
     pub(crate) fn form(&self, keys: Vec<String>) -> Result<Form> {
         Ok(match self.items.form(keys)? {
-            Form::Json if self.count => Form::JsonCount,
+            Form::Json(_) if self.count => Form::Json(None),
             _ if self.count => Form::Count,
             form => form,
         })
@@ -217,7 +217,8 @@ mod tests {
         let expected = [("#a", "message"), ("#b", "size")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(names, HashMap::from(expected));
         assert_eq!(
-            serde_json::to_string(&json::TypedJson(&given.values().unwrap().unwrap())).unwrap(),
+            serde_json::to_string(&json::Json(&given.values().unwrap().unwrap(), json::Notation::Typed))
+                .unwrap(),
             r#"{":l":{"L":[{"N":"1"}]},":m":{"N":"7.50"},":n":{"S":"007"},":s":{"S":"x"},":ss":{"SS":["a"]},":t":{"S":"two words="}}"#
         );
         for bad in ["a=b", "#=b", "#a", "{"] {

@@ -169,7 +169,7 @@ struct Printer {
 impl Printer {
     fn new(items: ItemOutput, line: fn(&Item) -> Result<Line>) -> Result<Self> {
         let form = items.form(Vec::new())?;
-        let writer = (!matches!(form, Form::Table { .. })).then(|| ItemWriter::new(form));
+        let writer = (!matches!(form, Form::Table(_))).then(|| ItemWriter::new(form));
         Ok(Self { writer, output: items.output, line, unsortable: 0, has_cut: false })
     }
 

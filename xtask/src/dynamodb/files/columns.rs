@@ -19,7 +19,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dynamodb::files::jsonl::explained;
-use crate::dynamodb::json::{AttributeValue, Item, Type, Typed, TypedJson, Unique, bytes, sorted};
+use crate::dynamodb::json::{
+    AttributeValue, Content, Item, Json, Notation, Type, Typed, Unique, bytes, sorted,
+};
 use crate::text::counted;
 use aws_smithy_types::base64;
 use serde::de::DeserializeSeed as _;
@@ -95,7 +97,8 @@ impl Columns {
             self.0.iter().zip(&row).any(|(column, cell)| column.is_of(name, value) && !cell.is_empty())
         };
         let others = sorted(item).into_iter().filter(|(name, value)| !is_told(name, value));
-        let others: BTreeMap<_, _> = others.map(|(name, value)| (name, TypedJson(value))).collect();
+        let others: BTreeMap<_, _> =
+            others.map(|(name, value)| (name, Json(value, Notation::Typed))).collect();
         let Some(place) = self.0.iter().position(|column| *column == Column::Others) else {
             return Err(serde::ser::Error::custom(format_args!(
                 "no column can hold the item's {:?}",
@@ -164,22 +167,18 @@ impl Column {
         match item.get(name).filter(|value| Type::of(value) == Some(*kind)) {
             Some(AttributeValue::S(text) | AttributeValue::N(text)) => Ok(text.clone().into_bytes()),
             Some(AttributeValue::B(bytes)) => Ok(base64::encode(bytes).into_bytes()),
-            Some(AttributeValue::Bool(value) | AttributeValue::Null(value)) => serde_json::to_vec(value),
-            Some(AttributeValue::M(item)) => serde_json::to_vec(&TypedJson(item)),
-            Some(AttributeValue::L(values)) => serde_json::to_vec(&TypedJson(values.as_slice())),
-            Some(AttributeValue::Ss(texts) | AttributeValue::Ns(texts)) => serde_json::to_vec(texts),
-            Some(AttributeValue::Bs(elements)) => serde_json::to_vec(&TypedJson(elements.as_slice())),
-            _ => Ok(Vec::new()),
+            Some(value) => serde_json::to_vec(&Content(value, Notation::Typed)),
+            None => Ok(Vec::new()),
         }
     }
 }
 
 /// Parses a cell of a column of this type.
 fn value(kind: Type, cell: &str) -> Result<AttributeValue, String> {
-    match kind {
-        Type::S => Ok(AttributeValue::S(cell.to_owned())),
-        Type::N => Ok(AttributeValue::N(cell.to_owned())),
-        Type::B => Ok(AttributeValue::B(bytes(cell)?)),
+    match kind.name() {
+        "S" => Ok(AttributeValue::S(cell.to_owned())),
+        "N" => Ok(AttributeValue::N(cell.to_owned())),
+        "B" => Ok(AttributeValue::B(bytes(cell)?)),
         _ => {
             let mut json = serde_json::Deserializer::from_str(cell);
             let value = kind.deserialize(&mut json).and_then(|value| json.end().map(|()| value));

@@ -1,23 +1,15 @@
-//! JSON lines: one item per line, in DynamoDB JSON or in plain JSON.
+//! JSON lines: one item per line, in DynamoDB JSON or in plain JSON. In DynamoDB JSON an item may be enclosed in
+//! `{"Item": {...}}`, as DynamoDB's export to S3 writes it.
+//! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html>
 
 use std::collections::BTreeMap;
 
 use crate::dynamodb::json::{
-    AttributeValue, Item, Plain, Typed, Unique, check_depth, on_one_line, without_place,
+    AttributeValue, Item, Notation, Plain, Typed, Unique, check_depth, on_one_line, without_place,
 };
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-
-/// The notation of values in JSON lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Notation {
-    /// DynamoDB JSON: `{"n": {"N": "1"}}`, or enclosed in `{"Item": {...}}` as DynamoDB's export to S3 writes it.
-    /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.Output.html>
-    Typed,
-    /// Plain JSON: `{"n": 1}`.
-    Plain,
-}
 
 impl Notation {
     /// The notation of a record; `None` if it is not an object, or an empty one.

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::dynamodb::json::{Item, PlainJson, TypedJson};
+use crate::dynamodb::json::{Item, Json};
 use tempfile::NamedTempFile;
 
 use crate::dynamodb::files::compression::Encoder;
@@ -45,10 +45,7 @@ impl ItemFileWriter {
         self.line.clear();
         match &self.layout {
             Layout::Jsonl(notation) => {
-                match notation {
-                    Notation::Typed => serde_json::to_writer(&mut self.line, &TypedJson(item))?,
-                    Notation::Plain => serde_json::to_writer(&mut self.line, &PlainJson(item))?,
-                }
+                serde_json::to_writer(&mut self.line, &Json(item, *notation))?;
                 self.line.push(b'\n');
             }
             Layout::Csv(columns) => add_row(&mut self.line, columns.row(item)?)?,
