@@ -1,4 +1,5 @@
-//! The commands. Each command's arguments are a struct with a `run` method.
+//! The commands. Each command's arguments are a struct with a `run` method; a command without arguments of its own is a
+//! function.
 
 pub(crate) mod completions;
 mod db;
@@ -29,6 +30,7 @@ use crate::context::Context;
 use crate::engine::EngineChoice;
 use crate::environment::Environment;
 use crate::error::Report;
+use crate::output::Output;
 use crate::ui::{Messages, Ui};
 
 /// Start Cruddur's two databases, seed them, look into them and change them
@@ -95,7 +97,7 @@ enum Command {
     #[command(after_long_help = "Examples:
   cargo xtask up
   cargo xtask up --engine docker")]
-    Up(up::Up),
+    Up,
     /// Stop both databases; their data stays
     ///
     /// DynamoDB Local keeps its tables in memory and loses them, unless DYNAMODB_STORAGE says otherwise.
@@ -109,7 +111,7 @@ enum Command {
     #[command(after_long_help = "Examples:
   cargo xtask status
   cargo xtask status -o json")]
-    Status(status::Status),
+    Status(Output),
     /// Print what the databases logged
     #[command(after_long_help = "Examples:
   cargo xtask logs postgres --tail 20
@@ -124,7 +126,7 @@ enum Command {
     #[command(after_long_help = "Examples:
   cargo xtask doctor
   cargo xtask doctor --engine embedded")]
-    Doctor(doctor::Doctor),
+    Doctor(Output),
     /// Prepare the databases, and serve the app
     ///
     /// The app is an HTTP API and a page to read and write messages with. Ctrl-C ends the app; the databases go on.
@@ -135,7 +137,7 @@ enum Command {
     /// Open the app's page in the browser
     #[command(after_long_help = "Examples:
   cargo xtask open")]
-    Open(open::Open),
+    Open,
     /// Check that both databases agree
     ///
     /// The messages repeat handles and display names of Postgres's users, and both rows of a group repeat its newest
@@ -223,14 +225,14 @@ impl Arguments {
             Command::DdbSetup(command) => command.run(context).await,
             Command::Prepare(command) => command.run(context).await,
             Command::Snapshot(command) => command.run(context).await,
-            Command::Up(command) => command.run(context).await,
+            Command::Up => up::up(context).await,
             Command::Down(command) => command.run(context).await,
-            Command::Status(command) => command.run(context).await,
+            Command::Status(output) => status::status(context, output).await,
             Command::Logs(command) => command.run(context).await,
             Command::Env(command) => command.run(context).await,
-            Command::Doctor(command) => command.run(context).await,
+            Command::Doctor(output) => doctor::doctor(context, output).await,
             Command::Run(command) => command.run(context).await,
-            Command::Open(command) => command.run(context).await,
+            Command::Open => open::open(context).await,
             Command::Verify(command) => command.run(context).await,
             Command::Completions(command) => command.run(),
             Command::Db(command) => command.run(context).await,

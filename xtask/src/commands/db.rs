@@ -25,7 +25,7 @@ use xshell::{Shell, cmd};
 pub(crate) use steps::{counts, explain, make_anew, setup};
 use steps::{create, drop_database, exists_already, load_held, may_create, take_turn};
 
-use super::target::{Guarded, Target, Writing};
+use super::target::{Guarded, Reading, Target, Writing};
 use super::undo::{self, Undo};
 use crate::context::Context;
 use crate::engine::embedded;
@@ -89,15 +89,6 @@ pub(crate) struct Connect {
     /// Arguments for psql
     #[arg(last = true, value_name = "ARGUMENT")]
     arguments: Vec<OsString>,
-    #[command(flatten)]
-    target: Target,
-}
-
-/// A command that prints rows.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Reading {
-    #[command(flatten)]
-    output: Output,
     #[command(flatten)]
     target: Target,
 }

@@ -22,7 +22,7 @@ use anyhow::Result;
 use clap::Subcommand;
 
 use super::db;
-use super::target::{Guarded, Target, WHERE, Writing};
+use super::target::{Guarded, Reading, Target, WHERE, Writing};
 use crate::context::Context;
 
 pub(crate) use seed::{KEYS, Seed, SeedOptions, Table};
@@ -33,12 +33,12 @@ pub(crate) enum Ddb {
     /// Create the messages table
     #[command(after_long_help = "Examples:
   cargo xtask ddb schema-load")]
-    SchemaLoad(tables::SchemaLoad),
+    SchemaLoad(Writing),
     /// List the tables
     #[command(after_long_help = "Examples:
   cargo xtask ddb list-tables
   cargo xtask ddb list-tables -o json")]
-    ListTables(tables::ListTables),
+    ListTables(Reading),
     /// Drop a table
     #[command(after_long_help = "Examples:
   cargo xtask ddb drop cruddur-messages
@@ -62,7 +62,7 @@ pub(crate) enum Ddb {
     #[command(after_long_help = "Examples:
   cargo xtask ddb remove-population
   cargo xtask ddb remove-population --dry-run")]
-    RemovePopulation(population::RemovePopulation),
+    RemovePopulation(Guarded),
     /// Print every item of a table
     ///
     /// A large table is read in parallel segments, so its items are in no particular order. With --limit it is read
@@ -130,11 +130,11 @@ pub(crate) enum Ddb {
 impl Ddb {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         match self {
-            Self::SchemaLoad(command) => command.run(context).await,
-            Self::ListTables(command) => command.run(context).await,
+            Self::SchemaLoad(writing) => tables::create(context, writing).await,
+            Self::ListTables(reading) => tables::list(context, reading).await,
             Self::Drop(command) => command.run(context).await,
             Self::Seed(command) => command.run(context).await,
-            Self::RemovePopulation(command) => command.run(context).await,
+            Self::RemovePopulation(guarded) => population::remove_all(context, &guarded).await,
             Self::Scan(command) => command.run(context).await,
             Self::Query(command) => command.run(context).await,
             Self::Get(command) => command.run(context).await,

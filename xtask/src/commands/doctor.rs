@@ -22,12 +22,6 @@ use crate::targets::{self, Targets};
 /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html>
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Doctor {
-    #[command(flatten)]
-    output: Output,
-}
-
 #[derive(Default)]
 struct Report {
     /// The check, the verdict, the finding and the remedy.
@@ -122,40 +116,38 @@ fn one_line(text: &str) -> String {
     text.lines().map(str::trim).fold(String::new(), join)
 }
 
-impl Doctor {
-    pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let mut report = Report::default();
-        let compose = context.compose();
-        let read = compose.as_ref().map(|_| "read".to_owned()).map_err(|error| anyhow!("{error:#}"));
-        report.add("docker-compose.yml", read, BAD, "correct what the message names");
-        let docker = docker(context, &mut report).await?;
-        let mut usable = Vec::new();
-        if is_external(&context.environment) {
-            usable.push(EngineName::External);
-        }
-        if let (Ok(compose), Some(docker)) = (&compose, &docker) {
-            images(docker, compose, &mut report).await?;
-            usable.push(EngineName::Docker);
-        }
-        let folder = context.state.canonical();
-        let folder = folder.as_ref().unwrap_or(&context.state);
-        let server = embedded::postgres_binaries(&context.environment, folder);
-        let server = server.map(|server| server.version());
-        if report.need(EngineName::Embedded, "PostgreSQL server", server, "") {
-            usable.push(EngineName::Embedded);
-        }
-        if let Ok(compose) = &compose {
-            servers(context, compose, docker.as_ref(), &mut report).await?;
-        }
-        settings(context, &mut report);
-        report.engine(context.engine.named(), &usable);
-        let rows = report.lines.iter().map(|line| line.iter().map(|cell| json!(cell)).collect());
-        output::print_rows(self.output, &["check", "verdict", "found", "remedy"], rows.collect())?;
-        if report.lines.iter().any(|[_, verdict, ..]| verdict == BAD) {
-            bail!("not all is well; the lines marked BAD say what to do");
-        }
-        Ok(())
+pub(crate) async fn doctor(context: &Context, output: Output) -> Result<()> {
+    let mut report = Report::default();
+    let compose = context.compose();
+    let read = compose.as_ref().map(|_| "read".to_owned()).map_err(|error| anyhow!("{error:#}"));
+    report.add("docker-compose.yml", read, BAD, "correct what the message names");
+    let docker = docker(context, &mut report).await?;
+    let mut usable = Vec::new();
+    if is_external(&context.environment) {
+        usable.push(EngineName::External);
     }
+    if let (Ok(compose), Some(docker)) = (&compose, &docker) {
+        images(docker, compose, &mut report).await?;
+        usable.push(EngineName::Docker);
+    }
+    let folder = context.state.canonical();
+    let folder = folder.as_ref().unwrap_or(&context.state);
+    let server = embedded::postgres_binaries(&context.environment, folder);
+    let server = server.map(|server| server.version());
+    if report.need(EngineName::Embedded, "PostgreSQL server", server, "") {
+        usable.push(EngineName::Embedded);
+    }
+    if let Ok(compose) = &compose {
+        servers(context, compose, docker.as_ref(), &mut report).await?;
+    }
+    settings(context, &mut report);
+    report.engine(context.engine.named(), &usable);
+    let rows = report.lines.iter().map(|line| line.iter().map(|cell| json!(cell)).collect());
+    output::print_rows(output, &["check", "verdict", "found", "remedy"], rows.collect())?;
+    if report.lines.iter().any(|[_, verdict, ..]| verdict == BAD) {
+        bail!("not all is well; the lines marked BAD say what to do");
+    }
+    Ok(())
 }
 
 /// Reports each place where a Docker daemon may be, up to the first that answers; returns that one.

@@ -32,7 +32,16 @@ pub(crate) enum SnapshotCommand {
     #[command(after_long_help = "Examples:
   cargo xtask snapshot save before-lunch
   cargo xtask snapshot save demo --force")]
-    Save(Save),
+    Save {
+        /// Its name: letters, digits, `.`, `_` and `-`
+        #[arg(value_parser = snapshot::name)]
+        name: String,
+        /// Replace the snapshot that has the name
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        rehearsal: Rehearsal,
+    },
     /// Replace what both databases hold with a snapshot
     ///
     /// Starts the databases that do not run. A snapshot may have been saved on another engine, or copied from another
@@ -40,63 +49,39 @@ pub(crate) enum SnapshotCommand {
     #[command(after_long_help = "Examples:
   cargo xtask snapshot restore before-lunch
   cargo xtask snapshot restore demo --dry-run")]
-    Restore(Restore),
+    Restore {
+        /// Its name, as `snapshot list` shows it
+        #[arg(id = "snapshot", value_name = "NAME", value_parser = snapshot::name)]
+        name: String,
+        #[command(flatten)]
+        undo: Undo,
+        #[command(flatten)]
+        rehearsal: Rehearsal,
+    },
     /// List the snapshots
     ///
     /// On a terminal the list is cut to fit 80 columns; --wide prints the engine and exact times and sizes.
     #[command(after_long_help = "Examples:
   cargo xtask snapshot list
   cargo xtask snapshot list -o json")]
-    List(List),
+    List(Output),
     /// Delete a snapshot
     #[command(after_long_help = "Examples:
   cargo xtask snapshot delete before-lunch")]
-    Delete(Delete),
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Save {
-    /// Its name: letters, digits, `.`, `_` and `-`
-    #[arg(value_parser = snapshot::name)]
-    name: String,
-    /// Replace the snapshot that has the name
-    #[arg(long)]
-    force: bool,
-    #[command(flatten)]
-    rehearsal: Rehearsal,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Restore {
-    /// Its name, as `snapshot list` shows it
-    #[arg(id = "snapshot", value_name = "NAME", value_parser = snapshot::name)]
-    name: String,
-    #[command(flatten)]
-    undo: Undo,
-    #[command(flatten)]
-    rehearsal: Rehearsal,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct List {
-    #[command(flatten)]
-    output: Output,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Delete {
-    /// Its name, as `snapshot list` shows it
-    #[arg(id = "snapshot", value_name = "NAME", value_parser = snapshot::name)]
-    name: String,
-    #[command(flatten)]
-    rehearsal: Rehearsal,
+    Delete {
+        /// Its name, as `snapshot list` shows it
+        #[arg(id = "snapshot", value_name = "NAME", value_parser = snapshot::name)]
+        name: String,
+        #[command(flatten)]
+        rehearsal: Rehearsal,
+    },
 }
 
 impl SnapshotCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let snapshots = Snapshots::of(&context.state);
         match self {
-            Self::Save(Save { name, force, rehearsal }) => {
+            Self::Save { name, force, rehearsal } => {
                 context.ui.stop.remedy("run the same command again: nothing was saved");
                 let _lock = rehearsal.lock(context, false, "snapshot save").await?;
                 if snapshots.exists(&name) && !force {
@@ -118,7 +103,7 @@ impl SnapshotCommand {
                 let stores = Stores { postgres: Some(&targets.postgres), dynamodb: Some(&dynamodb) };
                 save(context, &engine, stores, &name, false).await
             }
-            Self::Restore(Restore { name, undo, rehearsal }) => {
+            Self::Restore { name, undo, rehearsal } => {
                 let manifest = snapshots.open(&name)?.manifest()?;
                 if rehearsal.dry_run {
                     return rehearse(context, &name, &manifest).await;
@@ -133,8 +118,8 @@ impl SnapshotCommand {
                 setup::summary(context, &services.targets, &counts, started.elapsed());
                 Ok(())
             }
-            Self::List(List { output }) => list(context, output, &snapshots),
-            Self::Delete(Delete { name, rehearsal }) => {
+            Self::List(output) => list(context, output, &snapshots),
+            Self::Delete { name, rehearsal } => {
                 let manifest = snapshots.open(&name)?.manifest();
                 if rehearsal.dry_run {
                     let described =

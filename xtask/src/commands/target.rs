@@ -5,6 +5,7 @@ use anyhow::Result;
 use crate::context::Context;
 use crate::facts::Facts;
 use crate::guard::{Guard, Rehearsal, SAFETY};
+use crate::output::Output;
 use crate::state::Lock;
 
 /// The heading of the options that say which database and table.
@@ -16,6 +17,15 @@ pub(crate) struct Target {
     /// Production: PROD_CONNECTION_URL, and AWS's credentials and region
     #[arg(long, help_heading = WHERE)]
     pub(super) prod: bool,
+}
+
+/// The same, for a command that prints rows or names.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Reading {
+    #[command(flatten)]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) target: Target,
 }
 
 /// The same, for a command that writes.

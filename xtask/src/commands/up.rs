@@ -4,22 +4,17 @@ use super::ddb;
 use crate::context::Context;
 use crate::services::Services;
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct Up {}
-
-impl Up {
-    pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        context.ui.stop.remedy("run `cargo xtask up` again: it continues from any state");
-        let ready = async |services: &Services| {
-            tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context))
-        };
-        let (_services, (_, dynamodb)) = Services::with(context, "up", ready).await?;
-        if !ddb::has_messages_table(&dynamodb).await? {
-            let table = &dynamodb.target.table;
-            context.ui.note(format_args!(
-                "there is no table {table} yet: `cargo xtask prepare` sets both databases up"
-            ));
-        }
-        Ok(())
+pub(crate) async fn up(context: &Context) -> Result<()> {
+    context.ui.stop.remedy("run `cargo xtask up` again: it continues from any state");
+    let ready = async |services: &Services| {
+        tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context))
+    };
+    let (_services, (_, dynamodb)) = Services::with(context, "up", ready).await?;
+    if !ddb::has_messages_table(&dynamodb).await? {
+        let table = &dynamodb.target.table;
+        context.ui.note(format_args!(
+            "there is no table {table} yet: `cargo xtask prepare` sets both databases up"
+        ));
     }
+    Ok(())
 }

@@ -53,26 +53,18 @@ impl PopulationOptions {
     }
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct RemovePopulation {
-    #[command(flatten)]
-    guarded: Guarded,
-}
-
-impl RemovePopulation {
-    pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let guarded = &self.guarded;
-        context.ui.stop.remedy("run the same command again");
-        let _lock = guarded.lock(context, "ddb remove-population").await?;
-        let Targets { postgres, dynamodb } = context.databases(guarded.is_production()).await?;
-        let dynamodb = DynamoDb::new(&dynamodb, &context.ui).await?;
-        let deed = format!("remove the synthetic users from {postgres} and their items");
-        if !guarded.is_meant_in_both(context, &postgres, &dynamodb, &deed).await? {
-            return Ok(());
-        }
-        let remove = remove(&context.ui, &postgres, &dynamodb);
-        undo::seeding(guarded, &postgres, Some(&dynamodb), None, remove).await
+/// `ddb remove-population`.
+pub(super) async fn remove_all(context: &Context, guarded: &Guarded) -> Result<()> {
+    context.ui.stop.remedy("run the same command again");
+    let _lock = guarded.lock(context, "ddb remove-population").await?;
+    let Targets { postgres, dynamodb } = context.databases(guarded.is_production()).await?;
+    let dynamodb = DynamoDb::new(&dynamodb, &context.ui).await?;
+    let deed = format!("remove the synthetic users from {postgres} and their items");
+    if !guarded.is_meant_in_both(context, &postgres, &dynamodb, &deed).await? {
+        return Ok(());
     }
+    let remove = remove(&context.ui, &postgres, &dynamodb);
+    undo::seeding(guarded, &postgres, Some(&dynamodb), None, remove).await
 }
 
 async fn remove(ui: &Ui, postgres: &PostgresTarget, dynamodb: &DynamoDb) -> Result<()> {

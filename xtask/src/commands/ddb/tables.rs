@@ -13,11 +13,11 @@ use backend_flask::messages;
 use serde_json::json;
 
 use super::backup::{self, BackupOptions};
-use super::{Guarded, Target, Writing};
+use super::{Guarded, Reading, Writing};
 use crate::commands::undo::Undo;
 use crate::context::Context;
 use crate::guard::Guard;
-use crate::output::{self, Format, Output, stdout};
+use crate::output::{self, Format, stdout};
 use crate::text::printable;
 
 /// How long a table may take to become active or to be deleted. Both are asynchronous on AWS.
@@ -30,35 +30,22 @@ fn after_interruption(production: bool) -> &'static str {
     }
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct SchemaLoad {
-    #[command(flatten)]
-    writing: Writing,
-}
-
-impl SchemaLoad {
-    pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        context.ui.stop.remedy(after_interruption(self.writing.target.prod));
-        let _lock = self.writing.lock(context, "ddb schema-load").await?;
-        let dynamodb = self.writing.dynamodb(context).await?;
-        if self.writing.rehearsal.dry_run {
-            self.rehearse(context, &dynamodb).await
-        } else {
-            schema_load(&dynamodb).await
-        }
+/// `ddb schema-load`.
+pub(super) async fn create(context: &Context, writing: Writing) -> Result<()> {
+    let production = writing.target.prod;
+    context.ui.stop.remedy(after_interruption(production));
+    let _lock = writing.lock(context, "ddb schema-load").await?;
+    let dynamodb = writing.dynamodb(context).await?;
+    if !writing.rehearsal.dry_run {
+        return schema_load(&dynamodb).await;
     }
-
-    async fn rehearse(&self, context: &Context, dynamodb: &DynamoDb) -> Result<()> {
-        let name = dynamodb.target.table.as_str();
-        if table::describe_if_there(dynamodb, name).await?.is_some() {
-            return Err(exists_already(dynamodb).into());
-        }
-        let facts = [Facts::of_table(dynamodb, name, None)];
-        let deed = "create the table";
-        let production = self.writing.target.prod;
-        Guard { deed, facts: &facts, name, production, hint: "" }.rehearse(&context.ui);
-        Ok(())
+    let name = dynamodb.target.table.as_str();
+    if has_messages_table(&dynamodb).await? {
+        return Err(exists_already(&dynamodb).into());
     }
+    let facts = [Facts::of_table(&dynamodb, name, None)];
+    Guard { deed: "create the table", facts: &facts, name, production, hint: "" }.rehearse(&context.ui);
+    Ok(())
 }
 
 pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<()> {
@@ -220,32 +207,23 @@ fn interval(dynamodb: &DynamoDb) -> Duration {
     Duration::from_millis(if dynamodb.target.is_production() { 1_000 } else { 5 })
 }
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct ListTables {
-    #[command(flatten)]
-    output: Output,
-    #[command(flatten)]
-    target: Target,
-}
-
-impl ListTables {
-    pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let dynamodb = self.target.dynamodb(context).await?;
-        let names = table_names(&dynamodb).await?;
-        let mut out = stdout();
-        match self.output.format {
-            Format::Table => {
-                names.iter().try_for_each(|name| writeln!(out, "{}", printable(Cow::Borrowed(name))))?;
-            }
-            Format::Json => output::print_json(&json!({ "TableNames": names }))?,
-            Format::Jsonl => names.iter().try_for_each(|name| writeln!(out, "{}", json!(name)))?,
+/// `ddb list-tables`.
+pub(super) async fn list(context: &Context, Reading { output, target }: Reading) -> Result<()> {
+    let dynamodb = target.dynamodb(context).await?;
+    let names = table_names(&dynamodb).await?;
+    let mut out = stdout();
+    match output.format {
+        Format::Table => {
+            names.iter().try_for_each(|name| writeln!(out, "{}", printable(Cow::Borrowed(name))))?;
         }
-        if names.is_empty() {
-            let prod = dynamodb.target.prod();
-            context.ui.note(format_args!("no tables; `cargo xtask ddb schema-load{prod}` creates one"));
-        }
-        Ok(())
+        Format::Json => output::print_json(&json!({ "TableNames": names }))?,
+        Format::Jsonl => names.iter().try_for_each(|name| writeln!(out, "{}", json!(name)))?,
     }
+    if names.is_empty() {
+        let prod = dynamodb.target.prod();
+        context.ui.note(format_args!("no tables; `cargo xtask ddb schema-load{prod}` creates one"));
+    }
+    Ok(())
 }
 
 pub(crate) async fn table_names(dynamodb: &DynamoDb) -> Result<Vec<String>> {
