@@ -182,8 +182,7 @@ async fn last_key_of(
 ) -> Result<Option<Item>> {
     let table = table::describe(dynamodb, request.table()).await?;
     let keys = [Keys::of(&table, None), Keys::of(&table, request.index())];
-    let names: BTreeSet<_> =
-        keys.iter().flatten().flat_map(Keys::each).map(|key| key.name.as_str()).collect();
+    let names: BTreeSet<_> = keys.iter().flatten().flat_map(Keys::names).collect();
     let key = |item: &Item| -> Item {
         let attribute = |name: &&str| item.get_key_value(*name);
         names.iter().filter_map(attribute).map(|(name, value)| (name.clone(), value.clone())).collect()

@@ -2,24 +2,17 @@
 
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::types::{
-    KeySchemaElement, KeyType, ScalarAttributeType, TableDescription, TableStatus,
+    AttributeDefinition, KeySchemaElement, KeyType, TableDescription, TableStatus,
 };
 
 use super::client::DynamoDb;
 use super::error::RequestError;
 
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct KeyAttribute {
-    pub(crate) name: String,
-    /// Its type: text, number or bytes.
-    pub(crate) key_type: ScalarAttributeType,
-}
-
 /// The key attributes of a table or an index.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Keys {
-    pub(crate) partition: KeyAttribute,
-    pub(crate) sort: Option<KeyAttribute>,
+    pub(crate) partition: AttributeDefinition,
+    pub(crate) sort: Option<AttributeDefinition>,
 }
 
 pub(crate) async fn describe(dynamodb: &DynamoDb, table: &str) -> Result<TableDescription> {
@@ -74,13 +67,6 @@ fn indexes(table: &TableDescription) -> impl Iterator<Item = (&str, &[KeySchemaE
     global.chain(local).filter_map(|(name, keys)| Some((name?, keys)))
 }
 
-pub(crate) fn key_attributes(table: &TableDescription) -> impl Iterator<Item = KeyAttribute> {
-    table.attribute_definitions().iter().map(|definition| KeyAttribute {
-        name: definition.attribute_name().to_owned(),
-        key_type: definition.attribute_type().clone(),
-    })
-}
-
 impl Keys {
     /// The keys of the table or of one of its indexes; `None` if there is no such index.
     pub(crate) fn of(table: &TableDescription, index: Option<&str>) -> Option<Self> {
@@ -90,21 +76,27 @@ impl Keys {
         };
         let attribute = |role: KeyType| {
             let key = schema.iter().find(|element| *element.key_type() == role)?;
-            key_attributes(table).find(|attribute| attribute.name == key.attribute_name())
+            let named = |attribute: &&AttributeDefinition| attribute.attribute_name == key.attribute_name;
+            table.attribute_definitions().iter().find(named).cloned()
         };
         Some(Self { partition: attribute(KeyType::Hash)?, sort: attribute(KeyType::Range) })
     }
 
     /// The partition key and, if there is one, the sort key.
-    pub(crate) fn each(&self) -> impl Iterator<Item = &KeyAttribute> {
+    pub(crate) fn each(&self) -> impl Iterator<Item = &AttributeDefinition> {
         std::iter::once(&self.partition).chain(&self.sort)
+    }
+
+    /// Their names, partition key first.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.each().map(AttributeDefinition::attribute_name)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use aws_sdk_dynamodb::types::{
-        AttributeDefinition, GlobalSecondaryIndexDescription, ProvisionedThroughputDescription,
+        GlobalSecondaryIndexDescription, ProvisionedThroughputDescription, ScalarAttributeType,
     };
 
     use super::*;
@@ -143,8 +135,8 @@ mod tests {
             .key_schema(key("id", KeyType::Hash))
             .global_secondary_indexes(index.build())
             .build();
-        let id = KeyAttribute { name: "id".to_owned(), key_type: ScalarAttributeType::N };
-        let at = KeyAttribute { name: "at".to_owned(), key_type: ScalarAttributeType::S };
+        let id = definition("id", ScalarAttributeType::N);
+        let at = definition("at", ScalarAttributeType::S);
         assert_eq!(Keys::of(&table, None), Some(Keys { partition: id.clone(), sort: None }));
         assert_eq!(Keys::of(&table, Some("by-time")), Some(Keys { partition: at, sort: Some(id) }));
         assert_eq!(Keys::of(&table, Some("other")), None);

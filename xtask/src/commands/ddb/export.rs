@@ -60,7 +60,7 @@ impl Export {
         let export = async {
             let description = table::describe(&dynamodb, table).await?;
             let keys = Keys::of(&description, None).context("the table has no key")?;
-            let keys: Vec<&str> = keys.each().map(|key| key.name.as_str()).collect();
+            let keys: Vec<&str> = keys.names().collect();
             let request = ScanInput::builder().table_name(table);
             let total = u64::try_from(description.item_count.unwrap_or_default()).unwrap_or_default();
             let rate = Rate::begin();

@@ -7,14 +7,13 @@ use crate::dynamodb::json::{self, AttributeValue, Item};
 use crate::dynamodb::number::Number;
 use crate::dynamodb::print::{Form, ItemOutput};
 use crate::dynamodb::read::LastKey;
-use crate::dynamodb::table::KeyAttribute;
 use crate::error::{Failure, Usage};
 use anyhow::Result;
 use aws_sdk_dynamodb::operation::query::QueryInput;
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::scan::ScanInput;
 use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
-use aws_sdk_dynamodb::types::{ScalarAttributeType, Select};
+use aws_sdk_dynamodb::types::{AttributeDefinition, ScalarAttributeType, Select};
 use serde::de::IgnoredAny;
 
 use super::cost::Cost;
@@ -111,9 +110,9 @@ fn value_of(text: &str) -> Result<AttributeValue, String> {
 }
 
 /// Parses a key attribute's value by its type.
-pub(crate) fn key_value(key: &KeyAttribute, text: &str) -> Result<AttributeValue> {
-    let wrong = |form: &str| Usage(format!("key `{}` must be {form}; `{text}` is not", key.name));
-    match key.key_type {
+pub(crate) fn key_value(key: &AttributeDefinition, text: &str) -> Result<AttributeValue> {
+    let wrong = |form: &str| Usage(format!("key `{}` must be {form}; `{text}` is not", key.attribute_name));
+    match key.attribute_type {
         ScalarAttributeType::N => match Number::read(text) {
             Some(_) => Ok(AttributeValue::N(text.to_owned())),
             None => Err(wrong("a number").into()),
@@ -233,7 +232,8 @@ mod tests {
 
     #[test]
     fn a_key_has_the_table_s_type() {
-        let key = |key_type| KeyAttribute { name: "id".to_owned(), key_type };
+        let key =
+            |kind| AttributeDefinition::builder().attribute_name("id").attribute_type(kind).build().unwrap();
         assert_eq!(key_value(&key(ScalarAttributeType::S), "7").unwrap(), AttributeValue::S("7".to_owned()));
         assert_eq!(key_value(&key(ScalarAttributeType::N), "7").unwrap(), AttributeValue::N("7".to_owned()));
         assert_eq!(

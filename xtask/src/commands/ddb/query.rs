@@ -3,10 +3,11 @@ use std::collections::HashMap;
 use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::print::ItemWriter;
 use crate::dynamodb::read;
-use crate::dynamodb::table::{self, KeyAttribute, Keys};
+use crate::dynamodb::table::{self, Keys};
 use crate::error::{Failure, Usage};
 use anyhow::Result;
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
+use aws_sdk_dynamodb::types::AttributeDefinition;
 
 use super::expressions::{ReadOptions, STOPPED, key_value};
 use super::{TableArgument, Target};
@@ -97,7 +98,7 @@ impl Query {
             Failure::usage(format!("table {table} has no index `{index}`"), remedy)
         })?;
         let request = self.with_condition(request, &keys)?;
-        let form = self.options.form(keys.each().map(|key| key.name.clone()).collect())?;
+        let form = self.options.form(keys.names().map(str::to_owned).collect())?;
         let mut writer = ItemWriter::new(form);
         let take = async |page: read::Page| writer.page(&page.items);
         let (limit, last_key) = (self.options.limit, self.options.last_key());
@@ -119,17 +120,17 @@ impl Query {
         let mut condition = format!("{PARTITION_NAME} = {PARTITION_VALUE}");
         let mut request = request
             .set_scan_index_forward(self.desc.then_some(false))
-            .expression_attribute_names(PARTITION_NAME, &keys.partition.name)
+            .expression_attribute_names(PARTITION_NAME, &keys.partition.attribute_name)
             .expression_attribute_values(PARTITION_VALUE, key_value(&keys.partition, &self.pk)?);
         if let Some((form, operands)) = self.sort.given() {
             let Some(sort) = &keys.sort else {
-                let only = &keys.partition.name;
+                let only = &keys.partition.attribute_name;
                 return Err(Usage(format!(
                     "there is no sort key to put a condition on: the key is `{only}` alone"
                 ))
                 .into());
             };
-            request = request.expression_attribute_names(SORT_NAME, &sort.name);
+            request = request.expression_attribute_names(SORT_NAME, &sort.attribute_name);
             for (name, operand) in SORT_VALUES.into_iter().zip(operands) {
                 request = request.expression_attribute_values(name, key_value(sort, operand)?);
             }
@@ -141,15 +142,15 @@ impl Query {
 
 /// Builds an item's key from these values.
 pub(super) fn key_of(keys: &Keys, partition: &str, sort: Option<&str>) -> Result<Item> {
-    let attribute = |key: &KeyAttribute, text: &str| -> Result<(String, AttributeValue)> {
-        Ok((key.name.clone(), key_value(key, text)?))
+    let attribute = |key: &AttributeDefinition, text: &str| -> Result<(String, AttributeValue)> {
+        Ok((key.attribute_name.clone(), key_value(key, text)?))
     };
     let mut item = Item::from([attribute(&keys.partition, partition)?]);
     match (&keys.sort, sort) {
         (Some(key), Some(text)) => item.extend([attribute(key, text)?]),
         (None, None) => {}
         (Some(key), None) => {
-            let problem = format!("the table's items have a sort key as well: `{}`", key.name);
+            let problem = format!("the table's items have a sort key as well: `{}`", key.attribute_name);
             return Err(
                 Failure::usage(problem, format!("add it after the partition key: `{partition} SK`")).into()
             );

@@ -65,7 +65,7 @@ impl Scan {
                 let description = table::describe(dynamodb, table).await?;
                 // If the index does not exist, the scan fails with that error.
                 let keys = Keys::of(&description, self.options.index.as_deref());
-                Ok(keys.iter().flat_map(Keys::each).map(|key| key.name.clone()).collect())
+                Ok(keys.iter().flat_map(Keys::names).map(str::to_owned).collect())
             }
             _ => Ok(vec![PARTITION_KEY.to_owned(), SORT_KEY.to_owned()]),
         }

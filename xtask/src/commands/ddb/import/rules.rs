@@ -3,9 +3,9 @@
 
 use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::size::{size_of, size_of_value};
-use crate::dynamodb::table::{KeyAttribute, Keys, key_attributes};
+use crate::dynamodb::table::Keys;
 use anyhow::Context as _;
-use aws_sdk_dynamodb::types::{ScalarAttributeType as KeyType, TableDescription};
+use aws_sdk_dynamodb::types::{AttributeDefinition, ScalarAttributeType as KeyType, TableDescription};
 
 /// The maximum size of an item in bytes.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
@@ -22,20 +22,20 @@ const KEY_BYTES: [usize; 2] = [2_048, 1_024];
 pub(in crate::commands::ddb) struct Rules {
     keys: Keys,
     /// The key attributes of the table's indexes that are not the table's own.
-    others: Vec<KeyAttribute>,
+    others: Vec<AttributeDefinition>,
 }
 
 impl Rules {
     pub(in crate::commands::ddb) fn of(table: &TableDescription) -> anyhow::Result<Self> {
         let keys = Keys::of(table, None).context("the table has no key")?;
-        let others =
-            key_attributes(table).filter(|other| keys.each().all(|key| key.name != other.name)).collect();
+        let is_own = |other: &&AttributeDefinition| keys.each().any(|key| key == *other);
+        let others = table.attribute_definitions().iter().filter(|other| !is_own(other)).cloned().collect();
         Ok(Self { keys, others })
     }
 
     /// The names of the table's key attributes, partition key first.
     pub(in crate::commands::ddb) fn key_names(&self) -> impl Iterator<Item = &str> {
-        self.keys.each().map(|key| key.name.as_str())
+        self.keys.names()
     }
 
     /// The item, or why the table does not accept it.
@@ -50,7 +50,7 @@ impl Rules {
             });
         }
         for (key, most) in self.keys.each().zip(KEY_BYTES) {
-            let name = &key.name;
+            let name = &key.attribute_name;
             let Some(value) = item.get(name) else { return Err(format!("key `{name}` is missing")) };
             check_key("key", key, value)?;
             let bytes = size_of_value(value);
@@ -61,7 +61,7 @@ impl Rules {
             }
         }
         for key in &self.others {
-            if let Some(value) = item.get(&key.name) {
+            if let Some(value) = item.get(&key.attribute_name) {
                 check_key("an index's key", key, value)?;
             }
         }
@@ -74,12 +74,9 @@ impl Rules {
     }
 }
 
-fn check_key(
-    what: &str,
-    KeyAttribute { name, key_type }: &KeyAttribute,
-    value: &AttributeValue,
-) -> Result<(), String> {
-    match (key_type, value) {
+fn check_key(what: &str, key: &AttributeDefinition, value: &AttributeValue) -> Result<(), String> {
+    let name = &key.attribute_name;
+    match (&key.attribute_type, value) {
         (KeyType::S, AttributeValue::S(text)) if text.is_empty() => Err(format!("{what} `{name}` is empty")),
         (KeyType::B, AttributeValue::B(bytes)) if bytes.as_ref().is_empty() => {
             Err(format!("{what} `{name}` is empty"))
