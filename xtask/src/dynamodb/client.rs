@@ -4,6 +4,7 @@
 //! sent again for as long as the server makes any progress, and the user sees the current rate.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
@@ -57,28 +58,8 @@ pub(crate) struct DynamoDb {
     endpoint: String,
     throttling: RefCell<Throttling>,
     throttled_count: Cell<u64>,
-    spent: Cell<Spent>,
-}
-
-/// The capacity that all requests consumed so far.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Spent {
-    pub(crate) reads: Units,
-    pub(crate) writes: Units,
-}
-
-/// Consumed capacity units, and in how many requests.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Units {
-    pub(crate) units: f64,
-    pub(crate) requests: u64,
-}
-
-impl Units {
-    pub(super) fn add<'a>(&mut self, consumed: impl IntoIterator<Item = &'a ConsumedCapacity>) {
-        self.requests += 1;
-        self.units += consumed.into_iter().filter_map(|consumed| consumed.capacity_units).sum::<f64>();
-    }
+    /// By kind, `read` or `write`: the capacity units consumed so far, and in how many requests.
+    pub(crate) spent: RefCell<BTreeMap<&'static str, (f64, u64)>>,
 }
 
 #[derive(Default)]
@@ -190,15 +171,12 @@ impl DynamoDb {
         self.throttled_count.get()
     }
 
-    pub(crate) fn spent(&self) -> Spent {
-        self.spent.get()
-    }
-
     /// Records what a request consumed.
-    pub(super) fn spend(&self, add: impl FnOnce(&mut Spent)) {
-        let mut spent = self.spent.get();
-        add(&mut spent);
-        self.spent.set(spent);
+    pub(super) fn spend<'a>(&self, kind: &'static str, by: impl IntoIterator<Item = &'a ConsumedCapacity>) {
+        let mut spent = self.spent.borrow_mut();
+        let (units, requests) = spent.entry(kind).or_default();
+        *units += by.into_iter().filter_map(|consumed| consumed.capacity_units).sum::<f64>();
+        *requests += 1;
     }
 
     /// Records progress: items read or written. It may be none, if a read found no items.

@@ -61,16 +61,6 @@ impl Response {
         self.cost(page);
     }
 
-    /// Adds the sums of another segment.
-    fn join(&mut self, part: Self) {
-        self.count += part.count;
-        self.scanned_count += part.scanned_count;
-        self.table = part.table.or(self.table.take());
-        if let Some(units) = part.capacity_units {
-            *self.capacity_units.get_or_insert_default() += units;
-        }
-    }
-
     /// Adds only the consumed capacity of a page.
     fn cost(&mut self, page: &Page) {
         if let Some(capacity) = &page.capacity {
@@ -78,9 +68,7 @@ impl Response {
             *self.capacity_units.get_or_insert_default() += capacity.capacity_units.unwrap_or_default();
         }
     }
-}
 
-impl Response {
     /// Prints the item count and the consumed capacity. `more` is printed if the read stopped early.
     pub(crate) fn report(&self, ui: &Ui, more: &str) {
         if self.stopped_early {
@@ -103,15 +91,6 @@ impl fmt::Display for Response {
     }
 }
 
-/// Whether a read that stops in the middle of a page returns the key to continue from.
-#[derive(Clone, Copy, PartialEq)]
-pub(crate) enum LastKey {
-    /// It does not.
-    Unknown,
-    /// It does: the key of the last item, which may cost another request.
-    Wanted,
-}
-
 /// Reads page by page, in order, to the end or until `limit` items were found. Passes each page to `take`. A page
 /// ends at 1 MB.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Query.Pagination.html>
@@ -119,19 +98,19 @@ pub(crate) async fn pages(
     dynamodb: &DynamoDb,
     request: impl Into<Request>,
     limit: Option<u64>,
-    last_key: LastKey,
     take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
-    pages_from(dynamodb, request.into(), None, limit, last_key, take).await
+    pages_from(dynamodb, request.into(), None, limit, false, take).await
 }
 
-/// Like [`pages`], with a first page that has already been read.
-async fn pages_from(
+/// Like [`pages`]. With `first`, the first page has already been read. With `wants_key`, a read that stops in the
+/// middle of a page returns the key of its last item, which may cost another request.
+pub(crate) async fn pages_from(
     dynamodb: &DynamoDb,
     request: Request,
     mut first: Option<Page>,
     limit: Option<u64>,
-    last_key: LastKey,
+    wants_key: bool,
     mut take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
     let mut response = Response::default();
@@ -154,10 +133,10 @@ async fn pages_from(
         if enough || next.is_none() {
             response.stopped_early = cut || next.is_some();
             // The server's key is after the whole page. It would skip the items that were cut off.
-            response.last_evaluated_key = match (cut, last_key) {
-                (false, _) => next,
-                (true, LastKey::Unknown) => None,
-                (true, LastKey::Wanted) => {
+            response.last_evaluated_key = match cut {
+                false => next,
+                true if !wants_key => None,
+                true => {
                     let again =
                         async |request: &Request| request.page(dynamodb, page_limit, start.as_ref()).await;
                     last_key_of(dynamodb, &request, &page, &mut response, again).await?
@@ -233,17 +212,29 @@ pub(crate) async fn scan(
         }
     };
     if total == 1 {
-        return pages_from(dynamodb, request, first, None, LastKey::Unknown, take).await;
+        return pages_from(dynamodb, request, first, None, false, take).await;
     }
     let mut response = Response::default();
     // Its items will come again with their segments, but its cost counts.
     first.iter().for_each(|page| response.cost(page));
     let at_once = if segments.is_some() { MOST_AT_ONCE } else { AT_ONCE };
+    in_segments(dynamodb, &scan, total, at_once, response, take).await
+}
+
+/// Reads a table in `total` segments, of which `at_once` are read concurrently, and adds to `response`.
+async fn in_segments(
+    dynamodb: &DynamoDb,
+    scan: &ScanInputBuilder,
+    total: i32,
+    at_once: usize,
+    response: Response,
+    take: impl AsyncFnMut(Page) -> Result<()>,
+) -> Result<Response> {
     let response = RefCell::new(response);
     let take = tokio::sync::Mutex::new(take);
-    stream::iter(segments_of(&scan, total))
-        .map(|segment| async {
-            let segment = Request::from(segment);
+    stream::iter(0..total)
+        .map(async |segment| {
+            let segment = Request::Scan(scan.clone().segment(segment).total_segments(total));
             let mut start = None;
             loop {
                 let mut page = segment.page(dynamodb, Some(PAGE), start.as_ref()).await?;
@@ -259,10 +250,6 @@ pub(crate) async fn scan(
         .try_collect::<()>()
         .await?;
     Ok(response.into_inner())
-}
-
-fn segments_of(scan: &ScanInputBuilder, total: i32) -> impl Iterator<Item = ScanInputBuilder> {
-    (0..total).map(move |segment| scan.clone().segment(segment).total_segments(total))
 }
 
 /// The maximum number of keys in a BatchGetItem.
@@ -285,7 +272,7 @@ pub(crate) async fn by_keys(
         let get = get.return_consumed_capacity(ReturnConsumedCapacity::Total);
         let answer = dynamodb.send_batch(async || get.clone().send().await).await;
         let answer = answer.with_context(|| format!("cannot get items of table {table}"))?;
-        dynamodb.spend(|spent| spent.reads.add(answer.consumed_capacity.iter().flatten()));
+        dynamodb.spend("read", answer.consumed_capacity.iter().flatten());
         for capacity in answer.consumed_capacity.iter().flatten() {
             *units.get_or_insert_default() += capacity.capacity_units.unwrap_or_default();
         }
@@ -312,16 +299,10 @@ pub(crate) async fn in_order(
     dynamodb: &DynamoDb,
     scan: ScanInputBuilder,
     item_count: Option<i64>,
-    mut take: impl AsyncFnMut(Page) -> Result<()>,
+    take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
-    let total = segments_for(dynamodb, item_count);
-    if total == 1 {
-        return pages(dynamodb, scan, None, LastKey::Unknown, take).await;
+    match segments_for(dynamodb, item_count) {
+        1 => pages(dynamodb, scan, None, take).await,
+        total => in_segments(dynamodb, &scan, total, 1, Response::default(), take).await,
     }
-    let mut response = Response::default();
-    for segment in segments_of(&scan, total) {
-        let part = pages(dynamodb, segment, None, LastKey::Unknown, &mut take).await?;
-        response.join(part);
-    }
-    Ok(response)
 }

@@ -135,7 +135,7 @@ impl Request {
             }
         };
         dynamodb.gained(page.count);
-        dynamodb.spend(|spent| spent.reads.add(&page.capacity));
+        dynamodb.spend("read", &page.capacity);
         Ok(page)
     }
 }

@@ -223,7 +223,7 @@ async fn write_batch(
             send.return_consumed_capacity(ReturnConsumedCapacity::Total).send().await
         };
         let answer = dynamodb.send_batch(send).await?;
-        dynamodb.spend(|spent| spent.writes.add(answer.consumed_capacity.iter().flatten()));
+        dynamodb.spend("write", answer.consumed_capacity.iter().flatten());
         let left = answer.unprocessed_items.with_context(|| {
             format!("{} answered BatchWriteItem in a form that is not its API's", dynamodb.target)
         })?;

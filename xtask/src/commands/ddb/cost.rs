@@ -44,23 +44,16 @@ impl Cost {
             return Ok(());
         }
         let provisioned = table::provisioned(&table::describe(dynamodb, table).await?, index);
-        let spent = dynamodb.spent();
-        let kinds = [
-            ("read", spent.reads, provisioned.map(|(read, _)| read)),
-            ("write", spent.writes, provisioned.map(|(_, write)| write)),
-        ];
-        for (kind, spent, provisioned) in kinds {
-            if spent.requests == 0 {
-                continue;
-            }
-            let mut line = format!("cost: {} {kind} units in ", spent.units);
-            line += &counted(spent.requests, "request", "requests");
-            if let ("read", Some(response)) = (kind, response) {
+        for (kind, (units, requests)) in &*dynamodb.spent.borrow() {
+            let mut line =
+                format!("cost: {units} {kind} units in {}", counted(*requests, "request", "requests"));
+            if let ("read", Some(response)) = (*kind, response) {
                 line += &format!("; {} read, {} returned", items(response.scanned_count), response.count);
             }
             dynamodb.ui.line(match provisioned {
-                Some(a_second) => {
-                    let time = spent.units / a_second;
+                Some((reads, writes)) => {
+                    let a_second = if *kind == "read" { reads } else { writes };
+                    let time = units / a_second;
                     format!("{line}; {time:.1} s at the {a_second} {kind} units a second of table {table}")
                 }
                 None => format!("{line}; table {table} is billed by request"),

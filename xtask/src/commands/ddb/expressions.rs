@@ -6,7 +6,6 @@ use std::collections::hash_map::Entry;
 use crate::dynamodb::json::{self, AttributeValue, Item};
 use crate::dynamodb::number::Number;
 use crate::dynamodb::print::{Form, ItemOutput};
-use crate::dynamodb::read::LastKey;
 use crate::error::{Failure, Usage};
 use anyhow::Result;
 use aws_sdk_dynamodb::operation::query::QueryInput;
@@ -192,8 +191,8 @@ impl ReadOptions {
     }
 
     /// Only JSON output contains the key to continue from.
-    pub(crate) fn last_key(&self) -> LastKey {
-        if self.items.output.format == Format::Json { LastKey::Wanted } else { LastKey::Unknown }
+    pub(crate) fn wants_key(&self) -> bool {
+        self.items.output.format == Format::Json
     }
 }
 

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::print::{Form, ItemOutput, ItemWriter};
-use crate::dynamodb::read::{self, LastKey, Page, Response};
+use crate::dynamodb::read::{self, Page, Response};
 use crate::error::Usage;
 use crate::targets::Targets;
 use anyhow::Result;
@@ -93,7 +93,7 @@ impl GetConversation {
         let mut printer = Printer::new(self.items, message_line)?;
         let response = if self.all {
             let take = async |page: Page| printer.print(&page.items);
-            read::pages(&dynamodb, query.scan_index_forward(true), None, LastKey::Unknown, take).await?
+            read::pages(&dynamodb, query.scan_index_forward(true), None, take).await?
         } else {
             let mut messages = Vec::new();
             let take = async |mut page: Page| {
@@ -101,7 +101,7 @@ impl GetConversation {
                 Ok(())
             };
             let limit = Some(self.limit.into());
-            let response = read::pages(&dynamodb, query, limit, LastKey::Unknown, take).await?;
+            let response = read::pages(&dynamodb, query, limit, take).await?;
             messages.reverse();
             printer.print(&messages)?;
             response
@@ -146,7 +146,7 @@ impl ListConversations {
         let query = messages::conversations_of(&dynamodb.target.table, user.uuid);
         let mut printer = Printer::new(self.items, group_line)?;
         let take = async |page: Page| printer.print(&page.items);
-        let response = read::pages(&dynamodb, query, None, LastKey::Unknown, take).await?;
+        let response = read::pages(&dynamodb, query, None, take).await?;
         printer.finish(context, &response, "there are more")?;
         self.cost.report(&dynamodb, &dynamodb.target.table, None, Some(&response)).await
     }

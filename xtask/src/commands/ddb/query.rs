@@ -101,8 +101,8 @@ impl Query {
         let form = self.options.form(keys.names().map(str::to_owned).collect())?;
         let mut writer = ItemWriter::new(form);
         let take = async |page: read::Page| writer.page(&page.items);
-        let (limit, last_key) = (self.options.limit, self.options.last_key());
-        let response = read::pages(&dynamodb, request, limit, last_key, take).await?;
+        let (limit, wants_key) = (self.options.limit, self.options.wants_key());
+        let response = read::pages_from(&dynamodb, request.into(), None, limit, wants_key, take).await?;
         writer.finish(&response, &context.ui)?;
         response.report(&context.ui, STOPPED);
         self.options.cost.report(&dynamodb, table, self.options.index.as_deref(), Some(&response)).await

@@ -44,7 +44,8 @@ impl Scan {
         };
         let response = match self.options.limit {
             Some(limit) => {
-                read::pages(&dynamodb, request, Some(limit), self.options.last_key(), take).await?
+                let wants_key = self.options.wants_key();
+                read::pages_from(&dynamodb, request.into(), None, Some(limit), wants_key, take).await?
             }
             None => read::scan(&dynamodb, request, self.segments, take).await?,
         };

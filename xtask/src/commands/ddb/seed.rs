@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::json::Item;
-use crate::dynamodb::read::{self, LastKey, Page};
+use crate::dynamodb::read::{self, Page};
 use crate::dynamodb::write::{self, Write};
 use crate::error::{Failure, Interrupted, Usage};
 use crate::postgres::target::Connection;
@@ -279,7 +279,7 @@ async fn items(dynamodb: &DynamoDb, query: QueryInputBuilder) -> Result<Vec<Item
         items.append(&mut page.items);
         Ok(())
     };
-    read::pages(dynamodb, query, None, LastKey::Unknown, take).await?;
+    read::pages(dynamodb, query, None, take).await?;
     Ok(items)
 }
 
@@ -334,7 +334,7 @@ async fn count_seeded(dynamodb: &DynamoDb, members: &[Uuid]) -> Result<u64> {
     let mut count = 0;
     for query in rows.chain([seeded_messages(table)]) {
         let query = query.select(Select::Count);
-        let counted = read::pages(dynamodb, query, None, LastKey::Unknown, async |_| Ok(())).await?;
+        let counted = read::pages(dynamodb, query, None, async |_| Ok(())).await?;
         count += counted.count;
     }
     Ok(count)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::json::{AttributeValue, Item};
-use crate::dynamodb::read::{self, LastKey, Page};
+use crate::dynamodb::read::{self, Page};
 use crate::dynamodb::{error::RequestError, table};
 use crate::postgres::target::{Connection, readable};
 use crate::targets::{PostgresTarget, Targets};
@@ -322,7 +322,7 @@ impl Stores {
             items.append(&mut page.items);
             self.pace.keep(page.capacity_units()).await
         };
-        read::pages(&self.dynamodb, query, limit, LastKey::Unknown, take).await?;
+        read::pages(&self.dynamodb, query, limit, take).await?;
         Ok(items)
     }
 
