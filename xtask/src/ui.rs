@@ -214,14 +214,7 @@ impl Ui {
         label: impl Into<String>,
         work: impl Future<Output = anyhow::Result<T>>,
     ) -> anyhow::Result<T> {
-        let step = self.step(label);
-        match work.await {
-            Ok(value) => {
-                step.done("");
-                Ok(value)
-            }
-            Err(error) => Err(step.ended_by(error)),
-        }
+        self.step(label).ended(work.await, |_| String::new())
     }
 
     /// Like [`Ui::run`], for work that must be completed even if the user asks to stop.
@@ -293,6 +286,21 @@ impl Step {
     pub(crate) fn done(mut self, detail: &str) {
         self.ui.stop.done(&self.label);
         self.end(Ended::Done, detail);
+    }
+
+    /// Ends the step as its work ended. `detail` gives the result of work that was done, or an empty text.
+    pub(crate) fn ended<T>(
+        self,
+        work: anyhow::Result<T>,
+        detail: impl FnOnce(&T) -> String,
+    ) -> anyhow::Result<T> {
+        match work {
+            Ok(value) => {
+                self.done(&detail(&value));
+                Ok(value)
+            }
+            Err(error) => Err(self.ended_by(error)),
+        }
     }
 
     /// Ends the step as failed or interrupted, and returns the error with the step's label as context.

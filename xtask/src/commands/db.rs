@@ -329,15 +329,14 @@ async fn kill_all(ui: &Ui, target: &PostgresTarget) -> Result<()> {
         let rows = client.query_typed(sql::KILL_SESSIONS, &[(&database, Type::TEXT)]).map_err(readable)?;
         rows.iter().map(|row| Ok(row.try_get::<_, i32>("pid")?)).collect::<Result<Vec<_>>>()
     });
-    match ended.await {
-        Ok(pids) if pids.is_empty() => step.done("there were none"),
-        Ok(pids) => {
+    let ended = step.ended(ended.await, |pids| match pids.as_slice() {
+        [] => "there were none".to_owned(),
+        pids => {
             let pids: Vec<_> = pids.iter().map(ToString::to_string).collect();
-            step.done(&format!("ended {} (pid {})", pids.len(), pids.join(", ")));
+            format!("ended {} (pid {})", pids.len(), pids.join(", "))
         }
-        Err(error) => return Err(error.context(step.failed())),
-    }
-    Ok(())
+    });
+    ended.map(|_| ())
 }
 
 async fn test(output: Output, target: &PostgresTarget) -> Result<()> {

@@ -102,7 +102,7 @@ impl Request {
     ) -> Result<Page> {
         let client = &dynamodb.client;
         let failed = |operation: &str| format!("cannot {operation} table {}", self.table());
-        let page = match self {
+        let (items, counts, last_evaluated_key, capacity) = match self {
             Self::Query(query) => {
                 let send = async || {
                     let query = query.clone().set_limit(limit).set_exclusive_start_key(start.cloned());
@@ -110,13 +110,8 @@ impl Request {
                     query.send_with(client).await
                 };
                 let answer = dynamodb.send(send).await.with_context(|| failed("query"))?;
-                Page {
-                    items: answer.items.unwrap_or_default(),
-                    count: u64::try_from(answer.count).unwrap_or_default(),
-                    scanned_count: u64::try_from(answer.scanned_count).unwrap_or_default(),
-                    last_evaluated_key: answer.last_evaluated_key,
-                    capacity: answer.consumed_capacity,
-                }
+                let counts = [answer.count, answer.scanned_count];
+                (answer.items, counts, answer.last_evaluated_key, answer.consumed_capacity)
             }
             Self::Scan(scan) => {
                 let send = async || {
@@ -125,18 +120,14 @@ impl Request {
                     scan.send_with(client).await
                 };
                 let answer = dynamodb.send(send).await.with_context(|| failed("scan"))?;
-                Page {
-                    items: answer.items.unwrap_or_default(),
-                    count: u64::try_from(answer.count).unwrap_or_default(),
-                    scanned_count: u64::try_from(answer.scanned_count).unwrap_or_default(),
-                    last_evaluated_key: answer.last_evaluated_key,
-                    capacity: answer.consumed_capacity,
-                }
+                let counts = [answer.count, answer.scanned_count];
+                (answer.items, counts, answer.last_evaluated_key, answer.consumed_capacity)
             }
         };
-        dynamodb.gained(page.count);
-        dynamodb.spend("read", &page.capacity);
-        Ok(page)
+        let [count, scanned_count] = counts.map(|count| u64::try_from(count).unwrap_or_default());
+        dynamodb.gained(count);
+        dynamodb.spend("read", &capacity);
+        Ok(Page { items: items.unwrap_or_default(), count, scanned_count, last_evaluated_key, capacity })
     }
 }
 

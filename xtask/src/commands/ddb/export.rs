@@ -82,17 +82,11 @@ impl Export {
             let written = finish().with_context(|| format!("cannot write {file}"))?;
             anyhow::Ok((response, written.len()))
         };
-        match stop.or(export).await {
-            Ok((response, bytes)) => {
-                step.done(&format!("{response}; {bytes} bytes"));
-                Ok(())
-            }
-            Err(error) => {
-                let count = counted(count, "item was", "items were");
-                let done = || format!("{count} read, and no file was made");
-                Err(step.ended_by(Interrupted::explained(error, done)))
-            }
-        }
+        let exported = stop.or(export).await.map_err(|error| {
+            let count = counted(count, "item was", "items were");
+            Interrupted::explained(error, || format!("{count} read, and no file was made"))
+        });
+        step.ended(exported, |(response, bytes)| format!("{response}; {bytes} bytes")).map(|_| ())
     }
 
     async fn print(&self, context: &Context) -> Result<()> {

@@ -74,11 +74,8 @@ async fn remove(ui: &Ui, postgres: &PostgresTarget, dynamodb: &DynamoDb) -> Resu
     let (_held, prod) = (ui.stop.hold().await, postgres.prod);
     let remove =
         move |client: &mut Client| Population::remove_users(client).map_err(|error| db::explain(error, prod));
-    match postgres.connect().await?.with_within(USERS_BOUND, remove).await {
-        Ok(count) => step.done(&counted(count, "user", "users")),
-        Err(error) => return Err(step.ended_by(error)),
-    }
-    Ok(())
+    let removed = postgres.connect().await?.with_within(USERS_BOUND, remove).await;
+    step.ended(removed, |count| counted(*count, "user", "users")).map(|_| ())
 }
 
 /// Replaces the synthetic users in Postgres by a population's, and counts them.
@@ -122,13 +119,9 @@ pub(super) async fn write_items(dynamodb: &DynamoDb, population: Population) -> 
         Ok(())
     })
     .await;
-    match written {
-        Ok(_) => step.done(""),
-        Err(error) => {
-            let error = Interrupted::explained(error, || format!("{so_far} of {count} items are written"));
-            return Err(step.ended_by(error));
-        }
-    }
+    let written = written
+        .map_err(|error| Interrupted::explained(error, || format!("{so_far} of {count} items are written")));
+    step.ended(written, |_| String::new())?;
     let count_again = async {
         let there = count_items(dynamodb).await?;
         ensure!(there == count, "{count} items were written, but {there} are there");
@@ -164,15 +157,13 @@ async fn remove_items(dynamodb: &DynamoDb) -> Result<()> {
         }
         Ok(())
     };
-    match work.await {
-        Ok(()) if removed == 0 => step.done("there were none"),
-        Ok(()) => step.done(&format!("{removed} were there")),
-        Err(error) => {
-            let error = Interrupted::explained(error, || format!("{removed} items are removed"));
-            return Err(step.ended_by(error));
-        }
-    }
-    Ok(())
+    let worked: Result<()> = work.await;
+    let worked =
+        worked.map_err(|error| Interrupted::explained(error, || format!("{removed} items are removed")));
+    step.ended(worked, |()| match removed {
+        0 => "there were none".to_owned(),
+        _ => format!("{removed} were there"),
+    })
 }
 
 async fn count_items(dynamodb: &DynamoDb) -> Result<u64> {

@@ -224,13 +224,8 @@ impl Seed {
             ensure!(there == count as u64, "{count} items were written, but {there} are there");
             Ok(count)
         };
-        match work.await {
-            Ok(count) => {
-                step.done("");
-                Ok(count)
-            }
-            Err(error) => Err(step.ended_by(error)),
-        }
+        let work = work.await;
+        step.ended(work, |_| String::new())
     }
 }
 

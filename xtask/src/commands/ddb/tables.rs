@@ -111,25 +111,16 @@ impl DropTable {
         if self.table == dynamodb.target.table {
             self.undo.keep_items(context, &self.guarded, &dynamodb, "ddb-drop").await?;
         }
-        let _held = context.ui.stop.hold().await;
-        let step = context.ui.step(format!("DynamoDB: drop table {}", self.table));
-        match delete(&dynamodb, &self.table).await {
-            Ok(true) => {
-                step.done("");
-                Ok(())
+        let drop = async {
+            if delete(&dynamodb, &self.table).await? {
+                return Ok(());
             }
-            Ok(false) => {
-                let problem = format!("there is no table {} in {}", self.table, dynamodb.target);
-                let error: anyhow::Error =
-                    Failure::new(problem, after_interruption(dynamodb.target.is_production())).into();
-                Err(error.context(step.failed()))
-            }
-            Err(error) => Err(error.context(step.failed())),
-        }
+            let problem = format!("there is no table {} in {}", self.table, dynamodb.target);
+            Err(Failure::new(problem, after_interruption(dynamodb.target.is_production())).into())
+        };
+        context.ui.run_whole(format!("DynamoDB: drop table {}", self.table), drop).await
     }
-}
 
-impl DropTable {
     /// Before the drop: shows the table, asks the user, and makes a backup if one is wanted. Returns whether to drop.
     async fn prepare(&self, context: &Context, dynamodb: &DynamoDb) -> Result<bool> {
         let (table, ui) = (self.table.as_str(), &context.ui);

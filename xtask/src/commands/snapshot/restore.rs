@@ -221,11 +221,6 @@ async fn import(dynamodb: &DynamoDb, mut file: ItemFile, count: u64) -> Result<(
         ensure!(written_count == count, "{count} items were saved, and the file holds {written_count}");
         Ok(())
     };
-    match import.await {
-        Ok(()) => {
-            step.done("");
-            Ok(())
-        }
-        Err(error) => Err(step.ended_by(error)),
-    }
+    let imported = import.await;
+    step.ended(imported, |()| String::new())
 }

@@ -128,12 +128,7 @@ async fn export(dynamodb: &DynamoDb, path: &Path) -> Result<Option<Items>> {
         read::in_order(dynamodb, ScanInput::builder().table_name(table), total, take).await?;
         out.finish().with_context(cannot_write)
     };
-    match dynamodb.ui.stop.or(export).await {
-        Ok(()) => {
-            step.done(&counted(count.get(), "item", "items"));
-            let sha256 = Snapshot::sum(path)?;
-            Ok(Some(Items { table: table.clone(), sha256, count: count.get() }))
-        }
-        Err(error) => Err(step.ended_by(error)),
-    }
+    let exported = dynamodb.ui.stop.or(export).await;
+    step.ended(exported, |()| counted(count.get(), "item", "items"))?;
+    Ok(Some(Items { table: table.clone(), sha256: Snapshot::sum(path)?, count: count.get() }))
 }

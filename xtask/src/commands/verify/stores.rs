@@ -59,14 +59,11 @@ impl Stores {
     pub(super) async fn open(targets: &Targets, ui: &Ui, max_units: Option<u32>) -> Result<Self> {
         let dynamodb = DynamoDb::new(&targets.dynamodb, ui).await?;
         let step = ui.step(format!("Postgres: read the users of {}", targets.postgres));
-        match read_users(&targets.postgres).await {
-            Ok((connection, names)) => {
-                step.done(&counted(names.len() as u64, "user", "users"));
-                let (postgres, pace) = (Mutex::new(connection), Pace::new(max_units));
-                Ok(Self { dynamodb, postgres, names, pace })
-            }
-            Err(error) => Err(step.ended_by(error)),
-        }
+        let users = read_users(&targets.postgres).await;
+        let (connection, names) =
+            step.ended(users, |(_, names)| counted(names.len() as u64, "user", "users"))?;
+        let (postgres, pace) = (Mutex::new(connection), Pace::new(max_units));
+        Ok(Self { dynamodb, postgres, names, pace })
     }
 
     fn table(&self) -> &str {
@@ -77,13 +74,9 @@ impl Stores {
     pub(super) async fn verify(&self, mut take: impl AsyncFnMut(Verdict) -> Result<()>) -> Result<Counts> {
         let total = table::describe(&self.dynamodb, self.table()).await?.item_count.unwrap_or_default();
         let step = self.dynamodb.ui.step(format!("DynamoDB: read {}", self.table()));
-        match self.read(&mut take, |items, rate| step.progress(rate.of(items, total.unsigned_abs()))).await {
-            Ok(counts) => {
-                step.done(&counted(counts.items, "item", "items"));
-                Ok(counts)
-            }
-            Err(error) => Err(step.ended_by(error)),
-        }
+        let progress = |items, rate: &Rate| step.progress(rate.of(items, total.unsigned_abs()));
+        let read = self.read(&mut take, progress).await;
+        step.ended(read, |counts| counted(counts.items, "item", "items"))
     }
 
     async fn read(
