@@ -28,59 +28,50 @@ impl Rehearsal {
     }
 }
 
-/// What a command is about to do, and to which targets.
-pub(crate) struct Guard<'a> {
-    /// The action, as in `drop the table`.
-    pub(crate) deed: &'a str,
-    pub(crate) facts: &'a [Facts],
-    pub(crate) name: &'a str,
-    pub(crate) production: bool,
-    /// A line to print before the question, or an empty text.
-    pub(crate) hint: &'a str,
+/// Prints what a command would do, as in `drop the table`, and to which targets.
+pub(crate) fn rehearse(ui: &Ui, production: bool, deed: &str, facts: &[Facts]) {
+    let whose = if production { "in PRODUCTION, " } else { "" };
+    ui.line(format_args!("dry run: {whose}it would {deed}{}", shown(facts)));
+    ui.line("nothing was changed");
 }
 
-impl Guard<'_> {
-    /// Prints what would happen.
-    pub(crate) fn rehearse(&self, ui: &Ui) {
-        let whose = if self.production { "in PRODUCTION, " } else { "" };
-        ui.line(format_args!("dry run: {whose}it would {}{}", self.deed, self.shown()));
-        ui.line("nothing was changed");
+/// Shows what is about to be done in production. Fails unless the user types the target's name, now or as
+/// `--confirm NAME`. `hint` is a line to print before the question, or an empty text.
+pub(crate) async fn pass(
+    ui: &Ui,
+    deed: &str,
+    facts: &[Facts],
+    name: &str,
+    hint: &str,
+    confirmed: Option<&str>,
+) -> Result<()> {
+    ui.warn(format_args!("PRODUCTION: about to {deed}{}", shown(facts)));
+    if !hint.is_empty() {
+        ui.line(hint);
     }
-
-    /// Fails unless the user types the name, now or as `--confirm NAME`.
-    pub(crate) async fn pass(&self, ui: &Ui, confirmed: Option<&str>) -> Result<()> {
-        let Self { deed, name, .. } = self;
-        ui.warn(format_args!("PRODUCTION: about to {deed}{}", self.shown()));
-        if !self.hint.is_empty() {
-            ui.line(self.hint);
+    let typed = match confirmed {
+        Some(name) => name.to_owned(),
+        None if stdin().is_terminal() => {
+            ask(ui, &format!("Type `{name}` to {deed}, anything else to stop:")).await?
         }
-        let typed = match confirmed {
-            Some(name) => name.to_owned(),
-            None => self.ask(ui).await?,
-        };
-        if typed == *name {
-            return Ok(());
-        }
-        let problem = match typed.as_str() {
-            "" => "nothing was typed; nothing was changed".to_owned(),
-            _ => format!("`{typed}` is not the name of the target; nothing was changed"),
-        };
-        Err(Failure::refused(problem, format!("to {deed}, the name is `{name}`")).into())
-    }
-
-    async fn ask(&self, ui: &Ui) -> Result<String> {
-        let Self { deed, name, .. } = self;
-        if !stdin().is_terminal() {
+        None => {
             let problem =
                 "the target's name cannot be typed, because stdin is not a terminal; nothing was changed";
             return Err(Failure::refused(problem, format!("to {deed}, add `--confirm {name}`")).into());
         }
-        ask(ui, &format!("Type `{name}` to {deed}, anything else to stop:")).await
+    };
+    if typed == name {
+        return Ok(());
     }
+    let problem = match typed.as_str() {
+        "" => "nothing was typed; nothing was changed".to_owned(),
+        _ => format!("`{typed}` is not the name of the target; nothing was changed"),
+    };
+    Err(Failure::refused(problem, format!("to {deed}, the name is `{name}`")).into())
+}
 
-    fn shown(&self) -> String {
-        self.facts.iter().map(ToString::to_string).collect()
-    }
+fn shown(facts: &[Facts]) -> String {
+    facts.iter().map(ToString::to_string).collect()
 }
 
 /// Asks on the terminal. The end of input counts as an empty answer.

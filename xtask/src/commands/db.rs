@@ -29,7 +29,7 @@ use super::target::{Guarded, Reading, Target, Writing};
 use super::undo::{self, Undo};
 use crate::context::Context;
 use crate::engine::embedded;
-use crate::guard::Guard;
+use crate::guard;
 use crate::output::{self, Output};
 
 #[derive(Debug, Subcommand)]
@@ -151,8 +151,7 @@ impl Writing {
         if self.rehearsal.dry_run {
             needs.check(&target).await?;
             let facts = [Facts::of_postgres(&target).await?];
-            let production = self.target.prod;
-            Guard { deed, facts: &facts, name: "", production, hint: "" }.rehearse(&context.ui);
+            guard::rehearse(&context.ui, self.target.prod, deed, &facts);
             return Ok(None);
         }
         Ok(Some(target))

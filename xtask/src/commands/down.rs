@@ -2,7 +2,7 @@ use anyhow::Result;
 
 use crate::context::Context;
 use crate::engine;
-use crate::guard::Rehearsal;
+use crate::guard::{self, Rehearsal};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Down {
@@ -18,8 +18,7 @@ impl Down {
         if self.rehearsal.dry_run {
             let deeds = engine::rehearse_stop(context, self.volumes).await?;
             let deeds = if deeds.is_empty() { "do nothing".to_owned() } else { deeds.join("; ") };
-            context.ui.line(format_args!("dry run: it would {deeds}"));
-            context.ui.line("nothing was changed");
+            guard::rehearse(&context.ui, false, &deeds, &[]);
             return Ok(());
         }
         context.ui.stop.remedy("run the same command again: it continues from any state");

@@ -69,7 +69,7 @@ pub(super) async fn prepare(
     }
     answer.undo.keep_both(context, services, &ready.1, "prepare", None).await?;
     let counts = set_up(context, &targets.postgres, seed, sources, ready).await?;
-    setup::summary(context, targets, &counts, started.elapsed());
+    setup::summary(context, targets, counts, started.elapsed());
     Ok(())
 }
 
@@ -93,8 +93,7 @@ async fn rehearse(context: &Context, seed: &ddb::Seed) -> Result<()> {
             }
         }
     };
-    context.ui.line(format_args!("dry run: it would {would}"));
-    context.ui.line("nothing was changed");
+    guard::rehearse(&context.ui, false, &would, &[]);
     Ok(())
 }
 

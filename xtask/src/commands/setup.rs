@@ -5,7 +5,7 @@ use crate::dynamodb::table;
 use crate::facts::Facts;
 use crate::postgres::script::Script;
 use crate::postgres::target::Connection;
-use crate::record::{Record, Sources};
+use crate::record::{Counts, Record, Sources};
 use crate::snapshot::Snapshots;
 use crate::targets::{PostgresTarget, Targets};
 use crate::text::counted;
@@ -16,7 +16,7 @@ use super::undo::Undo;
 use super::{db, ddb, snapshot};
 use crate::context::Context;
 use crate::engine::{self, EngineChoice};
-use crate::guard::{Guard, Rehearsal};
+use crate::guard::{self, Rehearsal};
 use crate::services::Services;
 
 #[derive(Debug, clap::Args)]
@@ -31,13 +31,6 @@ pub(crate) struct Setup {
     undo: Undo,
     #[command(flatten)]
     rehearsal: Rehearsal,
-}
-
-/// The row and item counts, as read back at the end.
-pub(super) struct Counts {
-    pub(super) users: i64,
-    pub(super) activities: i64,
-    pub(super) items: usize,
 }
 
 impl Setup {
@@ -66,7 +59,7 @@ impl Setup {
             set_up(context, &services.targets.postgres, &seed, sources, ready).await
         };
         let (services, counts) = Services::with(context, "ddb-setup", work).await?;
-        summary(context, &services.targets, &counts, started.elapsed());
+        summary(context, &services.targets, counts, started.elapsed());
         Ok(())
     }
 }
@@ -84,7 +77,7 @@ fn rehearse(context: &Context) -> Result<()> {
     let table = &dynamodb.table;
     facts.add("DynamoDB", format_args!("{endpoint}: drop and create table {table}, seed it"));
     let deed = "start the databases that do not run, and set them up again";
-    Guard { deed, facts: &[facts], name: "", production: false, hint: "" }.rehearse(&context.ui);
+    guard::rehearse(&context.ui, false, deed, &[facts]);
     Ok(())
 }
 
@@ -98,7 +91,8 @@ pub(super) fn sources(context: &Context, targets: &Targets, seed: &ddb::Seed) ->
     Ok(sources)
 }
 
-/// Runs all steps, Postgres's first. `maintenance` is a connection to Postgres's maintenance database.
+/// Runs all steps, Postgres's first, and returns the counts, as read back. `maintenance` is a connection to Postgres's
+/// maintenance database.
 pub(super) async fn set_up(
     context: &Context,
     postgres: &PostgresTarget,
@@ -118,21 +112,20 @@ pub(super) async fn set_up(
     let record = Record::begun(Some(&table), [users, activities, others, i64::try_from(seed.count())?]);
     record.write_by(&mut connection, postgres).await?;
     let items = seed.write(&client, people, ddb::Table::Empty).await?;
-    let record = Record::new(sources, &table, [users, activities, others, i64::try_from(items)?]);
-    record.write_by(&mut connection, postgres).await?;
-    Ok(Counts { users, activities, items })
+    let counts = [users, activities, others, i64::try_from(items)?];
+    Record::new(sources, &table, counts).write_by(&mut connection, postgres).await?;
+    Ok(counts)
 }
 
 pub(super) fn summary(
     context: &Context,
     Targets { postgres, dynamodb }: &Targets,
-    counts: &Counts,
+    [users, activities, _, items]: Counts,
     elapsed: Duration,
 ) {
-    let Counts { users, activities, items } = *counts;
     let users = counted(users.unsigned_abs(), "user", "users");
     let activities = counted(activities.unsigned_abs(), "activity", "activities");
-    let items = counted(items as u64, "item", "items");
+    let items = counted(items.unsigned_abs(), "item", "items");
     let endpoint = dynamodb.endpoint().unwrap_or_default();
     let ui = &context.ui;
     ui.note(format_args!("\nBoth databases are set up, in {}:", seconds(elapsed)));

@@ -16,7 +16,7 @@ use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
 use crate::error::Failure;
 use crate::facts::Facts;
-use crate::guard::{Guard, Rehearsal};
+use crate::guard::{self, Rehearsal};
 use crate::output::{self, Output};
 use crate::record;
 use crate::services::Services;
@@ -95,8 +95,7 @@ impl SnapshotCommand {
                         if snapshots.exists(&name) { ", in place of the one that is there" } else { "" };
                     let deed = format!("save snapshot {name}{replaced}");
                     let facts = [Facts::of_postgres(&targets.postgres).await?];
-                    Guard { deed: &deed, facts: &facts, name: "", production: false, hint: "" }
-                        .rehearse(&context.ui);
+                    guard::rehearse(&context.ui, false, &deed, &facts);
                     return Ok(());
                 }
                 let dynamodb = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
@@ -115,7 +114,7 @@ impl SnapshotCommand {
                     restore(context, services, &name, (undo, "restore"), ready).await
                 };
                 let (services, counts) = Services::with(context, "snapshot restore", work).await?;
-                setup::summary(context, &services.targets, &counts, started.elapsed());
+                setup::summary(context, &services.targets, counts, started.elapsed());
                 Ok(())
             }
             Self::List(output) => list(context, output, &snapshots),
@@ -125,8 +124,7 @@ impl SnapshotCommand {
                     let described =
                         manifest.map_or(format!("snapshot {name}"), |manifest| described(&name, &manifest));
                     let deed = format!("delete {described}");
-                    Guard { deed: &deed, facts: &[], name: "", production: false, hint: "" }
-                        .rehearse(&context.ui);
+                    guard::rehearse(&context.ui, false, &deed, &[]);
                     return Ok(());
                 }
                 let _lock = context.state.lock(&context.ui, "snapshot delete").await?;

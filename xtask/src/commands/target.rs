@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::context::Context;
 use crate::facts::Facts;
-use crate::guard::{Guard, Rehearsal, SAFETY};
+use crate::guard::{self, Rehearsal, SAFETY};
 use crate::output::Output;
 use crate::state::Lock;
 
@@ -80,13 +80,12 @@ impl Guarded {
         name: &str,
         hint: &str,
     ) -> Result<bool> {
-        let guard = Guard { deed, facts, name, production: self.is_production(), hint };
         if self.is_rehearsal() {
-            guard.rehearse(&context.ui);
+            guard::rehearse(&context.ui, self.is_production(), deed, facts);
             return Ok(false);
         }
         if self.is_production() {
-            guard.pass(&context.ui, self.confirm.as_deref()).await?;
+            guard::pass(&context.ui, deed, facts, name, hint, self.confirm.as_deref()).await?;
         }
         Ok(true)
     }

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::target::Target;
 use crate::context::Context;
-use crate::guard::{Guard, SAFETY};
+use crate::guard::{self, SAFETY};
 use crate::output::{self, Format, Output, stdout};
 use group::Verdict;
 use item::{Finding, Kind};
@@ -85,8 +85,7 @@ impl Verify {
             false => count,
             true if dry_run => {
                 let deed = format!("rewrite {}", counted(changes, "item", "items"));
-                Guard { deed: &deed, facts: &[], name: "", production: false, hint: "" }
-                    .rehearse(&context.ui);
+                guard::rehearse(&context.ui, false, &deed, &[]);
                 count
             }
             true => rewrite(context, &stores).await?,

@@ -16,7 +16,7 @@ use super::backup::{self, BackupOptions};
 use super::{Guarded, Reading, Writing};
 use crate::commands::undo::Undo;
 use crate::context::Context;
-use crate::guard::Guard;
+use crate::guard;
 use crate::output::{self, Format, stdout};
 use crate::text::printable;
 
@@ -44,7 +44,7 @@ pub(super) async fn create(context: &Context, writing: Writing) -> Result<()> {
         return Err(exists_already(&dynamodb).into());
     }
     let facts = [Facts::of_table(&dynamodb, name, None)];
-    Guard { deed: "create the table", facts: &facts, name, production, hint: "" }.rehearse(&context.ui);
+    guard::rehearse(&context.ui, production, "create the table", &facts);
     Ok(())
 }
 

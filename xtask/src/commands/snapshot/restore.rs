@@ -9,7 +9,6 @@ use super::described;
 use super::save::version;
 use crate::commands::db;
 use crate::commands::ddb::{self, KEYS};
-use crate::commands::setup::Counts;
 use crate::commands::undo::Undo;
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
@@ -17,10 +16,10 @@ use crate::dynamodb::files::{ItemFile, Notation};
 use crate::dynamodb::table;
 use crate::dynamodb::write::{self, Write};
 use crate::error::Failure;
-use crate::guard::Guard;
+use crate::guard;
 use crate::postgres::client::PostgresClient;
 use crate::postgres::target::Connection;
-use crate::record::{Contents, Record};
+use crate::record::{Contents, Counts, Record};
 use crate::services::Services;
 use crate::snapshot::{Dump, Items, Manifest, Snapshot, Snapshots};
 use crate::text::counted;
@@ -35,7 +34,7 @@ pub(in crate::commands) async fn rehearse(context: &Context, name: &str, manifes
         check_version(&dump.version, &mut maintenance).await?;
     }
     let deed = format!("replace what both databases hold with {}", described(name, manifest));
-    Guard { deed: &deed, facts: &[], name: "", production: false, hint: "" }.rehearse(&context.ui);
+    guard::rehearse(&context.ui, false, &deed, &[]);
     Ok(())
 }
 
@@ -97,7 +96,7 @@ pub(in crate::commands) async fn restore(
     if let Some(record) = record {
         record.write_by(&mut maintenance, postgres).await?;
     }
-    Ok(Counts { users, activities, items: usize::try_from(items)? })
+    Ok([users, activities, others, items])
 }
 
 /// Opens the dump, and checks that it can be restored here. Without a dump, the database must exist.
