@@ -25,12 +25,14 @@ use xshell::{Shell, cmd};
 pub(crate) use steps::{counts, explain, make_anew, setup};
 use steps::{create, drop_database, exists_already, load_held, may_create, take_turn};
 
+use super::snapshot::Stores;
 use super::target::{Guarded, Reading, Target, Writing};
 use super::undo::{self, Undo};
 use crate::context::Context;
 use crate::engine::embedded;
 use crate::guard;
 use crate::output::{self, Output};
+use crate::state::Lock;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Db {
@@ -170,6 +172,24 @@ impl Guarded {
     }
 }
 
+impl Losing {
+    /// The target of the command with this name, locked, once the user has confirmed and what would be lost is saved;
+    /// `None` if this is a dry run.
+    async fn begin(
+        &self,
+        context: &Context,
+        command: &str,
+        deed: &str,
+        needs: Needs,
+    ) -> Result<Option<(PostgresTarget, Option<Lock>)>> {
+        let lock = self.guarded.lock(context, command).await?;
+        let Some(target) = self.guarded.postgres(context, deed, needs).await? else { return Ok(None) };
+        let lost = Stores { postgres: Some(&target), dynamodb: None };
+        self.undo.keep(context, lost, &command.replace(' ', "-"), None).await?;
+        Ok(Some((target, lock)))
+    }
+}
+
 impl Db {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let ui = &context.ui;
@@ -185,30 +205,24 @@ impl Db {
                 let _held = ui.stop.hold().await;
                 create(ui, &mut maintenance, target.database()).await
             }
-            Self::Drop(Losing { guarded, undo }) => {
+            Self::Drop(losing) => {
                 let deed = "drop the database";
-                let _lock = guarded.lock(context, "db drop").await?;
-                let Some(target) = guarded.postgres(context, deed, Needs::Server).await? else {
-                    return Ok(());
-                };
-                undo.keep_rows(context, &guarded, &target, "db-drop").await?;
+                let begun = losing.begin(context, "db drop", deed, Needs::Server).await?;
+                let Some((target, _lock)) = begun else { return Ok(()) };
                 let mut maintenance = target.maintenance().connect().await?;
                 take_turn(ui, &mut maintenance).await?;
                 let _held = ui.stop.hold().await;
                 drop_database(ui, &mut maintenance, target.database()).await
             }
-            Self::SchemaLoad(Losing { guarded, undo }) => {
+            Self::SchemaLoad(losing) => {
                 let deed = "replace the tables and lose their rows";
                 let schema = Script::schema(&context.root)?;
-                let _lock = guarded.lock(context, "db schema-load").await?;
-                let Some(target) = guarded.postgres(context, deed, Needs::Database).await? else {
-                    return Ok(());
-                };
-                undo.keep_rows(context, &guarded, &target, "db-schema-load").await?;
+                let begun = losing.begin(context, "db schema-load", deed, Needs::Database).await?;
+                let Some((target, _lock)) = begun else { return Ok(()) };
                 let mut connection = target.connect().await?;
                 let _held = ui.stop.hold().await;
                 load_held(ui, &mut connection, schema).await?;
-                if guarded.is_production() {
+                if losing.guarded.is_production() {
                     return Ok(());
                 }
                 let note = move |client: &mut Client| {
@@ -227,14 +241,11 @@ impl Db {
                 let load = async { load_held(ui, &mut target.connect().await?, seed).await };
                 undo::seeding(&guarded, &target, None, None, load).await
             }
-            Self::Setup(Losing { guarded, undo }) => {
+            Self::Setup(losing) => {
                 let deed = "drop and create the database";
-                let _lock = guarded.lock(context, "db setup").await?;
-                let Some(target) = guarded.postgres(context, deed, Needs::ToCreate).await? else {
-                    return Ok(());
-                };
-                undo.keep_rows(context, &guarded, &target, "db-setup").await?;
-                let record = (!guarded.is_production())
+                let begun = losing.begin(context, "db setup", deed, Needs::ToCreate).await?;
+                let Some((target, _lock)) = begun else { return Ok(()) };
+                let record = (!losing.guarded.is_production())
                     .then_some(Record::of_new_tables(target.ask(Record::read).await.ok().flatten()));
                 let mut maintenance = target.maintenance().connect().await?;
                 setup(context, &mut maintenance, &target, record).await.map(|_| ())

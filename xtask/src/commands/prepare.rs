@@ -12,6 +12,7 @@ use crate::services::Services;
 
 use super::ddb;
 use super::setup::{self, set_up};
+use super::snapshot::Stores;
 use super::undo::{MOST_UNASKED, Undo};
 
 #[derive(Debug, clap::Args)]
@@ -67,7 +68,8 @@ pub(super) async fn prepare(
         Some(loss) => ask(context, &loss, answer).await?,
         None => context.ui.note(format_args!("setting both databases up again{}", replaced(&contents))),
     }
-    answer.undo.keep_both(context, services, &ready.1, "prepare", None).await?;
+    let lost = Stores { postgres: Some(&targets.postgres), dynamodb: Some(&ready.1) };
+    answer.undo.keep(context, lost, "prepare", None).await?;
     let counts = set_up(context, &targets.postgres, seed, sources, ready).await?;
     setup::summary(context, targets, counts, started.elapsed());
     Ok(())

@@ -55,8 +55,10 @@ impl Setup {
                 let undo = (self.undo, "ddb-setup");
                 return snapshot::restore(context, services, name, undo, ready).await;
             }
-            self.undo.keep_both(context, services, &ready.1, "ddb-setup", None).await?;
-            set_up(context, &services.targets.postgres, &seed, sources, ready).await
+            let postgres = &services.targets.postgres;
+            let lost = snapshot::Stores { postgres: Some(postgres), dynamodb: Some(&ready.1) };
+            self.undo.keep(context, lost, "ddb-setup", None).await?;
+            set_up(context, postgres, &seed, sources, ready).await
         };
         let (services, counts) = Services::with(context, "ddb-setup", work).await?;
         summary(context, &services.targets, counts, started.elapsed());

@@ -11,11 +11,9 @@ use super::snapshot::{Stores, save};
 use super::target::Guarded;
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
-use crate::engine::Engine;
 use crate::error::Failure;
 use crate::guard::{self, SAFETY};
 use crate::record::{Contents, described};
-use crate::services::Services;
 use crate::targets::PostgresTarget;
 use crate::text::counted;
 
@@ -34,68 +32,32 @@ pub(crate) struct Undo {
 }
 
 impl Undo {
-    /// Saves a snapshot before both databases are replaced. `source` is the snapshot that replaces them, if any.
-    pub(super) async fn keep_both(
+    /// Saves a snapshot of the local databases in `stores` before what they hold is destroyed. `source` is the snapshot
+    /// that replaces it, if any.
+    pub(super) async fn keep(
         self,
         context: &Context,
-        services: &Services,
-        dynamodb: &DynamoDb,
-        command: &str,
-        source: Option<&str>,
-    ) -> Result<()> {
-        if self.no_snapshot {
-            return Ok(());
-        }
-        let stores = Stores { postgres: Some(&services.targets.postgres), dynamodb: Some(dynamodb) };
-        let contents = Contents::read(stores.postgres, stores.dynamodb).await.map_err(unknown)?;
-        self.keep(context, Some(&services.engine), stores, &contents, command, source).await
-    }
-
-    /// Saves a snapshot before the rows of a local Postgres are destroyed.
-    pub(super) async fn keep_rows(
-        self,
-        context: &Context,
-        guarded: &Guarded,
-        postgres: &PostgresTarget,
-        command: &str,
-    ) -> Result<()> {
-        if guarded.is_production() || self.no_snapshot {
-            return Ok(());
-        }
-        let stores = Stores { postgres: Some(postgres), dynamodb: None };
-        let contents = Contents::read(stores.postgres, None).await.map_err(unknown)?;
-        self.keep(context, None, stores, &contents, command, None).await
-    }
-
-    /// Saves a snapshot before the items of a local messages table are destroyed. Postgres says what the seeds wrote.
-    pub(super) async fn keep_items(
-        self,
-        context: &Context,
-        guarded: &Guarded,
-        dynamodb: &DynamoDb,
-        command: &str,
-    ) -> Result<()> {
-        if guarded.is_production() || self.no_snapshot {
-            return Ok(());
-        }
-        let postgres = context.postgres(false).await.ok();
-        let contents = match Contents::read(postgres.as_ref(), Some(dynamodb)).await {
-            Ok(contents) => contents,
-            Err(_) => Contents::read(None, Some(dynamodb)).await.map_err(unknown)?,
-        };
-        let stores = Stores { postgres: None, dynamodb: Some(dynamodb) };
-        self.keep(context, None, stores, &contents, command, None).await
-    }
-
-    async fn keep(
-        self,
-        context: &Context,
-        engine: Option<&Engine>,
         stores: Stores<'_>,
-        contents: &Contents,
         command: &str,
         source: Option<&str>,
     ) -> Result<()> {
+        let is_production = stores.dynamodb.is_some_and(|dynamodb| dynamodb.target.is_production())
+            || stores.postgres.is_some_and(|postgres| !postgres.prod.is_empty());
+        if is_production || self.no_snapshot {
+            return Ok(());
+        }
+        let contents = match stores.postgres {
+            Some(postgres) => Contents::read(Some(postgres), stores.dynamodb).await,
+            // Postgres, if it can be asked, says what the seeds wrote.
+            None => {
+                let postgres = context.postgres(false).await.ok();
+                match Contents::read(postgres.as_ref(), stores.dynamodb).await {
+                    Err(_) => Contents::read(None, stores.dynamodb).await,
+                    contents => contents,
+                }
+            }
+        };
+        let contents = contents.map_err(unknown)?;
         if !contents.may_hold_user_data() {
             return Ok(());
         }
@@ -120,12 +82,7 @@ impl Undo {
         context.ui.warn(format_args!(
             "{described} will be lost, and perhaps not only seeds wrote them: saving snapshot {name} first"
         ));
-        let save = async {
-            match engine {
-                Some(engine) => save(context, engine, stores, &name, rotate).await,
-                None => save(context, &context.engine_that_runs().await?, stores, &name, rotate).await,
-            }
-        };
+        let save = async { save(context, &context.engine_that_runs().await?, stores, &name, rotate).await };
         save.await.map_err(|error| {
             let remedy = "fix that, or continue without a snapshot with --no-snapshot";
             Failure::new(format!("snapshot {name} cannot be saved; nothing was changed"), remedy)

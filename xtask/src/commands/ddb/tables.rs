@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::backup::{self, BackupOptions};
 use super::{Guarded, Reading, Writing};
+use crate::commands::snapshot::Stores;
 use crate::commands::undo::Undo;
 use crate::context::Context;
 use crate::guard;
@@ -109,7 +110,8 @@ impl DropTable {
         }
         // A snapshot holds only the messages table.
         if self.table == dynamodb.target.table {
-            self.undo.keep_items(context, &self.guarded, &dynamodb, "ddb-drop").await?;
+            let lost = Stores { postgres: None, dynamodb: Some(&dynamodb) };
+            self.undo.keep(context, lost, "ddb-drop", None).await?;
         }
         let drop = async {
             if delete(&dynamodb, &self.table).await? {

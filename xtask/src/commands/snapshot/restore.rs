@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 
 use super::described;
-use super::save::version;
+use super::save::{Stores, version};
 use crate::commands::db;
 use crate::commands::ddb::{self, KEYS};
 use crate::commands::undo::Undo;
@@ -56,7 +56,8 @@ pub(in crate::commands) async fn restore(
     check_files(&snapshot, &manifest)?;
     let dump = open_dump(context, services, &snapshot, manifest.postgres, &mut maintenance).await?;
     let items = open_items(&snapshot, manifest.dynamodb, &dynamodb).await?;
-    undo.keep_both(context, services, &dynamodb, command, Some(name)).await?;
+    let lost = Stores { postgres: Some(postgres), dynamodb: Some(&dynamodb) };
+    undo.keep(context, lost, command, Some(name)).await?;
 
     let rows = dump.as_ref().map(|(dump, _)| dump.rows);
     let record = dump.as_ref().map(|(dump, _)| dump.record.clone());
