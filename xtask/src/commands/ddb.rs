@@ -25,7 +25,8 @@ use super::db;
 use super::target::{Guarded, Reading, Target, WHERE, Writing};
 use crate::context::Context;
 
-pub(crate) use seed::{KEYS, Seed, SeedOptions, Table};
+pub(crate) use export::write_file;
+pub(crate) use seed::{KEYS, Seed, SeedOptions};
 pub(crate) use tables::{drop_if_exists, has_messages_table, schema_load, table_names};
 
 #[derive(Debug, Subcommand)]
@@ -167,23 +168,10 @@ impl Target {
     }
 }
 
-impl Writing {
-    async fn dynamodb(self, context: &Context) -> Result<DynamoDb> {
-        DynamoDb::new(&context.dynamodb(self.target.prod).await?, &context.ui).await
-    }
-}
-
 impl Guarded {
     /// The target, before the user has confirmed.
     async fn dynamodb(&self, context: &Context) -> Result<DynamoDb> {
-        self.writing.dynamodb(context).await
-    }
-
-    /// The target, once the user has confirmed; `None` if this is a dry run. `table` defaults to the messages table.
-    async fn resolve(&self, context: &Context, deed: &str, table: Option<&str>) -> Result<Option<DynamoDb>> {
-        let dynamodb = self.dynamodb(context).await?;
-        let is_meant = self.is_meant(context, &dynamodb, deed, table, Vec::new()).await?;
-        Ok(is_meant.then_some(dynamodb))
+        self.writing.target.dynamodb(context).await
     }
 
     /// Like [`Guarded::is_meant`], for the synthetic users and items in both databases.
@@ -202,24 +190,34 @@ impl Guarded {
             let prod = postgres.prod;
             postgres.ask(move |client| db::counts(client, prod)).await?;
         }
-        self.is_meant(context, dynamodb, deed, None, facts).await
+        self.shown_is_meant(context, dynamodb, deed, &dynamodb.target.table, facts).await
     }
 
-    /// Shows the target after the `facts`, if it has to be shown, and asks the user. Returns whether to go on.
+    /// Shows the table, if it has to be shown, and asks the user. Returns whether to go on.
     async fn is_meant(
         &self,
         context: &Context,
         dynamodb: &DynamoDb,
         deed: &str,
-        table: Option<&str>,
+        table: &str,
+    ) -> Result<bool> {
+        self.shown_is_meant(context, dynamodb, deed, table, Vec::new()).await
+    }
+
+    /// Like [`Guarded::is_meant`], with other `facts` before those of the table.
+    async fn shown_is_meant(
+        &self,
+        context: &Context,
+        dynamodb: &DynamoDb,
+        deed: &str,
+        table: &str,
         mut facts: Vec<Facts>,
     ) -> Result<bool> {
         if !self.shows() {
             return Ok(true);
         }
-        let name = table.unwrap_or(&dynamodb.target.table);
-        let description = table::describe(dynamodb, name).await?;
-        facts.push(Facts::of_table(dynamodb, name, Some(&description)));
-        self.pass(context, deed, &facts, name, "").await
+        let description = table::describe(dynamodb, table).await?;
+        facts.push(Facts::of_table(dynamodb, table, Some(&description)));
+        self.pass(context, deed, &facts, table, "").await
     }
 }

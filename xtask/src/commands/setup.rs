@@ -113,7 +113,7 @@ pub(super) async fn set_up(
     let table = table::describe(&client, &client.target.table).await?;
     let record = Record::begun(Some(&table), [users, activities, others, i64::try_from(seed.count())?]);
     record.write_by(&mut connection, postgres).await?;
-    let items = seed.write(&client, people, ddb::Table::Empty).await?;
+    let items = seed.write(&client, people, true).await?;
     let counts = [users, activities, others, i64::try_from(items)?];
     Record::new(sources, &table, counts).write_by(&mut connection, postgres).await?;
     Ok(counts)

@@ -33,17 +33,9 @@ mod tests;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FileForm {
-    pub(crate) encoding: Encoding,
+    /// Comma-separated values below a header; otherwise one JSON object per line.
+    pub(crate) is_csv: bool,
     pub(crate) compression: Compression,
-}
-
-/// How items are encoded as text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    /// One JSON object per line.
-    Jsonl,
-    /// Comma-separated values below a header.
-    Csv,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +58,9 @@ impl FileForm {
             Some(imported) => (without_compression(imported).0, Compression::None),
             None => without_compression(&name),
         };
-        let encoding = match name.rsplit_once('.') {
-            Some((_, "jsonl" | "ndjson" | "json")) => Encoding::Jsonl,
-            Some((_, "csv")) => Encoding::Csv,
+        let is_csv = match name.rsplit_once('.') {
+            Some((_, "jsonl" | "ndjson" | "json")) => false,
+            Some((_, "csv")) => true,
             _ => {
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidInput,
@@ -76,7 +68,7 @@ impl FileForm {
                 ));
             }
         };
-        Ok(Self { encoding, compression })
+        Ok(Self { is_csv, compression })
     }
 }
 

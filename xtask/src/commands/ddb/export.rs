@@ -1,13 +1,14 @@
 use std::path::{Path, PathBuf};
 
-use crate::dynamodb::files::{Columns, Encoding, FileForm, ItemFileWriter, Layout, Notation};
+use crate::dynamodb::client::DynamoDb;
+use crate::dynamodb::files::{Columns, FileForm, ItemFileWriter, Layout, Notation};
 use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::print::{Form, ItemWriter};
-use crate::dynamodb::read::{self, Page};
+use crate::dynamodb::read::{self, Page, Response};
 use crate::dynamodb::table::{self, Keys};
 use crate::error::{Failure, Interrupted, Usage};
 use crate::text::counted;
-use crate::ui::Rate;
+use crate::ui::{Rate, Step};
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::operation::scan::ScanInput;
 
@@ -49,43 +50,13 @@ impl Export {
             let problem = format!("{} is not a folder, so {file} cannot be written", folder.display());
             return Err(Failure::usage(problem, "make it, or name another").into());
         }
-        if self.plain && form.encoding == Encoding::Csv {
+        if self.plain && form.is_csv {
             return Err(Usage("--plain is for JSON lines; CSV keeps all types".to_owned()).into());
         }
         let dynamodb = self.target.dynamodb(context).await?;
         let table = self.table.of(&dynamodb.target);
-        let stop = &context.ui.stop;
         let step = context.ui.step(format!("DynamoDB: export {table} to {file}"));
-        let mut count = 0;
-        let export = async {
-            let description = table::describe(&dynamodb, table).await?;
-            let keys = Keys::of(&description, None).context("the table has no key")?;
-            let keys: Vec<&str> = keys.names().collect();
-            let request = ScanInput::builder().table_name(table);
-            let total = u64::try_from(description.item_count.unwrap_or_default()).unwrap_or_default();
-            let rate = Rate::begin();
-            let mut out = None;
-            let read = read::in_order(&dynamodb, request, description.item_count, async |mut page: Page| {
-                count += page.count;
-                step.progress(rate.of(count, total));
-                page.items.iter_mut().for_each(sort_sets);
-                let written = self.write(form, &keys, &page.items, &mut out);
-                written.with_context(|| format!("cannot write {file}"))
-            });
-            let response = read.await?;
-            let finish = || {
-                // A table without items still makes a file.
-                self.write(form, &keys, &[], &mut out)?;
-                out.map_or(Ok(()), ItemFileWriter::finish)?;
-                std::fs::metadata(&self.file)
-            };
-            let written = finish().with_context(|| format!("cannot write {file}"))?;
-            anyhow::Ok((response, written.len()))
-        };
-        let exported = stop.or(export).await.map_err(|error| {
-            let count = counted(count, "item was", "items were");
-            Interrupted::explained(error, || format!("{count} read, and no file was made"))
-        });
+        let exported = write_file(&dynamodb, table, &self.file, form, self.notation(), &step).await;
         step.ended(exported, |(response, bytes)| format!("{response}; {bytes} bytes")).map(|_| ())
     }
 
@@ -106,27 +77,56 @@ impl Export {
     fn notation(&self) -> Notation {
         if self.plain { Notation::Plain } else { Notation::Typed }
     }
+}
 
-    /// Writes items to `out`, which is created with the first ones: they decide the columns of a CSV.
-    fn write(
-        &self,
-        form: FileForm,
-        keys: &[&str],
-        items: &[Item],
-        out: &mut Option<ItemFileWriter>,
-    ) -> std::io::Result<()> {
-        let out = match out {
-            Some(out) => out,
-            none => {
-                let layout = match form.encoding {
-                    Encoding::Csv => Layout::Csv(Columns::of(keys, items)),
-                    Encoding::Jsonl => Layout::Jsonl(self.notation()),
-                };
-                none.insert(ItemFileWriter::create(&self.file, form.compression, layout)?)
-            }
+/// Writes a table's items to a file, always in the same order. Returns what was read, and the file's size in bytes.
+pub(crate) async fn write_file(
+    dynamodb: &DynamoDb,
+    table: &str,
+    path: &Path,
+    form: FileForm,
+    notation: Notation,
+    step: &Step,
+) -> Result<(Response, u64)> {
+    let mut count = 0;
+    let export = async {
+        let description = table::describe(dynamodb, table).await?;
+        let keys = Keys::of(&description, None).context("the table has no key")?;
+        let keys: Vec<&str> = keys.names().collect();
+        let mut out = None;
+        // The first items decide the columns of a CSV.
+        let mut write = |items: &[Item]| {
+            let out = match &mut out {
+                Some(out) => out,
+                none => {
+                    let layout = match form.is_csv {
+                        true => Layout::Csv(Columns::of(&keys, items)),
+                        false => Layout::Jsonl(notation),
+                    };
+                    none.insert(ItemFileWriter::create(path, form.compression, layout)?)
+                }
+            };
+            items.iter().try_for_each(|item| out.write(item))
         };
-        items.iter().try_for_each(|item| out.write(item))
-    }
+        let cannot_write = || format!("cannot write {}", path.display());
+        let total = description.item_count.unwrap_or_default().unsigned_abs();
+        let rate = Rate::begin();
+        let request = ScanInput::builder().table_name(table);
+        let read = read::in_order(dynamodb, request, description.item_count, async |mut page: Page| {
+            count += page.count;
+            step.progress(rate.of(count, total));
+            page.items.iter_mut().for_each(sort_sets);
+            write(&page.items).with_context(cannot_write)
+        });
+        let response = read.await?;
+        // A table without items still makes a file.
+        write(&[]).and_then(|()| out.map_or(Ok(()), ItemFileWriter::finish)).with_context(cannot_write)?;
+        anyhow::Ok((response, path.metadata().with_context(cannot_write)?.len()))
+    };
+    dynamodb.ui.stop.or(export).await.map_err(|error| {
+        let count = counted(count, "item was", "items were");
+        Interrupted::explained(error, || format!("{count} read, and no file was made"))
+    })
 }
 
 /// The error for a file name without a known extension.

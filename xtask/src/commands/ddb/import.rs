@@ -15,7 +15,7 @@ use super::export::no_form;
 use super::{Guarded, TableArgument};
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
-use crate::dynamodb::files::{Compression, Encoding, FileForm, ItemFile, Notation};
+use crate::dynamodb::files::{Compression, FileForm, ItemFile, Notation};
 use crate::dynamodb::table;
 use crate::dynamodb::write::{self, Written};
 use crate::error::{Failure, Incomplete, Interrupted, Usage};
@@ -47,16 +47,13 @@ pub(crate) struct Import {
 }
 
 /// The input. It is read twice: first to check it before the user is asked.
-struct Input {
-    file: File,
-    form: FileForm,
-}
+type Input = (File, FileForm);
 
 /// Copies stdin into a temporary file.
 fn copy_of_stdin() -> io::Result<Input> {
     let mut file = tempfile::tempfile()?;
     io::copy(&mut io::stdin().lock(), &mut file)?;
-    Ok(Input { file, form: FileForm { encoding: Encoding::Jsonl, compression: Compression::None } })
+    Ok((file, FileForm { is_csv: false, compression: Compression::None }))
 }
 
 impl Import {
@@ -70,10 +67,11 @@ impl Import {
         context.ui.stop.remedy("run the same command again");
         let _lock = self.guarded.lock(context, "ddb import").await?;
         let deed = "import into the table, over its items";
-        let Some(dynamodb) = self.guarded.resolve(context, deed, self.table.table.as_deref()).await? else {
-            return Ok(());
-        };
+        let dynamodb = self.guarded.dynamodb(context).await?;
         let table = self.table.of(&dynamodb.target);
+        if !self.guarded.is_meant(context, &dynamodb, deed, table).await? {
+            return Ok(());
+        }
         let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
         let step = context.ui.step(format!("DynamoDB: import {} into {table}", self.name().display()));
         let file = self.open(&input)?;
@@ -125,7 +123,7 @@ impl Import {
         };
         let imported = counted(records.imported, "item", "items");
         let deed = format!("import {imported} into the table, over its items{rejected}");
-        self.guarded.is_meant(context, &dynamodb, &deed, Some(table), Vec::new()).await.map(|_| ())
+        self.guarded.is_meant(context, &dynamodb, &deed, table).await.map(|_| ())
     }
 
     async fn input(&self) -> Result<Input> {
@@ -145,23 +143,23 @@ impl Import {
             return Err(Failure::usage(problem, remedy).into());
         }
         let file = File::open(&self.file).with_context(|| self.cannot_import())?;
-        Ok(Input { file, form })
+        Ok((file, form))
     }
 
     /// Begins to read the input. Drop an earlier [`ItemFile`] of it first: both share one position.
-    fn open(&self, input: &Input) -> Result<ItemFile> {
+    fn open(&self, (file, form): &Input) -> Result<ItemFile> {
         let notation = match (self.plain, self.dynamodb_json) {
             (true, _) => Some(Notation::Plain),
             (_, true) => Some(Notation::Typed),
             _ => None,
         };
         let open = || {
-            let mut file = input.file.try_clone()?;
+            let mut file = file.try_clone()?;
             // A pipe cannot be rewound. `ItemFile::of` refuses it with a better error.
             if file.metadata()?.is_file() {
                 file.rewind()?;
             }
-            ItemFile::of(file, input.form, notation, self.from_line)
+            ItemFile::of(file, *form, notation, self.from_line)
         };
         open().map_err(|error| match error.kind() {
             io::ErrorKind::InvalidFilename => {

@@ -114,36 +114,25 @@ impl KeyArguments {
         key_of(&keys, &self.pk, self.sk.as_deref())
     }
 
+    fn words(&self) -> impl Iterator<Item = &str> {
+        [Some(&self.pk), self.sk.as_ref()].into_iter().flatten().map(String::as_str)
+    }
+
     /// The key as messages show it.
     fn shown(&self) -> String {
-        [Some(&self.pk), self.sk.as_ref()].into_iter().flatten().cloned().collect::<Vec<_>>().join(" ")
+        self.words().collect::<Vec<_>>().join(" ")
     }
 
     /// The key as arguments of a suggested command.
     fn typed(&self) -> String {
-        [Some(&self.pk), self.sk.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(|text| word(text))
-            .collect::<Vec<_>>()
-            .join(" ")
+        shell_words::join(self.words())
     }
-}
-
-/// Quotes a word for a shell, if necessary.
-fn word(text: &str) -> String {
-    let is_plain = |c: char| c.is_alphanumeric() || "_-.:+@%/,".contains(c);
-    if !text.is_empty() && text.chars().all(is_plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// The key of an item, as arguments of a suggested command. Only the messages table's key is known.
 fn key_in(item: &Item, dynamodb: &DynamoDb, table: &str) -> String {
-    let words = KEYS.map(|name| item.get(name)?.as_s().ok().map(|text| word(text)));
-    match words {
-        [Some(pk), Some(sk)] if table == dynamodb.target.table => format!("{pk} {sk}"),
+    match KEYS.map(|name| item.get(name)?.as_s().ok()) {
+        [Some(pk), Some(sk)] if table == dynamodb.target.table => shell_words::join([pk, sk]),
         _ => "PK SK".to_owned(),
     }
 }
@@ -197,7 +186,7 @@ impl Put {
             .set_expression_attribute_values(self.condition.placeholders.values()?)
             .return_values(ReturnValue::AllOld);
         let deed = format!("put an item{}", self.condition.not_evaluated(&self.guarded));
-        if !self.guarded.is_meant(context, &dynamodb, &deed, Some(table), Vec::new()).await? {
+        if !self.guarded.is_meant(context, &dynamodb, &deed, table).await? {
             return Ok(());
         }
         let send = async || request.clone().customize().config_override(once()).send().await;
@@ -267,7 +256,7 @@ impl Update {
             self.key.shown(),
             self.condition.not_evaluated(&self.guarded)
         );
-        if !self.guarded.is_meant(context, &dynamodb, &deed, Some(table), Vec::new()).await? {
+        if !self.guarded.is_meant(context, &dynamodb, &deed, table).await? {
             return Ok(());
         }
         let send = async || request.clone().customize().config_override(once()).send().await;
@@ -306,7 +295,7 @@ impl Delete {
             .return_values(ReturnValue::AllOld);
         let deed =
             format!("delete the item {}{}", self.key.shown(), self.condition.not_evaluated(&self.guarded));
-        if !self.guarded.is_meant(context, &dynamodb, &deed, Some(table), Vec::new()).await? {
+        if !self.guarded.is_meant(context, &dynamodb, &deed, table).await? {
             return Ok(());
         }
         let send = async || request.clone().customize().config_override(once()).send().await;

@@ -52,11 +52,11 @@ impl SeedCommand {
         let databases = context.databases(self.guarded.is_production()).await?;
         let people = seed.people(&mut databases.postgres.connect().await?).await?;
         let dynamodb = DynamoDb::new(&databases.dynamodb, &context.ui).await?;
-        let deed = "replace the seed conversation";
-        if !self.guarded.is_meant(context, &dynamodb, deed, None, Vec::new()).await? {
+        let (deed, table) = ("replace the seed conversation", &dynamodb.target.table);
+        if !self.guarded.is_meant(context, &dynamodb, deed, table).await? {
             return Ok(());
         }
-        let write = async { seed.write(&dynamodb, people, Table::InUse).await.map(|_| ()) };
+        let write = async { seed.write(&dynamodb, people, false).await.map(|_| ()) };
         undo::seeding(&self.guarded, &databases.postgres, Some(&dynamodb), Some(&seed), write).await?;
         self.cost.report(&dynamodb, &dynamodb.target.table, None, None).await
     }
@@ -173,9 +173,9 @@ impl Seed {
         connection.with(find).await
     }
 
-    /// Writes the messages and group rows, and removes what an earlier seed left. Returns the number of items read
-    /// back.
-    pub(crate) async fn write(&self, dynamodb: &DynamoDb, people: People, table: Table) -> Result<usize> {
+    /// Writes the messages and group rows, and removes what an earlier seed left, unless the table `is_new`. Returns
+    /// the number of items read back.
+    pub(crate) async fn write(&self, dynamodb: &DynamoDb, people: People, is_new: bool) -> Result<usize> {
         let [one, two] = &people;
         let now = self.now.unwrap_or_else(Utc::now);
         let items = self.conversation.items(SEED_GROUP, [one, two], now);
@@ -187,7 +187,7 @@ impl Seed {
         let work = async {
             let kept: HashSet<u64> = rows.iter().map(|put| put.key).collect();
             let mut members = vec![one.uuid, two.uuid];
-            if let Table::InUse = table {
+            if !is_new {
                 let former = former_members(dynamodb).await?;
                 let is_former = |user: &User| former.contains(&user.uuid);
                 if !(former.len() == people.len() && people.iter().all(is_former)) {
@@ -209,7 +209,7 @@ impl Seed {
                 });
                 written.await?;
             }
-            if let Table::InUse = table {
+            if !is_new {
                 remove_others(dynamodb, &members, &kept).await?;
             }
             let mut there = count_seeded(dynamodb, &members).await?;
@@ -233,15 +233,6 @@ impl Seed {
 /// even into a table that has been created again since.
 pub(super) const LATE_TRIES: u32 = 10;
 pub(super) const LATE_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Whether the table may hold an earlier seed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Table {
-    /// It was just created.
-    Empty,
-    /// It may hold one.
-    InUse,
-}
 
 /// The names of the messages table's keys.
 pub(crate) const KEYS: [&str; 2] = [PARTITION_KEY, SORT_KEY];

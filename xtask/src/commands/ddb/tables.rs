@@ -36,7 +36,7 @@ pub(super) async fn create(context: &Context, writing: Writing) -> Result<()> {
     let production = writing.target.prod;
     context.ui.stop.remedy(after_interruption(production));
     let _lock = writing.lock(context, "ddb schema-load").await?;
-    let dynamodb = writing.dynamodb(context).await?;
+    let dynamodb = writing.target.dynamodb(context).await?;
     if !writing.rehearsal.dry_run {
         return schema_load(&dynamodb).await;
     }

@@ -1,21 +1,18 @@
 //! Saves the databases as a snapshot.
 
-use std::cell::Cell;
 use std::fs::File;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use aws_sdk_dynamodb::operation::scan::ScanInput;
 use backend_flask::time;
 use chrono::Utc;
 use postgres::Client;
 
 use super::described;
+use crate::commands::ddb::{has_messages_table, write_file};
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
-use crate::dynamodb::files::{Compression, ItemFileWriter, Layout, Notation};
-use crate::dynamodb::read::{self, Page};
-use crate::dynamodb::table;
+use crate::dynamodb::files::{Compression, FileForm, Notation};
 use crate::engine::Engine;
 use crate::error::Failure;
 use crate::postgres::client::PostgresClient;
@@ -24,7 +21,6 @@ use crate::record::Rows;
 use crate::snapshot::{Dump, Items, Manifest, Snapshot, Snapshots};
 use crate::targets::PostgresTarget;
 use crate::text::counted;
-use crate::ui::Rate;
 
 /// The databases that a snapshot covers: both, or only the one that is about to lose data.
 #[derive(Clone, Copy)]
@@ -111,24 +107,12 @@ pub(super) fn version(client: &mut Client) -> Result<String> {
 /// Exports the items of the messages table to a file, if the table exists.
 async fn export(dynamodb: &DynamoDb, path: &Path) -> Result<Option<Items>> {
     let table = &dynamodb.target.table;
-    let Some(description) = table::describe_if_there(dynamodb, table).await? else { return Ok(None) };
+    if !has_messages_table(dynamodb).await? {
+        return Ok(None);
+    }
     let step = dynamodb.ui.step(format!("DynamoDB: export {table}"));
-    let count = Cell::new(0);
-    let export = async {
-        let total = description.item_count;
-        let rate = Rate::begin();
-        let cannot_write = || format!("cannot write {}", path.display());
-        let mut out = ItemFileWriter::create(path, Compression::Zstd, Layout::Jsonl(Notation::Typed))
-            .with_context(cannot_write)?;
-        let take = async |page: Page| {
-            count.set(count.get() + page.count);
-            step.progress(rate.of(count.get(), total.unwrap_or_default().unsigned_abs()));
-            page.items.iter().try_for_each(|item| out.write(item)).with_context(cannot_write)
-        };
-        read::in_order(dynamodb, ScanInput::builder().table_name(table), total, take).await?;
-        out.finish().with_context(cannot_write)
-    };
-    let exported = dynamodb.ui.stop.or(export).await;
-    step.ended(exported, |()| counted(count.get(), "item", "items"))?;
-    Ok(Some(Items { table: table.clone(), sha256: Snapshot::sum(path)?, count: count.get() }))
+    let form = FileForm { is_csv: false, compression: Compression::Zstd };
+    let exported = write_file(dynamodb, table, path, form, Notation::Typed, &step).await;
+    let (response, _) = step.ended(exported, |(response, _)| counted(response.count, "item", "items"))?;
+    Ok(Some(Items { table: table.clone(), sha256: Snapshot::sum(path)?, count: response.count }))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use csv_core::ReadRecordResult;
 
-use crate::dynamodb::files::{Columns, Encoding, FileForm, Notation, compression, jsonl};
+use crate::dynamodb::files::{Columns, FileForm, Notation, compression, jsonl};
 use crate::dynamodb::json::Item;
 
 /// The maximum size of a record in bytes. An item has at most 400 KB, and JSON escapes may make it six times as long.
@@ -25,16 +25,16 @@ pub(crate) struct Record<'a> {
 /// Reads a file of items. A record takes up to 16 MiB of memory; a longer one is an error of the file.
 pub(crate) struct ItemFile {
     lines: Lines,
-    form: Form,
+    /// `None` if the file has JSON lines.
+    csv: Option<Box<Table>>,
+    /// The notation of JSON lines; `None` until a line decides.
+    notation: Option<Notation>,
+    /// Whether a line of JSON was read.
+    has_begun: bool,
     from_line: u64,
     /// Another handle of the file being read. Both share one position.
     file: File,
     size: u64,
-}
-
-enum Form {
-    Jsonl(JsonLines),
-    Csv(Box<Table>),
 }
 
 impl ItemFile {
@@ -60,11 +60,8 @@ impl ItemFile {
         }
         let source = compression::text_of(file.try_clone()?, form.compression)?;
         let mut lines = Lines { source, count: 0, record: Vec::new(), first: 0 };
-        let form = match form.encoding {
-            Encoding::Jsonl => Form::Jsonl(JsonLines { notation, has_begun: false }),
-            Encoding::Csv => Form::Csv(Box::new(Table::begin(&mut lines)?)),
-        };
-        Ok(Self { lines, form, from_line, file, size: metadata.len() })
+        let csv = if form.is_csv { Some(Box::new(Table::begin(&mut lines)?)) } else { None };
+        Ok(Self { lines, csv, notation, has_begun: false, from_line, file, size: metadata.len() })
     }
 
     /// The next record. Skips blank lines. A record may be invalid, and then the following one can still be read;
@@ -72,9 +69,9 @@ impl ItemFile {
     #[allow(clippy::should_implement_trait, reason = "a record borrows the text, as no iterator's item can")]
     pub(crate) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
         loop {
-            let item = match &mut self.form {
-                Form::Jsonl(json) => json.read(&mut self.lines)?,
-                Form::Csv(table) => table.read(&mut self.lines)?,
+            let item = match &mut self.csv {
+                None => self.json_line()?,
+                Some(table) => table.read(&mut self.lines)?,
             };
             let Some(item) = item else { return Ok(None) };
             let line = self.lines.first;
@@ -84,6 +81,31 @@ impl ItemFile {
         }
     }
 
+    /// Reads a line of JSON.
+    fn json_line(&mut self) -> io::Result<Option<Result<Item, String>>> {
+        let hint = "is it one JSON document? `jq -c '.[]'` makes lines of a list";
+        while self.lines.begin(hint)? {
+            let text = match utf8(without_end(&self.lines.record)) {
+                Ok(text) if text.trim().is_empty() => continue,
+                Ok(text) => text,
+                Err(why) => return Ok(Some(Err(why))),
+            };
+            let is_first = !std::mem::replace(&mut self.has_begun, true);
+            if is_first && jsonl::is_document(text) {
+                return Err(invalid(
+                    "it is one JSON document, not one item per line: `jq -c '.[]'` makes lines of a list, and \
+                     `jq -c '.Items[]'` of what `-o json` or the AWS CLI prints",
+                ));
+            }
+            if self.notation.is_none() {
+                let mixed = |why| format!("line {}: {why}: add --dynamodb-json or --plain", self.lines.first);
+                self.notation = Notation::of(text).map_err(|why| invalid(mixed(why)))?;
+            }
+            return Ok(Some(jsonl::item(text, self.notation.unwrap_or(Notation::Typed))));
+        }
+        Ok(None)
+    }
+
     /// The number of lines read so far.
     pub(crate) fn lines(&self) -> u64 {
         self.lines.count
@@ -91,10 +113,7 @@ impl ItemFile {
 
     /// The text of a CSV file's header. A file of rejected rows begins with the same header.
     pub(crate) fn header(&self) -> Option<&[u8]> {
-        match &self.form {
-            Form::Jsonl(_) => None,
-            Form::Csv(table) => Some(&table.header),
-        }
+        self.csv.as_ref().map(|table| table.header.as_slice())
     }
 
     /// The fraction of the file read so far, from 0 to 1.
@@ -152,38 +171,6 @@ impl Lines {
             self.record.drain(..'\u{feff}'.len_utf8());
         }
         Ok(read > 0)
-    }
-}
-
-struct JsonLines {
-    /// `None` until a line decides.
-    notation: Option<Notation>,
-    has_begun: bool,
-}
-
-impl JsonLines {
-    fn read(&mut self, lines: &mut Lines) -> io::Result<Option<Result<Item, String>>> {
-        let hint = "is it one JSON document? `jq -c '.[]'` makes lines of a list";
-        while lines.begin(hint)? {
-            let text = match utf8(without_end(&lines.record)) {
-                Ok(text) if text.trim().is_empty() => continue,
-                Ok(text) => text,
-                Err(why) => return Ok(Some(Err(why))),
-            };
-            let is_first = !std::mem::replace(&mut self.has_begun, true);
-            if is_first && jsonl::is_document(text) {
-                return Err(invalid(
-                    "it is one JSON document, not one item per line: `jq -c '.[]'` makes lines of a list, and \
-                     `jq -c '.Items[]'` of what `-o json` or the AWS CLI prints",
-                ));
-            }
-            if self.notation.is_none() {
-                let mixed = |why| format!("line {}: {why}: add --dynamodb-json or --plain", lines.first);
-                self.notation = Notation::of(text).map_err(|why| invalid(mixed(why)))?;
-            }
-            return Ok(Some(jsonl::item(text, self.notation.unwrap_or(Notation::Typed))));
-        }
-        Ok(None)
     }
 }
 

@@ -322,18 +322,18 @@ fn reading_tells_how_far_it_is() {
 
 #[test]
 fn extensions_name_the_form() {
-    for (name, encoding, compression) in [
-        ("a.jsonl", Encoding::Jsonl, Compression::None),
-        ("folder.csv/a.ndjson.gz", Encoding::Jsonl, Compression::Gzip),
-        ("4pdnhjbxgm2qq.json.gz", Encoding::Jsonl, Compression::Gzip),
-        ("A.CSV", Encoding::Csv, Compression::None),
-        ("a.jsonl.csv.zst", Encoding::Csv, Compression::Zstd),
-        ("a.csv.rejected", Encoding::Csv, Compression::None),
-        ("a.jsonl.gz.rejected", Encoding::Jsonl, Compression::None),
-        ("a.csv.rejected.12", Encoding::Csv, Compression::None),
-        ("a.csv.zst.rejected.1.rejected", Encoding::Csv, Compression::None),
+    for (name, is_csv, compression) in [
+        ("a.jsonl", false, Compression::None),
+        ("folder.csv/a.ndjson.gz", false, Compression::Gzip),
+        ("4pdnhjbxgm2qq.json.gz", false, Compression::Gzip),
+        ("A.CSV", true, Compression::None),
+        ("a.jsonl.csv.zst", true, Compression::Zstd),
+        ("a.csv.rejected", true, Compression::None),
+        ("a.jsonl.gz.rejected", false, Compression::None),
+        ("a.csv.rejected.12", true, Compression::None),
+        ("a.csv.zst.rejected.1.rejected", true, Compression::None),
     ] {
-        assert_eq!(FileForm::of(Path::new(name)).unwrap(), FileForm { encoding, compression }, "{name}");
+        assert_eq!(FileForm::of(Path::new(name)).unwrap(), FileForm { is_csv, compression }, "{name}");
     }
 }
 
