@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
 pub(crate) use steps::{counts, explain, make_anew, setup};
-use steps::{create, drop_database, exists_already, load_held, may_create, take_turn};
+use steps::{create, drop_database, exists_already, load, may_create, take_turn};
 
 use super::snapshot::Stores;
 use super::target::{Guarded, Reading, Target, Writing};
@@ -221,7 +221,7 @@ impl Db {
                 let Some((target, _lock)) = begun else { return Ok(()) };
                 let mut connection = target.connect().await?;
                 let _held = ui.stop.hold().await;
-                load_held(ui, &mut connection, schema).await?;
+                load(ui, &mut connection, schema).await?;
                 if losing.guarded.is_production() {
                     return Ok(());
                 }
@@ -238,7 +238,7 @@ impl Db {
                     return Ok(());
                 };
                 let _held = ui.stop.hold().await;
-                let load = async { load_held(ui, &mut target.connect().await?, seed).await };
+                let load = async { load(ui, &mut target.connect().await?, seed).await };
                 undo::seeding(&guarded, &target, None, None, load).await
             }
             Self::Setup(losing) => {

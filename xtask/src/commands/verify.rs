@@ -6,7 +6,6 @@
 
 mod group;
 mod item;
-mod pace;
 mod stores;
 
 use std::collections::BTreeMap;
@@ -193,7 +192,7 @@ impl Report {
                         let [there, should] =
                             [&finding.there, &finding.should].map(|text| json!(shortened(text, most)));
                         let fixable = if finding.can_be_fixed { json!("yes") } else { Value::Null };
-                        let (kind, count) = (if_first(json!(kind.text())), if_first(json!(count)));
+                        let (kind, count) = (if_first(json!(kind)), if_first(json!(count)));
                         let [pk, sk] = finding.key.each_ref().map(|key| json!(key));
                         vec![kind, count, fixable, pk, sk, there, should]
                     })
@@ -207,5 +206,5 @@ impl Report {
 }
 
 fn in_json(Finding { kind, key: [pk, sk], there, should, can_be_fixed }: &Finding) -> Value {
-    json!({ "kind": kind.text(), "pk": pk, "sk": sk, "there": there, "should": should, "fixable": can_be_fixed })
+    json!({ "kind": kind, "pk": pk, "sk": sk, "there": there, "should": should, "fixable": can_be_fixed })
 }

@@ -64,9 +64,9 @@ impl Serialize for Content<'_> {
         let Self(value, notation) = *self;
         let is_plain = notation == Notation::Plain;
         match value {
-            AttributeValue::N(number) if is_plain => plain_number(number).serialize(serializer),
+            AttributeValue::N(number) if is_plain => PlainNumber(number).serialize(serializer),
             AttributeValue::Ns(numbers) if is_plain => {
-                serializer.collect_seq(numbers.iter().map(|number| plain_number(number)))
+                serializer.collect_seq(numbers.iter().map(PlainNumber))
             }
             AttributeValue::Null(_) if is_plain => serializer.serialize_unit(),
             AttributeValue::S(text) | AttributeValue::N(text) => serializer.serialize_str(text),
@@ -85,22 +85,17 @@ impl Serialize for Content<'_> {
 }
 
 /// A number with exactly the digits that DynamoDB gave, or text if it is not a JSON number.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum PlainNumber<'a> {
-    Digits(&'a RawValue),
-    Text(&'a str),
-}
+struct PlainNumber<'a>(&'a String);
 
-fn plain_number(number: &str) -> PlainNumber<'_> {
-    // The value must be a number, not other JSON such as a list.
-    if !number.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
-        return PlainNumber::Text(number);
-    }
-    match serde_json::from_str::<&RawValue>(number) {
-        // `RawValue` leaves out blanks around the number.
-        Ok(digits) if digits.get().len() == number.len() => PlainNumber::Digits(digits),
-        _ => PlainNumber::Text(number),
+impl Serialize for PlainNumber<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // The value must be a number, not other JSON such as a list.
+        let is_number = self.0.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+        match serde_json::from_str::<&RawValue>(self.0) {
+            // `RawValue` leaves out blanks around the number.
+            Ok(digits) if is_number && digits.get().len() == self.0.len() => digits.serialize(serializer),
+            _ => serializer.serialize_str(self.0),
+        }
     }
 }
 

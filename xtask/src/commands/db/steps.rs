@@ -35,9 +35,12 @@ pub(crate) async fn setup(
     let (ui, database) = (&context.ui, target.database().to_owned());
     make_anew(context, maintenance, target, record.clone()).await?;
     let mut connection = target.connect().await?;
-    load(ui, &mut connection, schema).await?;
+    {
+        let _held = ui.stop.hold().await;
+        load(ui, &mut connection, schema).await?;
+    }
     let _held = ui.stop.hold().await;
-    load_held(ui, &mut connection, seed).await?;
+    load(ui, &mut connection, seed).await?;
     let note = move |client: &mut Client| {
         let rows = Rows::read(client)?.counts();
         record.map_or(Ok(()), |record| record.with_rows(rows).write(client, &database))?;
@@ -155,13 +158,8 @@ async fn sessions_in(connection: &mut Connection, database: &str) -> Result<Vec<
     rows.await.context("cannot ask who is connected")
 }
 
-pub(crate) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
-    let _held = ui.stop.hold().await;
-    load_held(ui, connection, script).await
-}
-
-/// Like [`load`], for a caller that holds off the end of the run.
-pub(super) async fn load_held(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
+/// The caller must hold off the end of the run.
+pub(super) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
     let path = script.path;
     let label = format!("Postgres: load {path} into {}", connection.target.database());
     let work = async {

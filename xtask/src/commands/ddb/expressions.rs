@@ -42,61 +42,61 @@ impl Placeholders {
         Self { names, values: Vec::new() }
     }
 
-    /// The names by placeholder; `None` if there are none, because DynamoDB refuses an empty map.
+    /// The names by placeholder.
     pub(crate) fn names(&self) -> Result<Option<HashMap<String, String>>> {
-        let mut all = HashMap::new();
-        for text in &self.names {
-            if text.trim_start().starts_with('{') {
-                let names: HashMap<String, String> = serde_json::from_str(text).map_err(|_| {
-                    Usage(format!("--names `{text}`: expected #NAME=ATTRIBUTE, or a JSON object of texts"))
-                })?;
-                names.into_iter().try_for_each(|(name, attribute)| add(&mut all, name, attribute))?;
-            } else {
-                let (name, attribute) =
-                    pair(text, '#').ok_or_else(|| unsigned("--names", text, "#NAME=ATTRIBUTE", '#'))?;
-                add(&mut all, name.to_owned(), attribute.to_owned())?;
-            }
-        }
-        Ok((!all.is_empty()).then_some(all))
+        let of_object = |text: &str| {
+            serde_json::from_str(text)
+                .map_err(|_| "expected #NAME=ATTRIBUTE, or a JSON object of texts".to_owned())
+        };
+        gathered(&self.names, "--names", "#NAME=ATTRIBUTE", of_object, |text| Ok(text.to_owned()))
     }
 
-    /// The values by placeholder; `None` if there are none.
+    /// The values by placeholder.
     pub(crate) fn values(&self) -> Result<Option<Item>> {
-        let mut all = Item::new();
-        for text in &self.values {
-            if text.trim_start().starts_with('{') {
-                let values = crate::dynamodb::files::item_of(text);
-                let values = values.map_err(|why| Usage(format!("--values `{text}`: {why}")))?;
-                values.into_iter().try_for_each(|(name, value)| add(&mut all, name, value))?;
-            } else {
-                let (name, value) =
-                    pair(text, ':').ok_or_else(|| unsigned("--values", text, ":VALUE=VALUE", ':'))?;
-                let value = value_of(value).map_err(|why| Usage(format!("--values `{text}`: {why}")))?;
-                add(&mut all, name.to_owned(), value)?;
-            }
-        }
-        Ok((!all.is_empty()).then_some(all))
+        gathered(&self.values, "--values", ":VALUE=VALUE", crate::dynamodb::files::item_of, value_of)
     }
 }
 
-/// Adds a placeholder. Fails if it is defined twice.
-fn add<T>(all: &mut HashMap<String, T>, name: String, meaning: T) -> Result<()> {
-    match all.entry(name) {
-        Entry::Vacant(entry) => drop(entry.insert(meaning)),
-        Entry::Occupied(entry) => return Err(Usage(format!("`{}` is given twice", entry.key())).into()),
+/// The meanings of placeholders, each given as `form` says or in a JSON object of several. `None` if there are none,
+/// because DynamoDB refuses an empty map.
+fn gathered<T>(
+    texts: &[String],
+    option: &str,
+    form: &str,
+    of_object: impl Fn(&str) -> Result<HashMap<String, T>, String>,
+    of_text: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<HashMap<String, T>>> {
+    let mut all = HashMap::new();
+    for text in texts {
+        let wrong = |why| Usage(format!("{option} `{text}`: {why}"));
+        let given = if text.trim_start().starts_with('{') {
+            of_object(text).map_err(wrong)?
+        } else {
+            let (name, meaning) = pair(text, &form[..1]).ok_or_else(|| unsigned(option, text, form))?;
+            HashMap::from([(name.to_owned(), of_text(meaning).map_err(wrong)?)])
+        };
+        for (name, meaning) in given {
+            match all.entry(name) {
+                Entry::Vacant(entry) => drop(entry.insert(meaning)),
+                Entry::Occupied(entry) => {
+                    return Err(Usage(format!("`{}` is given twice", entry.key())).into());
+                }
+            }
+        }
     }
-    Ok(())
+    Ok((!all.is_empty()).then_some(all))
 }
 
 /// The error for a placeholder without its sign, or without a meaning.
-fn unsigned(option: &str, text: &str, expected: &str, sign: char) -> Failure {
+fn unsigned(option: &str, text: &str, form: &str) -> Failure {
+    let sign = &form[..1];
     let name = text.split('=').next().unwrap_or_default().trim_start_matches(sign);
     let remedy = format!("write `{option} '{sign}{name}=...'`, and `{sign}{name}` in the expression");
-    Failure::usage(format!("{option} `{text}`: expected {expected}"), remedy)
+    Failure::usage(format!("{option} `{text}`: expected {form}"), remedy)
 }
 
 /// Splits `#name=rest` or `:name=rest`.
-fn pair(text: &str, sign: char) -> Option<(&str, &str)> {
+fn pair<'a>(text: &'a str, sign: &str) -> Option<(&'a str, &'a str)> {
     text.split_once('=').filter(|(name, _)| name.starts_with(sign) && name.len() > 1)
 }
 

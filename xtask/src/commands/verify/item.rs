@@ -11,46 +11,40 @@ use backend_flask::messages::{
 use backend_flask::time;
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use uuid::Uuid;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What is wrong, with its text in every output format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) enum Kind {
+    #[serde(rename = "neither a group row nor a message")]
     UnknownItem,
+    #[serde(rename = "attribute that cannot be read")]
     Unreadable,
+    #[serde(rename = "time or uuid in another form")]
     Form,
+    #[serde(rename = "user who is not in Postgres")]
     UnknownUser,
+    #[serde(rename = "handle other than in Postgres")]
     Handle,
+    #[serde(rename = "display name other than in Postgres")]
     DisplayName,
+    #[serde(rename = "group with one row")]
     OneRow,
+    #[serde(rename = "group with more than two rows")]
     ManyRows,
+    #[serde(rename = "group whose rows do not mirror each other")]
     Mirror,
+    #[serde(rename = "group row not of the newest message")]
     Outdated,
+    #[serde(rename = "messages without a group")]
     NoRows,
+    #[serde(rename = "group without messages")]
     NoMessages,
+    #[serde(rename = "sender who is not a member")]
     Stranger,
+    #[serde(rename = "message uuid that is there twice")]
     Twice,
-}
-
-impl Kind {
-    /// The text of the kind, in every output format.
-    pub(super) fn text(self) -> &'static str {
-        match self {
-            Self::UnknownItem => "neither a group row nor a message",
-            Self::Unreadable => "attribute that cannot be read",
-            Self::Form => "time or uuid in another form",
-            Self::UnknownUser => "user who is not in Postgres",
-            Self::Handle => "handle other than in Postgres",
-            Self::DisplayName => "display name other than in Postgres",
-            Self::OneRow => "group with one row",
-            Self::ManyRows => "group with more than two rows",
-            Self::Mirror => "group whose rows do not mirror each other",
-            Self::Outdated => "group row not of the newest message",
-            Self::NoRows => "messages without a group",
-            Self::NoMessages => "group without messages",
-            Self::Stranger => "sender who is not a member",
-            Self::Twice => "message uuid that is there twice",
-        }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -1,11 +1,14 @@
 //! Reads both stores: the table once, page by page, then again what looks wrong.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::json::{AttributeValue, Item};
 use crate::dynamodb::read::{self, Page};
 use crate::dynamodb::{error::RequestError, table};
+use crate::error::Failure;
 use crate::postgres::target::{Connection, readable};
 use crate::targets::{PostgresTarget, Targets};
 use crate::text::counted;
@@ -19,11 +22,11 @@ use backend_flask::{sql, time};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use postgres::types::Type;
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::group::{Group, Reading, Verdict};
 use super::item::{Entry, Finding, Kind, Subject, digest, key_of};
-use super::pace::Pace;
 use crate::commands::db;
 
 /// How many users one query asks for.
@@ -43,7 +46,10 @@ pub(super) struct Stores {
     postgres: Mutex<Connection>,
     /// A digest of each user's display name and handle.
     names: HashMap<Uuid, u64>,
-    pace: Pace,
+    /// The most read units a second, if there is a limit.
+    most_units: Option<u32>,
+    /// When the next request may be sent.
+    next: Cell<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,15 +61,15 @@ pub(super) struct Counts {
 }
 
 impl Stores {
-    /// Reads all users. The table will be read with at most `max_units` read units per second.
-    pub(super) async fn open(targets: &Targets, ui: &Ui, max_units: Option<u32>) -> Result<Self> {
+    /// Reads all users. The table will be read with at most `most_units` read units per second.
+    pub(super) async fn open(targets: &Targets, ui: &Ui, most_units: Option<u32>) -> Result<Self> {
         let dynamodb = DynamoDb::new(&targets.dynamodb, ui).await?;
         let step = ui.step(format!("Postgres: read the users of {}", targets.postgres));
         let users = read_users(&targets.postgres).await;
         let (connection, names) =
             step.ended(users, |(_, names)| counted(names.len() as u64, "user", "users"))?;
-        let (postgres, pace) = (Mutex::new(connection), Pace::new(max_units));
-        Ok(Self { dynamodb, postgres, names, pace })
+        let (postgres, next) = (Mutex::new(connection), Cell::new(Instant::now()));
+        Ok(Self { dynamodb, postgres, names, most_units, next })
     }
 
     fn table(&self) -> &str {
@@ -128,14 +134,27 @@ impl Stores {
     async fn scan(&self, mut take: impl AsyncFnMut(Page) -> Result<()>) -> Result<()> {
         let scan = ScanInput::builder().table_name(self.table());
         let limit =
-            self.pace.most.map(|most| i32::try_from(most).unwrap_or(i32::MAX).saturating_mul(ITEMS_A_UNIT));
-        let segments = self.pace.most.map(|_| 1);
+            self.most_units.map(|most| i32::try_from(most).unwrap_or(i32::MAX).saturating_mul(ITEMS_A_UNIT));
+        let segments = self.most_units.map(|_| 1);
         read::scan(&self.dynamodb, scan.set_limit(limit), segments, async |page| {
-            self.pace.keep(page.capacity_units()).await?;
+            self.keep_pace(page.capacity_units()).await?;
             take(page).await
         })
         .await
         .map(|_| ())
+    }
+
+    /// Waits as long as a request of this many units takes at the permitted rate.
+    async fn keep_pace(&self, units: Option<f64>) -> Result<()> {
+        let Some(most) = self.most_units else { return Ok(()) };
+        let units = units.ok_or_else(|| {
+            let problem = "the server does not say how many read units a request takes";
+            Failure::new(problem, "leave --max-units out")
+        })?;
+        let next = self.next.get().max(Instant::now()) + Duration::from_secs_f64(units / f64::from(most));
+        self.next.set(next);
+        tokio::time::sleep_until(next).await;
+        Ok(())
     }
 
     async fn reread_items(
@@ -183,7 +202,7 @@ impl Stores {
     ) -> Result<()> {
         let mut groups: Vec<_> = groups.into_iter().collect();
         groups.sort_unstable_by_key(|(uuid, _)| *uuid);
-        let at_once = if self.pace.most.is_some() { 1 } else { AT_ONCE };
+        let at_once = if self.most_units.is_some() { 1 } else { AT_ONCE };
         let again = groups.iter().map(|(uuid, group)| self.reread_group(*uuid, group));
         let mut verdicts = stream::iter(again).buffered(at_once);
         while let Some(verdict) = verdicts.try_next().await? {
@@ -304,7 +323,7 @@ impl Stores {
             return Ok(Vec::new());
         }
         let (mut items, units) = read::by_keys(&self.dynamodb, self.table(), keys).await?;
-        self.pace.keep(units).await?;
+        self.keep_pace(units).await?;
         items.sort_by_cached_key(key_of);
         Ok(items)
     }
@@ -313,7 +332,7 @@ impl Stores {
         let mut items = Vec::new();
         let take = async |mut page: Page| {
             items.append(&mut page.items);
-            self.pace.keep(page.capacity_units()).await
+            self.keep_pace(page.capacity_units()).await
         };
         read::pages(&self.dynamodb, query, limit, take).await?;
         Ok(items)
