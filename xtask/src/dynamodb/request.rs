@@ -38,60 +38,46 @@ pub(crate) struct Page {
     pub(super) capacity: Option<ConsumedCapacity>,
 }
 
+/// Does the same with either builder: the SDK has no trait for both.
+macro_rules! either {
+    ($request:expr, $builder:ident => $done:expr) => {
+        match $request {
+            Request::Query($builder) => $done,
+            Request::Scan($builder) => $done,
+        }
+    };
+}
+
 impl Request {
     pub(super) fn table(&self) -> &str {
-        let table = match self {
-            Self::Query(query) => query.get_table_name(),
-            Self::Scan(scan) => scan.get_table_name(),
-        };
-        table.as_deref().unwrap_or_default()
+        either!(self, request => request.get_table_name().as_deref()).unwrap_or_default()
     }
 
     pub(super) fn index(&self) -> Option<&str> {
-        match self {
-            Self::Query(query) => query.get_index_name().as_deref(),
-            Self::Scan(scan) => scan.get_index_name().as_deref(),
-        }
+        either!(self, request => request.get_index_name().as_deref())
     }
 
     /// The maximum number of items in a page, if the caller set one.
     pub(super) fn limit(&self) -> Option<i32> {
-        match self {
-            Self::Query(query) => *query.get_limit(),
-            Self::Scan(scan) => *scan.get_limit(),
-        }
+        either!(self, request => *request.get_limit())
     }
 
     pub(super) fn has_filter(&self) -> bool {
-        match self {
-            Self::Query(query) => query.get_filter_expression().is_some(),
-            Self::Scan(scan) => scan.get_filter_expression().is_some(),
-        }
+        either!(self, request => request.get_filter_expression().is_some())
     }
 
     /// A copy that also returns the attributes `missing`, or only these if the original asks for a count.
     pub(super) fn with(&self, missing: &[&str]) -> Self {
-        let named =
-            || missing.iter().enumerate().map(|(place, name)| (format!("#key{place}_of_the_last"), *name));
-        let projection = |given: &Option<String>| {
-            let paths: Vec<_> =
-                given.iter().cloned().chain(named().map(|(placeholder, _)| placeholder)).collect();
-            paths.join(", ")
-        };
-        match self {
-            Self::Query(query) => {
-                let projection = projection(query.get_projection_expression());
-                let query = query.clone().set_select(None).projection_expression(projection);
-                Self::Query(
-                    named().fold(query, |query, (it, name)| query.expression_attribute_names(it, name)),
-                )
+        let placeholder = |place: usize| format!("#key{place}_of_the_last");
+        either!(self, request => {
+            let given = request.get_projection_expression().clone();
+            let paths: Vec<_> = given.into_iter().chain((0..missing.len()).map(placeholder)).collect();
+            let mut request = request.clone().set_select(None).projection_expression(paths.join(", "));
+            for (place, name) in missing.iter().enumerate() {
+                request = request.expression_attribute_names(placeholder(place), *name);
             }
-            Self::Scan(scan) => {
-                let projection = projection(scan.get_projection_expression());
-                let scan = scan.clone().set_select(None).projection_expression(projection);
-                Self::Scan(named().fold(scan, |scan, (it, name)| scan.expression_attribute_names(it, name)))
-            }
-        }
+            request.into()
+        })
     }
 
     pub(super) async fn page(
@@ -100,30 +86,18 @@ impl Request {
         limit: Option<i32>,
         start: Option<&Item>,
     ) -> Result<Page> {
-        let client = &dynamodb.client;
-        let failed = |operation: &str| format!("cannot {operation} table {}", self.table());
-        let (items, counts, last_evaluated_key, capacity) = match self {
-            Self::Query(query) => {
-                let send = async || {
-                    let query = query.clone().set_limit(limit).set_exclusive_start_key(start.cloned());
-                    let query = query.return_consumed_capacity(ReturnConsumedCapacity::Total);
-                    query.send_with(client).await
-                };
-                let answer = dynamodb.send(send).await.with_context(|| failed("query"))?;
-                let counts = [answer.count, answer.scanned_count];
-                (answer.items, counts, answer.last_evaluated_key, answer.consumed_capacity)
-            }
-            Self::Scan(scan) => {
-                let send = async || {
-                    let scan = scan.clone().set_limit(limit).set_exclusive_start_key(start.cloned());
-                    let scan = scan.return_consumed_capacity(ReturnConsumedCapacity::Total);
-                    scan.send_with(client).await
-                };
-                let answer = dynamodb.send(send).await.with_context(|| failed("scan"))?;
-                let counts = [answer.count, answer.scanned_count];
-                (answer.items, counts, answer.last_evaluated_key, answer.consumed_capacity)
-            }
-        };
+        let operation = if matches!(self, Self::Query(_)) { "query" } else { "scan" };
+        let failed = || format!("cannot {operation} table {}", self.table());
+        let (items, counts, last_evaluated_key, capacity) = either!(self, request => {
+            let send = async || {
+                let request = request.clone().set_limit(limit).set_exclusive_start_key(start.cloned());
+                let request = request.return_consumed_capacity(ReturnConsumedCapacity::Total);
+                request.send_with(&dynamodb.client).await
+            };
+            let answer = dynamodb.send(send).await.with_context(failed)?;
+            let counts = [answer.count, answer.scanned_count];
+            (answer.items, counts, answer.last_evaluated_key, answer.consumed_capacity)
+        });
         let [count, scanned_count] = counts.map(|count| u64::try_from(count).unwrap_or_default());
         dynamodb.gained(count);
         dynamodb.spend("read", &capacity);

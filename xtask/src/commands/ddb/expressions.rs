@@ -155,30 +155,29 @@ pub(crate) struct ReadOptions {
     pub(super) cost: Cost,
 }
 
+/// Sets the options on a builder of a Query or a Scan: the SDK has no trait for both.
+macro_rules! with_options {
+    ($builder:expr, $table:expr, $options:expr) => {
+        $builder
+            .table_name($table)
+            .set_index_name($options.index.clone())
+            .set_filter_expression($options.filter.clone())
+            .set_projection_expression($options.projection.clone())
+            .set_expression_attribute_names($options.placeholders.names()?)
+            .set_expression_attribute_values($options.placeholders.values()?)
+            .set_consistent_read($options.consistent.then_some(true))
+            .set_select($options.count.then_some(Select::Count))
+    };
+}
+
 impl ReadOptions {
     pub(crate) fn scan(&self, table: &str) -> Result<ScanInputBuilder> {
-        Ok(ScanInput::builder()
-            .table_name(table)
-            .set_index_name(self.index.clone())
-            .set_filter_expression(self.filter.clone())
-            .set_projection_expression(self.projection.clone())
-            .set_expression_attribute_names(self.placeholders.names()?)
-            .set_expression_attribute_values(self.placeholders.values()?)
-            .set_consistent_read(self.consistent.then_some(true))
-            .set_select(self.count.then_some(Select::Count)))
+        Ok(with_options!(ScanInput::builder(), table, self))
     }
 
     /// A Query without its key condition.
     pub(crate) fn query(&self, table: &str) -> Result<QueryInputBuilder> {
-        Ok(QueryInput::builder()
-            .table_name(table)
-            .set_index_name(self.index.clone())
-            .set_filter_expression(self.filter.clone())
-            .set_projection_expression(self.projection.clone())
-            .set_expression_attribute_names(self.placeholders.names()?)
-            .set_expression_attribute_values(self.placeholders.values()?)
-            .set_consistent_read(self.consistent.then_some(true))
-            .set_select(self.count.then_some(Select::Count)))
+        Ok(with_options!(QueryInput::builder(), table, self))
     }
 
     /// The output format. `keys` are the first columns.
