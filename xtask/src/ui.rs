@@ -282,6 +282,17 @@ impl Step {
         }
     }
 
+    /// Shows the rate after `done` of about `total` items.
+    #[expect(clippy::cast_precision_loss, reason = "a share is shown to people")]
+    pub(crate) fn progress_of(&self, done: u64, total: u64) {
+        self.progress_at(done, done as f64 / total.max(done).max(1) as f64);
+    }
+
+    /// Shows the rate after `done` items, which are this fraction of the work, from 0 to 1.
+    pub(crate) fn progress_at(&self, done: u64, share: f64) {
+        self.progress(rate(done, share, self.started.elapsed()));
+    }
+
     /// Ends the step as done. `detail` is its result, or empty.
     pub(crate) fn done(mut self, detail: &str) {
         self.ui.stop.done(&self.label);
@@ -355,28 +366,7 @@ impl Drop for Step {
     }
 }
 
-/// Computes the rate of some work, and the time left.
-pub(crate) struct Rate {
-    started: Instant,
-}
-
-impl Rate {
-    pub(crate) fn begin() -> Self {
-        Self { started: Instant::now() }
-    }
-
-    /// The rate after `done` of about `total` items.
-    #[expect(clippy::cast_precision_loss, reason = "a share is shown to people")]
-    pub(crate) fn of(&self, done: u64, total: u64) -> String {
-        self.at(done, done as f64 / total.max(done).max(1) as f64)
-    }
-
-    /// The rate after `done` items, which are this fraction of the work, from 0 to 1.
-    pub(crate) fn at(&self, done: u64, share: f64) -> String {
-        rate(done, share, self.started.elapsed())
-    }
-}
-
+/// The rate of `done` items, which are this fraction of the work, from 0 to 1, and the time left.
 #[expect(clippy::cast_precision_loss, reason = "a rate is shown to people")]
 fn rate(done: u64, share: f64, elapsed: Duration) -> String {
     let elapsed = elapsed.as_secs_f64().max(1e-3);

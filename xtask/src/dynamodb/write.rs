@@ -153,7 +153,7 @@ pub(crate) async fn write_all(
     dynamodb: &DynamoDb,
     table: &str,
     requests: impl Iterator<Item = Result<Write>>,
-    progress: impl FnMut(Written) -> Result<()>,
+    progress: impl FnMut(Written),
 ) -> Result<u64> {
     let stop = &dynamodb.ui.stop;
     let _held = stop.hold().await;
@@ -161,13 +161,14 @@ pub(crate) async fn write_all(
     let progress = RefCell::new(progress);
     let took = |count| {
         let written = queue.borrow_mut().took(count);
-        (progress.borrow_mut())(written)
+        (progress.borrow_mut())(written);
     };
     let write = async |Batch { places, keys, requests }: Batch| {
         match write_batch(dynamodb, table, requests, took).await {
             Ok(()) => {
                 let written = queue.borrow_mut().has_written(places, &keys);
-                (progress.borrow_mut())(written)
+                (progress.borrow_mut())(written);
+                Ok(())
             }
             // The other batches under way are completed and counted.
             Err(error) if error.is::<Interrupted>() => Ok(()),
@@ -214,7 +215,7 @@ async fn write_batch(
     dynamodb: &DynamoDb,
     table: &str,
     mut requests: Vec<WriteRequest>,
-    took: impl Fn(u64) -> Result<()>,
+    took: impl Fn(u64),
 ) -> Result<()> {
     let mut fruitless = 0;
     loop {
@@ -231,7 +232,7 @@ async fn write_batch(
         let taken = requests.len().saturating_sub(left.len()) as u64;
         if taken > 0 {
             dynamodb.gained(taken);
-            took(taken)?;
+            took(taken);
         }
         if left.is_empty() {
             return Ok(());

@@ -8,7 +8,7 @@ use crate::dynamodb::read::{self, Page, Response};
 use crate::dynamodb::table::{self, Keys};
 use crate::error::{Failure, Interrupted, Usage};
 use crate::text::counted;
-use crate::ui::{Rate, Step};
+use crate::ui::Step;
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::operation::scan::ScanInput;
 
@@ -110,11 +110,10 @@ pub(crate) async fn write_file(
         };
         let cannot_write = || format!("cannot write {}", path.display());
         let total = description.item_count.unwrap_or_default().unsigned_abs();
-        let rate = Rate::begin();
         let request = ScanInput::builder().table_name(table);
         let read = read::in_order(dynamodb, request, description.item_count, async |mut page: Page| {
             count += page.count;
-            step.progress(rate.of(count, total));
+            step.progress_of(count, total);
             page.items.iter_mut().for_each(sort_sets);
             write(&page.items).with_context(cannot_write)
         });

@@ -20,7 +20,7 @@ use crate::dynamodb::table;
 use crate::dynamodb::write::{self, Written};
 use crate::error::{Failure, Incomplete, Interrupted, Usage};
 use crate::text::counted;
-use crate::ui::{Rate, Step};
+use crate::ui::Step;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
@@ -198,13 +198,11 @@ impl Import {
         let records = RefCell::new(records);
         let requests = std::iter::from_fn(|| records.borrow_mut().next_request().transpose());
         let mut written_count = 0;
-        let rate = Rate::begin();
         let progress = |written: Written| {
             let mut records = records.borrow_mut();
             written_count = written.count;
             records.are_written(written.in_order);
-            step.progress(rate.at(written.count, records.share()));
-            Ok(())
+            step.progress_at(written.count, records.share());
         };
         let ended = write::write_all(dynamodb, table, requests, progress).await;
         let records = records.into_inner();

@@ -5,7 +5,7 @@ use crate::dynamodb::read::{self, Page};
 use crate::dynamodb::write::{self, Write};
 use crate::error::{Failure, Interrupted, Usage};
 use crate::postgres::target::{Connection, readable};
-use crate::ui::{Rate, Ui};
+use crate::ui::Ui;
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::types::Select;
 use backend_flask::population::{self, Population};
@@ -111,12 +111,11 @@ pub(super) async fn write_items(dynamodb: &DynamoDb, population: Population) -> 
     let table = &dynamodb.target.table;
     let count = population.item_count();
     let step = dynamodb.ui.step(format!("DynamoDB: write {count} synthetic items into {table}"));
-    let (rate, mut so_far) = (Rate::begin(), 0);
+    let mut so_far = 0;
     let requests = population.items().map(|item| Write::put(item, &KEYS));
     let written = write::write_all(dynamodb, table, requests, |written| {
         so_far = written.count;
-        step.progress(rate.of(so_far, count));
-        Ok(())
+        step.progress_of(so_far, count);
     })
     .await;
     let written = written
@@ -140,7 +139,6 @@ async fn remove_items(dynamodb: &DynamoDb) -> Result<()> {
         let before = removed;
         let written = write::write_all(dynamodb, table, requests, |written| {
             removed = before + written.count;
-            Ok(())
         });
         written.await.with_context(|| format!("{before} items were removed before"))?;
         step.progress(format_args!("{removed} so far"));

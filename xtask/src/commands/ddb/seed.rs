@@ -11,7 +11,6 @@ use crate::error::{Failure, Interrupted, Usage};
 use crate::postgres::target::Connection;
 use crate::record::Sources;
 use crate::targets::{PostgresTarget, Targets};
-use crate::ui::Rate;
 use anyhow::{Context as _, Result, ensure};
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
@@ -183,7 +182,6 @@ impl Seed {
         let count = rows.len();
         let name = &dynamodb.target.table;
         let step = dynamodb.ui.step(format!("DynamoDB: seed {count} items into {name}"));
-        let rate = Rate::begin();
         let work = async {
             let kept: HashSet<u64> = rows.iter().map(|put| put.key).collect();
             let mut members = vec![one.uuid, two.uuid];
@@ -204,8 +202,7 @@ impl Seed {
             let second_row = rows.split_off(1);
             for puts in [messages, rows, second_row] {
                 let written = write::write_all(dynamodb, name, puts.into_iter().map(Ok), |written| {
-                    step.progress(rate.of(written.count, count as u64));
-                    Ok(())
+                    step.progress_of(written.count, count as u64);
                 });
                 written.await?;
             }
@@ -311,7 +308,7 @@ async fn remove(dynamodb: &DynamoDb, query: QueryInputBuilder, kept: &HashSet<u6
     let keys = items(dynamodb, query.projection_expression("pk, sk")).await?;
     let deletes = keys.into_iter().map(|key| Write::delete(key, &KEYS));
     let others = deletes.filter(|delete| !matches!(delete, Ok(delete) if kept.contains(&delete.key)));
-    write::write_all(dynamodb, &dynamodb.target.table, others, |_| Ok(())).await.map(|_| ())
+    write::write_all(dynamodb, &dynamodb.target.table, others, |_| ()).await.map(|_| ())
 }
 
 async fn count_seeded(dynamodb: &DynamoDb, members: &[Uuid]) -> Result<u64> {

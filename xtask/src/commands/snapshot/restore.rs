@@ -23,7 +23,6 @@ use crate::record::{Contents, Counts, Record};
 use crate::services::Services;
 use crate::snapshot::{Dump, Items, Manifest, Snapshot, Snapshots};
 use crate::text::counted;
-use crate::ui::Rate;
 
 pub(in crate::commands) async fn rehearse(context: &Context, name: &str, manifest: &Manifest) -> Result<()> {
     check_files(&Snapshots::of(&context.state).open(name)?, manifest)?;
@@ -203,7 +202,6 @@ async fn import(dynamodb: &DynamoDb, mut file: ItemFile, count: u64) -> Result<(
     let table = &dynamodb.target.table;
     let step = dynamodb.ui.step(format!("DynamoDB: import {} into {table}", counted(count, "item", "items")));
     let import = async {
-        let rate = Rate::begin();
         let puts = std::iter::from_fn(|| {
             let record = file.next().transpose()?;
             Some(record.map_err(anyhow::Error::from).and_then(|record| {
@@ -214,8 +212,7 @@ async fn import(dynamodb: &DynamoDb, mut file: ItemFile, count: u64) -> Result<(
         let mut written_count = 0;
         let progress = |written: write::Written| {
             written_count = written.count;
-            step.progress(rate.of(written.count, count));
-            Ok(())
+            step.progress_of(written.count, count);
         };
         write::write_all(dynamodb, table, puts, progress).await?;
         ensure!(written_count == count, "{count} items were saved, and the file holds {written_count}");

@@ -12,7 +12,7 @@ use crate::error::Failure;
 use crate::postgres::target::{Connection, readable};
 use crate::targets::{PostgresTarget, Targets};
 use crate::text::counted;
-use crate::ui::{Rate, Ui};
+use crate::ui::Ui;
 use anyhow::Result;
 use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::scan::ScanInput;
@@ -80,17 +80,15 @@ impl Stores {
     pub(super) async fn verify(&self, mut take: impl AsyncFnMut(Verdict) -> Result<()>) -> Result<Counts> {
         let total = table::describe(&self.dynamodb, self.table()).await?.item_count.unwrap_or_default();
         let step = self.dynamodb.ui.step(format!("DynamoDB: read {}", self.table()));
-        let progress = |items, rate: &Rate| step.progress(rate.of(items, total.unsigned_abs()));
-        let read = self.read(&mut take, progress).await;
+        let read = self.read(&mut take, |items| step.progress_of(items, total.unsigned_abs())).await;
         step.ended(read, |counts| counted(counts.items, "item", "items"))
     }
 
     async fn read(
         &self,
         take: &mut impl AsyncFnMut(Verdict) -> Result<()>,
-        progress: impl Fn(u64, &Rate),
+        progress: impl Fn(u64),
     ) -> Result<Counts> {
-        let rate = Rate::begin();
         let mut counts = Counts { users: self.names.len(), ..Counts::default() };
         let mut groups: HashMap<Uuid, Group> = HashMap::new();
         // Each message's uuid, with its two halves folded into one number to save memory.
@@ -119,7 +117,7 @@ impl Stores {
                 }
             }
             counts.items += page.count;
-            progress(counts.items, &rate);
+            progress(counts.items);
             self.reread_items(&doubtful, take).await
         })
         .await?;
