@@ -40,9 +40,10 @@ impl Context {
         Self { allowed_hosts: hosts, ..self }
     }
 
-    /// Locks this checkout's databases against other commands. Production needs no such lock.
-    pub(crate) async fn lock(&self, production: bool, doing: &str) -> Result<Option<Lock>> {
-        if production {
+    /// Locks this checkout's databases against other commands. A command `is_exempt` that changes nothing in them: a dry
+    /// run, or a command for production.
+    pub(crate) async fn lock(&self, is_exempt: bool, doing: &str) -> Result<Option<Lock>> {
+        if is_exempt {
             return Ok(None);
         }
         self.state.lock(&self.ui, doing).await.map(Some)

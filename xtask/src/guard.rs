@@ -7,9 +7,6 @@ use crate::facts::Facts;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 
-use crate::context::Context;
-use crate::state::Lock;
-
 /// The heading of the options that protect data.
 pub(crate) const SAFETY: &str = "Safety";
 
@@ -19,13 +16,6 @@ pub(crate) struct Rehearsal {
     /// Say what would happen, and to what, and change nothing
     #[arg(long, help_heading = SAFETY)]
     pub(crate) dry_run: bool,
-}
-
-impl Rehearsal {
-    /// Locks this checkout's databases against other commands, unless this is a dry run or about production.
-    pub(crate) async fn lock(self, context: &Context, production: bool, doing: &str) -> Result<Option<Lock>> {
-        context.lock(production || self.dry_run, doing).await
-    }
 }
 
 /// Prints what a command would do, as in `drop the table`, and to which targets.

@@ -83,7 +83,7 @@ impl SnapshotCommand {
         match self {
             Self::Save { name, force, rehearsal } => {
                 context.ui.stop.remedy("run the same command again: nothing was saved");
-                let _lock = rehearsal.lock(context, false, "snapshot save").await?;
+                let _lock = context.lock(rehearsal.dry_run, "snapshot save").await?;
                 if snapshots.exists(&name) && !force {
                     let problem = format!("snapshot {name} exists already; nothing was changed");
                     let remedy = "choose another name, or replace it with --force";

@@ -49,7 +49,7 @@ pub(crate) struct Guarded {
 
 impl Writing {
     pub(super) async fn lock(self, context: &Context, doing: &str) -> Result<Option<Lock>> {
-        self.rehearsal.lock(context, self.target.prod, doing).await
+        context.lock(self.target.prod || self.rehearsal.dry_run, doing).await
     }
 }
 

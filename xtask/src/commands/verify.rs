@@ -61,7 +61,7 @@ impl Verify {
         if fix {
             context.ui.stop.remedy("run the same command again: each item was rewritten, or is as it was");
         }
-        let _lock = if fix && !dry_run { context.lock(false, "verify --fix").await? } else { None };
+        let _lock = context.lock(!fix || dry_run, "verify --fix").await?;
         let targets = context.databases(prod).await?;
         let stores = Stores::open(&targets, &context.ui, max_units).await?;
         let mut report = Report::new(output);

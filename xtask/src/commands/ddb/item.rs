@@ -104,10 +104,6 @@ struct Condition {
 }
 
 impl KeyArguments {
-    fn table<'a>(&'a self, target: &'a DynamoDbTarget) -> &'a str {
-        self.table.of(target)
-    }
-
     async fn key(&self, dynamodb: &DynamoDb, table: &str) -> Result<Item> {
         let description = table::describe(dynamodb, table).await?;
         let keys = Keys::of(&description, None).context("the table has no key")?;
@@ -141,7 +137,7 @@ impl Get {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let form = self.items.form(Vec::new())?;
         let dynamodb = self.target.dynamodb(context).await?;
-        let table = self.key.table(&dynamodb.target);
+        let table = self.key.table.of(&dynamodb.target);
         let key = self.key.key(&dynamodb, table).await?;
         let request = dynamodb
             .client
@@ -238,7 +234,7 @@ impl Update {
         let form = self.items.form(Vec::new())?;
         let _lock = self.guarded.lock(context, "ddb update").await?;
         let dynamodb = self.guarded.dynamodb(context).await?;
-        let table = self.key.table(&dynamodb.target);
+        let table = self.key.table.of(&dynamodb.target);
         let key = self.key.key(&dynamodb, table).await?;
         let request = dynamodb
             .client
@@ -277,7 +273,7 @@ impl Delete {
         let form = self.items.form(Vec::new())?;
         let _lock = self.guarded.lock(context, "ddb delete").await?;
         let dynamodb = self.guarded.dynamodb(context).await?;
-        let table = self.key.table(&dynamodb.target);
+        let table = self.key.table.of(&dynamodb.target);
         let key = self.key.key(&dynamodb, table).await?;
         if self.guarded.is_rehearsal() {
             let get = dynamodb.client.get_item().table_name(table).set_key(Some(key.clone()));

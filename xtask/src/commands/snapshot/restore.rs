@@ -209,13 +209,9 @@ async fn import(dynamodb: &DynamoDb, mut file: ItemFile, count: u64) -> Result<(
                 Write::put(item.with_context(|| format!("line {} of the snapshot", record.line))?, &KEYS)
             }))
         });
-        let mut written_count = 0;
-        let progress = |written: write::Written| {
-            written_count = written.count;
-            step.progress_of(written.count, count);
-        };
-        write::write_all(dynamodb, table, puts, progress).await?;
-        ensure!(written_count == count, "{count} items were saved, and the file holds {written_count}");
+        let progress = |written: write::Written| step.progress_of(written.count, count);
+        let written = write::write_all(dynamodb, table, puts, progress).await?;
+        ensure!(written == count, "{count} items were saved, and the file holds {written}");
         Ok(())
     };
     let imported = import.await;

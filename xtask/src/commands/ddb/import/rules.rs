@@ -75,15 +75,14 @@ impl Rules {
 }
 
 fn check_key(what: &str, key: &AttributeDefinition, value: &AttributeValue) -> Result<(), String> {
-    let name = &key.attribute_name;
-    match (&key.attribute_type, value) {
-        (KeyType::S, AttributeValue::S(text)) if text.is_empty() => Err(format!("{what} `{name}` is empty")),
-        (KeyType::B, AttributeValue::B(bytes)) if bytes.as_ref().is_empty() => {
-            Err(format!("{what} `{name}` is empty"))
-        }
+    let (name, kind) = (&key.attribute_name, &key.attribute_type);
+    match (kind, value) {
         (KeyType::S, AttributeValue::S(_))
         | (KeyType::N, AttributeValue::N(_))
-        | (KeyType::B, AttributeValue::B(_)) => Ok(()),
-        (wanted, _) => Err(format!("{what} `{name}` is not of the table's type {wanted}")),
+        | (KeyType::B, AttributeValue::B(_)) => match size_of_value(value) {
+            0 => Err(format!("{what} `{name}` is empty")),
+            _ => Ok(()),
+        },
+        _ => Err(format!("{what} `{name}` is not of the table's type {kind}")),
     }
 }
