@@ -42,10 +42,10 @@ impl Sources {
 /// The sources of the last set-up, and how much the seeds wrote. A set-up writes it as its last step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
-    sources: Sources,
+    pub(crate) sources: Sources,
     /// Identifies the messages table, so that a table that was created again is noticed.
     table: String,
-    seeded: Counts,
+    pub(crate) seeded: Counts,
 }
 
 /// The number of users, activities, rows of other tables, and items.
@@ -95,22 +95,6 @@ impl Record {
 
     pub(crate) fn with_table(self, table: &TableDescription) -> Self {
         Self { table: identity(table), ..self }
-    }
-
-    /// Adds sources with `add`, unless the set-up is unfinished.
-    pub(crate) fn with_sources(mut self, add: impl FnOnce(&mut Sources)) -> Self {
-        if !self.is_unfinished() {
-            add(&mut self.sources);
-        }
-        self
-    }
-
-    pub(crate) fn with_seeded(self, seeded: Counts) -> Self {
-        Self { seeded, ..self }
-    }
-
-    pub(crate) fn seeded_items(&self) -> i64 {
-        self.seeded[3]
     }
 
     /// Writes the record as a comment on `database`.
@@ -201,7 +185,7 @@ pub(crate) struct Contents {
     /// `None` if the database does not exist or was not read.
     rows: Option<Rows>,
     /// `None` if the table does not exist or was not read.
-    table: Option<TableDescription>,
+    pub(crate) table: Option<TableDescription>,
 }
 
 impl Contents {
@@ -232,10 +216,6 @@ impl Contents {
         self.rows.as_ref()?.record.as_ref()
     }
 
-    pub(crate) fn table(&self) -> Option<&TableDescription> {
-        self.table.as_ref()
-    }
-
     /// The counts in words; `None` if all are zero.
     pub(crate) fn described(&self) -> Option<String> {
         described(self.counts())
@@ -246,8 +226,8 @@ impl Contents {
         let record = self.record()?;
         let [rows @ .., items] = self.counts();
         // An interrupted set-up leaves all rows or none, but possibly only some of the items.
-        let fewest = if record.is_unfinished() { 0 } else { record.seeded_items() };
-        let seeded_items = fewest..=record.seeded_items();
+        let most = record.seeded[3];
+        let seeded_items = if record.is_unfinished() { 0 } else { most }..=most;
         let same_rows = record.seeded[..3] == rows || record.is_unfinished() && rows == [0; 3];
         // An empty table holds no user data.
         let same_items =
@@ -326,7 +306,7 @@ mod tests {
         let unfinished = Record::begun(Some(&table(1)), [5, 4, 0, 138]);
         assert!(!contents([5, 4, 0, 137], Some(&unfinished)).may_hold_user_data());
         assert!(contents([5, 4, 0, 139], Some(&unfinished)).may_hold_user_data());
-        let seeded = record.with_seeded([9, 4, 0, 200]);
+        let seeded = Record { seeded: [9, 4, 0, 200], ..record };
         assert!(!contents([9, 4, 0, 200], Some(&seeded)).may_hold_user_data());
     }
 

@@ -134,20 +134,24 @@ pub(super) async fn seeding(
     seed.await?;
     let Some(before) = before else { return Ok(()) };
     let Some(mut record) = before.record().cloned() else { return Ok(()) };
-    if let Some(conversation) = conversation {
-        record = record.with_sources(|sources| conversation.add_to(sources));
+    if let Some(conversation) = conversation
+        && !record.is_unfinished()
+    {
+        conversation.add_to(&mut record.sources);
     }
     if before.untouched().is_some() {
         let after = Contents::read(Some(postgres), dynamodb).await?;
         let mut counts = after.counts();
         if dynamodb.is_none() {
-            counts[3] = record.seeded_items();
+            counts[3] = record.seeded[3];
         }
         // After a finished set-up, record a new table only together with its conversation.
-        if let Some(table) = after.table().filter(|_| conversation.is_some() || record.is_unfinished()) {
+        if let Some(table) = &after.table
+            && (conversation.is_some() || record.is_unfinished())
+        {
             record = record.with_table(table);
         }
-        record = record.with_seeded(counts);
+        record.seeded = counts;
     }
     let database = postgres.database().to_owned();
     postgres.ask(move |client| record.write(client, &database)).await

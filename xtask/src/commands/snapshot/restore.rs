@@ -90,7 +90,7 @@ pub(in crate::commands) async fn restore(
         ensure!(rows == [users, activities, others], "{rows:?} rows were saved, and not all are there");
     }
     let mut record = record.unwrap_or_else(|| contents.record().cloned());
-    if let (true, Some(table)) = (has_items, contents.table()) {
+    if let (true, Some(table)) = (has_items, &contents.table) {
         record = record.map(|record| record.with_table(table));
     }
     if let Some(record) = record {
