@@ -26,7 +26,7 @@ pub(crate) struct Record<'a> {
 pub(crate) struct ItemFile {
     lines: Lines,
     /// `None` if the file has JSON lines.
-    csv: Option<Box<Table>>,
+    csv: Option<Table>,
     /// The notation of JSON lines; `None` until a line decides.
     notation: Option<Notation>,
     /// Whether a line of JSON was read.
@@ -60,7 +60,7 @@ impl ItemFile {
         }
         let source = compression::text_of(file.try_clone()?, form.compression)?;
         let mut lines = Lines { source, count: 0, record: Vec::new(), first: 0 };
-        let csv = if form.is_csv { Some(Box::new(Table::begin(&mut lines)?)) } else { None };
+        let csv = if form.is_csv { Some(Table::begin(&mut lines)?) } else { None };
         Ok(Self { lines, csv, notation, has_begun: false, from_line, file, size: metadata.len() })
     }
 
