@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
-use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, Utc};
 use uuid::Uuid;
 
 use crate::excerpt::excerpt;
@@ -67,9 +67,8 @@ impl Conversation {
     /// The time of the first message if the last one is sent at `now`; `None` before the year 0, which a sort key
     /// cannot hold.
     pub fn begin(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let intervals = u64::try_from(self.lines.len().saturating_sub(1)).ok()?;
-        let seconds = i64::try_from(INTERVAL.checked_mul(intervals)?).ok()?;
-        let begin = now.checked_sub_signed(TimeDelta::try_seconds(seconds)?)?;
+        let intervals = self.lines.len().saturating_sub(1) as u64;
+        let begin = now - Duration::from_secs(INTERVAL * intervals);
         time::YEARS.contains(&begin.year()).then_some(begin)
     }
 

@@ -19,7 +19,7 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ProvisionedThroughput,
     ReturnConsumedCapacity, ScalarAttributeType,
 };
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::time;
@@ -164,10 +164,8 @@ pub struct TimeRange {
 impl TimeRange {
     /// The year `year` in UTC; `None` outside the years 0 to 9999, which a sort key cannot hold.
     pub fn year(year: i32) -> Option<Self> {
-        let last_moment = NaiveTime::from_hms_micro_opt(23, 59, 59, 999_999)?;
-        let first = NaiveDate::from_ymd_opt(year, 1, 1)?.and_time(NaiveTime::MIN);
-        let last = NaiveDate::from_ymd_opt(year, 12, 31)?.and_time(last_moment);
-        time::YEARS.contains(&year).then(|| Self { from: Some(first.and_utc()), to: Some(last.and_utc()) })
+        let moment = |rest: &str| time::parse(&format!("{year:04}-{rest}Z")).ok();
+        Some(Self { from: Some(moment("01-01T00:00:00")?), to: Some(moment("12-31T23:59:59.999999")?) })
     }
 
     /// Whether the range ends before it begins.

@@ -1,91 +1,51 @@
 //! The SQL queries.
 //!
-//! Each is a file under `db/sql/` that is compiled in, so that editors, linters and `psql` can read it.
+//! Each is a file under `db/sql/` that is compiled in, so that editors, linters and `psql` can read it. The comment at
+//! its top describes it.
 
-/// The user with the handle `$1` (text): columns `uuid` uuid, `display_name` text, `handle` text.
-pub const USER_BY_HANDLE: &str = include_str!("../db/sql/users/by_handle.sql");
+/// Defines a constant with the text of each file, and a list of all for the tests.
+macro_rules! queries {
+    ($($visibility:vis $name:ident = $file:literal;)*) => {
+        $(
+            #[doc = "```sql"]
+            #[doc = include_str!(concat!("../db/sql/", $file))]
+            #[doc = "```"]
+            $visibility const $name: &str = include_str!(concat!("../db/sql/", $file));
+        )*
 
-/// The user with the Cognito id `$1` (text): the columns of [`USER_BY_HANDLE`].
-pub const USER_BY_COGNITO_USER_ID: &str = include_str!("../db/sql/users/by_cognito_user_id.sql");
+        #[cfg(test)]
+        const ALL: &[&str] = &[$($name),*];
+    };
+}
 
-/// The `$1` (bigint) users who joined last: the columns of [`USER_BY_HANDLE`].
-pub const LATEST_USERS: &str = include_str!("../db/sql/users/latest.sql");
-
-/// The next `$2` (bigint) users after the uuid `$1` (uuid, null for the first), sorted by uuid: the columns of
-/// [`USER_BY_HANDLE`].
-pub const USERS_IN_ORDER: &str = include_str!("../db/sql/users/in_order.sql");
-
-/// The existing users among the uuids `$1` (uuid[]): the columns of [`USER_BY_HANDLE`].
-pub const USERS_BY_UUID: &str = include_str!("../db/sql/users/by_uuid.sql");
-
-/// The `$1` (bigint) newest activities that have not expired: column `activities` text, a JSON array, one row.
-pub const HOME_ACTIVITIES: &str = include_str!("../db/sql/activities/home.sql");
-
-/// Locks the beginning of the conversation `$1` (text) until the transaction ends. Waits if another session has the
-/// lock. One column of type void.
-pub const LOCK_PAIR: &str = include_str!("../db/sql/groups/lock_pair.sql");
-
-/// Subscribes the session to [`TELL_NEWS`]. No column.
-pub const LISTEN_TO_NEWS: &str = include_str!("../db/sql/news/listen.sql");
-
-/// Notifies all subscribed sessions of `$1` (text, at most 8,000 bytes). One column of type void.
-pub const TELL_NEWS: &str = include_str!("../db/sql/news/tell.sql");
-
-/// Succeeds if the tables exist and can be read: column `answer` int4, at most one row.
-pub const HEALTH: &str = include_str!("../db/sql/health/users.sql");
-
-/// Writes the users in four arrays of equal length: `$1` uuid[], `$2` text[] display names, `$3` text[] handles, `$4`
-/// timestamptz[] times of joining. No column.
-pub const WRITE_POPULATION: &str = include_str!("../db/sql/population/write_users.sql");
-
-/// Removes the users with a uuid from `$1` to `$2` (both uuid), and their activities. No column.
-pub const REMOVE_POPULATION: &str = include_str!("../db/sql/population/remove_users.sql");
-
-/// The number of users with a uuid from `$1` to `$2` (both uuid): column `users` bigint (`i64`).
-pub const COUNT_POPULATION: &str = include_str!("../db/sql/population/count_users.sql");
-
-/// Which tables exist: columns `users` and `activities`, both bool.
-pub const HAS_TABLES: &str = include_str!("../db/sql/admin/has_tables.sql");
-
-/// The number of rows in each table: columns `users` and `activities`, both bigint (`i64`), one row.
-pub const COUNTS: &str = include_str!("../db/sql/admin/counts.sql");
-
-/// Every table except the system's, largest first: columns `name` text (quoted, with its schema), `about` bigint (the
-/// estimated number of rows, 0 if there is no estimate) and `bytes` bigint.
-pub const TABLES: &str = include_str!("../db/sql/admin/tables.sql");
-
-/// Locks the creation and removal of databases until the session ends. Waits if another session has the lock. No
-/// column.
-pub const LOCK: &str = include_str!("../db/sql/admin/lock.sql");
-
-/// The session's role, and whether it may create databases: columns `role` text, `may_create` boolean, one row.
-pub const MAY_CREATE: &str = include_str!("../db/sql/admin/may_create.sql");
-
-/// Every client session on the server except this one, ordered by database, user and pid.
-///
-/// Columns: `pid` int4; `usename`, `datname`, `client_addr` (an IP address; null on a Unix socket),
-/// `application_name` and `state` text; `query_seconds` and `session_seconds` float8, the time since the
-/// session's latest query and the session itself began. All but `pid` can be null: a role without
-/// `pg_read_all_stats` sees little of other roles' sessions.
-pub const SESSIONS: &str = include_str!("../db/sql/admin/sessions.sql");
-
-/// The running statement of the session with the pid `$1` (int4); no row if it runs none.
-///
-/// Columns: `query` text; `seconds` float8, the time since the statement began; `blocked_by` int4[], the pids of the
-/// sessions that hold locks it waits for.
-pub const AT_WORK: &str = include_str!("../db/sql/admin/at_work.sql");
-
-/// Ends every client session in the database `$1` (text) except this one: column `pid` int4, one row for each session
-/// that was ended.
-pub const KILL_SESSIONS: &str = include_str!("../db/sql/admin/kill_sessions.sql");
-
-/// The comment on the session's database: column `comment` text, which can be null.
-pub const DATABASE_COMMENT: &str = include_str!("../db/sql/admin/database_comment.sql");
-
-const COMMENT_ON_DATABASE: &str = include_str!("../db/sql/admin/comment_on_database.sql");
-const CREATE_DATABASE: &str = include_str!("../db/sql/admin/create_database.sql");
-const DROP_DATABASE: &str = include_str!("../db/sql/admin/drop_database.sql");
-const COUNT_TABLE: &str = include_str!("../db/sql/admin/count_table.sql");
+queries! {
+    pub USER_BY_HANDLE = "users/by_handle.sql";
+    pub USER_BY_COGNITO_USER_ID = "users/by_cognito_user_id.sql";
+    pub LATEST_USERS = "users/latest.sql";
+    pub USERS_IN_ORDER = "users/in_order.sql";
+    pub USERS_BY_UUID = "users/by_uuid.sql";
+    pub HOME_ACTIVITIES = "activities/home.sql";
+    pub LOCK_PAIR = "groups/lock_pair.sql";
+    pub LISTEN_TO_NEWS = "news/listen.sql";
+    pub TELL_NEWS = "news/tell.sql";
+    pub HEALTH = "health/users.sql";
+    pub WRITE_POPULATION = "population/write_users.sql";
+    pub REMOVE_POPULATION = "population/remove_users.sql";
+    pub COUNT_POPULATION = "population/count_users.sql";
+    pub HAS_TABLES = "admin/has_tables.sql";
+    pub COUNTS = "admin/counts.sql";
+    pub TABLES = "admin/tables.sql";
+    pub LOCK = "admin/lock.sql";
+    pub MAY_CREATE = "admin/may_create.sql";
+    pub SESSIONS = "admin/sessions.sql";
+    pub AT_WORK = "admin/at_work.sql";
+    pub KILL_SESSIONS = "admin/kill_sessions.sql";
+    pub DATABASE_COMMENT = "admin/database_comment.sql";
+    COMMENT_ON_DATABASE = "admin/comment_on_database.sql";
+    CREATE_DATABASE = "admin/create_database.sql";
+    DROP_DATABASE = "admin/drop_database.sql";
+    COUNT_TABLE = "admin/count_table.sql";
+}
 
 /// The placeholder of the quoted database name in a template. It is psql's own notation, so that `psql -v
 /// name=cruddur -f FILE` can run the file.
@@ -154,31 +114,7 @@ mod tests {
 
     #[test]
     fn queries_are_single_statements() {
-        for text in [
-            USER_BY_HANDLE,
-            USER_BY_COGNITO_USER_ID,
-            LATEST_USERS,
-            USERS_IN_ORDER,
-            USERS_BY_UUID,
-            HOME_ACTIVITIES,
-            LOCK_PAIR,
-            HEALTH,
-            LISTEN_TO_NEWS,
-            TELL_NEWS,
-            WRITE_POPULATION,
-            REMOVE_POPULATION,
-            COUNT_POPULATION,
-            COUNTS,
-            HAS_TABLES,
-            TABLES,
-            COUNT_TABLE,
-            MAY_CREATE,
-            SESSIONS,
-            AT_WORK,
-            KILL_SESSIONS,
-            DATABASE_COMMENT,
-            COMMENT_ON_DATABASE,
-        ] {
+        for text in ALL {
             let code = text.lines().filter(|line| !line.starts_with("--"));
             assert!(code.clone().count() > 0 && code.clone().all(|line| !line.contains(';')), "{text}");
         }

@@ -16,7 +16,6 @@ use axum::http::request::Parts;
 use chrono::{DateTime, Utc};
 
 use super::app::App;
-use super::postgres::Postgres;
 use super::refusal::Refusal;
 use crate::users::User;
 
@@ -34,13 +33,6 @@ impl Access {
     pub(crate) fn is_local(&self) -> bool {
         matches!(self, Self::Local)
     }
-
-    async fn session(&self, postgres: &Postgres, parts: &Parts) -> Result<Session, Refusal> {
-        match self {
-            Self::Local => Ok(Session { user: local::user(postgres, parts).await?, ends: None }),
-            Self::Cognito(cognito) => cognito.session(postgres, &parts.headers).await,
-        }
-    }
 }
 
 /// The user of a request, and when their token expires.
@@ -53,7 +45,10 @@ impl FromRequestParts<Arc<App>> for Session {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        let session = app.access.session(&app.postgres, parts).await?;
+        let session = match &app.access {
+            Access::Local => Self { user: local::user(&app.postgres, parts).await?, ends: None },
+            Access::Cognito(cognito) => cognito.session(&app.postgres, &parts.headers).await?,
+        };
         tracing::Span::current().record("user", session.user.handle.as_str());
         Ok(session)
     }

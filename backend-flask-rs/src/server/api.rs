@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::app::App;
 use super::refusal::Refusal;
 use super::{dynamodb, postgres};
+use crate::sql;
 use crate::users::User;
 
 pub(super) use messages::{group_in_path, no_member, readable, send};
@@ -72,7 +73,7 @@ async fn user(State(app): State<Arc<App>>, Path(handle): Path<String>) -> Result
 
 /// Finds the user with the handle in a request.
 pub(super) async fn user_of(app: &App, handle: &str) -> Result<User, Refusal> {
-    let user = app.postgres.user_by_handle(handle).await?;
+    let user = app.postgres.user(sql::USER_BY_HANDLE, handle).await?;
     user.ok_or_else(|| Refusal::absent("handle", "there is no user with this handle"))
 }
 

@@ -71,15 +71,8 @@ impl Postgres {
         Ok(Self { pool, dialer, server: Uuid::new_v4() })
     }
 
-    pub(crate) async fn user_by_handle(&self, handle: &str) -> Result<Option<User>, Refusal> {
-        self.user(sql::USER_BY_HANDLE, handle).await
-    }
-
-    pub(crate) async fn user_by_cognito_id(&self, id: &str) -> Result<Option<User>, Refusal> {
-        self.user(sql::USER_BY_COGNITO_USER_ID, id).await
-    }
-
-    async fn user(&self, sql: &str, key: &str) -> Result<Option<User>, Refusal> {
+    /// The user whom one of the queries for a single user finds by this text.
+    pub(crate) async fn user(&self, sql: &str, key: &str) -> Result<Option<User>, Refusal> {
         // A Postgres text cannot contain NUL.
         if key.contains('\0') {
             return Ok(None);

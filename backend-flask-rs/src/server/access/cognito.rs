@@ -18,6 +18,7 @@ use super::keys::Keys;
 use super::{Session, single};
 use crate::server::postgres::Postgres;
 use crate::server::refusal::Refusal;
+use crate::sql;
 
 /// The tolerated difference between the clocks of Cognito and this server, in seconds.
 const LEEWAY: u64 = 30;
@@ -66,7 +67,7 @@ impl Cognito {
     pub(super) async fn session(&self, postgres: &Postgres, headers: &HeaderMap) -> Result<Session, Refusal> {
         let token = bearer(headers).ok_or_else(|| Refusal::unknown(FIELD, "a bearer token is needed"))?;
         let claims = self.claims(token).await?;
-        let user = postgres.user_by_cognito_id(&claims.sub).await?;
+        let user = postgres.user(sql::USER_BY_COGNITO_USER_ID, &claims.sub).await?;
         let user = user.ok_or_else(|| Refusal::forbidden(FIELD, "no user has this Cognito id"))?;
         // If chrono cannot represent the expiry, event streams of this session end at once.
         let ends = DateTime::from_timestamp_secs(claims.exp.saturating_add(LEEWAY.cast_signed()));

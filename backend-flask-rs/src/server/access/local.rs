@@ -15,6 +15,7 @@ use axum::response::Response;
 use super::single;
 use crate::server::postgres::Postgres;
 use crate::server::refusal::Refusal;
+use crate::sql;
 use crate::users::User;
 
 /// The header with the user's handle.
@@ -83,7 +84,7 @@ pub(super) async fn user(postgres: &Postgres, parts: &Parts) -> Result<User, Ref
     };
     let handle = handle.filter(|handle| !handle.is_empty());
     let handle = handle.ok_or_else(|| Refusal::unknown(USER, "name a user by handle"))?;
-    let user = postgres.user_by_handle(handle).await?;
+    let user = postgres.user(sql::USER_BY_HANDLE, handle).await?;
     user.ok_or_else(|| Refusal::unknown(field, "there is no user with this handle"))
 }
 
