@@ -73,13 +73,12 @@ impl MessageGroup {
 
     /// Parses an item. Another program may have written it, so unknown attributes are ignored.
     pub fn from_item(item: &Item) -> Result<Self> {
-        let attributes = Reader(item);
         Ok(Self {
-            member_uuid: attributes.partition(GROUP_PREFIX, "GRP# and a uuid")?,
-            last_message_at: attributes.time(SORT_KEY)?,
-            message_group_uuid: attributes.uuid(MESSAGE_GROUP_UUID)?,
-            message: attributes.string(MESSAGE)?.to_owned(),
-            other: attributes.user()?,
+            member_uuid: partition(item, GROUP_PREFIX, "GRP# and a uuid")?,
+            last_message_at: moment(item)?,
+            message_group_uuid: uuid(item, MESSAGE_GROUP_UUID)?,
+            message: string(item, MESSAGE)?.to_owned(),
+            other: user(item)?,
         })
     }
 }
@@ -97,10 +96,7 @@ pub struct MemberRow {
 impl MemberRow {
     /// Parses an item, which another program may have written.
     pub fn from_item(item: &Item) -> Result<Self> {
-        Ok(Self {
-            sort_key: Reader(item).string(SORT_KEY)?.to_owned(),
-            group: MessageGroup::from_item(item)?,
-        })
+        Ok(Self { sort_key: string(item, SORT_KEY)?.to_owned(), group: MessageGroup::from_item(item)? })
     }
 }
 
@@ -135,13 +131,12 @@ impl Message {
 
     /// Parses an item. Another program may have written it, so unknown attributes are ignored.
     pub fn from_item(item: &Item) -> Result<Self> {
-        let attributes = Reader(item);
         Ok(Self {
-            message_group_uuid: attributes.partition(MESSAGE_PREFIX, "MSG# and a uuid")?,
-            created_at: attributes.time(SORT_KEY)?,
-            message_uuid: attributes.uuid(MESSAGE_UUID)?,
-            message: attributes.string(MESSAGE)?.to_owned(),
-            sender: attributes.user()?,
+            message_group_uuid: partition(item, MESSAGE_PREFIX, "MSG# and a uuid")?,
+            created_at: moment(item)?,
+            message_uuid: uuid(item, MESSAGE_UUID)?,
+            message: string(item, MESSAGE)?.to_owned(),
+            sender: user(item)?,
         })
     }
 }
@@ -150,48 +145,44 @@ pub(super) fn strings<const N: usize>(attributes: [(&str, String); N]) -> Item {
     attributes.map(|(name, value)| (name.to_owned(), AttributeValue::S(value))).into()
 }
 
-struct Reader<'a>(&'a Item);
+fn string<'a>(item: &'a Item, name: &str) -> Result<&'a str> {
+    let value = item.get(name).ok_or_else(|| error(item, name, "is missing"))?;
+    let value = value.as_s().map_err(|_| error(item, name, "is not a string"));
+    value.map(String::as_str)
+}
 
-impl<'a> Reader<'a> {
-    fn string(&self, name: &'static str) -> Result<&'a str> {
-        let value = self.0.get(name).ok_or_else(|| self.error(name, "is missing"))?;
-        let value = value.as_s().map_err(|_| self.error(name, "is not a string"));
-        value.map(String::as_str)
-    }
+fn uuid(item: &Item, name: &str) -> Result<Uuid> {
+    let value = string(item, name)?;
+    Uuid::try_parse(value).map_err(|_| unexpected(item, name, "a uuid", value))
+}
 
-    fn uuid(&self, name: &'static str) -> Result<Uuid> {
-        let value = self.string(name)?;
-        Uuid::try_parse(value).map_err(|_| self.unexpected(name, "a uuid", value))
-    }
+fn moment(item: &Item) -> Result<DateTime<Utc>> {
+    let value = string(item, SORT_KEY)?;
+    time::parse(value).map_err(|_| unexpected(item, SORT_KEY, "an RFC 3339 time", value))
+}
 
-    fn time(&self, name: &'static str) -> Result<DateTime<Utc>> {
-        let value = self.string(name)?;
-        time::parse(value).map_err(|_| self.unexpected(name, "an RFC 3339 time", value))
-    }
+/// The uuid after the partition key's prefix.
+fn partition(item: &Item, prefix: &str, expected: &str) -> Result<Uuid> {
+    let value = string(item, PARTITION_KEY)?;
+    let uuid = value.strip_prefix(prefix).and_then(|uuid| Uuid::try_parse(uuid).ok());
+    uuid.ok_or_else(|| unexpected(item, PARTITION_KEY, expected, value))
+}
 
-    /// The uuid after the partition key's prefix.
-    fn partition(&self, prefix: &str, expected: &str) -> Result<Uuid> {
-        let value = self.string(PARTITION_KEY)?;
-        let uuid = value.strip_prefix(prefix).and_then(|uuid| Uuid::try_parse(uuid).ok());
-        uuid.ok_or_else(|| self.unexpected(PARTITION_KEY, expected, value))
-    }
+fn user(item: &Item) -> Result<User> {
+    Ok(User {
+        uuid: uuid(item, USER_UUID)?,
+        display_name: string(item, USER_DISPLAY_NAME)?.to_owned(),
+        handle: string(item, USER_HANDLE)?.to_owned(),
+    })
+}
 
-    fn user(&self) -> Result<User> {
-        Ok(User {
-            uuid: self.uuid(USER_UUID)?,
-            display_name: self.string(USER_DISPLAY_NAME)?.to_owned(),
-            handle: self.string(USER_HANDLE)?.to_owned(),
-        })
-    }
+fn unexpected(item: &Item, name: &str, expected: &str, found: &str) -> Error {
+    error(item, name, &format!("should be {expected}, is {:?}", excerpt(found)))
+}
 
-    fn unexpected(&self, name: &'static str, expected: &str, found: &str) -> Error {
-        self.error(name, &format!("should be {expected}, is {:?}", excerpt(found)))
-    }
-
-    fn error(&self, attribute: &'static str, problem: &str) -> Error {
-        let key = |name| self.0.get(name).and_then(|key| key.as_s().ok()).map_or("?", String::as_str);
-        anyhow!("item pk={} sk={}: attribute {attribute} {problem}", key(PARTITION_KEY), key(SORT_KEY))
-    }
+fn error(item: &Item, attribute: &str, problem: &str) -> Error {
+    let key = |name| item.get(name).and_then(|key| key.as_s().ok()).map_or("?", String::as_str);
+    anyhow!("item pk={} sk={}: attribute {attribute} {problem}", key(PARTITION_KEY), key(SORT_KEY))
 }
 
 #[cfg(test)]

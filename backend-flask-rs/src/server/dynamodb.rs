@@ -166,20 +166,12 @@ fn corrupt(cause: impl std::fmt::Display) -> Refusal {
     Refusal::corrupt(NAME, cause)
 }
 
-fn unavailable<E, R>(error: SdkError<E, R>) -> Refusal
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug + 'static,
-{
+fn unavailable(error: SdkError<impl ProvideErrorMetadata + std::error::Error + 'static>) -> Refusal {
     Refusal::unavailable(NAME, one_line(&error))
 }
 
 /// The server's error, or why there was no answer, in one line.
-fn one_line<E, R>(error: &SdkError<E, R>) -> String
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-    R: std::fmt::Debug + 'static,
-{
+fn one_line(error: &SdkError<impl ProvideErrorMetadata + std::error::Error + 'static>) -> String {
     match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),

@@ -219,7 +219,7 @@ fn new_message(group: Uuid, Draft { sender, text, idempotency_key }: Draft<'_>) 
 
 /// What an error means for an attempt. The reasons of a cancelled transaction are listed in
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
-fn miss<R: std::fmt::Debug + 'static>(error: SdkError<TransactWriteItemsError, R>) -> Miss {
+fn miss(error: SdkError<TransactWriteItemsError>) -> Miss {
     use aws_sdk_dynamodb::error::ProvideErrorMetadata as _;
     let Some(service) = error.as_service_error() else {
         let is_unsent = matches!(error, SdkError::ConstructionFailure(_));
