@@ -83,8 +83,8 @@ pub struct Population {
 
 impl Population {
     /// A population whose last message is sent at `end`, to the microsecond. Missing numbers follow from the others:
-    /// 100 messages for each conversation; a conversation for each 100 messages, or 5 for each user; a user for each 5
-    /// conversations, or as many as needed for the conversations.
+    /// 100 messages for each conversation; a conversation for each 100 messages, or 5 for each user; a user for each
+    /// 5 conversations, or as many as needed for the conversations.
     pub fn new(
         users: Option<u32>,
         conversations: Option<u32>,

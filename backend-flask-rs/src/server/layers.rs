@@ -48,16 +48,18 @@ pub(super) fn around(
     front_end: Option<HeaderValue>,
     bound: Duration,
 ) -> Router {
-    let routes = routes.layer(from_fn(with_whole_body)).layer(DefaultBodyLimit::max(LONGEST_BODY));
+    let routes = routes
+        .layer(from_fn(with_whole_body))
+        .layer(DefaultBodyLimit::max(LONGEST_BODY))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, bound))
+        .layer(CatchPanicLayer::new())
+        .layer(from_fn(refused_in_json));
     let routes = match front_end {
         Some(origin) => routes.layer(cors(origin)),
         None => routes,
     };
     let routes = if app.access.is_local() { routes.layer(from_fn(access::guard)) } else { routes };
     routes
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, bound))
-        .layer(CatchPanicLayer::new())
-        .layer(from_fn(refused_in_json))
         .layer(or_else(CACHE_CONTROL, "no-store"))
         .layer(or_else(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"))
         .layer(or_else(REFERRER_POLICY, "same-origin"))
@@ -86,7 +88,8 @@ fn cors(origin: HeaderValue) -> CorsLayer {
         .max_age(Duration::from_secs(3600))
 }
 
-/// Converts the refusals of axum and of other layers, which are plain text about types or empty, to JSON in plain words.
+/// Converts the refusals of axum and of other layers, which are plain text about types or empty, to JSON in plain
+/// words.
 async fn refused_in_json(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let status = response.status();

@@ -151,6 +151,15 @@ fn only_the_front_end_s_pages_may_call_the_api() {
     let named = ask("http://localhost:3000");
     assert!(named.header("access-control-allow-headers").unwrap().contains("x-cruddur-user"), "{named:?}");
     assert_eq!(named.header("access-control-allow-credentials"), None);
+    // A page can also read why its request was refused.
+    for path in ["/api/messages/%ff", "/api/message_groups?limit=0", "/nothing"] {
+        let refused = app.get(path).from(ONE).header("Origin", "http://localhost:3000").send();
+        assert_eq!(
+            refused.header("access-control-allow-origin"),
+            Some("http://localhost:3000"),
+            "{refused:?}"
+        );
+    }
 }
 
 #[test]

@@ -122,8 +122,8 @@ impl DynamoDb {
         }
     }
 
-    /// Sends the request. Returns whether it took effect. If it did not, or may not have, waits before the next attempt:
-    /// exponential backoff with full jitter.
+    /// Sends the request. Returns whether it took effect. If it did not, or may not have, waits before the next
+    /// attempt: exponential backoff with full jitter.
     /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
     async fn attempt(
         &self,
