@@ -142,8 +142,8 @@ impl Services {
             let looked =
                 looked.unwrap_or_else(|_| Look::NotYet(format!("no answer within {}", seconds(CHECK_BOUND))));
             match looked {
-                Look::Ready(_) => looked,
-                // If our server has ended, another program may have taken its port and refused.
+                // If our server has ended, another one may have taken its port: perhaps another checkout's.
+                Look::Ready(_) => self.death(database).await.map_or(looked, Look::Failed),
                 Look::Failed(error) => Look::Failed(self.death(database).await.unwrap_or(error)),
                 Look::Nobody(reason) if !is_ours && started.elapsed() > NOBODY_BOUND => {
                     Look::Failed(anyhow!("nobody listens there, for {}: {reason}", seconds(NOBODY_BOUND)))

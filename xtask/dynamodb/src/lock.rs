@@ -45,8 +45,8 @@ impl Lock {
         bail!("another server has the data in {}", folder.display())
     }
 
-    /// Writes the holder into the lock file: `PID PORT NAMESPACE PROGRAM`. The port is missing until the server
-    /// listens.
+    /// Writes the holder into the lock file: `PID PORT NAMESPACE PROGRAM`. The port is 0 while the server
+    /// does not listen: before it is ready, and while it finishes its last requests.
     pub(crate) fn write(&self, port: Option<u16>) -> Result<()> {
         let namespace = std::fs::read_link("/proc/self/ns/pid").unwrap_or_else(|_| PathBuf::from("-"));
         let program = std::env::current_exe()?.metadata()?;

@@ -84,6 +84,10 @@ async fn serve_folder(folder: &Path, port: u16, patience: Duration) -> Result<()
             () = stop => log("asked to stop"),
             () = watched.is_lost(&data) => log(format_args!("{} was removed", data.display())),
         }
+        // From now on the port is not this server's, and another server may take it.
+        if let Err(error) = watched.write(None) {
+            log(format_args!("{error:#}"));
+        }
     };
     let served = listener.serve(stop).await;
     // Release the lock only after the last request was answered.

@@ -206,11 +206,23 @@ fn a_client_that_never_reads_is_closed() {
 fn a_server_that_is_told_to_stop_does_not_wait_for_a_slow_client() {
     let folder = tempfile::tempdir().unwrap();
     let port = machine::free_port();
-    let server = Server::start(folder.path(), port);
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let server = Server::start(&data, port);
     let mut stream = connect(port);
     stream.write_all(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{").unwrap();
     let started = Instant::now();
-    server.stop();
+    let pid = server.0.id();
+    let stop = std::thread::spawn(|| server.stop());
+    // It holds the lock but says that the port is no longer its own.
+    let lock = std::fs::File::open(folder.path().join("data.lock")).unwrap();
+    machine::wait_for("free port", Duration::from_secs(5), || {
+        std::net::TcpListener::bind(("127.0.0.1", port)).is_ok().then_some(())
+    });
+    assert!(lock.try_lock_shared().is_err());
+    let line = std::fs::read_to_string(folder.path().join("data.lock")).unwrap();
+    assert!(line.starts_with(&format!("{pid} 0 ")), "{line}");
+    stop.join().unwrap();
     assert!(started.elapsed() < Duration::from_secs(14), "{:?}", started.elapsed());
 }
 

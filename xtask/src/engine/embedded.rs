@@ -163,10 +163,11 @@ impl EmbeddedEngine {
             let end = self.stopped_dynamodb(&left);
             ui.run_whole(format!("DynamoDB: stop {left}, whose data was removed"), end).await?;
         }
-        // A killed set-up left it behind.
+        // An interrupted command started it or told it to end.
         if dynamodb.as_ref().is_some_and(|holder| holder.port.is_none()) {
-            dynamodb =
-                ui.run("DynamoDB: wait for a server that is starting", self.dynamodb_started()).await?;
+            dynamodb = ui
+                .run("DynamoDB: wait for a server that is starting or ending", self.dynamodb_started())
+                .await?;
         }
         let version = dynamodb::version_on_disk();
         if let Some(old) =
@@ -220,12 +221,11 @@ impl EmbeddedEngine {
 
     /// Why a server no longer runs; `None` if it runs.
     pub(super) fn death(&self, database: Database) -> Option<anyhow::Error> {
-        match self.holders().map(|holders| holders[database as usize].as_ref().map(Holder::has_ended)) {
-            Ok(Some(false)) => None,
-            Ok(_) => {
-                let service = self.compose.services()[database as usize];
-                Some(death(service.port.host, &self.logs[database as usize]))
-            }
+        let port = self.compose.services()[database as usize].port.host;
+        let serves = |holder: &Holder| holder.port == Some(port) && !holder.has_ended();
+        match self.holders() {
+            Ok(holders) if holders[database as usize].as_ref().is_some_and(serves) => None,
+            Ok(_) => Some(death(port, &self.logs[database as usize])),
             Err(error) => Some(error),
         }
     }
@@ -367,7 +367,7 @@ fn server(service: &mut Service, holder: Option<Holder>, has_data: bool) -> Serv
     service.port.host = holder.port.unwrap_or(service.port.host);
     let missing = match holder.port {
         _ if !has_data => Some(format!("{holder} has lost its data, which was removed")),
-        None => Some(format!("{holder} is starting it")),
+        None => Some(format!("{holder} is starting or ending")),
         Some(_) if holder.has_ended() => {
             Some(format!("{holder} was killed, and a session of it is still at work"))
         }

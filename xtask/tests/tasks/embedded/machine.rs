@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use postgres::{Client, Config, NoTls};
@@ -176,9 +176,11 @@ struct Impostor(Child);
 
 impl Impostor {
     fn new(name: &str, arguments: &[&str]) -> Self {
-        let script = format!("exec -a {name} bash -c 'sleep 300; :' {name} \"$@\"");
+        // It waits for its stdin, and leaves no process behind when it is killed.
+        let script = format!("exec -a {name} bash -c 'read; :' {name} \"$@\"");
         let mut command = Command::new("bash");
-        Self(command.args(["-c", &script, "bash"]).args(arguments).spawn().unwrap())
+        command.args(["-c", &script, "bash"]).args(arguments).stdin(Stdio::piped());
+        Self(command.spawn().unwrap())
     }
 }
 

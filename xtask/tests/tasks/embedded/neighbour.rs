@@ -1,9 +1,13 @@
 //! Another checkout's databases at the ports that this one would use are not taken for ours.
 
+use std::io::{ErrorKind, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
 use crate::common::checkout::Checkout;
 use crate::common::neighbour::assert_not_taken_for_ours;
 use crate::common::run::Run;
-use crate::common::{Workspace, free_port};
+use crate::common::{Workspace, free_port, wait_for};
 
 /// A running checkout on ports of its own.
 fn neighbour() -> Checkout {
@@ -88,6 +92,28 @@ fn a_checkout_with_dead_servers_leaves_other_servers_at_its_ports_alone() {
     assert_not_taken_for_ours(ports, |line| auto(checkout.xtask(line)));
     checkout.xtask("down").ok().says(&["nothing was running"]);
     neighbour.assert_set_up(&neighbour.xtask("status").ok());
+}
+
+/// A server that was told to end finishes its last requests while another server may have its port.
+#[test]
+fn nothing_is_sent_to_the_port_of_a_server_that_is_ending() {
+    let mut checkout = Checkout::new();
+    let ports = [free_port(), free_port()];
+    at(&mut checkout, ports);
+    checkout.set_up();
+    let mut slow = TcpStream::connect(("127.0.0.1", ports[1])).unwrap();
+    slow.write_all(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{").unwrap();
+    checkout.xtask("ddb list-tables").ok();
+    checkout.signal("dynamodb", "TERM");
+    let other =
+        wait_for("free port", Duration::from_secs(5), || TcpListener::bind(("127.0.0.1", ports[1])).ok());
+    checkout.xtask("ddb scan").fails(3).says(&["is starting or ending"]);
+    let up = checkout.xtask("ddb-setup").start();
+    std::thread::sleep(Duration::from_secs(1));
+    other.set_nonblocking(true).unwrap();
+    assert_eq!(other.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    drop((other, slow));
+    checkout.assert_set_up(&up.end_within(Duration::from_secs(30)));
 }
 
 #[test]
