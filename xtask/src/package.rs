@@ -50,8 +50,10 @@ impl Package {
             let target = profile.parent().context("this program is in no target folder")?;
             let profile = profile.file_name().filter(|name| *name != "debug").unwrap_or("dev".as_ref());
             let mut cargo = std::process::Command::new("cargo");
-            cargo.args(["build", "--quiet", "--package", self.name, "--bin", self.program, "--profile"]);
+            cargo.args(["build", "--package", self.name, "--bin", self.program, "--profile"]);
             cargo.arg(profile).arg("--target-dir").arg(target).arg("--manifest-path").arg(manifest);
+            // The first build takes long, so its progress is shown.
+            cargo.args((!is_first).then_some("--quiet"));
             cargo.stdin(Stdio::null()).stdout(Stdio::null());
             ui.starts(|| process::shown(&cargo));
             let mut build = tokio::task::spawn_blocking(move || cargo.status());
@@ -60,8 +62,7 @@ impl Package {
                 Err(_) => {
                     if !is_first {
                         ui.note(format_args!(
-                            "{} has changed: cargo is building it again, which takes seconds, or a minute or two if \
-                             what it depends on has changed too",
+                            "waiting for cargo, which builds {} again if it has changed, after any other cargo",
                             self.name
                         ));
                     }

@@ -45,8 +45,10 @@ fn main() -> ExitCode {
 fn launch() -> Result<ExitCode, Box<dyn Error>> {
     let workspace = workspace()?;
     let launcher = env::current_exe()?;
-    // Cargo puts both programs into the same folder, whatever the target directory, target or profile.
-    let program = launcher.with_file_name(PROGRAM).with_extension(env::consts::EXE_EXTENSION);
+    // Cargo has a folder for each profile, and locks it while it builds. The launcher has a profile of its own, so it
+    // waits for no other build.
+    let folder = launcher.parent().unwrap_or(&launcher).with_file_name("debug");
+    let program = folder.join(PROGRAM).with_extension(env::consts::EXE_EXTENSION);
     if is_current(&program, &launcher, &workspace).is_none() {
         let status = build(&program, &workspace)?;
         if !status.success() {
@@ -107,16 +109,12 @@ fn sources(dep_info: &str) -> BTreeSet<PathBuf> {
 fn build(program: &Path, workspace: &Path) -> io::Result<ExitStatus> {
     let began = SystemTime::now();
     if !program.exists() {
-        print("building the tasks; the first time this takes a minute or two");
+        print("building the tasks; the first time this takes a few minutes");
     }
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let folder = program.parent().and_then(Path::file_name).unwrap_or_default();
     let mut build = Command::new(&cargo);
     build
-        .args(["build", "--package", PROGRAM, "--bin", PROGRAM, "--profile"])
-        // <https://doc.rust-lang.org/cargo/reference/build-cache.html>
-        .arg(if folder == "debug" { "dev".as_ref() } else { folder })
-        .arg("--manifest-path")
+        .args(["build", "--package", PROGRAM, "--bin", PROGRAM, "--manifest-path"])
         .arg(workspace.join("Cargo.toml"))
         .stdin(Stdio::null())
         .stdout(io::stderr());

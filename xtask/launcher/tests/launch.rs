@@ -60,7 +60,7 @@ impl Sandbox {
 
     /// The built launcher as cargo starts it, but without a usable cargo.
     fn launcher(&self) -> Command {
-        let mut launcher = self.command(self.path("target/debug/xtask-launcher"));
+        let mut launcher = self.command(self.path("target/launcher/xtask-launcher"));
         launcher.env("CARGO", "/no/such/cargo").env("CARGO_MANIFEST_DIR", self.path("xtask/launcher"));
         launcher
     }
@@ -292,15 +292,13 @@ fn gives_the_program_the_users_environment() {
 #[test]
 fn follows_the_launcher_to_where_it_was_built() {
     let sandbox = Sandbox::new();
-    assert_eq!(sandbox.word("profile"), "dev");
     let version = run(sandbox.cargo().arg("-vV")).stdout;
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
-    let mut release = sandbox.cargo();
-    release.args(["run", "--quiet", "--package", "xtask-launcher", "--release"]);
-    release.env("CARGO_BUILD_TARGET", host);
-    assert_eq!(word(&mut release, "profile"), "release");
-    assert_eq!(run(&mut release).stderr, "");
-    assert!(sandbox.path("target").join(host).join("release/xtask").exists());
+    let mut for_target = sandbox.xtask([]);
+    for_target.env("CARGO_BUILD_TARGET", host);
+    assert_eq!(word(&mut for_target, "program"), "one");
+    assert_eq!(run(&mut for_target).stderr, "");
+    assert!(sandbox.path("target").join(host).join("debug/xtask").exists());
 
     // A relative path depends on the current directory.
     let mut relative = sandbox.xtask([]);
@@ -319,6 +317,25 @@ fn follows_the_launcher_to_where_it_was_built() {
     let ran = run(sandbox.xtask(["environment"]).current_dir(&moved));
     let expected = format!("CRUDDUR_WORKSPACE={}\n", moved.display());
     assert!(ran.stdout.contains(&expected), "{}{}", ran.stdout, ran.stderr);
+}
+
+#[test]
+fn waits_for_no_other_build() {
+    let sandbox = Sandbox::new();
+    assert_eq!(sandbox.word("program"), "one");
+    let files = fs::read_dir(sandbox.path("target/debug")).unwrap().map(|file| file.unwrap().path());
+    let locks = files.filter(|path| path.file_name().unwrap().as_encoded_bytes().starts_with(b".cargo-"));
+    let held: Vec<_> =
+        locks.map(|path| File::open(path).unwrap()).inspect(|file| file.lock().unwrap()).collect();
+    assert!(!held.is_empty());
+    let mut xtask = sandbox.xtask([]).stdout(Stdio::null()).spawn().unwrap();
+    let ended = (0..200).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        xtask.try_wait().unwrap()
+    });
+    drop(held);
+    let status = xtask.wait().unwrap();
+    assert!(ended.is_some() && status.success(), "{ended:?} {status}");
 }
 
 #[test]

@@ -28,5 +28,4 @@ fn built_from() {
     println!("version: {}", env!("CARGO_PKG_VERSION"));
     println!("setting: {}", option_env!("WORD").unwrap_or("unset"));
     println!("flag: {}", cfg!(flag));
-    println!("profile: {}", if cfg!(debug_assertions) { "dev" } else { "release" });
 }
