@@ -12,6 +12,7 @@ use backend_flask::server::{Server, Settings};
 use backend_flask::sql;
 use backend_flask::users::User;
 use cruddur_testing::TestDatabases;
+use cruddur_testing::fixtures::{CONVERSATION, SEED};
 use postgres::{Client, NoTls};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -55,7 +56,6 @@ impl World {
     pub(crate) fn with(database: &Database, endpoint: Endpoint, dynamodb: Option<DynamoDb>) -> Self {
         database.maintenance_session().batch_execute(&sql::create_database(&database.name)).unwrap();
         database.execute(include_str!("../../db/schema.sql"));
-        database.execute(include_str!("../../db/seed.sql"));
         endpoint.create_table(DEFAULT_TABLE, &[("pk", "S"), ("sk", "S")]);
         crate::common::wait_for("active table", std::time::Duration::from_secs(30), || {
             let table = endpoint.call("DescribeTable", json!({ "TableName": DEFAULT_TABLE }));
@@ -66,9 +66,11 @@ impl World {
 
     fn of(url: String, endpoint: Endpoint, table: String, databases: Box<dyn Any>) -> Self {
         let mut session = connect(&url);
+        session.batch_execute("delete from activities; delete from users").unwrap();
+        session.batch_execute(SEED).unwrap();
         let [one, two] =
             [ONE, TWO].map(|handle| User::find_by_handle(&mut session, handle).unwrap().unwrap());
-        let conversation = Conversation::parse("", include_str!("../../ddb/conversation.txt")).unwrap();
+        let conversation = Conversation::parse("", CONVERSATION).unwrap();
         let items = conversation.items(SEED_GROUP, [&one, &two], chrono::Utc::now());
         endpoint.put_items(&table, items.map(in_json));
         let app = App::start(&local(&url, endpoint, &table));

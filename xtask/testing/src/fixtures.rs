@@ -15,3 +15,9 @@ pub mod postgres;
 pub mod proxy;
 pub mod throttle;
 pub mod wire;
+
+/// Rows of the tests' own, in place of `db/seed.sql`: a test that counts them must not fail if somebody edits that file.
+pub const SEED: &str = include_str!("../seed/seed.sql");
+
+/// A conversation of the tests' own, in place of `ddb/conversation.txt`.
+pub const CONVERSATION: &str = include_str!("../seed/conversation.txt");

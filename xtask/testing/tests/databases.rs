@@ -14,9 +14,6 @@ use backend_flask::{messages, sql};
 use cruddur_testing::TestDatabases;
 use tokio_postgres::Client;
 
-/// The number of users that the seed has.
-const USERS: i64 = 5;
-
 async fn users(client: &Client) -> i64 {
     client.query_one("select count(*) from users", &[]).await.unwrap().get(0)
 }
@@ -37,11 +34,13 @@ async fn keys(databases: &TestDatabases) -> BTreeSet<String> {
 async fn assert_apart() {
     let (one, other) = (TestDatabases::new().await, TestDatabases::new().await);
     let (in_one, inother) = (one.postgres().await, other.postgres().await);
-    assert_eq!((users(&in_one).await, users(&inother).await), (USERS, USERS));
+    let seeded = users(&in_one).await;
+    assert!(seeded > 0);
+    assert_eq!(users(&inother).await, seeded);
     in_one.batch_execute("delete from activities; delete from users").await.unwrap();
     put(&one, "A").await;
     put(&other, "B").await;
-    assert_eq!((users(&in_one).await, users(&inother).await), (0, USERS));
+    assert_eq!((users(&in_one).await, users(&inother).await), (0, seeded));
     assert_eq!(keys(&one).await, ["A".to_owned()].into());
     assert_eq!(keys(&other).await, ["B".to_owned()].into());
 }
@@ -100,7 +99,7 @@ fn a_blocking_test_has_databases_until_it_ends() {
     let databases = TestDatabases::new_blocking();
     let name = databases.table().to_owned();
     let mut client = databases.postgres_blocking();
-    assert_eq!(client.query_one("select count(*) from users", &[]).unwrap().get::<_, i64>(0), USERS);
+    assert!(client.query_one("select count(*) from users", &[]).unwrap().get::<_, i64>(0) > 0);
     assert!(databases.postgres_url().ends_with(&format!("/{name}")));
     let mut looking = Looking::new();
     assert_eq!(looking.sees(&name), (true, true));
@@ -197,7 +196,7 @@ fn another_run() {
         assert_ne!(ending, "panics", "as it was told");
     }
     let users = databases.postgres_blocking().query_one("select count(*) from users", &[]).unwrap();
-    assert_eq!(users.get::<_, i64>(0), USERS);
+    assert!(users.get::<_, i64>(0) > 0);
 }
 
 #[test]

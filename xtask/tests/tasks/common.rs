@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 pub(crate) use cruddur_testing::fixtures::machine::{PASSWORD, PASSWORD_IN_URL, free_port, skip, wait_for};
-pub(crate) use cruddur_testing::fixtures::wire as dynamodb;
+pub(crate) use cruddur_testing::fixtures::{self, wire as dynamodb};
 use run::Run;
 
 /// A password that the server refuses.
@@ -30,13 +30,12 @@ pub(crate) const SESSION_TOKEN: &str = "hush-se55ion-token//==";
 /// Only `env` may print these.
 pub(crate) const SECRETS: [&str; 5] = [PASSWORD, PASSWORD_IN_URL, WRONG_PASSWORD, SECRET_KEY, SESSION_TOKEN];
 
-/// The workspace's files that tasks read.
-const READ_BY_TASKS: [&str; 4] = [
-    "docker-compose.yml",
-    "backend-flask-rs/db/schema.sql",
-    "backend-flask-rs/db/seed.sql",
-    "backend-flask-rs/ddb/conversation.txt",
-];
+/// The repository's files that tasks read. The seeds are the tests' own.
+const READ_BY_TASKS: [&str; 2] = ["docker-compose.yml", SCHEMA];
+
+pub(crate) const SCHEMA: &str = "backend-flask-rs/db/schema.sql";
+pub(crate) const SEED: &str = "backend-flask-rs/db/seed.sql";
+pub(crate) const CONVERSATION: &str = "backend-flask-rs/ddb/conversation.txt";
 
 /// A temporary folder that the program takes for its workspace. It contains a home directory.
 pub(crate) struct Workspace {
@@ -49,13 +48,16 @@ impl Workspace {
     pub(crate) fn new() -> Self {
         crate::waiting::begin();
         let folder = tempfile::Builder::new().prefix("xtask-test-").tempdir().unwrap();
-        for file in READ_BY_TASKS {
-            let copy = folder.path().join(file);
-            fs::create_dir_all(copy.parent().unwrap()).unwrap();
-            fs::copy(repository().join(file), copy).unwrap();
+        for inner in ["home", "backend-flask-rs/db", "backend-flask-rs/ddb"] {
+            fs::create_dir_all(folder.path().join(inner)).unwrap();
         }
-        fs::create_dir(folder.path().join("home")).unwrap();
-        Self { folder, environment: BTreeMap::new() }
+        let workspace = Self { folder, environment: BTreeMap::new() };
+        for file in READ_BY_TASKS {
+            workspace.write(file, &from_repository(file));
+        }
+        workspace.write(SEED, fixtures::SEED);
+        workspace.write(CONVERSATION, fixtures::CONVERSATION);
+        workspace
     }
 
     /// Sets a variable for every run.
@@ -96,6 +98,8 @@ impl Workspace {
     }
 }
 
-pub(crate) fn repository() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+/// A file of the repository.
+pub(crate) fn from_repository(file: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    fs::read_to_string(root.join(file)).unwrap()
 }

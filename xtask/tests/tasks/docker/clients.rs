@@ -179,8 +179,7 @@ fn lists_and_scans(project: &Project) {
     assert!(strings.into_iter().all(|value| value["S"].is_string()));
 
     // The stored text equals the seeded text.
-    let path = crate::common::repository().join("backend-flask-rs/ddb/conversation.txt");
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = crate::common::fixtures::CONVERSATION;
     let sent: Vec<_> = text.lines().map(|line| line.split_once(": ").unwrap().1).collect();
     let mut messages: Vec<_> = items.iter().filter(|item| item["message_uuid"]["S"].is_string()).collect();
     messages.sort_by_key(|item| item["sk"]["S"].as_str().unwrap().to_owned());

@@ -146,10 +146,9 @@ pub(crate) fn remove_project(name: &str) {
     }
 }
 
-/// The number of messages in the built-in conversation.
+/// The number of messages in the tests' conversation.
 pub(crate) fn built_in_lines() -> usize {
-    let path = crate::common::repository().join("backend-flask-rs/ddb/conversation.txt");
-    std::fs::read_to_string(path).unwrap().lines().count()
+    crate::common::fixtures::CONVERSATION.lines().count()
 }
 
 /// The output of a docker command that must succeed.

@@ -9,7 +9,7 @@ use postgres::error::SqlState;
 use postgres::{Client, Config, NoTls};
 
 use crate::common::checkout::Checkout;
-use crate::common::{free_port, wait_for};
+use crate::common::{SCHEMA, fixtures, free_port, from_repository, wait_for};
 
 const URL_OF: &str = "host=127.0.0.1 user=postgres password=password";
 
@@ -39,13 +39,12 @@ fn first_version(data: &Path, password: &Path, port: u16) {
     succeeds(server_program("pg_ctl").args(["start", "--wait", "-D"]).arg(data).args(["-o", &options]));
     let connect = |name| Client::connect(&format!("{URL_OF} port={port} dbname={name}"), NoTls).unwrap();
     connect("postgres").batch_execute("create database cruddur").unwrap();
-    let tables = concat!(
-        include_str!("../../../../backend-flask-rs/db/schema.sql"),
-        include_str!("../../../../backend-flask-rs/db/seed.sql"),
-        "create table notes (id serial primary key, text text); insert into notes (text) values ('kept');
-         create table days (day date) partition by range (day); create view handles as select handle from users;",
-    );
-    connect("cruddur").batch_execute(tables).unwrap();
+    let mut session = connect("cruddur");
+    let tables = "create table notes (id serial primary key, text text); insert into notes (text) values ('kept');
+         create table days (day date) partition by range (day); create view handles as select handle from users;";
+    for script in [from_repository(SCHEMA).as_str(), fixtures::SEED, tables] {
+        session.batch_execute(script).unwrap();
+    }
 }
 
 #[test]

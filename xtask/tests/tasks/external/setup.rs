@@ -6,13 +6,12 @@ use insta::assert_snapshot;
 use serde_json::{Value, json};
 
 use super::{NOW, SHORT_CONVERSATION, TABLE, World};
-use crate::common::Workspace;
 use crate::common::run::Ran;
+use crate::common::{CONVERSATION, SCHEMA, SEED, Workspace, fixtures, from_repository};
 
-/// The number of messages in the built-in conversation.
+/// The number of messages in the tests' conversation.
 fn built_in_lines() -> usize {
-    let path = crate::common::repository().join("backend-flask-rs/ddb/conversation.txt");
-    std::fs::read_to_string(path).unwrap().lines().count()
+    fixtures::CONVERSATION.lines().count()
 }
 
 /// The items of a table as lines, sorted by key.
@@ -44,6 +43,28 @@ fn from_nothing_both_databases_are_set_up() {
     let uuids: HashSet<_> = messages.iter().map(|item| item["message_uuid"]["S"].as_str()).collect();
     assert_eq!(uuids.len(), messages.len());
     ran.says(&["5 users, 4 activities", &format!("{} items", items.len())]);
+}
+
+/// The other tests have seeds of their own, so that these files may be edited.
+#[test]
+fn the_repository_s_own_seeds_are_set_up() {
+    let world = World::new();
+    let [schema, seed, conversation] = [SCHEMA, SEED, CONVERSATION].map(from_repository);
+    world.write(SEED, &seed);
+    world.write(CONVERSATION, &conversation);
+    world.xtask("ddb-setup").ok();
+    world.xtask("verify").ok();
+    let messages = conversation.lines().filter(|line| line.starts_with("Person ")).count();
+    assert_eq!(world.endpoint().items(TABLE).len(), messages + 2);
+
+    let counts = || {
+        let sql = "select count(*)::text from users union all select count(*)::text from activities";
+        world.database.column(sql)
+    };
+    let set_up = counts();
+    world.database.execute(&schema);
+    world.database.execute(&seed);
+    assert_eq!(set_up, counts(), "rows that the files write");
 }
 
 #[test]
