@@ -264,6 +264,7 @@ impl Engine {
             state.project = (!compose.project_is_fixed).then(|| compose.project.clone());
         }
         state.engine = Some(self.name());
+        state.last = state.engine;
         state.ports.insert(self.name(), ports);
         context.state.write(state)
     }

@@ -32,6 +32,8 @@ const UNKNOWN_HOLDER: &str = "another cargo xtask";
 pub(crate) struct State {
     /// The engine that was started last and has not been stopped since.
     pub(crate) engine: Option<EngineName>,
+    /// The engine that was started last, even if it has been stopped. It has the data, unless they were removed.
+    pub(crate) last: Option<EngineName>,
     /// The engine that a command is stopping, or was stopping when it was killed.
     pub(crate) stopping: Option<EngineName>,
     /// The compose project of this checkout, if it is not the one that compose would choose.
@@ -57,15 +59,6 @@ impl State {
         }
     }
 
-    /// Whether Docker was used last and its data was kept, as far as is known after the engine was stopped.
-    pub(crate) fn docker_was_last(&self) -> bool {
-        let was_used = |name| self.ports.contains_key(&name);
-        match self.engine {
-            Some(last) => last == EngineName::Docker,
-            None => was_used(EngineName::Docker) && !was_used(EngineName::Embedded),
-        }
-    }
-
     /// Forgets a stopped engine. Its ports and project are kept for the next start, unless its data was removed.
     pub(crate) fn forget(&mut self, engine: EngineName, with_data: bool) {
         if self.engine == Some(engine) {
@@ -73,6 +66,7 @@ impl State {
         }
         if with_data {
             self.ports.remove(&engine);
+            self.last = self.last.filter(|last| *last != engine);
         }
         if with_data && engine == EngineName::Docker {
             self.project = None;

@@ -290,7 +290,7 @@ async fn port(
 /// Reports the state folder, the settings that can be checked without a server, and psql.
 fn settings(context: &Context, report: &mut Report) {
     let environment = &context.environment;
-    let state = context.state.read(&context.ui).map(|state| match state.engine {
+    let state = context.state.read(&context.ui).map(|state| match state.last {
         Some(name) => format!("can be read; engine {name} was started last"),
         None => "can be read; it remembers no engine that was started".to_owned(),
     });

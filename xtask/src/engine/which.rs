@@ -12,10 +12,11 @@ use super::docker::DockerEngine;
 use super::external::{self, is_set as is_external};
 use super::{Database, Engine, EngineName, Server};
 
-const REMEDY: &str = "`cargo xtask prepare` starts both databases, and sets them up if that is needed";
+const REMEDY: &str = "`cargo xtask prepare` starts both databases, at other ports if theirs are taken, and sets \
+                      them up if that is needed";
 
 /// The engine to start, and why. In this order: the chosen one, the one that runs, external if its variables are set,
-/// Docker if it has the images or can pull them, embedded.
+/// embedded if it was used last, Docker if it has the images or can pull them, embedded.
 pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, String)> {
     let new = |name| Engine::new(name, context, state);
     if let Some(name) = context.engine.named() {
@@ -40,6 +41,10 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
     if is_external(&context.environment) {
         return Ok((new(EngineName::External)?, format!("{POSTGRES_URL} and {DYNAMODB_URL} are set")));
     }
+    if state.last == Some(EngineName::Embedded) {
+        context.warn_of_unused_settings(EngineName::Embedded);
+        return Ok((new(EngineName::Embedded)?, "it was used last and has this checkout's data".to_owned()));
+    }
     let docker = DockerEngine::new({
         let mut compose = context.compose()?;
         state.apply(EngineName::Docker, &mut compose);
@@ -51,7 +56,7 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
             Ok((Engine::Docker(Box::new(docker)), "a daemon answers and has the images".to_owned()))
         }
         // Do not fall back to another engine: the data would seem to be lost.
-        Err(error) if state.docker_was_last() => Err(docker_is_missed(error)),
+        Err(error) if state.last == Some(EngineName::Docker) => Err(docker_is_missed(error)),
         Err(error) => {
             // If the settings name no valid place for a daemon, fail: containers may be running that cannot be found.
             daemon::places(&context.environment, &context.ui)?;
@@ -93,6 +98,9 @@ impl Found {
         }
         if is_external(&context.environment) {
             return Ok(Self { engine: Engine::External, servers: external::find() });
+        }
+        if state.last == Some(EngineName::Embedded) {
+            return Ok(Self { engine: embedded, servers });
         }
         let mut docker = Engine::new(EngineName::Docker, context, &state)?;
         match docker.find(context).await {
@@ -210,7 +218,7 @@ pub(crate) fn by_settings(context: &Context) -> Result<Engine> {
     let name = match context.engine.named().or(state.engine) {
         Some(name) => name,
         None if is_external(&context.environment) => EngineName::External,
-        None => EngineName::Docker,
+        None => state.last.unwrap_or(EngineName::Docker),
     };
     Engine::new(name, context, &state)
 }
@@ -238,11 +246,11 @@ pub(crate) async fn running_beside(
     Ok(running)
 }
 
-/// Stops the databases of the chosen engine. If none was chosen, stops those of the engine that was started last, and
-/// of any other that still runs.
+/// Stops the databases of the chosen engine. If none was chosen, stops those of the engine that was started last, of
+/// any other that still runs, and with `with_data` of any other that has data.
 pub(crate) async fn stop(context: &Context, with_data: bool) -> Result<()> {
     let mut state = context.state.read(&context.ui)?;
-    for name in to_stop(context, &state).await? {
+    for name in to_stop(context, &state, with_data).await? {
         stop_one(context, &mut state, name, with_data).await?;
     }
     Ok(())
@@ -274,27 +282,30 @@ async fn stop_one(context: &Context, state: &mut State, name: EngineName, with_d
 pub(crate) async fn rehearse_stop(context: &Context, with_data: bool) -> Result<Vec<String>> {
     let state = context.state.read(&context.ui)?;
     let mut deeds = Vec::new();
-    for name in to_stop(context, &state).await? {
+    for name in to_stop(context, &state, with_data).await? {
         deeds.extend(Engine::new(name, context, &state)?.rehearse_stop(context, with_data).await?);
     }
     Ok(deeds)
 }
 
-async fn to_stop(context: &Context, state: &State) -> Result<Vec<EngineName>> {
+async fn to_stop(context: &Context, state: &State, with_data: bool) -> Result<Vec<EngineName>> {
     if let Some(chosen) = context.engine.named() {
         return Ok(vec![chosen]);
     }
+    let mut names = Vec::new();
     if let Some(last) = state.engine {
-        let beside = running_beside(context, last).await?.into_iter().map(|(name, _)| name);
-        return Ok(beside.chain([last]).collect());
+        names.extend(running_beside(context, last).await?.into_iter().map(|(name, _)| name));
+        names.push(last);
+    } else if is_external(&context.environment) {
+        names.push(EngineName::External);
+    } else {
+        names.push(EngineName::Embedded);
+        // No command has started anything with Docker, and it may not be installed.
+        if Docker::find(&context.environment, &context.ui).await.is_ok() {
+            names.push(EngineName::Docker);
+        }
     }
-    if is_external(&context.environment) {
-        return Ok(vec![EngineName::External]);
-    }
-    let mut names = vec![EngineName::Embedded];
-    // No command has started anything with Docker, and it may not be installed.
-    if Docker::find(&context.environment, &context.ui).await.is_ok() {
-        names.push(EngineName::Docker);
-    }
+    let used = state.ports.keys().filter(|_| with_data);
+    names.extend(used.filter(|name| !names.contains(name)).copied().collect::<Vec<_>>());
     Ok(names)
 }

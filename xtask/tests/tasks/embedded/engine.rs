@@ -126,6 +126,13 @@ fn auto_chooses_the_running_engine() {
     let status = auto("status -o json --engine embedded").end();
     status.says(&["nothing runs", "cargo xtask up"]);
     assert_eq!((status.code, &status.json()[0]["runs_in"]), (Some(1), &"none".into()));
+    // Its data is here, so it is chosen even where Docker can be used.
+    let with_docker = |line| checkout.xtask(line).env("CRUDDUR_ENGINE", "auto");
+    with_docker("status").end().says(&["nothing runs"]);
+    assert!(with_docker("logs postgres").ok().stdout.contains("database system is shut down"));
+    with_docker("up").ok().says(&["engine embedded: it was used last and has this checkout's data"]);
+    with_docker("down --volumes").ok();
+    assert!(!checkout.state("postgres").exists());
 }
 
 #[test]
