@@ -98,9 +98,10 @@ enum Command {
   cargo xtask up
   cargo xtask up --engine docker")]
     Up,
-    /// Stop both databases; their data stays
+    /// Stop both databases
     ///
-    /// DynamoDB Local keeps its tables in memory and loses them, unless DYNAMODB_STORAGE says otherwise.
+    /// Their data stays, but for DynamoDB's on Docker: it keeps its tables in memory, unless DYNAMODB_STORAGE says
+    /// otherwise. If they hold items that no seed wrote, a snapshot is saved first.
     #[command(after_long_help = "Examples:
   cargo xtask down
   cargo xtask down --volumes")]

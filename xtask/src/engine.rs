@@ -122,7 +122,7 @@ impl Engine {
         }
     }
 
-    fn dynamodb(&self, context: &Context) -> Result<DynamoDbTarget> {
+    pub(crate) fn dynamodb(&self, context: &Context) -> Result<DynamoDbTarget> {
         match self {
             Self::External => targets::external_dynamodb(&context.environment, &context.allowed_hosts),
             Self::Docker(_) | Self::Embedded(_) => Ok(self.targets(context)?.dynamodb),
@@ -233,6 +233,17 @@ impl Engine {
             Self::Docker(docker) => Some(&docker.compose),
             Self::Embedded(embedded) => Some(&embedded.compose),
             Self::External => None,
+        }
+    }
+
+    /// Whether DynamoDB keeps its tables in memory, and loses them when it stops.
+    pub(crate) fn loses_items_at_stop(&self) -> bool {
+        match self {
+            Self::Docker(docker) => {
+                let command = docker.compose.dynamodb.command.iter().flatten();
+                command.into_iter().any(|word| word == "-inMemory")
+            }
+            Self::Embedded(_) | Self::External => false,
         }
     }
 

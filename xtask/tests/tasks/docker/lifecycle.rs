@@ -194,6 +194,27 @@ fn a_run_killed_while_the_daemon_creates_its_containers_is_made_good_by_the_next
 
 #[test]
 #[ignore = "needs Docker"]
+fn items_in_memory_are_saved_before_they_are_lost() {
+    let project = Project::new();
+    project.set_up();
+    assert!(!project.xtask("down").ok().stderr.contains("snapshot"));
+    project.set_up();
+    project.xtask(r#"ddb put {"pk":"mine","sk":"1"}"#).ok();
+    project.xtask("down").ok().says(&["saving snapshot before-down", "snapshot restore before-down"]);
+    project.xtask("snapshot restore before-down").ok();
+    project.xtask("ddb get mine 1").ok();
+    // A server that hangs is stopped nevertheless.
+    docker(&["pause", &project.container("dynamodb-local")]);
+    project.xtask("down").ok();
+    project.xtask("up").ok();
+    project.xtask("ddb schema-load").ok();
+    project.xtask(r#"ddb put {"pk":"mine","sk":"1"}"#).ok();
+    let plain = project.xtask("down --no-snapshot").ok();
+    assert!(!plain.stderr.contains("saving snapshot"), "{plain}");
+}
+
+#[test]
+#[ignore = "needs Docker"]
 fn down_stops_the_databases_of_the_other_engine_too() {
     let project = Project::new();
     let auto = |line: &str| project.xtask(line).env("CRUDDUR_ENGINE", "auto");
