@@ -22,8 +22,8 @@ use postgres::types::Type;
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
-pub(crate) use steps::{counts, explain, make_anew, setup};
-use steps::{create, drop_database, exists_already, load, may_create, take_turn};
+pub(crate) use steps::{counts, explain, make_anew, may_create, setup};
+use steps::{create, drop_database, exists_already, load, take_turn};
 
 use super::snapshot::Stores;
 use super::target::{Guarded, Reading, Target, Writing};

@@ -70,7 +70,7 @@ pub(crate) async fn make_anew(
 }
 
 /// Fails if the role may not create databases. It could still drop its own database, and not create it again.
-pub(super) async fn may_create(maintenance: &mut Connection) -> Result<()> {
+pub(crate) async fn may_create(maintenance: &mut Connection) -> Result<()> {
     let ask = |client: &mut Client| {
         let row = client.query_typed_one(sql::MAY_CREATE, &[]).map_err(readable)?;
         Ok((row.try_get::<_, String>("role")?, row.try_get::<_, bool>("may_create")?))

@@ -30,7 +30,7 @@ pub(in crate::commands) async fn rehearse(context: &Context, name: &str, manifes
     if let (Some(dump), Ok(postgres)) = (&manifest.postgres, context.postgres(false).await)
         && let Ok(mut maintenance) = postgres.maintenance().connect().await
     {
-        check_version(&dump.version, &mut maintenance).await?;
+        check_server(&dump.version, &mut maintenance).await?;
     }
     let deed = format!("replace what both databases hold with {}", described(name, manifest));
     guard::rehearse(&context.ui, false, &deed, &[]);
@@ -116,7 +116,7 @@ async fn open_dump(
         }
         return Ok(None);
     };
-    check_version(&dump.version, maintenance).await?;
+    check_server(&dump.version, maintenance).await?;
     let arguments = vec!["--version".to_owned()];
     let client = PostgresClient { program: "pg_restore", arguments, input: None, output: None };
     services.engine.run_client(context, postgres, client).await?;
@@ -184,8 +184,9 @@ fn check_sum(snapshot: &Snapshot, path: &Path, saved: &str) -> Result<()> {
     Err(snapshot.broken(problem).into())
 }
 
-/// pg_restore needs the dump's major version or a later one.
-async fn check_version(saved: &str, maintenance: &mut Connection) -> Result<()> {
+/// Fails if a dump cannot be restored on a server. pg_restore needs the dump's major version or a later one, and the
+/// database is created anew.
+async fn check_server(saved: &str, maintenance: &mut Connection) -> Result<()> {
     let there = maintenance.with(version).await?;
     let major = |version: &str| version.split(['.', ' ']).next().and_then(|major| major.parse::<u32>().ok());
     if major(saved) > major(&there) {
@@ -194,7 +195,7 @@ async fn check_version(saved: &str, maintenance: &mut Connection) -> Result<()> 
         let remedy = "restore it on an engine with that version of PostgreSQL, or a later one";
         return Err(Failure::new(problem, remedy).into());
     }
-    Ok(())
+    db::may_create(maintenance).await
 }
 
 /// Imports a file into the empty messages table, and checks that it holds `count` items.

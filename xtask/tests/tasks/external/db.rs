@@ -263,10 +263,12 @@ fn a_database_that_cannot_be_created_again_is_not_dropped() {
     let mut maintenance = world.database.maintenance_session();
     maintenance.batch_execute(&format!("create role {role} login createdb password '{PASSWORD}'")).unwrap();
     let url = world.database.url_with(&role, PASSWORD_IN_URL);
-    world.xtask("db setup").env("CONNECTION_URL", &url).ok();
+    world.xtask("ddb-setup").env("CONNECTION_URL", &url).ok();
+    world.xtask("snapshot save whole").env("CONNECTION_URL", &url).ok();
     maintenance.batch_execute(&format!("alter role {role} nocreatedb")).unwrap();
     let remedy = format!("`alter role {role} createdb`");
-    for line in ["db setup --dry-run", "db setup", "ddb-setup"] {
+    let restore = ["snapshot restore whole --dry-run", "snapshot restore whole"];
+    for line in ["db setup --dry-run", "db setup", "ddb-setup"].into_iter().chain(restore) {
         let failed = world.xtask(line).env("CONNECTION_URL", &url).fails(3);
         failed.says(&["may not create databases", &remedy]);
         assert_eq!(world.database.column("select count(*)::text from users"), ["5"], "{failed}");
