@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -298,7 +298,10 @@ async fn aws_endpoint(config: &SdkConfig) -> Result<String> {
         .set_use_dual_stack(config.use_dual_stack())
         .build()?;
     let endpoint = DefaultResolver::new().resolve_endpoint(&parameters).await;
-    Ok(endpoint.map_err(|error| anyhow!(error))?.url().to_owned())
+    let url = endpoint.map_err(|error| anyhow!(error))?.url().to_owned();
+    // The SDK has a region `local`.
+    ensure!(url.starts_with("https://"), "{url} is not on AWS");
+    Ok(url)
 }
 
 fn timeouts() -> TimeoutConfig {
@@ -319,10 +322,11 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let endpoint = |region: &'static str, use_fips: bool| {
             let config = SdkConfig::builder().region(Region::from_static(region)).use_fips(use_fips).build();
-            runtime.block_on(aws_endpoint(&config)).unwrap()
+            runtime.block_on(aws_endpoint(&config)).map_err(|error| error.to_string())
         };
-        assert_eq!(endpoint("eu-west-1", false), "https://dynamodb.eu-west-1.amazonaws.com");
-        assert_eq!(endpoint("cn-north-1", false), "https://dynamodb.cn-north-1.amazonaws.com.cn");
-        assert_eq!(endpoint("us-east-1", true), "https://dynamodb-fips.us-east-1.amazonaws.com");
+        assert_eq!(endpoint("eu-west-1", false).unwrap(), "https://dynamodb.eu-west-1.amazonaws.com");
+        assert_eq!(endpoint("cn-north-1", false).unwrap(), "https://dynamodb.cn-north-1.amazonaws.com.cn");
+        assert_eq!(endpoint("us-east-1", true).unwrap(), "https://dynamodb-fips.us-east-1.amazonaws.com");
+        assert_eq!(endpoint("local", false).unwrap_err(), "http://localhost:8000 is not on AWS");
     }
 }
