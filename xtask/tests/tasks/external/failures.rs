@@ -411,7 +411,8 @@ fn a_suggestion_destroys_nothing_unsaid() {
     let workspace = Workspace::new();
     for command in ["ddb scan", "db test", "env"] {
         let failed = workspace.xtask(command).arg("--engine=embedded").fails(3);
-        let help = "help: `cargo xtask prepare --engine embedded` starts both databases, and sets them up if that is needed\n";
+        let help = "help: `cargo xtask prepare --engine embedded` starts both databases, at other ports if theirs are \
+                    taken, and sets them up if that is needed\n";
         assert!(failed.stderr.ends_with(help), "{failed}");
     }
     let help = workspace.xtask("ddb-setup --help").ok().stdout;
