@@ -51,9 +51,10 @@ impl Conversation {
         if let Some((number, line)) = bad.first() {
             let all =
                 if bad.len() > 1 { format!(" ({} such lines in all)", bad.len()) } else { String::new() };
+            let found =
+                if line.is_empty() { "an empty line".to_owned() } else { format!("{:?}", excerpt(line)) };
             bail!(
-                "{source_name}:{number}: expected \"Person 1: \" or \"Person 2: \" and a message, found {:?}{all}",
-                excerpt(line)
+                "{source_name}:{number}: expected \"Person 1: \" or \"Person 2: \" and a message, found {found}{all}"
             );
         }
         for (line, number) in lines.iter().zip(1_usize..) {

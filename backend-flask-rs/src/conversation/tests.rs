@@ -56,7 +56,7 @@ fn names_the_first_bad_line() {
     assert_error(
         "Person 1: a\n\nPerson 2: \nperson 1: c\nPerson 2: d",
         "notes.txt:2: expected \"Person 1: \" or \"Person 2: \" and a message, \
-         found \"\" (3 such lines in all)",
+         found an empty line (3 such lines in all)",
     );
 }
 

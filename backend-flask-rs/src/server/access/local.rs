@@ -83,7 +83,7 @@ pub(super) async fn user(postgres: &Postgres, parts: &Parts) -> Result<User, Ref
         (COOKIE, handle)
     };
     let handle = handle.filter(|handle| !handle.is_empty());
-    let handle = handle.ok_or_else(|| Refusal::unknown(USER, "name a user by handle"))?;
+    let handle = handle.ok_or_else(|| Refusal::unknown(USER, "send the header x-cruddur-user: HANDLE"))?;
     let user = postgres.user(sql::USER_BY_HANDLE, handle).await?;
     user.ok_or_else(|| Refusal::unknown(field, "there is no user with this handle"))
 }
