@@ -90,7 +90,9 @@ pub(crate) fn running(context: &Context) -> Result<App> {
 pub(crate) fn check_that_none_runs(context: &Context) -> Result<()> {
     let Some(holder) = lock(context).holder()? else { return Ok(()) };
     let place = holder.port.map_or("an address not known yet".to_owned(), |port| App::at(port).to_string());
-    let remedy = "open it with `cargo xtask open`, or end it first";
+    let kill = holder.pid.filter(|_| cfg!(unix) && holder.check_namespace().is_ok());
+    let kill = kill.map_or(String::new(), |pid| format!(", or `kill {pid}`"));
+    let remedy = format!("open it with `cargo xtask open`, or end it: Ctrl-C where it runs{kill}");
     Err(Failure::new(format!("the app runs already, at {place} ({holder})"), remedy).into())
 }
 

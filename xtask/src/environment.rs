@@ -47,6 +47,14 @@ impl Environment {
         self.process.get(name).or_else(|| self.dotenv.get(name)).map(String::as_str)
     }
 
+    /// What to do about an invalid value of a setting.
+    pub(crate) fn correction(&self, name: &str) -> String {
+        match self.process.contains_key(name) {
+            true => format!("correct {name}, or unset it"),
+            false => format!("correct {name} in .env"),
+        }
+    }
+
     /// A setting that `.env` cannot supply, above all production's.
     pub(crate) fn process_only(&self, name: &str) -> Option<&str> {
         self.process.get(name).map(String::as_str).filter(|value| !value.is_empty())
@@ -179,6 +187,8 @@ mod tests {
         assert_eq!(environment.get("B"), None);
         assert_eq!(environment.get("C"), Some("dotenv"));
         assert_eq!(environment.process_only("C"), None);
+        assert_eq!(environment.correction("A"), "correct A, or unset it");
+        assert_eq!(environment.correction("C"), "correct C in .env");
     }
 
     #[test]

@@ -66,8 +66,8 @@ fn context(global: &Global) -> Result<Context> {
             (None, None) => EngineChoice::Auto,
             (None, Some(name)) => EngineChoice::from_str(name, false).map_err(|_| {
                 let variable = engine::VARIABLE;
-                let remedy = format!("set {variable} to auto, docker, embedded or external, or unset it");
-                Failure::usage(format!("{variable}=`{name}` is not an engine"), remedy)
+                let problem = format!("{variable}=`{name}` is none of auto, docker, embedded, external");
+                Failure::usage(problem, environment.correction(variable))
             })?,
         };
         let mut context = Context::new(root, environment, engine, global.messages);

@@ -102,7 +102,7 @@ impl Compose {
                 && file::port_number(value).is_none()
             {
                 let problem = format!("{variable}: `{value}` is not a port (1 to 65535)");
-                return Err(Failure::usage(problem, format!("correct {variable}, or unset it")).into());
+                return Err(Failure::usage(problem, environment.correction(variable)).into());
             }
         }
         let path = folder.join(FILE);

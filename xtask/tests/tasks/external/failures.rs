@@ -162,8 +162,11 @@ fn the_external_engine_names_the_variable_that_is_missing() {
     world.xtask("--engine external db setup").without("AWS_ENDPOINT_URL_DYNAMODB").ok();
     world.xtask("--engine external ddb list-tables").without("CONNECTION_URL").ok();
     let failed = world.xtask("status").env("CRUDDUR_ENGINE", "cloud").fails(2);
-    failed
-        .says(&["CRUDDUR_ENGINE=`cloud`", "help: set CRUDDUR_ENGINE to auto, docker, embedded or external"]);
+    let none = "CRUDDUR_ENGINE=`cloud` is none of auto, docker, embedded, external";
+    failed.says(&[none, "help: correct CRUDDUR_ENGINE, or unset it"]);
+    world.write(".env", "CRUDDUR_ENGINE=cloud\n");
+    let failed = world.xtask("status").without("CRUDDUR_ENGINE").fails(2);
+    failed.says(&[none, "help: correct CRUDDUR_ENGINE in .env"]);
 }
 
 #[test]

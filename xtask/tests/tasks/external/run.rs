@@ -67,8 +67,11 @@ fn run_sets_up_what_is_missing_and_becomes_the_app() {
     assert_eq!(app, (&"app".into(), &format!("http://127.0.0.1:{port}").into(), &"ready".into()));
 
     let second = world.xtask("run").fails(1);
-    second
-        .says(&[&format!("the app runs already, at http://127.0.0.1:{port} (process "), "cargo xtask open"]);
+    second.says(&[
+        &format!("the app runs already, at http://127.0.0.1:{port} (process "),
+        "cargo xtask open",
+        "Ctrl-C where it runs, or `kill ",
+    ]);
 
     running.signal("TERM");
     let ended = running.end_within(Duration::from_secs(20));
