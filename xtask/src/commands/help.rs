@@ -122,6 +122,15 @@ pub(super) fn explained(error: clap::Error) -> String {
     text
 }
 
+/// Words that other programs use, and the command here.
+const OTHER_WORDS: [(&str, &str); 5] = [
+    ("undo", "snapshot restore before-..."),
+    ("reset", "ddb-setup"),
+    ("start", "up"),
+    ("stop", "down"),
+    ("psql", "db connect"),
+];
+
 /// For an unknown command, suggests those that contain the word, such as `ddb-setup` and `ddb setup` for `setup`.
 fn with_suggestion(mut error: clap::Error) -> clap::Error {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return error };
@@ -133,6 +142,7 @@ fn with_suggestion(mut error: clap::Error) -> clap::Error {
         name == word || name.starts_with(&format!("{word}-")) || name.ends_with(&format!("-{word}"))
     };
     names.retain(has_part);
+    names.extend(OTHER_WORDS.iter().filter(|(other, _)| other == word).map(|(_, name)| (*name).to_owned()));
     if !names.is_empty() {
         error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(names));
     }
@@ -161,7 +171,10 @@ fn with_tip(mut error: clap::Error) -> clap::Error {
     let takes_table = |name: &&str| usage.contains(&format!(" ddb {name} "));
     let tip = match word.starts_with('-') {
         true if usage.ends_with("<COMMAND>") => "write the options of a command after its name".to_owned(),
-        false if ["scan", "query", "export", "import"].iter().any(takes_table) => {
+        false if takes_table(&"query") => {
+            format!("a partition key is named with '--pk {word}', a table with '--table'")
+        }
+        false if ["scan", "export", "import"].iter().any(takes_table) => {
             format!("a table is named with '--table {word}'")
         }
         _ => return error,
@@ -255,6 +268,15 @@ mod tests {
             ("xtask ddb list", "'ddb list-tables'"),
             ("xtask ddb patterns get", "'ddb patterns get-conversation'"),
             ("xtask ddb scan users", "tip: a table is named with '--table users'"),
+            (
+                "xtask ddb query MSG#1",
+                "tip: a partition key is named with '--pk MSG#1', a table with '--table'",
+            ),
+            ("xtask undo", "'snapshot restore before-...'"),
+            ("xtask reset", "'ddb-setup'"),
+            ("xtask start", "'up'"),
+            ("xtask stop", "'down'"),
+            ("xtask psql", "'db connect'"),
             ("xtask -o json status", "tip: write the options of a command after its name"),
             ("xtask ddb scan --limit 0", "0 is less than 1"),
             ("xtask ddb patterns get-conversation --message-group 7", "it is not a UUID"),

@@ -16,7 +16,7 @@ use crate::context::Context;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Query {
     /// Read the partition with this key
-    #[arg(long, value_name = "VALUE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pk: String,
     #[command(flatten)]
     sort: SortCondition,

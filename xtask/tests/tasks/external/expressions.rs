@@ -194,7 +194,7 @@ fn a_key_condition_that_makes_no_sense_is_refused() {
       because: ValidationException: Invalid KeyConditionExpression: The BETWEEN operator requires upper bound to be greater than or equal to lower bound; lower bound operand: AttributeValue: {N:10}, upper bound operand: AttributeValue: {N:1}
     ");
     for (line, told) in [
-        ("ddb query --table scores", "--pk <VALUE>"),
+        ("ddb query --table scores", "--pk <KEY>"),
         ("ddb query --table scores --pk go --sk 1 --gt 2", "cannot be used with"),
         ("ddb query --table scores --pk go --between 1", "2 values required"),
         ("ddb query --table scores --pk go --count --projection who", "cannot be used with"),
