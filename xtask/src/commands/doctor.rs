@@ -28,6 +28,8 @@ struct Report {
     lines: Vec<[String; 4]>,
     /// The lines that say why an engine cannot be used.
     blocking: Vec<(EngineName, usize)>,
+    /// Whether Docker must pull an image.
+    pulls: bool,
 }
 
 const OK: &str = "ok";
@@ -81,7 +83,11 @@ impl Report {
     /// Adds the line about the chosen engine, or about any engine if none was chosen. If none can be used, marks the
     /// lines that say why as BAD.
     fn engine(&mut self, asked: Option<EngineName>, usable: &[EngineName]) {
-        let named: Vec<_> = usable.iter().map(ToString::to_string).collect();
+        let condition = |name: &EngineName| match name {
+            EngineName::Docker if self.pulls => " (if its images can be pulled)",
+            _ => "",
+        };
+        let named: Vec<_> = usable.iter().map(|name| format!("{name}{}", condition(name))).collect();
         let (found, remedy) = match asked {
             Some(name) if !usable.contains(&name) => {
                 let remedy = match name {
@@ -195,7 +201,7 @@ async fn images(docker: &Docker, compose: &Compose, report: &mut Report) -> Resu
         let found = image.map(|_| "here".to_owned()).ok_or_else(|| anyhow!("not here"));
         let remedy =
             format!("nothing to do: `cargo xtask up` pulls it, as `docker pull {}` does", service.image);
-        report.add(format!("image {}", service.image), found, MISSING, &remedy);
+        report.pulls |= !report.add(format!("image {}", service.image), found, MISSING, &remedy);
     }
     Ok(())
 }

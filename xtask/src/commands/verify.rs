@@ -67,7 +67,7 @@ impl Verify {
         let mut report = Report::new(output);
         let counts = stores.verify(async |verdict| report.add(&verdict)).await?;
         report.print()?;
-        let Report { count, fixable, changes, .. } = report;
+        let Report { count, fixable, changes, lacks_users, .. } = report;
         if count == 0 {
             let stores::Counts { items, messages, groups, users } = counts;
             if output.format == Format::Table {
@@ -94,13 +94,17 @@ impl Verify {
         }
         let option = if prod { " --prod" } else { "" };
         let is_fixed = fix && !dry_run;
-        let remedy = if is_fixed || prod || fixable == 0 {
+        let mut remedy = if is_fixed || prod || fixable == 0 {
             format!(
                 "`cargo xtask verify -o jsonl{option}` lists all of them, `cargo xtask ddb get PK SK{option}` shows an item"
             )
         } else {
             format!("`cargo xtask verify --fix` settles {fixable} of them; with --dry-run it shows how")
         };
+        if lacks_users && !prod {
+            remedy +=
+                "; `cargo xtask db seed` brings the seed's users back, `cargo xtask ddb-setup` starts afresh";
+        }
         let (one, more) = match is_fixed {
             false => ("disagreement", "disagreements"),
             true => ("disagreement that no source settles", "disagreements that no source settles"),
@@ -145,19 +149,22 @@ struct Report {
     fixable: u64,
     /// The number of items to write for that.
     changes: u64,
+    /// Whether a user is missing in Postgres.
+    lacks_users: bool,
     /// The number of findings of each kind, and the first few.
     kinds: BTreeMap<Kind, (u64, Vec<Finding>)>,
 }
 
 impl Report {
     fn new(output: Output) -> Self {
-        Self { output, count: 0, fixable: 0, changes: 0, kinds: BTreeMap::new() }
+        Self { output, count: 0, fixable: 0, changes: 0, lacks_users: false, kinds: BTreeMap::new() }
     }
 
     fn add(&mut self, Verdict { findings, changes, .. }: &Verdict) -> Result<()> {
         self.changes += changes.len() as u64;
         for finding in findings {
             self.fixable += u64::from(finding.can_be_fixed);
+            self.lacks_users |= finding.kind == Kind::UnknownUser;
             match self.output.format {
                 Format::Table => {
                     let (count, first) = self.kinds.entry(finding.kind).or_default();

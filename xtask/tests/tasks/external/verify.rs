@@ -230,12 +230,15 @@ fn a_table_shows_the_first_three_of_each_kind() {
     ");
     let found = world.xtask("verify -o json").end().json();
     assert_eq!(found.as_array().unwrap().len(), 7);
+    assert!(!ran.stderr.contains("db seed"), "no user is missing");
     let expected = json!({
         "kind": "handle other than in Postgres", "pk": format!("MSG#{GROUP}"), "sk": SECOND,
         "there": "bayko", "should": "mybayko", "fixable": true,
     });
     assert_eq!(found[1], expected);
     assert_eq!(world.endpoint().items(TABLE).len(), items.len() - 1);
+    world.database.execute("delete from activities; delete from users where handle = 'mybayko'");
+    world.xtask("verify").end().says(&["`cargo xtask db seed` brings the seed's users back"]);
 }
 
 #[test]
