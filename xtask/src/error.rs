@@ -24,6 +24,9 @@ pub(crate) enum Kind {
 /// The end of a run by the user's own answer, which is printed without `error:`.
 pub(crate) const STOPPED: &str = "stopped: nothing was changed";
 
+/// The remedy if a local database or table does not exist.
+pub(crate) const PREPARE: &str = "`cargo xtask prepare` sets both databases up";
+
 #[derive(Debug)]
 pub(crate) struct Failure {
     problem: String,

@@ -314,15 +314,15 @@ impl Step {
         }
     }
 
-    /// Ends the step as failed or interrupted, and returns the error with the step's label as context.
+    /// Ends the step as failed or interrupted, and returns the error with context.
     pub(crate) fn ended_by(self, error: anyhow::Error) -> anyhow::Error {
         if error.is::<Interrupted>() { error } else { error.context(self.failed()) }
     }
 
-    /// Ends the step as failed, and returns its label as context for the error.
+    /// Ends the step as failed, and returns context for the error. A label is `SYSTEM: verb ...`.
     pub(crate) fn failed(mut self) -> String {
         self.end(Ended::Failed, "");
-        self.label.clone()
+        self.label.replacen(": ", ": could not ", 1)
     }
 
     fn end(&mut self, how: Ended, detail: &str) {

@@ -35,13 +35,15 @@ pub(crate) struct Answer {
     undo: Undo,
 }
 
+const SAME: &str = "schema, seed and conversation are those of the last set-up";
+
 impl Prepare {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let seed = self.seed.read(&context.root)?;
         if self.rehearsal.dry_run {
             return rehearse(context, &seed).await;
         }
-        context.ui.stop.remedy("run `cargo xtask prepare` again: it continues from any state");
+        context.ui.stop.remedy("run `cargo xtask prepare` again: it sets up what is not as the sources say");
         let work = async |services: &Services| prepare(context, services, &seed, self.answer).await;
         Services::with(context, "prepare", work).await.map(|_| ())
     }
@@ -60,18 +62,23 @@ pub(super) async fn prepare(
     let contents = Contents::read(Some(&targets.postgres), Some(&ready.1)).await?;
     let changes = contents.changes(&sources);
     if changes.is_empty() {
-        context.ui.note("both databases match the sources: nothing is changed");
+        context.ui.note(format_args!("{SAME}: nothing to do"));
         return Ok(());
     }
     context.ui.note(format_args!("the databases do not match the sources: {}", changes.join("; ")));
     match user_data(&contents) {
-        Some(loss) => ask(context, &loss, answer).await?,
+        Some(mut loss) => {
+            if answer.undo.saves(&contents) {
+                loss += " (saved first as snapshot before-prepare)";
+            }
+            ask(context, &loss, answer).await?;
+        }
         None => context.ui.note(format_args!("setting both databases up again{}", replaced(&contents))),
     }
     let lost = Stores { postgres: Some(&targets.postgres), dynamodb: Some(&ready.1) };
     answer.undo.keep(context, lost, "prepare", None).await?;
     let counts = set_up(context, &targets.postgres, seed, sources, ready).await?;
-    setup::summary(context, targets, counts, started.elapsed());
+    setup::summary(context, None, targets, counts, started.elapsed());
     Ok(())
 }
 
@@ -86,7 +93,7 @@ async fn rehearse(context: &Context, seed: &ddb::Seed) -> Result<()> {
             let dynamodb = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
             let contents = Contents::read(Some(&targets.postgres), Some(&dynamodb)).await?;
             match &contents.changes(&setup::sources(context, &targets, seed)?)[..] {
-                [] => "change nothing: both databases match the sources".to_owned(),
+                [] => format!("change nothing: {SAME}"),
                 changes => {
                     let loss = user_data(&contents).map(|loss| format!(", and lose {loss}"));
                     let loss = loss.unwrap_or_else(|| replaced(&contents));

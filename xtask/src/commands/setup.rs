@@ -47,7 +47,7 @@ impl Setup {
         if self.rehearsal.dry_run {
             return rehearse(context);
         }
-        context.ui.stop.remedy("run `cargo xtask ddb-setup` again: it continues from any state");
+        context.ui.stop.remedy("run `cargo xtask ddb-setup` again: it starts afresh");
         let work = async |services: &Services| {
             let sources = sources(context, &services.targets, &seed)?;
             let ready = services.both_ready(context).await?;
@@ -61,7 +61,7 @@ impl Setup {
             set_up(context, postgres, &seed, sources, ready).await
         };
         let (services, counts) = Services::with(context, "ddb-setup", work).await?;
-        summary(context, &services.targets, counts, started.elapsed());
+        summary(context, self.from.as_deref(), &services.targets, counts, started.elapsed());
         Ok(())
     }
 }
@@ -119,8 +119,10 @@ pub(super) async fn set_up(
     Ok(counts)
 }
 
+/// Prints what both databases hold after a set-up, or after `snapshot` was restored.
 pub(super) fn summary(
     context: &Context,
+    snapshot: Option<&str>,
     Targets { postgres, dynamodb }: &Targets,
     [users, activities, _, items]: Counts,
     elapsed: Duration,
@@ -130,7 +132,8 @@ pub(super) fn summary(
     let items = counted(items.unsigned_abs(), "item", "items");
     let endpoint = dynamodb.endpoint().unwrap_or_default();
     let ui = &context.ui;
-    ui.note(format_args!("\nBoth databases are set up, in {}:", seconds(elapsed)));
+    let done = snapshot.map_or("set up".to_owned(), |name| format!("restored from snapshot {name}"));
+    ui.note(format_args!("\nBoth databases are {done}, in {}:", seconds(elapsed)));
     ui.note(format_args!("  Postgres   {postgres}: {users}, {activities}"));
     ui.note(format_args!("  DynamoDB   {endpoint}, table {}: {items}", dynamodb.table));
     ui.note("  settings   eval \"$(cargo xtask env)\"");

@@ -108,13 +108,13 @@ impl SnapshotCommand {
                     return rehearse(context, &name, &manifest).await;
                 }
                 let started = Instant::now();
-                context.ui.stop.remedy("run the same command again: it continues from any state");
+                context.ui.stop.remedy("run the same command again: it restores all of it again");
                 let work = async |services: &Services| {
                     let ready = services.both_ready(context).await?;
                     restore(context, services, &name, (undo, "restore"), ready).await
                 };
                 let (services, counts) = Services::with(context, "snapshot restore", work).await?;
-                setup::summary(context, &services.targets, counts, started.elapsed());
+                setup::summary(context, Some(&name), &services.targets, counts, started.elapsed());
                 Ok(())
             }
             Self::List(output) => list(context, output, &snapshots),

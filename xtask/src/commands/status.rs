@@ -6,7 +6,7 @@ use crate::app;
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
 use crate::engine::{self, Found};
-use crate::error::Failure;
+use crate::error::{Failure, PREPARE};
 use crate::output::{self, Output};
 use crate::poll::Look;
 
@@ -17,12 +17,12 @@ pub(crate) async fn status(context: &Context, output: Output) -> Result<()> {
     let database = async {
         let there = targets.postgres.connect_if_there().await?;
         let name = targets.postgres.database();
-        Ok(there.is_none().then(|| format!("there is no database {name}: `cargo xtask db setup` makes it")))
+        Ok(there.is_none().then(|| format!("there is no database {name}: {PREPARE}")))
     };
     let table = async {
         let there = ddb::has_messages_table(&client).await?;
         let name = &client.target.table;
-        Ok((!there).then(|| format!("there is no table {name}: `cargo xtask ddb schema-load` makes it")))
+        Ok((!there).then(|| format!("there is no table {name}: {PREPARE}")))
     };
     let is_missing = [&postgres, &dynamodb].map(|server| server.missing.is_some());
     let (postgres_answer, dynamodb_answer) = tokio::join!(

@@ -32,6 +32,11 @@ pub(crate) struct Undo {
 }
 
 impl Undo {
+    /// Whether a snapshot of databases with these contents is saved.
+    pub(super) fn saves(self, contents: &Contents) -> bool {
+        !self.no_snapshot && contents.may_hold_user_data()
+    }
+
     /// Saves a snapshot of the local databases in `stores` before what they hold is destroyed. `source` is the snapshot
     /// that replaces it, if any.
     pub(super) async fn keep(
@@ -58,7 +63,7 @@ impl Undo {
             }
         };
         let contents = contents.map_err(unknown)?;
-        if !contents.may_hold_user_data() {
+        if !self.saves(&contents) {
             return Ok(());
         }
         let mut name = format!("before-{command}");
@@ -80,7 +85,7 @@ impl Undo {
             return Ok(());
         }
         context.ui.warn(format_args!(
-            "{described} will be lost, and perhaps not only seeds wrote them: saving snapshot {name} first"
+            "this deletes {described}, some of which no seed may have written: saving snapshot {name} first"
         ));
         let save = async { save(context, &context.engine_that_runs().await?, stores, &name, rotate).await };
         save.await.map_err(|error| {

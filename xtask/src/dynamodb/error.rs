@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use super::client::REQUEST_BOUND;
 use super::target::{Account, DynamoDbTarget};
-use crate::error::Failure;
+use crate::error::{Failure, PREPARE};
 use crate::text::shortened;
 
 /// Why a request failed. It is part of the request's error.
@@ -154,10 +154,13 @@ impl RequestError {
             ),
             (Self::Service { code, .. }, _) if code == "ResourceNotFoundException" => (
                 format!("{target} has no such table"),
-                format!(
-                    "see `cargo xtask ddb list-tables{prod}`; `cargo xtask ddb schema-load{prod}` creates the messages \
-                     table"
-                ),
+                match prod {
+                    "" => format!("see `cargo xtask ddb list-tables`; {PREPARE}"),
+                    prod => format!(
+                        "see `cargo xtask ddb list-tables{prod}`; `cargo xtask ddb schema-load{prod}` creates the \
+                         messages table"
+                    ),
+                },
             ),
             (Self::Service { .. }, Some((account, why))) => {
                 (format!("the AWS credentials {why}: {account}, for {target}"), account.renewal())

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::error::{Failure, Usage};
+use crate::error::{Failure, PREPARE};
 use crate::record::Sources;
 use anyhow::{Result, anyhow};
 use postgres::Client;
@@ -17,7 +17,7 @@ use crate::text::{printable, width_of};
 const SCHEMA: &str = "backend-flask-rs/db/schema.sql";
 
 /// Writes users and activities with fixed uuids. Other rows do not change.
-const SEED: &str = "backend-flask-rs/db/seed.sql";
+pub(crate) const SEED: &str = "backend-flask-rs/db/seed.sql";
 
 /// How many characters of a line an error shows.
 const SHOWN: usize = 120;
@@ -53,17 +53,17 @@ impl Script {
     }
 
     /// Runs the script in one transaction, then resets the session: pg_dump writes `select set_config('search_path',
-    /// '', false)`, which must not affect the next script.
-    pub(crate) fn run(&self, client: &mut Client) -> Result<()> {
+    /// '', false)`, which must not affect the next script. `prod` is the suffix of a command that an error suggests.
+    pub(crate) fn run(&self, client: &mut Client, prod: &str) -> Result<()> {
         let mut transaction = client.transaction().map_err(readable)?;
         transaction.batch_execute("savepoint whole_script").map_err(readable)?;
-        transaction.batch_execute(&self.text).map_err(|error| self.explain(error))?;
+        transaction.batch_execute(&self.text).map_err(|error| self.explain(error, prod))?;
         transaction.batch_execute("release savepoint whole_script").map_err(|error| self.was_ended(error))?;
-        transaction.commit().map_err(|error| self.explain(error))?;
+        transaction.commit().map_err(|error| self.explain(error, prod))?;
         client.batch_execute("discard all").map_err(readable)
     }
 
-    fn explain(&self, error: postgres::Error) -> anyhow::Error {
+    fn explain(&self, error: postgres::Error, prod: &str) -> anyhow::Error {
         let Some(error) = error.as_db_error() else {
             // The server waits for rows of a `copy`, which the driver does not expect.
             let waits = error.to_string() == "unexpected message from server" && copies(self.text.lines());
@@ -78,11 +78,15 @@ impl Script {
             return Failure::new("nothing of it has taken effect", remedy).caused_by(text).into();
         }
         if *code == SqlState::UNDEFINED_TABLE && self.path == SEED {
-            return Failure::new(text, "load the schema first: `cargo xtask db schema-load`").into();
+            let remedy = match prod {
+                "" => PREPARE.to_owned(),
+                prod => format!("load the schema first: `cargo xtask db schema-load{prod}`"),
+            };
+            return Failure::new(text, remedy).into();
         }
         match self.psql_remedy(error) {
             Some(remedy) => Failure::usage(text, remedy).into(),
-            None if is_script_s(code) => Usage(text).into(),
+            None if is_script_s(code) => Failure::usage(text, CORRECT).into(),
             None => anyhow!(text),
         }
     }
@@ -139,6 +143,8 @@ impl Script {
         copies(before.into_iter()).then_some(NO_ROWS)
     }
 }
+
+const CORRECT: &str = "correct the file, and run the command again: nothing of the file has taken effect";
 
 const NO_ROWS: &str = "only psql reads rows after a `copy`: write an INSERT, as `pg_dump --inserts` does";
 

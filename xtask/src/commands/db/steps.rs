@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::context::Context;
-use crate::error::Failure;
+use crate::error::{Failure, Incomplete, Interrupted, PREPARE};
 use crate::postgres::script::Script;
 use crate::postgres::target::{Connection, STATEMENT_BOUND, readable};
 use crate::record::{Record, Rows};
@@ -37,10 +37,12 @@ pub(crate) async fn setup(
     let mut connection = target.connect().await?;
     {
         let _held = ui.stop.hold().await;
-        load(ui, &mut connection, schema).await?;
+        load(ui, &mut connection, schema)
+            .await
+            .map_err(|error| leaving("the database is new and empty", error))?;
     }
     let _held = ui.stop.hold().await;
-    load(ui, &mut connection, seed).await?;
+    load(ui, &mut connection, seed).await.map_err(|error| leaving("the tables are new and empty", error))?;
     let note = move |client: &mut Client| {
         let rows = Rows::read(client)?.counts();
         record.map_or(Ok(()), |record| record.with_rows(rows).write(client, &database))?;
@@ -48,6 +50,14 @@ pub(crate) async fn setup(
     };
     let rows = connection.with(note).await?;
     Ok((connection, rows))
+}
+
+/// Adds to the error of a script what the steps before it have done.
+fn leaving(done: &str, error: anyhow::Error) -> anyhow::Error {
+    if error.is::<Interrupted>() {
+        return error;
+    }
+    Incomplete::new(format!("{done}; DynamoDB is as it was"), error).into()
 }
 
 /// Drops the database if it exists, creates it, and writes `record` into it.
@@ -160,10 +170,10 @@ async fn sessions_in(connection: &mut Connection, database: &str) -> Result<Vec<
 
 /// The caller must hold off the end of the run.
 pub(super) async fn load(ui: &Ui, connection: &mut Connection, script: Script) -> Result<()> {
-    let path = script.path;
+    let (path, prod) = (script.path, connection.target.prod);
     let label = format!("Postgres: load {path} into {}", connection.target.database());
     let work = async {
-        let done = connection.with_patience(ui, path, move |client| script.run(client)).await;
+        let done = connection.with_patience(ui, path, move |client| script.run(client, prod)).await;
         // Skip the notice of `drop ... if exists` that nothing existed.
         let notices = connection.take_notices().into_iter();
         for notice in notices.filter(|notice| notice.routine() != Some("DropErrorMsgNonExistent")) {
@@ -185,7 +195,10 @@ pub(crate) fn counts(client: &mut Client, prod: &str) -> Result<[i64; 2]> {
 pub(crate) fn explain(error: postgres::Error, prod: &str) -> anyhow::Error {
     match error.code() {
         Some(&SqlState::UNDEFINED_TABLE) => {
-            let remedy = format!("load the schema with `cargo xtask db schema-load{prod}`");
+            let remedy = match prod {
+                "" => PREPARE.to_owned(),
+                prod => format!("load the schema with `cargo xtask db schema-load{prod}`"),
+            };
             Failure::new("the tables do not exist", remedy).caused_by(readable(error)).into()
         }
         _ => readable(error),

@@ -141,7 +141,7 @@ impl ListConversations {
     async fn run(self, context: &Context) -> Result<()> {
         let Targets { postgres, dynamodb } = context.databases(self.target.prod).await?;
         let (target, handle) = (postgres.clone(), self.handle);
-        let find = move |client: &mut Client| seed::find_user(client, &target, &handle);
+        let find = move |client: &mut Client| seed::find_user(client, &target, &handle, "--handle");
         let (dynamodb, user) = tokio::try_join!(DynamoDb::new(&dynamodb, &context.ui), postgres.ask(find))?;
         let query = messages::conversations_of(&dynamodb.target.table, user.uuid);
         let mut printer = Printer::new(self.items, group_line)?;

@@ -1,5 +1,5 @@
 use std::collections::{BTreeSet, HashSet};
-use std::io::stdin;
+use std::io::{Read as _, stdin};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use crate::dynamodb::json::Item;
 use crate::dynamodb::read::{self, Page};
 use crate::dynamodb::write::{self, Write};
 use crate::error::{Failure, Interrupted, Usage};
+use crate::postgres::script;
 use crate::postgres::target::Connection;
 use crate::record::Sources;
 use crate::targets::{PostgresTarget, Targets};
@@ -129,14 +130,22 @@ impl SeedOptions {
             return Err(Usage(format!("both persons are {}: a conversation takes two", self.person_1)).into());
         }
         let now = self.now()?;
-        let (shown, text) = match &self.file {
-            None => (conversation::PATH.to_owned(), std::fs::read_to_string(root.join(conversation::PATH))),
-            Some(path) if path == Path::new("-") => ("stdin".to_owned(), std::io::read_to_string(stdin())),
-            Some(path) => (path.display().to_string(), std::fs::read_to_string(path)),
+        let (shown, bytes) = match &self.file {
+            None => (conversation::PATH.to_owned(), std::fs::read(root.join(conversation::PATH))),
+            Some(path) if path == Path::new("-") => {
+                let mut bytes = Vec::new();
+                ("stdin".to_owned(), stdin().read_to_end(&mut bytes).map(|_| bytes))
+            }
+            Some(path) => (path.display().to_string(), std::fs::read(path)),
         };
-        let text = text.map_err(|error| {
+        let bytes = bytes.map_err(|error| {
             let remedy = "name a file of lines that begin with `Person 1: ` or `Person 2: `";
             Failure::usage(format!("cannot read the conversation in {shown}"), remedy).caused_by(error)
+        })?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = before.split(|byte| *byte == b'\n').count();
+            Failure::usage(format!("{shown}:{line}: the text is not UTF-8"), "save the file as UTF-8")
         })?;
         let conversation = Conversation::parse(&shown, &text).map_err(|error| Usage(error.to_string()))?;
         if now.is_some_and(|now| conversation.begin(now).is_none()) {
@@ -167,7 +176,10 @@ impl Seed {
     pub(crate) async fn people(&self, connection: &mut Connection) -> Result<People> {
         let (target, [one, two]) = (connection.target.clone(), self.handles.clone());
         let find = move |client: &mut Client| {
-            Ok([find_user(client, &target, &one)?, find_user(client, &target, &two)?])
+            Ok([
+                find_user(client, &target, &one, "--person-1")?,
+                find_user(client, &target, &two, "--person-2")?,
+            ])
         };
         connection.with(find).await
     }
@@ -234,12 +246,20 @@ pub(super) const LATE_INTERVAL: Duration = Duration::from_millis(100);
 /// The names of the messages table's keys.
 pub(crate) const KEYS: [&str; 2] = [PARTITION_KEY, SORT_KEY];
 
-/// Finds a user by handle in the database that `client` is connected to.
-pub(super) fn find_user(client: &mut Client, target: &PostgresTarget, handle: &str) -> Result<User> {
+/// Finds a user by handle in the database that `client` is connected to. `option` names the handle.
+pub(super) fn find_user(
+    client: &mut Client,
+    target: &PostgresTarget,
+    handle: &str,
+    option: &str,
+) -> Result<User> {
     let found = User::find_by_handle(client, handle).map_err(|error| db::explain(error, target.prod));
     found.with_context(|| format!("cannot look up handle `{handle}` in {target}"))?.ok_or_else(|| {
-        let remedy =
-            format!("seed the users with `cargo xtask db seed{}`, or name another handle", target.prod);
+        let remedy = format!(
+            "name another user with {option} HANDLE, or add this one to {} and load it with `cargo xtask db seed{}`",
+            script::SEED,
+            target.prod
+        );
         Failure::new(format!("{target} has no user with handle `{handle}`"), remedy).into()
     })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::error::RequestError;
 use crate::dynamodb::table;
-use crate::error::Failure;
+use crate::error::{Failure, PREPARE};
 use crate::facts::Facts;
 use crate::poll::{self, Look};
 use anyhow::{Context as _, Result};
@@ -213,8 +213,12 @@ pub(super) async fn list(context: &Context, Reading { output, target }: Reading)
         Format::Jsonl => names.iter().try_for_each(|name| writeln!(out, "{}", json!(name)))?,
     }
     if names.is_empty() {
-        let prod = dynamodb.target.prod();
-        context.ui.note(format_args!("no tables; `cargo xtask ddb schema-load{prod}` creates one"));
+        match dynamodb.target.prod() {
+            "" => context.ui.note(format_args!("no tables; {PREPARE}")),
+            prod => {
+                context.ui.note(format_args!("no tables; `cargo xtask ddb schema-load{prod}` creates one"))
+            }
+        }
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::files::{ItemFile, Notation};
 use crate::dynamodb::table;
 use crate::dynamodb::write::{self, Write};
-use crate::error::Failure;
+use crate::error::{Failure, PREPARE};
 use crate::guard;
 use crate::postgres::client::PostgresClient;
 use crate::postgres::target::Connection;
@@ -111,7 +111,7 @@ async fn open_dump(
     let Some(dump) = dump else {
         if postgres.connect_if_there().await?.is_none() {
             let problem = format!("the snapshot has no rows, and {postgres} does not exist");
-            let remedy = "make it with `cargo xtask db setup`, and restore again";
+            let remedy = format!("{PREPARE}; then restore again");
             return Err(Failure::new(problem, remedy).into());
         }
         return Ok(None);
@@ -135,7 +135,7 @@ async fn open_items(
         if !ddb::has_messages_table(dynamodb).await? {
             let problem =
                 format!("the snapshot has no items, and table {} does not exist", dynamodb.target.table);
-            let remedy = "make it with `cargo xtask ddb schema-load`, and restore again";
+            let remedy = format!("{PREPARE}; then restore again");
             return Err(Failure::new(problem, remedy).into());
         }
         return Ok(None);

@@ -14,7 +14,7 @@ use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::files::{Compression, FileForm, Notation};
 use crate::engine::Engine;
-use crate::error::Failure;
+use crate::error::{Failure, PREPARE};
 use crate::postgres::client::PostgresClient;
 use crate::postgres::target::readable;
 use crate::record::Rows;
@@ -55,7 +55,7 @@ pub(in crate::commands) async fn save(
     let (postgres, items) = tokio::try_join!(dumped, exported)?;
     if postgres.is_none() && items.is_none() {
         let problem = "neither the Postgres database nor the messages table exists; nothing was saved";
-        return Err(Failure::new(problem, "`cargo xtask ddb-setup` makes both").into());
+        return Err(Failure::new(problem, PREPARE).into());
     }
     let manifest =
         Manifest { saved: time::format(Utc::now()), engine: engine.name(), postgres, dynamodb: items };

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io::ErrorKind;
 
-use crate::error::Failure;
+use crate::error::{Failure, PREPARE};
 use anyhow::anyhow;
 use backend_flask::tls::{self, SettingError, SslMode};
 use postgres::error::SqlState;
@@ -36,6 +36,7 @@ impl PostgresTarget {
                     self.database()
                 )
             }
+            Some(&SqlState::UNDEFINED_DATABASE) if self.prod.is_empty() => PREPARE.to_owned(),
             Some(&SqlState::UNDEFINED_DATABASE) => {
                 format!("create it with `cargo xtask db create{}`", self.prod)
             }

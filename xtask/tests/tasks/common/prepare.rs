@@ -5,7 +5,7 @@ use super::Workspace;
 /// Edits each source in turn. `prepare` names the change, sets up anew, and then finds nothing to do. It demands
 /// `--yes` if an item would be lost that no seed wrote.
 pub(crate) fn each_source_is_noticed(workspace: &Workspace) {
-    const SAME: &str = "both databases match the sources: nothing is changed";
+    const SAME: &str = "schema, seed and conversation are those of the last set-up: nothing to do";
     workspace.xtask("prepare").ok().says(&["5 users"]);
     workspace.xtask("prepare").ok().says(&[SAME]);
     let files = [
@@ -29,7 +29,12 @@ pub(crate) fn each_source_is_noticed(workspace: &Workspace) {
     workspace.xtask("ddb put").arg(r#"{"pk": "mine", "sk": "1"}"#).ok();
     let told = ["the choice of persons or time", "has changed"];
     let refused = workspace.xtask("prepare --person-2 amemiya").fails(4);
-    refused.says(&told).says(&["would lose 5 users, 4 activities", "stdin is not a terminal", "--yes"]);
+    refused.says(&told).says(&[
+        "would lose 5 users, 4 activities",
+        "(saved first as snapshot before-prepare)",
+        "stdin is not a terminal",
+        "--yes",
+    ]);
     workspace.xtask("prepare --person-2 amemiya --yes").ok().says(&told);
     workspace.xtask("prepare --person-2 amemiya").ok().says(&[SAME]);
 }

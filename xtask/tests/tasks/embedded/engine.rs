@@ -246,8 +246,8 @@ fn status_names_a_missing_database_or_table() {
     checkout.xtask("db drop").ok();
     checkout.xtask("ddb drop cruddur-messages").ok();
     let expected = [
-        "ready; there is no database cruddur: `cargo xtask db setup` makes it",
-        "ready; there is no table cruddur-messages: `cargo xtask ddb schema-load` makes it",
+        "ready; there is no database cruddur: `cargo xtask prepare` sets both databases up",
+        "ready; there is no table cruddur-messages: `cargo xtask prepare` sets both databases up",
     ];
     assert_eq!(answers(), expected);
     checkout.xtask("db setup").ok();
@@ -532,7 +532,7 @@ fn prepare_sets_up_only_what_does_not_match_the_sources() {
     let checkout = Checkout::new();
     each_source_is_noticed(&checkout);
     checkout.xtask("down").ok();
-    checkout.xtask("prepare --person-2 amemiya").ok().says(&["nothing is changed"]);
+    checkout.xtask("prepare --person-2 amemiya").ok().says(&["nothing to do"]);
     checkout.xtask("down --volumes").ok();
     checkout.xtask("prepare").ok().says(&["the Postgres database does not exist"]);
 }

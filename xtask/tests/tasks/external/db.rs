@@ -27,7 +27,7 @@ fn create_makes_an_empty_database_and_refuses_when_there_is_one() {
     assert_snapshot!(world.redact(&again.stderr), @"
     ... Postgres: create database DATABASE
     FAILED Postgres: create database DATABASE (TIME)
-    error: Postgres: create database DATABASE
+    error: Postgres: could not create database DATABASE
       because: database DATABASE exists already
       help: load its tables with `cargo xtask db schema-load`; `cargo xtask db setup` drops it, with all its rows, and creates it
     ");
@@ -119,8 +119,9 @@ fn a_schema_that_fails_half_way_changes_nothing() {
         .execute("alter index activities_user_uuid rename to other; create table activities_user_uuid ()");
     let failed = world.xtask("db schema-load").fails(2);
     assert_snapshot!(world.redact(failed.error()), @r#"
-    error: Postgres: load backend-flask-rs/db/schema.sql into DATABASE
+    error: Postgres: could not load backend-flask-rs/db/schema.sql into DATABASE
       because: backend-flask-rs/db/schema.sql: relation "activities_user_uuid" already exists (SQLSTATE 42P07)
+      help: correct the file, and run the command again: nothing of the file has taken effect
     "#);
     assert_eq!(world.database.column("select count(*)::text from users"), ["5"]);
 }
@@ -135,10 +136,11 @@ fn a_seed_that_fails_half_way_changes_nothing() {
     let error = failed.error().lines().filter(|line| !line.starts_with("    detail: "));
     let error: Vec<_> = error.collect();
     assert_snapshot!(world.redact(&error.join("\n")), @r#"
-    error: Postgres: load backend-flask-rs/db/seed.sql into DATABASE
+    error: Postgres: could not load backend-flask-rs/db/seed.sql into DATABASE
       because: backend-flask-rs/db/seed.sql: new row for relation "activities" violates check constraint "quiet" (SQLSTATE 23514)
         table: activities
         constraint: quiet
+      help: correct the file, and run the command again: nothing of the file has taken effect
     "#);
     assert_eq!(world.database.column("select count(*)::text from users"), ["0"]);
 }
@@ -197,7 +199,9 @@ fn an_error_of_a_script_tells_its_place() {
         ("create table t (a int);\ncopy t from stdin;\n", "write an INSERT, as `pg_dump --inserts`"),
     ] {
         world.write(SCHEMA, script);
-        world.xtask("db schema-load").fails(2).says(&[says]);
+        world.xtask("db schema-load").fails(2).says(&[says, "help: "]);
+        let set_up = world.xtask("db setup").fails(2);
+        set_up.says(&[says, "so far: the database is new and empty; DynamoDB is as it was"]);
         assert_eq!(world.database.column("select relname::text from pg_class where relname = 't'"), [""; 0]);
     }
 }
@@ -292,11 +296,11 @@ fn without_database_or_tables_the_error_names_the_command_that_makes_them() {
     assert_snapshot!(world.redact(failed.error()), @r#"
     error: cannot connect to Postgres at cruddur-tests@HOST/DATABASE
       because: database "DATABASE" does not exist (SQLSTATE 3D000)
-      help: create it with `cargo xtask db create`
+      help: `cargo xtask prepare` sets both databases up
     "#);
     for command in ["seed", "test", "sessions"] {
         let failed = world.xtask("db").arg(command).fails(3);
-        failed.says(&["help: create it with `cargo xtask db create`"]);
+        failed.says(&["help: `cargo xtask prepare` sets both databases up"]);
     }
     world.xtask("db create").ok();
     let failed = world.xtask("db test").fails(1);
@@ -304,15 +308,15 @@ fn without_database_or_tables_the_error_names_the_command_that_makes_them() {
     error: in cruddur-tests@HOST/DATABASE
       because: the tables do not exist
       because: relation "public.users" does not exist (SQLSTATE 42P01)
-      help: load the schema with `cargo xtask db schema-load`
+      help: `cargo xtask prepare` sets both databases up
     "#);
     let failed = world.xtask("db seed").fails(1);
     assert_snapshot!(world.redact(failed.error()), @r#"
-    error: Postgres: load backend-flask-rs/db/seed.sql into DATABASE
+    error: Postgres: could not load backend-flask-rs/db/seed.sql into DATABASE
       because: backend-flask-rs/db/seed.sql:4:13: relation "public.users" does not exist (SQLSTATE 42P01)
         line: insert into public.users (uuid, display_name, handle, email, cognito_user_id)
                           ^
-      help: load the schema first: `cargo xtask db schema-load`
+      help: `cargo xtask prepare` sets both databases up
     "#);
 }
 
@@ -408,7 +412,7 @@ fn connect_opens_psql_on_the_database() {
     }
     let world = World::new();
     let failed = world.xtask("db connect").fails(3);
-    failed.says(&["does not exist", "help: create it with `cargo xtask db create`"]);
+    failed.says(&["does not exist", "help: `cargo xtask prepare` sets both databases up"]);
     world.xtask("db setup").ok();
     let sql = "\\pset format unaligned\n\\pset tuples_only\nselect current_database(), handle from users order by handle limit 1;\n";
     let connected = world.xtask("db connect").stdin(sql).ok();

@@ -26,7 +26,7 @@ fn schema_load_creates_the_table_and_refuses_when_there_is_one() {
 
     let again = world.xtask("ddb schema-load").fails(1);
     assert_snapshot!(again.error(), @"
-    error: DynamoDB: create table cruddur-messages
+    error: DynamoDB: could not create table cruddur-messages
       because: table cruddur-messages exists already
       help: use it as it is; `cargo xtask ddb drop cruddur-messages` drops it, with all its items
     ");
@@ -45,7 +45,7 @@ fn list_tables_prints_the_names_in_every_format() {
     let world = DynamoDbOnly::new();
     let none = world.xtask("ddb list-tables").ok();
     assert_eq!(none.stdout, "");
-    none.says(&["no tables; `cargo xtask ddb schema-load` creates one"]);
+    none.says(&["no tables; `cargo xtask prepare` sets both databases up"]);
     for name in ["b-table", "a-table"] {
         world.xtask("ddb schema-load").env("DDB_MESSAGE_TABLE", name).ok();
     }
@@ -93,7 +93,7 @@ fn drop_of_a_missing_table_fails_and_of_none_is_wrong_usage() {
     world.xtask("ddb schema-load").ok();
     let missing = world.xtask("ddb drop no-such-table").fails(1);
     assert_snapshot!(missing.error().replace(&world.endpoint().url(), "ENDPOINT"), @"
-    error: DynamoDB: drop table no-such-table
+    error: DynamoDB: could not drop table no-such-table
       because: there is no table no-such-table in DynamoDB at ENDPOINT
       help: see what there is with `cargo xtask ddb list-tables`
     ");
@@ -193,7 +193,7 @@ fn scan_takes_another_table_and_names_one_that_is_missing() {
     error: cannot scan table cruddur-messages
       because: DynamoDB at ENDPOINT has no such table
       because: ResourceNotFoundException: Requested resource not found
-      help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
+      help: see `cargo xtask ddb list-tables`; `cargo xtask prepare` sets both databases up
     ");
 }
 
@@ -222,6 +222,6 @@ fn seed_without_table_says_how_to_create_it() {
     let world = World::new();
     world.xtask("db setup").ok();
     let failed = world.xtask("ddb seed").fails(1);
-    failed.says(&[TABLE, "cargo xtask ddb schema-load"]);
+    failed.says(&[TABLE, "`cargo xtask prepare` sets both databases up"]);
     assert!(world.endpoint().tables().is_empty());
 }

@@ -214,18 +214,18 @@ fn a_table_that_is_missing_is_named() {
     error: there is no table films
       because: DynamoDB at ENDPOINT has no such table
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
-      help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
+      help: see `cargo xtask ddb list-tables`; `cargo xtask prepare` sets both databases up
     ");
     assert_snapshot!(world.error(1, "ddb scan --table films --segments 2", &[]), @"
     error: there is no table films
       because: DynamoDB at ENDPOINT has no such table
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
-      help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
+      help: see `cargo xtask ddb list-tables`; `cargo xtask prepare` sets both databases up
     ");
     assert_snapshot!(world.error(1, "ddb query --table films --pk a", &[]), @"
     error: there is no table films
       because: DynamoDB at ENDPOINT has no such table
       because: ResourceNotFoundException: Requested resource not found: Table: films not found
-      help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
+      help: see `cargo xtask ddb list-tables`; `cargo xtask prepare` sets both databases up
     ");
 }

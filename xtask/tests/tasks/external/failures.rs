@@ -382,9 +382,9 @@ fn a_suggested_command_is_for_the_same_databases() {
     let world = World::new();
     let failed =
         world.xtask("--engine external ddb scan --allow-host db.example").without("CRUDDUR_ENGINE").fails(1);
-    failed.says(&["`cargo xtask ddb schema-load --engine external --allow-host db.example`"]);
+    failed.says(&["`cargo xtask prepare --engine external --allow-host db.example`"]);
     let failed = world.xtask("ddb scan").fails(1);
-    failed.says(&["`cargo xtask ddb schema-load`"]);
+    failed.says(&["`cargo xtask prepare`"]);
 }
 
 /// `down --volumes` would remove this checkout's own data.

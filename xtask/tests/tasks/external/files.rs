@@ -195,7 +195,7 @@ fn a_bad_line_stops_the_import_and_the_mended_file_is_imported() {
     world.write("made.jsonl", &bad);
     let failed = world.xtask("ddb import made.jsonl --table one --dynamodb-json").fails(2);
     assert_snapshot!(failed.error(), @"
-    error: DynamoDB: import made.jsonl into one
+    error: DynamoDB: could not import made.jsonl into one
       because: made.jsonl:2: attribute `sk`: expected a string, found the number `1` (at byte 28)
       so far: 1 item was certainly written
       so far: everything before line 2 is written: go on with --from-line 2

@@ -259,7 +259,7 @@ fn a_server_without_backups_says_what_else_there_is() {
     let line = "ddb drop cruddur-messages --prod --confirm cruddur-messages";
     let failed = world.xtask(&format!("{line} --backup before-drop")).fails(1);
     assert_snapshot!(world.redact(failed.error()), @"
-    error: DynamoDB: make backup before-drop of cruddur-messages
+    error: DynamoDB: could not make backup before-drop of cruddur-messages
       because: production's DynamoDB at ENDPOINT refuses to make a backup of table cruddur-messages
       because: UnknownOperationException: no message
       help: this server makes no backups: keep the items with `cargo xtask ddb export FILE --table cruddur-messages --prod`, then drop the table with --no-backup

@@ -195,22 +195,22 @@ fn without_tables_the_error_names_the_command_that_makes_them() {
     let world = World::new();
     world.xtask("db create").ok();
     let rehearsed = world.xtask("ddb seed --messages 5 --dry-run").fails(1);
-    rehearsed.says(&["help: load the schema with `cargo xtask db schema-load`"]);
+    rehearsed.says(&["help: `cargo xtask prepare` sets both databases up"]);
     let failed = world.xtask("ddb seed --messages 5").fails(1);
     assert_snapshot!(world.redact(failed.error()), @r#"
-    error: Postgres: write 2 synthetic users into DATABASE
+    error: Postgres: could not write 2 synthetic users into DATABASE
       because: the tables do not exist
       because: relation "public.activities" does not exist (SQLSTATE 42P01)
-      help: load the schema with `cargo xtask db schema-load`
+      help: `cargo xtask prepare` sets both databases up
     "#);
     world.xtask("db setup").ok();
     let failed = world.xtask("ddb seed --messages 5").fails(1);
     assert_snapshot!(world.redact(failed.error()), @"
-    error: DynamoDB: remove synthetic items from cruddur-messages
+    error: DynamoDB: could not remove synthetic items from cruddur-messages
       because: cannot scan table cruddur-messages
       because: DynamoDB at ENDPOINT has no such table
       because: ResourceNotFoundException: Requested resource not found
-      help: see `cargo xtask ddb list-tables`; `cargo xtask ddb schema-load` creates the messages table
+      help: see `cargo xtask ddb list-tables`; `cargo xtask prepare` sets both databases up
     ");
 }
 
@@ -226,7 +226,7 @@ fn somebody_else_s_user_with_a_synthetic_handle_is_left_alone_and_named() {
     let before = (world.users(), world.endpoint().items(TABLE));
     let failed = world.xtask("ddb seed --users 3").fails(1);
     assert_snapshot!(world.redact(failed.error()), @r#"
-    error: Postgres: write 3 synthetic users into DATABASE
+    error: Postgres: could not write 3 synthetic users into DATABASE
       because: a user who is not synthetic has the handle of a synthetic user
       because: duplicate key value violates unique constraint "users_handle_key"; Key (handle)=(kalpana.yamamoto.000002) already exists. (SQLSTATE 23505)
       help: give that user another handle, or remove the user

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{SHORT_CONVERSATION, TABLE, World};
 use crate::common::prepare::each_source_is_noticed;
 
-const SAME: &str = "both databases match the sources: nothing is changed";
+const SAME: &str = "schema, seed and conversation are those of the last set-up: nothing to do";
 
 #[test]
 fn data_written_since_the_set_up_stays() {
@@ -64,7 +64,12 @@ fn answering_no_loses_nothing() {
     world.xtask("ddb put").arg(r#"{"pk": "mine", "sk": "1"}"#).ok();
     let (code, text) = super::output::typescript(world.xtask("prepare").into_command(), "n\n");
     assert_eq!(code, Some(1), "{text}");
-    assert!(text.contains("and lose 5 users, 4 activities, 139 items? [y/N]"), "{text}");
+    assert!(
+        text.contains(
+            "and lose 5 users, 4 activities, 139 items (saved first as snapshot before-prepare)? [y/N]"
+        ),
+        "{text}"
+    );
     assert!(text.contains("stopped: nothing was changed") && !text.contains("error:"), "{text}");
     assert_eq!(world.endpoint().items(TABLE).len(), 139);
     let (code, text) = super::output::typescript(world.xtask("prepare").into_command(), "y\n");

@@ -171,6 +171,12 @@ fn a_bad_conversation_is_told_before_anything_is_changed() {
     let world = World::with_short_conversation();
     let before = lines(&world);
     world.database.execute("delete from activities");
+    std::fs::write(world.path("bad.txt"), b"Person 1: Hello\nPerson 2: H\xe9\n").unwrap();
+    let failed = world.xtask("ddb-setup --file bad.txt").fails(2);
+    assert_snapshot!(failed.stderr, @"
+    error: bad.txt:2: the text is not UTF-8
+      help: save the file as UTF-8
+    ");
     world.write("bad.txt", "Person 1: Hello\nPerson 3: Who am I?\n");
     let failed = world.xtask("ddb-setup --file bad.txt").fails(2);
     assert_snapshot!(failed.stderr, @r#"error: bad.txt:2: expected "Person 1: " or "Person 2: " and a message, found "Person 3: Who am I?""#);

@@ -38,10 +38,11 @@ fn a_saved_snapshot_is_restored() {
     let rehearsed = world.xtask("snapshot restore mine --dry-run").ok();
     rehearsed.says(&["it would replace what both databases hold", "139 items", "nothing was changed"]);
     assert_ne!(users(&world), before_users);
-    world.xtask("snapshot restore mine").ok().says(&["5 users, 4 activities", "139 items"]);
+    let told = ["Both databases are restored from snapshot mine, in ", "5 users, 4 activities", "139 items"];
+    world.xtask("snapshot restore mine").ok().says(&told);
     assert_eq!((users(&world), items(&world)), (before_users, before_items));
     // The sources have not changed.
-    world.xtask("prepare").ok().says(&["nothing is changed"]);
+    world.xtask("prepare").ok().says(&["nothing to do"]);
 
     let list: Value = serde_json::from_str(&world.xtask("snapshot list -o json").ok().stdout).unwrap();
     assert_eq!(list.as_array().unwrap().len(), 1);
@@ -177,10 +178,13 @@ fn half_a_snapshot_needs_the_other_database() {
     let dropped = world.xtask("ddb drop").arg(TABLE).ok();
     dropped.says(&["saving snapshot before-ddb-drop first", ": Postgres not saved, 139 items"]);
     world.xtask("db drop").ok();
-    world.xtask("snapshot save nothing").fails(1).says(&["nothing was saved", "cargo xtask ddb-setup"]);
+    world
+        .xtask("snapshot save nothing")
+        .fails(1)
+        .says(&["nothing was saved", "`cargo xtask prepare` sets both databases up"]);
     for command in ["snapshot restore before-ddb-drop", "ddb-setup --from before-ddb-drop"] {
         let refused = world.xtask(command).fails(1);
-        refused.says(&["the snapshot has no rows, and ", " does not exist", "cargo xtask db setup"]);
+        refused.says(&["the snapshot has no rows, and ", " does not exist", "help: `cargo xtask prepare`"]);
     }
     world.xtask("db setup").ok();
     world.xtask("snapshot restore before-ddb-drop").ok().says(&["139 items"]);
@@ -191,7 +195,7 @@ fn half_a_snapshot_needs_the_other_database() {
     world.xtask("db setup").ok();
     world.database.execute("delete from activities");
     let refused = world.xtask("snapshot restore before-db-drop").fails(1);
-    refused.says(&["the snapshot has no items, and table ", "cargo xtask ddb schema-load"]);
+    refused.says(&["the snapshot has no items, and table ", "help: `cargo xtask prepare`"]);
     assert_eq!(
         world.xtask("snapshot list").ok().stdout,
         before,

@@ -453,7 +453,7 @@ fn sixty_four_writers_leave_stores_that_agree() {
 fn a_missing_schema_or_table_is_named() {
     let world = World::new();
     world.xtask("db create").ok();
-    world.xtask("verify").fails(1).says(&["load the schema with `cargo xtask db schema-load`"]);
+    world.xtask("verify").fails(1).says(&["`cargo xtask prepare` sets both databases up"]);
     world.xtask("db setup").ok();
-    world.xtask("verify").fails(1).says(&["`cargo xtask ddb schema-load` creates the messages table"]);
+    world.xtask("verify").fails(1).says(&["`cargo xtask prepare` sets both databases up"]);
 }

@@ -152,7 +152,7 @@ fn a_set_up_that_is_interrupted_anywhere() {
             assert!(ended.code == Some(code) || ended.code == Some(0), "{step}: {ended}");
             if ended.code == Some(code) {
                 interrupted += 1;
-                ended.says(&["interrupted: ", "help: run `cargo xtask ddb-setup` again"]);
+                ended.says(&["interrupted: ", "help: run `cargo xtask ddb-setup` again: it starts afresh"]);
             }
             assert!(!ended.stderr.contains("perhaps not only seeds wrote"), "{step}: {ended}");
             let begun = ended.stderr.matches("... ").count();

@@ -93,7 +93,7 @@ pub(crate) fn hands_all_back() {
     assert_eq!(world.endpoint().items(TABLE).len(), written);
     let error = failed.error().replace(&throttle.endpoint.url(), "ENDPOINT");
     insta::assert_snapshot!(error.replace(&format!("{written} items"), "N items"), @"
-    error: DynamoDB: seed 138 items into cruddur-messages
+    error: DynamoDB: could not seed 138 items into cruddur-messages
       because: DynamoDB at ENDPOINT is throttling: no item was written or read for 30.0 s
       because: it handed all items of a batch back
       so far: N items were certainly written
