@@ -23,10 +23,9 @@ const PAGES: u64 = 100;
 
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(super) struct Cost {
-    /// Print the capacity units that it consumed
+    /// Print the requests, and the capacity units that they consumed
     ///
-    /// Also prints the number of requests, how long the table's provisioned units take for that, and the ten largest
-    /// partitions of a scan.
+    /// Also prints how long the table's provisioned units take for that, and the ten largest partitions of a scan.
     #[arg(long)]
     pub(super) cost: bool,
 }
