@@ -59,6 +59,14 @@ impl State {
         }
     }
 
+    /// Earlier versions did not store `last`. Their only engine with ports is it.
+    fn with_last(mut self) -> Self {
+        let mut used = self.ports.keys().copied();
+        let only = used.next().filter(|_| used.next().is_none());
+        self.last = self.last.or(self.engine).or(only);
+        self
+    }
+
     /// Forgets a stopped engine. Its ports and project are kept for the next start, unless its data was removed.
     pub(crate) fn forget(&mut self, engine: EngineName, with_data: bool) {
         if self.engine == Some(engine) {
@@ -138,7 +146,8 @@ impl StateFolder {
     pub(crate) fn read(&self, ui: &Ui) -> Result<State> {
         let path = self.file();
         let Some(text) = private::read(&path)? else { return Ok(State::default()) };
-        serde_json::from_slice(&text).or_else(|_| {
+        let parsed = serde_json::from_slice(&text).map(State::with_last);
+        parsed.or_else(|_| {
             let now = chrono::Utc::now().format("%Y%m%dT%H%M%S%.6f");
             let aside = self.join(&format!("state.json.corrupt-{now}"));
             ui.warn(format_args!("{} cannot be parsed; set aside as {}", path.display(), aside.display()));
@@ -223,6 +232,7 @@ mod tests {
         assert_eq!(folder.read(&ui()).unwrap(), State::default());
         let state = State {
             engine: Some(EngineName::Docker),
+            last: Some(EngineName::Docker),
             ports: BTreeMap::from([(EngineName::Embedded, Ports { postgres: Some(5433), dynamodb: None })]),
             ..State::default()
         };

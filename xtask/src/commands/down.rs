@@ -37,8 +37,7 @@ impl Down {
 
     /// Saves a snapshot if DynamoDB keeps its tables in memory, and they hold items that no seed wrote.
     async fn keep_items(&self, context: &Context) -> Result<()> {
-        // If the engine cannot be asked, the stop says so.
-        let Ok(found) = Found::ask(context).await else { return Ok(()) };
+        let found = Found::ask(context).await?;
         if !found.engine.loses_items_at_stop() || found.servers[1].missing.is_some() {
             return Ok(());
         }
