@@ -22,7 +22,7 @@ use postgres::types::Type;
 use serde_json::{Value, json};
 use xshell::{Shell, cmd};
 
-pub(crate) use steps::{counts, explain, make_anew, may_create, setup};
+pub(crate) use steps::{counts, explain, leaving, make_anew, may_create, setup};
 use steps::{create, drop_database, exists_already, load, take_turn};
 
 use super::snapshot::Stores;

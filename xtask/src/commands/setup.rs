@@ -107,7 +107,8 @@ pub(super) async fn set_up(
     let record = Record::begun_before_items(&client, [0; 3]).await?;
     let (mut connection, [users, activities, others]) =
         db::setup(context, &mut maintenance, postgres, Some(record)).await?;
-    let people = seed.people(&mut connection).await?;
+    let people =
+        seed.people(&mut connection).await.map_err(|error| db::leaving("Postgres is set up", error))?;
     ddb::drop_if_exists(&client, &client.target.table).await?;
     ddb::schema_load(&client).await?;
     let table = table::describe(&client, &client.target.table).await?;

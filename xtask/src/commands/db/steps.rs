@@ -52,8 +52,8 @@ pub(crate) async fn setup(
     Ok((connection, rows))
 }
 
-/// Adds to the error of a script what the steps before it have done.
-fn leaving(done: &str, error: anyhow::Error) -> anyhow::Error {
+/// Adds to the error of a set-up's step what the steps before it have done.
+pub(crate) fn leaving(done: &str, error: anyhow::Error) -> anyhow::Error {
     if error.is::<Interrupted>() {
         return error;
     }

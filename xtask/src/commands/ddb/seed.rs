@@ -256,7 +256,8 @@ pub(super) fn find_user(
     let found = User::find_by_handle(client, handle).map_err(|error| db::explain(error, target.prod));
     found.with_context(|| format!("cannot look up handle `{handle}` in {target}"))?.ok_or_else(|| {
         let remedy = format!(
-            "name another user with {option} HANDLE, or add this one to {} and load it with `cargo xtask db seed{}`",
+            "name another user with {option} HANDLE, or add this one to {}, load it with `cargo xtask db seed{}`, and run \
+             the command again",
             script::SEED,
             target.prod
         );

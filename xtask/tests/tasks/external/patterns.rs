@@ -337,6 +337,6 @@ fn list_conversations_of_an_unknown_handle_fails() {
     let failed = world.xtask("ddb patterns list-conversations --handle nobody-has-it").fails(1);
     assert_snapshot!(world.redact(failed.error()), @"
     error: cruddur-tests@HOST/DATABASE has no user with handle `nobody-has-it`
-      help: name another user with --handle HANDLE, or add this one to backend-flask-rs/db/seed.sql and load it with `cargo xtask db seed`
+      help: name another user with --handle HANDLE, or add this one to backend-flask-rs/db/seed.sql, load it with `cargo xtask db seed`, and run the command again
     ");
 }

@@ -189,7 +189,7 @@ fn a_handle_that_nobody_has_stops_it_before_dynamodb_is_changed() {
     let world = World::with_short_conversation();
     let before = lines(&world);
     let failed = world.xtask("ddb-setup --person-2 nobody-has-it").fails(1);
-    failed.says(&["nobody-has-it"]);
+    failed.says(&["nobody-has-it", "so far: Postgres is set up; DynamoDB is as it was", "--person-2 HANDLE"]);
     assert_eq!(lines(&world), before);
 }
 

@@ -185,7 +185,7 @@ fn an_unknown_handle_is_named_with_a_remedy() {
     let failed = world.xtask("ddb seed --person-2 nobody-has-it").fails(1);
     assert_snapshot!(world.redact(failed.error()), @"
     error: cruddur-tests@HOST/DATABASE has no user with handle `nobody-has-it`
-      help: name another user with --person-2 HANDLE, or add this one to backend-flask-rs/db/seed.sql and load it with `cargo xtask db seed`
+      help: name another user with --person-2 HANDLE, or add this one to backend-flask-rs/db/seed.sql, load it with `cargo xtask db seed`, and run the command again
     ");
     assert_eq!(world.endpoint().items(TABLE), before);
 }
