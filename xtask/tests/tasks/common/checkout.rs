@@ -4,19 +4,27 @@ use std::fs;
 use std::ops::Deref;
 use std::path::PathBuf;
 
-use crate::common::Workspace;
 use crate::common::dynamodb::Endpoint;
 use crate::common::run::Ran;
+use crate::common::{Workspace, free_port};
 
 /// A workspace on the embedded engine. Dropping it stops its databases.
 pub(crate) struct Checkout {
     workspace: Workspace,
+    /// The ports of Postgres and DynamoDB in its docker-compose.yml. They are not set, so a server moves to another
+    /// port if its own is taken. No other test uses them, or those just above them.
+    pub(crate) usual_ports: [u16; 2],
 }
 
 impl Checkout {
-    /// Its ports may move, because they are not set.
     pub(crate) fn new() -> Self {
-        Self { workspace: Workspace::new().with("CRUDDUR_ENGINE", "embedded") }
+        let workspace = Workspace::new().with("CRUDDUR_ENGINE", "embedded");
+        let usual_ports = ["POSTGRES_PORT:-5432", "DYNAMODB_PORT:-8000"].map(|port| {
+            let (free, (variable, _)) = (free_port(), port.split_once(":-").unwrap());
+            workspace.edit("docker-compose.yml", port, &format!("{variable}:-{free}"));
+            free
+        });
+        Self { workspace, usual_ports }
     }
 
     pub(crate) fn set(&mut self, name: &str, value: impl ToString) {

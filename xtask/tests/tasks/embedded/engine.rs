@@ -186,15 +186,11 @@ fn without_namespaces_root_s_cluster_is_where_another_user_can_reach_it() {
 #[test]
 fn a_taken_port_moves_and_later_commands_find_it() {
     let checkout = Checkout::new();
-    // This checkout has its own default ports, because the other tests use the usual ones.
-    let taken =
-        [("POSTGRES_PORT:-5432", "db"), ("DYNAMODB_PORT:-8000", "dynamodb-local")].map(|(port, service)| {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-            let held = listener.local_addr().unwrap().port();
-            let variable = port.split_once(":-").unwrap().0;
-            checkout.edit("docker-compose.yml", port, &format!("{variable}:-{held}"));
-            (listener, format!("port 127.0.0.1:{held} of service {service} is held by"))
-        });
+    let [postgres, dynamodb] = checkout.usual_ports;
+    let taken = [(postgres, "db"), (dynamodb, "dynamodb-local")].map(|(port, service)| {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).unwrap();
+        (listener, format!("port 127.0.0.1:{port} of service {service} is held by"))
+    });
     let ran = checkout.set_up();
     ran.says(&[&taken[0].1, &taken[1].1]);
     // `doctor` checks the actual ports, and does not take other processes for ours.
@@ -219,13 +215,11 @@ fn a_taken_port_moves_and_later_commands_find_it() {
 #[test]
 fn a_port_that_moved_is_the_same_after_down() {
     let checkout = Checkout::new();
-    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let default = format!("POSTGRES_PORT:-{}", taken.local_addr().unwrap().port());
-    checkout.edit("docker-compose.yml", "POSTGRES_PORT:-5432", &default);
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, checkout.usual_ports[0])).unwrap();
     checkout.xtask("up").ok();
     let before = checkout.ports();
     checkout.xtask("down").ok();
-    // The usual ports are free again.
+    // The usual port is free again.
     drop(taken);
     checkout.xtask("up").ok();
     assert_eq!(checkout.ports(), before);
