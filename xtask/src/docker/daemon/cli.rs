@@ -8,9 +8,13 @@ use crate::error::Failure;
 use crate::text::hex;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result, anyhow};
+use bollard::auth::DockerCredentials;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+
+use super::find::Place;
 
 /// The CLI's config.json.
 /// <https://docs.docker.com/reference/cli/docker/#configuration-files>
@@ -18,31 +22,12 @@ use sha2::{Digest as _, Sha256};
 #[serde(default, rename_all = "camelCase")]
 pub(super) struct Config {
     current_context: Option<String>,
-    /// The credentials that `docker login` stored in this file, by registry.
-    pub(super) auths: Option<BTreeMap<String, Auth>>,
+    /// The credentials that `docker login` stored in this file, by registry: `auth` is `user:password` in base64.
+    pub(super) auths: Option<BTreeMap<String, DockerCredentials>>,
     /// The helper program for all registries: NAME in `docker-credential-NAME`.
     pub(super) creds_store: Option<String>,
     /// The helper programs for single registries.
     pub(super) cred_helpers: Option<BTreeMap<String, String>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Auth {
-    /// `user:password` in base64.
-    pub(super) auth: Option<String>,
-    pub(super) username: Option<String>,
-    pub(super) password: Option<String>,
-    pub(super) identitytoken: Option<String>,
-    pub(super) registrytoken: Option<String>,
-}
-
-/// The current context, if it is not the default one.
-pub(super) struct Current {
-    pub(super) name: String,
-    pub(super) host: String,
-    /// The folder of its certificates, if it has any.
-    pub(super) certificates: Option<PathBuf>,
 }
 
 fn folder(environment: &Environment) -> Option<PathBuf> {
@@ -79,7 +64,7 @@ impl Config {
 
     /// The current context, unless it is the default one.
     /// <https://docs.docker.com/engine/manage-resources/contexts/>
-    pub(super) fn current_context(&self, environment: &Environment) -> Result<Option<Current>> {
+    pub(super) fn current_context(&self, environment: &Environment) -> Result<Option<Place>> {
         let name = environment.process_only("DOCKER_CONTEXT").or(self.current_context.as_deref());
         let Some(name) = name.filter(|name| !["", "default"].contains(name)) else { return Ok(None) };
         let remedy = "choose another with `docker context use NAME`, set DOCKER_HOST, or do without Docker: \
@@ -89,33 +74,17 @@ impl Config {
         let id = hex(&Sha256::digest(name));
         let contexts = folder(environment).unwrap_or_default().join("contexts");
         let path = contexts.join("meta").join(&id).join("meta.json");
-        let metadata = read_json::<Metadata>(&path)
-            .map_err(|error| fails(format!("docker context `{name}` cannot be read")).caused_by(error))?;
+        let unreadable = || fails(format!("docker context `{name}` cannot be read"));
+        let metadata: Option<Value> = read_json(&path).map_err(|error| unreadable().caused_by(error))?;
         let metadata = metadata.ok_or_else(|| {
             fails(format!("docker context `{name}` is not defined: there is no {}", path.display()))
         })?;
-        let host = metadata.endpoints.docker.host.filter(|host| !host.is_empty());
-        let certificates = contexts.join("tls").join(id).join("docker");
-        let certificates = certificates.is_dir().then_some(certificates);
-        Ok(host.map(|host| Current { name: name.to_owned(), host, certificates }))
+        let endpoint = metadata.pointer("/Endpoints/docker").ok_or_else(unreadable)?;
+        let Some(host) = endpoint["Host"].as_str().filter(|host| !host.is_empty()) else { return Ok(None) };
+        let certificates =
+            Some(contexts.join("tls").join(id).join("docker")).filter(|folder| folder.is_dir());
+        Ok(Some(Place { host: host.to_owned(), origin: format!("docker context {name}"), certificates }))
     }
-}
-
-#[derive(Deserialize)]
-struct Metadata {
-    #[serde(rename = "Endpoints")]
-    endpoints: Endpoints,
-}
-
-#[derive(Deserialize)]
-struct Endpoints {
-    docker: Endpoint,
-}
-
-#[derive(Deserialize)]
-struct Endpoint {
-    #[serde(rename = "Host")]
-    host: Option<String>,
 }
 
 /// Reads a JSON file; `None` if it does not exist.

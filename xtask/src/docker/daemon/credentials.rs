@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use crate::environment::Environment;
 use crate::ui::Ui;
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use aws_smithy_types::base64;
 use bollard::BollardRequest;
 use bollard::auth::DockerCredentials;
-use serde::Deserialize;
+use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::cli::{Auth, Config};
+use super::cli::Config;
 
 const HUB: &str = "https://index.docker.io/v1/";
 
@@ -72,40 +72,22 @@ fn from_auths(config: &Config, registry: &str) -> Result<Option<DockerCredential
     let auth = config.auths.as_ref().and_then(|auths| auths.get(registry));
     let auth =
         auth.or_else(|| auths.into_iter().find(|(key, _)| host(key) == host(registry)).map(|(_, auth)| auth));
-    let Some(Auth { auth, username, password, identitytoken, registrytoken }) = auth else {
-        return Ok(None);
-    };
-    let (mut username, mut password) = (username.clone(), password.clone());
-    if let Some(auth) = auth.as_ref().filter(|auth| !auth.is_empty()) {
+    let Some(mut credentials) = auth.cloned() else { return Ok(None) };
+    if let Some(auth) = credentials.auth.take().filter(|auth| !auth.is_empty()) {
         // An error must not show any part of the value.
         let decoded = base64::decode(auth).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let login = decoded.as_deref().and_then(|text| text.split_once(':'));
-        let login = login.context("`auth` is not a user and a password in base64")?;
-        username = Some(login.0.to_owned());
-        password = Some(login.1.trim_end_matches('\0').to_owned());
-    } else if username.is_none() && identitytoken.is_none() && registrytoken.is_none() {
+        let (username, password) = login.context("`auth` is not a user and a password in base64")?;
+        credentials.username = Some(username.to_owned());
+        credentials.password = Some(password.trim_end_matches('\0').to_owned());
+    } else if [&credentials.username, &credentials.identitytoken, &credentials.registrytoken] == [&None; 3] {
         return Ok(None);
     }
-    let (identitytoken, registrytoken) = (identitytoken.clone(), registrytoken.clone());
-    let serveraddress = Some(registry.to_owned());
-    Ok(Some(DockerCredentials {
-        username,
-        password,
-        identitytoken,
-        registrytoken,
-        serveraddress,
-        ..Default::default()
-    }))
+    credentials.serveraddress = Some(registry.to_owned());
+    Ok(Some(credentials))
 }
 
-/// A helper program's answer. <https://github.com/docker/docker-credential-helpers>
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Answer {
-    username: String,
-    secret: String,
-}
-
+/// Asks a helper program. <https://github.com/docker/docker-credential-helpers>
 async fn from_helper(name: &str, registry: &str) -> Result<Option<DockerCredentials>> {
     let program = format!("docker-credential-{name}");
     let mut command = Command::new(&program);
@@ -124,17 +106,15 @@ async fn from_helper(name: &str, registry: &str) -> Result<Option<DockerCredenti
     }
     // A helper that fails prints the reason to stdout; one that succeeds prints the secret.
     ensure!(output.status.success(), "{program}: {}", said.trim());
-    let Ok(Answer { username, secret }) = serde_json::from_str(&said) else {
-        bail!("{program} printed something else than credentials");
-    };
-    let mut credentials =
-        DockerCredentials { serveraddress: Some(registry.to_owned()), ..Default::default() };
-    if username == "<token>" {
-        credentials.identitytoken = Some(secret);
+    let said: Value = serde_json::from_str(&said).unwrap_or_default();
+    let [username, secret] = ["Username", "Secret"].map(|name| said[name].as_str().map(str::to_owned));
+    ensure!(username.is_some() && secret.is_some(), "{program} printed something else than credentials");
+    let serveraddress = Some(registry.to_owned());
+    Ok(Some(if username.as_deref() == Some("<token>") {
+        DockerCredentials { identitytoken: secret, serveraddress, ..Default::default() }
     } else {
-        (credentials.username, credentials.password) = (Some(username), Some(secret));
-    }
-    Ok(Some(credentials))
+        DockerCredentials { username, password: secret, serveraddress, ..Default::default() }
+    }))
 }
 
 /// Makes the credentials' header URL-safe base64. Docker ignores another form, and bollard 0.21 writes plain base64.

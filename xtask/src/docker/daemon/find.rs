@@ -27,7 +27,7 @@ pub(crate) struct Place {
     /// The source of this place: a variable, a docker context, or this program.
     pub(crate) origin: String,
     /// The folder with `ca.pem`, `cert.pem` and `key.pem`, if TLS is used.
-    certificates: Option<PathBuf>,
+    pub(super) certificates: Option<PathBuf>,
 }
 
 impl Place {
@@ -121,18 +121,19 @@ pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
 
 /// The places to try, in order. If a setting names a place, it is the only one.
 pub(crate) fn places(environment: &Environment, ui: &Ui) -> Result<Vec<Place>> {
-    let named = |host: &str, origin: String, certificates: Option<PathBuf>| {
-        let host = full_address(host, certificates.is_some())?;
-        let is_local = host.starts_with("unix://") || host.starts_with("npipe://");
-        Ok(vec![Place { host, origin, certificates: certificates.filter(|_| !is_local) }])
+    let named = match environment.process_only("DOCKER_HOST") {
+        Some(host) => {
+            let is_tls =
+                environment.process_only("DOCKER_TLS_VERIFY").is_some() || host.starts_with("https://");
+            let certificates = is_tls.then(|| cli::certificates(environment));
+            Some(Place { host: host.to_owned(), origin: "DOCKER_HOST".to_owned(), certificates })
+        }
+        None => Config::read(environment, ui).current_context(environment)?,
     };
-    if let Some(host) = environment.process_only("DOCKER_HOST") {
-        let is_tls = environment.process_only("DOCKER_TLS_VERIFY").is_some() || host.starts_with("https://");
-        let certificates = is_tls.then(|| cli::certificates(environment));
-        return named(host, "DOCKER_HOST".to_owned(), certificates);
-    }
-    if let Some(context) = Config::read(environment, ui).current_context(environment)? {
-        return named(&context.host, format!("docker context {}", context.name), context.certificates);
+    if let Some(Place { host, origin, certificates }) = named {
+        let host = full_address(&host, certificates.is_some())?;
+        let is_local = host.starts_with("unix://") || host.starts_with("npipe://");
+        return Ok(vec![Place { host, origin, certificates: certificates.filter(|_| !is_local) }]);
     }
     let usual = |host: String| Place { host, origin: USUAL.to_owned(), certificates: None };
     if cfg!(windows) {

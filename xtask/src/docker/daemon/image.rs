@@ -36,7 +36,7 @@ impl Docker {
         let full = description::with_tag(image);
         let options = query::CreateImageOptionsBuilder::new().from_image(&full).build();
         let mut events = self.api.create_image(Some(options), None, credentials);
-        let mut layers = Layers::default();
+        let mut layers = HashMap::new();
         let mut bound = PULL_ANSWER_BOUND;
         loop {
             let event = tokio::time::timeout(bound, events.next())
@@ -50,24 +50,19 @@ impl Docker {
             }
             let progress = event.progress_detail.and_then(|progress| progress.current.zip(progress.total));
             if let Some(progress) = progress {
-                layers.0.insert(event.id.unwrap_or_default(), progress);
+                layers.insert(event.id.unwrap_or_default(), progress);
             }
-            step.progress(&layers);
+            step.progress(received(&layers));
             bound = PULL_STALL_BOUND;
         }
     }
 }
 
-/// The bytes received and the total bytes of each layer whose size is known.
-#[derive(Default)]
-struct Layers(HashMap<String, (i64, i64)>);
-
-impl std::fmt::Display for Layers {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (now, total) = self.0.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
-        if total == 0 {
-            return formatter.write_str("waiting for the registry");
-        }
-        write!(formatter, "{} of {}", indicatif::HumanBytes(now as u64), indicatif::HumanBytes(total as u64))
+/// The progress of a pull, from the bytes received and the total bytes of each layer whose size is known.
+fn received(layers: &HashMap<String, (i64, i64)>) -> String {
+    let (now, total) = layers.values().fold((0, 0), |sum, layer| (sum.0 + layer.0, sum.1 + layer.1));
+    if total == 0 {
+        return "waiting for the registry".to_owned();
     }
+    format!("{} of {}", indicatif::HumanBytes(now as u64), indicatif::HumanBytes(total as u64))
 }
