@@ -18,7 +18,7 @@ use rustls::pki_types::pem::{Error as PemError, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Config, Error};
+use tokio_postgres::{Client, Config, Connection, Error, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub use connect::{Connector, Stream};
@@ -90,8 +90,41 @@ pub struct Tls {
     on_socket: bool,
 }
 
-/// The configuration of one attempt to connect.
-pub type Way = (Config, Connector);
+/// How to connect: the first way, and another one for a server that refuses the first.
+#[derive(Clone)]
+pub struct Ways {
+    first: (Config, Connector),
+    other: Option<(Config, Connector)>,
+}
+
+impl Ways {
+    /// Connects in the first way, or in the other one if that may help.
+    ///
+    /// # Errors
+    /// The driver's, of the last attempt.
+    pub async fn connect(&self) -> Result<(Client, Connection<Socket, Stream>), Error> {
+        let (config, connector) = &self.first;
+        match (config.connect(connector.clone()).await, &self.other) {
+            (Err(error), Some((config, connector))) if another_way_may_help(&error) => {
+                config.connect(connector.clone()).await
+            }
+            (connected, _) => connected,
+        }
+    }
+
+    /// The same with another function, for a client that is not async.
+    ///
+    /// # Errors
+    /// That of `connect`, of the last attempt.
+    pub fn connect_by<T>(self, connect: impl Fn(Config, Connector) -> Result<T, Error>) -> Result<T, Error> {
+        match (connect(self.first.0, self.first.1), self.other) {
+            (Err(error), Some((config, connector))) if another_way_may_help(&error) => {
+                connect(config, connector)
+            }
+            (connected, _) => connected,
+        }
+    }
+}
 
 /// The value of `sslrootcert` for the roots that this machine trusts.
 const SYSTEM: &str = "system";
@@ -134,22 +167,23 @@ impl Tls {
         Ok(Self { mode, roots, identity, on_socket })
     }
 
-    /// The first way to connect, and another one to try if [`another_way_may_help`]. Reads the files.
+    /// The ways to connect. Reads the files.
     ///
     /// # Errors
     /// A file cannot be read or used.
-    pub fn ways(&self, config: &Config, bound: Duration) -> Result<(Way, Option<Way>), SettingError> {
+    pub fn ways(&self, config: &Config, bound: Duration) -> Result<Ways, SettingError> {
         let way = |connector: Connector| {
             let mut config = config.clone();
             connector.set_up(&mut config);
             (config, connector)
         };
-        Ok(match self.mode {
-            _ if self.on_socket => (way(Connector::Socket), None),
-            SslMode::Disable => (way(Connector::Plain), None),
-            SslMode::Prefer => (way(self.connector(bound)?), Some(way(Connector::Plain))),
-            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (way(self.connector(bound)?), None),
-        })
+        let first = match self.mode {
+            _ if self.on_socket => Connector::Socket,
+            SslMode::Disable => Connector::Plain,
+            _ => self.connector(bound)?,
+        };
+        let other = (self.mode == SslMode::Prefer).then(|| way(Connector::Plain));
+        Ok(Ways { first: way(first), other })
     }
 
     #[expect(clippy::expect_used, reason = "ring has suites for the protocols that rustls takes for safe")]
@@ -220,9 +254,9 @@ impl Tls {
     }
 }
 
-/// Whether the other way to connect may succeed: the attempt failed because of encryption, or because of a
+/// Whether another way to connect may succeed: the attempt failed because of encryption, or because of a
 /// pg_hba.conf that treats encrypted connections differently.
-pub fn another_way_may_help(error: &Error) -> bool {
+fn another_way_may_help(error: &Error) -> bool {
     let is_refused = error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION);
     is_refused || lacks_tls(error) || problem(error).is_some()
 }

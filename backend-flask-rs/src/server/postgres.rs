@@ -14,9 +14,8 @@ use uuid::Uuid;
 
 use super::refusal::{Refusal, chain};
 use crate::sql;
-use crate::tls::{SettingError, Tls};
+use crate::tls::{SettingError, Tls, Ways};
 use crate::users::User;
-use dial::Dialer;
 
 /// The number of connections in the pool. Each costs Postgres a process, and a query takes a millisecond.
 const CONNECTIONS: usize = 16;
@@ -40,7 +39,7 @@ pub(crate) const NAME: &str = "postgres";
 pub(crate) struct Postgres {
     pool: Pool,
     /// For the connection that listens for notifications, which is not in the pool.
-    dialer: Dialer,
+    ways: Ways,
     /// Distinguishes this server from others.
     server: Uuid,
 }
@@ -57,18 +56,17 @@ impl Postgres {
         if config.get_options().is_none() {
             config.options(BOUNDS);
         }
-        let (way, other) = tls.ways(&config, CONNECT_BOUND).map_err(SettingError::in_one_line)?;
-        let dialer = Dialer(way, other);
+        let ways = tls.ways(&config, CONNECT_BOUND).map_err(SettingError::in_one_line)?;
         // The next query detects a broken connection, so the pool needs no query to check it.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_connect(config, dialer.clone(), recycling))
+        let pool = Pool::builder(Manager::from_connect(config, ways.clone(), recycling))
             .runtime(Runtime::Tokio1)
             .max_size(CONNECTIONS)
             .wait_timeout(Some(CONNECT_BOUND))
             .create_timeout(Some(CONNECT_BOUND))
             .build()
             .context("cannot make the pool of connections to Postgres")?;
-        Ok(Self { pool, dialer, server: Uuid::new_v4() })
+        Ok(Self { pool, ways, server: Uuid::new_v4() })
     }
 
     /// The user whom one of the queries for a single user finds by this text.

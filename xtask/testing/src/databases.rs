@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use uuid::Uuid;
 
-use crate::servers::{Connected, MAINTENANCE_DATABASE, POSTGRES_URL, Servers};
+use crate::servers::{MAINTENANCE_DATABASE, POSTGRES_URL, Servers};
 use crate::{say, template};
 
 /// The prefix of test databases' names. `leftovers.sql` repeats it.
@@ -61,11 +61,12 @@ impl Databases {
 
     async fn start() -> Result<Self> {
         let servers = Servers::find().await?;
-        let Connected { client: session, .. } =
-            servers.connect(MAINTENANCE_DATABASE).await.with_context(|| {
-                let database = servers.shown(MAINTENANCE_DATABASE);
-                format!("cannot connect to {database}: check {POSTGRES_URL}, or `cargo xtask status` if it is not set")
-            })?;
+        let (session, _) = servers.connect(MAINTENANCE_DATABASE).await.with_context(|| {
+            let database = servers.shown(MAINTENANCE_DATABASE);
+            format!(
+                "cannot connect to {database}: check {POSTGRES_URL}, or `cargo xtask status` if it is not set"
+            )
+        })?;
         let dynamodb = DynamoDb::from_conf(http::local_config(&servers.endpoint).build());
         let version = session.query_one("select current_setting('server_version_num')::int4", &[]).await?;
         let strategy = if version.get::<_, i32>(0) >= HAS_STRATEGIES { " strategy file_copy" } else { "" };

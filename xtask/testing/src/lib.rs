@@ -78,7 +78,7 @@ impl TestDatabases {
     /// There is none.
     pub async fn postgres(&self) -> tokio_postgres::Client {
         let connected = self.shared.servers.connect(&self.name).await;
-        connected.unwrap_or_else(|error| panic!("cannot connect to {}: {error:#}", self.name)).client
+        connected.unwrap_or_else(|error| panic!("cannot connect to {}: {error:#}", self.name)).0
     }
 
     /// A connection to the database, for a test that is not async.

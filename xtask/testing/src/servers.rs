@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use backend_flask::hosts::{self, NotNear};
-use backend_flask::tls::{self, Connector, PostgresUrl, SettingError, SslMode, Tls, Way};
+use backend_flask::tls::{PostgresUrl, SettingError, SslMode, Tls, Ways};
 use serde_json::Value;
 use tokio::task::JoinHandle;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config};
 
 pub(crate) const POSTGRES_URL: &str = "CONNECTION_URL";
 pub(crate) const DYNAMODB_URL: &str = "AWS_ENDPOINT_URL_DYNAMODB";
@@ -41,12 +41,6 @@ pub(crate) struct Servers {
     postgres: PostgresUrl,
     tls: Tls,
     pub(crate) endpoint: String,
-}
-
-/// A connection to Postgres, and the task that serves it, which ends when the connection is closed.
-pub(crate) struct Connected {
-    pub(crate) client: Client,
-    pub(crate) served: JoinHandle<()>,
 }
 
 impl Servers {
@@ -111,7 +105,7 @@ impl Servers {
         format!("postgresql://{user}@{}", place.split('?').next().unwrap_or_default())
     }
 
-    fn ways(&self, database: &str) -> Result<(Way, Option<Way>)> {
+    fn ways(&self, database: &str) -> Result<Ways> {
         let mut config = self.postgres.config.clone();
         config.dbname(database);
         if config.get_connect_timeout().is_none() {
@@ -120,35 +114,26 @@ impl Servers {
         Ok(self.tls.ways(&config, CONNECT_BOUND)?)
     }
 
-    pub(crate) async fn connect(&self, database: &str) -> Result<Connected> {
-        let (way, other) = self.ways(database)?;
-        let dial = async |(config, connector): &(Config, Connector)| config.connect(connector.clone()).await;
+    /// Connects to a database. The task that serves the connection ends when it is closed.
+    pub(crate) async fn connect(&self, database: &str) -> Result<(Client, JoinHandle<()>)> {
+        let ways = self.ways(database)?;
         let began = Instant::now();
         let (client, connection) = loop {
-            let dialed = match (dial(&way).await, &other) {
-                (Err(error), Some(other)) if tls::another_way_may_help(&error) => dial(other).await,
-                (dialed, _) => dialed,
-            };
-            match dialed {
+            match ways.connect().await {
                 Err(error) if is_full(&error) && began.elapsed() < CONNECT_BOUND => {
                     tokio::time::sleep(PAUSE).await;
                 }
-                dialed => break dialed?,
+                connected => break connected?,
             }
         };
         // The client reports the connection's error.
-        let served = tokio::spawn(async move { drop(connection.await) });
-        Ok(Connected { client, served })
+        Ok((client, tokio::spawn(async move { drop(connection.await) })))
     }
 
     /// Connects to a database, on the caller's thread.
     pub(crate) fn connect_blocking(&self, database: &str) -> Result<postgres::Client> {
-        let (way, other) = self.ways(database)?;
-        let dial = |(config, connector): Way| postgres::Config::from(config).connect(connector);
-        Ok(match (dial(way), other) {
-            (Err(error), Some(other)) if tls::another_way_may_help(&error) => dial(other)?,
-            (dialed, _) => dialed?,
-        })
+        let connect = |config, connector| postgres::Config::from(config).connect(connector);
+        Ok(self.ways(database)?.connect_by(connect)?)
     }
 }
 

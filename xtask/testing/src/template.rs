@@ -43,25 +43,25 @@ pub(crate) async fn make(servers: &Servers, session: &Client, name: &str) -> Res
         return Ok(());
     }
     // In a separate session, because the shared one could take the same lock twice.
-    let turn = servers.connect(MAINTENANCE_DATABASE).await?;
-    turn.client.execute("select pg_advisory_lock(hashtextextended($1, 0))", &[&name]).await?;
-    if is_whole(&turn.client, name).await? {
+    let (turn, _) = servers.connect(MAINTENANCE_DATABASE).await?;
+    turn.execute("select pg_advisory_lock(hashtextextended($1, 0))", &[&name]).await?;
+    if is_whole(&turn, name).await? {
         return Ok(());
     }
     let made = async {
         // A killed process may have left an incomplete template.
-        turn.client.batch_execute(&sql::drop_database(name)).await?;
-        turn.client.batch_execute(&sql::create_database(name)).await?;
-        let template = servers.connect(name).await?;
+        turn.batch_execute(&sql::drop_database(name)).await?;
+        turn.batch_execute(&sql::create_database(name)).await?;
+        let (template, served) = servers.connect(name).await?;
         for (script, text) in [("schema.sql", SCHEMA), ("seed.sql", SEED)] {
             let text = text.trim_start_matches('\u{feff}');
-            template.client.batch_execute(text).await.with_context(|| format!("cannot load {script}"))?;
+            template.batch_execute(text).await.with_context(|| format!("cannot load {script}"))?;
         }
-        drop(template.client);
-        template.served.await?;
+        drop(template);
+        served.await?;
         // This marks the template as complete. It also prevents connections, with which it could not be copied.
         let close = format!("alter database {name} with allow_connections false");
-        anyhow::Ok(turn.client.batch_execute(&close).await?)
+        anyhow::Ok(turn.batch_execute(&close).await?)
     };
     made.await.with_context(|| format!("cannot make the template database {name}"))
 }

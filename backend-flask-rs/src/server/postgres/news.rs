@@ -54,7 +54,7 @@ impl Postgres {
 
     async fn listen_once(&self, live: &Live) -> Result<()> {
         // The driver's own bound covers only opening the socket.
-        let dialed = tokio::time::timeout(CONNECT_BOUND, self.dialer.dial()).await;
+        let dialed = tokio::time::timeout(CONNECT_BOUND, self.ways.connect()).await;
         let (client, mut connection) = dialed.context("Postgres does not answer")??;
         let listening = client.batch_execute(sql::LISTEN_TO_NEWS);
         tokio::pin!(listening);

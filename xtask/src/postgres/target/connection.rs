@@ -8,7 +8,7 @@ use crate::error::Failure;
 use crate::poll::Look;
 use crate::ui::seconds;
 use anyhow::{Context as _, Result};
-use backend_flask::tls::{self, Connector, SettingError, Way};
+use backend_flask::tls::{Connector, SettingError};
 use postgres::Client;
 use postgres::error::{DbError, SqlState};
 
@@ -54,17 +54,20 @@ impl PostgresTarget {
     async fn dial(&self) -> Result<Connection> {
         let config = &self.parsed.config;
         let bound = config.get_connect_timeout().copied().unwrap_or(CONNECT_BOUND);
-        let (way, other) = self.tls.ways(config, bound)?;
+        let ways = self.tls.ways(config, bound)?;
         let notices = Notices::default();
-        let connect = {
-            let notices = notices.clone();
-            move || match (connect(way, &notices), other) {
-                (Err(error), Some(other)) if tls::another_way_may_help(&error) => connect(other, &notices),
-                (connected, _) => connected,
-            }
+        let received = notices.clone();
+        let connect = move |config, connector| {
+            let is_encrypted = matches!(connector, Connector::Tls { .. });
+            let (mut config, received) = (postgres::Config::from(config), received.clone());
+            config.notice_callback(move |notice| {
+                received.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
+            });
+            Ok((config.connect(connector)?, is_encrypted))
         };
         // The driver's own bound covers only opening the socket.
-        let connected = tokio::time::timeout(bound + SLACK, on_blocking_thread(connect)).await;
+        let connect = on_blocking_thread(|| ways.connect_by(connect));
+        let connected = tokio::time::timeout(bound + SLACK, connect).await;
         let (client, is_encrypted) = connected.map_err(|_| self.no_answer(bound))???;
         Ok(Connection { client: Some(client), notices, is_encrypted, target: self.clone() })
     }
@@ -123,15 +126,6 @@ impl PostgresTarget {
 
 fn code(error: &anyhow::Error) -> Option<&SqlState> {
     error.downcast_ref().and_then(postgres::Error::code)
-}
-
-/// A client, and whether its connection is encrypted.
-fn connect((config, connector): Way, notices: &Notices) -> Result<(Client, bool), postgres::Error> {
-    let is_encrypted = matches!(connector, Connector::Tls { .. });
-    let notices = notices.clone();
-    let mut config = postgres::Config::from(config);
-    config.notice_callback(move |notice| notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice));
-    Ok((config.connect(connector)?, is_encrypted))
 }
 
 type Notices = Arc<Mutex<Vec<DbError>>>;
