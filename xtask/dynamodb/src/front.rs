@@ -4,7 +4,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
@@ -47,63 +47,44 @@ struct Forward {
     patience: Duration,
 }
 
-/// The public listener, and the internal one of dynoxide's server.
-pub(crate) struct Front {
+/// Serves until `stop` completes, then finishes the requests under way, unless they take too long. dynoxide's server
+/// listens at `behind`. `patience` is how long a client may take to send a request, and may go without reading the
+/// answer.
+pub(crate) async fn serve(
     listener: TcpListener,
     behind: TcpListener,
     database: Database,
     patience: Duration,
+    stop: impl Future<Output = ()>,
+) -> Result<()> {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let forward = Forward { client, address: behind.local_addr()?, patience };
+    let app = Router::new().fallback(answer).with_state(forward);
+    let (stopped, is_stopped) = oneshot::channel::<()>();
+    let behind = tokio::spawn(serve_with_shutdown(behind, database, async { _ = is_stopped.await }));
+    let open = connections::accept(listener, app, patience, stop).await;
+    let end = async {
+        open.shutdown().await;
+        drop(stopped);
+        behind.await
+    };
+    let Ok(ended) = tokio::time::timeout(STOP_BOUND, end).await else {
+        log(format_args!("some requests were still under way after {} s", STOP_BOUND.as_secs()));
+        return Ok(());
+    };
+    ended?.map_err(|error| anyhow!(error))
 }
 
-impl Front {
-    /// `patience` is how long a client may take to send a request, and may go without reading the answer.
-    pub(crate) async fn new(listener: TcpListener, database: Database, patience: Duration) -> Result<Self> {
-        let behind = listener_behind().await.context("all ports that browsers refuse are taken")?;
-        Ok(Self { listener, behind, database, patience })
-    }
-
-    /// Serves until `stop` completes, then finishes the requests under way, unless they take too long.
-    pub(crate) async fn serve(self, stop: impl Future<Output = ()> + Send + 'static) -> Result<()> {
-        let Self { listener, behind, database, patience } = self;
-        let client = Client::builder(TokioExecutor::new()).build_http();
-        let forward = Forward { client, address: behind.local_addr()?, patience };
-        let app = Router::new().fallback(answer).with_state(forward);
-        let (stopping, is_stopping) = oneshot::channel::<()>();
-        let (stopped, is_stopped) = oneshot::channel::<()>();
-        let behind = serve_with_shutdown(behind, database, async { _ = is_stopped.await });
-        let stop = async {
-            stop.await;
-            drop(stopping);
-        };
-        let front = async {
-            connections::serve(listener, app, patience, stop).await;
-            drop(stopped);
-            Ok(())
-        };
-        let late = async {
-            _ = is_stopping.await;
-            tokio::time::sleep(STOP_BOUND).await;
-        };
-        tokio::select! {
-            served = async { tokio::try_join!(front, behind) } => served.map(drop).map_err(|error| anyhow!(error)),
-            () = late => {
-                log(format_args!("some requests were still under way after {} s", STOP_BOUND.as_secs()));
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Finds an internal port. Linux has several loopback addresses, each with its own ports.
-async fn listener_behind() -> Option<TcpListener> {
+/// Listens at an internal port. Linux has several loopback addresses, each with its own ports.
+pub(crate) async fn listen_behind() -> Result<TcpListener> {
     for last in 1..=250 {
         for port in PORTS_BROWSERS_REFUSE {
             if let Ok(listener) = TcpListener::bind((Ipv4Addr::new(127, 0, 0, last), port)).await {
-                return Some(listener);
+                return Ok(listener);
             }
         }
     }
-    None
+    bail!("all ports that browsers refuse are taken")
 }
 
 async fn answer(State(forward): State<Forward>, request: Request) -> Response {

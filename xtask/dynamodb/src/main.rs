@@ -75,7 +75,7 @@ async fn serve_folder(folder: &Path, port: u16, patience: Duration) -> Result<()
     // last writes but does not damage the file. By default every item would wait for the disk.
     // <https://www.sqlite.org/pragma.html#pragma_synchronous>
     database.disable_bulk_loading().map_err(|error| anyhow!("cannot set up {file}: {error}"))?;
-    let listener = front::Front::new(listener, database, patience).await?;
+    let behind = front::listen_behind().await?;
     lock.write(Some(port))?;
     log(format_args!("serving {} on 127.0.0.1:{port}", folder.display()));
     let (data, watched) = (folder.to_owned(), lock.clone());
@@ -89,7 +89,7 @@ async fn serve_folder(folder: &Path, port: u16, patience: Duration) -> Result<()
             log(format_args!("{error:#}"));
         }
     };
-    let served = listener.serve(stop).await;
+    let served = front::serve(listener, behind, database, patience, stop).await;
     // Release the lock only after the last request was answered.
     drop(lock);
     served
