@@ -8,6 +8,7 @@ use crate::interpolation::fill_in;
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use yaml_serde::Value;
 
 use super::{Mount, Port, Service, Source, port_variable};
 
@@ -37,66 +38,14 @@ pub(super) struct RawService {
     image: String,
     #[serde(default)]
     ports: Vec<String>,
-    environment: Option<Variables>,
-    command: Option<Words>,
+    #[serde(default)]
+    environment: Value,
+    #[serde(default)]
+    command: Value,
     #[serde(default)]
     volumes: Vec<String>,
     user: Option<String>,
     working_dir: Option<String>,
-}
-
-/// `environment:`, as a map or as a list of `NAME=value`. A bare name takes its value from our environment.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "environment: a map of variables or a list of NAME=value is expected")]
-enum Variables {
-    Map(BTreeMap<String, Option<Scalar>>),
-    List(Vec<String>),
-}
-
-/// A YAML value. Compose changes the form of fractions, so they must be quoted.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Scalar {
-    Text(String),
-    Truth(bool),
-    Whole(i64),
-    Other(IgnoredAny),
-}
-
-impl Variables {
-    /// Each variable with its value, if it has one.
-    fn texts(self) -> Result<Vec<(String, Option<String>)>> {
-        match self {
-            Self::Map(variables) => variables
-                .into_iter()
-                .map(|(name, value)| {
-                    let text = match value {
-                        None => None,
-                        Some(Scalar::Text(text)) => Some(text),
-                        Some(Scalar::Truth(truth)) => Some(truth.to_string()),
-                        Some(Scalar::Whole(number)) => Some(number.to_string()),
-                        Some(Scalar::Other(_)) => bail!("{name}: put the value in quotes"),
-                    };
-                    Ok((name, text))
-                })
-                .collect(),
-            Self::List(entries) => Ok(entries
-                .into_iter()
-                .map(|entry| match entry.split_once('=') {
-                    Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-                    None => (entry, None),
-                })
-                .collect()),
-        }
-    }
-}
-
-/// `command:`, as a list or as one string of shell words.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "command: a text, or a list of texts, is expected")]
-enum Words {
-    List(Vec<String>),
-    Line(String),
 }
 
 /// Reads the file's values.
@@ -131,8 +80,13 @@ impl Reader<'_> {
             image: self.image(&raw.image).context("image")?,
             port: self.port(name, &raw.ports).context("ports")?,
             environment: self.variables(raw.environment).context("environment")?,
-            command: raw.command.map(|words| self.command(words)).transpose().context("command")?,
-            volumes: self.mounts(&raw.volumes).context("volumes")?,
+            command: self.command(&raw.command).context("command")?,
+            volumes: raw
+                .volumes
+                .iter()
+                .map(|text| self.mount(text))
+                .collect::<Result<_>>()
+                .context("volumes")?,
             user: self.optional(raw.user).context("user")?,
             working_dir: self.optional(raw.working_dir).context("working_dir")?,
         })
@@ -170,27 +124,53 @@ impl Reader<'_> {
         Ok(Port { host: number(host)?, container: number(container)?, fixed })
     }
 
-    fn variables(&self, variables: Option<Variables>) -> Result<BTreeMap<String, Option<String>>> {
-        let mut filled = BTreeMap::new();
-        for (name, value) in variables.map(Variables::texts).transpose()?.unwrap_or_default() {
+    /// `environment:`, as a map or as a list of `NAME=value`. A bare name takes its value from our environment.
+    fn variables(&self, given: Value) -> Result<BTreeMap<String, Option<String>>> {
+        const FORMS: &str = "a map of variables or a list of NAME=value is expected";
+        let variables: Vec<(String, Option<String>)> = match given {
+            Value::Null => Vec::new(),
+            Value::Mapping(variables) => {
+                let named = |(name, value): (Value, Value)| {
+                    let name = name.as_str().context(FORMS)?.to_owned();
+                    let value = scalar(value).with_context(|| name.clone())?;
+                    anyhow::Ok((name, value))
+                };
+                variables.into_iter().map(named).collect::<Result<_>>()?
+            }
+            Value::Sequence(entries) => {
+                let split = |entry: &Value| {
+                    let entry = entry.as_str().context(FORMS)?;
+                    let (name, value) =
+                        entry.split_once('=').map_or((entry, None), |(name, value)| (name, Some(value)));
+                    anyhow::Ok((name.to_owned(), value.map(str::to_owned)))
+                };
+                entries.iter().map(split).collect::<Result<_>>()?
+            }
+            _ => bail!(FORMS),
+        };
+        let fill_in = |(name, value): (String, Option<String>)| {
             let value = match value {
                 Some(text) => Some(self.fill_in(&text).with_context(|| name.clone())?),
                 None => self.environment.get_or_empty(&name).map(str::to_owned),
             };
-            filled.insert(name, value);
-        }
-        Ok(filled)
+            Ok((name, value))
+        };
+        variables.into_iter().map(fill_in).collect()
     }
 
-    fn command(&self, words: Words) -> Result<Vec<String>> {
-        match words {
-            Words::List(words) => words.iter().map(|word| self.fill_in(word)).collect(),
-            Words::Line(line) => Ok(shell_words::split(&self.fill_in(&line)?)?),
+    /// `command:`, as a list or as one string of shell words.
+    fn command(&self, given: &Value) -> Result<Option<Vec<String>>> {
+        const FORMS: &str = "a text, or a list of texts, is expected";
+        match given {
+            Value::Null => Ok(None),
+            Value::String(line) => Ok(Some(shell_words::split(&self.fill_in(line)?)?)),
+            Value::Sequence(words) => words
+                .iter()
+                .map(|word| self.fill_in(word.as_str().context(FORMS)?))
+                .collect::<Result<_>>()
+                .map(Some),
+            _ => bail!(FORMS),
         }
-    }
-
-    fn mounts(&self, texts: &[String]) -> Result<Vec<Mount>> {
-        texts.iter().map(|text| self.mount(text)).collect()
     }
 
     fn mount(&self, text: &str) -> Result<Mount> {
@@ -224,6 +204,17 @@ impl Reader<'_> {
     fn fill_in(&self, text: &str) -> Result<String> {
         fill_in(text, |name| self.environment.get_or_empty(name))
     }
+}
+
+/// A variable's value as text. Compose changes the form of fractions, so they must be quoted.
+fn scalar(value: Value) -> Result<Option<String>> {
+    Ok(match value {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Number(number) if number.is_i64() => Some(number.to_string()),
+        _ => bail!("put the value in quotes"),
+    })
 }
 
 pub(super) fn port_number(text: &str) -> Option<u16> {
