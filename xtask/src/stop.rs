@@ -41,21 +41,23 @@ impl Signals {
     }
 
     pub(crate) async fn next(&mut self) -> u8 {
-        self.0.recv().await;
+        self.state.recv().await;
         2
     }
 }
 
 /// Whether the user has asked to stop. All parts of a run share it.
 #[derive(Clone, Default)]
-pub(crate) struct Stop(watch::Sender<State>);
+pub(crate) struct Stop {
+    state: watch::Sender<State>,
+    /// Each operation that must be completed first holds a receiver.
+    held: watch::Sender<()>,
+}
 
 #[derive(Default)]
 struct State {
     /// The number of the signal that was received.
     signal: Option<u8>,
-    /// The number of operations that must be completed first.
-    held: usize,
     /// What to do after an interruption; empty for a command that changes nothing.
     remedy: &'static str,
     done: String,
@@ -63,54 +65,46 @@ struct State {
 
 impl Stop {
     pub(crate) fn ask(&self, signal: u8) {
-        self.0.send_modify(|state| state.signal = Some(signal));
+        self.state.send_modify(|state| state.signal = Some(signal));
     }
 
     /// Sets the remedy after an interruption, for a command that changes something.
     pub(crate) fn remedy(&self, remedy: &'static str) {
-        self.0.send_modify(|state| state.remedy = remedy);
+        self.state.send_modify(|state| state.remedy = remedy);
     }
 
     pub(crate) fn done(&self, step: &str) {
-        self.0.send_modify(|state| step.clone_into(&mut state.done));
+        self.state.send_modify(|state| step.clone_into(&mut state.done));
     }
 
     /// Fails if the user has asked to stop.
     pub(crate) fn check(&self) -> Result<(), Interrupted> {
-        let signal = self.0.borrow().signal;
+        let signal = self.state.borrow().signal;
         signal.map_or(Ok(()), |signal| Err(self.interrupted(signal)))
     }
 
     /// Delays the end of the run until the returned value is dropped. After a request to stop it never returns, so
     /// nothing new begins while running operations are completed.
-    pub(crate) async fn hold(&self) -> StopDelay {
+    pub(crate) async fn hold(&self) -> watch::Receiver<()> {
         if self.check().is_err() {
             return std::future::pending().await;
         }
-        self.0.send_modify(|state| state.held += 1);
-        StopDelay(self.clone())
+        self.held.subscribe()
     }
 
     pub(crate) fn is_held(&self) -> bool {
-        self.0.borrow().held > 0
+        self.held.receiver_count() > 0
     }
 
     pub(crate) async fn asked(&self) -> Interrupted {
-        let signal = self.wait_for(|state| state.signal.is_some()).await.unwrap_or_default();
-        self.interrupted(signal)
+        let mut state = self.state.subscribe();
+        let signal = state.wait_for(|state| state.signal.is_some()).await.ok().and_then(|state| state.signal);
+        self.interrupted(signal.unwrap_or_default())
     }
 
     /// Waits until no operation delays the end.
     pub(crate) async fn is_safe(&self) {
-        self.wait_for(|state| state.held == 0).await;
-    }
-
-    async fn wait_for(&self, condition: impl FnMut(&State) -> bool) -> Option<u8> {
-        match self.0.subscribe().wait_for(condition).await {
-            Ok(state) => state.signal,
-            // Unreachable: `self` holds the sender.
-            Err(_) => std::future::pending().await,
-        }
+        self.held.closed().await;
     }
 
     /// Does `work`, which may be cancelled anywhere. Returns an error then, so that the caller can clean up.
@@ -124,22 +118,13 @@ impl Stop {
 
     /// The error of a run that the signal ended.
     pub(crate) fn interrupted(&self, signal: u8) -> Interrupted {
-        let state = self.0.borrow();
+        let state = self.state.borrow();
         let done = match state.done.as_str() {
             _ if state.remedy.is_empty() => String::new(),
             "" => "no step was done yet".to_owned(),
             step => format!("the last completed step is `{step}`"),
         };
         Interrupted { signal, done, remedy: state.remedy.to_owned() }
-    }
-}
-
-/// Delays the end of the run while it exists.
-pub(crate) struct StopDelay(Stop);
-
-impl Drop for StopDelay {
-    fn drop(&mut self) {
-        self.0.0.send_modify(|state| state.held -= 1);
     }
 }
 
