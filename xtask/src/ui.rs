@@ -296,7 +296,7 @@ impl Step {
     /// Ends the step as done. `detail` is its result, or empty.
     pub(crate) fn done(mut self, detail: &str) {
         self.ui.stop.done(&self.label);
-        self.end(Ended::Done, detail);
+        self.end("done", detail);
     }
 
     /// Ends the step as its work ended. `detail` gives the result of work that was done, or an empty text.
@@ -321,11 +321,12 @@ impl Step {
 
     /// Ends the step as failed, and returns context for the error. A label is `SYSTEM: verb ...`.
     pub(crate) fn failed(mut self) -> String {
-        self.end(Ended::Failed, "");
+        self.end("failed", "");
         self.label.replacen(": ", ": could not ", 1)
     }
 
-    fn end(&mut self, how: Ended, detail: &str) {
+    /// Prints how it ended: `done`, `failed`, or `stopped` by an interruption or another step's failure.
+    fn end(&mut self, state: &str, detail: &str) {
         self.ended = true;
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
@@ -334,34 +335,26 @@ impl Step {
             return;
         }
         let elapsed = self.started.elapsed();
-        let (state, mark) = match how {
-            Ended::Done => ("done", self.ui.paint("32", "ok ")),
-            Ended::Failed => ("failed", self.ui.paint("31", "FAILED")),
-            Ended::Stopped => ("stopped", "stopped".to_owned()),
-        };
         let [label, detail] = [&self.label, detail].map(printable_lines);
         if self.ui.is_json() {
             let step =
                 json!({ "step": label, "state": state, "detail": detail, "seconds": elapsed.as_secs_f64() });
             return self.ui.print_step(&step);
         }
+        let mark = match state {
+            "done" => self.ui.paint("32", "ok "),
+            "failed" => self.ui.paint("31", "FAILED"),
+            _ => state.to_owned(),
+        };
         let separator = if detail.is_empty() { "" } else { ": " };
         self.ui.print(&format!("{mark} {label}{separator}{detail} ({})", seconds(elapsed)));
     }
 }
 
-#[derive(Clone, Copy)]
-enum Ended {
-    Done,
-    Failed,
-    /// By an interruption, or because another step failed.
-    Stopped,
-}
-
 impl Drop for Step {
     fn drop(&mut self) {
         if !self.ended {
-            self.end(Ended::Stopped, "");
+            self.end("stopped", "");
         }
     }
 }
