@@ -8,7 +8,7 @@ use anyhow::Result;
 use backend_flask::messages::{DEFAULT_TABLE, TABLE_VARIABLE};
 
 pub(crate) use crate::dynamodb::target::DynamoDbTarget;
-pub(crate) use crate::postgres::target::{PostgresTarget, UrlSetting};
+pub(crate) use crate::postgres::target::PostgresTarget;
 use reach::Reach;
 
 /// The Postgres URL of the external engine and of the app's server.
@@ -50,8 +50,7 @@ pub(crate) fn external_postgres(
 ) -> Result<PostgresTarget> {
     let url = external(environment, POSTGRES_URL)?;
     let reach = Reach::Local(allowed_hosts);
-    let setting = UrlSetting { variable: POSTGRES_URL, url, reach, environment };
-    PostgresTarget::parse(&setting, remedy(POSTGRES_URL))
+    PostgresTarget::parse(POSTGRES_URL, url, reach, environment, remedy(POSTGRES_URL))
 }
 
 pub(crate) fn external_dynamodb(
@@ -90,8 +89,7 @@ pub(crate) fn production_postgres(environment: &Environment) -> Result<PostgresT
         )
     })?;
     let remedy = format!("check {PRODUCTION_POSTGRES_URL} and that this machine may connect");
-    let reach = Reach::Production;
-    PostgresTarget::parse(&UrlSetting { variable: PRODUCTION_POSTGRES_URL, url, reach, environment }, remedy)
+    PostgresTarget::parse(PRODUCTION_POSTGRES_URL, url, Reach::Production, environment, remedy)
 }
 
 /// Production's DynamoDB, with AWS's credential chain and region, at AWS's endpoint or at

@@ -4,16 +4,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// A login, which the first four fields of a line describe.
-pub(super) struct Login<'a> {
-    pub(super) host: &'a str,
-    pub(super) port: u16,
-    pub(super) database: &'a str,
-    pub(super) user: &'a str,
-}
-
-/// The password in the file for a login. The error says why the file is not used.
-pub(super) fn password(path: &Path, login: &Login) -> Result<Option<String>, String> {
+/// The password in the file for a login: its host, port, database and user. The error says why the file is not used.
+pub(super) fn password(path: &Path, login: [&str; 4]) -> Result<Option<String>, String> {
     let shown = path.display();
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
@@ -41,12 +33,12 @@ pub(super) fn password(path: &Path, login: &Login) -> Result<Option<String>, Str
 }
 
 /// The password in a line, if its first four fields match.
-fn password_of(line: &str, login: &Login) -> Option<String> {
+fn password_of(line: &str, login: [&str; 4]) -> Option<String> {
     if line.starts_with('#') {
         return None;
     }
     let mut rest = line;
-    for wanted in [login.host, &login.port.to_string(), login.database, login.user] {
+    for wanted in login {
         let end = end_of_field(rest)?;
         let field = &rest[..end];
         if field != "*" && unescaped(field) != wanted {
@@ -86,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_line_is_about_a_login_by_its_first_four_fields() {
-        let login = Login { host: "db.internal", port: 5432, database: "cruddur", user: "me" };
+        let login = ["db.internal", "5432", "cruddur", "me"];
         for (line, expected) in [
             ("db.internal:5432:cruddur:me:secret", Some("secret")),
             ("*:*:*:*:secret", Some("secret")),
@@ -98,7 +90,7 @@ mod tests {
             ("db.internal:5432", None),
             ("", None),
         ] {
-            assert_eq!(password_of(line, &login).as_deref(), expected, "{line}");
+            assert_eq!(password_of(line, login).as_deref(), expected, "{line}");
         }
     }
 }

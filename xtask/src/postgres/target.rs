@@ -20,7 +20,7 @@ pub(crate) use connection::{Connection, STATEMENT_BOUND};
 pub(crate) use error::readable;
 pub(super) use error::remedy;
 
-use super::passfile::{self, Login};
+use super::passfile;
 use crate::targets::reach::Reach;
 
 /// The database that sessions use to create and drop others.
@@ -48,15 +48,6 @@ pub(crate) struct PostgresTarget {
     pub(crate) prod: &'static str,
 }
 
-pub(crate) struct UrlSetting<'a> {
-    pub(crate) variable: &'a str,
-    pub(crate) url: &'a str,
-    /// Which hosts it may name.
-    pub(crate) reach: Reach<'a>,
-    /// Settings with the password and the home directory.
-    pub(crate) environment: &'a Environment,
-}
-
 impl PostgresTarget {
     /// A database at the loopback address.
     pub(crate) fn local(
@@ -75,9 +66,15 @@ impl PostgresTarget {
         Ok(Self { unusable_data: error::UNUSABLE_DATA_OF_OURS, ..target })
     }
 
-    /// A database given by a URL. The password comes from the URL, `PGPASSWORD` or `~/.pgpass`, in this order.
-    pub(crate) fn parse(setting: &UrlSetting<'_>, remedy: String) -> Result<Self> {
-        let UrlSetting { variable, url, reach, environment } = *setting;
+    /// A database given by a URL, the value of `variable`. `reach` says which hosts it may name. The password comes from
+    /// the URL, `PGPASSWORD` or `~/.pgpass`, in this order.
+    pub(crate) fn parse(
+        variable: &str,
+        url: &str,
+        reach: Reach<'_>,
+        environment: &Environment,
+        remedy: String,
+    ) -> Result<Self> {
         let parsed = PostgresUrl::parse(url)
             .map_err(|error| Failure::usage(format!("{variable} {}", error.problem), error.remedy))?;
         let name = parsed.config.get_dbname().unwrap_or_default();
@@ -135,8 +132,8 @@ impl PostgresTarget {
 
     fn password_in(&mut self, path: &Path) -> Option<String> {
         let (host, port) = self.host_and_port();
-        let login = Login { host: &host, port, database: self.database(), user: self.user() };
-        passfile::password(path, &login).unwrap_or_else(|problem| {
+        let login = [&host, &port.to_string(), self.database(), self.user()];
+        passfile::password(path, login).unwrap_or_else(|problem| {
             self.passfile_problem = Some(problem);
             None
         })
@@ -268,9 +265,11 @@ mod tests {
     use crate::error::Report;
 
     fn parse(url: &str) -> Result<PostgresTarget> {
-        let environment = &Environment::default();
-        let setting = UrlSetting { variable: "CONNECTION_URL", url, reach: Reach::Local(&[]), environment };
-        PostgresTarget::parse(&setting, String::new())
+        parse_with(url, Reach::Local(&[]), &Environment::default())
+    }
+
+    fn parse_with(url: &str, reach: Reach<'_>, environment: &Environment) -> Result<PostgresTarget> {
+        PostgresTarget::parse("CONNECTION_URL", url, reach, environment, String::new())
     }
 
     #[test]
@@ -301,10 +300,7 @@ mod tests {
     #[test]
     fn the_password_is_the_url_s_or_the_environment_s() {
         let environment = Environment::from([("PGPASSWORD", "other")]);
-        let password = |url, reach| {
-            let setting = UrlSetting { variable: "CONNECTION_URL", url, reach, environment: &environment };
-            PostgresTarget::parse(&setting, String::new()).unwrap().password()
-        };
+        let password = |url, reach| parse_with(url, reach, &environment).unwrap().password();
         for reach in [Reach::Production, Reach::Local(&[])] {
             assert_eq!(password("postgres://me:own@h/d", reach).as_deref(), Some("own"));
             assert_eq!(password("postgres://me@h/d", reach).as_deref(), Some("other"));
@@ -316,9 +312,7 @@ mod tests {
     fn a_password_that_was_found_elsewhere_is_handed_on_with_the_url() {
         let environment = &Environment::from([("PGPASSWORD", "a&b")]);
         for (url, expected) in [("postgres://me@h/d", "?"), ("postgres://me@h/d?sslmode=require", "&")] {
-            let setting =
-                UrlSetting { variable: "CONNECTION_URL", url, reach: Reach::Local(&[]), environment };
-            let handed_on = PostgresTarget::parse(&setting, String::new()).unwrap().url();
+            let handed_on = parse_with(url, Reach::Local(&[]), environment).unwrap().url();
             assert_eq!(handed_on, format!("{url}{expected}password=a%26b"));
             assert_eq!(parse(&handed_on).unwrap().password().as_deref(), Some("a&b"));
         }

@@ -16,15 +16,6 @@ use super::PostgresTarget;
 use super::connection::{CONNECT_BOUND, Connection, STATEMENT_BOUND};
 use super::error::readable;
 
-/// The activity of a session.
-struct AtWork {
-    since: Duration,
-    /// How long it has waited for a lock, if it waits for one.
-    waiting: Duration,
-    /// The sessions that hold that lock.
-    blocked_by: Vec<i32>,
-}
-
 impl Connection {
     /// Does `work` without a time limit. Every [`STATEMENT_BOUND`] it asks the server whether it still works on it.
     /// Fails if the server does not, or has waited that long for another session's lock.
@@ -52,7 +43,7 @@ impl Connection {
             // The answer was lost, or the server no longer answers anybody.
             let Some(pid) = session.get() else { return Err(target.no_answer(STATEMENT_BOUND)) };
             let looked = tokio::time::timeout(CONNECT_BOUND, target.at_work(*pid)).await;
-            let Ok(Ok(Some(AtWork { since, waiting, blocked_by }))) = looked else {
+            let Ok(Ok(Some((since, waiting, blocked_by)))) = looked else {
                 return Err(target.no_answer(STATEMENT_BOUND));
             };
             if !blocked_by.is_empty() && waiting >= STATEMENT_BOUND {
@@ -64,15 +55,14 @@ impl Connection {
 }
 
 impl PostgresTarget {
-    async fn at_work(&self, pid: i32) -> Result<Option<AtWork>> {
+    /// How long a session has been at work, how long it has waited for a lock, and the sessions that hold the lock.
+    async fn at_work(&self, pid: i32) -> Result<Option<(Duration, Duration, Vec<i32>)>> {
         let ask = move |client: &mut Client| {
             let row = client.query_typed_opt(sql::AT_WORK, &[(&pid, Type::INT4)]).map_err(readable)?;
             let at_work = |row: postgres::Row| {
-                anyhow::Ok(AtWork {
-                    since: Duration::try_from_secs_f64(row.try_get("seconds")?)?,
-                    waiting: Duration::try_from_secs_f64(row.try_get("waiting")?)?,
-                    blocked_by: row.try_get("blocked_by")?,
-                })
+                let since = Duration::try_from_secs_f64(row.try_get("seconds")?)?;
+                let waiting = Duration::try_from_secs_f64(row.try_get("waiting")?)?;
+                anyhow::Ok((since, waiting, row.try_get("blocked_by")?))
             };
             row.map(at_work).transpose()
         };
