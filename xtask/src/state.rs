@@ -89,6 +89,9 @@ pub(crate) struct Ports {
     pub(crate) dynamodb: Option<u16>,
 }
 
+/// Locks the checkout until it is dropped. If the process dies, the system releases the lock.
+pub(crate) type Lock = File;
+
 #[derive(Debug, Clone)]
 pub(crate) struct StateFolder {
     path: PathBuf,
@@ -199,7 +202,7 @@ impl StateFolder {
         }
         let note = format!("`cargo xtask {doing}` (process {})", std::process::id());
         private::rewrite(&file, &note).with_context(|| format!("cannot write {}", path.display()))?;
-        Ok(Lock { _file: file })
+        Ok(file)
     }
 }
 
@@ -208,12 +211,6 @@ fn holder(file: &mut File) -> Option<String> {
     let mut text = String::new();
     let read = file.rewind().and_then(|()| file.read_to_string(&mut text));
     (read.is_ok() && !text.is_empty()).then_some(text)
-}
-
-/// Locks the checkout until it is dropped. If the process dies, the system releases the lock.
-#[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
 }
 
 #[cfg(test)]
