@@ -21,47 +21,38 @@ pub(super) enum Account {
     Namespace { user: u32, group: u32 },
 }
 
-/// The account of the programs, and the folder of their data.
-#[derive(Debug, Clone)]
-pub(super) struct Home {
-    pub(super) account: Account,
-    pub(super) data: PathBuf,
+/// Chooses the account of the programs, and the folder of their data, one of two: `wanted`, or `elsewhere`, which every user can reach. A folder
+/// that exists already is kept.
+#[cfg(unix)]
+pub(super) fn choose(wanted: PathBuf, elsewhere: PathBuf) -> Result<(Account, PathBuf)> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok((Account::Own, wanted));
+    }
+    let (user, group) =
+        other_user().context("run as another user: there is neither `postgres` nor `nobody` here")?;
+    check_owner(&elsewhere, user)?;
+    // Only its owner can enter the state folder.
+    let namespace = Account::Namespace { user, group };
+    let works = namespace.works();
+    match (wanted.exists(), elsewhere.exists()) {
+        (true, _) | (false, false) if works => Ok((namespace, wanted)),
+        (true, false) => {
+            let problem = format!(
+                "{} is root's, and Postgres, which refuses to run as root, takes root for another user in a user \
+                 namespace alone: `unshare --user` does not work here any more",
+                wanted.display()
+            );
+            let remedy = format!("allow user namespaces again, or {START_AFRESH}");
+            Err(Failure::new(problem, remedy).into())
+        }
+        _ => Ok((Account::Other { user, group }, elsewhere)),
+    }
 }
 
-impl Home {
-    /// Chooses the account and one of two folders: `wanted`, or `elsewhere`, which every user can reach. A folder
-    /// that exists already is kept.
-    #[cfg(unix)]
-    pub(super) fn choose(wanted: PathBuf, elsewhere: PathBuf) -> Result<Self> {
-        if !rustix::process::geteuid().is_root() {
-            return Ok(Self { account: Account::Own, data: wanted });
-        }
-        let (user, group) =
-            other_user().context("run as another user: there is neither `postgres` nor `nobody` here")?;
-        check_owner(&elsewhere, user)?;
-        // Only its owner can enter the state folder.
-        let namespace = Account::Namespace { user, group };
-        let works = namespace.works();
-        match (wanted.exists(), elsewhere.exists()) {
-            (true, _) | (false, false) if works => Ok(Self { account: namespace, data: wanted }),
-            (true, false) => {
-                let problem = format!(
-                    "{} is root's, and Postgres, which refuses to run as root, takes root for another user in a user \
-                     namespace alone: `unshare --user` does not work here any more",
-                    wanted.display()
-                );
-                let remedy = format!("allow user namespaces again, or {START_AFRESH}");
-                Err(Failure::new(problem, remedy).into())
-            }
-            _ => Ok(Self { account: Account::Other { user, group }, data: elsewhere }),
-        }
-    }
-
-    /// Systems without a root user use the wanted folder.
-    #[cfg(not(unix))]
-    pub(super) fn choose(wanted: PathBuf, _elsewhere: PathBuf) -> Result<Self> {
-        Ok(Self { account: Account::Own, data: wanted })
-    }
+/// Systems without a root user use the wanted folder.
+#[cfg(not(unix))]
+pub(super) fn choose(wanted: PathBuf, _elsewhere: PathBuf) -> Result<(Account, PathBuf)> {
+    Ok((Account::Own, wanted))
 }
 
 /// Fails if another user made the folder: everybody may create folders in /var/tmp.

@@ -21,7 +21,7 @@ use crate::state::StateFolder;
 use crate::text::hex;
 use crate::ui::{Ui, seconds};
 
-use super::account::{Account, Home, check_owner};
+use super::account::{self, Account, check_owner};
 use super::binaries::{Binaries, Cluster};
 use super::log::{Log, death};
 use super::{DATABASE, data};
@@ -135,7 +135,8 @@ pub(crate) fn binaries(environment: &Environment, folder: &StateFolder) -> Resul
 #[derive(Clone)]
 pub(super) struct Postgres {
     binaries: Binaries,
-    home: Home,
+    account: Account,
+    data: PathBuf,
     environment: Environment,
     password_file: PathBuf,
     lock: ServerLock,
@@ -148,20 +149,20 @@ impl Postgres {
         let environment = context.environment.clone();
         let mut binaries = binaries(&environment, folder)?;
         let [wanted, elsewhere] = places(folder);
-        let home = Home::choose(wanted, elsewhere)?;
-        if let Account::Other { .. } = home.account {
+        let (account, data) = account::choose(wanted, elsewhere)?;
+        if let Account::Other { .. } = account {
             let programs = programs(folder);
             check_owner(&programs, 0)?;
             binaries = binaries.outside(folder, &programs)?;
         }
         let (password_file, lock, ui) = (password_file(folder), lock(folder), context.ui.clone());
-        Ok(Self { binaries, home, environment, password_file, lock, ui })
+        Ok(Self { binaries, account, data, environment, password_file, lock, ui })
     }
 
     /// Like [`Postgres::new`], when the lock is free. Fails if a server without a lock runs nevertheless.
     pub(super) async fn ready_to_start(context: &Context, folder: &StateFolder) -> Result<Self> {
         let postgres = Self::new(context, folder)?;
-        if postgres.home.data.exists() && !postgres.password_file.exists() {
+        if postgres.data.exists() && !postgres.password_file.exists() {
             postgres.check_earlier_version().await?;
         }
         Ok(postgres)
@@ -170,7 +171,7 @@ impl Postgres {
     /// Ends a server whose lock file was removed, if one may run. Commands cannot find it, and two servers would
     /// destroy the cluster.
     pub(super) async fn end_unlocked(&self) -> Result<()> {
-        let pid_file = self.home.data.join("postmaster.pid");
+        let pid_file = self.data.join("postmaster.pid");
         if self.lock.is_there() || !pid_file.exists() {
             return Ok(());
         }
@@ -189,7 +190,7 @@ impl Postgres {
 
     /// Creates the cluster and the role where they are missing. The programs it starts inherit the lock, `held`.
     pub(super) async fn prepare(&self, context: &Context, held: &File) -> Result<()> {
-        let data = &self.home.data;
+        let data = &self.data;
         if !data.exists() {
             let create = async {
                 let created = tokio::time::timeout(INITDB_BOUND, self.create_cluster(held)).await;
@@ -217,8 +218,8 @@ impl Postgres {
 
     /// Fails if a server runs that the first version of the tasks started: those hold no lock.
     async fn check_earlier_version(&self) -> Result<()> {
-        let data = &self.home.data;
-        let mut status = self.home.account.command(&self.binaries.program("pg_ctl"), &self.environment);
+        let data = &self.data;
+        let mut status = self.account.command(&self.binaries.program("pg_ctl"), &self.environment);
         status.arg("status").arg("-D").arg(data).stdin(Stdio::null());
         if process::run(status, "pg_ctl status").await.is_err() {
             return Ok(());
@@ -232,7 +233,7 @@ impl Postgres {
 
     /// Creates the cluster in another folder and then moves it, so that an incomplete one is never used.
     async fn create_cluster(&self, held: &File) -> Result<()> {
-        let Home { account, data } = &self.home;
+        let (account, data) = (&self.account, &self.data);
         let unfinished = data::beside(data);
         data::remove_whole(&unfinished).await?;
         account.make_folder(&unfinished)?;
@@ -266,7 +267,7 @@ impl Postgres {
         let mut sql_file = tempfile::tempfile()?;
         sql_file.write_all(sql.as_bytes())?;
         std::io::Seek::rewind(&mut sql_file)?;
-        let mut single = self.home.account.command(&self.binaries.program("postgres"), &self.environment);
+        let mut single = self.account.command(&self.binaries.program("postgres"), &self.environment);
         single.args(["--single", "-j", "-D"]).arg(data).args([
             "-c",
             "exit_on_error=on",
@@ -281,7 +282,7 @@ impl Postgres {
 
     /// Starts the server on the loopback address only. It uses no Unix socket, whose path could be too long.
     pub(super) async fn start(&self, settings: &[String], port: u16, held: &File, log: &Log) -> Result<()> {
-        let data = &self.home.data;
+        let data = &self.data;
         // The lock is free, so no process serves this cluster. After a crash, the process id in the file may belong
         // to another process, which the server would take for its own.
         match std::fs::remove_file(data.join("postmaster.pid")) {
@@ -326,7 +327,7 @@ impl Postgres {
 
     /// A pg_ctl command that waits for its result.
     fn pg_ctl(&self, action: &str, bound: Duration) -> Command {
-        let Home { account, data } = &self.home;
+        let (account, data) = (&self.account, &self.data);
         let mut pg_ctl = account.server(&self.binaries.program("pg_ctl"), &self.environment);
         pg_ctl
             .args([action, "--silent", "--wait", "--timeout", &bound.as_secs().to_string(), "-D"])
