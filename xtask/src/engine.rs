@@ -146,8 +146,8 @@ impl Engine {
     /// Whether a database ran before [`Engine::start`].
     pub(crate) fn found_running(&self, database: Database) -> bool {
         let found = match self {
-            Self::Docker(docker) => docker.found_running(),
-            Self::Embedded(embedded) => embedded.found_running(),
+            Self::Docker(docker) => docker.found_running,
+            Self::Embedded(embedded) => embedded.found_running,
             Self::External => [false; 2],
         };
         found[database as usize]

@@ -21,7 +21,7 @@ use chrono::{DateTime, Utc};
 
 pub(crate) use container::{Container, State, is_port_taken};
 pub(crate) use credentials::credentials;
-pub(crate) use description::{container_name, volume_name};
+pub(crate) use description::{container_name, label, volume_name};
 pub(crate) use find::{Place, places};
 
 /// How long the daemon may take to answer. It may take ten seconds to stop a container.

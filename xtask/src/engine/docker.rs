@@ -3,9 +3,10 @@
 mod start;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use crate::docker::compose::{Compose, Service, Source};
-use crate::docker::daemon::{Container, Docker, State, volume_name};
+use crate::docker::daemon::{Container, Docker, State, label, volume_name};
 use crate::error::Failure;
 use crate::postgres::client::PostgresClient;
 use crate::targets::PostgresTarget;
@@ -46,7 +47,7 @@ pub(crate) struct DockerEngine {
     /// The ids of the started containers, Postgres's first.
     started: Option<[String; 2]>,
     /// Which containers ran before the start, Postgres's first.
-    found_running: [bool; 2],
+    pub(super) found_running: [bool; 2],
 }
 
 impl DockerEngine {
@@ -56,10 +57,6 @@ impl DockerEngine {
 
     async fn docker(&self, context: &Context) -> Result<&Docker> {
         self.docker.get_or_try_init(|| Docker::find(&context.environment, &context.ui)).await
-    }
-
-    pub(super) fn found_running(&self) -> [bool; 2] {
-        self.found_running
     }
 
     /// Finds the containers, and takes over the ports they are published on.
@@ -199,8 +196,8 @@ impl DockerEngine {
         }
         for name in self.volumes() {
             let Some(volume) = docker.volume(&name).await? else { continue };
-            let is_ours = match &volume.folder {
-                Some(folder) => compose.is_in(folder),
+            let is_ours = match volume.get(label::CHECKOUT) {
+                Some(folder) => compose.is_in(Path::new(folder)),
                 // Compose's own volumes have no such label. They are ours if this checkout has used the project
                 // before, or if the user chose the project's name.
                 None => compose.project_is_remembered || compose.project_is_fixed,

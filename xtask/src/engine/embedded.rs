@@ -60,7 +60,7 @@ pub(crate) struct EmbeddedEngine {
     /// Postgres's lock, then DynamoDB's.
     locks: [ServerLock; 2],
     logs: [Log; 2],
-    found_running: [bool; 2],
+    pub(super) found_running: [bool; 2],
 }
 
 impl EmbeddedEngine {
@@ -213,10 +213,6 @@ impl EmbeddedEngine {
             self.killed(Database::DynamoDb, holder).await?;
         }
         Ok(())
-    }
-
-    pub(super) fn found_running(&self) -> [bool; 2] {
-        self.found_running
     }
 
     /// Why a server no longer runs; `None` if it runs.

@@ -19,7 +19,7 @@ use crate::text::hex;
 
 /// The labels by which `docker compose` finds its containers, volumes and networks.
 /// <https://github.com/docker/compose/blob/main/pkg/api/labels.go>
-pub(super) mod label {
+pub(crate) mod label {
     pub(in super::super) const PROJECT: &str = "com.docker.compose.project";
     pub(in super::super) const SERVICE: &str = "com.docker.compose.service";
     pub(in super::super) const ONE_OFF: &str = "com.docker.compose.oneoff";
@@ -33,8 +33,8 @@ pub(super) mod label {
     pub(in super::super) const IMAGE: &str = "com.docker.compose.image";
     pub(in super::super) const VOLUME: &str = "com.docker.compose.volume";
     pub(in super::super) const NETWORK: &str = "com.docker.compose.network";
-    /// Our label: the folder of the checkout that a volume was created for.
-    pub(in super::super) const CHECKOUT: &str = "cruddur.checkout";
+    /// Our label: the folder of the checkout that a volume was created for. Compose does not record it.
+    pub(crate) const CHECKOUT: &str = "cruddur.checkout";
     /// Our label: the hash of the definition that a container was created from.
     pub(in super::super) const MADE_FROM: &str = "cruddur.made-from";
 }

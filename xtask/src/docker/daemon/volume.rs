@@ -1,25 +1,21 @@
 //! The volumes with the databases' data.
 
-use std::path::PathBuf;
+use std::collections::HashMap;
 
 use anyhow::Result;
 use bollard::models::VolumeCreateRequest;
 use bollard::query_parameters as query;
 
-use super::description::{self, label, volume_name};
+use super::description::{self, volume_name};
 use super::{Docker, answer, failed, found};
 use crate::docker::compose::Compose;
 
-pub(crate) struct Volume {
-    /// The folder of the checkout that created it. Compose does not record it.
-    pub(crate) folder: Option<PathBuf>,
-}
-
 impl Docker {
-    pub(crate) async fn volume(&self, name: &str) -> Result<Option<Volume>> {
+    /// A volume's labels; `None` if there is no such volume.
+    pub(crate) async fn volume(&self, name: &str) -> Result<Option<HashMap<String, String>>> {
         let inspected = found(answer(self.api.inspect_volume(name)).await);
         let volume = inspected.map_err(failed(format!("cannot inspect volume {name}")))?;
-        Ok(volume.map(|volume| Volume { folder: volume.labels.get(label::CHECKOUT).map(PathBuf::from) }))
+        Ok(volume.map(|volume| volume.labels))
     }
 
     /// Creates a volume, unless it exists.
