@@ -3,7 +3,6 @@
 
 pub(crate) mod docker;
 pub(crate) mod embedded;
-mod external;
 pub(crate) mod name;
 mod which;
 
@@ -16,19 +15,43 @@ use crate::context::Context;
 use crate::docker::compose::Compose;
 use crate::docker::port;
 use crate::environment::Environment;
+use crate::error::Failure;
 use crate::postgres::client::PostgresClient;
 use crate::state::{Ports, State};
 use crate::targets::reach::Reach;
-use crate::targets::{self, DynamoDbTarget, PostgresTarget, Targets};
+use crate::targets::{self, DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget, Targets};
 
 use docker::DockerEngine;
 use embedded::EmbeddedEngine;
-pub(crate) use external::is_set as is_external;
 pub(crate) use name::{EngineChoice, EngineName, VARIABLE};
 pub(crate) use which::{Found, by_settings, choose, finish_stop, rehearse_stop, running_beside, stop};
 
 /// The app's database. The app chooses its name, not the compose file.
 const DATABASE: &str = "cruddur";
+
+/// Messages of Postgres, its image and SQLite (which both DynamoDB servers use) about unusable data. The paths are
+/// relative to the data directory.
+const DAMAGE: [&str; 16] = [
+    "could not find the database system",
+    "exists but is not empty",
+    "is not a valid data directory",
+    "is not a database cluster directory",
+    "could not access the server configuration file",
+    "could not load pg_hba.conf",
+    "database files are incompatible with server",
+    "checkpoint record",
+    "pg_control",
+    "could not open file \"global/",
+    "could not open file \"base/",
+    "could not open file \"pg_",
+    "could not open directory \"pg_",
+    "database disk image is malformed",
+    "file is not a database",
+    "not a valid SQLite database",
+];
+
+/// How many lines of the log of a server that ended are shown.
+const LAST_LINES: usize = 15;
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 pub(crate) enum Database {
@@ -50,6 +73,10 @@ pub(crate) struct Server {
 const NOWHERE: &str = "none";
 
 impl Server {
+    fn runs(&self) -> bool {
+        self.missing.is_none()
+    }
+
     /// Whether the server has a container or a process, which may be paused or still starting.
     pub(crate) fn is_there(&self) -> bool {
         self.runs_in != NOWHERE
@@ -167,7 +194,10 @@ impl Engine {
         match self {
             Self::Docker(docker) => docker.find(context).await,
             Self::Embedded(embedded) => embedded.find(),
-            Self::External => Ok(external::find()),
+            Self::External => {
+                let elsewhere = || Server { runs_in: "elsewhere".to_owned(), missing: None };
+                Ok([elsewhere(), elsewhere()])
+            }
         }
     }
 
@@ -177,7 +207,7 @@ impl Engine {
             Self::Docker(docker) => docker.stop(context, with_data).await,
             Self::Embedded(embedded) => embedded.stop(context, with_data).await,
             Self::External => {
-                external::stop(context);
+                context.ui.note("engine external: nothing was started here, so there is nothing to stop");
                 Ok(())
             }
         }
@@ -203,7 +233,10 @@ impl Engine {
         match self {
             Self::Docker(docker) => docker.logs(context, database, range, sink).await,
             Self::Embedded(embedded) => embedded.logs(database, range, sink).await,
-            Self::External => external::logs(),
+            Self::External => {
+                let problem = "engine external: its databases' logs are not kept here";
+                Err(Failure::new(problem, "ask the operator of the servers").into())
+            }
         }
     }
 
@@ -255,7 +288,7 @@ impl Engine {
             return Ok(());
         }
         let found = self.find(context).await;
-        if found.is_ok_and(|found| found.iter().any(|server| server.missing.is_none())) {
+        if found.is_ok_and(|found| found.iter().any(Server::runs)) {
             state.ports.entry(self.name()).or_default();
             context.state.write(state)?;
         }
@@ -305,6 +338,18 @@ fn local_targets(
             Reach::Local(&[]),
         )?,
     })
+}
+
+/// Whether both variables of the external engine are set: databases that others run.
+pub(crate) fn is_external(environment: &Environment) -> bool {
+    environment.get(POSTGRES_URL).is_some() && environment.get(DYNAMODB_URL).is_some()
+}
+
+/// Whether a server ended because it cannot use its data, by the last lines of its log.
+fn has_damaged_data(log: &str) -> bool {
+    // The error of a query does not stop a server.
+    let mut lines = log.lines().filter(|line| !line.contains("ERROR:  "));
+    lines.any(|line| DAMAGE.iter().any(|sign| line.contains(sign)))
 }
 
 /// Whether a server that this checkout's embedded engine runs listens at this port.

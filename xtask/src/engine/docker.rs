@@ -13,29 +13,8 @@ use crate::targets::PostgresTarget;
 use anyhow::Result;
 use tokio::sync::OnceCell;
 
-use super::{Database, LogRange, LogSink, Server};
+use super::{Database, LAST_LINES, LogRange, LogSink, Server};
 use crate::context::Context;
-
-/// How many lines of a stopped container's log are shown.
-const LAST_LINES: usize = 15;
-
-/// Messages of Postgres, its image and SQLite (which DynamoDB Local uses) about unusable data. The paths are relative
-/// to the data directory.
-const DAMAGE: [&str; 13] = [
-    "could not find the database system",
-    "exists but is not empty",
-    "is not a valid data directory",
-    "could not access the server configuration file",
-    "could not load pg_hba.conf",
-    "database files are incompatible with server",
-    "checkpoint record",
-    "could not open file \"global/",
-    "could not open file \"base/",
-    "could not open file \"pg_",
-    "could not open directory \"pg_",
-    "database disk image is malformed",
-    "file is not a database",
-];
 
 /// The remedy if Postgres refuses the password that docker-compose.yml names.
 pub(super) const WRONG_PASSWORD: &str = "set the password the server was created with: its volume keeps the first one; \
@@ -239,9 +218,7 @@ async fn server(docker: &Docker, service: &Service, container: Option<Container>
 /// The error for a stopped container. It advises deleting the data only if the log says that the data is unusable.
 fn stopped(log: &str) -> Failure {
     let problem = format!("its container stopped; the last lines of its log:\n{}", log.trim_end());
-    // The error of a query does not stop a server.
-    let mut lines = log.lines().filter(|line| !line.contains("ERROR:  "));
-    let remedy = if lines.any(|line| DAMAGE.iter().any(|sign| line.contains(sign))) {
+    let remedy = if super::has_damaged_data(log) {
         "it cannot use its data: `cargo xtask down --volumes` removes the data of both databases, and \
          `cargo xtask ddb-setup` makes them anew"
     } else {

@@ -9,8 +9,7 @@ use crate::state::State;
 use crate::targets::{self, DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresTarget, Targets};
 
 use super::docker::DockerEngine;
-use super::external::{self, is_set as is_external};
-use super::{Database, Engine, EngineName, Server};
+use super::{Database, Engine, EngineName, Server, is_external};
 
 const REMEDY: &str = "`cargo xtask prepare` starts both databases, at other ports if theirs are taken, and sets \
                       them up if that is needed";
@@ -25,14 +24,14 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
     if state.engine != Some(EngineName::Docker) {
         let mut embedded = new(EngineName::Embedded)?;
         // One running server is enough: the other may have died.
-        if embedded.find(context).await?.iter().any(|server| server.missing.is_none()) {
+        if embedded.find(context).await?.iter().any(Server::runs) {
             context.warn_of_unused_settings(EngineName::Embedded);
             return Ok((new(EngineName::Embedded)?, "it is running".to_owned()));
         }
     } else {
         let mut docker = new(EngineName::Docker)?;
         let found = docker.find(context).await.map_err(docker_is_missed)?;
-        if found.iter().all(|server| server.missing.is_none()) {
+        if found.iter().all(Server::runs) {
             context.warn_of_unused_settings(EngineName::Docker);
             // Make a new engine: `find` has replaced the user's ports with those of the containers.
             return Ok((new(EngineName::Docker)?, "its containers are running".to_owned()));
@@ -86,30 +85,31 @@ impl Found {
     /// Asks the chosen engine, else the one that was started last, else each for running servers.
     pub(crate) async fn ask(context: &Context) -> Result<Self> {
         let state = context.state.read(&context.ui)?;
-        if let Some(name) = context.engine.named().or(state.engine) {
+        let find = async |name| {
             let mut engine = Engine::new(name, context, &state)?;
             let servers = engine.find(context).await?;
-            return Ok(Self { engine, servers });
+            anyhow::Ok(Self { engine, servers })
+        };
+        if let Some(name) = context.engine.named().or(state.engine) {
+            return find(name).await;
         }
-        let mut embedded = Engine::new(EngineName::Embedded, context, &state)?;
-        let servers = embedded.find(context).await?;
-        if servers.iter().any(|server| server.missing.is_none()) {
-            return Ok(Self { engine: embedded, servers });
+        let embedded = find(EngineName::Embedded).await?;
+        if embedded.servers.iter().any(Server::runs) {
+            return Ok(embedded);
         }
         if is_external(&context.environment) {
-            return Ok(Self { engine: Engine::External, servers: external::find() });
+            return find(EngineName::External).await;
         }
         if state.last == Some(EngineName::Embedded) {
-            return Ok(Self { engine: embedded, servers });
+            return Ok(embedded);
         }
-        let mut docker = Engine::new(EngineName::Docker, context, &state)?;
-        match docker.find(context).await {
-            Ok(servers) => Ok(Self { engine: docker, servers }),
+        match find(EngineName::Docker).await {
+            Ok(docker) => Ok(docker),
             Err(_) => {
                 // No command has started anything with Docker, and no daemon answers. Settings without a valid place
                 // for a daemon are an error.
                 daemon::places(&context.environment, &context.ui)?;
-                Ok(Self { engine: embedded, servers })
+                Ok(embedded)
             }
         }
     }
@@ -236,8 +236,7 @@ pub(crate) async fn running_beside(
             continue;
         }
         let Ok(servers) = Engine::new(name, context, &state)?.find(context).await else { continue };
-        let runs =
-            ["Postgres", "DynamoDB"].into_iter().zip(servers).filter(|(_, server)| server.missing.is_none());
+        let runs = ["Postgres", "DynamoDB"].into_iter().zip(servers).filter(|(_, server)| server.runs());
         let runs: Vec<_> = runs.map(|(database, _)| database).collect();
         if !runs.is_empty() {
             running.push((name, runs.join(" and ")));

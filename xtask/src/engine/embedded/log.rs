@@ -5,27 +5,13 @@ use std::path::PathBuf;
 use crate::error::Failure;
 use crate::process;
 
+use super::super::{LAST_LINES, has_damaged_data};
+
 /// The remedy if the data cannot be used.
 pub(super) const START_AFRESH: &str = "start afresh with `cargo xtask down --volumes`, which removes the data of both databases, and `cargo xtask ddb-setup`";
 
-/// How many lines of a dead server's log are shown.
-const LAST_LINES: usize = 15;
-
 /// Messages of both servers if another program listens on their port.
 const LOST_PORT: [&str; 2] = ["could not create any TCP/IP sockets", "cannot listen on "];
-
-/// Messages of both servers if their data cannot be used.
-const DAMAGED: [&str; 9] = [
-    "is not a valid data directory",
-    "is not a database cluster directory",
-    "could not find the database system",
-    "pg_control",
-    "invalid checkpoint record",
-    "could not locate a valid checkpoint record",
-    "database files are incompatible with server",
-    "not a valid SQLite database",
-    "database disk image is malformed",
-];
 
 /// A server's log, and the offset at which its last start begins.
 #[derive(Clone)]
@@ -60,7 +46,7 @@ pub(super) fn death(port: u16, log: &Log) -> anyhow::Error {
     } else if says(&LOST_PORT) {
         let problem = format!("{PORT_LOST} 127.0.0.1:{port}; {shown}");
         Failure::new(problem, "run the command again: it looks for a port that is free")
-    } else if says(&DAMAGED) {
+    } else if has_damaged_data(&lines) {
         Failure::new(format!("its process ended: its data cannot be used; {shown}"), START_AFRESH)
     } else {
         let remedy =
