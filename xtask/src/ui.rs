@@ -56,20 +56,26 @@ pub(crate) struct Ui {
     bars: Option<MultiProgress>,
     messages: Messages,
     color: bool,
-    groups: Groups,
+    group_mark: Option<GroupMark>,
     /// The global options of this run that suggested commands need too, each with a space before it.
     options: String,
     warned: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// How a CI service marks groups of lines.
-#[derive(Clone, Copy)]
-enum Groups {
-    None,
-    /// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions#grouping-log-lines>
-    GitHub,
-    /// <https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections>
-    GitLab,
+/// The line with which a CI service begins or ends the group of lines with a title.
+type GroupMark = fn(title: &str, begins: bool) -> String;
+
+/// <https://docs.github.com/actions/reference/workflow-commands-for-github-actions#grouping-log-lines>
+fn github_mark(title: &str, begins: bool) -> String {
+    if begins { format!("::group::{title}") } else { "::endgroup::".to_owned() }
+}
+
+/// <https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections>
+fn gitlab_mark(title: &str, begins: bool) -> String {
+    let id = title.replace(' ', "_").to_lowercase();
+    let time = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+    let (mark, header) = if begins { ("start", title) } else { ("end", "") };
+    format!("\x1b[0Ksection_{mark}:{time}:{id}\r\x1b[0K{header}")
 }
 
 impl Ui {
@@ -79,17 +85,17 @@ impl Ui {
         let interactive = stderr().is_terminal() && !environment.is_ci() && !dumb;
         let color = interactive && environment.process_only("NO_COLOR").is_none();
         let is_set = |name| environment.process_only(name).is_some();
-        let groups = match (is_set("GITHUB_ACTIONS"), is_set("GITLAB_CI")) {
-            (true, _) => Groups::GitHub,
-            (_, true) => Groups::GitLab,
-            _ => Groups::None,
+        let group_mark: Option<GroupMark> = match (is_set("GITHUB_ACTIONS"), is_set("GITLAB_CI")) {
+            (true, _) => Some(github_mark),
+            (_, true) => Some(gitlab_mark),
+            _ => None,
         };
         Self {
             stop: Stop::default(),
             bars: interactive.then(MultiProgress::new),
             messages: Messages::default(),
             color,
-            groups,
+            group_mark,
             options: String::new(),
             warned: Arc::default(),
         }
@@ -97,13 +103,15 @@ impl Ui {
 
     /// Applies the user's options for messages.
     pub(crate) fn printing(self, messages: Messages) -> Self {
-        let (bars, color, groups) = match messages {
-            Messages { quiet: false, progress: Progress::Auto, .. } => (self.bars, self.color, self.groups),
-            Messages { progress: Progress::Json, .. } => (None, false, Groups::None),
-            Messages { quiet: true, .. } => (None, self.color, Groups::None),
-            Messages { progress: Progress::Plain, .. } => (None, false, self.groups),
+        let (bars, color, group_mark) = match messages {
+            Messages { quiet: false, progress: Progress::Auto, .. } => {
+                (self.bars, self.color, self.group_mark)
+            }
+            Messages { progress: Progress::Json, .. } => (None, false, None),
+            Messages { quiet: true, .. } => (None, self.color, None),
+            Messages { progress: Progress::Plain, .. } => (None, false, self.group_mark),
         };
-        Self { bars, color, groups, messages, ..self }
+        Self { bars, color, group_mark, messages, ..self }
     }
 
     fn is_json(&self) -> bool {
@@ -120,16 +128,10 @@ impl Ui {
     }
 
     /// Groups the lines printed until the returned value is dropped, if the CI service supports it.
-    pub(crate) fn group(&self, title: &str) -> Group {
-        let id = title.replace(' ', "_").to_lowercase();
-        match self.groups {
-            Groups::None => {}
-            Groups::GitHub => self.line(format_args!("::group::{title}")),
-            Groups::GitLab => {
-                self.print(&format!("\x1b[0Ksection_start:{}:{id}\r\x1b[0K{title}", unix_time()))
-            }
-        }
-        Group { ui: self.clone(), id }
+    pub(crate) fn group(&self, title: &'static str) -> Group {
+        let group = Group { ui: self.clone(), title };
+        group.mark(true);
+        group
     }
 
     /// Prints a text of one or more lines. Control characters are escaped, because parts of the text may come from a
@@ -240,23 +242,21 @@ impl Ui {
 
 pub(crate) struct Group {
     ui: Ui,
-    id: String,
+    title: &'static str,
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        match self.ui.groups {
-            Groups::None => {}
-            Groups::GitHub => self.ui.line("::endgroup::"),
-            Groups::GitLab => {
-                self.ui.print(&format!("\x1b[0Ksection_end:{}:{}\r\x1b[0K", unix_time(), self.id));
-            }
+impl Group {
+    fn mark(&self, begins: bool) {
+        if let Some(mark) = self.ui.group_mark {
+            self.ui.print(&mark(self.title, begins));
         }
     }
 }
 
-fn unix_time() -> u64 {
-    std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.mark(false);
+    }
 }
 
 fn spinner_style() -> ProgressStyle {
