@@ -31,10 +31,10 @@ use std::time::Duration;
 
 use crate::environment::Environment;
 use crate::error::{Failure, Interrupted, Report, is_closed_pipe};
-use crate::stop::Signals;
 use crate::ui::{Ui, seconds};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum as _;
+use futures_util::StreamExt as _;
 
 use crate::commands::{Arguments, Global, completions};
 use crate::context::Context;
@@ -86,11 +86,11 @@ fn run(arguments: Arguments, context: &Context) -> Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     let ended = runtime.block_on(async {
-        let mut signals = Signals::take().context("cannot take signals")?;
+        let mut signals = stop::signals().context("cannot take signals")?;
         let mut run = std::pin::pin!(arguments.run(context));
         let signal = tokio::select! {
             ended = &mut run => return ended,
-            signal = signals.next() => signal,
+            Some(signal) = signals.next() => signal,
         };
         let stop = &context.ui.stop;
         stop.ask(signal);
@@ -102,7 +102,7 @@ fn run(arguments: Arguments, context: &Context) -> Result<()> {
             biased;
             ended = &mut run => ended.and_then(|()| interrupted("everything was done by then".to_owned())),
             () = stop.is_safe() => Err(stop.interrupted(signal).into()),
-            _ = signals.next() => interrupted("stopped at once; it may be half done".to_owned()),
+            Some(_) = signals.next() => interrupted("stopped at once; it may be half done".to_owned()),
             () = tokio::time::sleep(STOP_BOUND) => {
                 interrupted(format!("it reached no safe point within {}", seconds(STOP_BOUND)))
             }

@@ -1,49 +1,31 @@
 //! Ctrl-C and SIGTERM: the run ends at once if it only waits, otherwise at the next safe point.
 
 use std::future::Future;
+use std::task::Poll;
 
 use anyhow::Result;
+use futures_util::Stream;
+use futures_util::stream::poll_fn;
 use tokio::sync::watch;
 
 use crate::error::Interrupted;
 
-/// The signals that end a run. While this exists, the program handles them.
+/// The numbers of the signals that end a run. From now on the program handles them.
 #[cfg(unix)]
-pub(crate) struct Signals {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-#[cfg(unix)]
-impl Signals {
-    pub(crate) fn take() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
-    }
-
-    /// Waits for the next signal and returns its number.
-    pub(crate) async fn next(&mut self) -> u8 {
-        tokio::select! {
-            _ = self.interrupt.recv() => 2,
-            _ = self.terminate.recv() => 15,
-        }
-    }
+pub(crate) fn signals() -> std::io::Result<impl Stream<Item = u8>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(poll_fn(move |context| match interrupt.poll_recv(context) {
+        Poll::Ready(_) => Poll::Ready(Some(2)),
+        Poll::Pending => terminate.poll_recv(context).map(|_| Some(15)),
+    }))
 }
 
 /// Ctrl-C, which other systems have instead of signals.
 #[cfg(not(unix))]
-pub(crate) struct Signals(tokio::signal::windows::CtrlC);
-
-#[cfg(not(unix))]
-impl Signals {
-    pub(crate) fn take() -> std::io::Result<Self> {
-        tokio::signal::windows::ctrl_c().map(Self)
-    }
-
-    pub(crate) async fn next(&mut self) -> u8 {
-        self.state.recv().await;
-        2
-    }
+pub(crate) fn signals() -> std::io::Result<impl Stream<Item = u8>> {
+    let mut interrupt = tokio::signal::windows::ctrl_c()?;
+    Ok(poll_fn(move |context| interrupt.poll_recv(context).map(|_| Some(2))))
 }
 
 /// Whether the user has asked to stop. All parts of a run share it.
