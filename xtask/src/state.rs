@@ -23,9 +23,8 @@ const FOLDER: &str = ".cruddur";
 /// How long a command waits for the checkout's lock. The holder may be pulling images.
 const CHECKOUT_LOCK_BOUND: Duration = Duration::from_secs(600);
 
-/// How long the holder of the lock may take to write its name into the file, and its name until then.
+/// How long the holder of the lock may take to write its name into the file.
 const NAME_BOUND: Duration = Duration::from_secs(1);
-const UNKNOWN_HOLDER: &str = "another cargo xtask";
 
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -173,30 +172,20 @@ impl StateFolder {
         let mut file = private::open_lock(&path)?;
         let started = Instant::now();
         let mut told = false;
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) => {}
-                Err(TryLockError::Error(error)) => {
-                    return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-                }
+        while let Err(error) = file.try_lock() {
+            if let TryLockError::Error(error) = error {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
             // A process that has just taken the lock may not have written its name yet.
-            let name = holder(&mut file);
-            if !told && (name.is_some() || started.elapsed() > NAME_BOUND) {
-                ui.note(format_args!("waiting for {} to end", name.as_deref().unwrap_or(UNKNOWN_HOLDER)));
+            let written = holder(&mut file);
+            let name = written.as_deref().unwrap_or("another cargo xtask");
+            if !told && (written.is_some() || started.elapsed() > NAME_BOUND) {
+                ui.note(format_args!("waiting for {name} to end"));
                 told = true;
             }
             if started.elapsed() > CHECKOUT_LOCK_BOUND {
-                let remedy = "end it, or wait and try again";
-                return Err(Failure::new(
-                    format!(
-                        "{} is still at work in this checkout",
-                        name.as_deref().unwrap_or(UNKNOWN_HOLDER)
-                    ),
-                    remedy,
-                )
-                .into());
+                let problem = format!("{name} is still at work in this checkout");
+                return Err(Failure::new(problem, "end it, or wait and try again").into());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
