@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::docker::compose::Compose;
 use crate::environment::Environment;
-use crate::ui::{Messages, Ui};
+use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 
 use crate::engine::name::EngineChoice;
@@ -28,16 +28,11 @@ impl Context {
         root: PathBuf,
         environment: Environment,
         engine: EngineChoice,
-        messages: Messages,
+        ui: Ui,
+        allowed_hosts: Vec<String>,
     ) -> Self {
-        let ui = Ui::new(&environment).printing(messages);
         let state = StateFolder::of(&root);
-        let allowed_hosts = Vec::new();
         Self { root, environment, ui, engine, state, allowed_hosts, compose: OnceCell::new() }
-    }
-
-    pub(crate) fn allowing(self, hosts: Vec<String>) -> Self {
-        Self { allowed_hosts: hosts, ..self }
     }
 
     /// Locks this checkout's databases against other commands. A command `is_exempt` that changes nothing in them: a dry

@@ -70,10 +70,10 @@ fn context(global: &Global) -> Result<Context> {
                 Failure::usage(problem, environment.correction(variable))
             })?,
         };
-        let mut context = Context::new(root, environment, engine, global.messages);
-        context.ui = context.ui.suggesting(global.options());
+        let ui = Ui::new(&environment).printing(global.messages).suggesting(global.options());
+        let context = Context::new(root, environment, engine, ui, global.allow_host.clone());
         context.state.close(&context.ui)?;
-        Ok(context.allowing(global.allow_host.clone()))
+        Ok(context)
     };
     read().inspect_err(|error| {
         report(&Ui::new(&Environment::default()).printing(global.messages), error);
