@@ -123,7 +123,7 @@ impl EmbeddedEngine {
             postgres.end_unlocked().await?;
             let held = self.locks[0].take().await?;
             postgres.prepare(context, &held).await?;
-            let settings = postgres::settings(compose);
+            let settings = compose.postgres_settings();
             let start = async |port| postgres.start(&settings, port, &held, postgres_log).await;
             start_at_free_port(context, "Postgres", &compose.postgres, compose.dynamodb.port.host, start)
                 .await

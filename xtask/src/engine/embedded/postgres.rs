@@ -2,7 +2,7 @@
 //! it.
 
 use std::fs::File;
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Write as _};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,13 +12,11 @@ use anyhow::{Context as _, Result, bail};
 use uuid::Uuid;
 
 use crate::context::Context;
-use crate::docker::compose::Compose;
 use crate::environment::Environment;
 use crate::error::Failure;
 use crate::private;
 use crate::process::{self, Holder, ServerLock};
 use crate::state::StateFolder;
-use crate::text::hex;
 use crate::ui::{Ui, seconds};
 
 use super::account::{self, Account, check_owner};
@@ -117,12 +115,9 @@ pub(super) fn password(folder: &StateFolder) -> Result<String> {
     Ok(String::from_utf8_lossy(&password).trim_end().to_owned())
 }
 
-fn new_password() -> Result<String> {
-    let mut bytes = [0; 32];
-    File::open("/dev/urandom")
-        .and_then(|mut random| random.read_exact(&mut bytes))
-        .context("no random numbers")?;
-    Ok(hex(&bytes))
+/// Two random UUIDs, which have 122 random bits each.
+fn new_password() -> String {
+    [(); 2].map(|()| Uuid::new_v4().simple().to_string()).concat()
 }
 
 /// PostgreSQL's programs for the existing cluster, or for a new one.
@@ -205,7 +200,7 @@ impl Postgres {
             return Ok(());
         }
         let renew = async {
-            let password = new_password()?;
+            let password = new_password();
             self.single(data, "postgres", include_str!("role.sql").replace("PASSWORD", &password)).await?;
             match self.single(data, DATABASE, include_str!("owner.sql").to_owned()).await {
                 Err(error) if !format!("{error:#}").contains("does not exist") => return Err(error),
@@ -254,7 +249,7 @@ impl Postgres {
             let text = [output.stdout, output.stderr].concat();
             bail!("initdb failed:\n{}", String::from_utf8_lossy(&text).trim_end());
         }
-        let password = new_password()?;
+        let password = new_password();
         let role = include_str!("role.sql").replace("PASSWORD", &password);
         self.single(&unfinished, "postgres", role).await?;
         private::write_whole(&self.password_file, password.as_bytes())?;
@@ -281,7 +276,7 @@ impl Postgres {
     }
 
     /// Starts the server on the loopback address only. It uses no Unix socket, whose path could be too long.
-    pub(super) async fn start(&self, settings: &[String], port: u16, held: &File, log: &Log) -> Result<()> {
+    pub(super) async fn start(&self, settings: &[&str], port: u16, held: &File, log: &Log) -> Result<()> {
         let data = &self.data;
         // The lock is free, so no process serves this cluster. After a crash, the process id in the file may belong
         // to another process, which the server would take for its own.
@@ -294,12 +289,8 @@ impl Postgres {
         }
         self.lock.write(held, None, Some(port))?;
         // Of two values for a setting, the later one counts. Statements that fail are not logged.
-        let quiet = ["log_min_error_statement=panic".to_owned()];
-        let own = [
-            "listen_addresses=127.0.0.1".to_owned(),
-            "unix_socket_directories=".to_owned(),
-            format!("port={port}"),
-        ];
+        let quiet = ["log_min_error_statement=panic"];
+        let own = ["listen_addresses=127.0.0.1", "unix_socket_directories=", &format!("port={port}")];
         let settings = quiet.iter().chain(settings).chain(&own).flat_map(|setting| ["-c", setting]);
         // pg_ctl passes the options through a shell.
         let options = format!("-p {port} {}", shell_words::join(settings));
@@ -344,9 +335,4 @@ pub(super) async fn remove_data(folder: &StateFolder, context: &Context) -> Resu
     }
     data::remove_whole(&programs(folder)).await?;
     data::remove_whole(&password_file(folder)).await
-}
-
-/// The server settings of docker-compose.yml.
-pub(super) fn settings(compose: &Compose) -> Vec<String> {
-    compose.postgres_settings().into_iter().map(str::to_owned).collect()
 }
