@@ -12,9 +12,8 @@ mod volume;
 
 use std::time::Duration;
 
-use crate::environment::Environment;
 use crate::error::Failure;
-use crate::ui::{Ui, seconds};
+use crate::ui::seconds;
 use anyhow::{Result, anyhow};
 use bollard::errors::Error as ApiError;
 use chrono::{DateTime, Utc};
@@ -22,7 +21,7 @@ use chrono::{DateTime, Utc};
 pub(crate) use container::{Container, State, is_port_taken};
 pub(crate) use credentials::credentials;
 pub(crate) use description::{container_name, label, volume_name};
-pub(crate) use find::{Place, places};
+pub(crate) use find::places;
 
 /// How long the daemon may take to answer. It may take ten seconds to stop a container.
 const DAEMON_BOUND: Duration = Duration::from_secs(30);
@@ -40,15 +39,6 @@ pub(crate) struct About {
 }
 
 impl Docker {
-    /// Connects to the first daemon that answers. If none does, the error lists the places tried.
-    pub(crate) async fn find(environment: &Environment, ui: &Ui) -> Result<Self> {
-        Ok(Self { api: find::connect(environment, ui).await? })
-    }
-
-    pub(crate) async fn connect(place: &Place) -> Result<Self> {
-        Ok(Self { api: find::try_place(place).await? })
-    }
-
     pub(crate) async fn about(&self) -> Result<About> {
         let info = answer(self.api.info()).await.map_err(failed("cannot ask the daemon about itself"))?;
         let time = info.system_time.and_then(|time| DateTime::parse_from_rfc3339(&time.to_string()).ok());

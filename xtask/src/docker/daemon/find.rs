@@ -12,6 +12,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use bollard::API_DEFAULT_VERSION;
 use bollard::errors::Error as ApiError;
 
+use super::Docker;
 use super::cli::{self, Config};
 
 /// How long a daemon may take to answer the first call. One on this machine takes milliseconds.
@@ -49,33 +50,65 @@ const START: &str =
 /// <https://docs.docker.com/engine/install/linux-postinstall/>
 const JOIN: &str = "join the group that may use the socket (`sudo usermod -aG docker $USER`), log in again";
 
-/// Connects to the first daemon that answers. If none does, the error lists every place with its reason.
-pub(super) async fn connect(environment: &Environment, ui: &Ui) -> Result<bollard::Docker> {
-    let (mut tried, mut remedy) = (String::new(), START.to_owned());
-    let (absent, there): (Vec<_>, Vec<_>) = places(environment, ui)?.into_iter().partition(Place::is_absent);
-    for place in there {
-        match try_place(&place).await {
-            Ok(api) => return Ok(api),
-            Err(error) => {
-                if let Some(failure) = error.downcast_ref::<Failure>() {
-                    failure.remedy().clone_into(&mut remedy);
+impl Docker {
+    /// Connects to the first daemon that answers. If none does, the error lists every place with its reason.
+    pub(crate) async fn find(environment: &Environment, ui: &Ui) -> Result<Self> {
+        let (mut tried, mut remedy) = (String::new(), START.to_owned());
+        let (absent, there): (Vec<_>, Vec<_>) =
+            places(environment, ui)?.into_iter().partition(Place::is_absent);
+        for place in there {
+            match Self::connect(&place).await {
+                Ok(docker) => return Ok(docker),
+                Err(error) => {
+                    if let Some(failure) = error.downcast_ref::<Failure>() {
+                        failure.remedy().clone_into(&mut remedy);
+                    }
+                    // Writing to a string does not fail.
+                    _ = write!(tried, "\n{} ({}): {error:#}", place.host, place.origin);
                 }
-                // Writing to a string does not fail.
-                _ = write!(tried, "\n{} ({}): {error:#}", place.host, place.origin);
+            }
+        }
+        if !absent.is_empty() {
+            let places = if tried.is_empty() { "usual places" } else { "other usual places" };
+            _ = write!(tried, "\nno socket in {} {places}, which `cargo xtask doctor` lists", absent.len());
+        }
+        let elsewhere =
+            "say where it is with DOCKER_HOST,\nor use databases that run elsewhere with `--engine external`";
+        Err(Failure::unreachable(
+            format!("no Docker daemon answered; tried:{tried}"),
+            format!("{remedy}, or {elsewhere}"),
+        )
+        .into())
+    }
+
+    /// Connects to the daemon at `place`. The error is a [`Failure`] if the remedy is more than starting a daemon.
+    pub(crate) async fn connect(place: &Place) -> Result<Self> {
+        if place.host.starts_with("ssh://") {
+            bail!(
+                "ssh is not supported: ports would be published on that machine's loopback, not on this one's"
+            );
+        }
+        let ping = async {
+            let api = client(place)?;
+            api.ping().await.map(|_| api)
+        };
+        match tokio::time::timeout(ANSWER_BOUND, ping).await.context("no answer within 5 s")? {
+            Ok(api) => Ok(Self { api: api.with_request_modifier(super::credentials::with_valid_header) }),
+            Err(ApiError::SocketNotFoundError(_)) => bail!("there is no such socket"),
+            Err(error) => {
+                let error = anyhow::Error::from(error);
+                // The errors in between only name parts of the HTTP client.
+                let cause = error.root_cause();
+                match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+                    Some(ErrorKind::ConnectionRefused) => bail!("nobody listens there"),
+                    Some(ErrorKind::PermissionDenied) => {
+                        Err(Failure::unreachable("permission denied", JOIN).into())
+                    }
+                    _ => Err(anyhow!("{cause}")),
+                }
             }
         }
     }
-    if !absent.is_empty() {
-        let places = if tried.is_empty() { "usual places" } else { "other usual places" };
-        _ = write!(tried, "\nno socket in {} {places}, which `cargo xtask doctor` lists", absent.len());
-    }
-    let elsewhere =
-        "say where it is with DOCKER_HOST,\nor use databases that run elsewhere with `--engine external`";
-    Err(Failure::unreachable(
-        format!("no Docker daemon answered; tried:{tried}"),
-        format!("{remedy}, or {elsewhere}"),
-    )
-    .into())
 }
 
 /// A client for the daemon at `place`. It does not negotiate the API's version, which would take 5 ms: bollard 0.21
@@ -90,33 +123,6 @@ fn client(place: &Place) -> Result<bollard::Docker, ApiError> {
         return bollard::Docker::connect_with_socket(host, bound, version);
     }
     bollard::Docker::connect_with_http(host, bound, version)
-}
-
-/// Connects to the daemon at `place`. The error is a [`Failure`] if the remedy is more than starting a daemon.
-pub(super) async fn try_place(place: &Place) -> Result<bollard::Docker> {
-    if place.host.starts_with("ssh://") {
-        bail!("ssh is not supported: ports would be published on that machine's loopback, not on this one's");
-    }
-    let ping = async {
-        let api = client(place)?;
-        api.ping().await.map(|_| api)
-    };
-    match tokio::time::timeout(ANSWER_BOUND, ping).await.context("no answer within 5 s")? {
-        Ok(api) => Ok(api.with_request_modifier(super::credentials::with_valid_header)),
-        Err(ApiError::SocketNotFoundError(_)) => bail!("there is no such socket"),
-        Err(error) => {
-            let error = anyhow::Error::from(error);
-            // The errors in between only name parts of the HTTP client.
-            let cause = error.root_cause();
-            match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-                Some(ErrorKind::ConnectionRefused) => bail!("nobody listens there"),
-                Some(ErrorKind::PermissionDenied) => {
-                    Err(Failure::unreachable("permission denied", JOIN).into())
-                }
-                _ => Err(anyhow!("{cause}")),
-            }
-        }
-    }
 }
 
 /// The places to try, in order. If a setting names a place, it is the only one.
@@ -269,7 +275,7 @@ mod tests {
         let path = folder.path().join("docker.sock");
         let host = format!("unix://{}", path.display());
         let place = Place { host, origin: USUAL.to_owned(), certificates: None };
-        let said = async || try_place(&place).await.unwrap_err();
+        let said = async || Docker::connect(&place).await.err().unwrap();
         assert_eq!(said().await.to_string(), "there is no such socket");
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         assert_eq!(said().await.to_string(), "nobody listens there");
