@@ -116,10 +116,9 @@ pub(crate) fn port(wanted: Option<u16>, ui: &Ui) -> Result<u16> {
             "stop that program, give another --port, or leave --port out to use the next free port",
         )
         .into()),
-        None if port::is_free(DEFAULT_PORT) => Ok(DEFAULT_PORT),
         None => {
             let usual = Port { host: DEFAULT_PORT, container: DEFAULT_PORT, fixed: false };
-            port::moved(usual, SERVICE, holder, &[], ui)
+            port::settled(usual, SERVICE, holder, &[], ui)
         }
     }
 }

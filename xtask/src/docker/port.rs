@@ -28,31 +28,21 @@ fn bind(port: u16) -> io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Fails if a port that the user set is taken.
-pub(crate) fn check(port: Port, service: &str, holder: &str) -> Result<()> {
-    if is_free(port.host) { Ok(()) } else { Err(fixed_and_taken(port, service, holder).into()) }
-}
-
-fn taken(port: Port, service: &str, holder: &str) -> String {
-    format!("port 127.0.0.1:{} of service {service} is held by {holder}", port.host)
-}
-
-fn fixed_and_taken(port: Port, service: &str, holder: &str) -> Failure {
-    Failure::new(taken(port, service, holder), remedy(port_variable(service)))
-}
-
 /// What to do about a port that the user set in `variable` and that is taken.
 pub(crate) fn remedy(variable: &str) -> String {
     format!("stop that program, set {variable} to another port, or unset it to use the next free port")
 }
 
-/// The next free port outside `others`, for a service whose port is taken by `holder`; prints the change. Fails if
-/// the user set the port.
-pub(crate) fn moved(port: Port, service: &str, holder: &str, others: &[u16], ui: &Ui) -> Result<u16> {
-    if port.fixed {
-        return Err(fixed_and_taken(port, service, holder).into());
+/// The port of a service, or the next free one outside `others` if `holder` has taken it; prints the change. Fails if the
+/// user set the port and it is taken.
+pub(crate) fn settled(port: Port, service: &str, holder: &str, others: &[u16], ui: &Ui) -> Result<u16> {
+    if is_free(port.host) {
+        return Ok(port.host);
     }
-    let taken = taken(port, service, holder);
+    let taken = format!("port 127.0.0.1:{} of service {service} is held by {holder}", port.host);
+    if port.fixed {
+        return Err(Failure::new(taken, remedy(port_variable(service))).into());
+    }
     let nearby = port.host.saturating_add(1)..=port.host.saturating_add(REACH);
     let free = nearby.into_iter().find(|port| !others.contains(port) && is_free(*port));
     let free = free.with_context(|| format!("{taken}, and none of the next {REACH} is free"))?;
@@ -85,10 +75,10 @@ mod tests {
         let host = listener.local_addr().unwrap().port();
         assert!(!is_free(host));
         let movable = Port { host, container: 1, fixed: false };
-        let other = moved(movable, "db", "me", &[host + 1], &ui).unwrap();
+        let other = settled(movable, "db", "me", &[host + 1], &ui).unwrap();
         assert!(other > host + 1);
         let fixed = Port { fixed: true, ..movable };
-        let error = moved(fixed, "db", "me", &[], &ui).unwrap_err().to_string();
+        let error = settled(fixed, "db", "me", &[], &ui).unwrap_err().to_string();
         assert_eq!(error, format!("port 127.0.0.1:{host} of service db is held by me"));
     }
 }

@@ -104,7 +104,9 @@ impl EmbeddedEngine {
                     return Err(other_port(service, port));
                 }
                 Some(port) => service.port.host = port,
-                None if service.port.fixed => port::check(service.port, service.name, HOLDER)?,
+                None if service.port.fixed => {
+                    port::settled(service.port, service.name, HOLDER, &[], &context.ui)?;
+                }
                 None => {}
             }
         }
@@ -338,9 +340,7 @@ async fn start_at_free_port(
     let mut wanted = service.port;
     let mut tried = 0;
     loop {
-        if !port::is_free(wanted.host) {
-            wanted.host = port::moved(wanted, service.name, HOLDER, &[other], &context.ui)?;
-        }
+        wanted.host = port::settled(wanted, service.name, HOLDER, &[other], &context.ui)?;
         tried += 1;
         let label = format!("{name}: start at 127.0.0.1:{}", wanted.host);
         match context.ui.run(label, start(wanted.host)).await {

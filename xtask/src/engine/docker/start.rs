@@ -144,7 +144,7 @@ impl DockerEngine {
             None => "a process outside Docker".to_owned(),
         };
         let others = self.compose.services().map(|service| service.port.host);
-        let host = port::moved(service.port, service.name, &holder, &others, &context.ui)?;
+        let host = port::settled(service.port, service.name, &holder, &others, &context.ui)?;
         let Compose { postgres, dynamodb, .. } = &mut self.compose;
         [postgres, dynamodb][index].port.host = host;
         Ok(())
