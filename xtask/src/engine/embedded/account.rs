@@ -21,8 +21,8 @@ pub(super) enum Account {
     Namespace { user: u32, group: u32 },
 }
 
-/// Chooses the account of the programs, and the folder of their data, one of two: `wanted`, or `elsewhere`, which every user can reach. A folder
-/// that exists already is kept.
+/// Chooses the account of the programs and the folder of their data: `wanted`, or `elsewhere`, which every user can
+/// reach. A folder that exists already is kept.
 #[cfg(unix)]
 pub(super) fn choose(wanted: PathBuf, elsewhere: PathBuf) -> Result<(Account, PathBuf)> {
     if !rustix::process::geteuid().is_root() {
