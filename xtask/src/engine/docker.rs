@@ -221,6 +221,10 @@ fn stopped(log: &str) -> Failure {
     let remedy = if super::has_damaged_data(log) {
         "it cannot use its data: `cargo xtask down --volumes` removes the data of both databases, and \
          `cargo xtask ddb-setup` makes them anew"
+    } else if log.contains(".lock\" is empty") {
+        // The lock file of the socket is in the container, so a restart finds it again.
+        "the container was killed while it started: remove it with `cargo xtask down`, and run the command again; \
+         Postgres's data are kept"
     } else {
         "correct what the log names (settings are in docker-compose.yml and .env), and run the command again;\n\
          its data are kept"
@@ -243,5 +247,7 @@ mod tests {
         assert!(!gives_up("FATAL:  could not write lock file \"postmaster.pid\": No space left on device"));
         assert!(!gives_up("ERROR:  could not open file \"base/5/16384\": No such file or directory"));
         assert!(!gives_up(""));
+        let killed = stopped("FATAL:  lock file \"/var/run/postgresql/.s.PGSQL.5432.lock\" is empty");
+        assert!(killed.remedy().contains("remove it with `cargo xtask down`, and"));
     }
 }
