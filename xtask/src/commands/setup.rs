@@ -1,7 +1,6 @@
 use std::time::{Duration, Instant};
 
 use crate::dynamodb::client::DynamoDb;
-use crate::dynamodb::table;
 use crate::facts::Facts;
 use crate::postgres::script::Script;
 use crate::postgres::target::Connection;
@@ -110,8 +109,7 @@ pub(super) async fn set_up(
     let people =
         seed.people(&mut connection).await.map_err(|error| db::leaving("Postgres is set up", error))?;
     ddb::drop_if_exists(&client, &client.target.table).await?;
-    ddb::schema_load(&client).await?;
-    let table = table::describe(&client, &client.target.table).await?;
+    let table = ddb::schema_load(&client).await?;
     let record = Record::begun(Some(&table), [users, activities, others, i64::try_from(seed.count())?]);
     record.write_by(&mut connection, postgres).await?;
     let items = seed.write(&client, people, true).await?;

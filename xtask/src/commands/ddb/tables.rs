@@ -9,6 +9,7 @@ use crate::error::{Failure, PREPARE};
 use crate::facts::Facts;
 use crate::poll::{self, Look};
 use anyhow::{Context as _, Result};
+use aws_sdk_dynamodb::types::TableDescription;
 use backend_flask::messages;
 use serde_json::json;
 
@@ -38,7 +39,7 @@ pub(super) async fn create(context: &Context, writing: Writing) -> Result<()> {
     let _lock = writing.lock(context, "ddb schema-load").await?;
     let dynamodb = writing.target.dynamodb(context).await?;
     if !writing.rehearsal.dry_run {
-        return schema_load(&dynamodb).await;
+        return schema_load(&dynamodb).await.map(|_| ());
     }
     let name = dynamodb.target.table.as_str();
     if has_messages_table(&dynamodb).await? {
@@ -49,7 +50,8 @@ pub(super) async fn create(context: &Context, writing: Writing) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<()> {
+/// Creates the messages table and waits until it accepts items. Returns its description.
+pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<TableDescription> {
     let name = &dynamodb.target.table;
     let request = messages::create_table(name);
     let create = async {
@@ -58,12 +60,12 @@ pub(crate) async fn schema_load(dynamodb: &DynamoDb) -> Result<()> {
             Some("ResourceInUseException") => exists_already(dynamodb).into(),
             _ => error,
         })?;
-        if created.table_description.as_ref().is_some_and(table::is_active) {
-            return Ok(());
+        if let Some(table) = created.table_description.filter(table::is_active) {
+            return Ok(table);
         }
         poll::until_ready(TABLE_BOUND, interval(dynamodb), async || {
             match table::describe_if_there(dynamodb, name).await {
-                Ok(Some(now)) if table::is_active(&now) => Look::Ready(()),
+                Ok(Some(table)) if table::is_active(&table) => Look::Ready(table),
                 Ok(Some(_)) => Look::NotYet(format!("table {name} is not active yet")),
                 // AWS may not know a new table everywhere yet.
                 Ok(None) => Look::NotYet("it does not exist yet".to_owned()),

@@ -13,7 +13,6 @@ use crate::commands::undo::Undo;
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::files::{ItemFile, Notation};
-use crate::dynamodb::table;
 use crate::dynamodb::write::{self, Write};
 use crate::error::{Failure, PREPARE};
 use crate::guard;
@@ -73,9 +72,8 @@ pub(in crate::commands) async fn restore(
             return Ok(());
         };
         ddb::drop_if_exists(&dynamodb, &dynamodb.target.table).await?;
-        ddb::schema_load(&dynamodb).await?;
+        let table = ddb::schema_load(&dynamodb).await?;
         if let Some([users, activities, others]) = rows {
-            let table = table::describe(&dynamodb, &dynamodb.target.table).await?;
             let count = i64::try_from(items.count)?;
             let record = Record::begun(Some(&table), [users, activities, others, count]);
             record.write_by(&mut maintenance, postgres).await?;
