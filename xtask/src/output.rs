@@ -127,7 +127,7 @@ pub(crate) fn print_rows(output: Output, columns: &[&str], rows: Vec<Vec<Value>>
         Format::Table => {
             let header: Vec<String> = columns.iter().map(|column| column.to_uppercase()).collect();
             let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-            let mut layout = Columns::new(output.line_width());
+            let mut layout = ColumnWidths::new(output.line_width());
             layout.widen(&header);
             rows.iter().for_each(|row| layout.widen(row));
             layout.fit();
@@ -162,7 +162,7 @@ pub(crate) fn print_vertical<N: AsRef<str>, V: AsRef<str>>(
     pairs: impl Iterator<Item = (N, V)> + Clone,
 ) -> io::Result<()> {
     let names = pairs.clone().map(|(name, _)| width_of(name.as_ref())).max();
-    let mut columns = Columns::new(None);
+    let mut columns = ColumnWidths::new(None);
     columns.widths.extend(names);
     pairs.into_iter().try_for_each(|(name, value)| columns.print(out, &[name.as_ref(), value.as_ref()]))
 }
@@ -198,14 +198,14 @@ fn chosen(widths: &[usize], shown: &[bool]) -> Vec<usize> {
 }
 
 /// The widths of a table's columns on the screen.
-pub(crate) struct Columns {
+pub(crate) struct ColumnWidths {
     widths: Vec<usize>,
     /// The width of a line; `None` if no cell is cut.
     line: Option<usize>,
     pub(crate) has_cut: bool,
 }
 
-impl Columns {
+impl ColumnWidths {
     pub(crate) fn new(line: Option<usize>) -> Self {
         Self { widths: Vec::new(), line, has_cut: false }
     }
@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn columns_are_narrowed_to_a_line() {
         for (line, widths) in [(48, [20, 20, 3]), (10, [8, 8, 3])] {
-            let mut columns = Columns { widths: vec![40, 20, 3], ..Columns::new(Some(line)) };
+            let mut columns = ColumnWidths { widths: vec![40, 20, 3], ..ColumnWidths::new(Some(line)) };
             columns.fit();
             assert_eq!(columns.widths, widths);
         }
@@ -326,7 +326,7 @@ mod tests {
             (300, [40, 32, 90, 36, 36, 17, 11]),
         ] {
             let mut columns =
-                Columns { widths: vec![40, 32, 90, 36, 36, 17, 11], ..Columns::new(Some(line)) };
+                ColumnWidths { widths: vec![40, 32, 90, 36, 36, 17, 11], ..ColumnWidths::new(Some(line)) };
             let shown = columns.choose(2, &has_words);
             let mut left = columns.widths.into_iter();
             let all: Vec<_> =
@@ -338,7 +338,7 @@ mod tests {
     #[test]
     fn rows_are_wrapped_between_words() {
         let mut out = Vec::new();
-        let mut columns = Columns { widths: vec![3, 8], ..Columns::new(Some(14)) };
+        let mut columns = ColumnWidths { widths: vec![3, 8], ..ColumnWidths::new(Some(14)) };
         columns.print_wrapped(&mut out, &["a".to_owned(), "none: nobody-listens".to_owned()]).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), " a    none:\n      nobody-l\n      istens\n");
     }
@@ -346,7 +346,7 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_what_is_shown() {
         let rows = [["a", "名前", "x"], ["bb", "é", ""], ["", "wider", "y"]];
-        let mut columns = Columns::new(None);
+        let mut columns = ColumnWidths::new(None);
         rows.iter().for_each(|row| columns.widen(row));
         let mut out = Vec::new();
         rows.iter().for_each(|row| columns.print(&mut out, row).unwrap());

@@ -31,13 +31,13 @@ pub(crate) fn signals() -> std::io::Result<impl Stream<Item = u8>> {
 /// Whether the user has asked to stop. All parts of a run share it.
 #[derive(Clone, Default)]
 pub(crate) struct Stop {
-    state: watch::Sender<State>,
+    state: watch::Sender<Interruption>,
     /// Each operation that must be completed first holds a receiver.
     held: watch::Sender<()>,
 }
 
 #[derive(Default)]
-struct State {
+struct Interruption {
     /// The number of the signal that was received.
     signal: Option<u8>,
     /// What to do after an interruption; empty for a command that changes nothing.

@@ -128,8 +128,8 @@ impl Ui {
     }
 
     /// Groups the lines printed until the returned value is dropped, if the CI service supports it.
-    pub(crate) fn group(&self, title: &'static str) -> Group {
-        let group = Group { ui: self.clone(), title };
+    pub(crate) fn group(&self, title: &'static str) -> LogGroup {
+        let group = LogGroup { ui: self.clone(), title };
         group.mark(true);
         group
     }
@@ -240,12 +240,12 @@ impl Ui {
     }
 }
 
-pub(crate) struct Group {
+pub(crate) struct LogGroup {
     ui: Ui,
     title: &'static str,
 }
 
-impl Group {
+impl LogGroup {
     fn mark(&self, begins: bool) {
         if let Some(mark) = self.ui.group_mark {
             self.ui.print(&mark(self.title, begins));
@@ -253,7 +253,7 @@ impl Group {
     }
 }
 
-impl Drop for Group {
+impl Drop for LogGroup {
     fn drop(&mut self) {
         self.mark(false);
     }

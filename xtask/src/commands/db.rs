@@ -25,7 +25,7 @@ use xshell::{Shell, cmd};
 pub(crate) use steps::{counts, explain, leaving, make_anew, may_create, setup};
 use steps::{create, drop_database, exists_already, load, take_turn};
 
-use super::snapshot::Stores;
+use super::snapshot::Databases;
 use super::target::{Guarded, Reading, Target, Writing};
 use super::undo::{self, Undo};
 use crate::context::Context;
@@ -184,7 +184,7 @@ impl Losing {
     ) -> Result<Option<(PostgresTarget, Option<Lock>)>> {
         let lock = self.guarded.lock(context, command).await?;
         let Some(target) = self.guarded.postgres(context, deed, needs).await? else { return Ok(None) };
-        let lost = Stores { postgres: Some(&target), dynamodb: None };
+        let lost = Databases { postgres: Some(&target), dynamodb: None };
         self.undo.keep(context, lost, &command.replace(' ', "-"), None).await?;
         Ok(Some((target, lock)))
     }

@@ -23,7 +23,7 @@ use crate::targets::{self, Targets};
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
-struct Report {
+struct Checks {
     /// The check, the verdict, the finding and the remedy.
     lines: Vec<[String; 4]>,
     /// The lines that say why an engine cannot be used.
@@ -40,7 +40,7 @@ const BAD: &str = "BAD";
 /// Checking it would take a request to production.
 const UNCHECKED: &str = "not checked";
 
-impl Report {
+impl Checks {
     fn ok(&mut self, check: impl Into<String>, found: impl Into<String>) {
         self.lines.push([check.into(), OK.to_owned(), found.into(), String::new()]);
     }
@@ -123,7 +123,7 @@ fn one_line(text: &str) -> String {
 }
 
 pub(crate) async fn doctor(context: &Context, output: Output) -> Result<()> {
-    let mut report = Report::default();
+    let mut report = Checks::default();
     let compose = context.compose();
     let read = compose.as_ref().map(|_| "read".to_owned()).map_err(|error| anyhow!("{error:#}"));
     report.add("docker-compose.yml", read, BAD, "correct what the message names");
@@ -157,7 +157,7 @@ pub(crate) async fn doctor(context: &Context, output: Output) -> Result<()> {
 }
 
 /// Reports each place where a Docker daemon may be, up to the first that answers; returns that one.
-async fn docker(context: &Context, report: &mut Report) -> Result<Option<Docker>> {
+async fn docker(context: &Context, report: &mut Checks) -> Result<Option<Docker>> {
     let places = match daemon::places(&context.environment, &context.ui) {
         Ok(places) => places,
         Err(error) => {
@@ -195,7 +195,7 @@ fn clock(docker: Option<DateTime<Utc>>) -> Result<String> {
 }
 
 /// Reports which images the daemon has. A start pulls the others.
-async fn images(docker: &Docker, compose: &Compose, report: &mut Report) -> Result<()> {
+async fn images(docker: &Docker, compose: &Compose, report: &mut Checks) -> Result<()> {
     for service in compose.services() {
         let image = docker.image(&service.image).await?;
         let found = image.map(|_| "here".to_owned()).ok_or_else(|| anyhow!("not here"));
@@ -211,7 +211,7 @@ async fn servers(
     context: &Context,
     described: &Compose,
     docker: Option<&Docker>,
-    report: &mut Report,
+    report: &mut Checks,
 ) -> Result<()> {
     let (mut services, mut ours) = (described.services(), [false; 2]);
     // If the engine cannot be asked, an earlier line says why.
@@ -294,7 +294,7 @@ async fn port(
 }
 
 /// Reports the state folder, the settings that can be checked without a server, and psql.
-fn settings(context: &Context, report: &mut Report) {
+fn settings(context: &Context, report: &mut Checks) {
     let environment = &context.environment;
     let state = context.state.read(&context.ui).map(|state| match state.last {
         Some(name) => format!("can be read; engine {name} was started last"),

@@ -1,6 +1,6 @@
 use anyhow::Result;
 
-use super::snapshot::Stores;
+use super::snapshot::Databases;
 use super::undo::Undo;
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
@@ -46,7 +46,7 @@ impl Down {
             context.ui.warn("DynamoDB does not answer; its items, which are in memory, are lost");
             return Ok(());
         }
-        let lost = Stores { postgres: None, dynamodb: Some(&dynamodb) };
+        let lost = Databases { postgres: None, dynamodb: Some(&dynamodb) };
         self.undo.keep(context, lost, "down", None).await
     }
 }

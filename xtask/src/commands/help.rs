@@ -31,28 +31,28 @@ Each command takes --prod, which means production's database. The word `prod` as
                                it cannot be a table, a key or another value.";
 
 /// A heading, and the commands under it.
-type Group = (&'static str, &'static [&'static str]);
+type Section = (&'static str, &'static [&'static str]);
 
-const ALL: [Group; 4] = [
+const ALL: [Section; 4] = [
     ("Set up", &["ddb-setup", "prepare", "snapshot", "up", "down"]),
     ("Look into the databases and change them", &["ddb", "db"]),
     ("See how things are", &["status", "logs", "doctor", "verify", "env", "completions"]),
     ("Run the app", &["run", "open"]),
 ];
 
-const DB: [Group; 2] = [
+const DB: [Section; 2] = [
     ("Set up", &["setup", "create", "drop", "schema-load", "seed"]),
     ("Look", &["connect", "test", "sessions", "kill-all"]),
 ];
 
-const DDB: [Group; 4] = [
+const DDB: [Section; 4] = [
     ("Set up", &["schema-load", "seed", "remove-population", "drop"]),
     ("Look", &["list-tables", "scan", "query", "get", "patterns"]),
     ("Change", &["put", "update", "delete"]),
     ("Move", &["export", "import"]),
 ];
 
-const SNAPSHOT: [Group; 1] = [("Commands", &["save", "restore", "list", "delete"])];
+const SNAPSHOT: [Section; 1] = [("Commands", &["save", "restore", "list", "delete"])];
 
 pub(super) fn command() -> Command {
     let command = with_negative_numbers(Arguments::command());
@@ -71,7 +71,7 @@ fn with_negative_numbers(command: Command) -> Command {
     command.mut_args(of_option).mut_subcommands(with_negative_numbers)
 }
 
-fn grouped(command: Command, groups: &[Group]) -> Command {
+fn grouped(command: Command, groups: &[Section]) -> Command {
     let mut list = String::new();
     let width = groups.iter().flat_map(|(_, names)| names.iter().map(|name| name.len())).max().unwrap_or(0);
     for (heading, names) in groups {

@@ -42,7 +42,7 @@ impl Logs {
         database: Database,
         prefix: String,
     ) -> Result<()> {
-        let mut lines = Lines { prefix, rest: Vec::new() };
+        let mut lines = PrefixedLines { prefix, rest: Vec::new() };
         let range = LogRange { tail: self.tail, follow: self.follow };
         engine.logs(context, database, range, &mut |chunk| lines.take(chunk)).await?;
         lines.finish()
@@ -50,12 +50,12 @@ impl Logs {
 }
 
 /// Prints whole lines with a prefix. The log arrives in chunks that end anywhere.
-struct Lines {
+struct PrefixedLines {
     prefix: String,
     rest: Vec<u8>,
 }
 
-impl Lines {
+impl PrefixedLines {
     fn take(&mut self, chunk: &[u8]) -> Result<()> {
         self.rest.extend_from_slice(chunk);
         let Some(end) = self.rest.iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };

@@ -12,7 +12,7 @@ use crate::services::Services;
 
 use super::ddb;
 use super::setup::{self, set_up};
-use super::snapshot::Stores;
+use super::snapshot::Databases;
 use super::undo::{MOST_UNASKED, Undo};
 
 #[derive(Debug, clap::Args)]
@@ -75,7 +75,7 @@ pub(super) async fn prepare(
         }
         None => context.ui.note(format_args!("setting both databases up again{}", replaced(&contents))),
     }
-    let lost = Stores { postgres: Some(&targets.postgres), dynamodb: Some(&ready.1) };
+    let lost = Databases { postgres: Some(&targets.postgres), dynamodb: Some(&ready.1) };
     answer.undo.keep(context, lost, "prepare", None).await?;
     let counts = set_up(context, &targets.postgres, seed, sources, ready).await?;
     setup::summary(context, None, targets, counts, started.elapsed());

@@ -55,7 +55,7 @@ impl Setup {
                 return snapshot::restore(context, services, name, undo, ready).await;
             }
             let postgres = &services.targets.postgres;
-            let lost = snapshot::Stores { postgres: Some(postgres), dynamodb: Some(&ready.1) };
+            let lost = snapshot::Databases { postgres: Some(postgres), dynamodb: Some(&ready.1) };
             self.undo.keep(context, lost, "ddb-setup", None).await?;
             set_up(context, postgres, &seed, sources, ready).await
         };

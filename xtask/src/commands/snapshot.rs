@@ -24,7 +24,7 @@ use crate::snapshot::{self, Dump, Manifest, Snapshots};
 use crate::text::size;
 
 pub(super) use restore::{rehearse, restore};
-pub(super) use save::{Stores, save};
+pub(super) use save::{Databases, save};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SnapshotCommand {
@@ -99,7 +99,7 @@ impl SnapshotCommand {
                     return Ok(());
                 }
                 let dynamodb = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
-                let stores = Stores { postgres: Some(&targets.postgres), dynamodb: Some(&dynamodb) };
+                let stores = Databases { postgres: Some(&targets.postgres), dynamodb: Some(&dynamodb) };
                 save(context, &engine, stores, &name, false).await
             }
             Self::Restore { name, undo, rehearsal } => {

@@ -7,7 +7,7 @@ use anyhow::Result;
 use chrono::Utc;
 
 use super::ddb::Seed;
-use super::snapshot::{Stores, save};
+use super::snapshot::{Databases, save};
 use super::target::Guarded;
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
@@ -42,7 +42,7 @@ impl Undo {
     pub(super) async fn keep(
         self,
         context: &Context,
-        stores: Stores<'_>,
+        stores: Databases<'_>,
         command: &str,
         source: Option<&str>,
     ) -> Result<()> {

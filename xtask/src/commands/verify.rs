@@ -64,12 +64,12 @@ impl Verify {
         let _lock = context.lock(!fix || dry_run, "verify --fix").await?;
         let targets = context.databases(prod).await?;
         let stores = Stores::open(&targets, &context.ui, max_units).await?;
-        let mut report = Report::new(output);
+        let mut report = Findings::new(output);
         let counts = stores.verify(async |verdict| report.add(&verdict)).await?;
         report.print()?;
-        let Report { count, fixable, changes, lacks_users, .. } = report;
+        let Findings { count, fixable, changes, lacks_users, .. } = report;
         if count == 0 {
-            let stores::Counts { items, messages, groups, users } = counts;
+            let stores::Totals { items, messages, groups, users } = counts;
             if output.format == Format::Table {
                 let [users, groups, messages] = [
                     counted(users as u64, "user", "users"),
@@ -142,7 +142,7 @@ async fn rewrite(context: &Context, stores: &Stores) -> Result<u64> {
 }
 
 /// Collects findings, and prints them at once or at the end.
-struct Report {
+struct Findings {
     output: Output,
     count: u64,
     /// The number of findings that a source can correct.
@@ -155,7 +155,7 @@ struct Report {
     kinds: BTreeMap<Kind, (u64, Vec<Finding>)>,
 }
 
-impl Report {
+impl Findings {
     fn new(output: Output) -> Self {
         Self { output, count: 0, fixable: 0, changes: 0, lacks_users: false, kinds: BTreeMap::new() }
     }

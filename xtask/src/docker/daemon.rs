@@ -18,7 +18,7 @@ use anyhow::{Result, anyhow};
 use bollard::errors::Error as ApiError;
 use chrono::{DateTime, Utc};
 
-pub(crate) use container::{Container, State, is_port_taken};
+pub(crate) use container::{Container, ContainerState, is_port_taken};
 pub(crate) use credentials::credentials;
 pub(crate) use description::{container_name, label, volume_name};
 pub(crate) use find::places;

@@ -22,7 +22,7 @@ use backend_flask::http;
 
 use super::error::RequestError;
 use super::limit::Limit;
-use super::target::{Account, DEFAULT_PROFILE, DynamoDbTarget};
+use super::target::{AwsAccount, DEFAULT_PROFILE, DynamoDbTarget};
 use crate::error::Failure;
 use crate::poll::Look;
 use crate::text::counted;
@@ -236,7 +236,7 @@ fn pace(items: u64, elapsed: Duration) -> String {
 
 /// The configuration for production, from AWS's own chain: the environment, profiles, SSO, web identity, roles of the
 /// machine or container. <https://docs.aws.amazon.com/sdkref/latest/guide/standardized-credentials.html>
-async fn production(target: &DynamoDbTarget, account: &Account) -> Result<(Builder, String)> {
+async fn production(target: &DynamoDbTarget, account: &AwsAccount) -> Result<(Builder, String)> {
     let is_url = |endpoint: &str| endpoint.starts_with("https://") || endpoint.starts_with("http://");
     if target.endpoint().is_some_and(|endpoint| !is_url(endpoint)) {
         // The text is not shown: it may be a password.

@@ -8,7 +8,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 
 use super::client::REQUEST_BOUND;
-use super::target::{Account, DynamoDbTarget};
+use super::target::{AwsAccount, DynamoDbTarget};
 use crate::error::{Failure, PREPARE};
 use crate::text::shortened;
 
@@ -198,7 +198,7 @@ const LEFT_OUT: &str = "cargo feature";
 fn no_credentials(
     error: Option<&CredentialsError>,
     why: String,
-    account: &Account,
+    account: &AwsAccount,
     target: &DynamoDbTarget,
 ) -> Failure {
     let (problem, remedy) = match error {

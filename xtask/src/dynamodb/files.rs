@@ -24,7 +24,7 @@ use std::path::Path;
 pub(crate) use crate::dynamodb::json::Notation;
 pub(crate) use columns::Columns;
 pub(crate) use jsonl::item_of;
-pub(crate) use read::{ItemFile, Record};
+pub(crate) use read::{FileRecord, ItemFile};
 pub(crate) use rules::check;
 pub(crate) use write::{ItemFileWriter, Layout};
 

@@ -14,7 +14,7 @@ use super::read::Response;
 use crate::dynamodb::json::{AttributeValue, Item, Json, Notation, sorted};
 use crate::error::Usage;
 use crate::output::{
-    Columns, Format, HEADING, Output, Stdout, aws_cli_style, print_json, print_vertical, stdout,
+    ColumnWidths, Format, HEADING, Output, Stdout, aws_cli_style, print_json, print_vertical, stdout,
 };
 use crate::text::{counted, printable};
 use crate::ui::Ui;
@@ -206,14 +206,14 @@ pub(crate) struct Table {
     names: Vec<String>,
     /// The attributes of the first page for which the terminal has no room.
     left_out: Vec<String>,
-    columns: Columns,
+    columns: ColumnWidths,
 }
 
 impl Table {
     /// `width` is the width of a line; `None` if nothing is cut.
     fn new(keys: Vec<String>, width: Option<usize>) -> Self {
         let (names, left_out) = Default::default();
-        Self { keys, cuts: width.is_some(), names, left_out, columns: Columns::new(width) }
+        Self { keys, cuts: width.is_some(), names, left_out, columns: ColumnWidths::new(width) }
     }
 
     fn items(&mut self, out: &mut impl Write, items: &[Item]) -> io::Result<()> {

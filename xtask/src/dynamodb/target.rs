@@ -15,7 +15,7 @@ pub(crate) struct DynamoDbTarget {
     /// `None` means AWS's endpoint of the region.
     endpoint: Option<String>,
     /// The account whose credentials are used; `None` for a local server.
-    pub(crate) account: Option<Account>,
+    pub(crate) account: Option<AwsAccount>,
     pub(crate) table: String,
     /// What to do if it cannot be reached.
     pub(crate) remedy: String,
@@ -29,7 +29,7 @@ pub(crate) const DEFAULT_PROFILE: &str = "default";
 
 /// The credentials and the region, as far as the environment determines them.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Account {
+pub(crate) struct AwsAccount {
     /// The profile of `~/.aws/config` and `~/.aws/credentials`; `None` if the keys are in the environment. If the
     /// profile does not exist, the credentials may come from a web identity, or from a role of this machine or
     /// container.
@@ -37,7 +37,7 @@ pub(crate) struct Account {
     pub(crate) region: Option<String>,
 }
 
-impl Account {
+impl AwsAccount {
     /// Like the AWS CLI, also reads `AWS_DEFAULT_PROFILE` and `AWS_DEFAULT_REGION`. An empty variable counts as
     /// unset.
     /// <https://docs.aws.amazon.com/cli/latest/userguide/cli-configure-envvars.html>
@@ -71,7 +71,7 @@ impl Account {
     }
 }
 
-impl fmt::Display for Account {
+impl fmt::Display for AwsAccount {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.profile {
             None => formatter.write_str("the keys in AWS_ACCESS_KEY_ID"),
@@ -115,7 +115,7 @@ impl DynamoDbTarget {
     }
 
     pub(crate) fn production(endpoint: Option<String>, table: String, environment: &Environment) -> Self {
-        let account = Some(Account::of(environment));
+        let account = Some(AwsAccount::of(environment));
         let remedy =
             "check AWS_REGION, the network, and PROD_DYNAMODB_ENDPOINT_URL where it is set".to_owned();
         Self { endpoint, account, table, remedy, is_scanned_in_segments: false }
@@ -202,19 +202,19 @@ mod tests {
             ("AWS_SECRET_ACCESS_KEY", "b"),
             ("AWS_PROFILE", "p"),
         ]);
-        assert_eq!(Account::of(&keys).profile, None);
+        assert_eq!(AwsAccount::of(&keys).profile, None);
         let half = Environment::from([("AWS_ACCESS_KEY_ID", "a"), ("AWS_PROFILE", "p")]);
-        assert_eq!(Account::of(&half).profile.as_deref(), Some("p"));
-        assert!(Account::of(&half).renewal().starts_with("`aws sso login --profile p`"));
+        assert_eq!(AwsAccount::of(&half).profile.as_deref(), Some("p"));
+        assert!(AwsAccount::of(&half).renewal().starts_with("`aws sso login --profile p`"));
         let default = Environment::from([("AWS_PROFILE", ""), ("AWS_DEFAULT_PROFILE", "d")]);
-        assert_eq!(Account::of(&default).profile.as_deref(), Some("d"));
-        assert_eq!(Account::of(&Environment::default()).profile.as_deref(), Some("default"));
+        assert_eq!(AwsAccount::of(&default).profile.as_deref(), Some("d"));
+        assert_eq!(AwsAccount::of(&Environment::default()).profile.as_deref(), Some("default"));
     }
 
     #[test]
     fn the_region_is_the_one_that_the_aws_cli_takes() {
         let region = |name, value| {
-            Account::of(&Environment::from([(name, value), ("AWS_DEFAULT_REGION", "d")])).region
+            AwsAccount::of(&Environment::from([(name, value), ("AWS_DEFAULT_REGION", "d")])).region
         };
         assert_eq!(region("AWS_REGION", "r").as_deref(), Some("r"));
         assert_eq!(region("AWS_REGION", "").as_deref(), Some("d"));

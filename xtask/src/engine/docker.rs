@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::docker::compose::{Compose, Service, Source};
-use crate::docker::daemon::{Container, Docker, State, label, volume_name};
+use crate::docker::daemon::{Container, ContainerState, Docker, label, volume_name};
 use crate::error::Failure;
 use crate::postgres::client::PostgresClient;
 use crate::targets::PostgresTarget;
@@ -200,16 +200,16 @@ async fn server(docker: &Docker, service: &Service, container: Option<Container>
         return (Server { runs_in: super::NOWHERE.to_owned(), missing: Some(missing) }, port);
     };
     let state = match container.state {
-        State::Running => "running",
-        State::Paused => "paused",
-        State::Stopped => "stopped",
-        State::Unusable => "unusable",
+        ContainerState::Running => "running",
+        ContainerState::Paused => "paused",
+        ContainerState::Stopped => "stopped",
+        ContainerState::Unusable => "unusable",
     };
     let changed = if container.is_of_another_definition(service) { ", its definition changed" } else { "" };
     let runs_in = format!("{} ({state}{changed})", container.name);
     let missing = match (container.state, container.port) {
-        (State::Running, Some(published)) => return (Server { runs_in, missing: None }, published),
-        (State::Running, None) => format!("its container {} publishes no port", container.name),
+        (ContainerState::Running, Some(published)) => return (Server { runs_in, missing: None }, published),
+        (ContainerState::Running, None) => format!("its container {} publishes no port", container.name),
         _ => format!("its container {} is {state}", container.name),
     };
     (Server { runs_in, missing: Some(missing) }, port)

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::backup::{self, BackupOptions};
 use super::{Guarded, Reading, Writing};
-use crate::commands::snapshot::Stores;
+use crate::commands::snapshot::Databases;
 use crate::commands::undo::Undo;
 use crate::context::Context;
 use crate::guard;
@@ -112,7 +112,7 @@ impl DropTable {
         }
         // A snapshot holds only the messages table.
         if self.table == dynamodb.target.table {
-            let lost = Stores { postgres: None, dynamodb: Some(&dynamodb) };
+            let lost = Databases { postgres: None, dynamodb: Some(&dynamodb) };
             self.undo.keep(context, lost, "ddb-drop", None).await?;
         }
         let drop = async {

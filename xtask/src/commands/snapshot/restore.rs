@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, ensure};
 
 use super::described;
-use super::save::{Stores, version};
+use super::save::{Databases, version};
 use crate::commands::db;
 use crate::commands::ddb::{self, KEYS};
 use crate::commands::undo::Undo;
@@ -54,7 +54,7 @@ pub(in crate::commands) async fn restore(
     check_files(&snapshot, &manifest)?;
     let dump = open_dump(context, services, &snapshot, manifest.postgres, &mut maintenance).await?;
     let items = open_items(&snapshot, manifest.dynamodb, &dynamodb).await?;
-    let lost = Stores { postgres: Some(postgres), dynamodb: Some(&dynamodb) };
+    let lost = Databases { postgres: Some(postgres), dynamodb: Some(&dynamodb) };
     undo.keep(context, lost, command, Some(name)).await?;
 
     let rows = dump.as_ref().map(|(dump, _)| dump.rows);

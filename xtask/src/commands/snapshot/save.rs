@@ -24,7 +24,7 @@ use crate::text::counted;
 
 /// The databases that a snapshot covers: both, or only the one that is about to lose data.
 #[derive(Clone, Copy)]
-pub(in crate::commands) struct Stores<'a> {
+pub(in crate::commands) struct Databases<'a> {
     pub(in crate::commands) postgres: Option<&'a PostgresTarget>,
     pub(in crate::commands) dynamodb: Option<&'a DynamoDb>,
 }
@@ -34,7 +34,7 @@ pub(in crate::commands) struct Stores<'a> {
 pub(in crate::commands) async fn save(
     context: &Context,
     engine: &Engine,
-    stores: Stores<'_>,
+    stores: Databases<'_>,
     name: &str,
     rotate: bool,
 ) -> Result<()> {

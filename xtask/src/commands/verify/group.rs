@@ -12,7 +12,7 @@ use super::item::{Entry, Finding, Kind, Subject, digest, key_of};
 
 /// The data kept for each group during the scan. Texts are kept as digests.
 #[derive(Default)]
-pub(super) struct Group {
+pub(super) struct ScannedGroup {
     rows: Vec<Row>,
     newest: Option<Last>,
     senders: Vec<Uuid>,
@@ -45,7 +45,7 @@ impl Last {
     }
 }
 
-impl Group {
+impl ScannedGroup {
     pub(super) fn add(&mut self, entry: &Entry<'_>) {
         let last = Last::of(entry);
         match (entry.subject, entry.owner) {
@@ -120,7 +120,7 @@ impl Group {
 
 /// A group that was read again, consistently, with the users it names.
 #[derive(PartialEq)]
-pub(super) struct Reading {
+pub(super) struct CurrentGroup {
     pub(super) rows: Vec<Item>,
     pub(super) newest: Option<Item>,
     pub(super) users: HashMap<Uuid, User>,
@@ -136,14 +136,14 @@ pub(super) struct Verdict {
     pub(super) strangers: Vec<Uuid>,
 }
 
-impl Reading {
+impl CurrentGroup {
     /// Finds what is wrong. `seen` is the group as the first scan saw it, with every sender.
-    pub(super) fn judge(&self, group: Uuid, seen: &Group) -> Verdict {
+    pub(super) fn judge(&self, group: Uuid, seen: &ScannedGroup) -> Verdict {
         if self.rows.is_empty() && self.newest.is_none() {
             // The group was deleted.
             return Verdict::default();
         }
-        let mut now = Group::default();
+        let mut now = ScannedGroup::default();
         let mut findings = Vec::new();
         for item in &self.rows {
             let entry = Entry::read(item);
@@ -163,7 +163,7 @@ impl Reading {
         Verdict { findings, changes, strangers }
     }
 
-    fn finding(&self, group: Uuid, now: &Group, kind: Kind, place: usize) -> Finding {
+    fn finding(&self, group: Uuid, now: &ScannedGroup, kind: Kind, place: usize) -> Finding {
         let row = |row: &Row| match row.other {
             Some(other) => format!("a row of {} with {other}", row.member),
             None => format!("a row of {}", row.member),
@@ -186,7 +186,7 @@ impl Reading {
     }
 
     /// Corrections of both members' rows by the newest message and the users. `None` if the members are unknown.
-    fn changes(&self, now: &Group, seen: &Group) -> Option<Vec<(Option<Item>, Item)>> {
+    fn changes(&self, now: &ScannedGroup, seen: &ScannedGroup) -> Option<Vec<(Option<Item>, Item)>> {
         let newest = Message::from_item(self.newest.as_ref()?).ok()?;
         let [one, two] = match now.rows.as_slice() {
             [one, two] => [one.member, two.member],
@@ -242,12 +242,12 @@ mod tests {
 
     /// Judges a group. The last message is the newest.
     fn judged(rows: &[Item], messages: &[Item]) -> Verdict {
-        let mut seen = Group::default();
+        let mut seen = ScannedGroup::default();
         rows.iter().chain(messages).for_each(|item| seen.add(&Entry::read(item)));
         let user =
             |uuid: Uuid| (uuid, User { uuid, display_name: uuid.to_string(), handle: uuid.to_string() });
         let users = (1..9).map(Uuid::from_u128).map(user).collect();
-        let reading = Reading { rows: rows.to_vec(), newest: messages.last().cloned(), users };
+        let reading = CurrentGroup { rows: rows.to_vec(), newest: messages.last().cloned(), users };
         let verdict = reading.judge(Uuid::nil(), &seen);
         let is_wrong = !verdict.findings.is_empty() || !verdict.strangers.is_empty();
         assert_eq!(seen.is_doubtful(), is_wrong, "{:?}", verdict.findings);
@@ -272,8 +272,8 @@ mod tests {
 
     #[test]
     fn a_group_that_is_gone_is_fine() {
-        let reading = Reading { rows: Vec::new(), newest: None, users: HashMap::new() };
-        assert_eq!(reading.judge(Uuid::nil(), &Group::default()).findings, []);
+        let reading = CurrentGroup { rows: Vec::new(), newest: None, users: HashMap::new() };
+        assert_eq!(reading.judge(Uuid::nil(), &ScannedGroup::default()).findings, []);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::group::{Group, Reading, Verdict};
+use super::group::{CurrentGroup, ScannedGroup, Verdict};
 use super::item::{Entry, Finding, Kind, Subject, digest, key_of};
 use crate::commands::db;
 
@@ -53,7 +53,7 @@ pub(super) struct Stores {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct Totals {
     pub(super) items: u64,
     pub(super) messages: u64,
     pub(super) groups: usize,
@@ -77,7 +77,7 @@ impl Stores {
     }
 
     /// Reads the whole table, and passes each verdict to `take` as soon as it is certain.
-    pub(super) async fn verify(&self, mut take: impl AsyncFnMut(Verdict) -> Result<()>) -> Result<Counts> {
+    pub(super) async fn verify(&self, mut take: impl AsyncFnMut(Verdict) -> Result<()>) -> Result<Totals> {
         let total = table::describe(&self.dynamodb, self.table()).await?.item_count.unwrap_or_default();
         let step = self.dynamodb.ui.step(format!("DynamoDB: read {}", self.table()));
         let read = self.read(&mut take, |items| step.progress_of(items, total.unsigned_abs())).await;
@@ -88,9 +88,9 @@ impl Stores {
         &self,
         take: &mut impl AsyncFnMut(Verdict) -> Result<()>,
         progress: impl Fn(u64),
-    ) -> Result<Counts> {
-        let mut counts = Counts { users: self.names.len(), ..Counts::default() };
-        let mut groups: HashMap<Uuid, Group> = HashMap::new();
+    ) -> Result<Totals> {
+        let mut counts = Totals { users: self.names.len(), ..Totals::default() };
+        let mut groups: HashMap<Uuid, ScannedGroup> = HashMap::new();
         // Each message's uuid, with its two halves folded into one number to save memory.
         let mut uuids: Vec<u64> = Vec::new();
         self.scan(async |page| {
@@ -195,7 +195,7 @@ impl Stores {
     /// Reads groups again, sorted by uuid.
     async fn reread_groups(
         &self,
-        groups: HashMap<Uuid, Group>,
+        groups: HashMap<Uuid, ScannedGroup>,
         take: &mut impl AsyncFnMut(Verdict) -> Result<()>,
     ) -> Result<()> {
         let mut groups: Vec<_> = groups.into_iter().collect();
@@ -213,7 +213,7 @@ impl Stores {
 
     /// Reads a group again until two readings are equal: a reading takes several requests, and others may write
     /// between them.
-    async fn reread_group(&self, uuid: Uuid, seen: &Group) -> Result<Verdict> {
+    async fn reread_group(&self, uuid: Uuid, seen: &ScannedGroup) -> Result<Verdict> {
         let mut before = None;
         for _ in 0..TRIES {
             let reading = self.group(uuid, seen).await?;
@@ -238,7 +238,7 @@ impl Stores {
         Ok(Verdict::default())
     }
 
-    async fn group(&self, uuid: Uuid, seen: &Group) -> Result<Reading> {
+    async fn group(&self, uuid: Uuid, seen: &ScannedGroup) -> Result<CurrentGroup> {
         let keys =
             seen.row_keys().filter_map(|(member, at)| Some([messages::group_key(member), time::format(at?)]));
         let keys: HashSet<_> = keys.collect();
@@ -255,11 +255,11 @@ impl Stores {
         let newest = self.query(newest, Some(1)).await?.pop();
         let named = rows.iter().flat_map(|row| Entry::read(row).users().collect::<Vec<_>>());
         let users = self.users(named.chain(seen.candidates())).await?;
-        Ok(Reading { rows, newest, users })
+        Ok(CurrentGroup { rows, newest, users })
     }
 
     /// The rows of a group whose members were seen before or are named by one of its rows.
-    async fn rows(&self, uuid: Uuid, seen: &Group) -> Result<Vec<Item>> {
+    async fn rows(&self, uuid: Uuid, seen: &ScannedGroup) -> Result<Vec<Item>> {
         let mut rows = Vec::new();
         let mut asked = HashSet::new();
         let mut members: Vec<_> = seen.candidates().collect();

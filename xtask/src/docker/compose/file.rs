@@ -16,7 +16,7 @@ use super::{Mount, Port, Service, Source, port_variable};
 #[derive(Deserialize)]
 pub(super) struct File {
     pub(super) name: Option<String>,
-    pub(super) services: Services,
+    pub(super) services: RawServices,
     #[serde(default)]
     pub(super) volumes: Volumes,
 }
@@ -26,7 +26,7 @@ type Volumes = BTreeMap<String, Option<BTreeMap<String, IgnoredAny>>>;
 
 #[derive(Deserialize)]
 #[serde(expecting = "services by name")]
-pub(super) struct Services {
+pub(super) struct RawServices {
     pub(super) db: RawService,
     #[serde(rename = "dynamodb-local")]
     pub(super) dynamodb_local: RawService,

@@ -30,7 +30,7 @@ pub(crate) fn is_port_taken(error: &anyhow::Error) -> bool {
 pub(crate) struct Container {
     pub(crate) id: String,
     pub(crate) name: String,
-    pub(crate) state: State,
+    pub(crate) state: ContainerState,
     /// The port on this machine that it is published on now.
     pub(crate) port: Option<u16>,
     labels: HashMap<String, String>,
@@ -38,7 +38,7 @@ pub(crate) struct Container {
 
 /// A container's state, as far as it matters for starting it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) enum State {
+pub(crate) enum ContainerState {
     Running,
     Paused,
     /// Created or exited.
@@ -47,7 +47,7 @@ pub(crate) enum State {
     Unusable,
 }
 
-impl State {
+impl ContainerState {
     fn of(summary: &ContainerSummary) -> Self {
         match summary.state {
             Some(SummaryState::RUNNING) => Self::Running,
@@ -65,7 +65,7 @@ impl Container {
         Self {
             id: summary.id.clone().unwrap_or_default(),
             name: name(summary).to_owned(),
-            state: State::of(summary),
+            state: ContainerState::of(summary),
             port: ports.find_map(|port| port.public_port),
             labels: summary.labels.clone().unwrap_or_default(),
         }
@@ -112,7 +112,7 @@ impl Docker {
         container: &Container,
     ) -> Result<Option<&'static str>> {
         let (details, image) = tokio::try_join!(self.inspect(&container.id), self.image(&service.image))?;
-        let details = details.filter(|_| container.state != State::Unusable);
+        let details = details.filter(|_| container.state != ContainerState::Unusable);
         let Some(details) = details else { return Ok(Some("state")) };
         match description::difference(compose, service, image.as_deref(), &details) {
             None => self.network_trouble(service, container, &details).await,

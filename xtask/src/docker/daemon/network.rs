@@ -5,7 +5,7 @@ use anyhow::Result;
 use bollard::errors::Error as ApiError;
 use bollard::models::{ContainerInspectResponse, NetworkCreateRequest, NetworkInspect};
 
-use super::container::{Container, State};
+use super::container::{Container, ContainerState};
 use super::description::{self, label, network_name};
 use super::{Docker, answer, failed, found, status};
 use crate::docker::compose::Service;
@@ -20,7 +20,7 @@ impl Docker {
         details: &ContainerInspectResponse,
     ) -> Result<Option<&'static str>> {
         let mut publishes = false;
-        if container.state == State::Running {
+        if container.state == ContainerState::Running {
             publishes = container.port == Some(service.port.host);
         } else {
             for name in description::networks(details) {

@@ -13,7 +13,7 @@ use crate::dynamodb::json::Item;
 pub(crate) const LIMIT: usize = 16 << 20;
 
 #[derive(Debug)]
-pub(crate) struct Record<'a> {
+pub(crate) struct FileRecord<'a> {
     /// The line in which it begins, counted from 1.
     pub(crate) line: u64,
     /// The text, without the last line end.
@@ -26,7 +26,7 @@ pub(crate) struct Record<'a> {
 pub(crate) struct ItemFile {
     lines: Lines,
     /// `None` if the file has JSON lines.
-    csv: Option<Table>,
+    csv: Option<CsvRows>,
     /// The notation of JSON lines; `None` until a line decides.
     notation: Option<Notation>,
     /// Whether a line of JSON was read.
@@ -60,14 +60,14 @@ impl ItemFile {
         }
         let source = compression::text_of(file.try_clone()?, form.compression)?;
         let mut lines = Lines { source, count: 0, record: Vec::new(), first: 0 };
-        let csv = if form.is_csv { Some(Table::begin(&mut lines)?) } else { None };
+        let csv = if form.is_csv { Some(CsvRows::begin(&mut lines)?) } else { None };
         Ok(Self { lines, csv, notation, has_begun: false, from_line, file, size: metadata.len() })
     }
 
     /// The next record. Skips blank lines. A record may be invalid, and then the following one can still be read;
     /// after an `Err` the file cannot.
     #[allow(clippy::should_implement_trait, reason = "a record borrows the text, as no iterator's item can")]
-    pub(crate) fn next(&mut self) -> io::Result<Option<Record<'_>>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<FileRecord<'_>>> {
         loop {
             let item = match &mut self.csv {
                 None => self.json_line()?,
@@ -76,7 +76,7 @@ impl ItemFile {
             let Some(item) = item else { return Ok(None) };
             let line = self.lines.first;
             if line >= self.from_line {
-                return Ok(Some(Record { line, text: without_end(&self.lines.record), item }));
+                return Ok(Some(FileRecord { line, text: without_end(&self.lines.record), item }));
             }
         }
     }
@@ -176,13 +176,13 @@ impl Lines {
 
 /// A CSV's rows. The csv crate's own reader does not keep a row's text, and its positions are wrong after blank lines
 /// and after `\r\n`.
-struct Table {
+struct CsvRows {
     csv: csv_core::Reader,
     header: Vec<u8>,
     columns: Columns,
 }
 
-impl Table {
+impl CsvRows {
     fn begin(lines: &mut Lines) -> io::Result<Self> {
         let mut csv = csv_core::Reader::new();
         let header = read_row(&mut csv, lines)?.ok_or_else(|| invalid("there is no header"))?;

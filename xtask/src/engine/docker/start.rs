@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::docker::compose::{Compose, FILE};
-use crate::docker::daemon::{self, Container, State, container_name};
+use crate::docker::daemon::{self, Container, ContainerState, container_name};
 use crate::docker::port;
 use crate::error::Failure;
 use crate::poll::{self, Look};
@@ -21,7 +21,7 @@ const NAME_INTERVAL: Duration = Duration::from_millis(50);
 /// How often another program may take a port between our check and the container's start.
 const PORT_RACES: usize = 3;
 
-struct Found {
+struct Existing {
     container: Container,
     /// How the container differs from docker-compose.yml, if it does.
     difference: Option<&'static str>,
@@ -47,7 +47,7 @@ impl DockerEngine {
         self.found_running = [0, 1].map(|index| {
             let found = found[index].as_ref().filter(|found| found.difference.is_none());
             found.map(|found| &found.container).is_some_and(|container| {
-                container.state == State::Running && container.check_owner(&self.compose).is_ok()
+                container.state == ContainerState::Running && container.check_owner(&self.compose).is_ok()
             })
         });
         if self.found_running != [true; 2] {
@@ -72,13 +72,13 @@ impl DockerEngine {
         Ok(())
     }
 
-    async fn compared(&self, context: &Context) -> Result<[Option<Found>; 2]> {
+    async fn compared(&self, context: &Context) -> Result<[Option<Existing>; 2]> {
         let docker = self.docker(context).await?;
         let [postgres, dynamodb] = self.containers(context).await?;
         let compare = async |service, container: Option<Container>| {
             let Some(container) = container else { return anyhow::Ok(None) };
             let difference = docker.difference(&self.compose, service, &container).await?;
-            Ok(Some(Found { container, difference }))
+            Ok(Some(Existing { container, difference }))
         };
         let [postgres_service, dynamodb_service] = self.compose.services();
         let (postgres, dynamodb) =
@@ -151,7 +151,7 @@ impl DockerEngine {
     }
 
     /// Provides the images and the network if a container has to be created.
-    async fn prepare(&self, context: &Context, found: &[Option<Found>; 2]) -> Result<()> {
+    async fn prepare(&self, context: &Context, found: &[Option<Existing>; 2]) -> Result<()> {
         if found.iter().flatten().filter(|found| found.difference.is_none()).count() == 2 {
             return Ok(());
         }
@@ -168,12 +168,12 @@ impl DockerEngine {
         self.pull(context, &found).await
     }
 
-    async fn pull(&self, context: &Context, found: &[Option<Found>; 2]) -> Result<()> {
+    async fn pull(&self, context: &Context, found: &[Option<Existing>; 2]) -> Result<()> {
         let [postgres, dynamodb] = [0, 1].map(|index| self.pull_one(context, index, found[index].as_ref()));
         tokio::try_join!(postgres, dynamodb).map(drop)
     }
 
-    async fn pull_one(&self, context: &Context, index: usize, found: Option<&Found>) -> Result<()> {
+    async fn pull_one(&self, context: &Context, index: usize, found: Option<&Existing>) -> Result<()> {
         let service = self.compose.services()[index];
         let (docker, ui, image) = (self.docker(context).await?, &context.ui, &service.image);
         if found.is_some_and(|found| found.difference.is_none()) || docker.image(image).await?.is_some() {
@@ -197,10 +197,10 @@ impl DockerEngine {
     }
 
     /// Makes one service's container match the description and run. Returns its id.
-    async fn bring_up(&self, context: &Context, index: usize, found: Option<Found>) -> Result<String> {
+    async fn bring_up(&self, context: &Context, index: usize, found: Option<Existing>) -> Result<String> {
         let (docker, ui) = (self.docker(context).await?, &context.ui);
         let create = self.create_and_start(context, index);
-        let Some(Found { container: Container { id, name, state, .. }, difference }) = found else {
+        let Some(Existing { container: Container { id, name, state, .. }, difference }) = found else {
             let name = container_name(&self.compose.project, self.compose.services()[index]);
             return ui.run_whole(format!("Docker: create and start {name}"), create).await;
         };
@@ -212,9 +212,13 @@ impl DockerEngine {
             return ui.run_whole(format!("Docker: replace {name} (other {difference})"), replace).await;
         }
         match state {
-            State::Paused => ui.run_whole(format!("Docker: unpause {name}"), docker.unpause(&id)).await?,
-            State::Stopped => ui.run_whole(format!("Docker: start {name}"), docker.start(&id)).await?,
-            State::Running | State::Unusable => {}
+            ContainerState::Paused => {
+                ui.run_whole(format!("Docker: unpause {name}"), docker.unpause(&id)).await?
+            }
+            ContainerState::Stopped => {
+                ui.run_whole(format!("Docker: start {name}"), docker.start(&id)).await?
+            }
+            ContainerState::Running | ContainerState::Unusable => {}
         }
         Ok(id)
     }

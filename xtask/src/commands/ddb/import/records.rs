@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 use super::rules::Rules;
-use crate::dynamodb::files::{ItemFile, Record};
+use crate::dynamodb::files::{FileRecord, ItemFile};
 use crate::dynamodb::json::Item;
 use crate::dynamodb::write::Write;
 use crate::error::Failure;
@@ -76,7 +76,7 @@ impl<'a> Records<'a> {
         loop {
             let lines = self.file.lines();
             let record = self.file.next().with_context(|| format!("cannot read on after line {lines}"))?;
-            let Some(Record { line, text, item }) = record else {
+            let Some(FileRecord { line, text, item }) = record else {
                 let (file, lines) = (self.path.display(), self.file.lines());
                 ensure!(
                     self.from_line <= lines.max(1),
