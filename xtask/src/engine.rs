@@ -12,7 +12,7 @@ use anyhow::Result;
 use clap::ValueEnum;
 
 use crate::context::Context;
-use crate::docker::compose::Compose;
+use crate::docker::compose::{self, Compose};
 use crate::docker::port;
 use crate::environment::Environment;
 use crate::error::Failure;
@@ -28,6 +28,10 @@ pub(crate) use which::{Found, by_settings, choose, finish_stop, rehearse_stop, r
 
 /// The app's database. The app chooses its name, not the compose file.
 const DATABASE: &str = "cruddur";
+
+/// What to do if one of this checkout's databases cannot be reached.
+const REMEDY: &str = "start the databases with `cargo xtask up`; if one runs and does not answer, see `cargo xtask logs`, \
+                      and stop them first with `cargo xtask down`";
 
 /// Messages of Postgres, its image and SQLite (which both DynamoDB servers use) about unusable data. The paths are
 /// relative to the data directory.
@@ -126,34 +130,27 @@ impl Engine {
 
     /// The addresses of its databases, running or not.
     pub(crate) fn targets(&self, context: &Context) -> Result<Targets> {
-        match self {
-            Self::Docker(docker) => {
-                let remedy = docker::WRONG_PASSWORD;
-                local_targets(&docker.compose, docker.compose.postgres_login(), remedy, &context.environment)
-            }
-            Self::Embedded(embedded) => {
-                let (user, password) = embedded.login()?;
-                let (login, remedy) = ((user, password.as_str()), embedded::WRONG_PASSWORD);
-                let mut targets = local_targets(&embedded.compose, login, remedy, &context.environment)?;
-                targets.dynamodb.is_scanned_in_segments = false;
-                Ok(targets)
-            }
-            Self::External => Targets::external(&context.environment, &context.allowed_hosts),
-        }
+        Ok(Targets { postgres: self.postgres(context)?, dynamodb: self.dynamodb(context)? })
     }
 
     fn postgres(&self, context: &Context) -> Result<PostgresTarget> {
-        match self {
-            Self::External => targets::external_postgres(&context.environment, &context.allowed_hosts),
-            Self::Docker(_) | Self::Embedded(_) => Ok(self.targets(context)?.postgres),
-        }
+        let (compose, (user, password), wrong_password) = match self {
+            Self::Docker(docker) => {
+                (&docker.compose, docker.compose.postgres_login(), docker::WRONG_PASSWORD)
+            }
+            Self::Embedded(embedded) => (&embedded.compose, embedded.login()?, embedded::WRONG_PASSWORD),
+            Self::External => return targets::external_postgres(context),
+        };
+        PostgresTarget::local(compose.postgres.port.host, &user, &password, DATABASE, REMEDY, wrong_password)
     }
 
     pub(crate) fn dynamodb(&self, context: &Context) -> Result<DynamoDbTarget> {
-        match self {
-            Self::External => targets::external_dynamodb(&context.environment, &context.allowed_hosts),
-            Self::Docker(_) | Self::Embedded(_) => Ok(self.targets(context)?.dynamodb),
-        }
+        let Some(compose) = self.compose() else { return targets::external_dynamodb(context) };
+        let endpoint = format!("http://127.0.0.1:{}", compose.dynamodb.port.host);
+        let (table, remedy) = (targets::table(&context.environment), REMEDY.to_owned());
+        let mut target = DynamoDbTarget::local(compose::FILE, &endpoint, table, remedy, Reach::Local(&[]))?;
+        target.is_scanned_in_segments = matches!(self, Self::Docker(_));
+        Ok(target)
     }
 
     /// Starts the databases that do not run, both at once. The engine checks both for obstacles before it starts
@@ -312,32 +309,6 @@ impl Engine {
         state.ports.insert(self.name(), ports);
         context.state.write(state)
     }
-}
-
-/// Targets at the ports of `compose`.
-fn local_targets(
-    compose: &Compose,
-    (user, password): (&str, &str),
-    wrong_password: &str,
-    environment: &Environment,
-) -> Result<Targets> {
-    let remedy = || {
-        "start the databases with `cargo xtask up`; if one runs and does not answer, see `cargo xtask logs`, and stop \
-         them first with `cargo xtask down`"
-            .to_owned()
-    };
-    let endpoint = format!("http://127.0.0.1:{}", compose.dynamodb.port.host);
-    let port = compose.postgres.port.host;
-    Ok(Targets {
-        postgres: PostgresTarget::local(port, user, password, DATABASE, remedy(), wrong_password)?,
-        dynamodb: DynamoDbTarget::local(
-            "docker-compose.yml",
-            &endpoint,
-            targets::table(environment),
-            remedy(),
-            Reach::Local(&[]),
-        )?,
-    })
 }
 
 /// Whether both variables of the external engine are set: databases that others run.

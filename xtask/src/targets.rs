@@ -2,6 +2,7 @@
 
 pub(crate) mod reach;
 
+use crate::context::Context;
 use crate::environment::Environment;
 use crate::error::Failure;
 use anyhow::Result;
@@ -28,38 +29,17 @@ pub(crate) struct Targets {
     pub(crate) dynamodb: DynamoDbTarget,
 }
 
-impl Targets {
-    /// The external engine's databases, from the environment or `.env`. `allowed_hosts` are public hosts that may be
-    /// reached.
-    pub(crate) fn external(environment: &Environment, allowed_hosts: &[String]) -> Result<Self> {
-        Ok(Self {
-            postgres: external_postgres(environment, allowed_hosts)?,
-            dynamodb: external_dynamodb(environment, allowed_hosts)?,
-        })
-    }
-
-    pub(crate) fn production(environment: &Environment) -> Result<Self> {
-        let postgres = production_postgres(environment)?;
-        Ok(Self { postgres, dynamodb: production_dynamodb(environment) })
-    }
+/// The external engine's Postgres, from the environment or `.env`.
+pub(crate) fn external_postgres(context: &Context) -> Result<PostgresTarget> {
+    let url = external(&context.environment, POSTGRES_URL)?;
+    parsed(context, POSTGRES_URL, url, Reach::Local(&context.allowed_hosts), remedy(POSTGRES_URL))
 }
 
-pub(crate) fn external_postgres(
-    environment: &Environment,
-    allowed_hosts: &[String],
-) -> Result<PostgresTarget> {
-    let url = external(environment, POSTGRES_URL)?;
-    let reach = Reach::Local(allowed_hosts);
-    PostgresTarget::parse(POSTGRES_URL, url, reach, environment, remedy(POSTGRES_URL))
-}
-
-pub(crate) fn external_dynamodb(
-    environment: &Environment,
-    allowed_hosts: &[String],
-) -> Result<DynamoDbTarget> {
-    let endpoint = external(environment, DYNAMODB_URL)?;
-    let reach = Reach::Local(allowed_hosts);
-    DynamoDbTarget::local(DYNAMODB_URL, endpoint, table(environment), remedy(DYNAMODB_URL), reach)
+/// The external engine's DynamoDB, from the environment or `.env`.
+pub(crate) fn external_dynamodb(context: &Context) -> Result<DynamoDbTarget> {
+    let endpoint = external(&context.environment, DYNAMODB_URL)?;
+    let (table, reach) = (table(&context.environment), Reach::Local(&context.allowed_hosts));
+    DynamoDbTarget::local(DYNAMODB_URL, endpoint, table, remedy(DYNAMODB_URL), reach)
 }
 
 fn external<'a>(environment: &'a Environment, name: &str) -> Result<&'a str> {
@@ -81,15 +61,28 @@ pub(crate) fn table(environment: &Environment) -> String {
 }
 
 /// Production's Postgres, from the process environment only.
-pub(crate) fn production_postgres(environment: &Environment) -> Result<PostgresTarget> {
-    let url = environment.process_only(PRODUCTION_POSTGRES_URL).ok_or_else(|| {
+pub(crate) fn production_postgres(context: &Context) -> Result<PostgresTarget> {
+    let url = context.environment.process_only(PRODUCTION_POSTGRES_URL).ok_or_else(|| {
         Failure::usage(
             format!("--prod needs {PRODUCTION_POSTGRES_URL}, which is not set"),
             "export it in this shell; it is never read from .env",
         )
     })?;
     let remedy = format!("check {PRODUCTION_POSTGRES_URL} and that this machine may connect");
-    PostgresTarget::parse(PRODUCTION_POSTGRES_URL, url, Reach::Production, environment, remedy)
+    parsed(context, PRODUCTION_POSTGRES_URL, url, Reach::Production, remedy)
+}
+
+/// A Postgres given by a URL. Warns if the password file is not used.
+fn parsed(
+    context: &Context,
+    variable: &str,
+    url: &str,
+    reach: Reach<'_>,
+    remedy: String,
+) -> Result<PostgresTarget> {
+    let target = PostgresTarget::parse(variable, url, reach, &context.environment, remedy)?;
+    target.passfile_problem().into_iter().for_each(|problem| context.ui.warn(problem));
+    Ok(target)
 }
 
 /// Production's DynamoDB, with AWS's credential chain and region, at AWS's endpoint or at

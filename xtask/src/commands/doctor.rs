@@ -11,11 +11,11 @@ use crate::docker::compose::{Compose, Service, port_variable};
 use crate::docker::daemon::{self, Docker};
 use crate::docker::port;
 use crate::dynamodb::client::DynamoDb;
-use crate::engine::{self, EngineName, Found, Server, embedded, is_external};
+use crate::engine::{self, Engine, EngineName, Found, Server, embedded, is_external};
 use crate::error::Failure;
 use crate::output::{self, Output};
 use crate::poll::Look;
-use crate::targets::{self, Targets};
+use crate::targets;
 
 /// The tolerated difference between this machine's clock and Docker's. DynamoDB refuses a request that is five
 /// minutes off, and seeded messages could lie in the future.
@@ -307,12 +307,12 @@ fn settings(context: &Context, report: &mut Checks) {
         "make the folder .cruddur yours again; to remove it loses the embedded engine's data",
     );
     if is_external(environment) {
-        let external = Targets::external(environment, &context.allowed_hosts);
+        let external = Engine::External.targets(context);
         let found = external.map(|targets| format!("{}; not connected to", targets.postgres));
         report.add("external databases", found, BAD, "correct the variable");
     }
     if environment.process_only("PROD_CONNECTION_URL").is_some() {
-        let found = targets::production_postgres(environment);
+        let found = targets::production_postgres(context);
         let found = found.map(|target| format!("{target}; not connected to"));
         report.add("production's Postgres", found, BAD, "correct PROD_CONNECTION_URL");
     }

@@ -89,7 +89,8 @@ impl SnapshotCommand {
                     let remedy = "choose another name, or replace it with --force";
                     return Err(Failure::new(problem, remedy).into());
                 }
-                let (engine, targets) = context.engine_and_databases().await?;
+                let found = context.found().await?;
+                let targets = found.targets(context)?;
                 if rehearsal.dry_run {
                     let replaced =
                         if snapshots.exists(&name) { ", in place of the one that is there" } else { "" };
@@ -100,7 +101,7 @@ impl SnapshotCommand {
                 }
                 let dynamodb = DynamoDb::new(&targets.dynamodb, &context.ui).await?;
                 let stores = Databases { postgres: Some(&targets.postgres), dynamodb: Some(&dynamodb) };
-                save(context, &engine, stores, &name, false).await
+                save(context, &found.engine, stores, &name, false).await
             }
             Self::Restore { name, undo, rehearsal } => {
                 let manifest = snapshots.open(&name)?.manifest()?;

@@ -87,7 +87,7 @@ impl Undo {
         context.ui.warn(format_args!(
             "this deletes {described}, some of which no seed may have written: saving snapshot {name} first"
         ));
-        let save = async { save(context, &context.engine_that_runs().await?, stores, &name, rotate).await };
+        let save = async { save(context, &context.found().await?.engine, stores, &name, rotate).await };
         save.await.map_err(|error| {
             let remedy = "fix that, or continue without a snapshot with --no-snapshot";
             Failure::new(format!("snapshot {name} cannot be saved; nothing was changed"), remedy)

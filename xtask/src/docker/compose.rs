@@ -137,9 +137,10 @@ impl Compose {
 
     /// The user and password that the server is created with. The defaults are those of the postgres image.
     /// <https://hub.docker.com/_/postgres>
-    pub(crate) fn postgres_login(&self) -> (&str, &str) {
-        let variable = |name: &str| self.postgres.environment.get(name).and_then(Option::as_deref);
-        (variable("POSTGRES_USER").unwrap_or("postgres"), variable("POSTGRES_PASSWORD").unwrap_or_default())
+    pub(crate) fn postgres_login(&self) -> (String, String) {
+        let variable = |name: &str| self.postgres.environment.get(name).cloned().flatten();
+        let user = variable("POSTGRES_USER").unwrap_or_else(|| "postgres".to_owned());
+        (user, variable("POSTGRES_PASSWORD").unwrap_or_default())
     }
 
     /// The server's settings as `name=value`, from each `-c` of its command.

@@ -77,8 +77,8 @@ impl EmbeddedEngine {
         Ok(holders.into_iter().flatten().any(|holder| holder.port == Some(port)))
     }
 
-    pub(super) fn login(&self) -> Result<(&'static str, String)> {
-        Ok((postgres::ROLE, postgres::password(&self.folder)?))
+    pub(super) fn login(&self) -> Result<(String, String)> {
+        Ok((postgres::ROLE.to_owned(), postgres::password(&self.folder)?))
     }
 
     /// The path of a Postgres client program that was installed with the server.

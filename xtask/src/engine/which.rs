@@ -139,37 +139,20 @@ impl Found {
 impl Context {
     /// Both databases.
     pub(crate) async fn databases(&self, production: bool) -> Result<Targets> {
-        let targets = match production {
-            true => Targets::production(&self.environment)?,
-            false => self.found().await?.targets(self)?,
-        };
-        self.warn_of_passfile(&targets.postgres);
-        Ok(targets)
-    }
-
-    /// Both local databases, and the engine that runs them.
-    pub(crate) async fn engine_and_databases(&self) -> Result<(Engine, Targets)> {
-        let found = self.found().await?;
-        let targets = found.targets(self)?;
-        self.warn_of_passfile(&targets.postgres);
-        Ok((found.engine, targets))
-    }
-
-    /// The engine that runs the local databases.
-    pub(crate) async fn engine_that_runs(&self) -> Result<Engine> {
-        Ok(self.found().await?.engine)
+        if !production {
+            return self.found().await?.targets(self);
+        }
+        let postgres = targets::production_postgres(self)?;
+        Ok(Targets { postgres, dynamodb: targets::production_dynamodb(&self.environment) })
     }
 
     pub(crate) async fn postgres(&self, production: bool) -> Result<PostgresTarget> {
-        let target = if production {
-            targets::production_postgres(&self.environment)?
-        } else {
-            let found = self.found().await?;
-            found.check(Database::Postgres)?;
-            found.engine.postgres(self)?
-        };
-        self.warn_of_passfile(&target);
-        Ok(target)
+        if production {
+            return targets::production_postgres(self);
+        }
+        let found = self.found().await?;
+        found.check(Database::Postgres)?;
+        found.engine.postgres(self)
     }
 
     pub(crate) async fn dynamodb(&self, production: bool) -> Result<DynamoDbTarget> {
@@ -181,7 +164,8 @@ impl Context {
         found.engine.dynamodb(self)
     }
 
-    async fn found(&self) -> Result<Found> {
+    /// The local databases. Warns of exported settings that name others.
+    pub(crate) async fn found(&self) -> Result<Found> {
         let found = Found::ask(self).await?;
         self.warn_of_unused_settings(found.engine.name());
         Ok(found)
@@ -202,12 +186,6 @@ impl Context {
                  the settings",
                 set.join(" and ")
             ));
-        }
-    }
-
-    fn warn_of_passfile(&self, postgres: &PostgresTarget) {
-        if let Some(problem) = postgres.passfile_problem() {
-            self.ui.warn(problem);
         }
     }
 }

@@ -55,14 +55,14 @@ impl PostgresTarget {
         user: &str,
         password: &str,
         database: &str,
-        remedy: String,
+        remedy: &str,
         wrong_password: &str,
     ) -> Result<Self> {
         let [user, password, database] = [user, password, database].map(percent_encoded);
         let url = format!("postgresql://{user}:{password}@127.0.0.1:{port}/{database}");
         let parsed = PostgresUrl::parse(&url).map_err(error::of_setting)?;
         let tls = Tls::of(&parsed, None, SslMode::Disable).map_err(error::of_setting)?;
-        let target = Self::new(parsed, tls, url, remedy, wrong_password.to_owned());
+        let target = Self::new(parsed, tls, url, remedy.to_owned(), wrong_password.to_owned());
         Ok(Self { unusable_data: error::UNUSABLE_DATA_OF_OURS, ..target })
     }
 
