@@ -93,11 +93,12 @@ enum Command {
     Snapshot(snapshot::SnapshotCommand),
     /// Start both databases and wait until they answer
     ///
-    /// Their data stays as it is.
+    /// Their data stays as it is, but for DynamoDB's on Docker, in memory, if its container has to be replaced because
+    /// its definition changed. If it holds items that no seed wrote, a snapshot is saved first.
     #[command(after_long_help = "Examples:
   cargo xtask up
   cargo xtask up --engine docker")]
-    Up,
+    Up(up::Up),
     /// Stop both databases
     ///
     /// Their data stays, but for DynamoDB's on Docker: it keeps its tables in memory, unless DYNAMODB_STORAGE says
@@ -226,7 +227,7 @@ impl Arguments {
             Command::DdbSetup(command) => command.run(context).await,
             Command::Prepare(command) => command.run(context).await,
             Command::Snapshot(command) => command.run(context).await,
-            Command::Up => up::up(context).await,
+            Command::Up(command) => command.run(context).await,
             Command::Down(command) => command.run(context).await,
             Command::Status(output) => status::status(context, output).await,
             Command::Logs(command) => command.run(context).await,

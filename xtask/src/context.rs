@@ -8,7 +8,7 @@ use crate::environment::Environment;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 
-use crate::engine::name::EngineChoice;
+use crate::engine::name::{EngineChoice, EngineName};
 use crate::state::{Lock, StateFolder};
 
 pub(crate) struct Context {
@@ -33,6 +33,12 @@ impl Context {
     ) -> Self {
         let state = StateFolder::of(&root);
         Self { root, environment, ui, engine, state, allowed_hosts, compose: OnceCell::new() }
+    }
+
+    /// The same context with the engine `name`, as if it was chosen.
+    pub(crate) fn on(&self, name: EngineName) -> Self {
+        let (root, environment) = (self.root.clone(), self.environment.clone());
+        Self::new(root, environment, name.into(), self.ui.clone(), self.allowed_hosts.clone())
     }
 
     /// Locks this checkout's databases against other commands. A command `is_exempt` that changes nothing in them: a dry

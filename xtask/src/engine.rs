@@ -24,7 +24,9 @@ use crate::targets::{self, DYNAMODB_URL, DynamoDbTarget, POSTGRES_URL, PostgresT
 use docker::DockerEngine;
 use embedded::EmbeddedEngine;
 pub(crate) use name::{EngineChoice, EngineName, VARIABLE};
-pub(crate) use which::{Found, by_settings, choose, finish_stop, rehearse_stop, running_beside, stop};
+pub(crate) use which::{
+    Found, by_settings, choose, finish_stop, rehearse_stop, running_beside, stop, to_stop,
+};
 
 /// The app's database. The app chooses its name, not the compose file.
 const DATABASE: &str = "cruddur";
@@ -266,13 +268,18 @@ impl Engine {
         }
     }
 
-    /// Whether DynamoDB keeps its tables in memory, and loses them when it stops.
-    pub(crate) fn loses_items_at_stop(&self) -> bool {
+    /// Whether the start would replace a DynamoDB that keeps its tables in memory.
+    pub(crate) async fn start_loses_tables(&self, context: &Context) -> Result<bool> {
         match self {
-            Self::Docker(docker) => {
-                let command = docker.compose.dynamodb.command.iter().flatten();
-                command.into_iter().any(|word| word == "-inMemory")
-            }
+            Self::Docker(docker) => docker.start_loses_tables(context).await,
+            Self::Embedded(_) | Self::External => Ok(false),
+        }
+    }
+
+    /// Whether the DynamoDB that was found keeps its tables in memory, and loses them when it stops.
+    pub(crate) fn keeps_tables_in_memory(&self) -> bool {
+        match self {
+            Self::Docker(docker) => docker.keeps_tables_in_memory,
             Self::Embedded(_) | Self::External => false,
         }
     }

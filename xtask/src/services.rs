@@ -12,7 +12,7 @@ use crate::ui::seconds;
 use anyhow::{Result, anyhow};
 
 use crate::context::Context;
-use crate::engine::{self, Database, Engine, LogRange};
+use crate::engine::{self, Database, Engine, EngineName, LogRange};
 use crate::state::Lock;
 
 /// How long a database may take from its start to its first answer.
@@ -45,10 +45,12 @@ pub(crate) struct Services {
 impl Services {
     /// Starts the databases that do not run, and calls `work`. If a database turns out to be stopping, for example
     /// because of an interrupted run, starts again and repeats `work`. In CI, a failure shows the databases' last log
-    /// lines. `doing` names the command to those that wait for the lock.
+    /// lines. `doing` names the command to those that wait for the lock. `keep` saves the tables in the memory of an engine's
+    /// DynamoDB, and is called if the start would lose them.
     pub(crate) async fn with<T>(
         context: &Context,
         doing: &str,
+        keep: impl AsyncFn(EngineName) -> Result<()>,
         work: impl AsyncFn(&Self) -> Result<T>,
     ) -> Result<(Self, T)> {
         // Each of the two databases may end this way once.
@@ -56,7 +58,7 @@ impl Services {
         loop {
             let services = {
                 let _group = context.ui.group("Start the databases");
-                Self::start(context, doing).await?
+                Self::start(context, doing, &keep).await?
             };
             let done = work(&services).await;
             if done.is_err() && again > 0 && services.was_being_stopped.get() {
@@ -71,13 +73,20 @@ impl Services {
 
     /// Starts the databases that do not run, both at once. The engine checks both for obstacles before it starts
     /// either.
-    async fn start(context: &Context, doing: &str) -> Result<Self> {
+    async fn start(
+        context: &Context,
+        doing: &str,
+        keep: impl AsyncFn(EngineName) -> Result<()>,
+    ) -> Result<Self> {
         let ui = &context.ui;
         let lock = context.state.lock(ui, doing).await?;
         let mut state = context.state.read(ui)?;
         engine::finish_stop(context, &mut state).await?;
         let (mut engine, why) = engine::choose(context, &state).await?;
         ui.note(format_args!("engine {}: {why}", engine.name()));
+        if engine.start_loses_tables(context).await? {
+            keep(engine.name()).await?;
+        }
         if let Err(error) = engine.start(context).await {
             engine.remember_leftovers(context, &mut state).await?;
             return Err(error);

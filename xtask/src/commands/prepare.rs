@@ -32,7 +32,7 @@ pub(crate) struct Answer {
     #[arg(long, help_heading = SAFETY)]
     yes: bool,
     #[command(flatten)]
-    undo: Undo,
+    pub(super) undo: Undo,
 }
 
 const SAME: &str = "schema, seed and conversation are those of the last set-up";
@@ -45,7 +45,8 @@ impl Prepare {
         }
         context.ui.stop.remedy("run `cargo xtask prepare` again: it sets up what is not as the sources say");
         let work = async |services: &Services| prepare(context, services, &seed, self.answer).await;
-        Services::with(context, "prepare", work).await.map(|_| ())
+        let keep = async |engine| self.answer.undo.keep_at_start(context, engine, None).await;
+        Services::with(context, "prepare", keep, work).await.map(|_| ())
     }
 }
 

@@ -41,7 +41,8 @@ impl Run {
             }
             Ok(())
         };
-        let (services, ()) = Services::with(context, "run", work).await?;
+        let keep = async |engine| self.answer.undo.keep_at_start(context, engine, None).await;
+        let (services, ()) = Services::with(context, "run", keep, work).await?;
         let targets = services.targets.clone();
         // Releases the lock: other commands may change the databases while the app runs.
         drop(services);

@@ -59,7 +59,8 @@ impl Setup {
             self.undo.keep(context, lost, "ddb-setup", None).await?;
             set_up(context, postgres, &seed, sources, ready).await
         };
-        let (services, counts) = Services::with(context, "ddb-setup", work).await?;
+        let keep = async |engine| self.undo.keep_at_start(context, engine, self.from.as_deref()).await;
+        let (services, counts) = Services::with(context, "ddb-setup", keep, work).await?;
         summary(context, self.from.as_deref(), &services.targets, counts, started.elapsed());
         Ok(())
     }

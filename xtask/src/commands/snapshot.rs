@@ -114,7 +114,8 @@ impl SnapshotCommand {
                     let ready = services.both_ready(context).await?;
                     restore(context, services, &name, (undo, "restore"), ready).await
                 };
-                let (services, counts) = Services::with(context, "snapshot restore", work).await?;
+                let keep = async |engine| undo.keep_at_start(context, engine, Some(&name)).await;
+                let (services, counts) = Services::with(context, "snapshot restore", keep, work).await?;
                 setup::summary(context, Some(&name), &services.targets, counts, started.elapsed());
                 Ok(())
             }

@@ -6,14 +6,16 @@ use std::time::Duration;
 use anyhow::Result;
 use chrono::Utc;
 
-use super::ddb::Seed;
+use super::ddb::{Seed, table_names};
 use super::snapshot::{Databases, save};
 use super::target::Guarded;
 use crate::context::Context;
 use crate::dynamodb::client::DynamoDb;
+use crate::engine::EngineName;
 use crate::error::Failure;
 use crate::guard::{self, SAFETY};
-use crate::record::{Contents, described};
+use crate::poll::Look;
+use crate::record::{Contents, Counts, described};
 use crate::targets::PostgresTarget;
 use crate::text::counted;
 
@@ -46,38 +48,12 @@ impl Undo {
         command: &str,
         source: Option<&str>,
     ) -> Result<()> {
-        let is_production = stores.dynamodb.is_some_and(|dynamodb| dynamodb.target.is_production())
-            || stores.postgres.is_some_and(|postgres| !postgres.prod.is_empty());
-        if is_production || self.no_snapshot {
-            return Ok(());
-        }
-        let contents = match stores.postgres {
-            Some(postgres) => Contents::read(Some(postgres), stores.dynamodb).await,
-            // Postgres, if it can be asked, says what the seeds wrote.
-            None => {
-                let postgres = context.postgres(false).await.ok();
-                match Contents::read(postgres.as_ref(), stores.dynamodb).await {
-                    Err(_) => Contents::read(None, stores.dynamodb).await,
-                    contents => contents,
-                }
-            }
-        };
-        let contents = contents.map_err(unknown)?;
-        if !self.saves(&contents) {
-            return Ok(());
-        }
+        let Some(counts) = self.lost(context, stores).await? else { return Ok(()) };
         let mut name = format!("before-{command}");
         // Do not rename the snapshot that is about to be restored.
         let rotate = source.is_none_or(|source| !source.starts_with(&name));
         if !rotate {
             name += &Utc::now().format("-%Y%m%d-%H%M%S").to_string();
-        }
-        let mut counts = contents.counts();
-        if stores.postgres.is_none() {
-            counts[..3].fill(0);
-        }
-        if stores.dynamodb.is_none() {
-            counts[3] = 0;
         }
         let Some(described) = described(counts) else { return Ok(()) };
         let count: i64 = counts.iter().sum();
@@ -98,6 +74,64 @@ impl Undo {
         Ok(())
     }
 
+    /// Saves a snapshot of the items that the chosen engine's DynamoDB keeps in memory, before it is stopped.
+    pub(super) async fn keep_memory(
+        self,
+        context: &Context,
+        command: &str,
+        source: Option<&str>,
+    ) -> Result<()> {
+        let Some(dynamodb) = in_memory(context).await? else { return Ok(()) };
+        let lost = Databases { postgres: None, dynamodb: Some(&dynamodb) };
+        self.keep(context, lost, command, source).await
+    }
+
+    /// Saves a snapshot of what a start of `engine` would lose.
+    pub(super) async fn keep_at_start(
+        self,
+        context: &Context,
+        engine: EngineName,
+        source: Option<&str>,
+    ) -> Result<()> {
+        self.keep_memory(&context.on(engine), "start", source).await
+    }
+
+    /// What [`Undo::keep_memory`] would save, in words.
+    pub(super) async fn lost_from_memory(self, context: &Context) -> Result<Option<String>> {
+        let Some(dynamodb) = in_memory(context).await? else { return Ok(None) };
+        let lost = Databases { postgres: None, dynamodb: Some(&dynamodb) };
+        Ok(self.lost(context, lost).await?.and_then(described))
+    }
+
+    /// The counts of what is lost with `stores`, if a snapshot of it is to be saved.
+    async fn lost(self, context: &Context, stores: Databases<'_>) -> Result<Option<Counts>> {
+        let is_production = stores.dynamodb.is_some_and(|dynamodb| dynamodb.target.is_production())
+            || stores.postgres.is_some_and(|postgres| !postgres.prod.is_empty());
+        if is_production || self.no_snapshot {
+            return Ok(None);
+        }
+        let contents = match stores.postgres {
+            Some(postgres) => Contents::read(Some(postgres), stores.dynamodb).await,
+            // Postgres, if it can be asked, says what the seeds wrote.
+            None => {
+                let postgres = context.postgres(false).await.ok();
+                match Contents::read(postgres.as_ref(), stores.dynamodb).await {
+                    Err(_) => Contents::read(None, stores.dynamodb).await,
+                    contents => contents,
+                }
+            }
+        };
+        let contents = contents.map_err(unknown)?;
+        let mut counts = contents.counts();
+        if stores.postgres.is_none() {
+            counts[..3].fill(0);
+        }
+        if stores.dynamodb.is_none() {
+            counts[3] = 0;
+        }
+        Ok(self.saves(&contents).then_some(counts))
+    }
+
     /// Whether to save a snapshot of that many rows and items. Asks on a terminal; elsewhere it is an error.
     async fn wants_large_snapshot(self, context: &Context, described: &str) -> Result<bool> {
         if stdin().is_terminal() && !context.environment.is_ci() {
@@ -112,6 +146,28 @@ impl Undo {
         let remedy = "add --no-snapshot; `cargo xtask snapshot save NAME` saves them first";
         Err(Failure::refused(problem, remedy).into())
     }
+}
+
+/// The chosen engine's DynamoDB, if it keeps its tables in memory. Warns of what no snapshot can have.
+async fn in_memory(context: &Context) -> Result<Option<DynamoDb>> {
+    let engine = context.engine_that_runs().await?;
+    if !engine.keeps_tables_in_memory() {
+        return Ok(None);
+    }
+    let dynamodb = DynamoDb::new(&engine.dynamodb(context)?, &context.ui).await?;
+    if !matches!(dynamodb.look().await, Look::Ready(())) {
+        context.ui.warn("DynamoDB does not answer: items that it keeps in memory are lost");
+        return Ok(None);
+    }
+    let mut others = table_names(&dynamodb).await?;
+    others.retain(|name| *name != dynamodb.target.table);
+    if !others.is_empty() {
+        let others = others.join(", ");
+        context
+            .ui
+            .warn(format_args!("a snapshot holds only the messages table; these tables are lost: {others}"));
+    }
+    Ok(Some(dynamodb))
 }
 
 fn unknown(error: anyhow::Error) -> anyhow::Error {

@@ -27,11 +27,19 @@ pub(crate) struct DockerEngine {
     started: Option<[String; 2]>,
     /// Which containers ran before the start, Postgres's first.
     pub(super) found_running: [bool; 2],
+    /// Whether the DynamoDB that was found keeps its tables in memory.
+    pub(super) keeps_tables_in_memory: bool,
 }
 
 impl DockerEngine {
     pub(super) fn new(compose: Compose) -> Self {
-        Self { compose, docker: OnceCell::new(), started: None, found_running: [false; 2] }
+        Self {
+            compose,
+            docker: OnceCell::new(),
+            started: None,
+            found_running: [false; 2],
+            keeps_tables_in_memory: false,
+        }
     }
 
     async fn docker(&self, context: &Context) -> Result<&Docker> {
@@ -42,6 +50,7 @@ impl DockerEngine {
     pub(super) async fn find(&mut self, context: &Context) -> Result<[Server; 2]> {
         let docker = self.docker(context).await?;
         let [postgres, dynamodb] = self.own_containers(context).await?;
+        let keeps_tables_in_memory = dynamodb.as_ref().is_some_and(Container::keeps_tables_in_memory);
         let [postgres_service, dynamodb_service] = self.compose.services();
         let (postgres, dynamodb) = tokio::join!(
             server(docker, postgres_service, postgres),
@@ -49,6 +58,7 @@ impl DockerEngine {
         );
         self.compose.postgres.port.host = postgres.1;
         self.compose.dynamodb.port.host = dynamodb.1;
+        self.keeps_tables_in_memory = keeps_tables_in_memory;
         Ok([postgres.0, dynamodb.0])
     }
 

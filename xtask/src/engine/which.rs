@@ -223,11 +223,10 @@ pub(crate) async fn running_beside(
     Ok(running)
 }
 
-/// Stops the databases of the chosen engine. If none was chosen, stops those of the engine that was started last, of
-/// any other that still runs, and with `with_data` of any other that has data.
-pub(crate) async fn stop(context: &Context, with_data: bool) -> Result<()> {
+/// Stops the databases of these engines and, `with_data`, removes their data.
+pub(crate) async fn stop(context: &Context, names: &[EngineName], with_data: bool) -> Result<()> {
     let mut state = context.state.read(&context.ui)?;
-    for name in to_stop(context, &state, with_data).await? {
+    for &name in names {
         stop_one(context, &mut state, name, with_data).await?;
     }
     Ok(())
@@ -256,16 +255,23 @@ async fn stop_one(context: &Context, state: &mut State, name: EngineName, with_d
 }
 
 /// What [`stop`] would do, one line for each server and for each place with data.
-pub(crate) async fn rehearse_stop(context: &Context, with_data: bool) -> Result<Vec<String>> {
+pub(crate) async fn rehearse_stop(
+    context: &Context,
+    names: &[EngineName],
+    with_data: bool,
+) -> Result<Vec<String>> {
     let state = context.state.read(&context.ui)?;
     let mut deeds = Vec::new();
-    for name in to_stop(context, &state, with_data).await? {
+    for &name in names {
         deeds.extend(Engine::new(name, context, &state)?.rehearse_stop(context, with_data).await?);
     }
     Ok(deeds)
 }
 
-async fn to_stop(context: &Context, state: &State, with_data: bool) -> Result<Vec<EngineName>> {
+/// The engines to stop: the chosen one. If none was chosen, the one that was started last, any other that still runs,
+/// and `with_data` any other that has data.
+pub(crate) async fn to_stop(context: &Context, with_data: bool) -> Result<Vec<EngineName>> {
+    let state = context.state.read(&context.ui)?;
     if let Some(chosen) = context.engine.named() {
         return Ok(vec![chosen]);
     }

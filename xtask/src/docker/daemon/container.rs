@@ -33,6 +33,8 @@ pub(crate) struct Container {
     pub(crate) state: ContainerState,
     /// The port on this machine that it is published on now.
     pub(crate) port: Option<u16>,
+    /// The program that it runs, with its arguments.
+    command: String,
     labels: HashMap<String, String>,
 }
 
@@ -67,8 +69,15 @@ impl Container {
             name: name(summary).to_owned(),
             state: ContainerState::of(summary),
             port: ports.find_map(|port| port.public_port),
+            command: summary.command.clone().unwrap_or_default(),
             labels: summary.labels.clone().unwrap_or_default(),
         }
+    }
+
+    /// Whether it is a DynamoDB Local that would lose its tables if it was stopped.
+    pub(crate) fn keeps_tables_in_memory(&self) -> bool {
+        let is_up = matches!(self.state, ContainerState::Running | ContainerState::Paused);
+        is_up && self.command.split_whitespace().any(|word| word == "-inMemory")
     }
 
     /// Whether we made it from a definition that docker-compose.yml no longer has.

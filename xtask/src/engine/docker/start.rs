@@ -42,6 +42,14 @@ impl DockerEngine {
         self.start_both(context).await
     }
 
+    /// Whether the start would replace a container that keeps its tables in memory.
+    pub(in super::super) async fn start_loses_tables(&self, context: &Context) -> Result<bool> {
+        let [_, dynamodb] = self.own_containers(context).await?;
+        let Some(container) = dynamodb.filter(Container::keeps_tables_in_memory) else { return Ok(false) };
+        let docker = self.docker(context).await?;
+        Ok(docker.difference(&self.compose, &self.compose.dynamodb, &container).await?.is_some())
+    }
+
     async fn start_both(&mut self, context: &Context) -> Result<()> {
         let mut found = self.compared(context).await?;
         self.found_running = [0, 1].map(|index| {

@@ -203,17 +203,57 @@ fn items_in_memory_are_saved_before_they_are_lost() {
     assert!(!project.xtask("down").ok().stderr.contains("snapshot"));
     project.set_up();
     project.xtask(r#"ddb put {"pk":"mine","sk":"1"}"#).ok();
+    project.xtask("down --dry-run").ok().says(&["it would save 139 items as snapshot before-down; remove"]);
     project.xtask("down").ok().says(&["saving snapshot before-down", "snapshot restore before-down"]);
     project.xtask("snapshot restore before-down").ok();
     project.xtask("ddb get mine 1").ok();
+    project.xtask("ddb schema-load").env("DDB_MESSAGE_TABLE", "other").ok();
+    project.xtask("down").ok().says(&["these tables are lost: other"]);
     // A server that hangs is stopped nevertheless.
+    project.xtask("up").ok();
     docker(&["pause", &project.container("dynamodb-local")]);
-    project.xtask("down").ok();
+    project.xtask("down").ok().says(&["items that it keeps in memory are lost"]);
     project.xtask("up").ok();
     project.xtask("ddb schema-load").ok();
     project.xtask(r#"ddb put {"pk":"mine","sk":"1"}"#).ok();
     let plain = project.xtask("down --no-snapshot").ok();
     assert!(!plain.stderr.contains("saving snapshot"), "{plain}");
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn items_in_memory_are_saved_before_a_change_of_the_definition_loses_them() {
+    let project = Project::new();
+    let stored = |line: &str| project.xtask(line).env("DYNAMODB_STORAGE", "-dbPath ./data");
+    project.set_up();
+    project.xtask(r#"ddb put {"pk":"mine","sk":"1"}"#).ok();
+    stored("up").ok().says(&["saving snapshot before-start", "Docker: replace"]);
+    stored("snapshot restore before-start").ok();
+    stored("ddb get mine 1").ok();
+    // In the volume nothing is lost.
+    assert!(!project.xtask("up").ok().stderr.contains("saving snapshot"));
+    project.xtask("ddb schema-load").ok();
+    project.xtask(r#"ddb put {"pk":"mine","sk":"2"}"#).ok();
+    // The snapshot that is about to be restored keeps its name.
+    stored("snapshot restore before-start").ok().says(&["saving snapshot before-start-"]);
+    stored("ddb get mine 1").ok();
+    project.set_up();
+    project.xtask(r#"ddb put {"pk":"mine","sk":"1"}"#).ok();
+    stored("down").ok().says(&["saving snapshot before-down"]);
+}
+
+#[test]
+#[ignore = "needs Docker"]
+fn items_in_memory_are_saved_if_the_other_engine_was_used_last() {
+    let project = Project::new();
+    project.set_up();
+    project.xtask(r#"ddb put {"pk":"mine","sk":"1"}"#).ok();
+    let embedded = project.xtask("up").env("CRUDDUR_ENGINE", "embedded");
+    embedded.env("POSTGRES_PORT", free_port().to_string()).env("DYNAMODB_PORT", free_port().to_string()).ok();
+    let down = project.xtask("down").env("CRUDDUR_ENGINE", "auto").ok();
+    down.says(&["saving snapshot before-down", "DynamoDB: stop process", "Docker: remove"]);
+    project.xtask("snapshot restore before-down").ok();
+    project.xtask("ddb get mine 1").ok();
 }
 
 #[test]
