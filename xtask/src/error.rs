@@ -109,7 +109,7 @@ impl Error for Incomplete {
 }
 
 /// A signal ended the run.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Interrupted {
     /// The signal's number: 2 for SIGINT, 15 for SIGTERM.
     pub(crate) signal: u8,

@@ -97,11 +97,11 @@ fn run(arguments: Arguments, context: &Context) -> Result<()> {
         if stop.is_held() {
             context.ui.line("stopping where that is safe; a second signal ends it at once");
         }
-        let interrupted = |done: String| Err(Interrupted { done, ..stop.interrupted(signal) }.into());
+        let interrupted = |done: String| Err(Interrupted { done, ..stop.interrupted() }.into());
         tokio::select! {
             biased;
             ended = &mut run => ended.and_then(|()| interrupted("everything was done by then".to_owned())),
-            () = stop.is_safe() => Err(stop.interrupted(signal).into()),
+            () = stop.is_safe() => Err(stop.interrupted().into()),
             Some(_) = signals.next() => interrupted("stopped at once; it may be half done".to_owned()),
             () = tokio::time::sleep(STOP_BOUND) => {
                 interrupted(format!("it reached no safe point within {}", seconds(STOP_BOUND)))

@@ -31,38 +31,35 @@ pub(crate) fn signals() -> std::io::Result<impl Stream<Item = u8>> {
 /// Whether the user has asked to stop. All parts of a run share it.
 #[derive(Clone, Default)]
 pub(crate) struct Stop {
-    state: watch::Sender<Interruption>,
+    /// The error of a run that is interrupted now. Its signal is 0 until the user asks to stop.
+    state: watch::Sender<Interrupted>,
     /// Each operation that must be completed first holds a receiver.
     held: watch::Sender<()>,
 }
 
-#[derive(Default)]
-struct Interruption {
-    /// The number of the signal that was received.
-    signal: Option<u8>,
-    /// What to do after an interruption; empty for a command that changes nothing.
-    remedy: &'static str,
-    done: String,
-}
-
 impl Stop {
     pub(crate) fn ask(&self, signal: u8) {
-        self.state.send_modify(|state| state.signal = Some(signal));
+        self.state.send_modify(|state| state.signal = signal);
     }
 
     /// Sets the remedy after an interruption, for a command that changes something.
     pub(crate) fn remedy(&self, remedy: &'static str) {
-        self.state.send_modify(|state| state.remedy = remedy);
+        let (done, remedy) = ("no step was done yet".to_owned(), remedy.to_owned());
+        self.state.send_modify(|state| *state = Interrupted { done, remedy, ..*state });
     }
 
     pub(crate) fn done(&self, step: &str) {
-        self.state.send_modify(|state| step.clone_into(&mut state.done));
+        self.state.send_modify(|state| {
+            if !state.remedy.is_empty() {
+                state.done = format!("the last completed step is `{step}`");
+            }
+        });
     }
 
     /// Fails if the user has asked to stop.
     pub(crate) fn check(&self) -> Result<(), Interrupted> {
-        let signal = self.state.borrow().signal;
-        signal.map_or(Ok(()), |signal| Err(self.interrupted(signal)))
+        let interrupted = self.interrupted();
+        if interrupted.signal == 0 { Ok(()) } else { Err(interrupted) }
     }
 
     /// Delays the end of the run until the returned value is dropped. After a request to stop it never returns, so
@@ -79,9 +76,9 @@ impl Stop {
     }
 
     pub(crate) async fn asked(&self) -> Interrupted {
-        let mut state = self.state.subscribe();
-        let signal = state.wait_for(|state| state.signal.is_some()).await.ok().and_then(|state| state.signal);
-        self.interrupted(signal.unwrap_or_default())
+        // The sender is in `self`, so there is always a next value.
+        _ = self.state.subscribe().wait_for(|state| state.signal != 0).await;
+        self.interrupted()
     }
 
     /// Waits until no operation delays the end.
@@ -99,14 +96,8 @@ impl Stop {
     }
 
     /// The error of a run that the signal ended.
-    pub(crate) fn interrupted(&self, signal: u8) -> Interrupted {
-        let state = self.state.borrow();
-        let done = match state.done.as_str() {
-            _ if state.remedy.is_empty() => String::new(),
-            "" => "no step was done yet".to_owned(),
-            step => format!("the last completed step is `{step}`"),
-        };
-        Interrupted { signal, done, remedy: state.remedy.to_owned() }
+    pub(crate) fn interrupted(&self) -> Interrupted {
+        self.state.borrow().clone()
     }
 }
 
