@@ -193,10 +193,11 @@ impl Arguments {
                 }
                 let status = error.exit_code();
                 let explained = help::explained(error);
-                let ui = Ui::new(&Environment::default());
+                let messages = Messages::default().for_data_in_json(is_json);
+                let ui = Ui::new(&Environment::default(), messages);
                 if is_json {
                     let report = Report::usage(explained.trim_end().trim_start_matches("error: "));
-                    ui.printing(Messages::default().for_data_in_json(true)).report(&report);
+                    ui.report(&report);
                 } else {
                     // The arguments may come from a file, so they are escaped.
                     ui.line(explained.trim_end());

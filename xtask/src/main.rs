@@ -70,13 +70,13 @@ fn context(global: &Global) -> Result<Context> {
                 Failure::usage(problem, environment.correction(variable))
             })?,
         };
-        let ui = Ui::new(&environment).printing(global.messages).suggesting(global.options());
+        let ui = Ui::new(&environment, global.messages).suggesting(global.options());
         let context = Context::new(root, environment, engine, ui, global.allow_host.clone());
         context.state.close(&context.ui)?;
         Ok(context)
     };
     read().inspect_err(|error| {
-        report(&Ui::new(&Environment::default()).printing(global.messages), error);
+        report(&Ui::new(&Environment::default(), global.messages), error);
     })
 }
 

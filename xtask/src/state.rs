@@ -206,9 +206,10 @@ fn holder(file: &mut File) -> Option<String> {
 mod tests {
     use super::*;
     use crate::environment::Environment;
+    use crate::ui::Messages;
 
     fn ui() -> Ui {
-        Ui::new(&Environment::from([("CI", "true")]))
+        Ui::new(&Environment::from([("CI", "true")]), Messages::default())
     }
 
     #[test]

@@ -80,38 +80,26 @@ fn gitlab_mark(title: &str, begins: bool) -> String {
 
 impl Ui {
     /// `CI`, `NO_COLOR` (<https://no-color.org>) and `TERM=dumb` choose plain output.
-    pub(crate) fn new(environment: &Environment) -> Self {
-        let dumb = environment.process_only("TERM") == Some("dumb");
-        let interactive = stderr().is_terminal() && !environment.is_ci() && !dumb;
-        let color = interactive && environment.process_only("NO_COLOR").is_none();
+    pub(crate) fn new(environment: &Environment, messages: Messages) -> Self {
         let is_set = |name| environment.process_only(name).is_some();
+        let dumb = environment.process_only("TERM") == Some("dumb");
+        let is_terminal = stderr().is_terminal() && !environment.is_ci() && !dumb;
+        let interactive = is_terminal && messages.progress == Progress::Auto;
         let group_mark: Option<GroupMark> = match (is_set("GITHUB_ACTIONS"), is_set("GITLAB_CI")) {
+            _ if messages.quiet || messages.progress == Progress::Json => None,
             (true, _) => Some(github_mark),
             (_, true) => Some(gitlab_mark),
             _ => None,
         };
         Self {
             stop: Stop::default(),
-            bars: interactive.then(MultiProgress::new),
-            messages: Messages::default(),
-            color,
+            bars: (interactive && !messages.quiet).then(MultiProgress::new),
+            messages,
+            color: interactive && !is_set("NO_COLOR"),
             group_mark,
             options: String::new(),
             warned: Arc::default(),
         }
-    }
-
-    /// Applies the user's options for messages.
-    pub(crate) fn printing(self, messages: Messages) -> Self {
-        let (bars, color, group_mark) = match messages {
-            Messages { quiet: false, progress: Progress::Auto, .. } => {
-                (self.bars, self.color, self.group_mark)
-            }
-            Messages { progress: Progress::Json, .. } => (None, false, None),
-            Messages { quiet: true, .. } => (None, self.color, None),
-            Messages { progress: Progress::Plain, .. } => (None, false, self.group_mark),
-        };
-        Self { bars, color, group_mark, messages, ..self }
     }
 
     fn is_json(&self) -> bool {

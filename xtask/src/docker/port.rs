@@ -56,6 +56,7 @@ mod tests {
 
     use super::*;
     use crate::environment::Environment;
+    use crate::ui::Messages;
 
     #[test]
     #[cfg(target_os = "linux")]
@@ -70,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_taken_port_moves_unless_it_was_set() {
-        let ui = Ui::new(&Environment::from([("CI", "true")]));
+        let ui = Ui::new(&Environment::from([("CI", "true")]), Messages::default());
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let host = listener.local_addr().unwrap().port();
         assert!(!is_free(host));

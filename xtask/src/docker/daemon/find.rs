@@ -213,9 +213,10 @@ fn usual_sockets(environment: &Environment) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::Messages;
 
     fn try_places(environment: &Environment) -> Result<Vec<Place>> {
-        places(environment, &Ui::new(&Environment::from([("CI", "true")])))
+        places(environment, &Ui::new(&Environment::from([("CI", "true")]), Messages::default()))
     }
 
     fn hosts(environment: &Environment) -> Vec<String> {
