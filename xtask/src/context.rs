@@ -1,6 +1,5 @@
 //! The context of a command: settings, output, the choice of engine, and the state folder.
 
-use std::cell::OnceCell;
 use std::path::PathBuf;
 
 use crate::docker::compose::Compose;
@@ -19,8 +18,6 @@ pub(crate) struct Context {
     pub(crate) state: StateFolder,
     /// Public hosts that may be reached without `--prod`.
     pub(crate) allowed_hosts: Vec<String>,
-    /// docker-compose.yml, once it has been read.
-    compose: OnceCell<Compose>,
 }
 
 impl Context {
@@ -32,7 +29,7 @@ impl Context {
         allowed_hosts: Vec<String>,
     ) -> Self {
         let state = StateFolder::of(&root);
-        Self { root, environment, ui, engine, state, allowed_hosts, compose: OnceCell::new() }
+        Self { root, environment, ui, engine, state, allowed_hosts }
     }
 
     /// The same context with the engine `name`, as if it was chosen.
@@ -50,13 +47,9 @@ impl Context {
         self.state.lock(&self.ui, doing).await.map(Some)
     }
 
-    /// docker-compose.yml, which is read only once.
+    /// Reads docker-compose.yml.
     pub(crate) fn compose(&self) -> Result<Compose> {
-        if let Some(compose) = self.compose.get() {
-            return Ok(compose.clone());
-        }
-        let compose = Compose::read(&self.root, &self.environment)?;
-        Ok(self.compose.get_or_init(|| compose).clone())
+        Compose::read(&self.root, &self.environment)
     }
 }
 
