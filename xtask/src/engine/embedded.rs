@@ -270,8 +270,8 @@ impl EmbeddedEngine {
             }
         }
         if with_data {
-            postgres::remove_data(&self.folder, context).await?;
-            data::remove(&dynamodb::data(&self.folder), ui).await?;
+            postgres::remove_data(&self.folder, context)?;
+            data::remove(&dynamodb::data(&self.folder), ui)?;
         }
         Ok(())
     }

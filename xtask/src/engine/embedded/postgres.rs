@@ -230,7 +230,7 @@ impl Postgres {
     async fn create_cluster(&self, held: &File) -> Result<()> {
         let (account, data) = (&self.account, &self.data);
         let unfinished = data::beside(data);
-        data::remove_whole(&unfinished).await?;
+        data::remove_whole(&unfinished)?;
         account.make_folder(&unfinished)?;
         let mut initdb = account.server(&self.binaries.program("initdb"), &self.environment);
         initdb.arg("--pgdata").arg(&unfinished).args(["--username", SUPERUSER]);
@@ -329,10 +329,10 @@ impl Postgres {
 }
 
 /// Removes every cluster, what interrupted runs left beside them, and the password.
-pub(super) async fn remove_data(folder: &StateFolder, context: &Context) -> Result<()> {
+pub(super) fn remove_data(folder: &StateFolder, context: &Context) -> Result<()> {
     for data in own_places(folder) {
-        data::remove(&data, &context.ui).await?;
+        data::remove(&data, &context.ui)?;
     }
-    data::remove_whole(&programs(folder)).await?;
-    data::remove_whole(&password_file(folder)).await
+    data::remove_whole(&programs(folder))?;
+    data::remove_whole(&password_file(folder))
 }
