@@ -150,7 +150,7 @@ impl Undo {
 
 /// The chosen engine's DynamoDB, if it keeps its tables in memory. Warns of what no snapshot can have.
 async fn in_memory(context: &Context) -> Result<Option<DynamoDb>> {
-    let engine = context.engine_that_runs().await?;
+    let engine = context.found().await?.engine;
     if !engine.keeps_tables_in_memory() {
         return Ok(None);
     }
