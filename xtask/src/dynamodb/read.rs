@@ -100,15 +100,14 @@ pub(crate) async fn pages(
     limit: Option<u64>,
     take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
-    pages_from(dynamodb, request.into(), None, limit, false, take).await
+    pages_and_key(dynamodb, request.into(), limit, false, take).await
 }
 
-/// Like [`pages`]. With `first`, the first page has already been read. With `wants_key`, a read that stops in the
-/// middle of a page returns the key of its last item, which may cost another request.
-pub(crate) async fn pages_from(
+/// Like [`pages`]. With `wants_key`, a read that stops in the middle of a page returns the key of its last item, which
+/// may cost another request.
+pub(crate) async fn pages_and_key(
     dynamodb: &DynamoDb,
     request: Request,
-    mut first: Option<Page>,
     limit: Option<u64>,
     wants_key: bool,
     mut take: impl AsyncFnMut(Page) -> Result<()>,
@@ -122,10 +121,7 @@ pub(crate) async fn pages_from(
         let most = most.and_then(|most| i32::try_from(most).ok());
         let page_limit = most.or(request.limit());
         let page_limit = page_limit.or((!dynamodb.target.is_production()).then_some(PAGE));
-        let mut page = match first.take() {
-            Some(page) => page,
-            None => request.page(dynamodb, page_limit, start.as_ref()).await?,
-        };
+        let mut page = request.page(dynamodb, page_limit, start.as_ref()).await?;
         let cut = wanted.is_some_and(|wanted| page.keep(wanted));
         response.add(&page);
         let next = page.last_evaluated_key.take();
@@ -196,41 +192,32 @@ pub(crate) async fn scan(
     segments: Option<i32>,
     take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
-    let request = Request::Scan(scan.clone());
-    let mut first = None;
     let total = match segments {
         Some(total) => total,
-        None if !dynamodb.target.is_scanned_in_segments => 1,
-        None => {
-            let page = first.insert(request.page(dynamodb, Some(PAGE), None).await?);
-            match page.last_evaluated_key {
-                None => 1,
-                Some(_) => {
-                    segments_for(dynamodb, table::describe(dynamodb, request.table()).await?.item_count)
-                }
-            }
+        None if dynamodb.target.is_scanned_in_segments => {
+            let name = scan.get_table_name().as_deref().unwrap_or_default();
+            // If the table cannot be described, the scan fails too, and its error says more.
+            let table = table::describe(dynamodb, name).await.ok();
+            segments_for(dynamodb, table.and_then(|table| table.item_count))
         }
+        None => 1,
     };
-    if total == 1 {
-        return pages_from(dynamodb, request, first, None, false, take).await;
-    }
-    let mut response = Response::default();
-    // Its items will come again with their segments, but its cost counts.
-    first.iter().for_each(|page| response.cost(page));
     let at_once = if segments.is_some() { MOST_AT_ONCE } else { AT_ONCE };
-    in_segments(dynamodb, &scan, total, at_once, response, take).await
+    in_segments(dynamodb, scan, total, at_once, take).await
 }
 
-/// Reads a table in `total` segments, of which `at_once` are read concurrently, and adds to `response`.
+/// Reads a table in `total` segments, of which `at_once` are read concurrently.
 async fn in_segments(
     dynamodb: &DynamoDb,
-    scan: &ScanInputBuilder,
+    scan: ScanInputBuilder,
     total: i32,
     at_once: usize,
-    response: Response,
     take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
-    let response = RefCell::new(response);
+    if total == 1 {
+        return pages(dynamodb, scan, None, take).await;
+    }
+    let response = RefCell::new(Response::default());
     let take = tokio::sync::Mutex::new(take);
     stream::iter(0..total)
         .map(async |segment| {
@@ -301,8 +288,5 @@ pub(crate) async fn in_order(
     item_count: Option<i64>,
     take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
-    match segments_for(dynamodb, item_count) {
-        1 => pages(dynamodb, scan, None, take).await,
-        total => in_segments(dynamodb, &scan, total, 1, Response::default(), take).await,
-    }
+    in_segments(dynamodb, scan, segments_for(dynamodb, item_count), 1, take).await
 }

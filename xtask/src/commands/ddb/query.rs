@@ -102,7 +102,7 @@ impl Query {
         let mut writer = ItemWriter::new(form);
         let take = async |page: read::Page| writer.page(&page.items);
         let (limit, wants_key) = (self.options.limit, self.options.wants_key());
-        let response = read::pages_from(&dynamodb, request.into(), None, limit, wants_key, take).await?;
+        let response = read::pages_and_key(&dynamodb, request.into(), limit, wants_key, take).await?;
         writer.finish(&response, &context.ui)?;
         response.report(&context.ui, STOPPED);
         self.options.cost.report(&dynamodb, table, self.options.index.as_deref(), Some(&response)).await

@@ -45,7 +45,7 @@ impl Scan {
         let response = match self.options.limit {
             Some(limit) => {
                 let wants_key = self.options.wants_key();
-                read::pages_from(&dynamodb, request.into(), None, Some(limit), wants_key, take).await?
+                read::pages_and_key(&dynamodb, request.into(), Some(limit), wants_key, take).await?
             }
             None => read::scan(&dynamodb, request, self.segments, take).await?,
         };
