@@ -11,6 +11,7 @@ use crate::error::Failure;
 use crate::targets::DynamoDbTarget;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::ReturnValue;
 
 use super::KEYS;
@@ -44,42 +45,30 @@ pub(crate) struct Get {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Put {
     #[command(flatten)]
-    items: ItemOutput,
+    change: Change,
     /// The item: a JSON object, plain or in DynamoDB JSON [default: read from stdin]
     item: Option<String>,
     #[command(flatten)]
     table: TableArgument,
-    #[command(flatten)]
-    condition: Condition,
-    #[command(flatten)]
-    guarded: Guarded,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Update {
-    #[command(flatten)]
-    items: ItemOutput,
-    #[command(flatten)]
-    key: KeyArguments,
     /// What to change: set n = :n, remove a, add n :n, delete tags :t
     #[arg(long, value_name = "EXPRESSION")]
     expression: String,
     #[command(flatten)]
-    condition: Condition,
+    change: Change,
     #[command(flatten)]
-    guarded: Guarded,
+    key: KeyArguments,
 }
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Delete {
     #[command(flatten)]
-    items: ItemOutput,
+    change: Change,
     #[command(flatten)]
     key: KeyArguments,
-    #[command(flatten)]
-    condition: Condition,
-    #[command(flatten)]
-    guarded: Guarded,
 }
 
 #[derive(Debug, clap::Args)]
@@ -94,13 +83,18 @@ struct KeyArguments {
     table: TableArgument,
 }
 
+/// The options of the commands that change an item.
 #[derive(Debug, clap::Args)]
-struct Condition {
+struct Change {
+    #[command(flatten)]
+    items: ItemOutput,
     /// Only if the item that is there meets this condition
     #[arg(long, value_name = "EXPRESSION")]
     condition: Option<String>,
     #[command(flatten)]
     placeholders: Placeholders,
+    #[command(flatten)]
+    guarded: Guarded,
 }
 
 impl KeyArguments {
@@ -155,55 +149,47 @@ impl Get {
     }
 }
 
+/// A request that changes an item: it has the condition, and is not repeated.
+macro_rules! request {
+    ($builder:expr, $table:expr, $change:expr) => {
+        $builder
+            .table_name($table)
+            .set_condition_expression($change.condition.clone())
+            .set_expression_attribute_names($change.placeholders.names()?)
+            .set_expression_attribute_values($change.placeholders.values()?)
+    };
+}
+
 impl Put {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let form = self.items.form(Vec::new())?;
-        let text = match self.item.filter(|text| text != "-") {
+        let Self { change, item, table } = self;
+        let form = change.items.form(Vec::new())?;
+        let text = match item.filter(|text| text != "-") {
             Some(text) => text,
             None => read_stdin(&context.ui)?,
         };
-        let put = crate::dynamodb::files::item_of(&text)
+        let item = crate::dynamodb::files::item_of(&text)
             .map_err(|why| Failure::usage(format!("the item cannot be read: {why}"), ITEM_FORM))?;
-        let _lock = self.guarded.lock(context, "ddb put").await?;
-        let dynamodb = self.guarded.dynamodb(context).await?;
-        let table = self.table.of(&dynamodb.target);
-        if self.guarded.is_rehearsal() {
-            let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
-            rules.importable(Ok(put.clone())).map_err(|why| refused(table, &rules, &why))?;
-        }
-        let item = put.clone();
-        let request = dynamodb
-            .client
-            .put_item()
-            .table_name(table)
-            .set_item(Some(put))
-            .set_condition_expression(self.condition.condition.clone())
-            .set_expression_attribute_names(self.condition.placeholders.names()?)
-            .set_expression_attribute_values(self.condition.placeholders.values()?)
-            .return_values(ReturnValue::AllOld);
-        let deed = format!("put an item{}", self.condition.not_evaluated(&self.guarded));
-        if !self.guarded.is_meant(context, &dynamodb, &deed, table).await? {
-            return Ok(());
-        }
+        let _lock = change.guarded.lock(context, "ddb put").await?;
+        let dynamodb = change.guarded.dynamodb(context).await?;
+        let table = table.of(&dynamodb.target);
+        let key = key_in(&item, &dynamodb, table);
+        let description = table::describe(&dynamodb, table).await;
+        let rules = Rules::of(&description.with_context(|| format!("no item was put into table {table}"))?)?;
+        let item = rules.importable(Ok(item)).map_err(|why| refused(table, &rules, &why))?;
+        let request = request!(dynamodb.client.put_item(), table, change).set_item(Some(item));
+        let request = request.return_values(ReturnValue::AllOld);
         let send = async || request.clone().customize().config_override(once()).send().await;
-        let _held = context.ui.stop.hold().await;
-        let answer = dynamodb.send(send).await;
-        let replaced = match answer {
-            Ok(answer) => answer.attributes,
-            Err(error) => {
-                if RequestError::code_of(&error) == Some("ValidationException") {
-                    let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
-                    rules.importable(Ok(item.clone())).map_err(|why| refused(table, &rules, &why))?;
-                }
-                let key = key_in(&item, &dynamodb, table);
-                return Err(self.condition.explain(error, "put into", &key, table, &dynamodb.target));
-            }
+        let Some(answer) = change.send(context, &dynamodb, table, "put an item", send).await? else {
+            return Ok(());
         };
-        context.ui.note(match replaced {
+        let answer =
+            answer.map_err(|error| change.explain(error, "put into", &key, table, &dynamodb.target))?;
+        context.ui.note(match answer.attributes {
             Some(_) => "put; this is what it replaced",
             None => "put: a new item",
         });
-        replaced.map_or(Ok(()), |item| form.print_one("Attributes", &item))
+        answer.attributes.map_or(Ok(()), |item| form.print_one("Attributes", &item))
     }
 }
 
@@ -231,38 +217,23 @@ fn read_stdin(ui: &Ui) -> Result<String> {
 
 impl Update {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let form = self.items.form(Vec::new())?;
-        let _lock = self.guarded.lock(context, "ddb update").await?;
-        let dynamodb = self.guarded.dynamodb(context).await?;
-        let table = self.key.table.of(&dynamodb.target);
-        let key = self.key.key(&dynamodb, table).await?;
-        let request = dynamodb
-            .client
-            .update_item()
-            .table_name(table)
-            .set_key(Some(key))
-            .update_expression(self.expression)
-            .set_condition_expression(self.condition.condition.clone())
-            .set_expression_attribute_names(self.condition.placeholders.names()?)
-            .set_expression_attribute_values(self.condition.placeholders.values()?)
+        let Self { expression, change, key } = self;
+        let form = change.items.form(Vec::new())?;
+        let _lock = change.guarded.lock(context, "ddb update").await?;
+        let dynamodb = change.guarded.dynamodb(context).await?;
+        let table = key.table.of(&dynamodb.target);
+        let request = request!(dynamodb.client.update_item(), table, change)
+            .set_key(Some(key.key(&dynamodb, table).await?))
+            .update_expression(expression)
             .return_values(ReturnValue::AllNew);
-        let unchecked = if self.guarded.is_rehearsal() { EXPRESSION_UNCHECKED } else { "" };
-        let deed = format!(
-            "update the item {}{unchecked}{}",
-            self.key.shown(),
-            self.condition.not_evaluated(&self.guarded)
-        );
-        if !self.guarded.is_meant(context, &dynamodb, &deed, table).await? {
-            return Ok(());
-        }
+        let unchecked = if change.guarded.is_rehearsal() { EXPRESSION_UNCHECKED } else { "" };
+        let deed = format!("update the item {}{unchecked}", key.shown());
         let send = async || request.clone().customize().config_override(once()).send().await;
-        let _held = context.ui.stop.hold().await;
-        let answer = dynamodb.send(send).await;
-        let updated = answer
-            .map_err(|error| {
-                self.condition.explain(error, "updated in", &self.key.typed(), table, &dynamodb.target)
-            })?
-            .attributes;
+        let Some(answer) = change.send(context, &dynamodb, table, &deed, send).await? else {
+            return Ok(());
+        };
+        let explain = |error| change.explain(error, "updated in", &key.typed(), table, &dynamodb.target);
+        let updated = answer.map_err(explain)?.attributes;
         context.ui.note("updated; this is what it is now");
         updated.map_or(Ok(()), |item| form.print_one("Attributes", &item))
     }
@@ -270,58 +241,58 @@ impl Update {
 
 impl Delete {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        let form = self.items.form(Vec::new())?;
-        let _lock = self.guarded.lock(context, "ddb delete").await?;
-        let dynamodb = self.guarded.dynamodb(context).await?;
-        let table = self.key.table.of(&dynamodb.target);
-        let key = self.key.key(&dynamodb, table).await?;
-        if self.guarded.is_rehearsal() {
-            let get = dynamodb.client.get_item().table_name(table).set_key(Some(key.clone()));
+        let Self { change, key } = self;
+        let form = change.items.form(Vec::new())?;
+        let _lock = change.guarded.lock(context, "ddb delete").await?;
+        let dynamodb = change.guarded.dynamodb(context).await?;
+        let table = key.table.of(&dynamodb.target);
+        let item_key = key.key(&dynamodb, table).await?;
+        if change.guarded.is_rehearsal() {
+            let get = dynamodb.client.get_item().table_name(table).set_key(Some(item_key.clone()));
             let there = dynamodb.send(async || get.clone().send().await).await?;
-            there.item.ok_or_else(|| not_there(&self.key, table, &dynamodb.target))?;
+            there.item.ok_or_else(|| not_there(&key, table, &dynamodb.target))?;
         }
-        let request = dynamodb
-            .client
-            .delete_item()
-            .table_name(table)
-            .set_key(Some(key))
-            .set_condition_expression(self.condition.condition.clone())
-            .set_expression_attribute_names(self.condition.placeholders.names()?)
-            .set_expression_attribute_values(self.condition.placeholders.values()?)
-            .return_values(ReturnValue::AllOld);
-        let deed =
-            format!("delete the item {}{}", self.key.shown(), self.condition.not_evaluated(&self.guarded));
-        if !self.guarded.is_meant(context, &dynamodb, &deed, table).await? {
-            return Ok(());
-        }
+        let request = request!(dynamodb.client.delete_item(), table, change).set_key(Some(item_key));
+        let request = request.return_values(ReturnValue::AllOld);
+        let deed = format!("delete the item {}", key.shown());
         let send = async || request.clone().customize().config_override(once()).send().await;
-        let _held = context.ui.stop.hold().await;
-        let answer = dynamodb.send(send).await;
-        let deleted = answer
-            .map_err(|error| {
-                self.condition.explain(error, "deleted from", &self.key.typed(), table, &dynamodb.target)
-            })?
-            .attributes;
-        match deleted {
-            Some(item) => {
-                context.ui.note("deleted; this is what it was");
-                form.print_one("Attributes", &item)
-            }
-            None => Err(not_there(&self.key, table, &dynamodb.target).into()),
-        }
+        let Some(answer) = change.send(context, &dynamodb, table, &deed, send).await? else {
+            return Ok(());
+        };
+        let explain = |error| change.explain(error, "deleted from", &key.typed(), table, &dynamodb.target);
+        let deleted = answer.map_err(explain)?.attributes;
+        let deleted = deleted.ok_or_else(|| not_there(&key, table, &dynamodb.target))?;
+        context.ui.note("deleted; this is what it was");
+        form.print_one("Attributes", &deleted)
     }
 }
 
 /// The remark of a dry run about the update's expression, which only a server can check.
 const EXPRESSION_UNCHECKED: &str = ", if the expression is valid, which a dry run does not check";
 
-impl Condition {
-    /// The remark of a dry run about the condition.
-    fn not_evaluated(&self, guarded: &Guarded) -> &'static str {
-        match (&self.condition, guarded.is_rehearsal()) {
-            (Some(_), true) => ", if the condition is valid and met, which a dry run does not check",
-            _ => "",
+/// The remark of a dry run about the condition.
+const CONDITION_UNCHECKED: &str = ", if the condition is valid and met, which a dry run does not check";
+
+impl Change {
+    /// Sends the request if the user means it; returns `None` otherwise.
+    async fn send<T, E>(
+        &self,
+        context: &Context,
+        dynamodb: &DynamoDb,
+        table: &str,
+        deed: &str,
+        request: impl AsyncFn() -> std::result::Result<T, SdkError<E>>,
+    ) -> Result<Option<Result<T>>>
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let is_unchecked = self.condition.is_some() && self.guarded.is_rehearsal();
+        let deed = format!("{deed}{}", if is_unchecked { CONDITION_UNCHECKED } else { "" });
+        if !self.guarded.is_meant(context, dynamodb, &deed, table).await? {
+            return Ok(None);
         }
+        let _held = context.ui.stop.hold().await;
+        Ok(Some(dynamodb.send(request).await))
     }
 
     /// Explains why an item could not be `done` (put into, deleted from) to a table.
@@ -338,11 +309,8 @@ impl Condition {
         if request.and_then(RequestError::code) == Some("ConditionalCheckFailedException") {
             let condition = self.condition.as_deref().unwrap_or_default();
             let problem = format!("the condition `{condition}` is not met: nothing was changed");
-            return Failure::new(
-                problem,
-                format!("see what is there with `cargo xtask ddb get {key} {place}`"),
-            )
-            .into();
+            let remedy = format!("see what is there with `cargo xtask ddb get {key} {place}`");
+            return Failure::new(problem, remedy).into();
         }
         let problem = if request.is_some_and(RequestError::may_be_done) {
             format!(

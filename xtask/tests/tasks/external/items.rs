@@ -109,8 +109,9 @@ fn an_item_or_a_table_that_is_not_there_is_named() {
     ");
     assert_snapshot!(world.item_error(1, &["put", "--table", "films", r#"{"pk":"a"}"#]), @"
     error: no item was put into table films
+      because: there is no table films
       because: DynamoDB at ENDPOINT has no such table
-      because: ResourceNotFoundException: Requested resource not found
+      because: ResourceNotFoundException: Requested resource not found: Table: films not found
       help: see `cargo xtask ddb list-tables`; `cargo xtask prepare` sets both databases up
     ");
     assert_snapshot!(world.item_error(1, &["delete", "--table", "films", "a"]), @"
