@@ -1,15 +1,14 @@
 //! Writes items in batches, and repeats what the server returns unprocessed.
 
-use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::iter::Peekable;
-use std::ops::Range;
 
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, ReturnConsumedCapacity, WriteRequest};
-use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
 
 use super::client::DynamoDb;
 use super::error::RequestError;
@@ -78,71 +77,33 @@ pub(crate) struct Written {
     pub(crate) in_order: u64,
 }
 
-/// Requests that are sent together, and their positions in the sequence.
-struct Batch {
-    places: Range<u64>,
-    keys: Vec<u64>,
-    requests: Vec<WriteRequest>,
-}
-
-/// The requests that have not been sent yet, and the state of those that have.
+/// The requests that have not been sent yet.
 struct Queue<I: Iterator<Item = Result<Write>>> {
     requests: Peekable<I>,
     /// The keys of the requests under way.
     keys: HashSet<u64>,
-    /// The number of requests taken from `requests`.
-    taken: u64,
-    /// Ranges that were written before an earlier one: their starts and ends.
-    ahead: HashMap<u64, u64>,
-    written: Written,
 }
 
 impl<I: Iterator<Item = Result<Write>>> Queue<I> {
     fn new(requests: I) -> Self {
-        Self {
-            requests: requests.peekable(),
-            keys: HashSet::new(),
-            taken: 0,
-            ahead: HashMap::new(),
-            written: Written::default(),
-        }
+        Self { requests: requests.peekable(), keys: HashSet::new() }
     }
 
-    /// The next batch. `None` if no requests are left, or if the next one must wait for an earlier request with the
-    /// same key. An error among the requests is returned after the batch of those before it.
-    fn next_batch(&mut self) -> Result<Option<Batch>> {
-        let start = self.taken;
-        let mut batch = Batch { places: start..start, keys: Vec::new(), requests: Vec::new() };
+    /// The next batch. It is empty if no requests are left, or if the next one must wait for an earlier request with
+    /// the same key. An error among the requests is returned after the batch of those before it.
+    fn next_batch(&mut self) -> Result<Vec<Write>> {
+        let mut batch: Vec<Write> = Vec::new();
         let mut bytes = 0;
-        while batch.requests.len() < BATCH && bytes < BATCH_BYTES {
+        while batch.len() < BATCH && bytes < BATCH_BYTES {
             let can_be_next = |next: &Result<Write>| match next {
                 Ok(write) => self.keys.insert(write.key),
-                Err(_) => batch.requests.is_empty(),
+                Err(_) => batch.is_empty(),
             };
             let Some(write) = self.requests.next_if(can_be_next).transpose()? else { break };
             bytes += write.bytes;
-            batch.keys.push(write.key);
-            batch.requests.push(write.request);
-            self.taken += 1;
+            batch.push(write);
         }
-        batch.places.end = self.taken;
-        Ok((!batch.requests.is_empty()).then_some(batch))
-    }
-
-    /// Records that the server has processed `count` requests of a batch.
-    fn took(&mut self, count: u64) -> Written {
-        self.written.count += count;
-        self.written
-    }
-
-    /// Records that a whole batch has been processed.
-    fn has_written(&mut self, places: Range<u64>, keys: &[u64]) -> Written {
-        keys.iter().for_each(|key| _ = self.keys.remove(key));
-        self.ahead.insert(places.start, places.end);
-        while let Some(end) = self.ahead.remove(&self.written.in_order) {
-            self.written.in_order = end;
-        }
-        self.written
+        Ok(batch)
     }
 }
 
@@ -157,44 +118,44 @@ pub(crate) async fn write_all(
 ) -> Result<u64> {
     let stop = &dynamodb.ui.stop;
     let _held = stop.hold().await;
-    let queue = RefCell::new(Queue::new(requests));
+    let mut queue = Queue::new(requests);
+    let written = Cell::new(Written::default());
     let progress = RefCell::new(progress);
-    let took = |count| {
-        let written = queue.borrow_mut().took(count);
-        (progress.borrow_mut())(written);
+    let add = |count, in_order| {
+        let before = written.get();
+        written.set(Written { count: before.count + count, in_order: before.in_order + in_order });
+        (progress.borrow_mut())(written.get());
     };
-    let write = async |Batch { places, keys, requests }: Batch| {
-        match write_batch(dynamodb, table, requests, took).await {
-            Ok(()) => {
-                let written = queue.borrow_mut().has_written(places, &keys);
-                (progress.borrow_mut())(written);
-                Ok(())
-            }
-            // The other batches under way are completed and counted.
-            Err(error) if error.is::<Interrupted>() => Ok(()),
-            Err(error) => Err(error),
-        }
+    let write = async |batch: Vec<Write>| {
+        let (keys, requests): (Vec<_>, _) = batch.into_iter().map(|write| (write.key, write.request)).unzip();
+        write_batch(dynamodb, table, requests, |count| add(count, 0)).await.map(|()| keys)
     };
-    let mut under_way = FuturesUnordered::new();
+    let mut under_way = FuturesOrdered::new();
     let mut ended = Ok(());
+    let mut has_gap = false;
     loop {
         while ended.is_ok() && under_way.len() < AT_ONCE {
-            match stop.check().map_err(Into::into).and_then(|()| queue.borrow_mut().next_batch()) {
-                Ok(Some(batch)) => under_way.push(write(batch)),
-                Ok(None) => break,
+            match stop.check().map_err(Into::into).and_then(|()| queue.next_batch()) {
+                Ok(batch) if batch.is_empty() => break,
+                Ok(batch) => under_way.push_back(write(batch)),
                 Err(error) => ended = Err(error),
             }
         }
         match under_way.next().await {
-            Some(Ok(())) => {}
-            Some(failed) => {
-                ended = failed;
+            Some(Ok(keys)) => {
+                keys.iter().for_each(|key| _ = queue.keys.remove(key));
+                add(0, if has_gap { 0 } else { keys.len() as u64 });
+            }
+            // The other batches under way are completed and counted.
+            Some(Err(error)) if error.is::<Interrupted>() => has_gap = true,
+            Some(Err(error)) => {
+                ended = Err(error);
                 break;
             }
             None => break,
         }
     }
-    let count = queue.borrow().written.count;
+    let count = written.get().count;
     let is_known = under_way.is_empty()
         && !ended.as_ref().err().and_then(RequestError::of).is_some_and(RequestError::may_be_done);
     let certain = match count {
@@ -285,35 +246,21 @@ mod tests {
         Write::put(item(n(&pk.to_string()), ""), &["pk"])
     }
 
-    fn written<I: Iterator<Item = Result<Write>>>(queue: &mut Queue<I>, batch: &Batch) -> u64 {
-        queue.has_written(batch.places.clone(), &batch.keys).in_order
-    }
-
     #[test]
     fn a_key_waits_until_its_earlier_request_is_written() {
         let mut queue = Queue::new([1, 2, 1, 3].map(write).into_iter());
-        let first = queue.next_batch().unwrap().unwrap();
-        assert_eq!(first.requests.len(), 2);
-        assert!(queue.next_batch().unwrap().is_none());
-        assert_eq!(queue.took(2), Written { count: 2, in_order: 0 });
-        assert_eq!(written(&mut queue, &first), 2);
-        let second = queue.next_batch().unwrap().unwrap();
-        assert_eq!(second.requests.len(), 2);
-        assert!(queue.next_batch().unwrap().is_none());
-        assert_eq!(written(&mut queue, &second), 4);
-    }
-
-    #[test]
-    fn progress_in_order_has_no_gap() {
-        let mut queue = Queue::new((0..60).map(write));
-        let [one, two, three] = [(); 3].map(|()| queue.next_batch().unwrap().unwrap());
-        assert_eq!([two, three, one].map(|batch| written(&mut queue, &batch)), [0, 0, 60]);
+        let first = queue.next_batch().unwrap();
+        assert_eq!(first.len(), 2);
+        assert!(queue.next_batch().unwrap().is_empty());
+        first.iter().for_each(|write| _ = queue.keys.remove(&write.key));
+        assert_eq!(queue.next_batch().unwrap().len(), 2);
+        assert!(queue.next_batch().unwrap().is_empty());
     }
 
     #[test]
     fn a_request_that_cannot_be_made_ends_the_batch_before_it() {
         let mut queue = Queue::new([write(1), Err(anyhow::anyhow!("bad"))].into_iter());
-        assert_eq!(queue.next_batch().unwrap().unwrap().requests.len(), 1);
+        assert_eq!(queue.next_batch().unwrap().len(), 1);
         assert!(queue.next_batch().is_err());
     }
 }
