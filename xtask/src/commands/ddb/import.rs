@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
-use self::records::{Records, RejectedFile, Rejects, rejected_path};
+use self::records::{Records, Rejects, rejected_path};
 use self::rules::Rules;
 use super::cost::Cost;
 use super::export::no_form;
@@ -61,24 +61,21 @@ impl Import {
         // A wrong file is an error before the user is asked or anything is changed.
         let input = self.input().await?;
         self.open(&input)?.next().with_context(|| self.cannot_import())?;
-        if self.guarded.is_rehearsal() {
-            return self.rehearse(context, &input).await;
-        }
         context.ui.stop.remedy("run the same command again");
         let _lock = self.guarded.lock(context, "ddb import").await?;
-        let deed = "import into the table, over its items";
         let dynamodb = self.guarded.dynamodb(context).await?;
         let table = self.table.of(&dynamodb.target);
-        if !self.guarded.is_meant(context, &dynamodb, deed, table).await? {
+        let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
+        let deed = match self.guarded.is_rehearsal() {
+            true => self.rehearse(context, &rules, &input)?,
+            false => "import into the table, over its items".to_owned(),
+        };
+        if !self.guarded.is_meant(context, &dynamodb, &deed, table).await? {
             return Ok(());
         }
-        let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
         let step = context.ui.step(format!("DynamoDB: import {} into {table}", self.name().display()));
         let file = self.open(&input)?;
-        let rejects = match self.reject {
-            true => Rejects::Keep(RejectedFile::beside(&self.file, &file)),
-            false => Rejects::End,
-        };
+        let rejects = if self.reject { Rejects::Keep(None) } else { Rejects::End };
         let records = Records::new(self.name(), file, self.from_line, &rules, rejects, &context.ui);
         match self.import(&dynamodb, table, records, &step).await {
             Ok(Records { imported: 0, rejected: 1.., .. }) => Err(step.ended_by(self.all_rejected())),
@@ -102,15 +99,12 @@ impl Import {
         }
     }
 
-    /// Reads the file as an import would, and prints what it would write.
-    async fn rehearse(&self, context: &Context, input: &Input) -> Result<()> {
-        let dynamodb = self.guarded.dynamodb(context).await?;
-        let table = self.table.of(&dynamodb.target);
-        let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
+    /// Reads the file as an import would. Returns what it would write.
+    fn rehearse(&self, context: &Context, rules: &Rules, input: &Input) -> Result<String> {
         let rejects = if self.reject { Rejects::Print } else { Rejects::End };
         let mut records =
-            Records::new(self.name(), self.open(input)?, self.from_line, &rules, rejects, &context.ui);
-        while records.next_item()?.is_some() {}
+            Records::new(self.name(), self.open(input)?, self.from_line, rules, rejects, &context.ui);
+        while records.next_request()?.is_some() {}
         if records.imported == 0 && records.rejected > 0 {
             return Err(self.all_rejected());
         }
@@ -122,8 +116,7 @@ impl Import {
             }
         };
         let imported = counted(records.imported, "item", "items");
-        let deed = format!("import {imported} into the table, over its items{rejected}");
-        self.guarded.is_meant(context, &dynamodb, &deed, table).await.map(|_| ())
+        Ok(format!("import {imported} into the table, over its items{rejected}"))
     }
 
     async fn input(&self) -> Result<Input> {

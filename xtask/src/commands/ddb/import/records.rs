@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::rules::Rules;
 use crate::dynamodb::files::{FileRecord, ItemFile};
-use crate::dynamodb::json::Item;
 use crate::dynamodb::write::Write;
 use crate::error::Failure;
 use crate::ui::Ui;
@@ -18,8 +17,8 @@ use crate::ui::Ui;
 pub(super) enum Rejects {
     End,
     Print,
-    /// Print it and add it to a file.
-    Keep(RejectedFile),
+    /// Print it and add it to a file beside the imported one, which is created for the first.
+    Keep(Option<File>),
 }
 
 /// A file's records, and the line up to which they have been written.
@@ -30,6 +29,8 @@ pub(super) struct Records<'a> {
     rules: &'a Rules,
     names: Vec<&'a str>,
     rejects: Rejects,
+    /// A CSV's header, which the rejected rows need too.
+    header: Vec<u8>,
     ui: &'a Ui,
     /// The number of importable records read.
     pub(super) imported: u64,
@@ -52,11 +53,12 @@ impl<'a> Records<'a> {
     ) -> Self {
         Self {
             path,
-            file,
             from_line,
             rules,
             names: rules.key_names().collect(),
             rejects,
+            header: file.header().map(|header| [header, b"\n"].concat()).unwrap_or_default(),
+            file,
             ui,
             imported: 0,
             rejected: 0,
@@ -67,12 +69,6 @@ impl<'a> Records<'a> {
 
     /// The request that writes the next importable record; `None` at the end.
     pub(super) fn next_request(&mut self) -> Result<Option<Write>> {
-        let item = self.next_item()?;
-        item.map(|item| Write::put(item, &self.names)).transpose()
-    }
-
-    /// The next importable record; `None` at the end.
-    pub(super) fn next_item(&mut self) -> Result<Option<Item>> {
         loop {
             let lines = self.file.lines();
             let record = self.file.next().with_context(|| format!("cannot read on after line {lines}"))?;
@@ -94,14 +90,14 @@ impl<'a> Records<'a> {
                 self.ui.line(place);
                 self.rejected += 1;
                 if let Rejects::Keep(rejected) = &mut self.rejects {
-                    rejected.add(text, self.ui)?;
+                    keep(rejected, self.path, &self.header, text, self.ui)?;
                 }
             }
             self.next_line = self.file.lines() + 1;
             if let Ok(item) = item {
                 self.imported += 1;
                 self.under_way.push_back(line);
-                return Ok(Some(item));
+                return Write::put(item, &self.names).map(Some);
             }
         }
     }
@@ -130,38 +126,21 @@ fn bad_line(problem: String) -> anyhow::Error {
     Failure::usage(problem, remedy).into()
 }
 
-/// The file for rejected records. They are copied unchanged and uncompressed.
-pub(super) struct RejectedFile {
-    imported: PathBuf,
-    /// A CSV's header, which the rejected rows need too.
-    header: Option<Vec<u8>>,
-    path: PathBuf,
-    /// `None` until a record is rejected.
-    file: Option<File>,
-}
-
-impl RejectedFile {
-    pub(super) fn beside(imported: &Path, file: &ItemFile) -> Self {
-        let header = file.header().map(<[u8]>::to_vec);
-        Self { imported: imported.to_owned(), header, path: rejected_path(imported), file: None }
-    }
-
-    /// Adds a record's text. If an earlier import left such a file, renames that one first.
-    fn add(&mut self, text: &[u8], ui: &Ui) -> Result<()> {
-        let cannot_write = || format!("cannot write {}", self.path.display());
-        let mut text = [text, b"\n"].concat();
-        let file = match &mut self.file {
-            Some(file) => file,
-            none => {
-                set_aside(&self.path, ui)?;
-                if let Some(header) = &self.header {
-                    text = [header, b"\n".as_slice(), &text].concat();
-                }
-                none.insert(create_as(&self.imported, &self.path).with_context(cannot_write)?)
-            }
-        };
-        file.write_all(&text).with_context(cannot_write)
-    }
+/// Adds a record's text, unchanged and uncompressed, to the file for rejected records. If an earlier import left such a
+/// file, renames that one first.
+fn keep(rejected: &mut Option<File>, imported: &Path, header: &[u8], text: &[u8], ui: &Ui) -> Result<()> {
+    let path = rejected_path(imported);
+    let cannot_write = || format!("cannot write {}", path.display());
+    let mut text = [text, b"\n"].concat();
+    let file = match rejected {
+        Some(file) => file,
+        none => {
+            set_aside(&path, ui)?;
+            text = [header, &text].concat();
+            none.insert(create_as(imported, &path).with_context(cannot_write)?)
+        }
+    };
+    file.write_all(&text).with_context(cannot_write)
 }
 
 pub(super) fn rejected_path(file: &Path) -> PathBuf {
