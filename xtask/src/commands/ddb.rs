@@ -17,11 +17,9 @@ use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::table;
 use crate::dynamodb::target::DynamoDbTarget;
 use crate::facts::Facts;
-use crate::targets::PostgresTarget;
 use anyhow::Result;
 use clap::Subcommand;
 
-use super::db;
 use super::target::{Guarded, Reading, Target, WHERE, Writing};
 use crate::context::Context;
 
@@ -174,25 +172,6 @@ impl Guarded {
         self.writing.target.dynamodb(context).await
     }
 
-    /// Like [`Guarded::is_meant`], for the synthetic users and items in both databases.
-    async fn is_meant_in_both(
-        &self,
-        context: &Context,
-        postgres: &PostgresTarget,
-        dynamodb: &DynamoDb,
-        deed: &str,
-    ) -> Result<bool> {
-        let mut facts = Vec::new();
-        if self.shows() {
-            facts.push(Facts::of_postgres(postgres).await?);
-        }
-        if self.is_rehearsal() {
-            let prod = postgres.prod;
-            postgres.ask(move |client| db::counts(client, prod)).await?;
-        }
-        self.shown_is_meant(context, dynamodb, deed, &dynamodb.target.table, facts).await
-    }
-
     /// Shows the table, if it has to be shown, and asks the user. Returns whether to go on.
     async fn is_meant(
         &self,
@@ -201,23 +180,11 @@ impl Guarded {
         deed: &str,
         table: &str,
     ) -> Result<bool> {
-        self.shown_is_meant(context, dynamodb, deed, table, Vec::new()).await
-    }
-
-    /// Like [`Guarded::is_meant`], with other `facts` before those of the table.
-    async fn shown_is_meant(
-        &self,
-        context: &Context,
-        dynamodb: &DynamoDb,
-        deed: &str,
-        table: &str,
-        mut facts: Vec<Facts>,
-    ) -> Result<bool> {
         if !self.shows() {
             return Ok(true);
         }
         let description = table::describe(dynamodb, table).await?;
-        facts.push(Facts::of_table(dynamodb, table, Some(&description)));
+        let facts = [Facts::of_table(dynamodb, table, Some(&description))];
         self.pass(context, deed, &facts, table, "").await
     }
 }

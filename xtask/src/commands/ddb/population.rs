@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use crate::dynamodb::client::DynamoDb;
 use crate::dynamodb::read::{self, Page};
+use crate::dynamodb::table;
 use crate::dynamodb::write::{self, Write};
 use crate::error::{Failure, Interrupted, Usage};
+use crate::facts::Facts;
 use crate::postgres::target::{Connection, readable};
 use crate::ui::Ui;
 use anyhow::{Context as _, Result, ensure};
@@ -53,6 +55,28 @@ impl PopulationOptions {
     }
 }
 
+/// Like [`Guarded::is_meant`], for the synthetic users and items in both databases.
+pub(super) async fn is_meant(
+    context: &Context,
+    guarded: &Guarded,
+    postgres: &PostgresTarget,
+    dynamodb: &DynamoDb,
+    deed: &str,
+) -> Result<bool> {
+    if !guarded.shows() {
+        return Ok(true);
+    }
+    let of_postgres = Facts::of_postgres(postgres).await?;
+    if guarded.is_rehearsal() {
+        let prod = postgres.prod;
+        postgres.ask(move |client| db::counts(client, prod)).await?;
+    }
+    let table = &dynamodb.target.table;
+    let description = table::describe(dynamodb, table).await?;
+    let facts = [of_postgres, Facts::of_table(dynamodb, table, Some(&description))];
+    guarded.pass(context, deed, &facts, table, "").await
+}
+
 /// `ddb remove-population`.
 pub(super) async fn remove_all(context: &Context, guarded: &Guarded) -> Result<()> {
     context.ui.stop.remedy("run the same command again");
@@ -60,7 +84,7 @@ pub(super) async fn remove_all(context: &Context, guarded: &Guarded) -> Result<(
     let Targets { postgres, dynamodb } = context.databases(guarded.is_production()).await?;
     let dynamodb = DynamoDb::new(&dynamodb, &context.ui).await?;
     let deed = format!("remove the synthetic users from {postgres} and their items");
-    if !guarded.is_meant_in_both(context, &postgres, &dynamodb, &deed).await? {
+    if !is_meant(context, guarded, &postgres, &dynamodb, &deed).await? {
         return Ok(());
     }
     let remove = remove(&context.ui, &postgres, &dynamodb);

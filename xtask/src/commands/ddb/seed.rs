@@ -68,7 +68,7 @@ impl SeedCommand {
         let Targets { postgres, dynamodb } = context.databases(guarded.is_production()).await?;
         let dynamodb = DynamoDb::new(&dynamodb, &context.ui).await?;
         let deed = format!("replace the synthetic users in {postgres} and their items");
-        if !guarded.is_meant_in_both(context, &postgres, &dynamodb, &deed).await? {
+        if !population::is_meant(context, &guarded, &postgres, &dynamodb, &deed).await? {
             return Ok(());
         }
         let write = async {
