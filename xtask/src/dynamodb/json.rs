@@ -4,13 +4,11 @@
 //! Reading rejects duplicate names and keeps the digits of numbers.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.LowLevelAPI.html>
 
-use std::collections::hash_map::Entry;
 use std::fmt;
-use std::marker::PhantomData;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_smithy_types::base64;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -139,32 +137,41 @@ impl<'de> DeserializeSeed<'de> for Type {
     type Value = AttributeValue;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<AttributeValue, D::Error> {
+        let blob = |text: String| bytes(&text).map_err(D::Error::custom);
         match self.0 {
             "S" => String::deserialize(deserializer).map(AttributeValue::S),
             "N" => String::deserialize(deserializer).map(AttributeValue::N),
-            "B" => Base64::deserialize(deserializer).map(|bytes| AttributeValue::B(bytes.0)),
+            "B" => String::deserialize(deserializer).and_then(blob).map(AttributeValue::B),
             "BOOL" => bool::deserialize(deserializer).map(AttributeValue::Bool),
             "NULL" => bool::deserialize(deserializer).map(AttributeValue::Null),
-            "M" => Unique::<Typed>::deserialize(deserializer).map(|map| AttributeValue::M(map.0)),
-            "L" => Vec::<Typed>::deserialize(deserializer)
-                .map(|values| AttributeValue::L(values.into_iter().map(AttributeValue::from).collect())),
+            "M" => Attributes(Notation::Typed).deserialize(deserializer).map(AttributeValue::M),
+            "L" => deserializer.deserialize_seq(Elements),
             "SS" => Vec::deserialize(deserializer).map(AttributeValue::Ss),
             "NS" => Vec::deserialize(deserializer).map(AttributeValue::Ns),
-            _ => Vec::<Base64>::deserialize(deserializer)
-                .map(|elements| AttributeValue::Bs(elements.into_iter().map(|bytes| bytes.0).collect())),
+            _ => {
+                let texts = Vec::<String>::deserialize(deserializer)?;
+                texts.into_iter().map(blob).collect::<Result<_, _>>().map(AttributeValue::Bs)
+            }
         }
     }
 }
 
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Base64(Blob);
+/// The elements of a list, with their types.
+struct Elements;
 
-impl TryFrom<String> for Base64 {
-    type Error = String;
+impl<'de> Visitor<'de> for Elements {
+    type Value = AttributeValue;
 
-    fn try_from(text: String) -> Result<Self, String> {
-        bytes(&text).map(Self)
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a sequence")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<AttributeValue, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = sequence.next_element_seed(Notation::Typed)? {
+            values.push(value);
+        }
+        Ok(AttributeValue::L(values))
     }
 }
 
@@ -177,61 +184,69 @@ pub(crate) fn bytes(text: &str) -> Result<Blob, String> {
 /// How many characters of a value an error shows.
 const SHOWN: usize = 60;
 
-pub(crate) struct Typed(AttributeValue);
-
-impl From<Typed> for AttributeValue {
-    fn from(value: Typed) -> Self {
-        value.0
-    }
+/// Parses a text by a serde seed: a [`Notation`], a [`Type`] or [`Attributes`].
+pub(crate) fn parsed<'de, S: DeserializeSeed<'de>>(text: &'de str, seed: S) -> serde_json::Result<S::Value> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value = seed.deserialize(&mut json)?;
+    json.end().map(|()| value)
 }
 
-impl<'de> Deserialize<'de> for Typed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneMember;
+/// As a serde seed, a notation reads a value.
+impl<'de> DeserializeSeed<'de> for Notation {
+    type Value = AttributeValue;
 
-        impl<'de> Visitor<'de> for OneMember {
-            type Value = Typed;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a value with its type, as {\"S\": \"text\"}")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Typed, A::Error> {
-                let Some(name) = map.next_key::<String>()? else {
-                    return Err(A::Error::custom("an empty object has no type"));
-                };
-                let Some(kind) = Type::named(&name) else {
-                    let types = TYPES.join("`, `");
-                    return Err(A::Error::custom(format_args!(
-                        "`{name}` is none of DynamoDB's types `{types}`"
-                    )));
-                };
-                let value = map.next_value_seed(kind)?;
-                if map.next_key::<IgnoredAny>()?.is_some() {
-                    return Err(A::Error::custom("a value has one type, and here are two members"));
-                }
-                Ok(Typed(value))
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<AttributeValue, D::Error> {
+        match self {
+            Self::Typed => deserializer.deserialize_map(OneMember),
+            Self::Plain => {
+                let text = <&RawValue>::deserialize(deserializer)?.get();
+                plain(text).map_err(|error| D::Error::custom(without_place(&error)))
             }
         }
-
-        deserializer.deserialize_map(OneMember)
     }
 }
 
-/// A value of plain JSON. A number keeps its digits.
-pub(crate) struct Plain(AttributeValue);
+/// An object that has a value's type as its only member.
+struct OneMember;
 
-impl From<Plain> for AttributeValue {
-    fn from(value: Plain) -> Self {
-        value.0
+impl<'de> Visitor<'de> for OneMember {
+    type Value = AttributeValue;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a value with its type, as {\"S\": \"text\"}")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AttributeValue, A::Error> {
+        let Some(name) = map.next_key::<String>()? else {
+            return Err(A::Error::custom("an empty object has no type"));
+        };
+        let Some(kind) = Type::named(&name) else {
+            let types = TYPES.join("`, `");
+            return Err(A::Error::custom(format_args!("`{name}` is none of DynamoDB's types `{types}`")));
+        };
+        let value = map.next_value_seed(kind)?;
+        if map.next_key::<IgnoredAny>()?.is_some() {
+            return Err(A::Error::custom("a value has one type, and here are two members"));
+        }
+        Ok(value)
     }
 }
 
-impl<'de> Deserialize<'de> for Plain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&RawValue>::deserialize(deserializer)?.get();
-        plain(text).map(Plain).map_err(|error| D::Error::custom(without_place(&error)))
-    }
+/// Parses a value whose syntax has been checked. A number keeps its digits.
+fn plain(text: &str) -> serde_json::Result<AttributeValue> {
+    Ok(match text.as_bytes().first() {
+        Some(b'"') => AttributeValue::S(serde_json::from_str(text)?),
+        Some(b't') => AttributeValue::Bool(true),
+        Some(b'f') => AttributeValue::Bool(false),
+        Some(b'n') => AttributeValue::Null(true),
+        Some(b'{') => AttributeValue::M(parsed(text, Attributes(Notation::Plain))?),
+        Some(b'[') => {
+            let values: Vec<&RawValue> = serde_json::from_str(text)?;
+            let values = values.into_iter().map(|value| plain(value.get()));
+            AttributeValue::L(values.collect::<Result<_, _>>()?)
+        }
+        _ => AttributeValue::N(text.to_owned()),
+    })
 }
 
 /// A value that a user typed: DynamoDB JSON, or else plain JSON.
@@ -239,10 +254,9 @@ impl<'de> Deserialize<'de> for Plain {
 /// # Errors
 /// It is neither.
 pub(crate) fn value_of(text: &str) -> Result<AttributeValue, String> {
-    let typed = serde_json::from_str::<Typed>(text).map(AttributeValue::from);
-    let value = typed.or_else(|_| {
+    let value = parsed(text, Notation::Typed).or_else(|_| {
         check_depth(text)?;
-        serde_json::from_str::<Plain>(text).map(AttributeValue::from)
+        parsed(text, Notation::Plain)
     });
     value.map_err(|error| error.to_string())
 }
@@ -261,62 +275,36 @@ pub(crate) fn check_depth(text: &str) -> serde_json::Result<()> {
     }
 }
 
-/// Converts a value whose syntax has been checked.
-fn plain(text: &str) -> serde_json::Result<AttributeValue> {
-    Ok(match text.as_bytes().first() {
-        Some(b'"') => AttributeValue::S(serde_json::from_str(text)?),
-        Some(b't') => AttributeValue::Bool(true),
-        Some(b'f') => AttributeValue::Bool(false),
-        Some(b'n') => AttributeValue::Null(true),
-        Some(b'{') => AttributeValue::M(serde_json::from_str::<Unique<Plain>>(text)?.0),
-        Some(b'[') => {
-            let values: Vec<Plain> = serde_json::from_str(text)?;
-            AttributeValue::L(values.into_iter().map(AttributeValue::from).collect())
-        }
-        _ => AttributeValue::N(text.to_owned()),
-    })
+/// As a serde seed: attributes with unique names, whose values are in this notation.
+pub(crate) struct Attributes(pub(crate) Notation);
+
+impl<'de> DeserializeSeed<'de> for Attributes {
+    type Value = Item;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Item, D::Error> {
+        deserializer.deserialize_map(self)
+    }
 }
 
-/// Attributes with unique names, whose values are in the notation `V`.
-pub(crate) struct Unique<V>(pub(crate) Item, PhantomData<V>);
+impl<'de> Visitor<'de> for Attributes {
+    type Value = Item;
 
-impl<'de, V: Deserialize<'de> + Into<AttributeValue>> Deserialize<'de> for Unique<V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Members<V>(PhantomData<V>);
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object of attributes")
+    }
 
-        impl<'de, V: Deserialize<'de> + Into<AttributeValue>> Visitor<'de> for Members<V> {
-            type Value = Unique<V>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object of attributes")
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Item, A::Error> {
+        let mut item = Item::new();
+        while let Some(name) = map.next_key::<String>()? {
+            if item.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("attribute `{name}` is given twice")));
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unique<V>, A::Error> {
-                let mut item = Item::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    match item.entry(name) {
-                        Entry::Vacant(entry) => match map.next_value::<V>() {
-                            Ok(value) => drop(entry.insert(value.into())),
-                            Err(error) => {
-                                return Err(A::Error::custom(format_args!(
-                                    "attribute `{}`: {error}",
-                                    entry.key()
-                                )));
-                            }
-                        },
-                        Entry::Occupied(entry) => {
-                            return Err(A::Error::custom(format_args!(
-                                "attribute `{}` is given twice",
-                                entry.key()
-                            )));
-                        }
-                    }
-                }
-                Ok(Unique(item, PhantomData))
-            }
+            let value = map.next_value_seed(self.0);
+            let value =
+                value.map_err(|error| A::Error::custom(format_args!("attribute `{name}`: {error}")))?;
+            item.insert(name, value);
         }
-
-        deserializer.deserialize_map(Members(PhantomData))
+        Ok(item)
     }
 }
 
@@ -358,7 +346,7 @@ mod tests {
 
     #[test]
     fn every_type_is_read_and_written_in_both_notations() {
-        let item = serde_json::from_str::<Unique<Typed>>(TYPED).unwrap().0;
+        let item = parsed(TYPED, Attributes(Notation::Typed)).unwrap();
         assert_eq!(serde_json::to_string(&Json(&item, Notation::Typed)).unwrap(), TYPED);
         let plain = serde_json::to_string(&Json(&item, Notation::Plain)).unwrap();
         assert_eq!(

@@ -39,7 +39,7 @@ fn size_of_number(text: &str) -> usize {
 #[allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
     use super::*;
-    use crate::dynamodb::json::{Typed, Unique};
+    use crate::dynamodb::json::{Attributes, Notation, parsed};
 
     #[test]
     fn names_and_values_count() {
@@ -60,7 +60,7 @@ mod tests {
             (r#"{"m":{"M":{"a":{"S":"xy"}}}}"#, 8),
             (r#"{"s":{"SS":["a","bc"]}}"#, 4),
         ] {
-            let item = serde_json::from_str::<Unique<Typed>>(text).unwrap().0;
+            let item = parsed(text, Attributes(Notation::Typed)).unwrap();
             assert_eq!(size_of(&item), bytes, "{text}");
         }
     }

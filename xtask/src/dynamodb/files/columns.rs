@@ -20,11 +20,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dynamodb::files::jsonl::explained;
 use crate::dynamodb::json::{
-    AttributeValue, Content, Item, Json, Notation, Type, Typed, Unique, bytes, sorted,
+    AttributeValue, Attributes, Content, Item, Json, Notation, Type, bytes, parsed, sorted,
 };
 use crate::text::counted;
 use aws_smithy_types::base64;
-use serde::de::DeserializeSeed as _;
 
 /// The header of the last column.
 const OTHERS: &str = "*";
@@ -126,9 +125,9 @@ impl Columns {
                     insert(name, value(*kind, cell).map_err(|why| format!("attribute `{name}`: {why}"))?)?;
                 }
                 Column::Others => {
-                    let others: Unique<Typed> = serde_json::from_str(cell)
+                    let others = parsed(cell, Attributes(Notation::Typed))
                         .map_err(|error| format!("column `{OTHERS}`: {}", explained(cell, &error)))?;
-                    others.0.into_iter().try_for_each(|(name, value)| insert(&name, value))?;
+                    others.into_iter().try_for_each(|(name, value)| insert(&name, value))?;
                 }
             }
         }
@@ -179,11 +178,7 @@ fn value(kind: Type, cell: &str) -> Result<AttributeValue, String> {
         "S" => Ok(AttributeValue::S(cell.to_owned())),
         "N" => Ok(AttributeValue::N(cell.to_owned())),
         "B" => Ok(AttributeValue::B(bytes(cell)?)),
-        _ => {
-            let mut json = serde_json::Deserializer::from_str(cell);
-            let value = kind.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
-            value.map_err(|error| explained(cell, &error))
-        }
+        _ => parsed(cell, kind).map_err(|error| explained(cell, &error)),
     }
 }
 
@@ -193,7 +188,7 @@ mod tests {
     use super::*;
 
     fn item(json: &str) -> Item {
-        serde_json::from_str::<Unique<Typed>>(json).unwrap().0
+        parsed(json, Attributes(Notation::Typed)).unwrap()
     }
 
     fn texts(cells: Vec<&str>) -> Vec<String> {

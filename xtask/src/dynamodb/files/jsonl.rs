@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 
 use crate::dynamodb::json::{
-    AttributeValue, Item, Notation, Plain, Typed, Unique, check_depth, on_one_line, without_place,
+    AttributeValue, Attributes, Item, Notation, check_depth, on_one_line, parsed, without_place,
 };
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeSeed as _, Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
 
 impl Notation {
@@ -32,7 +32,7 @@ impl Notation {
         if !members.is_empty() && members.values().all(looks_typed) {
             return Ok(Some(Self::Typed));
         }
-        let is_typed = |value: &RawValue| serde_json::from_str::<Typed>(value.get()).is_ok();
+        let is_typed = |value: &RawValue| parsed(value.get(), Self::Typed).is_ok();
         let (typed, plain): (Vec<_>, Vec<_>) = members.iter().partition(|(_, value)| is_typed(value));
         match (typed.first(), plain.first()) {
             (Some((typed, _)), Some((plain, _))) => {
@@ -141,9 +141,7 @@ fn not_json(text: &str) -> Option<serde_json::Error> {
 fn read(text: &str, notation: Notation) -> serde_json::Result<Item> {
     match notation {
         Notation::Typed => typed(text),
-        Notation::Plain => {
-            check_depth(text).and_then(|()| serde_json::from_str::<Unique<Plain>>(text)).map(|item| item.0)
-        }
+        Notation::Plain => check_depth(text).and_then(|()| parsed(text, Attributes(notation))),
     }
 }
 
@@ -153,17 +151,21 @@ fn typed(line: &str) -> serde_json::Result<Item> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Enclosed {
-        #[serde(rename = "Item")]
-        item: Unique<Typed>,
+        #[serde(rename = "Item", deserialize_with = "attributes")]
+        item: Item,
+    }
+
+    fn attributes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Item, D::Error> {
+        Attributes(Notation::Typed).deserialize(deserializer)
     }
 
     let error = match serde_json::from_str::<Enclosed>(line) {
-        Ok(enclosed) => return Ok(enclosed.item.0),
+        Ok(enclosed) => return Ok(enclosed.item),
         Err(error) => error,
     };
-    let item = serde_json::from_str::<Unique<Typed>>(line);
     // An object with only `Item` was meant to be enclosed, so show that error.
-    item.map(|item| item.0).map_err(|other| if enclosed(&members_of(line)).is_some() { error } else { other })
+    parsed(line, Attributes(Notation::Typed))
+        .map_err(|other| if enclosed(&members_of(line)).is_some() { error } else { other })
 }
 
 #[cfg(test)]
