@@ -1,7 +1,7 @@
 //! Prints items page by page, so that memory does not grow with the table.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Seek as _, SeekFrom, Write};
 
 use serde::Serialize;
@@ -145,24 +145,16 @@ fn in_temporary_file(what: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot {what} the temporary file: {error}"))
 }
 
-/// Writes JSON with the AWS CLI's indentation, nested at `indent`. The caller has indented the first line.
-fn write_indented(out: &mut impl Write, indent: &str, value: &impl Serialize) -> io::Result<()> {
+/// Writes one item of the list `Items`, with the AWS CLI's indentation.
+fn spool_item(spool: &mut impl Write, item: &Item, follows_another: bool) -> io::Result<()> {
     let mut text = Vec::new();
-    value.serialize(&mut aws_cli_style(&mut text))?;
-    for (index, line) in text.split_inclusive(|byte| *byte == b'\n').enumerate() {
-        if index > 0 {
-            out.write_all(indent.as_bytes())?;
-        }
-        out.write_all(line)?;
+    Json(item, Notation::Typed).serialize(&mut aws_cli_style(&mut text))?;
+    spool.write_all(if follows_another { b"," } else { b"" })?;
+    for line in text.split(|byte| *byte == b'\n') {
+        spool.write_all(b"\n        ")?;
+        spool.write_all(line)?;
     }
     Ok(())
-}
-
-/// Writes one item of the list `Items`.
-fn spool_item(spool: &mut impl Write, item: &Item, follows_another: bool) -> io::Result<()> {
-    let indent = "        ";
-    write!(spool, "{}{indent}", if follows_another { ",\n" } else { "\n" })?;
-    write_indented(spool, indent, &Json(item, Notation::Typed))
 }
 
 /// Writes the response in the AWS CLI's shape, with sorted keys. `any` says whether there are items.
@@ -172,30 +164,29 @@ fn json_document(
     any: bool,
     response: &Response,
 ) -> io::Result<()> {
-    write!(out, "{{")?;
+    let counts = [("Count", response.count), ("ScannedCount", response.scanned_count)];
+    let mut document = BTreeMap::from(counts.map(|(name, count)| (name, json!(count))));
     if let (Some(capacity_units), Some(table_name)) = (response.capacity_units, &response.table) {
         let consumed = json!({ "CapacityUnits": capacity_units, "TableName": table_name });
-        member(out, "ConsumedCapacity", &consumed)?;
-        write!(out, ",")?;
-    }
-    member(out, "Count", &response.count)?;
-    if let Some(items) = items {
-        write!(out, ",\n    \"Items\": [")?;
-        io::copy(items, out)?;
-        write!(out, "{}]", if any { "\n    " } else { "" })?;
+        document.insert("ConsumedCapacity", consumed);
     }
     if let Some(key) = &response.last_evaluated_key {
-        write!(out, ",")?;
-        member(out, "LastEvaluatedKey", &Json(key, Notation::Typed))?;
+        document.insert("LastEvaluatedKey", serde_json::to_value(Json(key, Notation::Typed))?);
     }
-    write!(out, ",")?;
-    member(out, "ScannedCount", &response.scanned_count)?;
-    writeln!(out, "\n}}")
-}
-
-fn member(out: &mut impl Write, name: &str, value: &impl Serialize) -> io::Result<()> {
-    write!(out, "\n    \"{name}\": ")?;
-    write_indented(out, "    ", value)
+    if items.is_some() {
+        document.insert("Items", json!([]));
+    }
+    let mut text = Vec::new();
+    document.serialize(&mut aws_cli_style(&mut text))?;
+    let text = String::from_utf8_lossy(&text);
+    match (items, text.split_once("[]")) {
+        (Some(items), Some((before, after))) => {
+            write!(out, "{before}[")?;
+            io::copy(items, out)?;
+            writeln!(out, "{}]{after}", if any { "\n    " } else { "" })
+        }
+        _ => writeln!(out, "{text}"),
+    }
 }
 
 /// Items in columns. The first page decides the columns. Attributes without a column are printed as `name=value`
@@ -277,15 +268,9 @@ fn row<'a>(names: &[String], left_out: &[String], item: &'a Item) -> Vec<Cow<'a,
 
 /// The keys, then the other attributes sorted by name.
 fn columns_of(keys: &[String], items: &[&Item]) -> Vec<String> {
-    let mut names: Vec<&str> = Vec::new();
-    for name in items.iter().copied().flat_map(Item::keys) {
-        if let Err(place) = names.binary_search(&name.as_str()) {
-            names.insert(place, name);
-        }
-    }
-    let first = keys.iter().map(String::as_str).filter(|key| names.contains(key));
-    let others = names.iter().copied().filter(|name| keys.iter().all(|key| key != name));
-    first.chain(others).map(str::to_owned).collect()
+    let names: BTreeSet<&String> = items.iter().flat_map(|item| item.keys()).collect();
+    let first = keys.iter().filter(|key| names.contains(key));
+    first.chain(names.iter().copied().filter(|name| !keys.contains(name))).cloned().collect()
 }
 
 /// A value as a table cell: strings as they are, other types as plain JSON.
