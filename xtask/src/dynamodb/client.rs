@@ -3,7 +3,7 @@
 //! The SDK retries requests that failed on the way. If a server still throttles after those retries, the request is
 //! sent again for as long as the server makes any progress, and the user sees the current rate.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -57,13 +57,14 @@ pub(crate) struct DynamoDb {
     pub(crate) ui: Ui,
     endpoint: String,
     throttling: RefCell<Throttling>,
-    throttled_count: Cell<u64>,
     /// By kind, `read` or `write`: the capacity units consumed so far, and in how many requests.
     pub(crate) spent: RefCell<BTreeMap<&'static str, (f64, u64)>>,
 }
 
 #[derive(Default)]
 struct Throttling {
+    /// How many answers said so.
+    count: u64,
     /// Since when the server has made no progress.
     fruitless_since: Option<Instant>,
     /// When the user last saw a message.
@@ -94,9 +95,9 @@ impl DynamoDb {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .identity_cache(IdentityCache::lazy().load_timeout(CREDENTIALS_BOUND).build());
         let (target, ui) = (target.clone(), ui.clone());
-        let (throttling, throttled_count, spent) = Default::default();
+        let (throttling, spent) = Default::default();
         let client = Client::from_conf(config.build());
-        Ok(Self { client, target, ui, endpoint, throttling, throttled_count, spent })
+        Ok(Self { client, target, ui, endpoint, throttling, spent })
     }
 
     /// Sends a request, and repeats it while the server throttles but makes progress. The error contains a
@@ -168,7 +169,7 @@ impl DynamoDb {
     }
 
     pub(crate) fn throttled_count(&self) -> u64 {
-        self.throttled_count.get()
+        self.throttling.borrow().count
     }
 
     /// Records what a request consumed.
@@ -189,9 +190,9 @@ impl DynamoDb {
     /// Records that the server throttled because of `reason`. Tells the user, at most every few seconds. Fails if the
     /// server has made no progress for too long.
     pub(super) fn throttled(&self, reason: &str) -> Result<()> {
-        self.throttled_count.set(self.throttled_count.get() + 1);
         let (now, name) = (Instant::now(), &self.target);
         let mut throttling = self.throttling.borrow_mut();
+        throttling.count += 1;
         let every = if self.ui.shows_progress() { TOLD_EVERY_ON_TERMINAL } else { TOLD_EVERY };
         let told = throttling.told;
         if told.is_none_or(|told| now.duration_since(told) >= every) {
