@@ -243,9 +243,11 @@ pub(crate) async fn finish_stop(context: &Context, state: &mut State) -> Result<
 }
 
 async fn stop_one(context: &Context, state: &mut State, name: EngineName, with_data: bool) -> Result<()> {
+    let engine = Engine::new(name, context, state)?;
     state.stopping = Some(name);
-    context.state.write(state)?;
-    let stopped = Engine::new(name, context, state)?.stop(context, with_data).await;
+    // On a full disk data can still be removed. Then nothing says that the stop was interrupted, if it is.
+    _ = context.state.write(state);
+    let stopped = engine.stop(context, with_data).await;
     state.stopping = None;
     if stopped.is_ok() {
         state.forget(name, with_data);

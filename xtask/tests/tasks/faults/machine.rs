@@ -64,6 +64,15 @@ fn a_read_only_state_folder() {
 }
 
 #[test]
+fn a_full_disk_from_which_data_are_removed() {
+    let world = World::with_known_seed();
+    let full = "mount -t tmpfs -o size=16k none .cruddur && mkdir .cruddur/dynamodb && echo > .cruddur/lock && \
+                (head -c 16384 /dev/zero > .cruddur/dynamodb/filler || true)";
+    let Some(run) = seeing(full, world.xtask("down --volumes --engine embedded")) else { return };
+    run.ok().within(QUICK).says(&["removed ", ".cruddur/dynamodb"]);
+}
+
+#[test]
 fn a_full_disk_under_the_state_folder() {
     let world = World::with_known_seed();
     let made = lines(3_000);
