@@ -80,7 +80,7 @@ impl Checks {
         is_ok
     }
 
-    /// Adds the line about the chosen engine, or about any engine if none was chosen. If none can be used, marks the
+    /// Adds the line about the engine that a start uses, or about any engine if a start chooses it. If none can be used, marks the
     /// lines that say why as BAD.
     fn engine(&mut self, asked: Option<EngineName>, usable: &[EngineName]) {
         let condition = |name: &EngineName| match name {
@@ -128,6 +128,10 @@ pub(crate) async fn doctor(context: &Context, output: Output) -> Result<()> {
     let read = compose.as_ref().map(|_| "read".to_owned()).map_err(|error| anyhow!("{error:#}"));
     report.add("docker-compose.yml", read, BAD, "correct what the message names");
     let docker = docker(context, &mut report).await?;
+    // A start uses the engine that was used last, or fails. A state that cannot be read is reported below.
+    let state = context.state.read(&context.ui).unwrap_or_default();
+    let last = state.engine.or(state.last.filter(|_| !is_external(&context.environment)));
+    let asked = context.engine.named().or(last);
     let mut usable = Vec::new();
     if is_external(&context.environment) {
         usable.push(EngineName::External);
@@ -147,7 +151,7 @@ pub(crate) async fn doctor(context: &Context, output: Output) -> Result<()> {
         servers(context, compose, docker.as_ref(), &mut report).await?;
     }
     settings(context, &mut report);
-    report.engine(context.engine.named(), &usable);
+    report.engine(asked, &usable);
     let rows = report.lines.iter().map(|line| line.iter().map(|cell| json!(cell)).collect());
     output::print_rows(output, &["check", "verdict", "found", "remedy"], rows.collect())?;
     if report.lines.iter().any(|[_, verdict, ..]| verdict == BAD) {

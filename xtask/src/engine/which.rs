@@ -105,8 +105,9 @@ impl Found {
         }
         match find(EngineName::Docker).await {
             Ok(docker) => Ok(docker),
+            Err(error) if state.last == Some(EngineName::Docker) => Err(docker_is_missed(error)),
             Err(_) => {
-                // No command has started anything with Docker, and no daemon answers. Settings without a valid place
+                // Docker was not used last, and no daemon answers. Settings without a valid place
                 // for a daemon are an error.
                 daemon::places(&context.environment, &context.ui)?;
                 Ok(embedded)

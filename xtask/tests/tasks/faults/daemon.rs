@@ -174,6 +174,15 @@ fn a_docker_that_was_used_last_and_fails_now() {
             let said = ["engine docker was used last, and cannot be used now", says, "`--engine embedded`"];
             up().fails(3).within(QUICK).says(&said);
             up().env("DOCKER_HOST", "unix:///nonexistent").fails(3).says(&said[..1]);
+            let auto = |line: &str| workspace.xtask(line).env("CRUDDUR_ENGINE", "auto");
+            let missing = |line: &str| auto(line).env("DOCKER_HOST", "unix:///nonexistent");
+            for line in ["status", "ddb scan"] {
+                missing(line).fails(3).says(&["unix:///nonexistent (DOCKER_HOST): there is no such socket"]);
+            }
+            let doctor = missing("doctor -o jsonl").end();
+            let verdicts: Vec<_> = doctor.stdout.lines().filter(|line| line.contains("\"BAD\"")).collect();
+            assert!(verdicts[0].contains("there is no such socket"), "{doctor}");
+            assert!(verdicts[1].contains("docker cannot be used"), "{doctor}");
             assert!(!workspace.path(".cruddur/postgres").exists(), "nothing was started elsewhere");
         }
     }
