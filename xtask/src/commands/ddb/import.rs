@@ -46,40 +46,42 @@ pub(crate) struct Import {
     guarded: Guarded,
 }
 
-/// The input. It is read twice: first to check it before the user is asked.
-type Input = (File, FileForm);
-
 /// Copies stdin into a temporary file.
-fn copy_of_stdin() -> io::Result<Input> {
+fn copy_of_stdin() -> io::Result<File> {
     let mut file = tempfile::tempfile()?;
     io::copy(&mut io::stdin().lock(), &mut file)?;
-    Ok((file, FileForm { is_csv: false, compression: Compression::None }))
+    file.rewind()?;
+    Ok(file)
 }
 
 impl Import {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         // A wrong file is an error before the user is asked or anything is changed.
-        let input = self.input().await?;
-        self.open(&input)?.next().with_context(|| self.cannot_import())?;
+        let file = self.open().await?;
         context.ui.stop.remedy("run the same command again");
         let _lock = self.guarded.lock(context, "ddb import").await?;
         let dynamodb = self.guarded.dynamodb(context).await?;
         let table = self.table.of(&dynamodb.target);
         let rules = Rules::of(&table::describe(&dynamodb, table).await?)?;
+        let rejects = match (self.reject, self.guarded.is_rehearsal()) {
+            (false, _) => Rejects::End,
+            (true, true) => Rejects::Print,
+            (true, false) => Rejects::Keep(None),
+        };
+        let mut records = Records::new(self.name(), file, self.from_line, &rules, rejects, &context.ui);
         let deed = match self.guarded.is_rehearsal() {
-            true => self.rehearse(context, &rules, &input)?,
+            true => self.rehearse(&mut records)?,
             false => "import into the table, over its items".to_owned(),
         };
         if !self.guarded.is_meant(context, &dynamodb, &deed, table).await? {
             return Ok(());
         }
         let step = context.ui.step(format!("DynamoDB: import {} into {table}", self.name().display()));
-        let file = self.open(&input)?;
-        let rejects = if self.reject { Rejects::Keep(None) } else { Rejects::End };
-        let records = Records::new(self.name(), file, self.from_line, &rules, rejects, &context.ui);
-        match self.import(&dynamodb, table, records, &step).await {
-            Ok(Records { imported: 0, rejected: 1.., .. }) => Err(step.ended_by(self.all_rejected())),
-            Ok(Records { imported, rejected, .. }) => {
+        let imported = self.import(&dynamodb, table, &mut records, &step).await;
+        let rejected = records.rejected;
+        match imported.map(|()| records.imported) {
+            Ok(0) if rejected > 0 => Err(step.ended_by(self.all_rejected())),
+            Ok(imported) => {
                 let imported = counted(imported, "item", "items");
                 step.done(&match dynamodb.throttled_count() {
                     0 => imported,
@@ -100,10 +102,7 @@ impl Import {
     }
 
     /// Reads the file as an import would. Returns what it would write.
-    fn rehearse(&self, context: &Context, rules: &Rules, input: &Input) -> Result<String> {
-        let rejects = if self.reject { Rejects::Print } else { Rejects::End };
-        let mut records =
-            Records::new(self.name(), self.open(input)?, self.from_line, rules, rejects, &context.ui);
+    fn rehearse(&self, records: &mut Records<'_>) -> Result<String> {
         while records.next_request()?.is_some() {}
         if records.imported == 0 && records.rejected > 0 {
             return Err(self.all_rejected());
@@ -119,42 +118,32 @@ impl Import {
         Ok(format!("import {imported} into the table, over its items{rejected}"))
     }
 
-    async fn input(&self) -> Result<Input> {
-        if self.file == Path::new("-") {
+    /// Opens the input, and reads the first record.
+    async fn open(&self) -> Result<ItemFile> {
+        let (file, form) = if self.file == Path::new("-") {
             if self.reject {
                 return Err(
                     Usage("--reject needs a FILE, beside which it writes FILE.rejected".to_owned()).into()
                 );
             }
             // On another thread, so that signals are handled meanwhile.
-            return tokio::task::spawn_blocking(copy_of_stdin).await?.context("cannot read stdin");
-        }
-        let form = FileForm::of(&self.file).map_err(no_form)?;
-        if !self.file.exists() {
-            let problem = format!("there is no file {}", self.file.display());
-            let remedy = "check the path, which is relative to the current folder";
-            return Err(Failure::usage(problem, remedy).into());
-        }
-        let file = File::open(&self.file).with_context(|| self.cannot_import())?;
-        Ok((file, form))
-    }
-
-    /// Begins to read the input. Drop an earlier [`ItemFile`] of it first: both share one position.
-    fn open(&self, (file, form): &Input) -> Result<ItemFile> {
+            let copied = tokio::task::spawn_blocking(copy_of_stdin).await?.context("cannot read stdin")?;
+            (copied, FileForm { is_csv: false, compression: Compression::None })
+        } else {
+            let form = FileForm::of(&self.file).map_err(no_form)?;
+            if !self.file.exists() {
+                let problem = format!("there is no file {}", self.file.display());
+                let remedy = "check the path, which is relative to the current folder";
+                return Err(Failure::usage(problem, remedy).into());
+            }
+            (File::open(&self.file).with_context(|| self.cannot_import())?, form)
+        };
         let notation = match (self.plain, self.dynamodb_json) {
             (true, _) => Some(Notation::Plain),
             (_, true) => Some(Notation::Typed),
             _ => None,
         };
-        let open = || {
-            let mut file = file.try_clone()?;
-            // A pipe cannot be rewound. `ItemFile::of` refuses it with a better error.
-            if file.metadata()?.is_file() {
-                file.rewind()?;
-            }
-            ItemFile::of(file, *form, notation, self.from_line)
-        };
-        open().map_err(|error| match error.kind() {
+        ItemFile::of(file, form, notation, self.from_line).map_err(|error| match error.kind() {
             io::ErrorKind::InvalidFilename => {
                 Failure::usage(self.cannot_import(), "rename the file, and import it by that name")
                     .caused_by(error)
@@ -180,14 +169,13 @@ impl Import {
         format!("cannot import {}", self.name().display())
     }
 
-    /// Writes the records, and returns them for their counts.
-    async fn import<'a>(
+    async fn import(
         &self,
         dynamodb: &DynamoDb,
         table: &str,
-        records: Records<'a>,
+        records: &mut Records<'_>,
         step: &Step,
-    ) -> Result<Records<'a>> {
+    ) -> Result<()> {
         let records = RefCell::new(records);
         let requests = std::iter::from_fn(|| records.borrow_mut().next_request().transpose());
         let mut written_count = 0;
@@ -199,7 +187,7 @@ impl Import {
         };
         let ended = write::write_all(dynamodb, table, requests, progress).await;
         let records = records.into_inner();
-        let Err(error) = ended else { return Ok(records) };
+        let Err(error) = ended else { return Ok(()) };
         let line = records.first_unwritten();
         Err(match error.downcast::<Interrupted>() {
             Ok(interrupted) => {

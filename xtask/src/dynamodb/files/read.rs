@@ -32,13 +32,16 @@ pub(crate) struct ItemFile {
     /// Whether a line of JSON was read.
     has_begun: bool,
     from_line: u64,
+    /// The first record until [`ItemFile::next`] returns it.
+    first: Option<Option<Result<Item, String>>>,
     /// Another handle of the file being read. Both share one position.
     file: File,
     size: u64,
 }
 
 impl ItemFile {
-    /// Opens a file in the form that its name gives. Skips the records that begin before `from_line`.
+    /// Opens a file in the form that its name gives, and reads the first record. Skips the records that begin before
+    /// `from_line`.
     ///
     /// `notation` is that of JSON lines. Without one, the first line that is an object with members decides by
     /// [`Notation::of`].
@@ -54,29 +57,39 @@ impl ItemFile {
         from_line: u64,
     ) -> io::Result<Self> {
         let metadata = file.metadata()?;
-        // An import reads its file twice: first to check it before the user is asked.
+        // No signal is handled while a read waits for what another program writes.
         if !metadata.is_file() {
             return Err(invalid("it is not a file: `cargo xtask ddb import -` reads a pipe"));
         }
         let source = compression::text_of(file.try_clone()?, form.compression)?;
         let mut lines = Lines { source, count: 0, record: Vec::new(), first: 0 };
         let csv = if form.is_csv { Some(CsvRows::begin(&mut lines)?) } else { None };
-        Ok(Self { lines, csv, notation, has_begun: false, from_line, file, size: metadata.len() })
+        let (has_begun, size) = (false, metadata.len());
+        let mut file = Self { lines, csv, notation, has_begun, from_line, first: None, file, size };
+        file.first = Some(file.read()?);
+        Ok(file)
     }
 
     /// The next record. Skips blank lines. A record may be invalid, and then the following one can still be read;
     /// after an `Err` the file cannot.
     #[allow(clippy::should_implement_trait, reason = "a record borrows the text, as no iterator's item can")]
     pub(crate) fn next(&mut self) -> io::Result<Option<FileRecord<'_>>> {
+        let item = match self.first.take() {
+            Some(first) => first,
+            None => self.read()?,
+        };
+        let (line, text) = (self.lines.first, without_end(&self.lines.record));
+        Ok(item.map(|item| FileRecord { line, text, item }))
+    }
+
+    fn read(&mut self) -> io::Result<Option<Result<Item, String>>> {
         loop {
             let item = match &mut self.csv {
                 None => self.json_line()?,
-                Some(table) => table.read(&mut self.lines)?,
+                Some(rows) => rows.read(&mut self.lines)?,
             };
-            let Some(item) = item else { return Ok(None) };
-            let line = self.lines.first;
-            if line >= self.from_line {
-                return Ok(Some(FileRecord { line, text: without_end(&self.lines.record), item }));
+            if item.is_none() || self.lines.first >= self.from_line {
+                return Ok(item);
             }
         }
     }
