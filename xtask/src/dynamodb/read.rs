@@ -178,10 +178,15 @@ async fn last_key_of(
     Ok(Some(found))
 }
 
-/// The number of segments for a table of this many items.
-fn segments_for(dynamodb: &DynamoDb, item_count: Option<i64>) -> i32 {
-    let is_large = item_count.unwrap_or_default() >= WORTH_SEGMENTS;
-    if dynamodb.target.is_scanned_in_segments && is_large { SEGMENTS } else { 1 }
+/// The number of segments that suits the table and its server.
+async fn segments_for(dynamodb: &DynamoDb, scan: &ScanInputBuilder) -> i32 {
+    if !dynamodb.target.is_scanned_in_segments {
+        return 1;
+    }
+    let name = scan.get_table_name().as_deref().unwrap_or_default();
+    // If the table cannot be described, the scan fails too, and its error says more.
+    let item_count = table::describe(dynamodb, name).await.ok().and_then(|table| table.item_count);
+    if item_count.unwrap_or_default() >= WORTH_SEGMENTS { SEGMENTS } else { 1 }
 }
 
 /// Reads a whole table in any order and passes each page to `take`. Without `segments`, their number depends on the
@@ -192,17 +197,10 @@ pub(crate) async fn scan(
     segments: Option<i32>,
     take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
-    let total = match segments {
-        Some(total) => total,
-        None if dynamodb.target.is_scanned_in_segments => {
-            let name = scan.get_table_name().as_deref().unwrap_or_default();
-            // If the table cannot be described, the scan fails too, and its error says more.
-            let table = table::describe(dynamodb, name).await.ok();
-            segments_for(dynamodb, table.and_then(|table| table.item_count))
-        }
-        None => 1,
+    let (total, at_once) = match segments {
+        Some(total) => (total, MOST_AT_ONCE),
+        None => (segments_for(dynamodb, &scan).await, AT_ONCE),
     };
-    let at_once = if segments.is_some() { MOST_AT_ONCE } else { AT_ONCE };
     in_segments(dynamodb, scan, total, at_once, take).await
 }
 
@@ -280,13 +278,12 @@ pub(crate) async fn by_keys(
     Ok((items, units))
 }
 
-/// Reads a whole table segment by segment, in an order that is always the same, and passes each page to `take`. The
-/// number of segments depends on `item_count`.
+/// Reads a whole table segment by segment, in an order that is always the same, and passes each page to `take`.
 pub(crate) async fn in_order(
     dynamodb: &DynamoDb,
     scan: ScanInputBuilder,
-    item_count: Option<i64>,
     take: impl AsyncFnMut(Page) -> Result<()>,
 ) -> Result<Response> {
-    in_segments(dynamodb, scan, segments_for(dynamodb, item_count), 1, take).await
+    let total = segments_for(dynamodb, &scan).await;
+    in_segments(dynamodb, scan, total, 1, take).await
 }

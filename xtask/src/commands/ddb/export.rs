@@ -63,10 +63,9 @@ impl Export {
     async fn print(&self, context: &Context) -> Result<()> {
         let dynamodb = self.target.dynamodb(context).await?;
         let table = self.table.of(&dynamodb.target);
-        let item_count = table::describe(&dynamodb, table).await?.item_count;
         let request = ScanInput::builder().table_name(table);
         let mut writer = ItemWriter::new(Form::Jsonl(self.notation()));
-        let response = read::in_order(&dynamodb, request, item_count, async |mut page: Page| {
+        let response = read::in_order(&dynamodb, request, async |mut page: Page| {
             page.items.iter_mut().for_each(sort_sets);
             writer.page(&page.items)
         });
@@ -111,7 +110,7 @@ pub(crate) async fn write_file(
         let cannot_write = || format!("cannot write {}", path.display());
         let total = description.item_count.unwrap_or_default().unsigned_abs();
         let request = ScanInput::builder().table_name(table);
-        let read = read::in_order(dynamodb, request, description.item_count, async |mut page: Page| {
+        let read = read::in_order(dynamodb, request, async |mut page: Page| {
             count += page.count;
             step.progress_of(count, total);
             page.items.iter_mut().for_each(sort_sets);
