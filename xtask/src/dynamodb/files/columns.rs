@@ -19,9 +19,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::dynamodb::files::jsonl::explained;
-use crate::dynamodb::json::{
-    AttributeValue, Attributes, Content, Item, Json, Notation, Type, bytes, parsed, sorted,
-};
+use crate::dynamodb::json::{AttributeValue, Attributes, Content, Item, Json, Notation, Type, bytes, parsed};
 use crate::text::counted;
 use aws_smithy_types::base64;
 
@@ -82,22 +80,21 @@ impl Columns {
 
     /// An item's cells. Fails if it has an attribute that needs a column `*` and there is none.
     pub(crate) fn row(&self, item: &Item) -> serde_json::Result<Vec<Vec<u8>>> {
+        let mut others: BTreeMap<_, _> =
+            item.iter().map(|(name, value)| (name, Json(value, Notation::Typed))).collect();
         let mut row = Vec::with_capacity(self.0.len());
-        let mut told = 0;
         for column in &self.0 {
             let cell = column.cell(item)?;
-            told += usize::from(!cell.is_empty());
+            if let Column::Attribute(name, _) = column
+                && !cell.is_empty()
+            {
+                others.remove(name);
+            }
             row.push(cell);
         }
-        if told == item.len() {
+        if others.is_empty() {
             return Ok(row);
         }
-        let is_told = |name: &str, value: &AttributeValue| {
-            self.0.iter().zip(&row).any(|(column, cell)| column.is_of(name, value) && !cell.is_empty())
-        };
-        let others = sorted(item).into_iter().filter(|(name, value)| !is_told(name, value));
-        let others: BTreeMap<_, _> =
-            others.map(|(name, value)| (name, Json(value, Notation::Typed))).collect();
         let Some(place) = self.0.iter().position(|column| *column == Column::Others) else {
             return Err(serde::ser::Error::custom(format_args!(
                 "no column can hold the item's {:?}",
@@ -154,10 +151,6 @@ impl Column {
             Self::Attribute(name, Type::S) if Self::named(name) == *self => name.clone(),
             Self::Attribute(name, kind) => format!("{name}:{}", kind.name()),
         }
-    }
-
-    fn is_of(&self, name: &str, value: &AttributeValue) -> bool {
-        matches!(self, Self::Attribute(own, kind) if own == name && Some(*kind) == Type::of(value))
     }
 
     /// An item's cell in this column; empty if the item lacks the attribute or its value is empty.
