@@ -10,59 +10,52 @@ use uuid::Uuid;
 
 use super::item::{Entry, Finding, Kind, Subject, digest, key_of};
 
-/// The data kept for each group during the scan. Texts are kept as digests.
+/// The data kept for each group during the scan.
 #[derive(Default)]
 pub(super) struct ScannedGroup {
-    rows: Vec<Row>,
-    newest: Option<Last>,
+    rows: Vec<Summary>,
+    newest: Option<Summary>,
     senders: Vec<Uuid>,
     /// Whether one of its rows has a finding.
     pub(super) is_suspect: bool,
 }
 
-struct Row {
-    member: Uuid,
-    other: Option<Uuid>,
-    last: Last,
-}
-
-/// The last message: its time, and a digest of its text.
-#[derive(Clone, Copy)]
-struct Last {
+/// What is kept of a row or of a message: its [`Entry`]'s values, with a digest of the text.
+struct Summary {
+    owner: Uuid,
+    user: Option<Uuid>,
     at: Option<DateTime<Utc>>,
     text: Option<u64>,
 }
 
-impl Last {
-    fn of(entry: &Entry<'_>) -> Self {
-        Self { at: entry.at, text: entry.text.map(digest) }
-    }
-
-    /// Whether two readable values differ. A value that cannot be read is a finding of its own.
-    fn differs(&self, other: &Self) -> bool {
-        let text_differs = self.text.zip(other.text).is_some_and(|(one, two)| one != two);
-        text_differs || self.at.zip(other.at).is_some_and(|(one, two)| one != two)
+impl Summary {
+    /// Whether a row differs from the newest message in two readable values. A value that cannot be read is a finding
+    /// of its own.
+    fn differs(&self, newest: &Self) -> bool {
+        let text_differs = self.text.zip(newest.text).is_some_and(|(one, two)| one != two);
+        text_differs || self.at.zip(newest.at).is_some_and(|(one, two)| one != two)
     }
 }
 
 impl ScannedGroup {
     pub(super) fn add(&mut self, entry: &Entry<'_>) {
-        let last = Last::of(entry);
-        match (entry.subject, entry.owner) {
-            (Subject::Row, Some(member)) => {
+        let Entry { subject, owner: Some(owner), user, at, text, .. } = *entry else { return };
+        let summary = Summary { owner, user, at, text: text.map(digest) };
+        match subject {
+            Subject::Row => {
                 self.rows.reserve_exact(2usize.saturating_sub(self.rows.len()));
-                self.rows.push(Row { member, other: entry.user, last });
+                self.rows.push(summary);
             }
-            (Subject::Message, _) => {
-                if self.newest.is_none_or(|newest| newest.at < last.at) {
-                    self.newest = Some(last);
+            Subject::Message => {
+                if self.newest.as_ref().is_none_or(|newest| newest.at < at) {
+                    self.newest = Some(summary);
                 }
-                if let Some(sender) = entry.user.filter(|sender| !self.senders.contains(sender)) {
+                if let Some(sender) = user.filter(|sender| !self.senders.contains(sender)) {
                     self.senders.reserve_exact(2usize.saturating_sub(self.senders.len()));
                     self.senders.push(sender);
                 }
             }
-            _ => {}
+            Subject::Key | Subject::Unknown => {}
         }
     }
 
@@ -73,12 +66,12 @@ impl ScannedGroup {
 
     /// Each row's key: its member and, if it can be read, its time.
     pub(super) fn row_keys(&self) -> impl Iterator<Item = (Uuid, Option<DateTime<Utc>>)> {
-        self.rows.iter().map(|row| (row.member, row.last.at))
+        self.rows.iter().map(|row| (row.owner, row.at))
     }
 
     /// Users who may have a row in this group.
     pub(super) fn candidates(&self) -> impl Iterator<Item = Uuid> {
-        let named = self.rows.iter().flat_map(|row| [Some(row.member), row.other]).flatten();
+        let named = self.rows.iter().flat_map(|row| [Some(row.owner), row.user]).flatten();
         named.chain(self.senders.iter().copied())
     }
 
@@ -86,8 +79,8 @@ impl ScannedGroup {
     fn strangers<'a>(&'a self, senders: &'a [Uuid]) -> impl Iterator<Item = Uuid> + 'a {
         let is_member = |sender: &Uuid| match self.rows.as_slice() {
             [] => true,
-            [row] if row.other.is_none_or(|other| other == *sender) => true,
-            rows => rows.iter().any(|row| row.member == *sender),
+            [row] if row.user.is_none_or(|other| other == *sender) => true,
+            rows => rows.iter().any(|row| row.owner == *sender),
         };
         senders.iter().copied().filter(move |sender| !is_member(sender))
     }
@@ -99,8 +92,8 @@ impl ScannedGroup {
             [] => wrong.push((Kind::NoRows, 0)),
             [_] => wrong.push((Kind::OneRow, 0)),
             [one, two] => {
-                let names = |row: &Row, member| row.other.is_none_or(|other| other == member);
-                if one.member == two.member || !names(one, two.member) || !names(two, one.member) {
+                let names = |row: &Summary, member| row.user.is_none_or(|other| other == member);
+                if one.owner == two.owner || !names(one, two.owner) || !names(two, one.owner) {
                     wrong.push((Kind::Mirror, 0));
                 }
             }
@@ -110,7 +103,7 @@ impl ScannedGroup {
             None => wrong.push((Kind::NoMessages, 0)),
             Some(newest) => {
                 let rows = self.rows.iter().enumerate();
-                let outdated = rows.filter(|(_, row)| row.last.differs(newest));
+                let outdated = rows.filter(|(_, row)| row.differs(newest));
                 wrong.extend(outdated.map(|(place, _)| (Kind::Outdated, place)));
             }
         }
@@ -164,9 +157,9 @@ impl CurrentGroup {
     }
 
     fn finding(&self, group: Uuid, now: &ScannedGroup, kind: Kind, place: usize) -> Finding {
-        let row = |row: &Row| match row.other {
-            Some(other) => format!("a row of {} with {other}", row.member),
-            None => format!("a row of {}", row.member),
+        let row = |row: &Summary| match row.user {
+            Some(other) => format!("a row of {} with {other}", row.owner),
+            None => format!("a row of {}", row.owner),
         };
         let rows = || now.rows.iter().map(row).collect::<Vec<_>>().join(", ");
         let last = |item: &Item| {
@@ -189,8 +182,8 @@ impl CurrentGroup {
     fn changes(&self, now: &ScannedGroup, seen: &ScannedGroup) -> Option<Vec<(Option<Item>, Item)>> {
         let newest = Message::from_item(self.newest.as_ref()?).ok()?;
         let [one, two] = match now.rows.as_slice() {
-            [one, two] => [one.member, two.member],
-            [row] => [row.member, row.other?],
+            [one, two] => [one.owner, two.owner],
+            [row] => [row.owner, row.user?],
             [] => seen.senders.as_slice().try_into().ok()?,
             _ => return None,
         };
