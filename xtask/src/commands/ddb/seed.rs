@@ -17,7 +17,6 @@ use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeValue, Select};
 use backend_flask::conversation::{self, Conversation};
 use backend_flask::messages::{self, PARTITION_KEY, SEED_GROUP, SORT_KEY, TimeRange};
-use backend_flask::population::Population;
 use backend_flask::users::User;
 use chrono::{DateTime, Utc};
 use postgres::Client;
@@ -43,40 +42,33 @@ pub(crate) struct SeedCommand {
 
 impl SeedCommand {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
-        if let Some(population) = self.population.read(self.options.now()?)? {
-            return self.populate(context, population).await;
-        }
-        let seed = self.options.read(&context.root)?;
-        context.ui.stop.remedy(AGAIN);
-        let _lock = self.guarded.lock(context, "ddb seed").await?;
-        let databases = context.databases(self.guarded.is_production()).await?;
-        let people = seed.people(&mut databases.postgres.connect().await?).await?;
-        let dynamodb = DynamoDb::new(&databases.dynamodb, &context.ui).await?;
-        let (deed, table) = ("replace the seed conversation", &dynamodb.target.table);
-        if !self.guarded.is_meant(context, &dynamodb, deed, table).await? {
-            return Ok(());
-        }
-        let write = async { seed.write(&dynamodb, people, false).await.map(|_| ()) };
-        undo::seeding(&self.guarded, &databases.postgres, Some(&dynamodb), Some(&seed), write).await?;
-        self.cost.report(&dynamodb, &dynamodb.target.table, None, None).await
-    }
-
-    async fn populate(self, context: &Context, population: Population) -> Result<()> {
-        let Self { guarded, cost, .. } = self;
+        let Self { options, population, cost, guarded } = self;
+        let population = population.read(options.now()?)?;
+        let seed = if population.is_none() { Some(options.read(&context.root)?) } else { None };
         context.ui.stop.remedy(AGAIN);
         let _lock = guarded.lock(context, "ddb seed").await?;
         let Targets { postgres, dynamodb } = context.databases(guarded.is_production()).await?;
         let dynamodb = DynamoDb::new(&dynamodb, &context.ui).await?;
-        let deed = format!("replace the synthetic users in {postgres} and their items");
-        if !population::is_meant(context, &guarded, &postgres, &dynamodb, &deed).await? {
-            return Ok(());
+        let table = &dynamodb.target.table;
+        if let Some(population) = population {
+            let deed = format!("replace the synthetic users in {postgres} and their items");
+            if !population::is_meant(context, &guarded, &postgres, &dynamodb, &deed).await? {
+                return Ok(());
+            }
+            let write = async {
+                population::write_users(&context.ui, &mut postgres.connect().await?, population).await?;
+                population::write_items(&dynamodb, population).await
+            };
+            undo::seeding(&guarded, &postgres, Some(&dynamodb), None, write).await?;
+        } else if let Some(seed) = seed {
+            let people = seed.people(&mut postgres.connect().await?).await?;
+            if !guarded.is_meant(context, &dynamodb, "replace the seed conversation", table).await? {
+                return Ok(());
+            }
+            let write = async { seed.write(&dynamodb, people, false).await.map(|_| ()) };
+            undo::seeding(&guarded, &postgres, Some(&dynamodb), Some(&seed), write).await?;
         }
-        let write = async {
-            population::write_users(&context.ui, &mut postgres.connect().await?, population).await?;
-            population::write_items(&dynamodb, population).await
-        };
-        undo::seeding(&guarded, &postgres, Some(&dynamodb), None, write).await?;
-        cost.report(&dynamodb, &dynamodb.target.table, None, None).await
+        cost.report(&dynamodb, table, None, None).await
     }
 }
 
@@ -110,8 +102,6 @@ pub(crate) struct Seed {
     now: Option<DateTime<Utc>>,
     handles: [String; 2],
 }
-
-pub(crate) type People = [User; 2];
 
 impl SeedOptions {
     /// The time of the last message, if it was given.
@@ -173,7 +163,7 @@ impl Seed {
         self.conversation.lines.len() + 2
     }
 
-    pub(crate) async fn people(&self, connection: &mut Connection) -> Result<People> {
+    pub(crate) async fn people(&self, connection: &mut Connection) -> Result<[User; 2]> {
         let (target, [one, two]) = (connection.target.clone(), self.handles.clone());
         let find = move |client: &mut Client| {
             Ok([
@@ -186,7 +176,7 @@ impl Seed {
 
     /// Writes the messages and group rows, and removes what an earlier seed left, unless the table `is_new`. Returns
     /// the number of items read back.
-    pub(crate) async fn write(&self, dynamodb: &DynamoDb, people: People, is_new: bool) -> Result<usize> {
+    pub(crate) async fn write(&self, dynamodb: &DynamoDb, people: [User; 2], is_new: bool) -> Result<usize> {
         let [one, two] = &people;
         let now = self.now.unwrap_or_else(Utc::now);
         let items = self.conversation.items(SEED_GROUP, [one, two], now);
