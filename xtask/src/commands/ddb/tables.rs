@@ -8,7 +8,7 @@ use crate::dynamodb::table;
 use crate::error::{Failure, PREPARE};
 use crate::facts::Facts;
 use crate::poll::{self, Look};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use aws_sdk_dynamodb::types::TableDescription;
 use backend_flask::messages;
 use serde_json::json;
@@ -226,15 +226,6 @@ pub(super) async fn list(context: &Context, Reading { output, target }: Reading)
 }
 
 pub(crate) async fn table_names(dynamodb: &DynamoDb) -> Result<Vec<String>> {
-    let mut names = Vec::new();
-    let mut start: Option<String> = None;
-    loop {
-        let list = dynamodb.client.list_tables().set_exclusive_start_table_name(start);
-        let page = dynamodb.send(async || list.clone().send().await).await?;
-        names.extend(page.table_names.context("ListTables answered without names")?);
-        match page.last_evaluated_table_name {
-            None => return Ok(names),
-            last => start = last,
-        }
-    }
+    let list = || dynamodb.client.list_tables().into_paginator().items().send();
+    dynamodb.send(async || list().try_collect().await).await
 }
