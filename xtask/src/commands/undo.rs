@@ -156,7 +156,7 @@ async fn in_memory(context: &Context) -> Result<Option<DynamoDb>> {
     }
     let dynamodb = DynamoDb::new(&engine.dynamodb(context)?, &context.ui).await?;
     if !matches!(dynamodb.look().await, Look::Ready(())) {
-        context.ui.warn("DynamoDB does not answer: items that it keeps in memory are lost");
+        context.ui.warn("DynamoDB does not answer, so items that it keeps in memory cannot be saved");
         return Ok(None);
     }
     let mut others = table_names(&dynamodb).await?;

@@ -233,13 +233,19 @@ pub(crate) async fn stop(context: &Context, names: &[EngineName], with_data: boo
     Ok(())
 }
 
-/// Finishes a stop whose command was killed: its servers may have been told to end, and still answer.
-pub(crate) async fn finish_stop(context: &Context, state: &mut State) -> Result<()> {
+/// Finishes a stop whose command was killed: its servers may have been told to end, and still answer. `keep` saves what
+/// was written since.
+pub(crate) async fn finish_stop(
+    context: &Context,
+    state: &mut State,
+    keep: impl AsyncFn(EngineName) -> Result<()>,
+) -> Result<()> {
     let Some(name) = state.stopping else { return Ok(()) };
     if context.engine.named().is_some_and(|chosen| chosen != name) {
         return Ok(());
     }
     context.ui.note(format_args!("engine {name}: a `down` was interrupted, and is finished first"));
+    keep(name).await?;
     stop_one(context, state, name, false).await
 }
 

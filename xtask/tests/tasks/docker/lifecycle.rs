@@ -212,7 +212,7 @@ fn items_in_memory_are_saved_before_they_are_lost() {
     // A server that hangs is stopped nevertheless.
     project.xtask("up").ok();
     docker(&["pause", &project.container("dynamodb-local")]);
-    project.xtask("down").ok().says(&["items that it keeps in memory are lost"]);
+    project.xtask("down").ok().says(&["items that it keeps in memory cannot be saved"]);
     project.xtask("up").ok();
     project.xtask("ddb schema-load").ok();
     project.xtask(r#"ddb put {"pk":"mine","sk":"1"}"#).ok();
@@ -240,6 +240,12 @@ fn items_in_memory_are_saved_before_a_change_of_the_definition_loses_them() {
     project.set_up();
     project.xtask(r#"ddb put {"pk":"mine","sk":"1"}"#).ok();
     stored("down").ok().says(&["saving snapshot before-down"]);
+    // A `down` that was killed just before it stopped the containers.
+    project.set_up();
+    let state = std::fs::read_to_string(project.path(".cruddur/state.json")).unwrap();
+    project.write(".cruddur/state.json", &state.replace("\"stopping\": null", "\"stopping\": \"docker\""));
+    project.xtask(r#"ddb put {"pk":"mine","sk":"1"}"#).ok();
+    project.xtask("up").ok().says(&["is finished first", "saving snapshot before-start", "Docker: remove"]);
 }
 
 #[test]
