@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 
 use anyhow::Result;
-use aws_smithy_types::base64;
 
+use super::expressions::key_text;
 use crate::dynamodb::client::DynamoDb;
-use crate::dynamodb::json::{AttributeValue, Item};
+use crate::dynamodb::json::Item;
 use crate::dynamodb::read::Response;
 use crate::dynamodb::size::size_of;
 use crate::dynamodb::table;
@@ -86,7 +86,7 @@ impl Partitions {
     pub(super) fn add(&mut self, key: &str, page: &[Item]) {
         self.pages += 1;
         for item in page {
-            let Some(key) = item.get(key).and_then(shown) else { continue };
+            let Some(key) = item.get(key).and_then(key_text) else { continue };
             let partition = self.sizes.entry(key).or_default();
             partition.bytes += size_of(item) as u64;
             partition.items += 1;
@@ -118,18 +118,10 @@ impl Partitions {
     }
 }
 
-/// A key's value as text; bytes in base64.
-fn shown(value: &AttributeValue) -> Option<String> {
-    match value {
-        AttributeValue::S(text) | AttributeValue::N(text) => Some(text.clone()),
-        AttributeValue::B(bytes) => Some(base64::encode(bytes)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dynamodb::json::AttributeValue;
 
     fn item(pk: u64, bytes: usize) -> Item {
         let text = |text: String| AttributeValue::S(text);

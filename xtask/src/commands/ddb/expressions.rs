@@ -13,6 +13,7 @@ use aws_sdk_dynamodb::operation::query::builders::QueryInputBuilder;
 use aws_sdk_dynamodb::operation::scan::ScanInput;
 use aws_sdk_dynamodb::operation::scan::builders::ScanInputBuilder;
 use aws_sdk_dynamodb::types::{AttributeDefinition, ScalarAttributeType, Select};
+use aws_smithy_types::base64;
 use serde::de::IgnoredAny;
 
 use super::cost::Cost;
@@ -38,23 +39,24 @@ pub(crate) struct Placeholders {
 }
 
 impl Placeholders {
-    pub(crate) fn of_names(names: Vec<String>) -> Self {
-        Self { names, values: Vec::new() }
-    }
-
     /// The names by placeholder.
     pub(crate) fn names(&self) -> Result<Option<HashMap<String, String>>> {
-        let of_object = |text: &str| {
-            serde_json::from_str(text)
-                .map_err(|_| "expected #NAME=ATTRIBUTE, or a JSON object of texts".to_owned())
-        };
-        gathered(&self.names, "--names", "#NAME=ATTRIBUTE", of_object, |text| Ok(text.to_owned()))
+        names(&self.names)
     }
 
     /// The values by placeholder.
     pub(crate) fn values(&self) -> Result<Option<Item>> {
         gathered(&self.values, "--values", ":VALUE=VALUE", crate::dynamodb::files::item_of, value_of)
     }
+}
+
+/// The meanings of `--names`, by placeholder.
+pub(super) fn names(texts: &[String]) -> Result<Option<HashMap<String, String>>> {
+    let of_object = |text: &str| {
+        serde_json::from_str(text)
+            .map_err(|_| "expected #NAME=ATTRIBUTE, or a JSON object of texts".to_owned())
+    };
+    gathered(texts, "--names", "#NAME=ATTRIBUTE", of_object, |text| Ok(text.to_owned()))
 }
 
 /// The meanings of placeholders, each given as `form` says or in a JSON object of several. `None` if there are none,
@@ -72,7 +74,9 @@ fn gathered<T>(
         let given = if text.trim_start().starts_with('{') {
             of_object(text).map_err(wrong)?
         } else {
-            let (name, meaning) = pair(text, &form[..1]).ok_or_else(|| unsigned(option, text, form))?;
+            let pair = text.split_once('=');
+            let pair = pair.filter(|(name, _)| name.starts_with(&form[..1]) && name.len() > 1);
+            let (name, meaning) = pair.ok_or_else(|| unsigned(option, text, form))?;
             HashMap::from([(name.to_owned(), of_text(meaning).map_err(wrong)?)])
         };
         for (name, meaning) in given {
@@ -93,11 +97,6 @@ fn unsigned(option: &str, text: &str, form: &str) -> Failure {
     let name = text.split('=').next().unwrap_or_default().trim_start_matches(sign);
     let remedy = format!("write `{option} '{sign}{name}=...'`, and `{sign}{name}` in the expression");
     Failure::usage(format!("{option} `{text}`: expected {form}"), remedy)
-}
-
-/// Splits `#name=rest` or `:name=rest`.
-fn pair<'a>(text: &'a str, sign: &str) -> Option<(&'a str, &'a str)> {
-    text.split_once('=').filter(|(name, _)| name.starts_with(sign) && name.len() > 1)
 }
 
 /// A value from the command line: DynamoDB JSON, plain JSON, or text if it is not JSON.
@@ -121,6 +120,15 @@ pub(crate) fn key_value(key: &AttributeDefinition, text: &str) -> Result<Attribu
             Err(_) => Err(wrong("binary, written in base64").into()),
         },
         _ => Ok(AttributeValue::S(text.to_owned())),
+    }
+}
+
+/// A key's value as text, as [`key_value`] parses it.
+pub(super) fn key_text(value: &AttributeValue) -> Option<String> {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => Some(text.clone()),
+        AttributeValue::B(bytes) => Some(base64::encode(bytes)),
+        _ => None,
     }
 }
 

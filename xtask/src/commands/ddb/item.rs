@@ -14,8 +14,7 @@ use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::types::ReturnValue;
 
-use super::KEYS;
-use super::expressions::Placeholders;
+use super::expressions::{self, Placeholders, key_text};
 use super::import::rules::Rules;
 use super::query::key_of;
 use super::{Guarded, TableArgument, Target};
@@ -119,14 +118,6 @@ impl KeyArguments {
     }
 }
 
-/// The key of an item, as arguments of a suggested command. Only the messages table's key is known.
-fn key_in(item: &Item, dynamodb: &DynamoDb, table: &str) -> String {
-    match KEYS.map(|name| item.get(name)?.as_s().ok()) {
-        [Some(pk), Some(sk)] if table == dynamodb.target.table => shell_words::join([pk, sk]),
-        _ => "PK SK".to_owned(),
-    }
-}
-
 impl Get {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         let form = self.items.form(Vec::new())?;
@@ -139,7 +130,7 @@ impl Get {
             .table_name(table)
             .set_key(Some(key))
             .set_projection_expression(self.projection)
-            .set_expression_attribute_names(Placeholders::of_names(self.names).names()?)
+            .set_expression_attribute_names(expressions::names(&self.names)?)
             .set_consistent_read(self.consistent.then_some(true));
         let answer = dynamodb.send(async || request.clone().send().await).await;
         match answer.with_context(|| format!("cannot get an item of table {table}"))?.item {
@@ -173,10 +164,10 @@ impl Put {
         let _lock = change.guarded.lock(context, "ddb put").await?;
         let dynamodb = change.guarded.dynamodb(context).await?;
         let table = table.of(&dynamodb.target);
-        let key = key_in(&item, &dynamodb, table);
         let description = table::describe(&dynamodb, table).await;
         let rules = Rules::of(&description.with_context(|| format!("no item was put into table {table}"))?)?;
-        let item = rules.importable(Ok(item)).map_err(|why| refused(table, &rules, &why))?;
+        let item = rules.importable(item).map_err(|why| refused(table, &rules, &why))?;
+        let key = shell_words::join(rules.key_names().filter_map(|name| key_text(item.get(name)?)));
         let request = request!(dynamodb.client.put_item(), table, change).set_item(Some(item));
         let request = request.return_values(ReturnValue::AllOld);
         let send = async || request.clone().customize().config_override(once()).send().await;

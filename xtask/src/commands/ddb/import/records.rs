@@ -81,7 +81,7 @@ impl<'a> Records<'a> {
                 );
                 return Ok(None);
             };
-            let item = self.rules.importable(item);
+            let item = item.and_then(|item| self.rules.importable(item));
             if let Err(why) = &item {
                 let place = format!("{}:{line}: {why}", self.path.display());
                 if let Rejects::End = self.rejects {

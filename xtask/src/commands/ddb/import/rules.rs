@@ -39,8 +39,7 @@ impl Rules {
     }
 
     /// The item, or why the table does not accept it.
-    pub(in crate::commands::ddb) fn importable(&self, item: Result<Item, String>) -> Result<Item, String> {
-        let item = item?;
+    pub(in crate::commands::ddb) fn importable(&self, item: Item) -> Result<Item, String> {
         if let Some(name) = item.keys().find(|name| name.is_empty() || name.len() > NAME_BYTES) {
             return Err(match name.len() {
                 0 => "an attribute's name is empty".to_owned(),
