@@ -57,12 +57,8 @@ struct SortCondition {
     ge: Option<String>,
 }
 
-// The placeholders that this command adds to expressions.
-const PARTITION_NAME: &str = "#query_pk";
-const PARTITION_VALUE: &str = ":query_pk";
-const SORT_NAME: &str = "#query_sk";
-const SORT_VALUES: [&str; 2] = [":query_sk", ":query_sk_end"];
-const OURS: [&str; 5] = [PARTITION_NAME, PARTITION_VALUE, SORT_NAME, SORT_VALUES[0], SORT_VALUES[1]];
+/// The placeholders that this command adds to expressions.
+const OURS: [&str; 5] = ["#query_pk", ":query_pk", "#query_sk", ":query_sk", ":query_sk_end"];
 
 impl SortCondition {
     /// The condition as an expression, and its operands; `None` if there is no condition.
@@ -117,11 +113,11 @@ impl Query {
             ))
             .into());
         }
-        let mut condition = format!("{PARTITION_NAME} = {PARTITION_VALUE}");
+        let mut condition = "#query_pk = :query_pk".to_owned();
         let mut request = request
             .set_scan_index_forward(self.desc.then_some(false))
-            .expression_attribute_names(PARTITION_NAME, &keys.partition.attribute_name)
-            .expression_attribute_values(PARTITION_VALUE, key_value(&keys.partition, &self.pk)?);
+            .expression_attribute_names("#query_pk", &keys.partition.attribute_name)
+            .expression_attribute_values(":query_pk", key_value(&keys.partition, &self.pk)?);
         if let Some((form, operands)) = self.sort.given() {
             let Some(sort) = &keys.sort else {
                 let only = &keys.partition.attribute_name;
@@ -130,11 +126,11 @@ impl Query {
                 ))
                 .into());
             };
-            request = request.expression_attribute_names(SORT_NAME, &sort.attribute_name);
-            for (name, operand) in SORT_VALUES.into_iter().zip(operands) {
+            request = request.expression_attribute_names("#query_sk", &sort.attribute_name);
+            for (name, operand) in [":query_sk", ":query_sk_end"].into_iter().zip(operands) {
                 request = request.expression_attribute_values(name, key_value(sort, operand)?);
             }
-            condition = format!("{condition} and {form}");
+            condition += &format!(" and {form}");
         }
         Ok(request.key_condition_expression(condition))
     }
