@@ -62,9 +62,13 @@ impl Serialize for Content<'_> {
         let Self(value, notation) = *self;
         let is_plain = notation == Notation::Plain;
         match value {
-            AttributeValue::N(number) if is_plain => PlainNumber(number).serialize(serializer),
+            AttributeValue::N(number) if is_plain => match json_number(number) {
+                Some(digits) => digits.serialize(serializer),
+                None => serializer.serialize_str(number),
+            },
             AttributeValue::Ns(numbers) if is_plain => {
-                serializer.collect_seq(numbers.iter().map(PlainNumber))
+                let numbers: Vec<_> = numbers.iter().cloned().map(AttributeValue::N).collect();
+                serializer.collect_seq(numbers.iter().map(|number| Json(number, notation)))
             }
             AttributeValue::Null(_) if is_plain => serializer.serialize_unit(),
             AttributeValue::S(text) | AttributeValue::N(text) => serializer.serialize_str(text),
@@ -82,19 +86,13 @@ impl Serialize for Content<'_> {
     }
 }
 
-/// A number with exactly the digits that DynamoDB gave, or text if it is not a JSON number.
-struct PlainNumber<'a>(&'a String);
-
-impl Serialize for PlainNumber<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // The value must be a number, not other JSON such as a list.
-        let is_number = self.0.starts_with(|first: char| first == '-' || first.is_ascii_digit());
-        match serde_json::from_str::<&RawValue>(self.0) {
-            // `RawValue` leaves out blanks around the number.
-            Ok(digits) if is_number && digits.get().len() == self.0.len() => digits.serialize(serializer),
-            _ => serializer.serialize_str(self.0),
-        }
-    }
+/// A number with exactly the digits that DynamoDB gave; `None` if it is not a JSON number.
+fn json_number(text: &str) -> Option<&RawValue> {
+    // The value must be a number, not other JSON such as a list.
+    let is_number = text.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    let digits: &RawValue = serde_json::from_str(text).ok().filter(|_| is_number)?;
+    // `RawValue` leaves out blanks around the number.
+    Some(digits).filter(|digits| digits.get().len() == text.len())
 }
 
 /// The names of DynamoDB's types.
