@@ -22,7 +22,7 @@ queries! {
     pub USER_BY_HANDLE = "users/by_handle.sql";
     pub USER_BY_COGNITO_USER_ID = "users/by_cognito_user_id.sql";
     pub LATEST_USERS = "users/latest.sql";
-    pub USERS_IN_ORDER = "users/in_order.sql";
+    pub ALL_USERS = "users/all.sql";
     pub USERS_BY_UUID = "users/by_uuid.sql";
     pub HOME_ACTIVITIES = "activities/home.sql";
     pub LOCK_PAIR = "groups/lock_pair.sql";

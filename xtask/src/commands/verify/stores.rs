@@ -20,6 +20,7 @@ use backend_flask::messages::{self, PARTITION_KEY, SORT_KEY, TimeRange, USER_DIS
 use backend_flask::users::User;
 use backend_flask::{sql, time};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
+use postgres::fallible_iterator::FallibleIterator as _;
 use postgres::types::Type;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -29,8 +30,8 @@ use super::group::{CurrentGroup, ScannedGroup, Verdict};
 use super::item::{Entry, Finding, Kind, Subject, digest, key_of};
 use crate::commands::db;
 
-/// How many users one query asks for.
-const USERS: usize = 10_000;
+/// How long reading all users may take.
+const USERS_BOUND: Duration = Duration::from_secs(600);
 
 /// How many groups are read again concurrently.
 const AT_ONCE: usize = 16;
@@ -367,27 +368,18 @@ fn folded(uuid: Uuid) -> u64 {
 
 async fn read_users(target: &PostgresTarget) -> Result<(Connection, HashMap<Uuid, u64>)> {
     let mut connection = target.connect().await?;
-    let mut names = HashMap::new();
-    let mut last: Option<Uuid> = None;
-    loop {
-        let prod = target.prod;
-        let next = connection.with(move |client| {
-            let parameters: [(&(dyn postgres::types::ToSql + Sync), Type); 2] =
-                [(&last, Type::UUID), (&(USERS as i64), Type::INT8)];
-            let rows = client
-                .query_typed(sql::USERS_IN_ORDER, &parameters)
-                .map_err(|error| db::explain(error, prod))?;
-            let user = |row| {
-                User::try_from(row).map(|user| (user.uuid, digest((&*user.display_name, &*user.handle))))
-            };
-            Ok(rows.iter().map(user).collect::<Result<Vec<_>, _>>()?)
-        });
-        let next = next.await?;
-        last = next.last().map(|(uuid, _)| *uuid);
-        let count = next.len();
-        names.extend(next);
-        if count < USERS {
-            return Ok((connection, names));
+    let prod = target.prod;
+    let read = move |client: &mut postgres::Client| {
+        let explain = |error| db::explain(error, prod);
+        let none: [(Uuid, Type); 0] = [];
+        let mut rows = client.query_typed_raw(sql::ALL_USERS, none).map_err(explain)?;
+        let mut names = HashMap::new();
+        while let Some(row) = rows.next().map_err(explain)? {
+            let user = User::try_from(&row)?;
+            names.insert(user.uuid, digest((&*user.display_name, &*user.handle)));
         }
-    }
+        Ok(names)
+    };
+    let names = connection.with_within(USERS_BOUND, read).await?;
+    Ok((connection, names))
 }

@@ -1,0 +1,6 @@
+-- Every user.
+select
+  users.uuid,
+  users.display_name,
+  users.handle
+from public.users
