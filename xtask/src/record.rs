@@ -224,20 +224,31 @@ impl Contents {
     /// The record of the last set-up, if only seeds have written since.
     pub(crate) fn untouched(&self) -> Option<&Record> {
         let record = self.record()?;
-        let [rows @ .., items] = self.counts();
-        // An interrupted set-up leaves all rows or none, but possibly only some of the items.
+        let [rows @ .., _] = self.counts();
+        // An interrupted set-up leaves all rows or none.
+        let same_rows = record.seeded[..3] == rows || record.is_unfinished() && rows == [0; 3];
+        (same_rows && self.has_items_of(record)).then_some(record)
+    }
+
+    /// Whether all items are the seeds', according to `record`.
+    fn has_items_of(&self, record: &Record) -> bool {
+        let [.., items] = self.counts();
+        // An interrupted set-up leaves possibly only some of the items.
         let most = record.seeded[3];
         let seeded_items = if record.is_unfinished() { 0 } else { most }..=most;
-        let same_rows = record.seeded[..3] == rows || record.is_unfinished() && rows == [0; 3];
+        let same_table = self.table.as_ref().is_some_and(|table| identity(table) == record.table);
         // An empty table holds no user data.
-        let same_items =
-            |table| items == 0 || identity(table) == record.table && seeded_items.contains(&items);
-        (same_rows && self.table.as_ref().is_none_or(same_items)).then_some(record)
+        items == 0 || same_table && seeded_items.contains(&items)
     }
 
     /// Whether the databases may hold data that no seed wrote.
     pub(crate) fn may_hold_user_data(&self) -> bool {
         self.counts() != [0; 4] && self.untouched().is_none()
+    }
+
+    /// Whether the messages table may hold items that no seed wrote.
+    pub(crate) fn may_hold_user_items(&self) -> bool {
+        !self.record().map_or(self.counts()[3] == 0, |record| self.has_items_of(record))
     }
 
     /// How the databases differ from `sources`, one sentence for each difference.
@@ -306,6 +317,11 @@ mod tests {
         let unfinished = Record::begun(Some(&table(1)), [5, 4, 0, 138]);
         assert!(!contents([5, 4, 0, 137], Some(&unfinished)).may_hold_user_data());
         assert!(contents([5, 4, 0, 139], Some(&unfinished)).may_hold_user_data());
+        assert!(!contents([6, 4, 0, 138], Some(&record)).may_hold_user_items());
+        for (counts, record) in [([5, 4, 0, 139], Some(&record)), ([5, 4, 0, 138], None)] {
+            assert!(contents(counts, record).may_hold_user_items(), "{counts:?}");
+        }
+        assert!(!contents([5, 4, 0, 0], None).may_hold_user_items());
         let seeded = Record { seeded: [9, 4, 0, 200], ..record };
         assert!(!contents([9, 4, 0, 200], Some(&seeded)).may_hold_user_data());
     }

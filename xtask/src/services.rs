@@ -45,8 +45,8 @@ pub(crate) struct Services {
 impl Services {
     /// Starts the databases that do not run, and calls `work`. If a database turns out to be stopping, for example
     /// because of an interrupted run, starts again and repeats `work`. In CI, a failure shows the databases' last log
-    /// lines. `doing` names the command to those that wait for the lock. `keep` saves the tables that an engine's DynamoDB
-    /// keeps in memory; it is called if the start would lose them.
+    /// lines. `doing` names the command to those that wait for the lock. `keep` saves the tables that an engine's
+    /// DynamoDB keeps in memory; it is called if the start would lose them.
     pub(crate) async fn with<T>(
         context: &Context,
         doing: &str,

@@ -129,7 +129,11 @@ impl Undo {
         if stores.dynamodb.is_none() {
             counts[3] = 0;
         }
-        Ok(self.saves(&contents).then_some(counts))
+        let may_be_users = match stores.postgres {
+            Some(_) => contents.may_hold_user_data(),
+            None => contents.may_hold_user_items(),
+        };
+        Ok(may_be_users.then_some(counts))
     }
 
     /// Whether to save a snapshot of that many rows and items. Asks on a terminal; elsewhere it is an error.
