@@ -288,8 +288,9 @@ impl Postgres {
             _ => {}
         }
         self.lock.write(held, None, Some(port))?;
-        // Of two values for a setting, the later one counts. Statements that fail are not logged.
-        let quiet = ["log_min_error_statement=panic"];
+        // Of two values for a setting, the later one counts. Statements that fail are not logged, nor are
+        // checkpoints, which each set-up causes.
+        let quiet = ["log_min_error_statement=panic", "log_checkpoints=off"];
         let own = ["listen_addresses=127.0.0.1", "unix_socket_directories=", &format!("port={port}")];
         let settings = quiet.iter().chain(settings).chain(&own).flat_map(|setting| ["-c", setting]);
         // pg_ctl passes the options through a shell.

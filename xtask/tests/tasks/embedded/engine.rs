@@ -257,6 +257,7 @@ fn a_script_that_fails_is_not_repeated_in_the_log() {
     checkout.xtask("db seed").fails(2);
     let log = checkout.xtask("logs postgres").ok().stdout;
     assert!(log.contains("violates not-null constraint") && !log.contains("of the script"), "{log}");
+    assert!(!log.contains("checkpoint"), "{log}");
 }
 
 #[test]
