@@ -245,7 +245,12 @@ pub(crate) async fn finish_stop(
         return Ok(());
     }
     context.ui.note(format_args!("engine {name}: a `down` was interrupted, and is finished first"));
-    keep(name).await?;
+    if let Err(error) = keep(name).await {
+        // Without a daemon nothing runs that has to be stopped.
+        state.stopping = None;
+        context.state.write(state)?;
+        return Err(error);
+    }
     stop_one(context, state, name, false).await
 }
 

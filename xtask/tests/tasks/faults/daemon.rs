@@ -188,6 +188,17 @@ fn a_docker_that_was_used_last_and_fails_now() {
     }
 }
 
+#[test]
+fn a_docker_that_is_gone_before_a_killed_down_is_finished() {
+    let (workspace, _) = workspace();
+    std::fs::create_dir(workspace.path(".cruddur")).unwrap();
+    workspace.write(".cruddur/state.json", r#"{"engine":"embedded","stopping":"docker"}"#);
+    let up = workspace.xtask("up").env("CRUDDUR_ENGINE", "auto").env("DOCKER_HOST", "unix:///nonexistent");
+    up.fails(3).says(&["engine docker: a `down` was interrupted", "there is no such socket"]);
+    let state = std::fs::read_to_string(workspace.path(".cruddur/state.json")).unwrap();
+    assert!(state.contains("\"stopping\": null"), "only the first command fails: {state}");
+}
+
 /// Starts a daemon over TLS that accepts clients with this authority's certificates. Returns its port.
 fn start_across_tls(authority: &Authority) -> u16 {
     let certificate = |text: &str| CertificateDer::from(pem::parse(text).unwrap().into_contents());
