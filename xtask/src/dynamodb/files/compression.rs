@@ -7,6 +7,7 @@ use flate2::bufread::GzDecoder;
 use flate2::write::GzEncoder;
 
 use crate::dynamodb::files::Compression;
+use crate::dynamodb::files::read::invalid;
 
 const BUFFER: usize = 128 << 10;
 
@@ -34,10 +35,6 @@ fn check_magic(bytes: &[u8], named: Compression) -> io::Result<()> {
     };
     let why = || io::Error::new(io::ErrorKind::InvalidFilename, format!("the file is {what}"));
     if found == named { Ok(()) } else { Err(why()) }
-}
-
-fn invalid(why: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
 fn ends_early(form: &str) -> io::Error {

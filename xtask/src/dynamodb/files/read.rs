@@ -62,7 +62,11 @@ impl ItemFile {
             return Err(invalid("it is not a file: `cargo xtask ddb import -` reads a pipe"));
         }
         let source = compression::text_of(file.try_clone()?, form.compression)?;
-        let mut lines = Lines { source, count: 0, record: Vec::new(), first: 0 };
+        let hint = match form.is_csv {
+            true => "is a quote not closed?",
+            false => "is it one JSON document? `jq -c '.[]'` makes lines of a list",
+        };
+        let mut lines = Lines { source, hint, count: 0, record: Vec::new(), first: 0 };
         let csv = if form.is_csv { Some(CsvRows::begin(&mut lines)?) } else { None };
         let (has_begun, size) = (false, metadata.len());
         let mut file = Self { lines, csv, notation, has_begun, from_line, first: None, file, size };
@@ -96,8 +100,7 @@ impl ItemFile {
 
     /// Reads a line of JSON.
     fn json_line(&mut self) -> io::Result<Option<Result<Item, String>>> {
-        let hint = "is it one JSON document? `jq -c '.[]'` makes lines of a list";
-        while self.lines.begin(hint)? {
+        while self.lines.begin()? {
             let text = match utf8(without_end(&self.lines.record)) {
                 Ok(text) if text.trim().is_empty() => continue,
                 Ok(text) => text,
@@ -140,6 +143,8 @@ impl ItemFile {
 /// The lines of a stream. An endless line cannot fill the memory.
 struct Lines {
     source: Box<dyn BufRead>,
+    /// The likely reason if a record is too long.
+    hint: &'static str,
     /// The number of lines read so far.
     count: u64,
     /// The current record, which may continue in the next line.
@@ -148,13 +153,12 @@ struct Lines {
 }
 
 impl Lines {
-    /// Begins a record with the next line that is not empty. Returns false at the end. `hint` is as in
-    /// [`Lines::add`].
-    fn begin(&mut self, hint: &str) -> io::Result<bool> {
+    /// Begins a record with the next line that is not empty. Returns false at the end.
+    fn begin(&mut self) -> io::Result<bool> {
         loop {
             self.record.clear();
             self.first = self.count + 1;
-            if !self.add(hint)? {
+            if !self.add()? {
                 return Ok(false);
             }
             if !without_end(&self.record).is_empty() {
@@ -166,15 +170,14 @@ impl Lines {
     /// Appends the next line with its line end to the record. Returns false at the end. Skips a byte order mark
     /// before the first line.
     ///
-    /// A record longer than [`LIMIT`] is an error of the file, because a rejected record is kept whole. `hint` is the
-    /// likely reason.
-    fn add(&mut self, hint: &str) -> io::Result<bool> {
+    /// A record longer than [`LIMIT`] is an error of the file, because a rejected record is kept whole.
+    fn add(&mut self) -> io::Result<bool> {
         let begin = self.record.len();
         let room = u64::try_from(LIMIT - begin).unwrap_or(u64::MAX);
         let read = (&mut self.source).take(room + 1).read_until(b'\n', &mut self.record)?;
         self.count += u64::from(read > 0);
         if self.record.len() > LIMIT {
-            let (line, most) = (self.first, LIMIT >> 20);
+            let (line, most, hint) = (self.first, LIMIT >> 20, self.hint);
             let why = format!(
                 "the record in line {line} is longer than {most} MiB, more than any item needs: {hint}"
             );
@@ -215,8 +218,7 @@ fn read_row(
     csv: &mut csv_core::Reader,
     lines: &mut Lines,
 ) -> io::Result<Option<Result<Vec<String>, String>>> {
-    let hint = "is a quote not closed?";
-    if !lines.begin(hint)? {
+    if !lines.begin()? {
         return Ok(None);
     }
     let (mut cells, mut ends) = (Vec::new(), Vec::new());
@@ -247,7 +249,7 @@ fn read_row(
             return Ok(Some(Ok(cells.map(|cell| String::from_utf8_lossy(cell).into_owned()).collect())));
         }
         parsed = lines.record.len();
-        if !lines.add(hint)? {
+        if !lines.add()? {
             return Ok(Some(Err("a quote is not closed up to the end of the file".to_owned())));
         }
     }
@@ -263,6 +265,6 @@ fn utf8(text: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(text).map_err(|error| format!("it is not UTF-8 at byte {}", error.valid_up_to() + 1))
 }
 
-fn invalid(why: impl Into<String>) -> io::Error {
+pub(super) fn invalid(why: impl Into<String>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, why.into())
 }
