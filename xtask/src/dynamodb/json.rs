@@ -180,7 +180,7 @@ pub(crate) fn bytes(text: &str) -> Result<Blob, String> {
 }
 
 /// How many characters of a value an error shows.
-const SHOWN: usize = 60;
+pub(super) const SHOWN: usize = 60;
 
 /// Parses a text by a serde seed: a [`Notation`], a [`Type`] or [`Attributes`].
 pub(crate) fn parsed<'de, S: DeserializeSeed<'de>>(text: &'de str, seed: S) -> serde_json::Result<S::Value> {
@@ -304,12 +304,6 @@ impl<'de> Visitor<'de> for Attributes {
         }
         Ok(item)
     }
-}
-
-/// The text of an error in one line of a file. Its position is a byte in that line, counted from 1.
-pub(crate) fn on_one_line(error: &serde_json::Error) -> String {
-    let why = without_place(error);
-    if error.column() > 0 { format!("{why} (at byte {})", error.column()) } else { why }
 }
 
 /// The text of an error without its position, which is wrong if only a part of the text was read.

@@ -4,9 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::dynamodb::json::{
-    AttributeValue, Attributes, Item, Notation, check_depth, on_one_line, parsed, without_place,
-};
+use crate::dynamodb::json::{AttributeValue, Attributes, Item, Notation, check_depth, parsed, without_place};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed as _, Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
@@ -121,12 +119,14 @@ fn place(error: &serde_json::Error) -> String {
     }
 }
 
-/// Explains the error of reading a line. If the line is not JSON, that is the explanation.
+/// Explains the error of reading a line, with its position as a byte counted from 1. If the line is not JSON, that is
+/// the explanation.
 pub(crate) fn explained(line: &str, error: &serde_json::Error) -> String {
-    match not_json(line) {
-        Some(error) => format!("{} (at byte {})", not_valid(&error), error.column()),
-        None => on_one_line(error),
-    }
+    let (why, byte) = match not_json(line) {
+        Some(error) => (not_valid(&error).to_owned(), error.column()),
+        None => (without_place(error), error.column()),
+    };
+    if byte > 0 { format!("{why} (at byte {byte})") } else { why }
 }
 
 fn not_valid(error: &serde_json::Error) -> &'static str {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use aws_smithy_types::base64;
 
-use crate::dynamodb::json::{AttributeValue, Item, sorted};
+use crate::dynamodb::json::{AttributeValue, Item, SHOWN, sorted};
 use crate::dynamodb::number::Number;
 use crate::text::shortened;
 
@@ -14,9 +14,6 @@ const DIGITS: usize = 38;
 
 /// The permitted exponents of a number's first digit, from 1E-130 to 9.99...E+125.
 const EXPONENTS: std::ops::RangeInclusive<i64> = -130..=125;
-
-/// How many characters of a value an error shows.
-const SHOWN: usize = 60;
 
 /// The maximum nesting of lists and maps, including the innermost values.
 /// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
