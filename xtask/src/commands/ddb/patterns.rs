@@ -174,13 +174,9 @@ impl Printer {
     }
 
     fn print(&mut self, items: &[Item]) -> Result<()> {
-        match &mut self.writer {
-            Some(writer) => writer.page(items),
-            None => self.lines(items),
+        if let Some(writer) = &mut self.writer {
+            return writer.page(items);
         }
-    }
-
-    fn lines(&mut self, items: &[Item]) -> Result<()> {
         let mut out = BufWriter::new(stdout());
         let columns = self.output.line_width();
         for item in items {
@@ -200,12 +196,10 @@ impl Printer {
     }
 
     fn finish(self, context: &Context, response: &Response, more: &str) -> Result<()> {
-        let is_for_people = self.writer.is_none();
-        if let Some(writer) = self.writer {
-            writer.finish(response, &context.ui)?;
-        }
-        if is_for_people && response.count > 0 {
-            context.ui.note("times are in UTC");
+        match self.writer {
+            Some(writer) => writer.finish(response, &context.ui)?,
+            None if response.count > 0 => context.ui.note("times are in UTC"),
+            None => {}
         }
         if self.has_cut {
             context.ui.note("long messages are cut; --wide shows them whole");
