@@ -1,6 +1,7 @@
 use anyhow::Result;
 
 use super::undo::Undo;
+use crate::app;
 use crate::context::Context;
 use crate::engine;
 use crate::guard::{self, Rehearsal};
@@ -37,6 +38,12 @@ impl Down {
         for context in losing {
             self.undo.keep_memory(&context, "down", None).await?;
         }
-        engine::stop(context, &engines, self.volumes).await
+        engine::stop(context, &engines, self.volumes).await?;
+        if let Ok(app) = app::running(context) {
+            context.ui.warn(format_args!(
+                "the app still runs at {app}, and would use other databases that take their ports: end it with Ctrl-C"
+            ));
+        }
+        Ok(())
     }
 }

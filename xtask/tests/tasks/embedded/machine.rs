@@ -212,6 +212,9 @@ fn the_app_is_found_by_a_lock_that_ends_with_it() {
     running.read_until("listening");
     let second = checkout.xtask("run").fails(1);
     second.says(&[&format!("the app runs already, at http://127.0.0.1:{port} (process ")]);
+    // It would use another checkout's databases at these ports.
+    checkout.xtask("down").ok().says(&[&format!("the app still runs at http://127.0.0.1:{port}")]);
+    checkout.xtask("up").ok();
     running.signal("TERM");
     running.end_within(Duration::from_secs(20));
     // The databases that the run started continue, and hold none of its files.
