@@ -115,24 +115,22 @@ pub(crate) fn print_rows(output: Output, columns: &[&str], rows: Vec<Vec<Value>>
         columns.iter().map(|column| (*column).to_owned()).zip(row).collect()
     };
     match output.format {
-        Format::Table if output.vertical => {
-            for (index, row) in rows.iter().enumerate() {
-                if index > 0 {
-                    writeln!(out)?;
-                }
-                let cells = row.iter().map(cell).collect::<Vec<_>>();
-                print_vertical(&mut out, columns.iter().zip(&cells))?;
-            }
-        }
         Format::Table => {
             let header: Vec<String> = columns.iter().map(|column| column.to_uppercase()).collect();
             let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
             let mut layout = ColumnWidths::new(output.line_width());
             layout.widen(&header);
             rows.iter().for_each(|row| layout.widen(row));
-            layout.fit();
-            layout.print(&mut out, &header)?;
-            rows.iter().try_for_each(|row| layout.print_wrapped(&mut out, row))?;
+            if !output.vertical && layout.fit() {
+                layout.print(&mut out, &header)?;
+                return Ok(rows.iter().try_for_each(|row| layout.print_wrapped(&mut out, row))?);
+            }
+            for (index, cells) in rows.iter().enumerate() {
+                if index > 0 {
+                    writeln!(out)?;
+                }
+                print_vertical(&mut out, columns.iter().zip(cells))?;
+            }
         }
         Format::Json => {
             let records: Vec<_> = rows.into_iter().map(object).collect();
@@ -219,10 +217,12 @@ impl ColumnWidths {
         }
     }
 
-    /// Narrows the widest columns until a line fits the screen or every column has the minimum width.
-    pub(crate) fn fit(&mut self) {
-        let least = vec![NARROWEST; self.widths.len()];
-        self.line.into_iter().for_each(|line| self.narrow(line, &least));
+    /// Narrows the widest columns until a line fits the screen or every column has the minimum width. Returns whether it
+    /// fits.
+    pub(crate) fn fit(&mut self) -> bool {
+        let Some(line) = self.line else { return true };
+        self.narrow(line, &vec![NARROWEST; self.widths.len()]);
+        line_of(&self.widths) <= line
     }
 
     /// Chooses the columns that fit on a line, narrows them, and returns which are shown. The first `keys` columns and

@@ -134,6 +134,16 @@ fn on_terminal(first: &str, command: Command, typed: &str) -> (Option<i32>, Stri
     (output.status.code(), String::from_utf8(output.stdout).unwrap())
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_table_that_is_wider_than_the_terminal_is_printed_a_value_a_line() {
+    let world = World::new();
+    let status = world.xtask("status").env("TERM", "xterm").into_command();
+    let (code, shown) = typescript_in(40, status);
+    assert_eq!(code, Some(0), "{shown}");
+    assert!(shown.contains("\r\n engine   external\r\n") && shown.contains(" answer   "), "{shown}");
+}
+
 #[test]
 fn quiet_leaves_only_data_warnings_and_errors() {
     let world = World::new();
