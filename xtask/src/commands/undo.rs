@@ -53,7 +53,7 @@ impl Undo {
         // Do not rename the snapshot that is about to be restored.
         let rotate = source.is_none_or(|source| !source.starts_with(&name));
         if !rotate {
-            name += &Utc::now().format("-%Y%m%d-%H%M%S").to_string();
+            name += &Utc::now().format("-%Y%m%d-%H%M%S%.3f").to_string();
         }
         let Some(described) = described(counts) else { return Ok(()) };
         let count: i64 = counts.iter().sum();
