@@ -32,7 +32,7 @@ impl ItemFileWriter {
     /// Begins a file that will replace the one at `path`, or the one that the link at `path` leads to.
     pub(crate) fn create(path: &Path, compression: Compression, layout: Layout) -> io::Result<Self> {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let mut out = Encoder::new(beside(&path)?, compression)?;
+        let mut out = Encoder::new(beside(&path)?, compression);
         let mut line = Vec::new();
         if let Layout::Csv(columns) = &layout {
             add_row(&mut line, columns.header())?;
