@@ -173,11 +173,11 @@ async fn docker(context: &Context, report: &mut Checks) -> Result<Option<Docker>
         let what = format!("Docker at {}", place.host);
         match Docker::connect(&place).await {
             Ok(docker) => {
-                let about = docker.about().await?;
-                report.ok(what, format!("version {}", about.version));
+                let (version, time) = docker.version_and_time().await?;
+                report.ok(what, format!("version {version}"));
                 let remedy =
                     "set this machine's clock (timedatectl set-ntp true), or restart Docker's machine";
-                report.add("clock", clock(about.time), BAD, remedy);
+                report.add("clock", clock(time), BAD, remedy);
                 // A daemon answers, so the places without one block nothing.
                 report.blocking.clear();
                 return Ok(Some(docker));

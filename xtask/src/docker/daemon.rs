@@ -31,19 +31,12 @@ pub(crate) struct Docker {
     api: bollard::Docker,
 }
 
-pub(crate) struct About {
-    /// The server's version, such as `28.5.2`.
-    pub(crate) version: String,
-    /// The time on the daemon's machine. In a virtual machine it may differ from this machine's.
-    pub(crate) time: Option<DateTime<Utc>>,
-}
-
 impl Docker {
-    pub(crate) async fn about(&self) -> Result<About> {
+    /// The server's version, such as `28.5.2`, and the time on its machine, which may be a virtual one.
+    pub(crate) async fn version_and_time(&self) -> Result<(String, Option<DateTime<Utc>>)> {
         let info = answer(self.api.info()).await.map_err(failed("cannot ask the daemon about itself"))?;
         let time = info.system_time.and_then(|time| DateTime::parse_from_rfc3339(&time.to_string()).ok());
-        let version = info.server_version.unwrap_or_default();
-        Ok(About { version, time: time.map(|time| time.to_utc()) })
+        Ok((info.server_version.unwrap_or_default(), time.map(|time| time.to_utc())))
     }
 }
 

@@ -41,38 +41,28 @@ impl Docker {
     /// Creates the project's network, unless it exists.
     pub(crate) async fn create_network(&self, project: &str) -> Result<()> {
         let name = network_name(project);
-        let Some(network) = self.network(&name).await? else {
-            let labels = Some(description::network_labels(project));
-            let request = NetworkCreateRequest { name: name.clone(), labels, ..Default::default() };
-            let id = match answer(self.api.create_network(request)).await {
-                Ok(created) => created.id,
-                // Another run created it first.
-                Err(error) if status(&error) == Some(409) => return Ok(()),
-                Err(ApiError::DockerResponseServerError { message, .. })
-                    if message.contains("address pool") =>
-                {
-                    let problem =
-                        format!("cannot create network {name}: Docker has no addresses left for one");
-                    let remedy = "remove the networks that nothing uses with `docker network prune`";
-                    return Err(Failure::new(problem, remedy).caused_by(message).into());
-                }
-                Err(error) => return Err(failed(format!("cannot create network {name}"))(error)),
-            };
-            // Before version 25, Docker lets two runs create two networks of one name, and then finds neither by that
-            // name.
-            if self.network(&name).await.is_err() {
-                answer(self.api.remove_network(&id))
-                    .await
-                    .map_err(failed("cannot remove a second network"))?;
+        if let Some(network) = self.network(&name).await? {
+            if network.internal == Some(true) {
+                let problem =
+                    format!("network {name} is internal: no port of a container on it is published");
+                let remedy = format!("recreate it: `cargo xtask down`, and `docker network rm {name}`");
+                return Err(Failure::new(problem, remedy).into());
             }
             return Ok(());
-        };
-        if network.internal == Some(true) {
-            let problem = format!("network {name} is internal: no port of a container on it is published");
-            let remedy = format!("recreate it: `cargo xtask down`, and `docker network rm {name}`");
-            return Err(Failure::new(problem, remedy).into());
         }
-        Ok(())
+        let labels = Some(description::network_labels(project));
+        let request = NetworkCreateRequest { name: name.clone(), labels, ..Default::default() };
+        match answer(self.api.create_network(request)).await {
+            Ok(_) => Ok(()),
+            // Another run created it first.
+            Err(error) if status(&error) == Some(409) => Ok(()),
+            Err(ApiError::DockerResponseServerError { message, .. }) if message.contains("address pool") => {
+                let problem = format!("cannot create network {name}: Docker has no addresses left for one");
+                let remedy = "remove the networks that nothing uses with `docker network prune`";
+                Err(Failure::new(problem, remedy).caused_by(message).into())
+            }
+            Err(error) => Err(failed(format!("cannot create network {name}"))(error)),
+        }
     }
 
     /// Removes the project's network, unless containers use it. A network of another project stays, even if it has
