@@ -117,7 +117,7 @@ impl Engine {
         };
         Ok(match name {
             EngineName::Docker => Self::Docker(Box::new(DockerEngine::new(compose()?))),
-            EngineName::Embedded => Self::Embedded(Box::new(EmbeddedEngine::new(compose()?, context)?)),
+            EngineName::Embedded => Self::Embedded(Box::new(EmbeddedEngine::new(compose()?, context))),
             EngineName::External => Self::External,
         })
     }
@@ -248,8 +248,8 @@ impl Engine {
     ) -> Result<()> {
         match self {
             Self::Docker(docker) => docker.run_client(context, target, client).await,
-            Self::Embedded(embedded) => {
-                let program = embedded.client_program(context, client.program)?;
+            Self::Embedded(_) => {
+                let program = embedded::postgres_binaries(context)?.neighbour(client.program);
                 client.run(&program, target, &context.ui).await
             }
             Self::External => {
@@ -328,11 +328,6 @@ fn has_damaged_data(log: &str) -> bool {
     // The error of a query does not stop a server.
     let mut lines = log.lines().filter(|line| !line.contains("ERROR:  "));
     lines.any(|line| DAMAGE.iter().any(|sign| line.contains(sign)))
-}
-
-/// Whether a server that this checkout's embedded engine runs listens at this port.
-pub(crate) fn is_own_embedded(context: &Context, port: u16) -> bool {
-    EmbeddedEngine::is_at(context, port).unwrap_or(false)
 }
 
 /// Says whether another program listens at the port of a database that does not run.

@@ -97,9 +97,12 @@ pub(crate) struct StateFolder {
 }
 
 impl StateFolder {
-    /// The folder for the workspace at `root`. The first write creates it.
+    /// The folder for the workspace at `root`, by its canonical path, which identifies its processes. The first write
+    /// creates it.
     pub(crate) fn of(root: &Path) -> Self {
-        Self { path: root.join(FOLDER) }
+        let path = root.join(FOLDER);
+        let canonical = path.canonicalize().or_else(|_| root.canonicalize().map(|root| root.join(FOLDER)));
+        Self { path: canonical.unwrap_or(path) }
     }
 
     pub(crate) fn join(&self, name: &str) -> PathBuf {
@@ -108,16 +111,6 @@ impl StateFolder {
 
     pub(crate) fn workspace(&self) -> &Path {
         self.path.parent().unwrap_or(&self.path)
-    }
-
-    /// The same folder by its canonical path, which identifies its processes. The folder may have been removed since.
-    pub(crate) fn canonical(&self) -> Result<Self> {
-        if let Ok(path) = self.path.canonicalize() {
-            return Ok(Self { path });
-        }
-        let workspace = self.workspace().canonicalize();
-        let workspace = workspace.with_context(|| format!("no workspace {}", self.workspace().display()))?;
-        Ok(Self::of(&workspace))
     }
 
     fn file(&self) -> PathBuf {

@@ -292,8 +292,7 @@ pub(super) fn psql(context: &Context) -> Option<PathBuf> {
     let program = format!("psql{}", std::env::consts::EXE_SUFFIX);
     let on_path = std::env::split_paths(path).map(|folder| folder.join(&program)).find(|path| path.is_file());
     let beside = || {
-        let folder = context.state.canonical().ok()?;
-        let server = embedded::postgres_binaries(&context.environment, &folder).ok()?;
+        let server = embedded::postgres_binaries(context).ok()?;
         Some(server.neighbour("psql")).filter(|path| path.is_file())
     };
     on_path.or_else(beside)

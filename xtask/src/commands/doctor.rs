@@ -11,7 +11,8 @@ use crate::docker::compose::{Compose, Service, port_variable};
 use crate::docker::daemon::{self, Docker};
 use crate::docker::port;
 use crate::dynamodb::client::DynamoDb;
-use crate::engine::{self, Engine, EngineName, Found, Server, embedded, is_external};
+use crate::engine::embedded::{self, EmbeddedEngine};
+use crate::engine::{self, Engine, EngineName, Found, Server, is_external};
 use crate::error::Failure;
 use crate::output::{self, Output};
 use crate::poll::Look;
@@ -140,9 +141,7 @@ pub(crate) async fn doctor(context: &Context, output: Output) -> Result<()> {
         images(docker, compose, &mut report).await?;
         usable.push(EngineName::Docker);
     }
-    let folder = context.state.canonical();
-    let folder = folder.as_ref().unwrap_or(&context.state);
-    let server = embedded::postgres_binaries(&context.environment, folder);
+    let server = embedded::postgres_binaries(context);
     let server = server.map(|server| server.version());
     if report.need(EngineName::Embedded, "PostgreSQL server", server, "") {
         usable.push(EngineName::Embedded);
@@ -287,7 +286,7 @@ async fn port(
     };
     let holder = match publisher {
         Some(name) => format!("container {name}"),
-        None if engine::is_own_embedded(context, number) => "this checkout's own embedded server".to_owned(),
+        None if EmbeddedEngine::is_at(context, number) => "this checkout's own embedded server".to_owned(),
         None => "a process outside Docker".to_owned(),
     };
     Ok(if is_ours {

@@ -12,7 +12,6 @@ mod log;
 mod postgres;
 
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -64,26 +63,22 @@ pub(crate) struct EmbeddedEngine {
 }
 
 impl EmbeddedEngine {
-    pub(super) fn new(compose: Compose, context: &Context) -> Result<Self> {
-        let folder = context.state.canonical()?;
+    pub(super) fn new(compose: Compose, context: &Context) -> Self {
+        let folder = context.state.clone();
         let locks = [postgres::lock(&folder), dynamodb::lock(&folder)];
         let logs = ["postgres.log", "dynamodb.log"].map(|name| Log { path: folder.join(name), from: 0 });
-        Ok(Self { compose, folder, locks, logs, found_running: [false; 2] })
+        Self { compose, folder, locks, logs, found_running: [false; 2] }
     }
 
     /// Whether one of this checkout's servers runs at this port.
-    pub(super) fn is_at(context: &Context, port: u16) -> Result<bool> {
-        let holders = Self::new(context.compose()?, context)?.holders()?;
-        Ok(holders.into_iter().flatten().any(|holder| holder.port == Some(port)))
+    pub(crate) fn is_at(context: &Context, port: u16) -> bool {
+        let folder = &context.state;
+        let holders = [postgres::holder(folder), dynamodb::lock(folder).holder()];
+        holders.into_iter().flatten().flatten().any(|holder| holder.port == Some(port))
     }
 
     pub(super) fn login(&self) -> Result<(String, String)> {
         Ok((postgres::ROLE.to_owned(), postgres::password(&self.folder)?))
-    }
-
-    /// The path of a Postgres client program that was installed with the server.
-    pub(super) fn client_program(&self, context: &Context, name: &str) -> Result<PathBuf> {
-        Ok(postgres::binaries(&context.environment, &self.folder)?.neighbour(name))
     }
 
     fn has_data(&self) -> [bool; 2] {
@@ -112,7 +107,7 @@ impl EmbeddedEngine {
         }
         let postgres = match running[0] {
             Some(_) => None,
-            None => Some(Postgres::ready_to_start(context, &self.folder).await?),
+            None => Some(Postgres::ready_to_start(context).await?),
         };
         for (log, _) in self.logs.iter_mut().zip(&running).filter(|(_, holder)| holder.is_none()) {
             private::open_log(&log.path)?;
@@ -255,7 +250,7 @@ impl EmbeddedEngine {
             } else if holder.has_ended() {
                 ui.run(label, self.sessions_ended()).await?;
             } else {
-                let postgres = Postgres::new(context, &self.folder)?;
+                let postgres = Postgres::new(context)?;
                 let stop = async {
                     // A command that was interrupted may be starting it. Its process id is not known yet.
                     let attempts = if holder.pid.is_none() { STOP_ATTEMPTS } else { 1 };
@@ -270,7 +265,7 @@ impl EmbeddedEngine {
             }
         }
         if with_data {
-            postgres::remove_data(&self.folder, context)?;
+            postgres::remove_data(context)?;
             data::remove(&dynamodb::data(&self.folder), ui)?;
         }
         Ok(())

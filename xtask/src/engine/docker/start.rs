@@ -10,7 +10,7 @@ use crate::poll::{self, Look};
 use anyhow::Result;
 use uuid::Uuid;
 
-use super::super::is_own_embedded;
+use super::super::embedded::EmbeddedEngine;
 use super::DockerEngine;
 use crate::context::Context;
 
@@ -145,7 +145,7 @@ impl DockerEngine {
         }
         let holder = match holder {
             Some(name) => format!("container {name}"),
-            None if is_own_embedded(context, service.port.host) => {
+            None if EmbeddedEngine::is_at(context, service.port.host) => {
                 "this checkout's own embedded server (`cargo xtask down --engine embedded` stops it)"
                     .to_owned()
             }

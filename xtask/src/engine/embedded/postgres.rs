@@ -121,9 +121,9 @@ fn new_password() -> String {
 }
 
 /// PostgreSQL's programs for the existing cluster, or for a new one.
-pub(crate) fn binaries(environment: &Environment, folder: &StateFolder) -> Result<Binaries> {
-    let cluster = own_places(folder).find_map(|data| Cluster::at(&data));
-    Binaries::find(environment, folder, cluster.as_ref())
+pub(crate) fn binaries(context: &Context) -> Result<Binaries> {
+    let cluster = own_places(&context.state).find_map(|data| Cluster::at(&data));
+    Binaries::find(&context.environment, &context.state, cluster.as_ref())
 }
 
 /// A cluster, which may not exist yet, and the programs that serve it.
@@ -140,9 +140,9 @@ pub(super) struct Postgres {
 
 impl Postgres {
     /// Finds the programs and a place for the data.
-    pub(super) fn new(context: &Context, folder: &StateFolder) -> Result<Self> {
-        let environment = context.environment.clone();
-        let mut binaries = binaries(&environment, folder)?;
+    pub(super) fn new(context: &Context) -> Result<Self> {
+        let (folder, environment) = (&context.state, context.environment.clone());
+        let mut binaries = binaries(context)?;
         let [wanted, elsewhere] = places(folder);
         let (account, data) = account::choose(wanted, elsewhere)?;
         if let Account::Other { .. } = account {
@@ -155,8 +155,8 @@ impl Postgres {
     }
 
     /// Like [`Postgres::new`], when the lock is free. Fails if a server without a lock runs nevertheless.
-    pub(super) async fn ready_to_start(context: &Context, folder: &StateFolder) -> Result<Self> {
-        let postgres = Self::new(context, folder)?;
+    pub(super) async fn ready_to_start(context: &Context) -> Result<Self> {
+        let postgres = Self::new(context)?;
         if postgres.data.exists() && !postgres.password_file.exists() {
             postgres.check_earlier_version().await?;
         }
@@ -330,7 +330,8 @@ impl Postgres {
 }
 
 /// Removes every cluster, what interrupted runs left beside them, and the password.
-pub(super) fn remove_data(folder: &StateFolder, context: &Context) -> Result<()> {
+pub(super) fn remove_data(context: &Context) -> Result<()> {
+    let folder = &context.state;
     for data in own_places(folder) {
         data::remove(&data, &context.ui)?;
     }
