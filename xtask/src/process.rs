@@ -6,7 +6,7 @@ mod shown;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
@@ -54,10 +54,9 @@ pub(crate) fn lead_group(command: &mut Command) {
 }
 
 /// Runs a program and returns its output. If it fails, the error contains the output.
-pub(crate) async fn run(mut command: Command, what: &'static str) -> Result<String> {
-    let output =
-        tokio::task::spawn_blocking(move || command.stdout(Stdio::piped()).stderr(Stdio::piped()).output());
-    let output = output.await?.with_context(|| format!("cannot run {what}"))?;
+pub(crate) async fn run(command: Command, what: &str) -> Result<String> {
+    let output = tokio::process::Command::from(command).output().await;
+    let output = output.with_context(|| format!("cannot run {what}"))?;
     let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim_end().to_owned();
     anyhow::ensure!(output.status.success(), "{what} failed:\n{text}");
     Ok(text)

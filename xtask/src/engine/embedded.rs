@@ -119,7 +119,7 @@ impl EmbeddedEngine {
             let Some(postgres) = postgres else { return Ok(compose.postgres.port.host) };
             postgres.end_unlocked().await?;
             let held = self.locks[0].take().await?;
-            postgres.prepare(context, &held).await?;
+            postgres.prepare(&held).await?;
             let settings = compose.postgres_settings();
             let start = async |port| postgres.start(&settings, port, &held, postgres_log).await;
             start_at_free_port(context, "Postgres", &compose.postgres, compose.dynamodb.port.host, start)

@@ -12,12 +12,11 @@ use anyhow::{Context as _, Result, bail};
 use uuid::Uuid;
 
 use crate::context::Context;
-use crate::environment::Environment;
 use crate::error::Failure;
 use crate::private;
 use crate::process::{self, Holder, ServerLock};
 use crate::state::StateFolder;
-use crate::ui::{Ui, seconds};
+use crate::ui::seconds;
 
 use super::account::{self, Account, check_owner};
 use super::binaries::{Binaries, Cluster};
@@ -127,21 +126,17 @@ pub(crate) fn binaries(context: &Context) -> Result<Binaries> {
 }
 
 /// A cluster, which may not exist yet, and the programs that serve it.
-#[derive(Clone)]
-pub(super) struct Postgres {
+pub(super) struct Postgres<'a> {
+    context: &'a Context,
     binaries: Binaries,
     account: Account,
     data: PathBuf,
-    environment: Environment,
-    password_file: PathBuf,
-    lock: ServerLock,
-    ui: Ui,
 }
 
-impl Postgres {
+impl<'a> Postgres<'a> {
     /// Finds the programs and a place for the data.
-    pub(super) fn new(context: &Context) -> Result<Self> {
-        let (folder, environment) = (&context.state, context.environment.clone());
+    pub(super) fn new(context: &'a Context) -> Result<Self> {
+        let folder = &context.state;
         let mut binaries = binaries(context)?;
         let [wanted, elsewhere] = places(folder);
         let (account, data) = account::choose(wanted, elsewhere)?;
@@ -150,14 +145,13 @@ impl Postgres {
             check_owner(&programs, 0)?;
             binaries = binaries.outside(folder, &programs)?;
         }
-        let (password_file, lock, ui) = (password_file(folder), lock(folder), context.ui.clone());
-        Ok(Self { binaries, account, data, environment, password_file, lock, ui })
+        Ok(Self { context, binaries, account, data })
     }
 
     /// Like [`Postgres::new`], when the lock is free. Fails if a server without a lock runs nevertheless.
-    pub(super) async fn ready_to_start(context: &Context) -> Result<Self> {
+    pub(super) async fn ready_to_start(context: &'a Context) -> Result<Self> {
         let postgres = Self::new(context)?;
-        if postgres.data.exists() && !postgres.password_file.exists() {
+        if postgres.data.exists() && !password_file(&context.state).exists() {
             postgres.check_earlier_version().await?;
         }
         Ok(postgres)
@@ -167,7 +161,7 @@ impl Postgres {
     /// destroy the cluster.
     pub(super) async fn end_unlocked(&self) -> Result<()> {
         let pid_file = self.data.join("postmaster.pid");
-        if self.lock.is_there() || !pid_file.exists() {
+        if lock(&self.context.state).is_there() || !pid_file.exists() {
             return Ok(());
         }
         let end = async {
@@ -177,15 +171,15 @@ impl Postgres {
             let (_, rest) = text.split_once('\n').unwrap_or_default();
             std::fs::write(&pid_file, format!("0\n{rest}")).with_context(cannot_use)?;
             let port = text.lines().nth(3).and_then(|port| port.parse().ok()).unwrap_or_default();
-            self.ui.stop.or(stops_listening(port)).await
+            self.context.ui.stop.or(stops_listening(port)).await
         };
         let label = "Postgres: wait a minute for a server whose lock file was removed";
-        self.ui.run(label, end).await
+        self.context.ui.run(label, end).await
     }
 
     /// Creates the cluster and the role where they are missing. The programs it starts inherit the lock, `held`.
-    pub(super) async fn prepare(&self, context: &Context, held: &File) -> Result<()> {
-        let data = &self.data;
+    pub(super) async fn prepare(&self, held: &File) -> Result<()> {
+        let (context, data) = (self.context, &self.data);
         if !data.exists() {
             let create = async {
                 let created = tokio::time::timeout(INITDB_BOUND, self.create_cluster(held)).await;
@@ -196,7 +190,7 @@ impl Postgres {
                 .run_whole(format!("Postgres: create a cluster in {}", data.display()), create)
                 .await;
         }
-        if self.password_file.exists() {
+        if password_file(&self.context.state).exists() {
             return Ok(());
         }
         let renew = async {
@@ -206,7 +200,7 @@ impl Postgres {
                 Err(error) if !format!("{error:#}").contains("does not exist") => return Err(error),
                 _ => {}
             }
-            private::write_whole(&self.password_file, password.as_bytes())
+            private::write_whole(&password_file(&self.context.state), password.as_bytes())
         };
         context.ui.run_whole(format!("Postgres: give {ROLE} a new password"), renew).await
     }
@@ -214,7 +208,7 @@ impl Postgres {
     /// Fails if a server runs that the first version of the tasks started: those hold no lock.
     async fn check_earlier_version(&self) -> Result<()> {
         let data = &self.data;
-        let mut status = self.account.command(&self.binaries.program("pg_ctl"), &self.environment);
+        let mut status = self.account.command(&self.binaries.program("pg_ctl"), &self.context.environment);
         status.arg("status").arg("-D").arg(data).stdin(Stdio::null());
         if process::run(status, "pg_ctl status").await.is_err() {
             return Ok(());
@@ -232,7 +226,7 @@ impl Postgres {
         let unfinished = data::beside(data);
         data::remove_whole(&unfinished)?;
         account.make_folder(&unfinished)?;
-        let mut initdb = account.server(&self.binaries.program("initdb"), &self.environment);
+        let mut initdb = account.server(&self.binaries.program("initdb"), &self.context.environment);
         initdb.arg("--pgdata").arg(&unfinished).args(["--username", SUPERUSER]);
         initdb.args(["--auth-host=scram-sha-256", "--auth-local=reject"]);
         initdb.args(["--encoding=UTF8", "--locale=C", "--no-instructions"]);
@@ -240,10 +234,10 @@ impl Postgres {
         initdb.arg("--no-sync").stdin(held.try_clone()?);
         process::lead_group(&mut initdb);
         initdb.stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.ui.starts(|| process::shown(&initdb));
+        self.context.ui.starts(|| process::shown(&initdb));
         let initdb = initdb.spawn().context("cannot run initdb")?;
         // The next command can end it if this one is killed.
-        self.lock.write(held, Some(initdb.id()), None)?;
+        lock(&self.context.state).write(held, Some(initdb.id()), None)?;
         let output = tokio::task::spawn_blocking(move || initdb.wait_with_output()).await??;
         if !output.status.success() {
             let text = [output.stdout, output.stderr].concat();
@@ -252,7 +246,7 @@ impl Postgres {
         let password = new_password();
         let role = include_str!("role.sql").replace("PASSWORD", &password);
         self.single(&unfinished, "postgres", role).await?;
-        private::write_whole(&self.password_file, password.as_bytes())?;
+        private::write_whole(&password_file(&self.context.state), password.as_bytes())?;
         std::fs::rename(&unfinished, data)
             .with_context(|| format!("cannot move the cluster to {}", data.display()))
     }
@@ -262,7 +256,7 @@ impl Postgres {
         let mut sql_file = tempfile::tempfile()?;
         sql_file.write_all(sql.as_bytes())?;
         std::io::Seek::rewind(&mut sql_file)?;
-        let mut single = self.account.command(&self.binaries.program("postgres"), &self.environment);
+        let mut single = self.account.command(&self.binaries.program("postgres"), &self.context.environment);
         single.args(["--single", "-j", "-D"]).arg(data).args([
             "-c",
             "exit_on_error=on",
@@ -271,7 +265,7 @@ impl Postgres {
             database,
         ]);
         single.stdin(sql_file);
-        self.ui.starts(|| process::shown(&single));
+        self.context.ui.starts(|| process::shown(&single));
         process::run(single, "postgres --single").await.map(|_| ())
     }
 
@@ -287,7 +281,7 @@ impl Postgres {
             }
             _ => {}
         }
-        self.lock.write(held, None, Some(port))?;
+        lock(&self.context.state).write(held, None, Some(port))?;
         // Of two values for a setting, the later one counts. Statements that fail are not logged, nor are
         // checkpoints, which each set-up causes.
         let quiet = ["log_min_error_statement=panic", "log_checkpoints=off"];
@@ -298,13 +292,12 @@ impl Postgres {
         let mut pg_ctl = self.pg_ctl("start", START_BOUND);
         pg_ctl.arg("-o").arg(options).stdin(held.try_clone()?).stdout(private::open_log(&log.path)?);
         pg_ctl.stderr(private::open_log(&log.path)?);
-        self.ui.starts(|| process::shown(&pg_ctl));
-        let started =
-            tokio::task::spawn_blocking(move || pg_ctl.status()).await?.context("cannot run pg_ctl")?;
+        self.context.ui.starts(|| process::shown(&pg_ctl));
+        let started = tokio::process::Command::from(pg_ctl).status().await.context("cannot run pg_ctl")?;
         if !started.success() {
             return Err(death(port, log));
         }
-        self.lock.write(held, server_pid(data), Some(port))
+        lock(&self.context.state).write(held, server_pid(data), Some(port))
     }
 
     /// Stops the server and ends its sessions. Fails if it does not end in time.
@@ -314,13 +307,13 @@ impl Postgres {
         pg_ctl.args(["-m", "fast"]).stdin(Stdio::null());
         // If the server has just ended by itself, pg_ctl reports an error.
         let stopped = process::run(pg_ctl, "pg_ctl stop").await;
-        self.lock.wait_until_free(Duration::from_secs(1)).await.or(stopped.map(|_| ()))
+        lock(&self.context.state).wait_until_free(Duration::from_secs(1)).await.or(stopped.map(|_| ()))
     }
 
     /// A pg_ctl command that waits for its result.
     fn pg_ctl(&self, action: &str, bound: Duration) -> Command {
         let (account, data) = (&self.account, &self.data);
-        let mut pg_ctl = account.server(&self.binaries.program("pg_ctl"), &self.environment);
+        let mut pg_ctl = account.server(&self.binaries.program("pg_ctl"), &self.context.environment);
         pg_ctl
             .args([action, "--silent", "--wait", "--timeout", &bound.as_secs().to_string(), "-D"])
             .arg(data);
