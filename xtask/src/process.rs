@@ -3,8 +3,9 @@
 mod lock;
 mod shown;
 
+use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::Path;
 use std::process::Command;
 
@@ -15,9 +16,6 @@ use crate::private;
 
 pub(crate) use lock::{Holder, ServerLock};
 pub(crate) use shown::{line, masked, shown};
-
-/// How many bytes are read first from the end of a log. If they hold too few lines, four times as many are read.
-const TAIL_BYTES: u64 = 64 << 10;
 
 /// The variables that a database's server inherits: neither the user's secrets nor libpq's variables, which the
 /// server's programs would follow. <https://www.postgresql.org/docs/current/libpq-envars.html>
@@ -88,26 +86,20 @@ pub(crate) fn become_program(command: &mut Command) -> Result<()> {
 /// The last `count` lines of a log after the byte `from`; empty if there is no log.
 pub(crate) fn last_lines(log: &Path, from: u64, count: usize) -> String {
     let read = || {
-        let Some(mut file) = private::open_if_there(log)? else { return Ok(String::new()) };
-        let length = file.metadata()?.len();
+        let mut lines = VecDeque::new();
+        let Some(mut file) = private::open_if_there(log)? else { return Ok(lines) };
         // If the log is shorter, it was created again.
-        let from = if from > length { 0 } else { from };
-        let mut most = TAIL_BYTES;
-        loop {
-            let start = length.saturating_sub(most).max(from);
-            file.seek(SeekFrom::Start(start))?;
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes)?;
-            // The first line may be cut. Read more if it is one of the wanted ones.
-            if start == from || bytes.iter().filter(|byte| **byte == b'\n').count() > count {
-                return anyhow::Ok(String::from_utf8_lossy(&bytes).into_owned());
+        file.seek(SeekFrom::Start(if from > file.metadata()?.len() { 0 } else { from }))?;
+        for line in BufReader::new(file).split(b'\n') {
+            lines.push_back(line?);
+            if lines.len() > count {
+                lines.pop_front();
             }
-            most *= 4;
         }
+        anyhow::Ok(lines)
     };
-    let text = read().unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
+    let lines = Vec::from(read().unwrap_or_default()).join(&b'\n');
+    String::from_utf8_lossy(&lines).into_owned()
 }
 
 #[cfg(test)]
