@@ -192,10 +192,8 @@ impl Snapshots {
                 // A snapshot's name never begins with a dot.
                 let is_part =
                     file_name.starts_with('.') && [PART, ASIDE].iter().any(|end| file_name.ends_with(end));
-                match entry.file_type()?.is_dir() {
-                    true if is_part => fs::remove_dir_all(entry.path())?,
-                    false if is_part => fs::remove_file(entry.path())?,
-                    _ => {}
+                if is_part {
+                    fs::remove_dir_all(entry.path())?;
                 }
             }
             let mut builder = tempfile::Builder::new();

@@ -1,7 +1,6 @@
 //! Replaces what both databases hold with a snapshot.
 
 use std::fs::File;
-use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -161,25 +160,19 @@ async fn restore_rows(context: &Context, services: &Services, dump: Option<(Dump
 
 /// Fails if a file of the snapshot is missing or has changed since it was saved.
 fn check_files(snapshot: &Snapshot, Manifest { postgres, dynamodb, .. }: &Manifest) -> Result<()> {
-    if let Some(dump) = postgres {
-        check_sum(snapshot, &snapshot.dump(), &dump.sha256)?;
-    }
-    if let Some(items) = dynamodb {
-        check_sum(snapshot, &snapshot.items(&items.table), &items.sha256)?;
+    let dump = postgres.as_ref().map(|dump| (snapshot.dump(), &dump.sha256));
+    let items = dynamodb.as_ref().map(|items| (snapshot.items(&items.table), &items.sha256));
+    for (path, saved) in dump.into_iter().chain(items) {
+        let sum = Snapshot::sum(&path)
+            .map_err(|error| snapshot.broken("nothing was changed".to_owned()).caused_by(error))?;
+        if sum != *saved {
+            let path = path.display();
+            let problem =
+                format!("{path} is damaged: it has changed since it was saved; nothing was changed");
+            return Err(snapshot.broken(problem).into());
+        }
     }
     Ok(())
-}
-
-/// Fails if a file has changed since it was saved.
-fn check_sum(snapshot: &Snapshot, path: &Path, saved: &str) -> Result<()> {
-    let sum = Snapshot::sum(path)
-        .map_err(|error| snapshot.broken("nothing was changed".to_owned()).caused_by(error))?;
-    if sum == saved {
-        return Ok(());
-    }
-    let problem =
-        format!("{} is damaged: it has changed since it was saved; nothing was changed", path.display());
-    Err(snapshot.broken(problem).into())
 }
 
 /// Fails if a dump cannot be restored on a server. pg_restore needs the dump's major version or a later one, and the
