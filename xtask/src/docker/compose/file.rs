@@ -127,35 +127,34 @@ impl Reader<'_> {
     /// `environment:`, as a map or as a list of `NAME=value`. A bare name takes its value from our environment.
     fn variables(&self, given: Value) -> Result<BTreeMap<String, Option<String>>> {
         const FORMS: &str = "a map of variables or a list of NAME=value is expected";
-        let variables: Vec<(String, Option<String>)> = match given {
-            Value::Null => Vec::new(),
-            Value::Mapping(variables) => {
-                let named = |(name, value): (Value, Value)| {
-                    let name = name.as_str().context(FORMS)?.to_owned();
-                    let value = scalar(value).with_context(|| name.clone())?;
-                    anyhow::Ok((name, value))
-                };
-                variables.into_iter().map(named).collect::<Result<_>>()?
+        let mut variables = BTreeMap::new();
+        let mut add = |name: &str, value: Option<String>| {
+            let value = match value {
+                Some(text) => Some(self.fill_in(&text).with_context(|| name.to_owned())?),
+                None => self.environment.get_or_empty(name).map(str::to_owned),
+            };
+            variables.insert(name.to_owned(), value);
+            anyhow::Ok(())
+        };
+        match given {
+            Value::Null => {}
+            Value::Mapping(given) => {
+                for (name, value) in given {
+                    let name = name.as_str().context(FORMS)?;
+                    add(name, scalar(value).with_context(|| name.to_owned())?)?;
+                }
             }
-            Value::Sequence(entries) => {
-                let split = |entry: &Value| {
+            Value::Sequence(given) => {
+                for entry in given {
                     let entry = entry.as_str().context(FORMS)?;
                     let (name, value) =
                         entry.split_once('=').map_or((entry, None), |(name, value)| (name, Some(value)));
-                    anyhow::Ok((name.to_owned(), value.map(str::to_owned)))
-                };
-                entries.iter().map(split).collect::<Result<_>>()?
+                    add(name, value.map(str::to_owned))?;
+                }
             }
             _ => bail!(FORMS),
-        };
-        let fill_in = |(name, value): (String, Option<String>)| {
-            let value = match value {
-                Some(text) => Some(self.fill_in(&text).with_context(|| name.clone())?),
-                None => self.environment.get_or_empty(&name).map(str::to_owned),
-            };
-            Ok((name, value))
-        };
-        variables.into_iter().map(fill_in).collect()
+        }
+        Ok(variables)
     }
 
     /// `command:`, as a list or as one string of shell words.
