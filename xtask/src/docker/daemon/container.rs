@@ -187,7 +187,7 @@ impl Docker {
         let options = query::CreateContainerOptionsBuilder::new().name(&name).build();
         let image = self.image(&service.image).await?.unwrap_or_default();
         let body = description::create_body(compose, service, &image);
-        ui.starts(|| description::command_line(&name, &body));
+        ui.starts(|| description::command_line(compose, service));
         match answer(self.api.create_container(Some(options), body)).await {
             Err(error) if status(&error) == Some(409) => Ok(None),
             created => Ok(Some(created.map_err(failed(format!("cannot create container {name}")))?.id)),

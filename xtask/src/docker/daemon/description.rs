@@ -120,23 +120,15 @@ pub(super) fn create_body(compose: &Compose, service: &Service, image_id: &str) 
     // Other containers of the project reach it by these names.
     let aliases = vec![container_name(&compose.project, service), service.name.to_owned()];
     let endpoint = EndpointSettings { aliases: Some(aliases), ..Default::default() };
-    let variables = service.environment.iter().map(|(name, value)| match value {
-        Some(value) => format!("{name}={value}"),
-        None => name.clone(),
-    });
-    let binds = service.volumes.iter().map(|mount| {
-        let mode = if mount.read_only { "ro" } else { "rw" };
-        format!("{}:{}:{mode}", mount_source(&compose.project, mount), mount.target)
-    });
     let host_config = HostConfig {
-        binds: Some(binds.collect()),
+        binds: Some(binds(compose, service).collect()),
         port_bindings: Some(HashMap::from([(port.clone(), Some(vec![loopback(service.port.host)]))])),
         network_mode: Some(network.clone()),
         ..Default::default()
     };
     ContainerCreateBody {
         image: Some(service.image.clone()),
-        env: Some(variables.collect()),
+        env: Some(variables(service).collect()),
         cmd: service.command.clone(),
         user: service.user.clone(),
         working_dir: service.working_dir.clone(),
@@ -150,30 +142,35 @@ pub(super) fn create_body(compose: &Compose, service: &Service, image_id: &str) 
     }
 }
 
-/// The command that would create this container, with the docker CLI. Secrets are masked.
-pub(super) fn command_line(name: &str, body: &ContainerCreateBody) -> String {
-    let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let mut words = owned(&["docker", "create", "--name", name]);
-    let mut option = |option: &str, value: &str| words.extend(owned(&[option, value]));
-    let host = body.host_config.iter();
-    for variable in body.env.iter().flatten() {
-        option("--env", &process::masked(variable));
-    }
-    for bind in host.clone().flat_map(|host| host.binds.iter().flatten()) {
-        option("--volume", bind);
-    }
-    for (port, bindings) in host.clone().flat_map(|host| host.port_bindings.iter().flatten()) {
-        for PortBinding { host_ip, host_port } in bindings.iter().flatten() {
-            let [ip, host] = [host_ip, host_port].map(|it| it.as_deref().unwrap_or_default());
-            option("--publish", &format!("{ip}:{host}:{port}"));
-        }
-    }
-    for (name, value) in [("--user", &body.user), ("--workdir", &body.working_dir)] {
-        value.iter().for_each(|value| option(name, value));
-    }
-    host.filter_map(|host| host.network_mode.as_ref()).for_each(|network| option("--network", network));
-    words.extend(body.image.iter().chain(body.cmd.iter().flatten()).cloned());
+/// The command that would create the service's container, with the docker CLI. Secrets are masked.
+pub(super) fn command_line(compose: &Compose, service: &Service) -> String {
+    let name = container_name(&compose.project, service);
+    let mut words = ["docker", "create", "--name", &name].map(str::to_owned).to_vec();
+    let mut option = |option: &str, value: &str| words.extend([option, value].map(str::to_owned));
+    variables(service).for_each(|variable| option("--env", &process::masked(&variable)));
+    binds(compose, service).for_each(|bind| option("--volume", &bind));
+    option("--publish", &format!("127.0.0.1:{}:{}", service.port.host, container_port(service)));
+    service.user.iter().for_each(|user| option("--user", user));
+    service.working_dir.iter().for_each(|folder| option("--workdir", folder));
+    option("--network", &network_name(&compose.project));
+    words.extend([&service.image].into_iter().chain(service.command.iter().flatten()).cloned());
     process::line([], &words)
+}
+
+/// The container's variables, as `NAME=VALUE`. A name alone removes the image's own variable.
+fn variables(service: &Service) -> impl Iterator<Item = String> {
+    service.environment.iter().map(|(name, value)| match value {
+        Some(value) => format!("{name}={value}"),
+        None => name.clone(),
+    })
+}
+
+/// The container's mounts, as `SOURCE:TARGET:MODE`.
+fn binds(compose: &Compose, service: &Service) -> impl Iterator<Item = String> {
+    service.volumes.iter().map(|mount| {
+        let mode = if mount.read_only { "ro" } else { "rw" };
+        format!("{}:{}:{mode}", mount_source(&compose.project, mount), mount.target)
+    })
 }
 
 fn container_port(service: &Service) -> String {
