@@ -99,7 +99,7 @@ impl Services {
     /// Waits until Postgres answers a query; returns a connection to the maintenance database.
     pub(crate) async fn postgres_ready(&self, context: &Context) -> Result<Connection> {
         let target = &self.targets.postgres;
-        let wait = self.wait(Database::Postgres, async || target.look().await, target.remedy());
+        let wait = self.wait(Database::Postgres, async || target.look().await, &target.remedy);
         context.ui.run(format!("Postgres: wait for {target}"), wait).await
     }
 

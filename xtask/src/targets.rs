@@ -81,7 +81,7 @@ fn parsed(
     remedy: String,
 ) -> Result<PostgresTarget> {
     let target = PostgresTarget::parse(variable, url, reach, &context.environment, remedy)?;
-    target.passfile_problem().into_iter().for_each(|problem| context.ui.warn(problem));
+    target.passfile_problem.iter().for_each(|problem| context.ui.warn(problem));
     Ok(target)
 }
 

@@ -36,7 +36,7 @@ impl Env {
         let targets = found.targets(context)?;
         let settings = [
             (engine::VARIABLE, found.engine.name().to_string()),
-            (POSTGRES_URL, targets.postgres.url()),
+            (POSTGRES_URL, targets.postgres.url),
             (DYNAMODB_URL, targets.dynamodb.endpoint().unwrap_or_default().to_owned()),
             (TABLE_VARIABLE, targets.dynamodb.table),
             ("AWS_ACCESS_KEY_ID", LOCAL_KEY.to_owned()),

@@ -66,7 +66,7 @@ const OWN_SETTINGS: [&str; 3] = ["BACKEND_LOG", "BACKEND_LOG_FORMAT", "FRONTEND_
 fn settings(Targets { postgres, dynamodb }: &Targets) -> [(&'static str, String); 4] {
     [
         ("BACKEND_ACCESS", "local".to_owned()),
-        (POSTGRES_URL, postgres.url()),
+        (POSTGRES_URL, postgres.url.clone()),
         (DYNAMODB_URL, dynamodb.endpoint().unwrap_or_default().to_owned()),
         (TABLE_VARIABLE, dynamodb.table.clone()),
     ]

@@ -34,12 +34,12 @@ const TEMPLATE_DATABASE: &str = "template1";
 pub(crate) struct PostgresTarget {
     parsed: PostgresUrl,
     tls: Tls,
-    /// The URL, with the password.
-    url: String,
+    /// The URL, with the password. For programs, never for the screen.
+    pub(crate) url: String,
     /// Why the password file was not used, if there was a reason.
-    passfile_problem: Option<String>,
+    pub(crate) passfile_problem: Option<String>,
     /// What to do if it cannot be reached.
-    remedy: String,
+    pub(crate) remedy: String,
     /// What to do if it refuses the user.
     wrong_password: String,
     /// What to do if the server cannot open its own files.
@@ -139,11 +139,6 @@ impl PostgresTarget {
         })
     }
 
-    /// Why the password file was not used, if there was a reason.
-    pub(crate) fn passfile_problem(&self) -> Option<&str> {
-        self.passfile_problem.as_deref()
-    }
-
     pub(crate) fn database(&self) -> &str {
         self.parsed.config.get_dbname().unwrap_or(MAINTENANCE_DATABASE)
     }
@@ -165,11 +160,6 @@ impl PostgresTarget {
         let config = &mut maintenance.parsed.config;
         config.dbname(if is_maintenance { TEMPLATE_DATABASE } else { MAINTENANCE_DATABASE });
         maintenance
-    }
-
-    /// The URL with its password. For programs, never for the screen.
-    pub(crate) fn url(&self) -> String {
-        self.url.clone()
     }
 
     /// The same place for a client program, without encryption if the server offers none. With `prefer`, libpq would
@@ -239,11 +229,6 @@ impl PostgresTarget {
         };
         self.hosts().into_iter().zip(ports).map(place).collect::<Vec<_>>().join(",")
     }
-
-    /// What to do if it cannot be reached.
-    pub(crate) fn remedy(&self) -> &str {
-        &self.remedy
-    }
 }
 
 impl fmt::Display for PostgresTarget {
@@ -290,7 +275,7 @@ mod tests {
     fn tls_settings_of_the_url_are_handed_on() {
         let url = "postgresql://me@h:5432/d?sslmode=verify-ca&sslrootcert=%2Fa%20b";
         let target = parse(url).unwrap();
-        assert_eq!(target.url(), url);
+        assert_eq!(target.url, url);
         let variables = target.maintenance().libpq_environment();
         for (name, value) in [("PGSSLMODE", "verify-ca"), ("PGSSLROOTCERT", "/a b"), ("PGHOST", "h")] {
             assert!(variables.contains(&(name, value.to_owned())), "{variables:?}");
@@ -312,7 +297,7 @@ mod tests {
     fn a_password_that_was_found_elsewhere_is_handed_on_with_the_url() {
         let environment = &Environment::from([("PGPASSWORD", "a&b")]);
         for (url, expected) in [("postgres://me@h/d", "?"), ("postgres://me@h/d?sslmode=require", "&")] {
-            let handed_on = parse_with(url, Reach::Local(&[]), environment).unwrap().url();
+            let handed_on = parse_with(url, Reach::Local(&[]), environment).unwrap().url;
             assert_eq!(handed_on, format!("{url}{expected}password=a%26b"));
             assert_eq!(parse(&handed_on).unwrap().password().as_deref(), Some("a&b"));
         }
@@ -329,7 +314,7 @@ mod tests {
     fn it_is_shown_without_its_password_and_handed_on_with_it() {
         let target = parse("postgres://me:p%40ss%2Fword@db.internal:5433/cruddur").unwrap();
         assert_eq!(target.to_string(), "me@db.internal:5433/cruddur");
-        assert_eq!(target.url(), "postgres://me:p%40ss%2Fword@db.internal:5433/cruddur");
+        assert_eq!(target.url, "postgres://me:p%40ss%2Fword@db.internal:5433/cruddur");
         assert_eq!(target.maintenance().to_string(), "me@db.internal:5433/postgres");
         assert!(target.libpq_environment().contains(&("PGPASSWORD", "p@ss/word".to_owned())));
     }
@@ -338,14 +323,14 @@ mod tests {
     fn any_address_is_handed_on() {
         let whole = "postgresql://me:own@[::1]:1,db:2/d?options=-csearch_path%3Dx&connect_timeout=3";
         let target = parse(whole).unwrap();
-        assert_eq!(target.url(), whole);
+        assert_eq!(target.url, whole);
         assert_eq!(target.to_string(), "me@[::1]:1,db:2/d");
         let variables = target.libpq_environment();
         for (name, value) in [("PGHOST", "::1,db"), ("PGPORT", "1,2"), ("PGOPTIONS", "-csearch_path=x")] {
             assert!(variables.contains(&(name, value.to_owned())), "{variables:?}");
         }
         let url = "postgresql://me@a:1,b:1/d?options=-csearch_path%3Dx";
-        assert_eq!(parse(url).unwrap().url(), url);
+        assert_eq!(parse(url).unwrap().url, url);
     }
 
     #[test]
