@@ -203,11 +203,9 @@ impl Report {
         let exit = status(error);
         if let Some(interrupted) = error.downcast_ref::<Interrupted>() {
             // Without the steps as context: each step prints that it was stopped.
-            let help = Some(interrupted.remedy.clone()).filter(|remedy| !remedy.is_empty());
-            let help = help.into_iter().collect();
-            let error = interrupted.to_string();
-            let done = Some(interrupted.done.clone()).filter(|done| !done.is_empty()).into_iter().collect();
-            return Self { error, causes: Vec::new(), done, help, exit };
+            let Interrupted { done, remedy, .. } = interrupted.clone();
+            let [done, help] = [done, remedy].map(|text| if text.is_empty() { vec![] } else { vec![text] });
+            return Self { error: interrupted.to_string(), causes: Vec::new(), done, help, exit };
         }
         let (mut texts, mut done, mut help) = (Vec::<String>::new(), Vec::new(), Vec::new());
         for cause in error.chain() {

@@ -75,7 +75,8 @@ impl Record {
 
     /// Reads the record in the database that `client` is connected to; `None` if there is none or it cannot be parsed.
     pub(crate) fn read(client: &mut Client) -> Result<Option<Self>> {
-        let comment = read_comment(client)?;
+        let row = client.query_typed_one(sql::DATABASE_COMMENT, &[]).map_err(readable)?;
+        let comment: Option<String> = row.try_get("comment")?;
         Ok(comment.and_then(|comment| serde_json::from_str(comment.strip_prefix(MARK)?).ok()))
     }
 
@@ -99,7 +100,9 @@ impl Record {
 
     /// Writes the record as a comment on `database`.
     pub(crate) fn write(&self, client: &mut Client, database: &str) -> Result<()> {
-        comment(client, database, &format!("{MARK}{}", serde_json::to_string(self)?))
+        let comment = format!("{MARK}{}", serde_json::to_string(self)?);
+        let commented = client.batch_execute(&sql::comment_on_database(database, &comment));
+        commented.map_err(readable).context("cannot note in the database what it was made from")
     }
 
     /// Like [`Record::write`], for the database of `target`. `connection` may be to another database.
@@ -129,16 +132,6 @@ impl Record {
 fn identity(table: &TableDescription) -> String {
     let created = || format!("{:?}", table.creation_date_time);
     table.table_id.clone().unwrap_or_else(created)
-}
-
-fn read_comment(client: &mut Client) -> Result<Option<String>> {
-    let row = client.query_typed_one(sql::DATABASE_COMMENT, &[]).map_err(readable)?;
-    Ok(row.try_get("comment")?)
-}
-
-fn comment(client: &mut Client, database: &str, text: &str) -> Result<()> {
-    let commented = client.batch_execute(&sql::comment_on_database(database, text)).map_err(readable);
-    commented.context("cannot note in the database what it was made from")
 }
 
 /// The contents of the Postgres database.
