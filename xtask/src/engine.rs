@@ -110,11 +110,7 @@ pub(crate) enum Engine {
 impl Engine {
     /// The engine `name`, with the ports and the compose project from `state`.
     fn new(name: EngineName, context: &Context, state: &State) -> Result<Self> {
-        let compose = || {
-            let mut compose = context.compose()?;
-            state.apply(name, &mut compose);
-            anyhow::Ok(compose)
-        };
+        let compose = || anyhow::Ok(state.apply(name, context.compose()?));
         Ok(match name {
             EngineName::Docker => Self::Docker(Box::new(DockerEngine::new(compose()?))),
             EngineName::Embedded => Self::Embedded(Box::new(EmbeddedEngine::new(compose()?, context))),

@@ -42,8 +42,8 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Applies the remembered ports and project of an engine to `compose`, except where the user set them.
-    pub(crate) fn apply(&self, engine: EngineName, compose: &mut Compose) {
+    /// `compose` with the remembered ports and project of an engine, except where the user set them.
+    pub(crate) fn apply(&self, engine: EngineName, mut compose: Compose) -> Compose {
         let ports = self.ports.get(&engine).copied().unwrap_or_default();
         for (service, port) in
             [(&mut compose.postgres, ports.postgres), (&mut compose.dynamodb, ports.dynamodb)]
@@ -56,6 +56,7 @@ impl State {
             compose.project.clone_from(project);
             compose.project_is_remembered = true;
         }
+        compose
     }
 
     /// Earlier versions did not store `last`. Their only engine with ports is it.

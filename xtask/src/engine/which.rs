@@ -14,46 +14,37 @@ use super::{Database, Engine, EngineName, Server, is_external};
 const REMEDY: &str = "`cargo xtask prepare` starts both databases, at other ports if theirs are taken, and sets \
                       them up if that is needed";
 
-/// The engine to start, and why. In this order: the chosen one, the one that runs, external if its variables are set,
-/// embedded if it was used last, Docker if it has the images or can pull them, embedded.
+/// The engine to start, and why.
 pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, String)> {
-    let new = |name| Engine::new(name, context, state);
+    let (name, why) = choice(context, state).await?;
+    context.warn_of_unused_settings(name);
+    Ok((Engine::new(name, context, state)?, why))
+}
+
+/// In this order: the chosen engine, the one that runs, external if its variables are set, embedded if it was used last,
+/// Docker if it has the images or can pull them, embedded.
+async fn choice(context: &Context, state: &State) -> Result<(EngineName, String)> {
+    let find = async |name| Engine::new(name, context, state)?.find(context).await;
     if let Some(name) = context.engine.named() {
-        return Ok((new(name)?, "as chosen".to_owned()));
+        return Ok((name, "as chosen".to_owned()));
     }
     if state.engine != Some(EngineName::Docker) {
-        let mut embedded = new(EngineName::Embedded)?;
         // One running server is enough: the other may have died.
-        if embedded.find(context).await?.iter().any(Server::runs) {
-            context.warn_of_unused_settings(EngineName::Embedded);
-            return Ok((new(EngineName::Embedded)?, "it is running".to_owned()));
+        if find(EngineName::Embedded).await?.iter().any(Server::runs) {
+            return Ok((EngineName::Embedded, "it is running".to_owned()));
         }
-    } else {
-        let mut docker = new(EngineName::Docker)?;
-        let found = docker.find(context).await.map_err(docker_is_missed)?;
-        if found.iter().all(Server::runs) {
-            context.warn_of_unused_settings(EngineName::Docker);
-            // Make a new engine: `find` has replaced the user's ports with those of the containers.
-            return Ok((new(EngineName::Docker)?, "its containers are running".to_owned()));
-        }
+    } else if find(EngineName::Docker).await.map_err(docker_is_missed)?.iter().all(Server::runs) {
+        return Ok((EngineName::Docker, "its containers are running".to_owned()));
     }
     if is_external(&context.environment) {
-        return Ok((new(EngineName::External)?, format!("{POSTGRES_URL} and {DYNAMODB_URL} are set")));
+        return Ok((EngineName::External, format!("{POSTGRES_URL} and {DYNAMODB_URL} are set")));
     }
     if state.last == Some(EngineName::Embedded) {
-        context.warn_of_unused_settings(EngineName::Embedded);
-        return Ok((new(EngineName::Embedded)?, "it was used last and has this checkout's data".to_owned()));
+        return Ok((EngineName::Embedded, "it was used last and has this checkout's data".to_owned()));
     }
-    let docker = DockerEngine::new({
-        let mut compose = context.compose()?;
-        state.apply(EngineName::Docker, &mut compose);
-        compose
-    });
+    let docker = DockerEngine::new(state.apply(EngineName::Docker, context.compose()?));
     match docker.pull_missing(context).await {
-        Ok(()) => {
-            context.warn_of_unused_settings(EngineName::Docker);
-            Ok((Engine::Docker(Box::new(docker)), "a daemon answers and has the images".to_owned()))
-        }
+        Ok(()) => Ok((EngineName::Docker, "a daemon answers and has the images".to_owned())),
         // Do not fall back to another engine: the data would seem to be lost.
         Err(error) if state.last == Some(EngineName::Docker) => Err(docker_is_missed(error)),
         Err(error) => {
@@ -61,8 +52,7 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
             daemon::places(&context.environment, &context.ui)?;
             // The list of places becomes part of one line.
             let why = format!("Docker cannot be used: {error:#}").replace(":\n", ": ").replace('\n', "; ");
-            context.warn_of_unused_settings(EngineName::Embedded);
-            Ok((new(EngineName::Embedded)?, why))
+            Ok((EngineName::Embedded, why))
         }
     }
 }
