@@ -125,39 +125,32 @@ impl Holder {
         let remedy = "run the command where the server was started: in that container";
         Err(Failure::new(format!("{self} runs in another container or process namespace"), remedy).into())
     }
+}
 
+#[cfg(unix)]
+impl Holder {
     /// Whether its process is known to have ended. Child processes may still hold the lock.
-    #[cfg(unix)]
     pub(crate) fn has_ended(&self) -> bool {
         let gone = |pid| rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH);
         self.check_namespace().is_ok() && self.raw_pid().is_some_and(gone)
     }
 
-    #[cfg(not(unix))]
-    pub(crate) fn has_ended(&self) -> bool {
-        false
-    }
-
     /// Asks the process to end. Call this only while the lock is held.
-    #[cfg(unix)]
     pub(crate) fn terminate(&self) -> Result<()> {
         self.signal(|pid| rustix::process::kill_process(pid, rustix::process::Signal::TERM))
     }
 
     /// Kills the process and, if it leads a process group, the whole group. Call this only while the lock is held.
-    #[cfg(unix)]
     pub(crate) fn kill(&self) -> Result<()> {
         use rustix::process::{Signal, kill_process, kill_process_group};
         self.signal(|pid| kill_process_group(pid, Signal::KILL))?;
         self.signal(|pid| kill_process(pid, Signal::KILL))
     }
 
-    #[cfg(unix)]
     fn raw_pid(&self) -> Option<rustix::process::Pid> {
         rustix::process::Pid::from_raw(self.pid?.try_into().ok()?)
     }
 
-    #[cfg(unix)]
     fn signal(&self, send: impl FnOnce(rustix::process::Pid) -> rustix::io::Result<()>) -> Result<()> {
         self.check_namespace()?;
         match self.raw_pid().map_or(Ok(()), send) {
@@ -166,13 +159,18 @@ impl Holder {
             sent => sent.with_context(|| format!("cannot signal {self}")),
         }
     }
+}
 
-    #[cfg(not(unix))]
+#[cfg(not(unix))]
+impl Holder {
+    pub(crate) fn has_ended(&self) -> bool {
+        false
+    }
+
     pub(crate) fn terminate(&self) -> Result<()> {
         anyhow::bail!("{self} cannot be signalled on this system")
     }
 
-    #[cfg(not(unix))]
     pub(crate) fn kill(&self) -> Result<()> {
         self.terminate()
     }
