@@ -111,24 +111,21 @@ impl Services {
     async fn explain_failure<T>(&self, context: &Context, result: Result<T>) -> Result<T> {
         if result.is_err() && context.environment.is_ci() {
             let _group = context.ui.group("The databases' last logs");
-            let logs = self.last_logs(context).await.unwrap_or_else(|error| format!("{error:#}"));
-            context.ui.line(logs.trim_end());
+            let mut text = Vec::new();
+            for (name, database) in [("postgres", Database::Postgres), ("dynamodb", Database::DynamoDb)] {
+                text.extend(format!("--- {name} ---\n").bytes());
+                let range = LogRange { tail: Some(CI_LOG_LINES), follow: false };
+                let mut sink = |chunk: &[u8]| {
+                    text.extend(chunk);
+                    Ok(())
+                };
+                if let Err(error) = self.engine.logs(context, database, range, &mut sink).await {
+                    text.extend(format!("{error:#}\n").bytes());
+                }
+            }
+            context.ui.line(String::from_utf8_lossy(&text).trim_end());
         }
         result
-    }
-
-    async fn last_logs(&self, context: &Context) -> Result<String> {
-        let mut text = Vec::new();
-        for (name, database) in [("postgres", Database::Postgres), ("dynamodb", Database::DynamoDb)] {
-            text.extend(format!("--- {name} ---\n").bytes());
-            let mut sink = |chunk: &[u8]| {
-                text.extend(chunk);
-                Ok(())
-            };
-            let range = LogRange { tail: Some(CI_LOG_LINES), follow: false };
-            self.engine.logs(context, database, range, &mut sink).await?;
-        }
-        Ok(String::from_utf8_lossy(&text).into_owned())
     }
 
     /// Waits until DynamoDB answers a signed request; returns the client.

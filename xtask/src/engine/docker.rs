@@ -81,7 +81,7 @@ impl DockerEngine {
         sink: LogSink<'_>,
     ) -> Result<()> {
         let container = self.container_of(context, database).await?;
-        self.docker(context).await?.logs(&container.id, range.tail, range.follow, sink).await
+        self.docker(context).await?.logs(&container.id, 0, range.tail, range.follow, sink).await
     }
 
     /// The container of a database. Fails if there is none.

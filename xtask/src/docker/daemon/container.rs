@@ -232,38 +232,28 @@ impl Docker {
         let started = state.started_at;
         let started = started.and_then(|time| DateTime::parse_from_rfc3339(&time).ok());
         let since = started.and_then(|time| i32::try_from(time.timestamp()).ok()).unwrap_or_default().max(0);
-        let tail = tail.to_string();
         let mut text = Vec::new();
         let mut take = |chunk: &[u8]| {
             text.extend_from_slice(chunk);
             Ok(())
         };
-        self.read_log(id, query::LogsOptionsBuilder::new().since(since).tail(&tail), false, &mut take)
-            .await?;
+        self.logs(id, since, Some(tail), false, &mut take).await?;
         Ok(Some(String::from_utf8_lossy(&text).into_owned()))
     }
 
-    /// Passes the container's output to `take` in chunks. With `follow`, continues until it stops.
+    /// Passes what the container has printed since a time, in Unix seconds, to `take` in chunks: all of it, or `tail`
+    /// lines from the end. With `follow`, continues until it stops.
     pub(crate) async fn logs(
         &self,
         id: &str,
+        since: i32,
         tail: Option<usize>,
         follow: bool,
         take: &mut dyn FnMut(&[u8]) -> Result<()>,
     ) -> Result<()> {
-        let tail = tail.map_or("all".to_owned(), |lines| lines.to_string());
-        let options = query::LogsOptionsBuilder::new().tail(&tail).follow(follow);
-        self.read_log(id, options, follow, take).await
-    }
-
-    async fn read_log(
-        &self,
-        id: &str,
-        options: query::LogsOptionsBuilder,
-        follow: bool,
-        take: &mut dyn FnMut(&[u8]) -> Result<()>,
-    ) -> Result<()> {
         const LOG: &str = "cannot read the container's log";
+        let tail = tail.map_or("all".to_owned(), |lines| lines.to_string());
+        let options = query::LogsOptionsBuilder::new().since(since).tail(&tail).follow(follow);
         let mut chunks = self.api.logs(id, Some(options.stdout(true).stderr(true).build()));
         loop {
             // A followed container may print nothing for hours, so there is no time limit.
