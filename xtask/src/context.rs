@@ -7,35 +7,25 @@ use crate::environment::Environment;
 use crate::ui::Ui;
 use anyhow::{Context as _, Result};
 
-use crate::engine::name::{EngineChoice, EngineName};
+use crate::engine::name::EngineName;
 use crate::state::{Lock, StateFolder};
 
+#[derive(Clone)]
 pub(crate) struct Context {
     pub(crate) root: PathBuf,
     pub(crate) environment: Environment,
     pub(crate) ui: Ui,
-    pub(crate) engine: EngineChoice,
+    /// The engine that the user chose; `None` for `auto`.
+    pub(crate) engine: Option<EngineName>,
     pub(crate) state: StateFolder,
     /// Public hosts that may be reached without `--prod`.
     pub(crate) allowed_hosts: Vec<String>,
 }
 
 impl Context {
-    pub(crate) fn new(
-        root: PathBuf,
-        environment: Environment,
-        engine: EngineChoice,
-        ui: Ui,
-        allowed_hosts: Vec<String>,
-    ) -> Self {
-        let state = StateFolder::of(&root);
-        Self { root, environment, ui, engine, state, allowed_hosts }
-    }
-
     /// The same context with the engine `name`, as if it was chosen.
     pub(crate) fn on(&self, name: EngineName) -> Self {
-        let (root, environment) = (self.root.clone(), self.environment.clone());
-        Self::new(root, environment, name.into(), self.ui.clone(), self.allowed_hosts.clone())
+        Self { engine: Some(name), ..self.clone() }
     }
 
     /// Locks this checkout's databases against other commands. A command `is_exempt` that changes nothing in them: a dry

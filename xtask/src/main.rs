@@ -39,6 +39,7 @@ use futures_util::StreamExt as _;
 use crate::commands::{Arguments, Global, completions};
 use crate::context::Context;
 use crate::engine::EngineChoice;
+use crate::state::StateFolder;
 
 /// How long a run may take to reach a safe point after a signal.
 const STOP_BOUND: Duration = Duration::from_secs(10);
@@ -71,7 +72,8 @@ fn context(global: &Global) -> Result<Context> {
             })?,
         };
         let ui = Ui::new(&environment, global.messages).suggesting(global.options());
-        let context = Context::new(root, environment, engine, ui, global.allow_host.clone());
+        let (engine, allowed_hosts) = (engine.named(), global.allow_host.clone());
+        let context = Context { state: StateFolder::of(&root), root, environment, ui, engine, allowed_hosts };
         context.state.close(&context.ui)?;
         Ok(context)
     };

@@ -132,7 +132,7 @@ pub(crate) async fn doctor(context: &Context, output: Output) -> Result<()> {
     // A start uses the engine that was used last, or fails. A state that cannot be read is reported below.
     let state = context.state.read(&context.ui).unwrap_or_default();
     let last = state.engine.or(state.last.filter(|_| !is_external(&context.environment)));
-    let asked = context.engine.named().or(last);
+    let asked = context.engine.or(last);
     let mut usable = Vec::new();
     if is_external(&context.environment) {
         usable.push(EngineName::External);

@@ -14,7 +14,7 @@ use anyhow::Result;
 use super::undo::Undo;
 use super::{db, ddb, snapshot};
 use crate::context::Context;
-use crate::engine::{self, EngineChoice};
+use crate::engine;
 use crate::guard::{self, Rehearsal};
 use crate::services::Services;
 
@@ -71,8 +71,7 @@ fn rehearse(context: &Context) -> Result<()> {
     let engine = engine::by_settings(context)?;
     let Targets { postgres, dynamodb } = engine.targets(context)?;
     let mut facts = Facts::default();
-    let unless =
-        if context.engine == EngineChoice::Auto { ", unless another is chosen at the start" } else { "" };
+    let unless = if context.engine.is_none() { ", unless another is chosen at the start" } else { "" };
     facts.add("engine", format_args!("{}{unless}", engine.name()));
     facts.add("Postgres", format_args!("{postgres}: drop and create the database, load schema and seed"));
     let endpoint = dynamodb.endpoint().unwrap_or_default();

@@ -32,16 +32,6 @@ impl EngineChoice {
     }
 }
 
-impl From<EngineName> for EngineChoice {
-    fn from(name: EngineName) -> Self {
-        match name {
-            EngineName::Docker => Self::Docker,
-            EngineName::Embedded => Self::Embedded,
-            EngineName::External => Self::External,
-        }
-    }
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum EngineName {

@@ -25,7 +25,7 @@ pub(crate) async fn choose(context: &Context, state: &State) -> Result<(Engine, 
 /// Docker if it has the images or can pull them, embedded.
 async fn choice(context: &Context, state: &State) -> Result<(EngineName, String)> {
     let find = async |name| Engine::new(name, context, state)?.find(context).await;
-    if let Some(name) = context.engine.named() {
+    if let Some(name) = context.engine {
         return Ok((name, "as chosen".to_owned()));
     }
     if state.engine != Some(EngineName::Docker) {
@@ -80,7 +80,7 @@ impl Found {
             let servers = engine.find(context).await?;
             anyhow::Ok(Self { engine, servers })
         };
-        if let Some(name) = context.engine.named().or(state.engine) {
+        if let Some(name) = context.engine.or(state.engine) {
             return find(name).await;
         }
         let embedded = find(EngineName::Embedded).await?;
@@ -164,7 +164,7 @@ impl Context {
 
     /// Warns of exported settings that name other databases than those of `engine`, which was not chosen by the user.
     fn warn_of_unused_settings(&self, engine: EngineName) {
-        if self.engine.named().is_some() || engine == EngineName::External {
+        if self.engine.is_some() || engine == EngineName::External {
             return;
         }
         let names = [POSTGRES_URL, DYNAMODB_URL];
@@ -184,7 +184,7 @@ impl Context {
 /// The engine, by settings and state alone: the chosen one, or the one that was started last. Asks no server.
 pub(crate) fn by_settings(context: &Context) -> Result<Engine> {
     let state = context.state.read(&context.ui)?;
-    let name = match context.engine.named().or(state.engine) {
+    let name = match context.engine.or(state.engine) {
         Some(name) => name,
         None if is_external(&context.environment) => EngineName::External,
         None => state.last.unwrap_or(EngineName::Docker),
@@ -231,7 +231,7 @@ pub(crate) async fn finish_stop(
     keep: impl AsyncFn(EngineName) -> Result<()>,
 ) -> Result<()> {
     let Some(name) = state.stopping else { return Ok(()) };
-    if context.engine.named().is_some_and(|chosen| chosen != name) {
+    if context.engine.is_some_and(|chosen| chosen != name) {
         return Ok(());
     }
     context.ui.note(format_args!("engine {name}: a `down` was interrupted, and is finished first"));
@@ -276,7 +276,7 @@ pub(crate) async fn rehearse_stop(
 /// and `with_data` any other that has data.
 pub(crate) async fn to_stop(context: &Context, with_data: bool) -> Result<Vec<EngineName>> {
     let state = context.state.read(&context.ui)?;
-    if let Some(chosen) = context.engine.named() {
+    if let Some(chosen) = context.engine {
         return Ok(vec![chosen]);
     }
     let mut names = Vec::new();
