@@ -96,15 +96,19 @@ impl Services {
         Ok(Self { targets, engine, was_being_stopped: Cell::new(false), _lock: lock })
     }
 
-    /// Waits until Postgres answers a query; returns a connection to the maintenance database.
-    pub(crate) async fn postgres_ready(&self, context: &Context) -> Result<Connection> {
-        let target = &self.targets.postgres;
-        let wait = self.wait(Database::Postgres, async || target.look().await, &target.remedy);
-        context.ui.run(format!("Postgres: wait for {target}"), wait).await
-    }
-
+    /// Waits until Postgres answers a query and DynamoDB a signed request. Returns a connection to the maintenance database,
+    /// and the client.
     pub(crate) async fn both_ready(&self, context: &Context) -> Result<(Connection, DynamoDb)> {
-        tokio::try_join!(self.postgres_ready(context), self.dynamodb_ready(context))
+        let Targets { postgres, dynamodb } = &self.targets;
+        let client = DynamoDb::new(dynamodb, &context.ui).await?;
+        let look = async || postgres.look().await;
+        let wait_for_postgres = self.wait(Database::Postgres, look, &postgres.remedy);
+        let wait_for_dynamodb = self.wait(Database::DynamoDb, async || client.look().await, &dynamodb.remedy);
+        let (maintenance, ()) = tokio::try_join!(
+            context.ui.run(format!("Postgres: wait for {postgres}"), wait_for_postgres),
+            context.ui.run(format!("DynamoDB: wait for {dynamodb}"), wait_for_dynamodb)
+        )?;
+        Ok((maintenance, client))
     }
 
     /// Returns `result`. In CI, a failure shows the databases' last log lines, which cannot be read later.
@@ -126,15 +130,6 @@ impl Services {
             context.ui.line(String::from_utf8_lossy(&text).trim_end());
         }
         result
-    }
-
-    /// Waits until DynamoDB answers a signed request; returns the client.
-    pub(crate) async fn dynamodb_ready(&self, context: &Context) -> Result<DynamoDb> {
-        let target = &self.targets.dynamodb;
-        let dynamodb = DynamoDb::new(target, &context.ui).await?;
-        let wait = self.wait(Database::DynamoDb, async || dynamodb.look().await, &target.remedy);
-        context.ui.run(format!("DynamoDB: wait for {target}"), wait).await?;
-        Ok(dynamodb)
     }
 
     /// Checks until the database answers, and regularly whether its server still lives.

@@ -35,7 +35,7 @@ impl Run {
         let program = app::PACKAGE.built(&context.root, &context.ui).await?;
         let work = async |services: &Services| {
             if self.as_is {
-                tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context))?;
+                services.both_ready(context).await?;
             } else {
                 prepare::prepare(context, services, &seed, self.answer).await?;
             }

@@ -15,9 +15,7 @@ impl Up {
     pub(crate) async fn run(self, context: &Context) -> Result<()> {
         context.ui.stop.remedy("run `cargo xtask up` again: it continues from any state");
         let keep = async |engine| self.undo.keep_at_start(context, engine, None).await;
-        let ready = async |services: &Services| {
-            tokio::try_join!(services.postgres_ready(context), services.dynamodb_ready(context))
-        };
+        let ready = async |services: &Services| services.both_ready(context).await;
         let (_services, (_, dynamodb)) = Services::with(context, "up", keep, ready).await?;
         if !ddb::has_messages_table(&dynamodb).await? {
             let table = &dynamodb.target.table;
