@@ -6,30 +6,27 @@ use std::path::Path;
 
 /// The password in the file for a login: its host, port, database and user. The error says why the file is not used.
 pub(super) fn password(path: &Path, login: [&str; 4]) -> Result<Option<String>, String> {
-    let shown = path.display();
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(None);
+    let read = || {
+        let metadata = match fs::metadata(path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return Ok(None);
+            }
+            metadata => metadata.map_err(|error| error.to_string())?,
+        };
+        if !metadata.is_file() {
+            return Err("it is not a plain file".to_owned());
         }
-        Err(error) => return Err(format!("the password file {shown} is not used: {error}")),
+        #[cfg(unix)]
+        {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+            if mode & 0o077 != 0 {
+                return Err(format!("others may read it (mode {mode:04o}); `chmod 600` it"));
+            }
+        }
+        fs::read_to_string(path).map(Some).map_err(|error| error.to_string())
     };
-    if !metadata.is_file() {
-        return Err(format!("the password file {shown} is not used: it is not a plain file"));
-    }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(format!(
-                "the password file {shown} is not used: others may read it (mode {mode:04o}); `chmod 600` it"
-            ));
-        }
-    }
-    let text = fs::read_to_string(path);
-    let text = text.map_err(|error| format!("the password file {shown} is not used: {error}"))?;
-    Ok(text.lines().find_map(|line| password_of(line, login)))
+    let text = read().map_err(|why| format!("the password file {} is not used: {why}", path.display()))?;
+    Ok(text.and_then(|text| text.lines().find_map(|line| password_of(line, login))))
 }
 
 /// The password in a line, if its first four fields match.

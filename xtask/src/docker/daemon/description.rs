@@ -188,15 +188,6 @@ fn mount_source(project: &str, mount: &Mount) -> String {
     }
 }
 
-/// The container's networks: their ids, or their names if it has never been started.
-pub(super) fn networks(details: &ContainerInspectResponse) -> impl Iterator<Item = &str> {
-    let networks = details.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
-    networks
-        .into_iter()
-        .flatten()
-        .map(|(name, endpoint)| endpoint.network_id.as_deref().filter(|id| !id.is_empty()).unwrap_or(name))
-}
-
 /// The first difference between the container and docker-compose.yml. `image_id` is the id of the local image that
 /// the service's image name refers to now, if there is one.
 pub(super) fn difference(

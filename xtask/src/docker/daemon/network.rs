@@ -23,8 +23,11 @@ impl Docker {
         if container.state == ContainerState::Running {
             publishes = container.port == Some(service.port.host);
         } else {
-            for name in description::networks(details) {
-                let Some(network) = self.network(name).await? else {
+            let networks = details.network_settings.iter().flat_map(|settings| settings.networks.iter());
+            for (name, endpoint) in networks.flatten() {
+                // A container that has never been started has no ids of its networks yet.
+                let id = endpoint.network_id.as_deref().filter(|id| !id.is_empty());
+                let Some(network) = self.network(id.unwrap_or(name)).await? else {
                     return Ok(Some("network: its own is gone"));
                 };
                 publishes |= network.internal != Some(true);

@@ -28,8 +28,11 @@ pub(super) fn choose(wanted: PathBuf, elsewhere: PathBuf) -> Result<(Account, Pa
     if !rustix::process::geteuid().is_root() {
         return Ok((Account::Own, wanted));
     }
-    let (user, group) =
-        other_user().context("run as another user: there is neither `postgres` nor `nobody` here")?;
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let (user, group) = ["postgres", "nobody"]
+        .iter()
+        .find_map(|name| numbers_of(name, &users))
+        .context("run as another user: there is neither `postgres` nor `nobody` here")?;
     check_owner(&elsewhere, user)?;
     // Only its owner can enter the state folder.
     let namespace = Account::Namespace { user, group };
@@ -117,14 +120,10 @@ impl Account {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        self.hand_over(folder)
-    }
-
-    fn hand_over(&self, path: &Path) -> Result<()> {
         #[cfg(unix)]
         if let Self::Other { user, group } = self {
-            std::os::unix::fs::chown(path, Some(*user), Some(*group))
-                .with_context(|| format!("cannot hand {} over to user {user}", path.display()))?;
+            std::os::unix::fs::chown(folder, Some(*user), Some(*group))
+                .with_context(|| format!("cannot hand {} over to user {user}", folder.display()))?;
         }
         Ok(())
     }
@@ -139,14 +138,7 @@ impl Account {
     }
 }
 
-/// The user and group number of `postgres`, or else of `nobody`.
-#[cfg(unix)]
-fn other_user() -> Option<(u32, u32)> {
-    let users = std::fs::read_to_string("/etc/passwd").ok()?;
-    ["postgres", "nobody"].iter().find_map(|name| numbers_of(name, &users))
-}
-
-/// The numbers in /etc/passwd, whose lines are `name:password:user:group:...`.
+/// A user's and its group's number in /etc/passwd, whose lines are `name:password:user:group:...`.
 fn numbers_of(name: &str, users: &str) -> Option<(u32, u32)> {
     let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
     let mut numbers = line.split(':').skip(2).map(str::parse);
