@@ -102,10 +102,6 @@ impl Ui {
         }
     }
 
-    fn is_json(&self) -> bool {
-        self.messages.progress == Progress::Json
-    }
-
     /// Adds `options` to the commands that messages suggest.
     pub(crate) fn suggesting(self, options: String) -> Self {
         Self { options, ..self }
@@ -125,8 +121,12 @@ impl Ui {
     /// Prints a text of one or more lines. Control characters are escaped, because parts of the text may come from a
     /// database, a file or the environment.
     pub(crate) fn line(&self, text: impl Display) {
-        let text = printable_lines(&with_options(&text.to_string(), &self.options));
-        if self.is_json() { self.print(&json!({ "message": text }).to_string()) } else { self.print(&text) }
+        let text = self.safe(text);
+        self.print_form(&json!({ "message": text }), &text);
+    }
+
+    fn safe(&self, text: impl Display) -> String {
+        printable_lines(&with_options(&text.to_string(), &self.options))
     }
 
     pub(crate) fn report(&self, report: &Report) {
@@ -151,6 +151,14 @@ impl Ui {
         }
     }
 
+    /// Prints one of two forms of a message, which are already escaped.
+    fn print_form(&self, json: &Value, text: &str) {
+        match self.messages.progress {
+            Progress::Json => self.print(&json.to_string()),
+            Progress::Auto | Progress::Plain => self.print(text),
+        }
+    }
+
     /// Prints text that is already escaped.
     fn print(&self, text: &str) {
         // With one write, because stderr is not buffered.
@@ -167,34 +175,26 @@ impl Ui {
 
     /// Prints a warning, once.
     pub(crate) fn warn(&self, text: impl Display) {
-        let text = printable_lines(&with_options(&text.to_string(), &self.options));
-        let line = match self.is_json() {
-            true => json!({ "warning": text }).to_string(),
-            false => format!("{} {text}", self.paint("33", "warning:")),
-        };
-        if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(text) {
-            self.print(&line);
+        let text = self.safe(text);
+        if self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone()) {
+            let line = format!("{} {text}", self.paint("33", "warning:"));
+            self.print_form(&json!({ "warning": text }), &line);
         }
     }
 
     /// Announces a step. The returned [`Step`] prints how it ends.
     pub(crate) fn step(&self, label: impl Into<String>) -> Step {
         let label = label.into();
-        let bar = match &self.bars {
-            Some(bars) => {
-                let bar = bars.add(ProgressBar::new_spinner().with_style(spinner_style()));
-                bar.set_message(printable_lines(&label));
-                bar.enable_steady_tick(Duration::from_millis(100));
-                Some(bar)
-            }
-            None => {
-                match self.is_json() {
-                    true => self.print_step(&json!({ "step": printable_lines(&label), "state": "started" })),
-                    false => self.note(format_args!("... {label}")),
-                }
-                None
-            }
-        };
+        let shown = printable_lines(&label);
+        let bar = self.bars.as_ref().map(|bars| {
+            let bar = bars.add(ProgressBar::new_spinner().with_style(spinner_style()));
+            bar.set_message(shown.clone());
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        if bar.is_none() && !self.messages.quiet {
+            self.print_form(&json!({ "step": shown, "state": "started" }), &format!("... {shown}"));
+        }
         Step { ui: self.clone(), label, bar, started: Instant::now(), ended: false }
     }
 
@@ -215,12 +215,6 @@ impl Ui {
     ) -> anyhow::Result<T> {
         let _held = self.stop.hold().await;
         self.run(label, work).await
-    }
-
-    fn print_step(&self, step: &Value) {
-        if !self.messages.quiet {
-            self.print(&step.to_string());
-        }
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -324,18 +318,16 @@ impl Step {
         }
         let elapsed = self.started.elapsed();
         let [label, detail] = [&self.label, detail].map(printable_lines);
-        if self.ui.is_json() {
-            let step =
-                json!({ "step": label, "state": state, "detail": detail, "seconds": elapsed.as_secs_f64() });
-            return self.ui.print_step(&step);
-        }
+        let json =
+            json!({ "step": label, "state": state, "detail": detail, "seconds": elapsed.as_secs_f64() });
         let mark = match state {
             "done" => self.ui.paint("32", "ok "),
             "failed" => self.ui.paint("31", "FAILED"),
             _ => state.to_owned(),
         };
         let separator = if detail.is_empty() { "" } else { ": " };
-        self.ui.print(&format!("{mark} {label}{separator}{detail} ({})", seconds(elapsed)));
+        let text = format!("{mark} {label}{separator}{detail} ({})", seconds(elapsed));
+        self.ui.print_form(&json, &text);
     }
 }
 
