@@ -115,12 +115,12 @@ impl Docker {
 /// sends no version, so each daemon uses its own.
 fn client(place: &Place) -> Result<bollard::Docker, ApiError> {
     let (host, bound, version) = (&place.host, REQUEST_BOUND_SECONDS, API_DEFAULT_VERSION);
+    if host.starts_with("unix://") || host.starts_with("npipe://") {
+        return bollard::Docker::connect_with_socket(host, bound, version);
+    }
     if let Some(folder) = &place.certificates {
         let [key, certificate, authority] = ["key.pem", "cert.pem", "ca.pem"].map(|name| folder.join(name));
         return bollard::Docker::connect_with_ssl(host, &key, &certificate, &authority, bound, version);
-    }
-    if host.starts_with("unix://") || host.starts_with("npipe://") {
-        return bollard::Docker::connect_with_socket(host, bound, version);
     }
     bollard::Docker::connect_with_http(host, bound, version)
 }
@@ -136,10 +136,8 @@ pub(crate) fn places(environment: &Environment, ui: &Ui) -> Result<Vec<Place>> {
         }
         None => Config::read(environment, ui).current_context(environment)?,
     };
-    if let Some(Place { host, origin, certificates }) = named {
-        let host = full_address(&host, certificates.is_some())?;
-        let is_local = host.starts_with("unix://") || host.starts_with("npipe://");
-        return Ok(vec![Place { host, origin, certificates: certificates.filter(|_| !is_local) }]);
+    if let Some(place) = named {
+        return Ok(vec![Place { host: full_address(&place.host, place.certificates.is_some())?, ..place }]);
     }
     let usual = |host: String| Place { host, origin: USUAL.to_owned(), certificates: None };
     if cfg!(windows) {
