@@ -8,7 +8,6 @@ mod exec;
 mod find;
 mod image;
 mod network;
-mod volume;
 
 use std::time::Duration;
 

@@ -1,14 +1,17 @@
-//! The network of a project's containers.
+//! The network of a project's containers, and the volumes with the databases' data.
+
+use std::collections::HashMap;
 
 use crate::error::Failure;
 use anyhow::Result;
 use bollard::errors::Error as ApiError;
-use bollard::models::{ContainerInspectResponse, NetworkCreateRequest, NetworkInspect};
+use bollard::models::{ContainerInspectResponse, NetworkCreateRequest, NetworkInspect, VolumeCreateRequest};
+use bollard::query_parameters as query;
 
 use super::container::{Container, ContainerState};
-use super::description::{self, label, network_name};
+use super::description::{self, label, network_name, volume_name};
 use super::{Docker, answer, failed, found, status};
-use crate::docker::compose::Service;
+use crate::docker::compose::{Compose, Service};
 
 impl Docker {
     /// What is wrong with a container's networks, if anything. A network that is missing or internal publishes no
@@ -85,5 +88,28 @@ impl Docker {
             Err(error) if status(&error) == Some(403) => Ok(()),
             removed => found(removed).map(drop).map_err(failed(format!("cannot remove network {name}"))),
         }
+    }
+
+    /// A volume's labels; `None` if there is no such volume.
+    pub(crate) async fn volume(&self, name: &str) -> Result<Option<HashMap<String, String>>> {
+        let inspected = found(answer(self.api.inspect_volume(name)).await);
+        let volume = inspected.map_err(failed(format!("cannot inspect volume {name}")))?;
+        Ok(volume.map(|volume| volume.labels))
+    }
+
+    /// Creates a volume, unless it exists.
+    pub(super) async fn create_volume(&self, compose: &Compose, key: &str) -> Result<()> {
+        let name = volume_name(&compose.project, key);
+        let labels = Some(description::volume_labels(compose, key));
+        let request = VolumeCreateRequest { name: Some(name.clone()), labels, ..Default::default() };
+        let created = answer(self.api.create_volume(request)).await;
+        created.map_err(failed(format!("cannot create volume {name}")))?;
+        Ok(())
+    }
+
+    /// Removes a volume with its data. Returns whether it existed.
+    pub(crate) async fn remove_volume(&self, name: &str) -> Result<bool> {
+        let removed = answer(self.api.remove_volume(name, None::<query::RemoveVolumeOptions>)).await;
+        Ok(found(removed).map_err(failed(format!("cannot remove volume {name}")))?.is_some())
     }
 }
