@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::error::Failure;
 use crate::facts::Facts;
 use crate::postgres::client;
-use crate::postgres::script::Script;
+use crate::postgres::script::{SCHEMA, SEED, Script};
 use crate::postgres::target::readable;
 use crate::process;
 use crate::record::Record;
@@ -216,7 +216,7 @@ impl Db {
             }
             Self::SchemaLoad(losing) => {
                 let deed = "replace the tables and lose their rows";
-                let schema = Script::schema(&context.root)?;
+                let schema = Script::read(&context.root, SCHEMA)?;
                 let begun = losing.begin(context, "db schema-load", deed, Needs::Database).await?;
                 let Some((target, _lock)) = begun else { return Ok(()) };
                 let mut connection = target.connect().await?;
@@ -232,7 +232,7 @@ impl Db {
             }
             Self::Seed(guarded) => {
                 let deed = "overwrite the seed's rows";
-                let seed = Script::seed(&context.root)?;
+                let seed = Script::read(&context.root, SEED)?;
                 let _lock = guarded.lock(context, "db seed").await?;
                 let Some(target) = guarded.postgres(context, deed, Needs::Tables).await? else {
                     return Ok(());

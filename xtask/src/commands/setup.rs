@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use crate::dynamodb::client::DynamoDb;
 use crate::facts::Facts;
-use crate::postgres::script::Script;
+use crate::postgres::script::{SCHEMA, SEED, Script};
 use crate::postgres::target::Connection;
 use crate::record::{Counts, Record, Sources};
 use crate::snapshot::Snapshots;
@@ -84,8 +84,8 @@ fn rehearse(context: &Context) -> Result<()> {
 
 pub(super) fn sources(context: &Context, targets: &Targets, seed: &ddb::Seed) -> Result<Sources> {
     let mut sources = Sources::default();
-    for script in [Script::schema(&context.root)?, Script::seed(&context.root)?] {
-        script.add_to(&mut sources);
+    for path in [SCHEMA, SEED] {
+        Script::read(&context.root, path)?.add_to(&mut sources);
     }
     seed.add_to(&mut sources);
     sources.add_table(&targets.dynamodb.table);

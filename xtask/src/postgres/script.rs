@@ -14,7 +14,7 @@ use super::target::{readable, remedy};
 use crate::text::{printable, width_of};
 
 /// Creates the tables. Replaces existing ones and their rows.
-const SCHEMA: &str = "backend-flask-rs/db/schema.sql";
+pub(crate) const SCHEMA: &str = "backend-flask-rs/db/schema.sql";
 
 /// Writes users and activities with fixed uuids. Other rows do not change.
 pub(crate) const SEED: &str = "backend-flask-rs/db/seed.sql";
@@ -30,15 +30,7 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    pub(crate) fn schema(root: &Path) -> Result<Self> {
-        Self::read(root, SCHEMA)
-    }
-
-    pub(crate) fn seed(root: &Path) -> Result<Self> {
-        Self::read(root, SEED)
-    }
-
-    fn read(root: &Path, path: &'static str) -> Result<Self> {
+    pub(crate) fn read(root: &Path, path: &'static str) -> Result<Self> {
         let text = std::fs::read_to_string(root.join(path)).map_err(|error| {
             let remedy = format!("`git restore {path}` brings back what was committed");
             Failure::new(format!("cannot read {path}"), remedy).caused_by(error)

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::context::Context;
 use crate::error::{Failure, Incomplete, Interrupted, PREPARE};
-use crate::postgres::script::Script;
+use crate::postgres::script::{SCHEMA, SEED, Script};
 use crate::postgres::target::{Connection, STATEMENT_BOUND, readable};
 use crate::record::{Record, Rows};
 use crate::targets::PostgresTarget;
@@ -31,7 +31,8 @@ pub(crate) async fn setup(
     target: &PostgresTarget,
     record: Option<Record>,
 ) -> Result<(Connection, [i64; 3])> {
-    let (schema, seed) = (Script::schema(&context.root)?, Script::seed(&context.root)?);
+    let schema = Script::read(&context.root, SCHEMA)?;
+    let seed = Script::read(&context.root, SEED)?;
     let (ui, database) = (&context.ui, target.database().to_owned());
     make_anew(context, maintenance, target, record.clone()).await?;
     let mut connection = target.connect().await?;
