@@ -47,7 +47,15 @@ impl Connection {
                 return Err(target.no_answer(STATEMENT_BOUND));
             };
             if !blocked_by.is_empty() && waiting >= STATEMENT_BOUND {
-                return Err(blocked(what, waiting, &blocked_by, target.prod));
+                let pids = blocked_by.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
+                let waiting = seconds(waiting);
+                let problem = format!("{what} has waited for {waiting} for a lock of the session {pids}");
+                let prod = target.prod;
+                let remedy = format!(
+                    "see who that is with `cargo xtask db sessions{prod}`, end it (all: `cargo xtask db kill-all{prod}`), \
+                     and run the command again"
+                );
+                return Err(Failure::new(problem, remedy).into());
             }
             ui.note(format_args!("Postgres has been working for {} on {what}", seconds(since)));
         }
@@ -68,14 +76,4 @@ impl PostgresTarget {
         };
         self.ask(ask).await
     }
-}
-
-fn blocked(what: &str, waiting: Duration, by: &[i32], prod: &str) -> anyhow::Error {
-    let pids = by.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
-    let problem = format!("{what} has waited for {} for a lock of the session {pids}", seconds(waiting));
-    let remedy = format!(
-        "see who that is with `cargo xtask db sessions{prod}`, end it (all: `cargo xtask db kill-all{prod}`), and run the \
-         command again"
-    );
-    Failure::new(problem, remedy).into()
 }

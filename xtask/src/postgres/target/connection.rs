@@ -45,8 +45,10 @@ impl PostgresTarget {
             [SqlState::UNDEFINED_DATABASE, SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE];
         match self.dial().await {
             Ok(connection) => Ok(Some(connection)),
-            Err(error) if code(&error).is_some_and(|code| NOT_THERE.contains(code)) => Ok(None),
-            Err(error) => Err(self.explain(error)),
+            Err(error) => match error.downcast_ref().and_then(postgres::Error::code) {
+                Some(code) if NOT_THERE.contains(code) => Ok(None),
+                _ => Err(self.explain(error)),
+            },
         }
     }
 
@@ -122,10 +124,6 @@ impl PostgresTarget {
         let problem = format!("Postgres at {self} did not answer within {}", seconds(bound));
         Failure::unreachable(problem, &self.remedy).into()
     }
-}
-
-fn code(error: &anyhow::Error) -> Option<&SqlState> {
-    error.downcast_ref().and_then(postgres::Error::code)
 }
 
 type Notices = Arc<Mutex<Vec<DbError>>>;
