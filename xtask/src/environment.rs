@@ -71,14 +71,6 @@ impl Environment {
     }
 }
 
-/// Only these variables, for tests.
-impl<const N: usize> From<[(&str, &str); N]> for Environment {
-    fn from(variables: [(&str, &str); N]) -> Self {
-        let process = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-        Self { process, dotenv: BTreeMap::new() }
-    }
-}
-
 /// The remedy if `.env` cannot be parsed.
 const QUOTING: &str = "put a value with a space, a quote, `$` or `\\` in it in single quotes";
 
@@ -170,6 +162,14 @@ pub(crate) fn is_variable_name(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Only these variables.
+    impl<const N: usize> From<[(&str, &str); N]> for Environment {
+        fn from(variables: [(&str, &str); N]) -> Self {
+            let process = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+            Self { process, dotenv: BTreeMap::new() }
+        }
+    }
 
     #[test]
     fn a_file_may_begin_with_a_byte_order_mark() {
