@@ -145,16 +145,13 @@ impl EmbeddedEngine {
         let ui = &context.ui;
         let [mut postgres, mut dynamodb] = self.holders()?;
         let [has_postgres, has_dynamodb] = self.has_data();
-        if let Some(left) =
-            postgres.take_if(|holder| !has_postgres || holder.has_ended() || holder.port.is_none())
-        {
-            if has_postgres {
-                let ended = async { self.sessions_ended().await };
-                ui.run("Postgres: wait for the sessions of a server that was killed", ended).await?;
-            } else {
-                let end = self.killed(Database::Postgres, &left);
-                ui.run_whole(format!("Postgres: stop {left}, whose data was removed"), end).await?;
-            }
+        if let Some(left) = postgres.take_if(|_| !has_postgres) {
+            let end = self.killed(Database::Postgres, &left);
+            ui.run_whole(format!("Postgres: stop {left}, whose data was removed"), end).await?;
+        }
+        if postgres.take_if(|holder| holder.has_ended() || holder.port.is_none()).is_some() {
+            let label = "Postgres: wait for the sessions of a server that was killed";
+            ui.run(label, self.sessions_ended()).await?;
         }
         if let Some(left) = dynamodb.take_if(|_| !has_dynamodb) {
             let end = self.stopped_dynamodb(&left);
