@@ -8,7 +8,7 @@ use std::fmt;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_smithy_types::base64;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -143,7 +143,10 @@ impl<'de> DeserializeSeed<'de> for Type {
             "BOOL" => bool::deserialize(deserializer).map(AttributeValue::Bool),
             "NULL" => bool::deserialize(deserializer).map(AttributeValue::Null),
             "M" => Attributes(Notation::Typed).deserialize(deserializer).map(AttributeValue::M),
-            "L" => deserializer.deserialize_seq(Elements),
+            "L" => {
+                let values = Vec::<Typed>::deserialize(deserializer)?;
+                Ok(AttributeValue::L(values.into_iter().map(|value| value.0).collect()))
+            }
             "SS" => Vec::deserialize(deserializer).map(AttributeValue::Ss),
             "NS" => Vec::deserialize(deserializer).map(AttributeValue::Ns),
             _ => {
@@ -154,22 +157,12 @@ impl<'de> DeserializeSeed<'de> for Type {
     }
 }
 
-/// The elements of a list, with their types.
-struct Elements;
+/// An element of a list, with its type.
+struct Typed(AttributeValue);
 
-impl<'de> Visitor<'de> for Elements {
-    type Value = AttributeValue;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a sequence")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<AttributeValue, A::Error> {
-        let mut values = Vec::new();
-        while let Some(value) = sequence.next_element_seed(Notation::Typed)? {
-            values.push(value);
-        }
-        Ok(AttributeValue::L(values))
+impl<'de> Deserialize<'de> for Typed {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Notation::Typed.deserialize(deserializer).map(Self)
     }
 }
 
