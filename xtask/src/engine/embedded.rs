@@ -262,8 +262,8 @@ impl EmbeddedEngine {
             }
         }
         if with_data {
-            postgres::remove_data(context)?;
-            data::remove(&dynamodb::data(&self.folder), ui)?;
+            postgres::remove_data(context).await?;
+            data::remove(&dynamodb::data(&self.folder), ui).await?;
         }
         Ok(())
     }

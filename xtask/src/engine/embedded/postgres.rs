@@ -224,7 +224,7 @@ impl<'a> Postgres<'a> {
     async fn create_cluster(&self, held: &File) -> Result<()> {
         let (account, data) = (&self.account, &self.data);
         let unfinished = data::beside(data);
-        data::remove_whole(&unfinished)?;
+        data::remove_whole(&unfinished).await?;
         account.make_folder(&unfinished)?;
         let mut initdb = account.server(&self.binaries.program("initdb"), &self.context.environment);
         initdb.arg("--pgdata").arg(&unfinished).args(["--username", SUPERUSER]);
@@ -323,11 +323,11 @@ impl<'a> Postgres<'a> {
 }
 
 /// Removes every cluster, what interrupted runs left beside them, and the password.
-pub(super) fn remove_data(context: &Context) -> Result<()> {
+pub(super) async fn remove_data(context: &Context) -> Result<()> {
     let folder = &context.state;
     for data in own_places(folder) {
-        data::remove(&data, &context.ui)?;
+        data::remove(&data, &context.ui).await?;
     }
-    data::remove_whole(&programs(folder))?;
-    data::remove_whole(&password_file(folder))
+    data::remove_whole(&programs(folder)).await?;
+    data::remove_whole(&password_file(folder)).await
 }
