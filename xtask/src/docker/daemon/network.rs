@@ -59,6 +59,11 @@ impl Docker {
         let labels = Some(description::network_labels(project));
         let request = NetworkCreateRequest { name: name.clone(), labels, ..Default::default() };
         match answer(self.api.create_network(request)).await {
+            // Before version 25, Docker creates a second network of the name if a run that was killed has just asked for
+            // one, and then finds neither by the name.
+            Ok(created) if self.network(&name).await.is_err() => answer(self.api.remove_network(&created.id))
+                .await
+                .map_err(failed("cannot remove a second network")),
             Ok(_) => Ok(()),
             // Another run created it first.
             Err(error) if status(&error) == Some(409) => Ok(()),
