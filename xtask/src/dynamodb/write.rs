@@ -1,14 +1,14 @@
 //! Writes items in batches, and repeats what the server returns unprocessed.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::iter::Peekable;
 
 use anyhow::{Context as _, Result};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, ReturnConsumedCapacity, WriteRequest};
-use futures_util::stream::{FuturesOrdered, StreamExt as _};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 
 use super::client::DynamoDb;
 use super::error::RequestError;
@@ -77,21 +77,25 @@ pub(crate) struct Written {
     pub(crate) in_order: u64,
 }
 
-/// The requests that have not been sent yet.
+/// The requests that have not been sent yet, and which are under way.
 struct Queue<I: Iterator<Item = Result<Write>>> {
     requests: Peekable<I>,
+    /// The number of requests taken from `requests`.
+    taken: u64,
+    /// How many requests were taken before each batch under way.
+    starts: BTreeSet<u64>,
     /// The keys of the requests under way.
     keys: HashSet<u64>,
 }
 
 impl<I: Iterator<Item = Result<Write>>> Queue<I> {
     fn new(requests: I) -> Self {
-        Self { requests: requests.peekable(), keys: HashSet::new() }
+        Self { requests: requests.peekable(), taken: 0, starts: BTreeSet::new(), keys: HashSet::new() }
     }
 
-    /// The next batch. It is empty if no requests are left, or if the next one must wait for an earlier request with
+    /// The next batch, and how many requests were taken before it. It is empty if no requests are left, or if the next one must wait for an earlier request with
     /// the same key. An error among the requests is returned after the batch of those before it.
-    fn next_batch(&mut self) -> Result<Vec<Write>> {
+    fn next_batch(&mut self) -> Result<(u64, Vec<Write>)> {
         let mut batch: Vec<Write> = Vec::new();
         let mut bytes = 0;
         while batch.len() < BATCH && bytes < BATCH_BYTES {
@@ -103,7 +107,20 @@ impl<I: Iterator<Item = Result<Write>>> Queue<I> {
             bytes += write.bytes;
             batch.push(write);
         }
-        Ok(batch)
+        let start = self.taken;
+        self.taken += batch.len() as u64;
+        if !batch.is_empty() {
+            self.starts.insert(start);
+        }
+        Ok((start, batch))
+    }
+
+    /// Takes note that the server has processed a whole batch. Returns the number of processed requests before the first
+    /// unprocessed one.
+    fn has_written(&mut self, start: u64, keys: &[u64]) -> u64 {
+        keys.iter().for_each(|key| _ = self.keys.remove(key));
+        self.starts.remove(&start);
+        self.starts.first().copied().unwrap_or(self.taken)
     }
 }
 
@@ -121,33 +138,31 @@ pub(crate) async fn write_all(
     let mut queue = Queue::new(requests);
     let written = Cell::new(Written::default());
     let progress = RefCell::new(progress);
-    let add = |count, in_order| {
-        let before = written.get();
-        written.set(Written { count: before.count + count, in_order: before.in_order + in_order });
-        (progress.borrow_mut())(written.get());
+    let advance = |now| {
+        written.set(now);
+        (progress.borrow_mut())(now);
     };
-    let write = async |batch: Vec<Write>| {
+    let write = async |start, batch: Vec<Write>| {
         let (keys, requests): (Vec<_>, _) = batch.into_iter().map(|write| (write.key, write.request)).unzip();
-        write_batch(dynamodb, table, requests, |count| add(count, 0)).await.map(|()| keys)
+        let took = |more| advance(Written { count: written.get().count + more, ..written.get() });
+        write_batch(dynamodb, table, requests, took).await.map(|()| (start, keys))
     };
-    let mut under_way = FuturesOrdered::new();
+    let mut under_way = FuturesUnordered::new();
     let mut ended = Ok(());
-    let mut has_gap = false;
     loop {
         while ended.is_ok() && under_way.len() < AT_ONCE {
             match stop.check().map_err(Into::into).and_then(|()| queue.next_batch()) {
-                Ok(batch) if batch.is_empty() => break,
-                Ok(batch) => under_way.push_back(write(batch)),
+                Ok((_, batch)) if batch.is_empty() => break,
+                Ok((start, batch)) => under_way.push(write(start, batch)),
                 Err(error) => ended = Err(error),
             }
         }
         match under_way.next().await {
-            Some(Ok(keys)) => {
-                keys.iter().for_each(|key| _ = queue.keys.remove(key));
-                add(0, if has_gap { 0 } else { keys.len() as u64 });
+            Some(Ok((start, keys))) => {
+                advance(Written { in_order: queue.has_written(start, &keys), ..written.get() });
             }
             // The other batches under way are completed and counted.
-            Some(Err(error)) if error.is::<Interrupted>() => has_gap = true,
+            Some(Err(error)) if error.is::<Interrupted>() => {}
             Some(Err(error)) => {
                 ended = Err(error);
                 break;
@@ -246,21 +261,38 @@ mod tests {
         Write::put(item(n(&pk.to_string()), ""), &["pk"])
     }
 
+    fn written<I: Iterator<Item = Result<Write>>>(
+        queue: &mut Queue<I>,
+        (start, batch): &(u64, Vec<Write>),
+    ) -> u64 {
+        let keys: Vec<_> = batch.iter().map(|write| write.key).collect();
+        queue.has_written(*start, &keys)
+    }
+
     #[test]
     fn a_key_waits_until_its_earlier_request_is_written() {
         let mut queue = Queue::new([1, 2, 1, 3].map(write).into_iter());
         let first = queue.next_batch().unwrap();
-        assert_eq!(first.len(), 2);
-        assert!(queue.next_batch().unwrap().is_empty());
-        first.iter().for_each(|write| _ = queue.keys.remove(&write.key));
-        assert_eq!(queue.next_batch().unwrap().len(), 2);
-        assert!(queue.next_batch().unwrap().is_empty());
+        assert_eq!(first.1.len(), 2);
+        assert!(queue.next_batch().unwrap().1.is_empty());
+        assert_eq!(written(&mut queue, &first), 2);
+        let second = queue.next_batch().unwrap();
+        assert_eq!(second.1.len(), 2);
+        assert!(queue.next_batch().unwrap().1.is_empty());
+        assert_eq!(written(&mut queue, &second), 4);
+    }
+
+    #[test]
+    fn progress_in_order_has_no_gap() {
+        let mut queue = Queue::new((0..60).map(write));
+        let [one, two, three] = [(); 3].map(|()| queue.next_batch().unwrap());
+        assert_eq!([two, three, one].map(|batch| written(&mut queue, &batch)), [0, 0, 60]);
     }
 
     #[test]
     fn a_request_that_cannot_be_made_ends_the_batch_before_it() {
         let mut queue = Queue::new([write(1), Err(anyhow::anyhow!("bad"))].into_iter());
-        assert_eq!(queue.next_batch().unwrap().len(), 1);
+        assert_eq!(queue.next_batch().unwrap().1.len(), 1);
         assert!(queue.next_batch().is_err());
     }
 }
