@@ -236,7 +236,7 @@ pub(crate) async fn finish_stop(
     }
     context.ui.note(format_args!("engine {name}: a `down` was interrupted, and is finished first"));
     if let Err(error) = keep(name).await {
-        // Without a daemon nothing runs that has to be stopped.
+        // The stop is given up: what cannot be saved must not be lost, and without a daemon nothing runs.
         state.stopping = None;
         context.state.write(state)?;
         return Err(error);
