@@ -18,7 +18,7 @@ use super::error::readable;
 
 impl Connection {
     /// Does `work` without a time limit. Every [`STATEMENT_BOUND`] it asks the server whether it still works on it.
-    /// Fails if the server does not, or has waited that long for another session's lock.
+    /// Fails if the server does not, or has waited about that long for another session's lock.
     pub(crate) async fn with_patience<T: Send + 'static>(
         &mut self,
         ui: &Ui,
@@ -46,7 +46,8 @@ impl Connection {
             let Ok(Ok(Some((since, waiting, blocked_by)))) = looked else {
                 return Err(target.no_answer(STATEMENT_BOUND));
             };
-            if !blocked_by.is_empty() && waiting >= STATEMENT_BOUND {
+            // The script begins to wait a moment after it was sent, which is when the time to the first look begins.
+            if !blocked_by.is_empty() && waiting >= STATEMENT_BOUND.mul_f64(0.9) {
                 let pids = blocked_by.iter().map(i32::to_string).collect::<Vec<_>>().join(", ");
                 let waiting = seconds(waiting);
                 let problem = format!("{what} has waited for {waiting} for a lock of the session {pids}");
