@@ -210,7 +210,13 @@ fn a_server_that_is_told_to_stop_does_not_wait_for_a_slow_client() {
     std::fs::create_dir(&data).unwrap();
     let server = Server::start(&data, port);
     let mut stream = connect(port);
-    stream.write_all(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{").unwrap();
+    let head = "POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    // The server has begun with the request when it asks for the body.
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 100");
+    stream.write_all(b"{").unwrap();
     let started = Instant::now();
     let pid = server.0.id();
     let stop = std::thread::spawn(|| server.stop());
